@@ -1,0 +1,55 @@
+# Slipway. `make` alone lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := api worker common harbour stack
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test check lint types contract format clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: $(VENV)/runtime ## Show the main job: install, start everything, sign up, make an app, look, stop
+	@$(BIN)/python -m stack demo
+
+up: $(VENV)/runtime ## Start everything on embedded defaults and keep it running; Ctrl-C stops it
+	@$(BIN)/python -m stack up
+
+test: $(VENV)/tools ## Run the tests; what needs a missing service is skipped
+	@$(BIN)/python -m pytest
+
+check: lint types contract test ## What CI runs: lint, types, import contract, tests
+
+lint: $(VENV)/tools ## Check style
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+types: $(VENV)/tools ## Check types
+	@$(BIN)/mypy
+
+contract: $(VENV)/tools ## Check that the packages import each other only as declared
+	@$(BIN)/lint-imports
+
+format: $(VENV)/tools ## Put the code into its one form
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+install: $(VENV)/tools ## Install everything, runtime and tools
+
+clean: ## Remove what the stack and the tools left behind; stop `make up` first
+	rm -rf var .mypy_cache .ruff_cache .pytest_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Slipway needs Python 3.11 or newer; set PYTHON=") if sys.version_info < (3, 11) else 0'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/runtime: requirements.txt | $(VENV)/bin/python
+	@echo "Installing the runtime …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/tools: requirements-dev.txt $(VENV)/runtime
+	@echo "Installing the tools …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

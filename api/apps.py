@@ -1,0 +1,183 @@
+"""How does a team make an app, and what has become of it?"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from flask import Blueprint
+from pydantic import Field
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from api import auth, links, pages, rules, visible
+from api.accepted import JobAccepted, accepted, request_id
+from api.problems import FieldError, Problem
+from api.projects import Description
+from api.routes import Answer, Body, Policy, Result, route
+from api.service import service
+from common import jobs
+from common.models import App, Job, JobState, Provenance, Resource, Step, User, new_id
+from common.workflows import PROVISION
+
+blueprint = Blueprint("apps", __name__)
+
+
+class NewApp(Body):
+    """`type` is one of the catalog's: Spring, Django, Flask."""
+
+    project_id: Annotated[str, Field(max_length=36)]
+    name: Annotated[str, Field(max_length=64)]
+    type: Annotated[str, Field(max_length=64)]
+    description: Description = ""
+
+
+class AppShown(Result):
+    app_id: str
+    project_id: str
+    name: str
+    type: str
+    team: str
+    description: str
+    created_at: datetime
+
+
+class Apps(Result):
+    """One page; `next` is the cursor of the following one."""
+
+    apps: list[AppShown]
+    next: str | None
+
+
+class Part(Result):
+    """One outside object of the app. `state`: intended, created, adopted (it was there before), gone."""
+
+    upstream: str
+    kind: str
+    name: str
+    state: Provenance
+    url: str | None
+    clone_url: str | None
+
+
+class AppDetail(AppShown):
+    """The app, its parts, and the job that last worked on it."""
+
+    parts: list[Part]
+    job_id: str | None
+    state: JobState | None
+
+
+@route(blueprint, "POST", "/app", policy=Policy.MEMBER, takes=NewApp, answers={202: JobAccepted})
+def create_app(body: NewApp) -> Answer:
+    """Members, in a project of their team. 202 job · 404 no such project · 409 name taken · 422."""
+    _check(body)
+    user, db = auth.require_user(), service().db
+    db.read(lambda session: visible.project(session, user, body.project_id))
+    try:
+        job = db.transaction(lambda session: _write(session, body, user))
+    except IntegrityError:
+        message = "An app of this name exists, in your team or another. Choose another name."
+        raise Problem("taken", errors=[FieldError(field="name", code="taken", message=message)]) from None
+    return accepted(job)
+
+
+@route(blueprint, "GET", "/apps/<project_id>", policy=Policy.MEMBER, query=pages.Page, answers={200: Apps})
+def list_apps(project_id: str, query: pages.Page) -> Answer:
+    """Members, of their team's project. 200 a page of apps, newest first · 404."""
+    user = auth.require_user()
+
+    def work(session: Session) -> tuple[list[App], str | None]:
+        project = visible.project(session, user, project_id)
+        return pages.read(session, select(App).where(App.project_id == project.id), App.id, query)
+
+    rows, following = service().db.read(work)
+    return Answer(body=Apps(apps=[AppShown(**_fields(app)) for app in rows], next=following))
+
+
+@route(blueprint, "GET", "/app/<app_id>", policy=Policy.MEMBER, answers={200: AppDetail})
+def show_app(app_id: str) -> Answer:
+    """Members, of their team's app. 200 with its links and the state of each part · 404."""
+    user = auth.require_user()
+    return Answer(body=service().db.read(lambda session: _detail(session, visible.app(session, user, app_id))))
+
+
+def _check(body: NewApp) -> None:
+    problems = rules.app_name_problems(body.name)
+    types = service().catalog.types
+    if body.type not in types:
+        message = f"There is no such type. Choose one of: {', '.join(types)}."
+        problems.append(FieldError(field="type", code="unknown", message=message))
+    if problems:
+        raise Problem("invalid_fields", errors=problems)
+
+
+def _write(session: Session, body: NewApp, user: User) -> Job:
+    now = service().db.now()
+    app = App(
+        id=new_id(),
+        project_id=body.project_id,
+        team_id=user.team_id,
+        name=body.name,
+        type=body.type,
+        description=body.description,
+        created_by=user.id,
+        created_at=now,
+    )
+    session.add(app)
+    session.flush()  # the job refers to it
+    return jobs.accept(
+        session,
+        PROVISION,
+        now=now,
+        subject_id=app.id,
+        team_id=app.team_id,
+        user_id=user.id,
+        app_id=app.id,
+        request_id=request_id(),
+        inputs={"app": app.name, "type": app.type, "team": app.team_id},
+    )
+
+
+def _fields(app: App) -> dict[str, object]:
+    return {
+        "app_id": app.id,
+        "project_id": app.project_id,
+        "name": app.name,
+        "type": app.type,
+        "team": app.team_id,
+        "description": app.description,
+        "created_at": app.created_at,
+    }
+
+
+def _detail(session: Session, app: App) -> AppDetail:
+    job = session.scalar(select(Job).where(Job.app_id == app.id).order_by(Job.id.desc()).limit(1))
+    resources = session.scalars(select(Resource).where(Resource.subject_id == app.id).order_by(Resource.id))
+    clone_urls = _clone_urls(session, app)
+    settings = service().settings
+    parts = [
+        Part(
+            upstream=row.upstream,
+            kind=row.kind,
+            name=row.ref,
+            state=row.provenance,
+            url=links.external(row.url, settings),
+            clone_url=links.external(clone_urls.get((row.upstream, row.outside_id)), settings),
+        )
+        for row in resources
+    ]
+    return AppDetail(**_fields(app), parts=parts, job_id=job.id if job else None, state=job.state if job else None)
+
+
+def _clone_urls(session: Session, app: App) -> dict[tuple[str, str | None], str]:
+    """Map (upstream, outside id) to the address that the step which awaited the repository learnt."""
+    outputs = session.execute(
+        select(Step.upstream, Step.output)
+        .join(Job, Job.id == Step.job_id)
+        .where(Job.app_id == app.id, Step.name.in_(("await_source", "await_helm")))
+    )
+    return {
+        (upstream, str(output["project_id"])): output["clone_url"] for upstream, output in outputs if output is not None
+    }

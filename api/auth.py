@@ -1,0 +1,101 @@
+"""Who is asking?  Opaque tokens, stored as their SHA-256, that end after 2 idle hours or 12 hours in all."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from flask import g, request
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from api.problems import Problem
+from api.service import service
+from common.models import LoginSession, User
+
+IDLE = timedelta(hours=2)
+LONGEST = timedelta(hours=12)
+TOUCH_EVERY = timedelta(minutes=1)
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def begin_session(session: Session, user: User, now: datetime) -> tuple[str, datetime]:
+    """Return a new token and when it ends at the latest."""
+    token = secrets.token_urlsafe(32)
+    ends_at = now + LONGEST
+    session.add(
+        LoginSession(token_hash=_hash(token), user_id=user.id, created_at=now, last_seen_at=now, expires_at=ends_at)
+    )
+    return token, ends_at
+
+
+def end_session() -> None:
+    """Forget the token of this request, wherever it was sent."""
+    token = _token()
+    if token is not None:
+        service().db.transaction(
+            lambda session: session.execute(delete(LoginSession).where(LoginSession.token_hash == _hash(token)))
+        )
+
+
+def require_user() -> User:
+    """Return who is asking. Raises Problem `not_logged_in`."""
+    user = find_user()
+    if user is None:
+        raise Problem("not_logged_in", "Send the token of POST /api/v1/login as Authorization: Bearer.")
+    return user
+
+
+def find_user() -> User | None:
+    """Return who is asking, None for a visitor; looked up once a request."""
+    if "user" not in g:
+        token = _token()
+        g.user = _user_of(token) if token else None
+    found: User | None = g.user
+    return found
+
+
+def cookie_name() -> str:
+    """`__Host-` binds the cookie to this host over HTTPS; plain HTTP, on loopback only, cannot have it."""
+    return "__Host-session" if service().settings.cookie_secure else "session"
+
+
+def _token() -> str | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    cookie = request.cookies.get(cookie_name())
+    if cookie and request.method not in SAFE_METHODS:
+        _refuse_other_sites()
+    return cookie
+
+
+def _refuse_other_sites() -> None:
+    """A browser adds the cookie by itself: a write that another page caused is refused. Raises Problem."""
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    is_foreign = site not in ("same-origin", "none") if site else origin not in (None, request.host_url.rstrip("/"))
+    if is_foreign:
+        raise Problem("cross_site", "Use Authorization: Bearer, or ask from our own pages.")
+
+
+def _user_of(token: str) -> User | None:
+    db, token_hash, now = service().db, _hash(token), service().db.now()
+    row = db.read(
+        lambda session: session.execute(
+            select(LoginSession, User)
+            .join(User, User.id == LoginSession.user_id)
+            .where(LoginSession.token_hash == token_hash)
+        ).one_or_none()
+    )
+    if row is None or now >= row.LoginSession.expires_at or now >= row.LoginSession.last_seen_at + IDLE:
+        return None
+    if now - row.LoginSession.last_seen_at >= TOUCH_EVERY:
+        seen = update(LoginSession).where(LoginSession.token_hash == token_hash).values(last_seen_at=now)
+        db.transaction(lambda session: session.execute(seen))
+    user: User = row.User
+    return user
+
+
+def _hash(token: str) -> str:
+    return sha256(token.encode()).hexdigest()

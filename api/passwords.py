@@ -1,0 +1,33 @@
+"""How is a password kept and checked?  argon2id at OWASP's parameters, so many at once as the machine bears."""
+
+from __future__ import annotations
+
+import os
+from threading import BoundedSemaphore
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+HASHES_PER_CORE = 2
+
+
+class Passwords:
+    """Hashes and verifies; an unknown user costs the same time as a wrong password."""
+
+    def __init__(self) -> None:
+        self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)  # OWASP: m=19 MiB, t=2, p=1
+        self._at_once = BoundedSemaphore((os.cpu_count() or 1) * HASHES_PER_CORE)
+        self._nobody = self.hash("nobody has this password")
+
+    def hash(self, password: str) -> str:
+        with self._at_once:
+            return self._hasher.hash(password)
+
+    def is_right(self, password: str, stored: str | None) -> bool:
+        """Say whether the password belongs to the stored hash; None is for a user that does not exist."""
+        with self._at_once:
+            try:
+                self._hasher.verify(stored or self._nobody, password)
+            except (VerificationError, InvalidHashError):
+                return False
+        return stored is not None

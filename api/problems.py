@@ -1,0 +1,112 @@
+"""What does a client get when it cannot get what it asked for?  Problem details (RFC 9457), always.
+
+`code` is stable and in the table below; `errors` names the fields at fault. Nothing of ours leaks: no exception
+text, no SQL, no upstream body.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask, Response, g, json, request
+from sqlalchemy.exc import DBAPIError
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as ResponseBase
+
+log = logging.getLogger(__name__)
+
+CODES: dict[str, tuple[int, str]] = {
+    "bad_request": (400, "The request cannot be understood"),
+    "malformed_json": (400, "The body is not JSON"),
+    "not_logged_in": (401, "Log in first"),
+    "invalid_credentials": (401, "Invalid credentials"),
+    "cross_site": (403, "Refused: the request comes from another site"),
+    "team_not_open": (403, "The team cannot be joined at sign-up"),
+    "not_found": (404, "There is no such thing, or it is not yours to see"),
+    "method_not_allowed": (405, "The method is not allowed here"),
+    "taken": (409, "Already taken"),
+    "too_large": (413, "The body is too large"),
+    "unsupported_media_type": (415, "The body must be application/json"),
+    "invalid_fields": (422, "Some fields are wrong"),
+    "internal": (500, "Something broke inside Slipway"),
+    "unavailable": (503, "Slipway cannot serve this now"),
+}
+BY_STATUS = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+    503: "unavailable",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldError:
+    """One field at fault: `field` as the client wrote it, `code` stable, `message` with the remedy."""
+
+    field: str
+    code: str
+    message: str
+
+
+class Problem(Exception):
+    """Ends the request with a problem document of this code."""
+
+    def __init__(self, code: str, detail: str = "", *, errors: list[FieldError] | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.detail = detail
+        self.errors = errors or []
+        self.headers: dict[str, str] = {"WWW-Authenticate": "Bearer"} if CODES[code][0] == 401 else {}
+
+
+def install(app: Flask) -> None:
+    """Answer every error of the app as a problem."""
+    app.register_error_handler(Problem, _for_problem)
+    app.register_error_handler(HTTPException, _for_http_exception)
+    app.register_error_handler(DBAPIError, _for_database)
+    app.register_error_handler(Exception, _for_crash)
+
+
+def _for_problem(problem: Problem) -> Response:
+    return _respond(problem, CODES[problem.code][0], problem.headers)
+
+
+def _for_http_exception(error: HTTPException) -> ResponseBase:
+    status = error.code or 500
+    if status < 400:
+        return error.get_response()
+    code = BY_STATUS.get(status, "bad_request" if status < 500 else "internal")
+    kept = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
+    detail = "The limit is 64 KiB." if status == 413 else ""
+    return _respond(Problem(code, detail), status, kept)
+
+
+def _for_database(_error: DBAPIError) -> Response:
+    log.exception("database_failed", extra={"request_id": g.request_id, "path": request.path})
+    problem = Problem("unavailable", "The database did not do its part. Nothing was accepted; try again.")
+    return _respond(problem, 503, {"Retry-After": "5"})
+
+
+def _for_crash(_error: Exception) -> Response:
+    log.exception("request_crashed", extra={"request_id": g.request_id, "path": request.path})
+    return _respond(Problem("internal", "Tell the platform team this request id."), 500, {})
+
+
+def _respond(problem: Problem, status: int, headers: dict[str, str]) -> Response:
+    body: dict[str, Any] = {
+        "type": f"urn:slipway:problem:{problem.code}",
+        "title": CODES[problem.code][1],
+        "status": status,
+        "code": problem.code,
+        "instance": request.path,
+        "request_id": g.get("request_id", ""),
+    }
+    if problem.detail:
+        body["detail"] = problem.detail
+    if problem.errors:
+        body["errors"] = [vars(error) for error in problem.errors]
+    return Response(json.dumps(body), status, headers, mimetype="application/problem+json")

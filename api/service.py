@@ -1,0 +1,34 @@
+"""What do the views of this process share?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import current_app
+
+from api.passwords import Passwords
+from api.readiness import Readiness
+from common.catalog import Catalog
+from common.db import Database
+from common.queue import Publisher
+from common.settings import Settings
+from common.vault import Vault
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """The parts; made once by `create_app`."""
+
+    settings: Settings
+    catalog: Catalog
+    db: Database
+    vault: Vault
+    publisher: Publisher
+    passwords: Passwords
+    readiness: Readiness
+
+
+def service() -> Service:
+    """Return the parts of the app that serves this request."""
+    found: Service = current_app.extensions["slipway"]
+    return found

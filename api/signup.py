@@ -1,0 +1,103 @@
+"""How does a person sign up?"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from flask import Blueprint
+from pydantic import Field
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from api import rules
+from api.accepted import JobAccepted, accepted, request_id
+from api.problems import FieldError, Problem
+from api.routes import Answer, Body, Policy, route
+from api.service import service
+from common import jobs
+from common.models import Job, Secret, User, new_id
+from common.workflows import SIGNUP
+
+blueprint = Blueprint("signup", __name__)
+
+SECRET_LIVES = timedelta(hours=24)  # at most; it is deleted after the last step that needs it
+
+
+class Signup(Body):
+    """A new person. `id` is the login everywhere."""
+
+    id: Annotated[str, Field(max_length=64)]
+    email: Annotated[str, Field(max_length=254)]
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    password: Annotated[str, Field(max_length=256, repr=False)]
+    team: Annotated[str, Field(max_length=64)]
+
+
+@route(blueprint, "POST", "/signup", policy=Policy.PUBLIC, takes=Signup, answers={202: JobAccepted})
+def sign_up(body: Signup) -> Answer:
+    """Anyone. 202 job · 403 the team is not open · 409 id or e-mail taken · 422 which field and why."""
+    _check(body)
+    password_hash = service().passwords.hash(body.password)
+    try:
+        job = service().db.transaction(lambda session: _write(session, body, password_hash))
+    except IntegrityError:
+        raise Problem("taken", errors=[_what_is_taken(body)]) from None
+    return accepted(job)
+
+
+def _check(body: Signup) -> None:
+    email = body.email.lower()
+    problems = [
+        *rules.login_problems(body.id, service().catalog),
+        *rules.email_problems(email),
+        *rules.person_name_problems(body.name),
+        *rules.password_problems(body.password, login=body.id, email=email, name=body.name),
+    ]
+    team = service().catalog.teams.get(body.team)
+    open_teams = [team.id for team in service().catalog.teams.values() if team.self_join]
+    if team is None:
+        message = f"There is no such team. Choose one of: {', '.join(open_teams)}."
+        problems.append(FieldError(field="team", code="unknown", message=message))
+    if problems:
+        raise Problem("invalid_fields", errors=problems)
+    if team is not None and not team.self_join:
+        message = f"An administrator adds people to this team. Open to all: {', '.join(open_teams)}."
+        raise Problem("team_not_open", errors=[FieldError(field="team", code="not_open", message=message)])
+
+
+def _write(session: Session, body: Signup, password_hash: str) -> Job:
+    now = service().db.now()
+    inputs: dict[str, Any] = {"login": body.id, "email": body.email.lower(), "name": body.name, "team": body.team}
+    user = User(
+        id=new_id(),
+        login=body.id,
+        email=inputs["email"],
+        name=body.name,
+        password_hash=password_hash,
+        team_id=body.team,
+        created_at=now,
+    )
+    session.add(user)
+    session.flush()  # the job refers to it
+    job = jobs.accept(
+        session,
+        SIGNUP,
+        now=now,
+        subject_id=user.id,
+        team_id=body.team,
+        user_id=user.id,
+        request_id=request_id(),
+        inputs=inputs,
+    )
+    key_id, sealed = service().vault.seal(body.password, job_id=job.id, purpose="password")
+    session.add(Secret(job_id=job.id, purpose="password", key_id=key_id, sealed=sealed, expires_at=now + SECRET_LIVES))
+    return job
+
+
+def _what_is_taken(body: Signup) -> FieldError:
+    by_login = select(User.id).where(User.login == body.id)
+    if service().db.read(lambda session: session.scalar(by_login)):
+        return FieldError(field="id", code="taken", message="This id is taken. Choose another one, or log in.")
+    return FieldError(field="email", code="taken", message="This e-mail address has an account. Log in with it.")

@@ -1,0 +1,76 @@
+"""What do a team and an app type mean on the upstreams?  (configuration, read from a TOML file)"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from common.settings import Settings, SettingsError
+
+
+class Team(BaseModel):
+    """One team and its places."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    title: str
+    self_join: bool = False
+    gitlab_group: str
+    jenkins_folder: str
+    jenkins_role: str
+    kibana_role: str
+    argocd_project: str
+    cluster: str
+
+
+class AppType(BaseModel):
+    """One kind of app and the repositories that it starts from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    source_template: str
+    helm_template: str
+
+
+class Catalog(BaseModel):
+    """All teams and types by their id."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    teams: Mapping[str, Team]
+    types: Mapping[str, AppType]
+
+
+def load(settings: Settings) -> Catalog:
+    """Read the catalog. Raises SettingsError that names what is wrong in the file."""
+    if settings.catalog_file is None:
+        text = resources.files("common").joinpath("catalog.toml").read_text(encoding="utf-8")
+    else:
+        try:
+            text = settings.catalog_file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise SettingsError([f"CATALOG_FILE cannot be read: {error.strerror}"]) from None
+    try:
+        return _parse(tomllib.loads(text), settings)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError([f"CATALOG_FILE is not TOML: {error}"]) from None
+    except ValidationError as error:
+        problems = [f"CATALOG_FILE: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise SettingsError(problems) from None
+
+
+def _parse(document: dict[str, Any], settings: Settings) -> Catalog:
+    clusters = {"dev": settings.dev_cluster_name, "ops": settings.ops_cluster_name}
+    for key, team in document.get("teams", {}).items():
+        team["id"] = key
+        if key in clusters:
+            team.setdefault("cluster", clusters[key])
+    for key, app_type in document.get("types", {}).items():
+        app_type["id"] = key
+    return Catalog.model_validate(document)

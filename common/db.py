@@ -1,0 +1,139 @@
+"""How is a transaction run, on MySQL/MariaDB and on SQLite, and what time is it there?
+
+Every unit of work is a function of a session, so that the whole of it can be run again after a deadlock, a lock
+wait or a connection lost before the commit.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+T = TypeVar("T")
+Now = Callable[[], datetime]
+
+DEADLOCK, LOCK_WAIT, GONE_AWAY, LOST = 1213, 1205, 2006, 2013
+CLOCK_CHECK_S = 30.0
+
+
+def _is_worth_repeating(error: BaseException) -> bool:
+    if not isinstance(error, DBAPIError) or error.orig is None:
+        return False
+    if isinstance(error.orig, sqlite3.OperationalError):
+        return "locked" in str(error.orig)
+    return bool(error.orig.args) and error.orig.args[0] in (DEADLOCK, LOCK_WAIT, GONE_AWAY, LOST)
+
+
+_whole_again = Retrying(
+    retry=retry_if_exception(_is_worth_repeating),
+    stop=stop_after_attempt(5),
+    wait=wait_random_exponential(multiplier=0.02, max=0.5),
+    reraise=True,
+)
+
+
+class Database:
+    """One database: `transaction` for work that writes, `read` for work that does not.
+
+    `now` is the time of the database's host, so that leases agree between machines whose clocks do not; a test
+    passes its own.
+    """
+
+    def __init__(self, url: str, *, now: Now | None = None, pool_size: int = 8) -> None:
+        self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        self.engine = _sqlite(url, "IMMEDIATE") if self.is_sqlite else _mysql(url, pool_size)
+        # BEGIN IMMEDIATE takes SQLite's one write lock: readers need an engine that does not.
+        self.read_engine = _sqlite(url, "DEFERRED") if self.is_sqlite else self.engine
+        self._write = sessionmaker(self.engine, expire_on_commit=False)
+        self._read = sessionmaker(self.read_engine, expire_on_commit=False)
+        self.now = now or (_utc_now if self.is_sqlite else HostTime(self.engine))
+
+    def transaction(self, work: Callable[[Session], T]) -> T:
+        """Run `work` in one transaction and commit it; the whole of it runs again after a deadlock."""
+
+        def once() -> T:
+            with self._write.begin() as session:
+                return work(session)
+
+        return _whole_again(once)
+
+    def read(self, work: Callable[[Session], T]) -> T:
+        """Run `work` on a consistent view and write nothing."""
+
+        def once() -> T:
+            with self._read() as session:
+                return work(session)
+
+        return _whole_again(once)
+
+    def dispose(self) -> None:
+        self.engine.dispose()
+        self.read_engine.dispose()
+
+
+class HostTime:
+    """UTC on the database's host, asked for twice a minute and carried on by our own monotonic clock."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._asked_at = -CLOCK_CHECK_S
+        self._at = datetime.min.replace(tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        monotonic = time.monotonic()
+        if monotonic - self._asked_at >= CLOCK_CHECK_S:
+            with self._engine.connect() as connection:
+                answer: datetime = connection.execute(text("SELECT UTC_TIMESTAMP(6)")).scalar_one()
+            self._at, self._asked_at = answer.replace(tzinfo=UTC), monotonic
+        return datetime.fromtimestamp(self._at.timestamp() + time.monotonic() - self._asked_at, UTC)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _mysql(url: str, pool_size: int) -> Engine:
+    return create_engine(
+        url,
+        isolation_level="READ COMMITTED",  # REPEATABLE READ's gap locks deadlock insert-after-look
+        pool_pre_ping=True,
+        pool_recycle=280,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=5,
+        hide_parameters=True,  # values stay out of exception texts and logs
+        connect_args={"connect_timeout": 3, "read_timeout": 15, "write_timeout": 15, "charset": "utf8mb4"},
+    )
+
+
+def _sqlite(url: str, begin: str) -> Engine:
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": 10}, pool_size=8, max_overflow=32)
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None  # the driver's own BEGIN cannot wait for a lock: ours below can
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        connection.exec_driver_sql(f"BEGIN {begin}")
+
+    return engine
+
+
+def is_reachable(database: Database) -> bool:
+    """Say whether the database answers a query now."""
+    try:
+        database.read(lambda session: session.execute(text("SELECT 1")).scalar_one())
+    except OperationalError:
+        return False
+    return True

@@ -1,0 +1,77 @@
+"""What happens next when a step cannot finish?
+
+StepError
+├── NotYet      not an error: the outside is not ready, look again later (never uses up an attempt)
+├── Transient   try again: the outside stumbled, or the outcome of a call is unknown
+├── Conflict    stop: the thing exists and is not ours
+└── Permanent   stop: trying again cannot help, somebody has to mend something
+
+Every step raises one of these four and nothing else; `worker/runner.py` turns each into a state.
+Messages are shown to users: they carry no secret, no upstream body beyond its cleaned reason.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Mender(StrEnum):
+    """Who can remove the cause of a Permanent."""
+
+    USER = "user"
+    OPERATOR = "operator"
+    UPSTREAM = "upstream"
+
+
+class StepError(Exception):
+    """A step did not finish."""
+
+    code = "step_error"
+
+    def __init__(self, reason: str, *, upstream: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.upstream = upstream
+
+
+class NotYet(StepError):
+    """The outside is still at it; look again in `retry_after_s` seconds."""
+
+    code = "not_yet"
+
+    def __init__(self, reason: str, *, retry_after_s: float = 2.0, upstream: str | None = None) -> None:
+        super().__init__(reason, upstream=upstream)
+        self.retry_after_s = retry_after_s
+
+
+class Transient(StepError):
+    """The outside stumbled or a call's outcome is unknown; look, then try again.
+
+    `retry_after_s` is the server's own hint in seconds, None when it gave none.
+    """
+
+    code = "upstream_unavailable"
+
+    def __init__(self, reason: str, *, retry_after_s: float | None = None, upstream: str | None = None) -> None:
+        super().__init__(reason, upstream=upstream)
+        self.retry_after_s = retry_after_s
+
+
+class Conflict(StepError):
+    """It exists and is not ours; `choices` tells the user what can be done about it."""
+
+    code = "conflict"
+
+    def __init__(self, reason: str, *, choices: tuple[str, ...] = (), upstream: str | None = None) -> None:
+        super().__init__(reason, upstream=upstream)
+        self.choices = choices
+
+
+class Permanent(StepError):
+    """Trying again cannot help; `mender` says who can."""
+
+    code = "rejected"
+
+    def __init__(self, reason: str, *, mender: Mender = Mender.OPERATOR, upstream: str | None = None) -> None:
+        super().__init__(reason, upstream=upstream)
+        self.mender = mender

@@ -1,0 +1,14 @@
+"""Run the migrations on the connection that `common.schema` hands over."""
+
+from alembic import context
+
+from common.models import Base
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    render_as_batch=True,  # SQLite cannot alter a constraint in place
+    compare_type=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

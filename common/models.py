@@ -1,0 +1,300 @@
+"""Which tables are there, and what do their columns mean?
+
+The same models serve MySQL/MariaDB and SQLite. Identities are ASCII and compared byte by byte: a case-insensitive
+collation would take `root`, `Root` and `róot` for one name.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    DateTime,
+    Dialect,
+    Enum,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects import mysql
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC datetime to the microsecond; plain DATETIME drops fractions on MySQL and zones everywhere."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name in ("mysql", "mariadb"):
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
+        return dialect.type_descriptor(DateTime())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return value.astimezone(UTC).replace(tzinfo=None) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - as above
+        return value.replace(tzinfo=UTC) if value else None
+
+
+def identity(length: int) -> TypeEngine[str]:
+    """Return the type of a name that must match exactly."""
+    exact = mysql.VARCHAR(length, charset="ascii", collation="ascii_bin")
+    return String(length).with_variant(exact, "mysql", "mariadb")
+
+
+def new_id() -> str:
+    """Return a UUIDv7 (RFC 9562): ordered by time for the index, 74 random bits against guessing."""
+    milliseconds = time.time_ns() // 1_000_000
+    number = milliseconds << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
+    return str(UUID(int=number))
+
+
+ID = identity(36)
+NAME = identity(64)
+
+
+TABLE_OPTIONS = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_unicode_ci"}
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    __table_args__: Any = TABLE_OPTIONS
+
+
+def _table(*parts: Any) -> Any:
+    return (*parts, TABLE_OPTIONS)
+
+
+def _states(enum: type[StrEnum]) -> Enum:
+    return Enum(
+        enum,
+        native_enum=False,
+        create_constraint=True,
+        length=16,
+        name=enum.__name__.lower(),
+        values_callable=lambda members: [member.value for member in members],
+    )
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"  # accepted, no step has begun
+    RUNNING = "running"  # some step has begun, not all lanes have settled
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"  # all lanes have settled and some step failed
+    CANCELLED = "cancelled"
+
+
+class StepState(StrEnum):
+    PENDING = "pending"  # not its turn
+    READY = "ready"  # its turn, nobody has begun
+    RUNNING = "running"  # claimed, until `lease_until`
+    WAITING = "waiting"  # the outside is not ready: looks again at `due_at`
+    RETRYING = "retrying"  # an attempt stumbled: the next one begins at `due_at`
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+class Outcome(StrEnum):
+    """How an attempt ended; None in the row while it goes on."""
+
+    SUCCEEDED = "succeeded"
+    STUMBLED = "stumbled"  # Transient: another attempt follows, or the step has failed for want of attempts
+    FAILED = "failed"
+    LOST = "lost"  # its worker died: the lease ran out
+
+
+class Provenance(StrEnum):
+    INTENDED = "intended"  # written before the create: it may or may not exist
+    CREATED = "created"  # we made it: undo may remove it
+    ADOPTED = "adopted"  # it was there before us: undo leaves it
+    GONE = "gone"
+
+
+class Team(Base):
+    """A team of the catalog, so that people and projects can refer to it."""
+
+    __tablename__ = "teams"
+
+    id: Mapped[str] = mapped_column(NAME, primary_key=True)
+
+
+class User(Base):
+    __tablename__ = "users"
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
+    login: Mapped[str] = mapped_column(NAME, unique=True)
+    email: Mapped[str] = mapped_column(identity(254), unique=True)  # lower case
+    name: Mapped[str] = mapped_column(String(128))
+    password_hash: Mapped[str] = mapped_column(String(255))
+    team_id: Mapped[str] = mapped_column(ForeignKey("teams.id"), index=True)
+    is_admin: Mapped[bool] = mapped_column(Boolean, default=False)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class LoginSession(Base):
+    """One login; the token itself is not stored, only its SHA-256."""
+
+    __tablename__ = "sessions"
+
+    token_hash: Mapped[str] = mapped_column(identity(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class Project(Base):
+    __tablename__ = "projects"
+    __table_args__ = _table(UniqueConstraint("team_id", "name"))
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
+    team_id: Mapped[str] = mapped_column(ForeignKey("teams.id"))
+    name: Mapped[str] = mapped_column(NAME)
+    description: Mapped[str] = mapped_column(String(500), default="")
+    created_by: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class App(Base):
+    __tablename__ = "apps"
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), index=True)
+    team_id: Mapped[str] = mapped_column(ForeignKey("teams.id"), index=True)
+    name: Mapped[str] = mapped_column(NAME, unique=True)  # Argo CD has one flat name space
+    type: Mapped[str] = mapped_column(NAME)
+    description: Mapped[str] = mapped_column(String(500), default="")
+    created_by: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Job(Base):
+    """One run of a workflow. Its steps are rows of their own: the plan it began with."""
+
+    __tablename__ = "jobs"
+    __table_args__ = _table(
+        Index(None, "team_id", "id"),
+        Index(None, "user_id", "id"),
+        Index(None, "app_id", "id"),
+        Index(None, "state", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
+    kind: Mapped[str] = mapped_column(NAME)
+    state: Mapped[JobState] = mapped_column(_states(JobState))
+    version: Mapped[int] = mapped_column(Integer, default=1)  # grows with every change: the ETag
+    subject_id: Mapped[str] = mapped_column(ID)  # the user or the app: what the marker on outside things names
+    team_id: Mapped[str] = mapped_column(ForeignKey("teams.id"))
+    user_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))  # who asked for it
+    app_id: Mapped[str | None] = mapped_column(ForeignKey("apps.id"))
+    input: Mapped[dict[str, Any]] = mapped_column(JSON)  # never a secret
+    request_id: Mapped[str] = mapped_column(identity(64))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Step(Base):
+    """One step of one job: its turn, its claim, its outcome."""
+
+    __tablename__ = "steps"
+    __table_args__ = _table(UniqueConstraint("job_id", "name"))
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+    lane: Mapped[str] = mapped_column(NAME)
+    position: Mapped[int] = mapped_column(Integer)  # within the whole plan; a lane's steps are consecutive
+    name: Mapped[str] = mapped_column(NAME)
+    upstream: Mapped[str] = mapped_column(NAME)
+    needs_secret: Mapped[bool] = mapped_column(Boolean, default=False)
+    state: Mapped[StepState] = mapped_column(_states(StepState))
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    output: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    code: Mapped[str | None] = mapped_column(NAME)  # why it waits, retries or failed
+    reason: Mapped[str | None] = mapped_column(Text)
+    remedy: Mapped[list[str] | None] = mapped_column(JSON)  # what can be done about a failure
+    claim_token: Mapped[str | None] = mapped_column(identity(32))
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # not to be begun before
+    nudge_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)  # the clock looks at it then
+    nudges: Mapped[int] = mapped_column(Integer, default=0)  # messages sent since the state last changed
+    waiting_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Attempt(Base):
+    """One try of a step; kept for ever. Polls of a wait belong to the attempt that waits."""
+
+    __tablename__ = "attempts"
+    __table_args__ = _table(UniqueConstraint("step_id", "number"))
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
+    step_id: Mapped[str] = mapped_column(ForeignKey("steps.id"))
+    number: Mapped[int] = mapped_column(Integer)
+    polls: Mapped[int] = mapped_column(Integer, default=0)
+    worker: Mapped[str] = mapped_column(String(128))
+    outcome: Mapped[Outcome | None] = mapped_column(_states(Outcome))
+    code: Mapped[str | None] = mapped_column(NAME)
+    reason: Mapped[str | None] = mapped_column(Text)
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Resource(Base):
+    """The ledger: one object on an upstream that a job made or found."""
+
+    __tablename__ = "resources"
+    __table_args__ = _table(UniqueConstraint("subject_id", "upstream", "kind", "ref"))
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
+    subject_id: Mapped[str] = mapped_column(ID)
+    upstream: Mapped[str] = mapped_column(NAME)
+    kind: Mapped[str] = mapped_column(NAME)
+    ref: Mapped[str] = mapped_column(identity(255))  # its natural name there, known before it exists
+    outside_id: Mapped[str | None] = mapped_column(String(255))
+    url: Mapped[str | None] = mapped_column(String(1000))
+    provenance: Mapped[Provenance] = mapped_column(_states(Provenance))
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
+    step: Mapped[str] = mapped_column(NAME)
+    attempt: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Secret(Base):
+    """A sealed secret that a job needs; deleted after its last use, at the latest at `expires_at`."""
+
+    __tablename__ = "secrets"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    purpose: Mapped[str] = mapped_column(NAME, primary_key=True)
+    key_id: Mapped[str] = mapped_column(identity(16))
+    sealed: Mapped[bytes] = mapped_column(LargeBinary(2048))
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

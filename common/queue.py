@@ -1,0 +1,94 @@
+"""How does a message get from the API to a worker?  (a hint: the database knows what is to be done)
+
+A lane travels as one Celery chain of tasks named `workflow.step`, each with the job's id and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+
+from celery import Celery, chain
+from kombu.exceptions import OperationalError
+
+from common.jobs import Lane
+from common.settings import Settings
+from common.workflows import task_name
+
+log = logging.getLogger(__name__)
+
+QUEUE = "steps"
+REST_AFTER_FAILURE_S = 10.0
+
+
+def celery_app(settings: Settings, *, publishing_s: float = 0.5) -> Celery:
+    """Return the Celery app of one process. `publishing_s` bounds how long a publisher waits for a silent broker."""
+    app = Celery("slipway", broker=settings.redis_url.get_secret_value())
+    app.conf.update(
+        task_default_queue=QUEUE,
+        task_serializer="json",
+        accept_content=["json"],  # no pickle: whoever can write to the broker must not run code
+        task_ignore_result=True,  # the database is the truth; a result backend would be a second one
+        task_acks_late=False,  # a lost task comes back by its lease; late acks crash the worker when Redis drops
+        worker_prefetch_multiplier=1,
+        worker_pool="threads",  # steps wait on networks
+        worker_concurrency=settings.worker_concurrency,
+        worker_send_task_events=True,  # Flower
+        task_send_sent_event=True,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_pool_acquire_timeout=1,
+        task_publish_retry=True,  # False alone makes a dead broker slower to notice
+        task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1},
+        broker_transport_options={
+            "socket_timeout": publishing_s,
+            "socket_connect_timeout": publishing_s,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+            "retry_on_timeout": False,
+            "max_retries": 1,
+            "interval_start": 0,
+            "interval_step": 0.1,
+            "interval_max": 0.1,
+            "visibility_timeout": 600,
+            "global_keyprefix": "slipway:",
+        },
+    )
+    return app
+
+
+class Publisher:
+    """Sends lanes, never fails: a broker that is away is left alone for a while, the clocks send later."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._rest_until = 0.0
+
+    @property
+    def is_resting(self) -> bool:
+        """Say whether the broker did not answer just now and is left alone."""
+        return time.monotonic() < self._rest_until
+
+    def send(self, lanes: Iterable[Lane]) -> int:
+        """Send what can be sent and return how many lanes went out."""
+        sent = 0
+        for lane in lanes:
+            if self.is_resting or not self._send(lane):
+                break
+            sent += 1
+        return sent
+
+    def _send(self, lane: Lane) -> bool:
+        links = [
+            self._app.signature(task_name(lane.kind, step), args=(lane.job_id,), immutable=True) for step in lane.steps
+        ]
+        try:
+            chain(*links, app=self._app).apply_async()
+        except (OperationalError, OSError, RuntimeError) as error:  # RuntimeError: kombu's pool is exhausted
+            log.warning("broker_unreachable", extra={"job_id": lane.job_id, "error": type(error).__name__})
+            self._rest_until = time.monotonic() + REST_AFTER_FAILURE_S
+            return False
+        return True

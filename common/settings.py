@@ -1,0 +1,132 @@
+"""Which settings are there, what are they for, and which of them are wrong?
+
+Read once from the environment, then from `.env`, then from what the embedded stack wrote; typed and frozen.
+All problems are reported together, by name and without values. No secret has a default here.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+EMBEDDED_ENV = Path("var/embedded.env")
+
+
+class SettingsError(Exception):
+    """Some settings are missing or wrong; `problems` names each with its remedy, never its value."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        listed = "\n".join(f"  {problem}" for problem in problems)
+        super().__init__(
+            f"The settings do not hold together:\n{listed}\n"
+            "See .env.example for each. For a stack that needs no setting at all, run `make up`."
+        )
+
+
+def _http_url(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    if "@" in value.split("/")[2]:
+        raise ValueError("must not carry a user or a password")
+    return value.rstrip("/")
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+class Settings(BaseSettings):
+    """Everything that differs between two installations."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
+        env_file=(EMBEDDED_ENV, ".env"),
+    )
+
+    db_url: SecretStr = Field(
+        description="SQLAlchemy address: mysql+pymysql://user:password@host/name or sqlite:///file"
+    )
+    redis_url: SecretStr = Field(description="The broker's address: redis://:password@host:6379/0")
+    secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        description="Keys that seal what jobs must keep secret, newest first, comma-separated, 32+ characters each"
+    )
+
+    gitlab_url: HttpUrl = Field(description="GitLab as the workers reach it")
+    gitlab_token: SecretStr = Field(description="An administrator's token with the scope `api`")
+    gitlab_ext_url: HttpUrl | None = Field(None, description="GitLab as users reach it, for links")
+    gitlab_read_user: str | None = Field(None, description="User of the token below")
+    gitlab_read_token: SecretStr | None = Field(
+        None,
+        description="A token that may only read repositories: Argo CD clones with it. Unset: Argo CD's own templates",
+    )
+    gitlab_credential: str = Field("gitlab", description="Id of the Jenkins credential with which pipelines clone")
+
+    jenkins_url: HttpUrl = Field(description="Jenkins as the workers reach it")
+    jenkins_auth_id: str = Field(description="An administrator's login on Jenkins")
+    jenkins_auth_token: SecretStr = Field(description="That login's API token (not its password)")
+    jenkins_ext_url: HttpUrl | None = Field(None, description="Jenkins as users reach it, for links")
+
+    argo_url: HttpUrl = Field(description="Argo CD as the workers reach it")
+    argo_token: SecretStr = Field(description="Argo CD API token, with or without the word Bearer")
+    argo_ext_url: HttpUrl | None = Field(None, description="Argo CD as users reach it, for links")
+
+    kibana_url: HttpUrl = Field(description="Elasticsearch, where Kibana's users live, as the workers reach it")
+    kibana_user: str = Field(description="A user with the cluster privilege manage_security")
+    kibana_pwd: SecretStr = Field(description="That user's password")
+    kibana_ext_url: HttpUrl | None = Field(None, description="Kibana as users reach it, for links")
+
+    dev_cluster_name: str = Field("dev-cluster", description="Argo CD's name of the cluster of team dev")
+    ops_cluster_name: str = Field("ops-cluster", description="Argo CD's name of the cluster of team ops")
+    container_repository_image_name: str = Field(
+        description="Prefix of image names; an app's image is this, a slash, and the app's name"
+    )
+    catalog_file: Path | None = Field(None, description="TOML file of teams and types. Unset: the bundled one")
+    ca_file: Path | None = Field(None, description="CA bundle for all upstreams. Unset: certifi's")
+
+    cookie_secure: bool = Field(True, description="Send the session cookie over HTTPS only")
+    trusted_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Host names that the API answers to, comma-separated. Unset: any"
+    )
+    worker_concurrency: int = Field(16, ge=1, le=256, description="Steps that one worker process runs at once")
+    log_format: str = Field("auto", pattern="^(auto|json|text)$", description="json, text, or auto: text in a terminal")
+
+    @field_validator("secret_keys", "trusted_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _long_enough(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not keys or any(len(key.get_secret_value()) < 32 for key in keys):
+            raise ValueError("needs at least one key, each of 32 characters or more")
+        return keys
+
+    @property
+    def embedded_file_used(self) -> bool:
+        return EMBEDDED_ENV.exists() and "DB_URL" not in os.environ
+
+
+def load() -> Settings:
+    """Read the settings. Raises SettingsError with every problem at once."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError([_problem(detail) for detail in error.errors()]) from None
+
+
+def _problem(detail: Any) -> str:
+    name = ".".join(str(part) for part in detail["loc"]).upper()
+    field = Settings.model_fields.get(str(detail["loc"][0]))
+    if detail["type"] == "missing":
+        return f"{name} is not set: {field.description if field else ''}"
+    return f"{name}: {detail['msg'].removeprefix('Value error, ')}"

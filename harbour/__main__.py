@@ -1,0 +1,108 @@
+"""Open a harbour from the command line: `python -m harbour --root DIR`.
+
+Prints the settings that point a Slipway at it, ready to paste, and closes on Ctrl-C or SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from harbour.config import HarbourConfig
+from harbour.control import Control
+from harbour.world import Harbour
+
+NAMES = {
+    "GITLAB_TOKEN": "gitlab_token",
+    "GITLAB_READ_USER": "gitlab_user",
+    "GITLAB_READ_TOKEN": "gitlab_read_token",
+    "JENKINS_AUTH_ID": "jenkins_user",
+    "JENKINS_AUTH_TOKEN": "jenkins_token",
+    "ARGO_TOKEN": "argocd_token",
+    "KIBANA_USER": "elastic_user",
+    "KIBANA_PWD": "elastic_password",
+}
+USERS = {"GITLAB_READ_USER": "cloner", "JENKINS_AUTH_ID": "automation", "KIBANA_USER": "elastic"}
+PORTS = ("gitlab_port", "jenkins_port", "argocd_port", "elasticsearch_port", "control_port")
+TIMINGS = {
+    "fork_s": (0.2, "that a fork takes"),
+    "queue_s": (0.1, "in the build queue"),
+    "build_s": (0.5, "that a build takes"),
+    "sync_s": (0.3, "that a sync takes"),
+}
+
+
+def main() -> None:
+    options = parse_options()
+    credentials = choose_credentials(options.root / "credentials.json")
+    base: int = options.port_base
+    values: dict[str, Any] = {name: base + offset if base else 0 for offset, name in enumerate(PORTS)}
+    values |= {field: credentials[name] for name, field in NAMES.items()}
+    values |= {name: getattr(options, name) for name in ("root", "host", *TIMINGS)}
+    config = HarbourConfig(gitlab_edition=options.edition, **values)
+    serve(config, credentials)
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m harbour",
+        description="Stand-ins for GitLab, Jenkins, Argo CD and Elasticsearch.",
+        epilog=f"Credentials come from the environment ({', '.join(NAMES)}); those not set are made up once and kept.",
+    )
+    add = parser.add_argument
+    add("--root", type=Path, required=True, help="directory of its own for repositories and state")
+    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    add("--port-base", type=int, default=0, metavar="N", help="use ports N to N+4 (default: any free ones)")
+    add("--edition", choices=("ce", "ee"), default="ce", help="GitLab edition (default: %(default)s)")
+    for name, (default_s, what) in TIMINGS.items():
+        flag = f"--{name.replace('_', '-')}"
+        add(flag, type=float, default=default_s, help=f"seconds {what} (default: %(default)s)")
+    return parser.parse_args()
+
+
+def choose_credentials(file: Path) -> dict[str, str]:
+    """Return name and value of every credential: the environment's, else last time's, else a new one."""
+    kept: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    chosen = {
+        name: os.environ.get(name) or kept.get(name) or USERS.get(name) or secrets.token_urlsafe(32) for name in NAMES
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(chosen))
+    return chosen
+
+
+def serve(config: HarbourConfig, credentials: dict[str, str]) -> None:
+    """Open the harbour, say where everything is, and close it when told to."""
+    told_to_stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: told_to_stop.set())
+    harbour = Harbour(config)
+    control = Control(harbour)
+    harbour.start()
+    control.start(config.host, config.control_port)
+    urls = {
+        "GITLAB_URL": harbour.gitlab.url,
+        "JENKINS_URL": harbour.jenkins.url,
+        "ARGO_URL": harbour.argocd.url,
+        "KIBANA_URL": harbour.elasticsearch.url,
+        "HARBOUR_CONTROL_URL": control.url,
+    }
+    made_up = {name: value for name, value in credentials.items() if not os.environ.get(name)}
+    for name, value in sorted((urls | made_up).items()):  # what came from the environment is known, and secret
+        sys.stdout.write(f"{name}={value}\n")
+    sys.stdout.flush()
+    told_to_stop.wait()
+    control.stop()
+    harbour.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""How does Argo CD present itself as a whole?
+
+The parts: `argocd_core` (token, errors), `argocd_repositories`, `argocd_checks` and `argocd_applications`.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from harbour.argocd_applications import ArgoCDApplications
+from harbour.argocd_core import answer
+from harbour.argocd_model import Application
+from harbour.argocd_repositories import ArgoCDRepositories
+from harbour.argocd_views import page
+from harbour.passwords import digest
+from harbour.server import route
+
+VERSION = "v3.5.1+109ca7c"
+SECRETS = frozenset({"password", "bearerToken", "sshPrivateKey", "tlsClientCertKey"})
+APPLICATION_PAGE = re.compile(r"/applications/(?:argocd/)?([^/]+)/?")
+
+
+class ArgoCD(ArgoCDRepositories, ArgoCDApplications):
+    """An Argo CD with the project `default`, a project and a cluster for each team, and one account.
+
+    It reads repositories with git, over HTTP, whoever serves them. Applications stay unsynced: OutOfSync, Missing.
+    """
+
+    @route("GET", "/healthz")
+    def healthz(self, request: Request) -> Response:  # noqa: ARG002 - a handler gets the request
+        return Response("ok", content_type="text/plain; charset=utf-8")
+
+    @route("GET", "/api/version")
+    def version_shown(self, request: Request) -> Response:
+        """Answer anybody; a wrong token is not looked at."""
+        details = {"GoVersion": "go1.25.1", "HelmVersion": "v3.18.4", "Platform": "linux/amd64"}
+        return answer({"Version": VERSION} | (details if self.has_token(request) else {}))
+
+    @route("GET", "/api/v1/session/userinfo")
+    def userinfo(self, request: Request) -> Response:
+        """Answer 200 in any case; only `loggedIn` tells a good token from a bad one."""
+        if not self.has_token(request):
+            return answer({})
+        return answer({"loggedIn": True, "username": "provisioner", "iss": "argocd"})
+
+    @route("GET", "/api/v1/clusters")
+    def list_clusters(self, request: Request) -> Response:  # noqa: ARG002 - as above
+        state = {"status": "Successful", "message": "", "attemptedAt": None}
+        items = [
+            {"name": name, "server": server, "config": {"tlsClientConfig": {}}, "connectionState": state}
+            for name, server in self.clusters().items()
+        ]
+        return answer({"metadata": {}, "items": items})
+
+    def no_route(self, request: Request, methods: set[str]) -> Response:
+        """Answer the user interface outside of `/api/`, to those who ask for HTML."""
+        is_page = not methods and not request.path.startswith("/api/")
+        if not is_page or "text/html" not in request.headers.get("Accept", ""):
+            return super().no_route(request, methods)
+        opened = APPLICATION_PAGE.fullmatch(request.path)
+        with self.lock:
+            self.prune()
+            return page(self.applications.get(opened[1]) if opened else None, now=self.now())
+
+    # -- persistence ------------------------------------------------------------------------------------------
+
+    def dump(self) -> dict[str, Any]:
+        """Return the state, JSON-able and canonical. It holds the passwords of the repositories: git needs them."""
+        with self.lock:
+            return {
+                "applications": copy.deepcopy(self.application_state()),
+                "repositories": copy.deepcopy(dict(sorted(self.repositories.items()))),
+                "version": self.version,
+            }
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state with digests in the place of passwords."""
+        state = super().snapshot()
+        for repository in state["repositories"].values():
+            for name in SECRETS & repository.keys():
+                repository[name] = digest(repository[name], owner=repository["repo"])
+        return state
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over a state that `dump` returned."""
+        with self.lock:
+            self.applications = {name: Application(**kept) for name, kept in state["applications"].items()}
+            self.repositories = dict(state["repositories"])
+            self.version = state["version"]

@@ -1,0 +1,191 @@
+"""How are applications made, read, changed and deleted?
+
+The traps of this file: a missing application is a 403 without `project` and a 404 with it; "exists and differs" is a
+400; an application under deletion still answers, and still equals the one that is created again.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from harbour.argocd_checks import ArgoCDChecks, check_metadata
+from harbour.argocd_core import DENIED, INVALID, NOT_FOUND, Refused, answer, body_of, flag, object_in
+from harbour.argocd_model import Application, Spec, Wanted, spec_in, stored, wanted_in
+from harbour.argocd_patch import patched
+from harbour.argocd_views import application_shown
+from harbour.config import HarbourConfig
+from harbour.server import route
+
+BASE = "/api/v1/applications"
+FINALIZER = "resources-finalizer.argocd.argoproj.io"
+FINALIZERS = {"": FINALIZER, "foreground": f"{FINALIZER}/foreground", "background": f"{FINALIZER}/background"}
+
+
+class ArgoCDApplications(ArgoCDChecks):
+    """`reconcile_s` is how long the controller needs for a new application, `delete_s` for its removal."""
+
+    reconcile_s = 0.1
+    delete_s = 0.3
+
+    def __init__(self, config: HarbourConfig, now: Callable[[], float] = time.time) -> None:
+        super().__init__(config, now)
+        self.applications: dict[str, Application] = {}
+        self.version = 0  # of the last write to any of them
+
+    @route("POST", BASE)
+    def create_application(self, request: Request) -> Response:
+        body = body_of(request)
+        if not body:
+            raise Refused(INVALID, "error creating application: application is nil in request")
+        wanted = wanted_in(object_in(body, "Application"))
+        rendered = self.check(wanted.name, wanted.spec, validate=flag(request, "validate", default=True))
+        check_metadata(wanted)
+        with self.lock:
+            self.prune()
+            app = self.applications.get(wanted.name)
+            if app is None:
+                app = self._made(wanted, rendered)
+            elif not app.equals(wanted):  # whether it is being deleted is not looked at
+                if not flag(request, "upsert"):
+                    reason = "existing application spec is different, use upsert flag to force update"
+                    raise Refused(INVALID, reason)
+                self._upsert(app, wanted, rendered)
+            return self._answer(app)
+
+    def _made(self, wanted: Wanted, rendered: tuple[str, str]) -> Application:
+        app = Application(name=wanted.name, uid=str(uuid.uuid4()), spec={}, created_at=self.now())
+        self._write(app, spec=wanted.spec, rendered=rendered)
+        app.reconciled_at = self.now() + self.reconcile_s
+        app.labels, app.annotations = dict(wanted.labels or {}), dict(wanted.annotations or {})
+        app.finalizers = list(wanted.finalizers or [])
+        self.applications[app.name] = app
+        return app
+
+    def _upsert(self, app: Application, wanted: Wanted, rendered: tuple[str, str]) -> None:
+        self._write(app, spec=wanted.spec, rendered=rendered)
+        app.labels |= wanted.labels or {}
+        app.annotations |= wanted.annotations or {}
+        app.finalizers = list(wanted.finalizers or [])  # replaced, not merged: leave them out and they are gone
+
+    def _write(self, app: Application, *, spec: Spec, rendered: tuple[str, str]) -> None:
+        self.version += 1
+        app.resource_version = self.version
+        if app.spec:
+            app.generation += 1
+        app.spec = stored(spec)
+        app.revision, app.problem = rendered
+        app.reconciled_at = self.now()
+
+    # -- reading ----------------------------------------------------------------------------------------------
+
+    @route("GET", BASE)
+    def list_applications(self, request: Request) -> Response:
+        name = request.args.get("name")
+        projects = set(request.args.getlist("projects") + request.args.getlist("project"))
+        with self.lock:
+            self.prune()
+            found = [
+                application_shown(app, now=self.now())
+                for key, app in sorted(self.applications.items())
+                if name in (None, "", key) and (not projects or app.project in projects)
+            ]
+            return answer({"metadata": {"resourceVersion": str(self.version)}, "items": found})
+
+    @route("GET", f"{BASE}/:name")
+    def get_application(self, request: Request, name: str) -> Response:
+        project = request.args.get("project", "")
+        with self.lock:
+            app = self._found(name, project)
+            spec = app.spec
+        if "refresh" in request.args:
+            rendered = self.check(name, spec, validate=False)
+            with self.lock:
+                app = self._found(name, project)
+                app.revision, app.problem = rendered
+                app.reconciled_at = self.now()
+        return self._answer(app)
+
+    def _found(self, name: str, project: str) -> Application:
+        """Return it, or refuse as Argo CD does: only who names a project that they may see learns "not found"."""
+        self.prune()
+        app = self.applications.get(name)
+        if app is not None and project in ("", app.project):
+            return app
+        if project not in ("default", *self.config.teams):
+            raise Refused(DENIED, "permission denied")
+        raise Refused(NOT_FOUND, f'applications.argoproj.io "{name}" not found')
+
+    def _answer(self, app: Application) -> Response:
+        return answer(application_shown(app, now=self.now()))
+
+    # -- changing ---------------------------------------------------------------------------------------------
+
+    @route("PUT", f"{BASE}/:name/spec")
+    def put_spec(self, request: Request, name: str) -> Response:
+        """Replace the spec; the answer is the spec alone."""
+        project = request.args.get("project", "")
+        with self.lock:
+            self._found(name, project)
+        spec = spec_in(body_of(request))
+        rendered = self.check(name, spec, validate=flag(request, "validate", default=True))
+        with self.lock:
+            app = self._found(name, project)
+            if stored(spec) != app.spec:
+                self._write(app, spec=spec, rendered=rendered)
+            return answer(app.spec)
+
+    @route("PATCH", f"{BASE}/:name")
+    def patch(self, request: Request, name: str) -> Response:
+        body = object_in(body_of(request), "ApplicationPatchRequest")
+        project = str(body.get("project") or "")
+        with self.lock:
+            shown = application_shown(self._found(name, project), now=self.now())
+        wanted = wanted_in(patched(shown, str(body.get("patch") or ""), str(body.get("patchType") or "")))
+        rendered = self.check(name, wanted.spec, validate=True)
+        with self.lock:
+            app = self._found(name, project)
+            if not app.equals(wanted):
+                self._write(app, spec=wanted.spec, rendered=rendered)
+                app.labels, app.annotations = wanted.labels or {}, wanted.annotations or {}
+                app.finalizers = wanted.finalizers or []
+            return self._answer(app)
+
+    # -- deleting ---------------------------------------------------------------------------------------------
+
+    @route("DELETE", f"{BASE}/:name")
+    def delete_application(self, request: Request, name: str) -> Response:
+        """Accept the deletion; the controller needs `delete_s` for it, unless nothing hangs on the application."""
+        cascade, policy = flag(request, "cascade", default=True), request.args.get("propagationPolicy", "")
+        if not cascade and policy:
+            raise Refused(INVALID, "cannot set propagation policy when cascading is disabled")
+        if policy not in FINALIZERS:
+            raise Refused(INVALID, f"invalid propagation policy: {policy}")
+        with self.lock:
+            app = self._found(name, request.args.get("project", ""))
+            if app.deleted_at is None:
+                self._begin_deletion(app, FINALIZERS[policy] if cascade else None)
+        return answer({})
+
+    def _begin_deletion(self, app: Application, finalizer: str | None) -> None:
+        others = [each for each in app.finalizers if not each.startswith(FINALIZER)]
+        app.finalizers = [*others, finalizer] if finalizer else others
+        self.version += 1
+        app.resource_version = self.version
+        app.deleted_at = self.now()
+        if finalizer is None:
+            del self.applications[app.name]
+
+    def prune(self) -> None:
+        """Forget what has been deleted by now."""
+        for app in list(self.applications.values()):
+            if app.deleted_at is not None and app.deleted_at + self.delete_s <= self.now():
+                del self.applications[app.name]
+
+    def application_state(self) -> dict[str, Any]:
+        self.prune()
+        return {name: vars(app) for name, app in sorted(self.applications.items())}

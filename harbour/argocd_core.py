@@ -1,0 +1,123 @@
+"""What do all of Argo CD's calls share: token, content type, error bodies, the reading of bodies and flags?"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from harbour.argocd_git import Credentials
+from harbour.config import HarbourConfig
+from harbour.server import READS, Handler, Service
+
+UNKNOWN, INVALID, NOT_FOUND, DENIED, UNAUTHENTICATED = 2, 3, 5, 7, 16
+STATUSES = {UNKNOWN: 500, INVALID: 400, NOT_FOUND: 404, DENIED: 403, UNAUTHENTICATED: 401}
+PUBLIC = frozenset({"/healthz", "/api/version", "/api/v1/session/userinfo"})
+
+
+class Refused(Exception):
+    """The request ends here, with a gRPC code and the HTTP status that belongs to it."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        body = {"error": message, "code": code, "message": message}
+        self.response = answer(body, STATUSES[code])
+
+
+class ArgoCDCore(Service):
+    """Authentication and clock; the state is in the subclasses. `now` returns seconds since 1970."""
+
+    name = "argocd"
+
+    def __init__(self, config: HarbourConfig, now: Callable[[], float] = time.time) -> None:
+        super().__init__()
+        self.config = config
+        self.now = now
+
+    def credentials_for(self, url: str, project: str) -> Credentials:
+        """Return what opens this repository for applications of `project`; the repositories know."""
+        raise NotImplementedError
+
+    def _dispatch(self, request: Request, path: str) -> Response:
+        if path.startswith("/api/") and request.method not in READS and not _is_json(request):
+            return _plain("Invalid content type", 415)
+        return super()._dispatch(request, path)
+
+    def invoke(self, handler: Handler, request: Request, params: dict[str, str]) -> Response:
+        try:
+            if request.path not in PUBLIC:
+                self._require_token(request)
+            return super().invoke(handler, request, params)
+        except Refused as refused:
+            return refused.response
+
+    def no_route(self, request: Request, methods: set[str]) -> Response:  # noqa: ARG002 - a hook: others look
+        return _plain("Method Not Allowed", 405) if methods else _plain("404 page not found", 404)
+
+    def has_token(self, request: Request) -> bool:
+        token = _token_of(request)
+        return hmac.compare_digest(token.encode(), self.config.argocd_token.encode())
+
+    def _require_token(self, request: Request) -> None:
+        if not _token_of(request):
+            raise Refused(UNAUTHENTICATED, "no session information")
+        if not self.has_token(request):
+            raise Refused(UNAUTHENTICATED, "invalid session: token signature is invalid: signature is invalid")
+
+
+def answer(shown: Any, status: int = 200) -> Response:
+    return Response(json.dumps(shown), status, content_type="application/json")
+
+
+def body_of(request: Request) -> Any:
+    """Return the decoded body, None when there is none."""
+    raw = request.get_data()
+    try:
+        return json.loads(raw) if raw else None
+    except ValueError as error:
+        raise Refused(INVALID, "invalid character in the request body") from error
+
+
+def object_in(value: Any, field: str) -> dict[str, Any]:
+    """Return `value` as an object, empty when absent."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Refused(INVALID, f"json: cannot unmarshal into Go struct field {field}")
+    return value
+
+
+def flag(request: Request, name: str, *, default: bool = False) -> bool:
+    """Return a query flag, spelt as Go reads booleans."""
+    value = request.args.get(name)
+    if value is None:
+        return default
+    if value in ("1", "t", "T", "true", "TRUE", "True"):
+        return True
+    if value in ("0", "f", "F", "false", "FALSE", "False"):
+        return False
+    raise Refused(INVALID, f"type mismatch, parameter: {name}, error: invalid syntax")
+
+
+def timestamp(at: float) -> str:
+    """Return a time as Kubernetes writes it: whole seconds."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _is_json(request: Request) -> bool:
+    """Compare the whole header, as Argo CD does: a charset makes it another type."""
+    return request.headers.get("Content-Type", "").lower() == "application/json"
+
+
+def _token_of(request: Request) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token if scheme == "Bearer" else ""
+
+
+def _plain(text: str, status: int) -> Response:
+    return Response(f"{text}\n", status, content_type="text/plain; charset=utf-8")

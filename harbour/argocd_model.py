@@ -1,0 +1,146 @@
+"""What does Argo CD keep of an application, and when are two of them the same?
+
+Unknown fields are dropped without a word, and empty values are not written. An empty list in a request therefore
+never equals what was stored of it: the same body sent twice may be "different".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from harbour.argocd_core import INVALID, Refused, object_in
+
+Spec = dict[str, Any]
+Shape = dict[str, Any]
+"""Known fields: None is kept as it comes, a dict is an object, a list of one dict a list of objects."""
+
+POINTERS = frozenset({"prune", "selfHeal", "enabled"})
+"""Where an explicit `false` differs from absent."""
+MAPS = frozenset({"labels", "annotations"})
+
+_HELM: Shape = {
+    "releaseName": None,
+    "values": None,
+    "valuesObject": None,
+    "valueFiles": None,
+    "parameters": [{"name": None, "value": None, "forceString": None}],
+    "fileParameters": [{"name": None, "path": None}],
+    "version": None,
+    "passCredentials": None,
+    "ignoreMissingValueFiles": None,
+    "skipCrds": None,
+    "skipSchemaValidation": None,
+    "skipTests": None,
+    "kubeVersion": None,
+    "apiVersions": None,
+    "namespace": None,
+}
+_SOURCE: Shape = {
+    **dict.fromkeys(("repoURL", "path", "chart", "targetRevision", "ref", "name", "kustomize", "directory", "plugin")),
+    "helm": _HELM,
+}
+_SYNC_POLICY: Shape = {
+    "automated": dict.fromkeys(("prune", "selfHeal", "allowEmpty", "enabled")),
+    "syncOptions": None,
+    "retry": {"limit": None, "refresh": None, "backoff": dict.fromkeys(("duration", "factor", "maxDuration"))},
+    "managedNamespaceMetadata": {"labels": None, "annotations": None},
+}
+_SPEC: Shape = {
+    "project": None,
+    "source": _SOURCE,
+    "sources": [_SOURCE],
+    "destination": dict.fromkeys(("server", "name", "namespace")),
+    "syncPolicy": _SYNC_POLICY,
+    "ignoreDifferences": None,
+    "info": None,
+    "revisionHistoryLimit": None,
+    "sourceHydrator": None,
+}
+
+
+@dataclass(kw_only=True)
+class Wanted:
+    """An application as a request describes it."""
+
+    name: str
+    namespace: str
+    spec: Spec
+    labels: dict[str, str] | None
+    annotations: dict[str, str] | None
+    finalizers: list[str] | None
+
+
+@dataclass(kw_only=True)
+class Application:
+    """An application as it is kept. Times are seconds since 1970; `problem` is why its manifests do not render."""
+
+    name: str
+    uid: str
+    spec: Spec
+    labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+    finalizers: list[str] = field(default_factory=list)
+    generation: int = 1
+    resource_version: int = 0
+    created_at: float = 0.0
+    reconciled_at: float = 0.0
+    deleted_at: float | None = None
+    revision: str = ""
+    problem: str = ""
+
+    @property
+    def project(self) -> str:
+        return str(self.spec["project"])
+
+    def equals(self, wanted: Wanted) -> bool:
+        """Compare as Go's DeepEqual does with what was stored: nothing is empty there, it is absent."""
+        mine = (self.spec, self.labels or None, self.annotations or None, self.finalizers or None)
+        return mine == (wanted.spec, wanted.labels, wanted.annotations, wanted.finalizers)
+
+
+def wanted_in(body: dict[str, Any]) -> Wanted:
+    """Read an application out of a request's body; an `operation` in it is ignored."""
+    metadata = object_in(body.get("metadata"), "metadata")
+    return Wanted(
+        name=str(metadata.get("name") or ""),
+        namespace=str(metadata.get("namespace") or ""),
+        spec=spec_in(body.get("spec")),
+        labels=metadata.get("labels"),
+        annotations=metadata.get("annotations"),
+        finalizers=metadata.get("finalizers"),
+    )
+
+
+def spec_in(value: Any) -> Spec:
+    """Return the spec as decoded: known fields, no zero values, the project named."""
+    spec: Spec = _decoded(object_in(value, "spec"), _SPEC)
+    spec.setdefault("project", "default")
+    for source in (spec.get("source", {}), *spec.get("sources", [])):
+        if source.get("helm") == {}:
+            del source["helm"]
+    return spec
+
+
+def stored(value: Any) -> Any:
+    """Return what is left after writing: empty lists and maps are gone, empty objects stay."""
+    if isinstance(value, list):
+        return [stored(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: stored(each) for key, each in value.items() if each != [] and not (key in MAPS and each == {})}
+
+
+def _decoded(value: Any, shape: Any) -> Any:
+    if shape is None or value is None:
+        return value
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            raise Refused(INVALID, "json: cannot unmarshal into Go value of type []object")
+        return [_decoded(each, shape[0]) for each in value]
+    known = {key: _decoded(each, shape[key]) for key, each in object_in(value, "object").items() if key in shape}
+    return {key: each for key, each in known.items() if each or isinstance(each, dict | list) or _is_set(key, each)}
+
+
+def _is_set(key: str, value: Any) -> bool:
+    return key in POINTERS and value is not None

@@ -1,0 +1,161 @@
+"""Which repositories may Argo CD read, and does it really reach them?
+
+Registering tests the connection first, with a real `git ls-remote`. A wrong password is a *500*, a missing
+repository a *403*, and "exists already" is judged by comparing every field.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from harbour.argocd_core import (
+    DENIED,
+    INVALID,
+    UNKNOWN,
+    ArgoCDCore,
+    Refused,
+    answer,
+    body_of,
+    flag,
+    object_in,
+    timestamp,
+)
+from harbour.argocd_git import Credentials, GitError, check_readable
+from harbour.config import HarbourConfig
+from harbour.server import route
+
+Repository = dict[str, Any]
+FIELDS = frozenset(
+    {"repo", "type", "name", "username", "password", "project", "insecure", "insecureIgnoreHostKey", "enableLfs"}
+    | {"proxy", "noProxy", "forceHttpBasicAuth", "bearerToken", "sshPrivateKey", "depth"}
+    | {"tlsClientCertData", "tlsClientCertKey"}
+)
+SHOWN = ("repo", "type", "name", "project", "insecure", "enableLfs", "proxy", "forceHttpBasicAuth")
+UNTESTED = {"status": "", "message": "", "attemptedAt": None}
+CONNECTION_CACHE_S = 3600.0
+
+
+class ArgoCDRepositories(ArgoCDCore):
+    git_timeout_s = 30.0
+
+    def __init__(self, config: HarbourConfig, now: Callable[[], float] = time.time) -> None:
+        super().__init__(config, now)
+        self.repositories: dict[str, Repository] = {}
+        self._tested: dict[str, tuple[float, str]] = {}  # when, and what was wrong; lost with a restart, as a cache is
+
+    @route("POST", "/api/v1/repositories")
+    def create_repository(self, request: Request) -> Response:
+        body = body_of(request)
+        if not body:
+            raise Refused(INVALID, "missing payload in request")
+        given = {key: value for key, value in object_in(body, "Repository").items() if key in FIELDS and value}
+        if not given.get("project"):  # a project's own repository is stored without a test
+            self._require_connection(given)
+        with self.lock:
+            key = key_of(given.get("repo", ""), given.get("project", ""))
+            existing = self.repositories.get(key)
+            if existing is None:
+                self._store(key, given)
+            elif _read(existing) != given:  # what is read has a type, what was sent may not: then they differ
+                return self._update(key, given, upsert=flag(request, "upsert"))
+        shown = {name: given[name] for name in ("repo", "type", "name") if name in given}
+        return answer(shown | {"connectionState": UNTESTED})
+
+    def _require_connection(self, repository: Repository) -> None:
+        problem = self._problem(repository)
+        if problem:
+            raise Refused(UNKNOWN, f"error testing repository connectivity: {problem}")
+
+    def _update(self, key: str, given: Repository, *, upsert: bool) -> Response:
+        if not upsert:
+            existing = _read(self.repositories[key])
+            names = [name for name in sorted(FIELDS) if existing.get(name) != given.get(name)]
+            keys = ",".join(name[0].upper() + name[1:] for name in names)
+            reason = "existing repository spec is different; use upsert flag to force update"
+            raise Refused(INVALID, f'{reason}; difference in keys "{keys}"')
+        self._store(key, given)
+        return answer(given | {"connectionState": UNTESTED})  # the password is in it, as it is there
+
+    def _store(self, key: str, given: Repository) -> None:
+        self.repositories[key] = given
+        self._tested.pop(key, None)
+
+    @route("GET", "/api/v1/repositories")
+    def list_repositories(self, request: Request) -> Response:
+        force = flag(request, "forceRefresh")
+        with self.lock:
+            rows = sorted(self.repositories.items())
+        return answer({"metadata": {}, "items": [self._shown(key, row, force=force) for key, row in rows]})
+
+    @route("GET", "/api/v1/repositories/:repo")
+    def get_repository(self, request: Request, repo: str) -> Response:
+        key = self._found(repo, request.args.get("appProject", ""))
+        return answer(self._shown(key, self.repositories[key], force=flag(request, "forceRefresh")))
+
+    @route("DELETE", "/api/v1/repositories/:repo")
+    def delete_repository(self, request: Request, repo: str) -> Response:
+        with self.lock:
+            key = self._found(repo, request.args.get("appProject", ""))
+            del self.repositories[key]
+        return answer({})
+
+    def _found(self, url: str, project: str) -> str:
+        with self.lock:
+            rows = {key: row for key, row in self.repositories.items() if normalised(row["repo"]) == normalised(url)}
+        if not rows:
+            raise Refused(DENIED, "permission denied")
+        matching = [key for key, row in rows.items() if row.get("project", "") == project]
+        if matching:
+            return matching[0]
+        if len(rows) == 1 and not project:
+            return next(iter(rows))
+        raise Refused(UNKNOWN, f'repository not found for url "{url}" and project "{project}"')
+
+    def _shown(self, key: str, repository: Repository, *, force: bool) -> Repository:
+        stored = _read(repository)
+        shown = {name: stored[name] for name in SHOWN if name in stored}
+        return shown | {"connectionState": self._connection(key, stored, force=force)}
+
+    def _connection(self, key: str, repository: Repository, *, force: bool) -> dict[str, Any]:
+        tested = self._tested.get(key)
+        if tested is None or force or self.now() - tested[0] > CONNECTION_CACHE_S:
+            tested = self._tested[key] = (self.now(), self._problem(repository))
+        at, problem = tested
+        status = "Failed" if problem else "Successful"
+        message = f"Unable to connect to repository: {problem}" if problem else ""
+        return {"status": status, "message": message, "attemptedAt": timestamp(at)}
+
+    def _problem(self, repository: Repository) -> str:
+        """Return what keeps the repository from being read, "" when nothing does."""
+        try:
+            check_readable(str(repository.get("repo", "")), _credentials(repository), timeout_s=self.git_timeout_s)
+        except GitError as error:
+            return str(error)
+        return ""
+
+    def credentials_for(self, url: str, project: str) -> Credentials:
+        """Return what opens this repository for applications of `project`: its own, or everybody's, or nothing."""
+        with self.lock:
+            rows = (self.repositories.get(key_of(url, owner)) for owner in (project, ""))
+            return next((_credentials(row) for row in rows if row is not None), Credentials())
+
+
+def normalised(url: str) -> str:
+    """Return a URL's identity. A slash at the end makes it another repository."""
+    return url.lower().strip().removesuffix(".git")
+
+
+def key_of(url: str, project: str) -> str:
+    return f"{project} {normalised(url)}"
+
+
+def _read(repository: Repository) -> Repository:
+    return {"type": "git"} | repository
+
+
+def _credentials(repository: Repository) -> Credentials:
+    return Credentials(repository.get("username", ""), repository.get("password", ""))

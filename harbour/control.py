@@ -1,0 +1,157 @@
+"""How do other processes look into the harbour, and ask it to misbehave?
+
+GET /healthz · GET /calls?since=N&writes=1&upstream=NAME · GET /state · GET, POST, DELETE /faults
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from harbour.faults import KINDS, Call, Fault
+from harbour.server import Handler, Service, route
+from harbour.world import Harbour
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_pattern(value: object) -> bool:
+    try:
+        re.compile(str(value))
+    except re.error:
+        return False
+    return isinstance(value, str)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in (*value, *value.values()))
+
+
+FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "kind": (f"one of {', '.join(KINDS)}", lambda value: value in KINDS),
+    "method": ("an upper-case HTTP method", lambda value: isinstance(value, str) and value.isupper()),
+    "path": ("a regular expression", _is_pattern),
+    "times": ("a whole number, zero or more", _is_count),
+    "skip": ("a whole number, zero or more", _is_count),
+    "delay_s": ("seconds", lambda value: isinstance(value, int | float) and value >= 0),
+    "status": ("an HTTP status", lambda value: _is_count(value) and 200 <= value <= 599),
+    "body": ("a text", lambda value: isinstance(value, str)),
+    "headers": ("an object of texts", _is_texts),
+}
+
+
+class Refused(Exception):
+    """A request that cannot be served, and the field at fault."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.response = _json({"error": {"field": field, "reason": reason}}, 422)
+
+
+class Control(Service):
+    """The harbour master's office. It belongs to no upstream: its own calls are not in the log it shows."""
+
+    name = "control"
+
+    def __init__(self, harbour: Harbour) -> None:
+        super().__init__()
+        self.harbour = harbour
+
+    def invoke(self, handler: Handler, request: Request, params: dict[str, str]) -> Response:
+        try:
+            return handler(request, **params)
+        except Refused as refused:
+            return refused.response
+
+    def no_route(self, request: Request, methods: set[str]) -> Response:
+        answer = _json({"error": {"reason": f"no {request.method} {request.path} here"}}, 405 if methods else 404)
+        answer.headers["Allow"] = ", ".join(sorted(methods))
+        return answer
+
+    @route("GET", "/healthz")
+    def healthz(self, _request: Request) -> Response:
+        return _json({"status": "ok", "urls": {each.name: each.url for each in self.harbour.services}})
+
+    @route("GET", "/calls")
+    def list_calls(self, request: Request) -> Response:
+        """Answer the calls after number `since`, without their bodies: those hold passwords."""
+        since = request.args.get("since", "0")
+        if not since.isdigit():
+            raise Refused("since", "must be a whole number")
+        calls = self.harbour.writes() if request.args.get("writes") == "1" else self.harbour.calls()
+        wanted = request.args.get("upstream")
+        shown = [c for c in calls if c.order > int(since) and wanted in (None, c.upstream)]
+        return _json({"calls": [_view(call) for call in shown]})
+
+    @route("GET", "/state")
+    def state(self, _request: Request) -> Response:
+        return _json(self.harbour.snapshot())
+
+    @route("GET", "/faults")
+    def list_faults(self, _request: Request) -> Response:
+        listed = [
+            {"upstream": service.name, **dataclasses.asdict(fault)}
+            for service in self.harbour.services
+            for fault in list(service.faults)
+        ]
+        return _json({"faults": listed})
+
+    @route("POST", "/faults")
+    def add_fault(self, request: Request) -> Response:
+        body = _object(request)
+        service = self._service(body.pop("upstream", None))
+        fault = service.inject(_fault(body))
+        return _json({"upstream": service.name, **dataclasses.asdict(fault)}, 201)
+
+    @route("DELETE", "/faults")
+    def clear_faults(self, request: Request) -> Response:
+        wanted = request.args.get("upstream")
+        if wanted is None:
+            self.harbour.heal()
+        else:
+            self._service(wanted).heal()
+        return Response(b"", 204)
+
+    def _service(self, name: object) -> Service:
+        service = self.harbour.service(str(name))
+        if service is None:
+            raise Refused("upstream", f"must be one of {', '.join(each.name for each in self.harbour.services)}")
+        return service
+
+
+def _json(body: object, status: int = 200) -> Response:
+    return Response(json.dumps(body), status, content_type="application/json")
+
+
+def _view(call: Call) -> dict[str, Any]:
+    return {key: value for key, value in dataclasses.asdict(call).items() if key != "body"}
+
+
+def _object(request: Request) -> dict[str, Any]:
+    try:
+        body = json.loads(request.get_data())
+    except ValueError:
+        raise Refused("body", "must be JSON") from None
+    if not isinstance(body, dict):
+        raise Refused("body", "must be an object")
+    return body
+
+
+def _fault(body: dict[str, Any]) -> Fault:
+    if "kind" not in body:
+        raise Refused("kind", "is missing")
+    for field, value in body.items():
+        if field not in FIELDS:
+            raise Refused(field, f"is unknown; known are upstream, {', '.join(FIELDS)}")
+        expected, is_valid = FIELDS[field]
+        nothing = value is None and field in ("method", "times")  # any method; until cleared
+        if not nothing and not is_valid(value):
+            raise Refused(field, f"must be {expected}")
+    return Fault(**body)

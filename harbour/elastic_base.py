@@ -1,0 +1,121 @@
+"""What do all parts of the Elasticsearch stand-in share: state, errors, credentials and privileges?"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from werkzeug.wrappers import Request, Response
+
+from harbour import passwords
+from harbour.config import HarbourConfig
+from harbour.server import READS, Handler, Service
+
+CHALLENGE = {"WWW-Authenticate": 'Basic realm="security", charset="UTF-8"'}
+OWN_BUSINESS = ("/", "/_security/_authenticate", "/_security/user/_has_privileges")
+
+
+def as_json(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    answer = Response(json.dumps(body), status, headers, content_type="application/json")
+    answer.headers["X-Elastic-Product"] = "Elasticsearch"
+    return answer
+
+
+class ElasticError(Exception):
+    """A refusal in Elasticsearch's shape."""
+
+    def __init__(self, status: int, kind: str, reason: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(reason)
+        cause = {"type": kind, "reason": reason}
+        self.response = as_json({"error": {"root_cause": [cause], **cause}, "status": status}, status, headers)
+
+
+def invalid_request(*problems: str) -> NoReturn:
+    """Refuse what can be seen to be wrong without looking at the store."""
+    raise ElasticError(400, "action_request_validation_exception", _validation_failed(problems))
+
+
+def invalid_state(*problems: str) -> NoReturn:
+    """Refuse what is wrong given what is stored."""
+    raise ElasticError(400, "validation_exception", _validation_failed(problems))
+
+
+def not_allowed(reason: str) -> NoReturn:
+    raise ElasticError(400, "illegal_argument_exception", reason)
+
+
+def _validation_failed(problems: tuple[str, ...]) -> str:
+    listed = "".join(f" {number}: {problem};" for number, problem in enumerate(problems, 1))
+    return f"Validation Failed:{listed}"
+
+
+class ElasticBase(Service):
+    """State, and what happens around every call."""
+
+    def __init__(self, config: HarbourConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.users: dict[str, dict[str, Any]] = {}
+        self.roles: dict[str, dict[str, Any]] = {}
+
+    def invoke(self, handler: Handler, request: Request, params: dict[str, str]) -> Response:
+        """Check credentials and privileges, then run the handler alone; a refusal becomes its answer."""
+        try:
+            with self.lock:
+                username = self.authenticated(request)
+                if request.path not in OWN_BUSINESS:
+                    self._authorize(username, request)
+                return handler(request, **params)
+        except ElasticError as error:
+            return error.response
+
+    def authenticated(self, request: Request) -> str:
+        """Return the name of the enabled user whose password came along."""
+        login = request.authorization
+        if login is None or login.type != "basic":
+            reason = f"missing authentication credentials for REST request [{request.path}]"
+            raise ElasticError(401, "security_exception", reason, CHALLENGE)
+        name = login.username or ""
+        user = self.users.get(name)
+        if user and user["enabled"] and passwords.matches(login.password or "", user["digest"], owner=name):
+            return name
+        reason = f"unable to authenticate user [{name}] for REST request [{request.path}]"
+        raise ElasticError(401, "security_exception", reason, CHALLENGE)
+
+    def _authorize(self, username: str, request: Request) -> None:
+        needed = ("read_security", "manage_security") if request.method in READS else ("manage_security",)
+        if not any(self.may(username, privilege) for privilege in needed):
+            roles = ",".join(self.users[username]["roles"])
+            reason = f"action is unauthorized for user [{username}] with effective roles [{roles}]"
+            raise ElasticError(403, "security_exception", reason)
+
+    def may(self, username: str, cluster_privilege: str) -> bool:
+        """Say whether a user holds a cluster privilege; roles that do not exist grant nothing."""
+        held = {"all"} if "superuser" in self.users[username]["roles"] else set()
+        for role in self.users[username]["roles"]:
+            held |= set(self.roles.get(role, {}).get("cluster", ()))
+        return bool(held & {"all", cluster_privilege})
+
+    def no_route(self, request: Request, methods: set[str]) -> Response:
+        if methods:
+            allowed = ", ".join(sorted(methods))
+            reason = (
+                f"Incorrect HTTP method for uri [{request.path}] and method [{request.method}], allowed: [{allowed}]"
+            )
+            return as_json({"error": reason, "status": 405}, 405, {"Allow": allowed})
+        reason = f"no handler found for uri [{request.path}] and method [{request.method}]"
+        return as_json({"error": reason}, 400)
+
+
+def json_object(request: Request, known: frozenset[str]) -> dict[str, Any]:
+    """Return the body; one that is no object or has a field unknown here is refused."""
+    try:
+        body = json.loads(request.get_data() or b"{}")
+    except ValueError:
+        raise ElasticError(400, "x_content_parse_exception", "the body is no JSON") from None
+    if not isinstance(body, dict):
+        raise ElasticError(400, "x_content_parse_exception", "the body is no object")
+    for field in body:
+        if field not in known:
+            raise ElasticError(400, "parse_exception", f"unexpected field [{field}]")
+    return body

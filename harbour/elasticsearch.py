@@ -1,0 +1,88 @@
+"""The Elasticsearch stand-in: who may call, what a fresh one holds, and its users.
+
+elastic_base ── elastic_users · elastic_roles
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from harbour.elastic_base import as_json
+from harbour.elastic_roles import Roles
+from harbour.elastic_users import Users
+from harbour.passwords import digest
+from harbour.server import route
+
+RESERVED_USERS = {
+    "elastic": "superuser",
+    "kibana_system": "kibana_system",
+    "kibana": "kibana_system",
+    "logstash_system": "logstash_system",
+    "beats_system": "beats_system",
+    "apm_system": "apm_system",
+    "remote_monitoring_user": "remote_monitoring_agent",
+}
+ABOUT = {
+    "name": "harbour",
+    "cluster_name": "harbour",
+    "cluster_uuid": "aGFyYm91ci1lbGFzdGljLTE",
+    "version": {
+        "number": "9.0.3",
+        "build_flavor": "default",
+        "build_type": "docker",
+        "build_snapshot": False,
+        "lucene_version": "10.1.0",
+        "minimum_wire_compatibility_version": "8.18.0",
+        "minimum_index_compatibility_version": "8.0.0",
+    },
+    "tagline": "You Know, for Search",
+}
+
+
+class Elasticsearch(Users, Roles):
+    """Elasticsearch 9.0 with security on: the native realm, its roles and Kibana's privileges."""
+
+    name = "elasticsearch"
+
+    def prepare(self) -> None:
+        """Found reserved users, the configured administrator and the teams' roles; what is there stays."""
+        for username, role in RESERVED_USERS.items():
+            self.users.setdefault(username, self.new_user(username, [role], {"_reserved": True}))
+        administrator = self.config.elastic_user
+        self.users.setdefault(administrator, self.new_user(administrator, ["superuser"], {}))
+        self.users[administrator]["digest"] = digest(self.config.elastic_password, owner=administrator)
+        for team in self.config.teams:
+            self.roles.setdefault(team, team_role(team))
+
+    def dump(self) -> dict[str, Any]:
+        return {"users": self.users, "roles": self.roles}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.users, self.roles = state["users"], state["roles"]
+
+    @route("GET", "/")
+    def about(self, _request: Request) -> Response:
+        return as_json(ABOUT)
+
+
+def team_role(team: str) -> dict[str, Any]:
+    """Return a role that sees one team's space in Kibana and reads its logs."""
+    return {
+        "cluster": [],
+        "indices": [
+            {
+                "names": [f"logs-{team}-*"],
+                "privileges": ["read", "view_index_metadata"],
+                "allow_restricted_indices": False,
+            }
+        ],
+        "applications": [
+            {"application": "kibana-.kibana", "privileges": ["space_read"], "resources": [f"space:{team}"]}
+        ],
+        "run_as": [],
+        "metadata": {},
+        "transient_metadata": {"enabled": True},
+        "description": f"What the {team} team may see.",
+    }

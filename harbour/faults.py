@@ -1,0 +1,68 @@
+"""What did a stand-in see, and how can it be told to misbehave?"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
+KINDS = ("delay", "status", "status_after", "reset", "lost", "drip", "truncate")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One request as the stand-in saw it. `status` is what the handler answered, None when it never ran.
+
+    `number` counts within the service, `order` over all services of the process. `kind` is `api` for the upstream's
+    API and anything else (`git`, `page`) for traffic that is no API call and never counts as a write.
+    """
+
+    number: int
+    order: int
+    at: float
+    upstream: str
+    kind: str
+    method: str
+    path: str
+    status: int | None
+    fault: str | None
+    body: str
+
+    @property
+    def is_write(self) -> bool:
+        return self.kind == "api" and self.method not in READS
+
+
+@dataclass(kw_only=True)
+class Fault:
+    """Misbehaviour for the next `times` matching calls (None: until cleared).
+
+    kind: `delay` (answer after `delay_s`) · `status` (answer `status` with `body`, do nothing) · `status_after`
+    (do it, then answer `status`) · `reset` (do nothing, RST) · `lost` (do it, then RST: the reply is lost) ·
+    `drip` (do it, then send the reply one byte a `delay_s`) · `truncate` (do it, half of the body, then close).
+    An outage is a `reset` or a `status` 503 without `times`. `path` is a regular expression searched in the raw path.
+    `skip` lets that many matching calls pass first.
+    """
+
+    kind: str
+    method: str | None = None
+    path: str = ""
+    times: int | None = None
+    skip: int = 0
+    delay_s: float = 0.0
+    status: int = 503
+    body: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def takes(self, method: str, path: str) -> bool:
+        """Say whether this call is hit, counting it."""
+        if (self.method and self.method != method) or not re.search(self.path, path):
+            return False
+        if self.skip > 0:
+            self.skip -= 1
+            return False
+        if self.times is not None:
+            if self.times <= 0:
+                return False
+            self.times -= 1
+        return True

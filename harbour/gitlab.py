@@ -1,0 +1,187 @@
+"""The GitLab stand-in: who may call, what a fresh one holds, and what outlives a restart.
+
+gitlab_base ── gitlab_users · gitlab_groups · gitlab_projects ── gitlab_forks ── gitlab_branches   the API
+            ── git   the repositories over HTTP        pages   what a browser sees
+"""
+
+from __future__ import annotations
+
+import hmac
+import tempfile
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from harbour import git, pages, repository, templates
+from harbour.gitlab_branches import Branches
+from harbour.gitlab_errors import ApiError, as_json
+from harbour.gitlab_groups import Groups
+from harbour.gitlab_model import MAINTAINER, OWNER, Group, Member, Project, User, load_state, now
+from harbour.gitlab_users import API, OPTIONS, Users
+from harbour.server import Handler, route
+
+VERSION = {"version": "18.5.1", "revision": "c401a659d0c"}
+ANY_TOKEN = ("/api/v4/version", "/api/v4/metadata", "/api/v4/personal_access_tokens/self")
+
+
+class GitLab(Users, Groups, Branches):
+    """GitLab 18.5 with delayed deletion: `/api/v4`, git over HTTP, and a page behind every link."""
+
+    # -- a fresh one ---------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Found administrator, cloning account, groups and templates; go on with what a restart interrupted."""
+        self._found_user("root", is_admin=True)
+        self._found_user(self.config.gitlab_user, is_admin=False)
+        for full_path in (*self.config.teams, "templates"):
+            self._found_group(full_path)
+        for name in templates.names(self.config.types):
+            self._found_template(name)
+        self.background.start()
+        self._resume()
+        self.save()
+
+    def _found_user(self, username: str, *, is_admin: bool) -> None:
+        if self.state.user_named(username):
+            return
+        user = User(
+            id=self.state.next_id("user"),
+            namespace_id=self.state.next_id("namespace"),
+            username=username,
+            email=f"{username}@harbour.example",
+            name=username.capitalize(),
+            is_admin=is_admin,
+            options=dict(OPTIONS),
+            confirmed_at=now(),
+        )
+        self.state.users[user.id] = user
+
+    def _found_group(self, full_path: str) -> Group:
+        if existing := self.state.group_at(full_path):
+            return existing
+        above, _, path = full_path.rpartition("/")
+        group = Group(
+            id=self.state.next_id("namespace"),
+            path=path,
+            full_path=full_path,
+            parent_id=self._found_group(above).id if above else None,
+            members=[] if above else [Member(user_id=1, access_level=OWNER, created_by=1)],
+        )
+        self.state.groups[group.id] = group
+        return group
+
+    def _found_template(self, name: str) -> None:
+        if self.state.project_at(f"templates/{name}"):
+            return
+        project = Project(
+            id=self.state.next_id("project"),
+            namespace_id=self._found_group("templates").id,
+            name=name,
+            path=name,
+            creator_id=1,
+            visibility="internal",
+            description=f"What every new {name.partition('_')[0]} repository starts from.",
+            default_branch="main",
+            branches=[self.new_branch("main", push=[MAINTAINER], merge=[MAINTAINER])],
+        )
+        with tempfile.TemporaryDirectory() as directory:
+            templates.unpack(name, Path(directory))
+            repository.create(self.repository(project), Path(directory))
+        self.state.projects[project.id] = project
+
+    # -- life ----------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        self.background.stop()
+        super().stop()
+
+    def _resume(self) -> None:
+        for project in self.state.projects.values():
+            if project.removing:
+                self.background.after(self.config.fork_s, partial(self.erase, project))
+            elif not project.settled:
+                self.resume_import(project)
+        for user in self.state.users.values():
+            if user.deleting:
+                self.background.after(self.config.fork_s, partial(self.remove_user, user))
+
+    def dump(self) -> dict[str, Any]:
+        return self.state.dump()
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.state = load_state(state)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the records and, by full path, every ref of every repository."""
+        with self.lock:
+            known = {self.state.full_path(p): self.repository(p) for p in self.state.projects.values()}
+            return super().snapshot() | {"refs": {path: repository.refs(place) for path, place in known.items()}}
+
+    # -- every call ----------------------------------------------------------------------------------------
+
+    def invoke(self, handler: Handler, request: Request, params: dict[str, str]) -> Response:
+        """Check the token, then run the handler alone; a refusal becomes its answer."""
+        try:
+            self._authenticate(request)
+            with self.lock:
+                return handler(request, **params)
+        except ApiError as error:
+            return error.response
+
+    def _authenticate(self, request: Request) -> None:
+        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        token = request.headers.get("PRIVATE-TOKEN", bearer)
+        if hmac.compare_digest(token.encode(), self.config.gitlab_token.encode()):
+            return
+        if not hmac.compare_digest(token.encode(), self.config.gitlab_read_token.encode()):
+            raise ApiError(401, {"message": "401 Unauthorized"})
+        if request.path not in ANY_TOKEN:
+            text = "The request requires higher privileges than provided by the access token."
+            raise ApiError(403, {"error": "insufficient_scope", "error_description": text, "scope": "api read_api"})
+
+    def no_route(self, request: Request, methods: set[str]) -> Response:
+        """Send git to the repositories, a browser to a page, and an unknown API call to GitLab's own 404."""
+        if git.is_git(request.path):
+            return git.serve(self, request)
+        if not request.path.startswith("/api/"):
+            return pages.show(self, request)
+        if methods:
+            return as_json({"error": "405 Not Allowed"}, 405)
+        return as_json({"error": "404 Not Found"}, 404)
+
+    def kind_of(self, path: str) -> str:
+        if path.startswith("/api/"):
+            return "api"
+        return "git" if git.is_git(path) else "page"
+
+    # -- about itself --------------------------------------------------------------------------------------
+
+    @route("GET", f"{API}/version")
+    def version(self, _request: Request) -> Response:
+        return as_json(VERSION | {"kas": {"enabled": False}, "enterprise": self.config.gitlab_edition == "ee"})
+
+    @route("GET", f"{API}/metadata")
+    def metadata(self, request: Request) -> Response:
+        return self.version(request)
+
+    @route("GET", f"{API}/personal_access_tokens/self")
+    def own_token(self, request: Request) -> Response:
+        is_api = request.headers.get("PRIVATE-TOKEN") != self.config.gitlab_read_token
+        today = datetime.now(UTC)
+        return as_json(
+            {
+                "id": 1 if is_api else 2,
+                "name": "slipway" if is_api else "clone",
+                "revoked": False,
+                "created_at": now(),
+                "description": None,
+                "scopes": ["api", "admin_mode"] if is_api else ["read_repository"],
+                "user_id": 1 if is_api else 2,
+                "last_used_at": None,
+                "active": True,
+                "expires_at": (today + timedelta(days=364)).date().isoformat(),
+            }
+        )

@@ -1,0 +1,140 @@
+"""Who is calling Jenkins, and what may they do?
+
+An API token may do everything without a crumb. A real password reads, but each of its POSTs is refused for
+want of a crumb. No credentials at all is the user `anonymous`; wrong ones are a 401.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from dataclasses import dataclass, field
+
+from werkzeug.wrappers import Request, Response
+
+from harbour.config import HarbourConfig
+from harbour.jenkins_pages import Refused, forbidden, jetty_error, page, unauthorized
+from harbour.passwords import matches
+from harbour.server import Service
+
+ADMINISTER = "hudson.model.Hudson.Administer"
+IMPLIED_BY = {
+    "hudson.model.Item.Discover": "hudson.model.Item.Read",
+    "hudson.model.Item.ExtendedRead": "hudson.model.Item.Configure",
+}
+VERSION = "2.568.2"
+
+
+@dataclass(kw_only=True)
+class User:
+    """A user object. `digest` is None for a commit author, who cannot log in; "" matches no password."""
+
+    id: str
+    full_name: str
+    description: str | None = None
+    address: str = ""
+    digest: str | None = None
+
+
+@dataclass(kw_only=True)
+class Role:
+    """A role: `sids` holds pairs of USER, GROUP or EITHER and a name that nobody checks."""
+
+    pattern: str = ""
+    permissions: list[str] = field(default_factory=list)
+    sids: set[tuple[str, str]] = field(default_factory=set)
+
+    def names(self, caller: Caller) -> bool:
+        """Say whether the role is assigned to this caller; case does not matter here, though it is stored."""
+        known = {("user", caller.id.lower()), ("either", caller.id.lower())}
+        if caller.id != "anonymous":
+            known |= {("group", "authenticated"), ("either", "authenticated")}
+        return any((kind.lower(), sid.lower()) in known for kind, sid in self.sids)
+
+
+@dataclass(frozen=True)
+class Caller:
+    id: str = "anonymous"
+    by_token: bool = False
+
+
+class JenkinsCore(Service):
+    """State, authentication and permissions; the routes are in the subclasses."""
+
+    name = "jenkins"
+
+    def __init__(self, config: HarbourConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.users: dict[str, User] = {}  # by lower-cased id: `Bob` and `bob` are one account
+        self.roles: dict[str, dict[str, Role]] = {"globalRoles": {}, "projectRoles": {}, "slaveRoles": {}}
+        self.items: dict[str, str] = {}  # XML by full name; `dev/shop_dev` lies in the folder `dev`
+        self.session = secrets.token_hex(4)  # changes with each restart
+
+    def _dispatch(self, request: Request, path: str) -> Response:
+        with self.lock:
+            try:
+                request.environ["harbour.caller"] = self._authenticate(request)
+                self._require_crumb(request)
+                response = super()._dispatch(request, path)
+            except Refused as refused:
+                response = refused.response
+        if response.status_code not in (401, 404, 405):  # those are the servlet container's own pages
+            response.headers.update({"X-Jenkins": VERSION, "X-Hudson": "1.395", "X-Jenkins-Session": self.session})
+        return response
+
+    def no_route(self, request: Request, methods: set[str]) -> Response:  # noqa: ARG002 - a hook: others look
+        if not methods:
+            return jetty_error(404)
+        answer = jetty_error(405)
+        answer.headers["Allow"] = ", ".join(sorted(methods))
+        return answer
+
+    def _authenticate(self, request: Request) -> Caller:
+        scheme, _, _ = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "basic":
+            return Caller()
+        given = request.authorization
+        if given is None or given.username is None or given.password is None:
+            raise unauthorized()
+        if given.username.lower() == self.config.jenkins_user.lower() and _same(
+            given.password, self.config.jenkins_token
+        ):
+            return Caller(self.config.jenkins_user, by_token=True)
+        user = self.users.get(given.username.lower())
+        if user is None or not matches(given.password, user.digest, owner=user.id):
+            raise unauthorized()
+        return Caller(user.id)
+
+    @staticmethod
+    def _require_crumb(request: Request) -> None:
+        if request.method == "POST" and not caller_of(request).by_token:
+            text = "No valid crumb was included in the request"
+            raise Refused(page("Error 403", f"<h2>HTTP ERROR 403 {text}</h2>", status=403))
+
+    def permits(self, caller: Caller, permission: str, item: str | None = None) -> bool:
+        """Say whether the caller's global roles, or the project roles matching `item`, grant it.
+
+        A pattern has to match the item's *whole* full name: `.*_dev` does not open the folder `dev`.
+        """
+        roles = list(self.roles["globalRoles"].values())
+        if item is not None:
+            roles += [role for role in self.roles["projectRoles"].values() if re.fullmatch(role.pattern, item)]
+        granted = {name for role in roles if role.names(caller) for name in role.permissions}
+        return not granted.isdisjoint({ADMINISTER, permission, IMPLIED_BY.get(permission, permission)})
+
+    def require(self, request: Request, permission: str, item: str | None = None) -> None:
+        """Refuse with 403 unless the caller has the permission."""
+        caller = caller_of(request)
+        if not self.permits(caller, permission, item):
+            raise forbidden(caller.id, permission, path=request.path)
+
+
+def caller_of(request: Request) -> Caller:
+    caller: Caller = request.environ["harbour.caller"]
+    return caller
+
+
+def _same(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode(), expected.encode())

@@ -1,0 +1,197 @@
+"""How are folders and pipelines made, changed and deleted?
+
+Items are kept flat, by full name (`dev/shop_dev`); `/job/dev/job/shop_dev` is the same item in a URL.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from codecs import lookup
+
+from werkzeug.http import parse_options_header
+from werkzeug.wrappers import Request, Response
+
+from harbour import jenkins_xml as xml
+from harbour.jenkins_core import JenkinsCore, caller_of
+from harbour.jenkins_pages import Refused, failure, is_browser, jetty_error, not_found, oops, redirect
+from harbour.jenkins_tree import exported
+from harbour.jenkins_views import item_page, item_shown
+from harbour.server import route
+
+ITEM = "(?P<item>(?:/job/[^/]+)+)"
+"""Any depth of `/job/<name>`, as a route takes it."""
+UNSAFE = frozenset("?*/\\%!@#$^&|<>[]:;")
+ITEM_PERMISSION = "hudson.model.Item."
+FORM_MODES = {xml.FOLDER: xml.FOLDER, xml.CLASSES[xml.PIPELINE]: xml.PIPELINE}
+
+
+class JenkinsItems(JenkinsCore):
+    @route("POST", "/createItem")
+    def create_at_root(self, request: Request) -> Response:
+        return self._create(request, parent="")
+
+    @route("POST", f"{ITEM}/createItem")
+    def create_in_folder(self, request: Request, item: str) -> Response:
+        parent = self._visible(request, item)
+        if not xml.is_folder(self.items[parent]):
+            raise not_found()
+        return self._create(request, parent=parent)
+
+    def _create(self, request: Request, *, parent: str) -> Response:
+        self.require(request, f"{ITEM_PERMISSION}Create", parent)
+        content_type = request.content_type
+        if not content_type:
+            raise failure("No Content-Type header set")
+        full_name = self._free_name(request, parent)
+        if content_type.startswith(("application/xml", "text/xml")):
+            self.items[full_name] = xml.serialised(xml.parse(request.get_data()))
+            return Response()
+        self.items[full_name] = _from_mode(request.values.get("mode"))
+        return redirect(f"{request.host_url.rstrip('/')}{path_of(full_name)}configure")
+
+    def _free_name(self, request: Request, parent: str) -> str:
+        given = request.values.get("name")
+        if given is None:
+            raise failure("Query parameter 'name' is required")
+        _check_good_name(given)
+        name = given.strip()
+        full_name = f"{parent}/{name}".lstrip("/")
+        if full_name in self.items:
+            # What the caller may not see is not named to them either.
+            seen = self.permits(caller_of(request), f"{ITEM_PERMISSION}Discover", full_name)
+            raise failure(f"A job already exists with the name ‘{name}’" if seen else "")
+        return full_name
+
+    # -- one item ---------------------------------------------------------------------------------------------
+
+    @route("GET", ITEM)
+    def open_item(self, request: Request, item: str) -> Response:
+        """Show the item's page. A stand-in has no login form, so a browser sees it without a login."""
+        name = _full_name(item)
+        if not is_browser(request):
+            name = self._visible(request, item)
+        if name not in self.items:
+            raise not_found()
+        return item_page(name, self.items)
+
+    @route("GET", f"{ITEM}/api/json")
+    def read_item(self, request: Request, item: str) -> Response:
+        name = self._visible(request, item)
+        children = [child for child in self._children(name) if self._may_read(request, child)]
+        return exported(request, item_shown(name, self.items, children=children, base=request.host_url))
+
+    @route("GET", f"{ITEM}/config.xml")
+    def read_config(self, request: Request, item: str) -> Response:
+        name = self._visible(request, item)
+        self.require(request, f"{ITEM_PERMISSION}ExtendedRead", name)
+        return Response(self.items[name], content_type="application/xml;charset=utf-8")
+
+    @route("POST", f"{ITEM}/config.xml")
+    def write_config(self, request: Request, item: str) -> Response:
+        name = self._visible(request, item)
+        self.require(request, f"{ITEM_PERMISSION}Configure", name)
+        root = xml.parse(_as_text(request))
+        expected = xml.root_of(self.items[name]).tag
+        if root.tag != expected:
+            raise oops(f"Expecting class {xml.CLASSES[expected]} but got class {xml.CLASSES[root.tag]}")
+        self.items[name] = xml.serialised(root)
+        return Response()
+
+    @route("POST", f"{ITEM}/disable")
+    def disable(self, request: Request, item: str) -> Response:
+        return self._set_disabled(request, item, "true")
+
+    @route("POST", f"{ITEM}/enable")
+    def enable(self, request: Request, item: str) -> Response:
+        return self._set_disabled(request, item, "false")
+
+    def _set_disabled(self, request: Request, item: str, disabled: str) -> Response:
+        name = self._visible(request, item)
+        self.require(request, f"{ITEM_PERMISSION}Configure", name)
+        self.items[name] = xml.with_disabled(self.items[name], disabled)
+        return redirect(path_of(name))
+
+    @route("POST", f"{ITEM}/doDelete")
+    def delete_by_form(self, request: Request, item: str) -> Response:
+        parent = self._delete(request, item).rpartition("/")[0]
+        return redirect(path_of(parent) if parent else "/")
+
+    @route("DELETE", ITEM)
+    def delete(self, request: Request, item: str) -> Response:
+        self._delete(request, item)
+        return Response(status=204)
+
+    def _delete(self, request: Request, item: str) -> str:
+        name = self._visible(request, item)
+        self.require(request, f"{ITEM_PERMISSION}Delete", name)
+        for doomed in [each for each in self.items if f"{each}/".startswith(f"{name}/")]:
+            del self.items[doomed]
+        return name
+
+    # -- finding ----------------------------------------------------------------------------------------------
+
+    def _visible(self, request: Request, item: str) -> str:
+        """Return the full name, resolved parent by parent: what the caller may not see is a 404."""
+        name = _full_name(item)
+        parts = name.split("/")
+        for depth in range(1, len(parts) + 1):
+            self._require_visible(request, "/".join(parts[:depth]))
+        return name
+
+    def _require_visible(self, request: Request, name: str) -> None:
+        caller = caller_of(request)
+        if name not in self.items:
+            raise not_found()
+        if self._may_read(request, name):
+            return
+        if not self.permits(caller, f"{ITEM_PERMISSION}Discover", name):
+            raise not_found()
+        raise Refused(jetty_error(403, f"Please login to access job {name}"))
+
+    def _may_read(self, request: Request, name: str) -> bool:
+        return self.permits(caller_of(request), f"{ITEM_PERMISSION}Read", name)
+
+    def _children(self, parent: str) -> list[str]:
+        return sorted(name for name in self.items if name.rpartition("/")[0] == parent)
+
+
+def path_of(full_name: str) -> str:
+    """Return the item's URL path, with a slash at the end."""
+    return "".join(f"/job/{part}" for part in full_name.split("/")) + "/"
+
+
+def _full_name(item: str) -> str:
+    return "/".join(item.split("/job/")[1:])
+
+
+def _check_good_name(name: str) -> None:
+    if not name.strip():
+        raise failure("No name is specified")
+    if name.strip() in (".", ".."):
+        raise failure(f"“{name.strip()}” is not an allowed name")
+    for character in name:
+        if unicodedata.category(character) == "Cc":
+            raise failure("No control code is allowed: name")
+        if character in UNSAFE:
+            raise failure(f"‘{character}’ is an unsafe character")
+    if re.search(r"\.\s*$", name):
+        raise failure("A name cannot end with ‘.’")
+
+
+def _from_mode(mode: str | None) -> str:
+    if not mode:
+        raise failure("No mode given")
+    if mode not in FORM_MODES:
+        raise failure(f"No item type ‘{mode}’ is known")
+    return xml.serialised(xml.parse(f"<{FORM_MODES[mode]}/>"))
+
+
+def _as_text(request: Request) -> str:
+    """Decode as a servlet reader does: the header's charset decides, Latin-1 when it names none."""
+    _, options = parse_options_header(request.content_type)
+    try:
+        charset = lookup(options.get("charset", "iso-8859-1")).name
+        return request.get_data().decode(charset)
+    except (LookupError, UnicodeDecodeError) as error:
+        raise oops("java.io.UnsupportedEncodingException") from error

@@ -1,0 +1,86 @@
+"""What do Jenkins' pages look like: its HTML errors, its redirects and the pages people open?
+
+Jenkins never answers an error as JSON, not even under `/api/json`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from html import escape
+from http import HTTPStatus
+from urllib.parse import quote
+
+from werkzeug.wrappers import Request, Response
+
+HTML = "text/html;charset=utf-8"
+
+
+class Refused(Exception):
+    """The request ends here with `response`."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status)
+        self.response = response
+
+
+def page(title: str, body: str, *, status: int = 200) -> Response:
+    """Return a page; `body` is HTML, `title` is text."""
+    text = f"<!DOCTYPE html><html><head><title>{escape(title)} [Jenkins]</title></head><body>{body}</body></html>"
+    return Response(text, status, content_type=HTML)
+
+
+def failure(message: str) -> Refused:
+    """Return an anticipated user error: 400, with the message in `X-Error`, too."""
+    answer = page("Error", f"<h1>Error</h1><p>{escape(message)}</p>", status=400)
+    # A header carries Latin-1 only, so Jenkins' typographic quotes do not survive in it.
+    answer.headers["X-Error"] = message.encode("latin-1", "replace").decode("latin-1")
+    return Refused(answer)
+
+
+def jetty_error(status: int, text: str = "") -> Response:
+    """Return the bare error page of the servlet container."""
+    reason = text or HTTPStatus(status).phrase
+    body = f"<h2>HTTP ERROR {status} {escape(reason)}</h2><hr/><a href='https://jetty.org/'>Powered by Jetty</a>"
+    return page(f"Error {status} {reason}", body, status=status)
+
+
+def oops(message: str) -> Refused:
+    """Return an uncaught exception: 500 with a logging id, permanent whatever the status suggests."""
+    logging_id = uuid.uuid4()
+    body = f"<h1>Oops!</h1><p>A problem occurred. Logging ID={logging_id}</p><pre>{escape(message)}</pre>"
+    return Refused(page("Oops!", body, status=500))
+
+
+def not_found() -> Refused:
+    return Refused(jetty_error(404))
+
+
+def unauthorized() -> Refused:
+    answer = jetty_error(401)
+    answer.headers["WWW-Authenticate"] = 'Basic realm="Jenkins"'
+    return Refused(answer)
+
+
+def forbidden(user_id: str, permission: str, *, path: str) -> Refused:
+    """Return a 403: a page that leads the anonymous to the login form, "Access Denied" to everybody else."""
+    if user_id == "anonymous":
+        login = f"/login?from={quote(path, safe='')}"
+        answer = page("Authentication required", f"<meta http-equiv='refresh' content='1;url={login}'/>")
+    else:
+        text = f"{escape(user_id)} is missing the {escape(permission)} permission"
+        answer = page("Access Denied", f"<h1>Access Denied</h1><p>{text}</p>")
+    answer.status_code = 403
+    answer.headers["X-You-Are-Authenticated-As"] = user_id
+    answer.headers["X-Required-Permission"] = permission
+    answer.headers["X-Permission-Implied-By"] = "hudson.model.Hudson.Administer"
+    return Refused(answer)
+
+
+def redirect(location: str) -> Response:
+    """Return a 302 without a body; `location` is a bare path or an absolute URL, Jenkins sends both."""
+    return Response(b"", 302, {"Location": location})
+
+
+def is_browser(request: Request) -> bool:
+    """Say whether a person is looking; clients of the API do not list `text/html`."""
+    return "text/html" in request.headers.get("Accept", "")

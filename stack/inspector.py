@@ -1,0 +1,134 @@
+"""What do the upstreams really hold after the demo?  Asked through their own interfaces, not through ours."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+from stack.demo import Made
+from stack.embedded import StackError
+
+CALL_S = 15.0
+
+
+class Inspector:
+    """Looks at GitLab, Jenkins, Argo CD and Elasticsearch with an operator's credentials."""
+
+    def __init__(self, environment: dict[str, str], made: Made) -> None:
+        self._env = environment
+        self._made = made
+
+    def findings(self) -> list[str]:
+        """Return one line for each thing that is there. Raises StackError naming all that is not."""
+        found, missing = [], []
+        for what, look in self._checks():
+            try:
+                found.append(f"{what}: {look()}")
+            except (LookupError, AssertionError, requests.RequestException, subprocess.CalledProcessError) as error:
+                missing.append(f"{what} ({type(error).__name__}: {error})")
+        if missing:
+            raise StackError("The upstreams do not hold everything: " + "; ".join(missing))
+        return found
+
+    def _checks(self) -> list[tuple[str, Callable[[], str]]]:
+        return [
+            ("GitLab user and group", self._gitlab_user),
+            ("Jenkins user and role", self._jenkins_user),
+            ("Kibana user and role", self._kibana_user),
+            ("Source repository", lambda: self._clone("storefront", "Jenkinsfile")),
+            ("Helm repository", lambda: self._clone("storefront_helm", "Chart.yaml")),
+            ("Jenkins pipeline", self._pipeline),
+            ("Argo CD repository", self._argocd_repository),
+            ("Argo CD application", self._argocd_application),
+        ]
+
+    def _gitlab_user(self) -> str:
+        users = self._gitlab(f"users?username={self._made.login}")
+        members = self._gitlab(f"groups/{self._made.team}/members")
+        levels = {member["username"]: member["access_level"] for member in members}
+        _require(len(users) == 1, f"{len(users)} users of this name")
+        return f"{users[0]['web_url']}, access level {levels[self._made.login]} in group {self._made.team}"
+
+    def _jenkins_user(self) -> str:
+        user = self._jenkins(f"securityRealm/user/{self._made.login}/api/json").json()
+        role = self._jenkins(f"role-strategy/strategy/getRole?type=projectRoles&roleName={self._made.team}").json()
+        _require({"type": "USER", "sid": self._made.login} in role["sids"], f"not in role {self._made.team}")
+        return f"{user['absoluteUrl']}, in role {self._made.team}"
+
+    def _kibana_user(self) -> str:
+        url = f"{self._env['KIBANA_URL']}/_security/user/{self._made.login}"
+        user = _get(url, auth=(self._env["KIBANA_USER"], self._env["KIBANA_PWD"])).json()[self._made.login]
+        _require(user["roles"] == [self._made.team], f"roles {user['roles']}")
+        return f"{user['username']}, roles {', '.join(user['roles'])}"
+
+    def _clone(self, name: str, file: str) -> str:
+        """Clone with the person's own login; the password goes by the environment, not by the address."""
+        project = self._gitlab(f"projects/{quote(f'{self._made.team}/{name}', safe='')}")
+        url = project["http_url_to_repo"]
+        login = base64.b64encode(f"{self._made.login}:{self._made.password}".encode()).decode()
+        environment = {
+            **os.environ,
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "http.extraHeader",
+            "GIT_CONFIG_VALUE_0": f"Authorization: Basic {login}",
+            "GIT_TERMINAL_PROMPT": "0",
+        }
+        with tempfile.TemporaryDirectory() as place:
+            command = ("git", "clone", "--quiet", url, place)
+            subprocess.run(command, env=environment, check=True, capture_output=True, timeout=30)  # noqa: S603 - our own addresses
+            files = sorted(path.name for path in Path(place).iterdir() if path.name != ".git")
+        _require(file in files, f"{file} is not in it")
+        return f"git clone {url}  ({len(files)} entries: {', '.join(files)})"
+
+    def _pipeline(self) -> str:
+        path = f"job/{self._made.team}/job/storefront_{self._made.team}"
+        xml = self._jenkins(f"{path}/config.xml").text
+        fork = self._gitlab(f"projects/{quote(f'{self._made.team}/storefront', safe='')}")["http_url_to_repo"]
+        _require(fork in xml, "its XML does not name the fork")
+        for parameter in ("gitlab_address", "gitlab_helm_address", "gitlab_credential", "namespace", "image_name"):
+            _require(f"<name>{parameter}</name>" in xml, f"it does not define {parameter}")
+        return f"{self._env['JENKINS_URL']}/{path}/"
+
+    def _argocd_repository(self) -> str:
+        helm = f"/{self._made.team}/storefront_helm.git"
+        items = self._argocd("repositories")["items"]
+        return str(next(item["repo"] for item in items if item["repo"].endswith(helm)))
+
+    def _argocd_application(self) -> str:
+        application = self._argocd(f"applications/storefront?project={self._made.team}")
+        source, destination = application["spec"]["source"], application["spec"]["destination"]
+        _require(source["repoURL"].endswith("storefront_helm.git"), "it does not deploy the helm repository")
+        _require(bool(source["helm"]["parameters"]), "it has no helm parameters")
+        return f"namespace {destination['namespace']} on cluster {destination['name']}"
+
+    def _gitlab(self, path: str) -> Any:
+        return _get(
+            f"{self._env['GITLAB_URL']}/api/v4/{path}", token=("PRIVATE-TOKEN", self._env["GITLAB_TOKEN"])
+        ).json()
+
+    def _jenkins(self, path: str) -> requests.Response:
+        auth = (self._env["JENKINS_AUTH_ID"], self._env["JENKINS_AUTH_TOKEN"])
+        return _get(f"{self._env['JENKINS_URL']}/{path}", auth=auth)
+
+    def _argocd(self, path: str) -> Any:
+        token = ("Authorization", f"Bearer {self._env['ARGO_TOKEN']}")
+        return _get(f"{self._env['ARGO_URL']}/api/v1/{path}", token=token).json()
+
+
+def _get(url: str, *, auth: tuple[str, str] | None = None, token: tuple[str, str] | None = None) -> requests.Response:
+    answer = requests.get(url, auth=auth, headers=dict([token]) if token else {}, timeout=CALL_S, allow_redirects=False)
+    answer.raise_for_status()
+    return answer
+
+
+def _require(is_so: bool, otherwise: str) -> None:
+    if not is_so:
+        raise LookupError(otherwise)

@@ -1,0 +1,151 @@
+"""How do several programs run as one?  Started in order, logs prefixed, restarted when they crash, stopped together."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from stack.embedded import StackError
+
+STOP_S = 20.0
+RESTART_FIRST_S, RESTART_CAP_S = 0.5, 30.0
+STEADY_S = 60.0  # a program that ran this long has earned a quick restart again
+COLOURS = ("36", "33", "32", "35", "34", "31")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """One child. `is_ready` is asked until it says yes; the next program starts then."""
+
+    name: str
+    command: Sequence[str]
+    is_ready: Callable[[], bool] | None = None
+
+
+class Launcher:
+    """Keeps programs running between `start` and `stop`; one thread a program watches it."""
+
+    def __init__(self, environment: Mapping[str, str], log: Callable[[str, str], None]) -> None:
+        self._environment = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
+        self._log = log
+        self._stopping = threading.Event()
+        self._running: dict[str, subprocess.Popen[str]] = {}
+        self._watchers: list[threading.Thread] = []
+        self._lock = threading.Lock()  # nothing is spawned behind the back of `stop`
+
+    def start(self, program: Program, *, ready_within_s: float = 30.0) -> None:
+        """Start a program and return when it is ready. Raises StackError."""
+        self._spawn(program)
+        watcher = threading.Thread(target=self._watch, args=(program,), name=program.name, daemon=True)
+        watcher.start()
+        self._watchers.append(watcher)
+        self._await_ready(program, ready_within_s)
+
+    def run_once(self, name: str, command: Sequence[str]) -> None:
+        """Run a command to its end. Raises StackError with its output when it fails."""
+        done = subprocess.run(  # noqa: S603 - our own command line
+            command, env=self._environment, capture_output=True, text=True, check=False, timeout=60
+        )
+        for line in (done.stdout + done.stderr).splitlines():
+            self._log(name, line)
+        if done.returncode:
+            raise StackError(f"{name} failed with exit code {done.returncode}: {done.stderr.strip()[-500:]}")
+
+    def stop(self) -> None:
+        """Ask every program to end, in the reverse of the order they started; insist after a while."""
+        with self._lock:
+            self._stopping.set()
+        for process in reversed(list(self._running.values())):
+            _signal(process, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_S
+        for process in self._running.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.1, deadline - time.monotonic()))
+            _signal_group(process, signal.SIGKILL)
+        for watcher in self._watchers:
+            watcher.join(timeout=2)
+
+    def pid(self, name: str) -> int:
+        """Return the process id of a running program."""
+        return self._running[name].pid
+
+    def _spawn(self, program: Program) -> None:
+        with self._lock:
+            if self._stopping.is_set():
+                return
+            self._running[program.name] = subprocess.Popen(  # noqa: S603 - our own command lines
+                program.command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,  # Ctrl-C reaches us alone; we stop them in order
+            )
+
+    def _watch(self, program: Program) -> None:
+        pause_s = RESTART_FIRST_S
+        while True:
+            began_s = time.monotonic()
+            process = self._running[program.name]
+            self._copy_log(program.name, process.stdout)
+            code = process.wait()
+            if self._stopping.is_set():
+                return
+            if time.monotonic() - began_s > STEADY_S:
+                pause_s = RESTART_FIRST_S
+            self._log(program.name, f"ended with exit code {code}; starting it again in {pause_s:.1f} s")
+            _signal_group(process, signal.SIGKILL)  # what a killed leader left behind
+            if self._stopping.wait(pause_s):
+                return
+            pause_s = min(pause_s * 2, RESTART_CAP_S)
+            self._spawn(program)
+            if self._running[program.name] is process:
+                return  # told to stop meanwhile
+
+    def _copy_log(self, name: str, stream: IO[str] | None) -> None:
+        for line in stream or ():
+            self._log(name, line.rstrip("\n"))
+
+    def _await_ready(self, program: Program, within_s: float) -> None:
+        deadline = time.monotonic() + within_s
+        while program.is_ready is not None and not program.is_ready():
+            if time.monotonic() > deadline:
+                raise StackError(f"{program.name} was not ready within {within_s:.0f} s: see its log.")
+            time.sleep(0.05)
+
+
+def _signal(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    if process.poll() is None:
+        process.send_signal(number)
+
+
+def _signal_group(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return
+
+
+def prefixed(stream: IO[str] = sys.stdout) -> Callable[[str, str], None]:
+    """Return a log that writes `name | line`, coloured in a terminal."""
+    seen: dict[str, str] = {}
+    lock = threading.Lock()
+
+    def log(name: str, line: str) -> None:
+        with lock:
+            colour = seen.setdefault(name, COLOURS[len(seen) % len(COLOURS)])
+            label = f"\x1b[{colour}m{name:>8}\x1b[0m" if stream.isatty() else f"{name:>8}"
+            stream.write(f"{label} | {line}\n")
+            stream.flush()
+
+    return log

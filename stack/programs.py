@@ -1,0 +1,75 @@
+"""Which programs make a stack, in which order, and when is each of them ready?"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import requests
+
+from stack.embedded import HOST, Embedded
+from stack.launcher import Launcher, Program
+
+PYTHON = sys.executable
+CELERY = (PYTHON, "-m", "celery", "-A", "worker")
+# Gossip and mingle cost a second of start-up; the heartbeat's publish can stall a worker while the broker is away.
+LEAN = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+
+
+def start(launcher: Launcher, stack: Embedded, *, workers: int = 1) -> None:
+    """Start broker, harbour, schema, API, workers and Flower. Raises StackError."""
+    launcher.start(Program(name="broker", command=stack.broker, is_ready=_listens(stack.environment["REDIS_URL"])))
+    launcher.start(_harbour(stack))
+    launcher.run_once("migrate", (PYTHON, "-m", "flask", "--app", "api", "db", "upgrade"))
+    launcher.start(_api(stack))
+    for number in range(1, workers + 1):
+        launcher.start(worker(number))
+    launcher.start(_flower(stack))
+
+
+def worker(number: int) -> Program:
+    return Program(name=f"worker{number}", command=(*CELERY, "worker", *LEAN, "-n", f"worker{number}@%h"))
+
+
+def _harbour(stack: Embedded) -> Program:
+    where = ("--root", str(stack.root / "harbour"), "--port-base", str(stack.harbour_port))
+    return Program(
+        name="harbour",
+        command=(PYTHON, "-m", "harbour", *where),
+        is_ready=_answers(f"{stack.environment['HARBOUR_CONTROL_URL']}/healthz"),
+    )
+
+
+def _api(stack: Embedded) -> Program:
+    return Program(
+        name="api",
+        command=(PYTHON, "-m", "gunicorn", "api:create_app()", "--bind", urlsplit(stack.api_url).netloc),
+        is_ready=_answers(f"{stack.api_url}/readyz"),
+    )
+
+
+def _flower(stack: Embedded) -> Program:
+    return Program(name="flower", command=(*CELERY, "flower"), is_ready=_answers(f"{stack.flower_url}/healthcheck"))
+
+
+def _listens(url: str) -> Callable[[], bool]:
+    port = urlsplit(url).port or 0
+
+    def is_ready() -> bool:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            return probe.connect_ex((HOST, port)) == 0
+
+    return is_ready
+
+
+def _answers(url: str) -> Callable[[], bool]:
+    def is_ready() -> bool:
+        try:
+            return requests.get(url, timeout=2).status_code == 200
+        except requests.RequestException:
+            return False
+
+    return is_ready

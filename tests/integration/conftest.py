@@ -1,0 +1,53 @@
+"""A harbour for the whole run: tests tell their things apart by name, and heal what they broke."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+from support.world import Time, World
+
+from common.db import Database
+from harbour.config import HarbourConfig
+from harbour.world import Harbour
+
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def open_harbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harbour]:
+    harbour = Harbour(
+        HarbourConfig(
+            root=tmp_path_factory.mktemp("harbour"),
+            gitlab_token="glpat-made-up",
+            gitlab_user="cloner",
+            gitlab_read_token="gldt-made-up",
+            jenkins_user="automation",
+            jenkins_token="11made-up",
+            argocd_token="argo.made.up",
+            elastic_user="elastic",
+            elastic_password="elastic-made-up",
+            fork_s=0.02,
+        )
+    )
+    harbour.start()
+    yield harbour
+    harbour.stop()
+
+
+@pytest.fixture
+def harbour(open_harbour: Harbour) -> Iterator[Harbour]:
+    yield open_harbour
+    open_harbour.heal()
+
+
+@pytest.fixture
+def world(db: Database, time: Time, harbour: Harbour) -> World:
+    return World(db, time, harbour)
+
+
+@pytest.fixture
+def new_name() -> Callable[[str], str]:
+    """Return names that no other test uses: the harbour outlives the tests."""
+    return lambda stem: f"{stem}-{next(_NUMBERS)}"

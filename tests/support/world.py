@@ -1,0 +1,240 @@
+"""A whole Slipway in one process, without broker and Celery: a database, a harbour, a runner, a clock of its own.
+
+Everything is the real thing except time, which a test moves, and messages, which it replaces by asking the database
+what is due, as the clock does.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import SecretStr
+from sqlalchemy import select
+
+from common import catalog, jobs
+from common.db import Database
+from common.jobs import Lane
+from common.models import App, Attempt, Job, JobState, Project, Resource, Secret, Step, StepState, Team, User, new_id
+from common.settings import Settings
+from common.vault import Vault
+from common.workflows import PROVISION, SIGNUP
+from harbour.world import Harbour
+from worker import upstreams
+from worker.registry import load_steps
+from worker.runner import Result, Runner, Verdict
+from worker.running import Surroundings
+
+PASSWORD = "engines weave numbers"
+ROUNDS = 200
+
+
+class Time:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self._now = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        self._now += timedelta(seconds=seconds)
+
+
+def settings_for(harbour: Harbour, db_url: str, *, redis_url: str = "redis://127.0.0.1:1/0") -> Settings:
+    """Return settings that point at this harbour; the default broker does not exist."""
+    config = harbour.config
+    return Settings(
+        _env_file=None,
+        db_url=SecretStr(db_url),
+        redis_url=SecretStr(redis_url),
+        secret_keys=(SecretStr("a key of thirty-two characters or more"),),
+        gitlab_url=harbour.gitlab.url,
+        gitlab_token=SecretStr(config.gitlab_token),
+        gitlab_read_user=config.gitlab_user,
+        gitlab_read_token=SecretStr(config.gitlab_read_token),
+        jenkins_url=harbour.jenkins.url,
+        jenkins_auth_id=config.jenkins_user,
+        jenkins_auth_token=SecretStr(config.jenkins_token),
+        argo_url=harbour.argocd.url,
+        argo_token=SecretStr(config.argocd_token),
+        kibana_url=harbour.elasticsearch.url,
+        kibana_user=config.elastic_user,
+        kibana_pwd=SecretStr(config.elastic_password),
+        container_repository_image_name="registry.example.com/apps",
+        cookie_secure=False,
+    )
+
+
+class World:
+    """Accepts jobs as the API does and runs them as workers do, one attempt at a time."""
+
+    def __init__(self, db: Database, time: Time, harbour: Harbour) -> None:
+        self.db = db
+        self.time = time
+        self.harbour = harbour
+        self.settings = settings_for(harbour, str(db.engine.url))
+        self.around = Surroundings(
+            db=db,
+            settings=self.settings,
+            catalog=catalog.load(self.settings),
+            vault=Vault([key.get_secret_value() for key in self.settings.secret_keys]),
+        )
+        self.steps = load_steps()
+        self.clients = upstreams.connect(self.settings)
+        self.runner = self.runner_named("test")
+        self.db.transaction(lambda session: session.add_all(Team(id=team) for team in self.around.catalog.teams))
+
+    def runner_named(self, name: str) -> Runner:
+        return Runner(self.around, self.clients, self.steps, worker=name, jitter=lambda: 1.0)
+
+    # -- accept -----------------------------------------------------------------------------------------------
+
+    def add_user(self, login: str, team: str = "dev") -> User:
+        user = User(
+            id=new_id(),
+            login=login,
+            email=f"{login}@example.com",
+            name=f"Person {login}",
+            password_hash="not a hash",
+            team_id=team,
+            created_at=self.time(),
+        )
+        self.db.transaction(lambda session: session.add(user))
+        return user
+
+    def sign_up(self, login: str, team: str = "dev") -> Job:
+        user = self.add_user(login, team)
+        inputs = {"login": login, "email": user.email, "name": user.name, "team": team}
+
+        def work(session):  # type: ignore[no-untyped-def] # a closure of three lines
+            job = jobs.accept(
+                session,
+                SIGNUP,
+                now=self.time(),
+                subject_id=user.id,
+                team_id=team,
+                user_id=user.id,
+                request_id="test-request",
+                inputs=inputs,
+            )
+            session.add(self._sealed_password(job.id))
+            return job
+
+        return self.db.transaction(work)
+
+    def _sealed_password(self, job_id: str) -> Secret:
+        key_id, sealed = self.around.vault.seal(PASSWORD, job_id=job_id, purpose="password")
+        expires_at = self.time() + timedelta(hours=24)
+        return Secret(job_id=job_id, purpose="password", key_id=key_id, sealed=sealed, expires_at=expires_at)
+
+    def make_app(self, name: str, type_: str = "Flask", team: str = "dev", by: User | None = None) -> Job:
+        user = by or self.add_user(f"maker-of-{name}", team)
+
+        def work(session):  # type: ignore[no-untyped-def] # a closure of a few lines
+            project = Project(
+                id=new_id(), team_id=team, name=f"project-of-{name}", created_by=user.id, created_at=self.time()
+            )
+            session.add(project)
+            session.flush()
+            app = App(
+                id=new_id(),
+                project_id=project.id,
+                team_id=team,
+                name=name,
+                type=type_,
+                created_by=user.id,
+                created_at=self.time(),
+            )
+            session.add(app)
+            session.flush()
+            return jobs.accept(
+                session,
+                PROVISION,
+                now=self.time(),
+                subject_id=app.id,
+                team_id=team,
+                user_id=user.id,
+                app_id=app.id,
+                request_id="test-request",
+                inputs={"app": name, "type": type_, "team": team},
+            )
+
+        return self.db.transaction(work)
+
+    # -- run --------------------------------------------------------------------------------------------------
+
+    def drive(self, job: Job, *, until: str | None = None) -> Job:
+        """Run what is due, moving time to whatever is due next, until the job is over or `until` is to be run."""
+        for _ in range(ROUNDS):
+            step = self._next_step(job, until)
+            if step is None:
+                return self.job(job)
+            self._wait_for(step)
+            self.runner.run(job.id, step.name)
+        raise AssertionError("the job did not come to an end")
+
+    def run_through(self, job: Job, step: str) -> Result:
+        """Run one step over its waits and retries to its end; the steps before it must be done."""
+        for _ in range(ROUNDS):
+            self._wait_for(self.step(job, step))
+            result = self.runner.run(job.id, step)
+            if result.verdict is not Verdict.LATER:
+                return result
+        raise AssertionError("the step did not come to an end")
+
+    def _wait_for(self, step: Step) -> None:
+        """Let the harbour finish what it is at, and move time to when the step is due."""
+        self.harbour.gitlab.background.settle()
+        due_at = step.lease_until if step.state is StepState.RUNNING else step.due_at
+        if due_at is not None and due_at > self.time():
+            self.time.advance((due_at - self.time()).total_seconds())
+
+    def _next_step(self, job: Job, until: str | None) -> Step | None:
+        movable = [step for step in self.step_rows(job) if step.state in jobs.UNSETTLED and step.name != until]
+        return min(movable, key=lambda step: step.due_at or step.lease_until or self.time(), default=None)
+
+    def deliver_again(self, job: Job, step: str) -> Result:
+        """Run a step that is done once more, as if its success had never been recorded."""
+
+        def forget(session):  # type: ignore[no-untyped-def] # a closure of three lines
+            row = session.scalars(select(Step).where(Step.job_id == job.id, Step.name == step)).one()
+            row.state, row.due_at, row.output = StepState.READY, self.time(), None
+            session.get_one(Job, job.id).state = JobState.RUNNING
+            if job.kind == SIGNUP.name:
+                session.merge(self._sealed_password(job.id))  # it is wiped in the commit that is forgotten
+
+        self.db.transaction(forget)
+        return self.run_through(job, step)
+
+    # -- look -------------------------------------------------------------------------------------------------
+
+    def job(self, job: Job) -> Job:
+        return self.db.read(lambda session: session.get_one(Job, job.id))
+
+    def step_rows(self, job: Job) -> list[Step]:
+        statement = select(Step).where(Step.job_id == job.id).order_by(Step.position)
+        return list(self.db.read(lambda session: session.scalars(statement).all()))
+
+    def step(self, job: Job, name: str) -> Step:
+        return next(step for step in self.step_rows(job) if step.name == name)
+
+    def attempts(self, job: Job, name: str) -> list[Attempt]:
+        statement = select(Attempt).where(Attempt.step_id == self.step(job, name).id).order_by(Attempt.number)
+        return list(self.db.read(lambda session: session.scalars(statement).all()))
+
+    def ledger(self, job: Job) -> list[Resource]:
+        statement = select(Resource).where(Resource.subject_id == job.subject_id).order_by(Resource.ref)
+        return list(self.db.read(lambda session: session.scalars(statement).all()))
+
+    def due(self) -> list[Lane]:
+        return jobs.take_due(self.db, limit=100)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state of all upstreams once what they are at has come to rest."""
+        self.harbour.gitlab.background.settle()
+        return self.harbour.snapshot()
+
+    def write_count(self) -> int:
+        return len(self.harbour.writes())

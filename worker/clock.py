@@ -1,0 +1,54 @@
+"""What is due, and who sends it again?
+
+A thread in every worker asks the database for lanes whose time has come: never sent, retries and polls that are
+due, leases that ran out. Any number of clocks may tick at once; each row goes to one of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from common import jobs
+from common.db import Database
+from common.queue import Publisher
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.5
+BATCH = 100
+CLEAN_EVERY_S = 60.0
+
+
+class Clock:
+    """`start` and `stop` the thread; `tick` does one round for whoever calls it."""
+
+    def __init__(self, db: Database, publisher: Publisher, *, tick_s: float = TICK_S) -> None:
+        self._db = db
+        self._publisher = publisher
+        self._tick_s = tick_s
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
+        self._clean_at = 0.0
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join(timeout=5)
+
+    def tick(self) -> int:
+        """Send what is due and return how many lanes went out."""
+        if time.monotonic() >= self._clean_at:
+            self._clean_at = time.monotonic() + CLEAN_EVERY_S
+            jobs.forget_expired(self._db)
+        return self._publisher.send(jobs.take_due(self._db, limit=BATCH))
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._tick_s):
+            try:
+                self.tick()
+            except Exception:
+                log.exception("clock_tick_failed")

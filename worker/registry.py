@@ -1,0 +1,33 @@
+"""Which function runs which step?  A worker whose functions and declarations differ does not start."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import Any
+
+import worker.steps
+from common.workflows import WORKFLOWS, task_name
+from worker.running import RunningJob
+from worker.upstreams import Upstreams
+
+StepFunction = Callable[[RunningJob, Upstreams], dict[str, Any]]
+
+
+def load_steps() -> dict[str, StepFunction]:
+    """Return the functions by task name. Raises RuntimeError naming what is declared or written only."""
+    written = {
+        task_name(module.name, name): function
+        for module in pkgutil.iter_modules(worker.steps.__path__)
+        for name, function in vars(importlib.import_module(f"worker.steps.{module.name}")).items()
+        if callable(function) and getattr(function, "__module__", "") == f"worker.steps.{module.name}"
+        if not name.startswith("_")
+    }
+    declared = {task_name(flow.name, step.name) for flow in WORKFLOWS.values() for step in flow.steps}
+    if written.keys() != declared:
+        raise RuntimeError(
+            f"declared without a function: {sorted(declared - written.keys())}; "
+            f"functions without a declaration: {sorted(written.keys() - declared)}"
+        )
+    return written

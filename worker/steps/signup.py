@@ -1,0 +1,73 @@
+"""How does a person get their accounts?  (order, retries and reasons: `common/workflows.py`)"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from worker.running import RunningJob
+from worker.upstreams import Upstreams
+
+DEVELOPER = 30  # GitLab's access level
+
+
+def create_gitlab_user(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+    """Make the GitLab account, usable at once and without personal projects or groups."""
+    entry = job.resource("gitlab", "user", job.input("login"))
+    user = upstreams.gitlab.ensure_user(
+        login=job.input("login"),
+        email=job.input("email"),
+        name=job.input("name"),
+        password=job.secret("password"),
+        marker=job.marker,
+        on_create=entry.intend,
+    )
+    entry.settle(outside_id=str(user.id), url=user.web_url, found=user.found)
+    return {"user_id": user.id}
+
+
+def join_gitlab_group(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+    """Make the person a developer of the team's group."""
+    group, user_id = job.team.gitlab_group, job.output_of("create_gitlab_user")["user_id"]
+    entry = job.resource("gitlab", "member", f"{group}/{job.input('login')}")
+    membership = upstreams.gitlab.ensure_member(group, user_id, access_level=DEVELOPER, on_create=entry.intend)
+    entry.settle(outside_id=f"{membership.group_id}/{user_id}", url=None, found=membership.found)
+    return {"group_id": membership.group_id, "access_level": membership.access_level}
+
+
+def create_jenkins_user(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+    """Make the Jenkins account; it has no field for a marker, so its password proves that it is ours."""
+    entry = job.resource("jenkins", "user", job.input("login"))
+    user = upstreams.jenkins.ensure_user(
+        login=job.input("login"),
+        password=job.secret("password"),
+        name=job.input("name"),
+        email=job.input("email"),
+        on_create=entry.intend,
+    )
+    entry.settle(outside_id=user.id, url=user.url, found=user.found)
+    return {"user_id": user.id}
+
+
+def assign_jenkins_role(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+    """Give the person the team's role, and see that it took: Jenkins answers 200 to anything here."""
+    login, role = job.input("login"), job.team.jenkins_role
+    entry = job.resource("jenkins", "role_assignment", f"{role}/{login}")
+    assignment = upstreams.jenkins.ensure_role(login, role=role, on_create=entry.intend)
+    entry.settle(outside_id=f"{role}/{login}", url=None, found=assignment.found)
+    return {"role": role}
+
+
+def create_kibana_user(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+    """Make the Elasticsearch user with the team's Kibana role; an account that is not ours is left alone."""
+    entry = job.resource("elasticsearch", "user", job.input("login"))
+    user = upstreams.elasticsearch.ensure_user(
+        login=job.input("login"),
+        password=job.secret("password"),
+        roles=[job.team.kibana_role],
+        full_name=job.input("name"),
+        email=job.input("email"),
+        marker=job.marker,
+        on_create=entry.intend,
+    )
+    entry.settle(outside_id=user.login, url=job.settings.kibana_ext_url, found=user.found)
+    return {"roles": [job.team.kibana_role]}

@@ -1,0 +1,76 @@
+"""Which upstreams can a step talk to?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from common.settings import Settings
+from worker.upstreams.argocd import ArgoCD, argocd_headers
+from worker.upstreams.elasticsearch import Elasticsearch
+from worker.upstreams.gitlab import GitLab
+from worker.upstreams.http import Deadline, Http
+from worker.upstreams.jenkins import Jenkins
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upstreams:
+    """One client each; they share their connections over all threads of the process."""
+
+    gitlab: GitLab
+    jenkins: Jenkins
+    argocd: ArgoCD
+    elasticsearch: Elasticsearch
+
+    def within(self, deadline: Deadline) -> Upstreams:
+        """Return the same clients with every call bounded by `deadline`."""
+        return Upstreams(
+            gitlab=self.gitlab.within(deadline),
+            jenkins=self.jenkins.within(deadline),
+            argocd=self.argocd.within(deadline),
+            elasticsearch=self.elasticsearch.within(deadline),
+        )
+
+
+def connect(settings: Settings) -> Upstreams:
+    """Make the clients; nothing is called yet."""
+    ca_file = str(settings.ca_file) if settings.ca_file else None
+    pool_size = settings.worker_concurrency
+    return Upstreams(
+        gitlab=GitLab(
+            Http(
+                "GitLab",
+                settings.gitlab_url,
+                headers={"PRIVATE-TOKEN": settings.gitlab_token.get_secret_value()},
+                ca_file=ca_file,
+                pool_size=pool_size,
+            )
+        ),
+        jenkins=Jenkins(
+            Http(
+                "Jenkins",
+                settings.jenkins_url,
+                headers={"Accept-Language": "en"},  # error texts are localised
+                auth=(settings.jenkins_auth_id, settings.jenkins_auth_token.get_secret_value()),
+                ca_file=ca_file,
+                pool_size=pool_size,
+            )
+        ),
+        argocd=ArgoCD(
+            Http(
+                "Argo CD",
+                settings.argo_url,
+                headers=argocd_headers(settings.argo_token.get_secret_value()),
+                ca_file=ca_file,
+                pool_size=pool_size,
+            )
+        ),
+        elasticsearch=Elasticsearch(
+            Http(
+                "Elasticsearch",
+                settings.kibana_url,
+                auth=(settings.kibana_user, settings.kibana_pwd.get_secret_value()),
+                ca_file=ca_file,
+                pool_size=pool_size,
+            )
+        ),
+    )

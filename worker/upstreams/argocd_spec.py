@@ -1,0 +1,66 @@
+"""How do we describe an application to Argo CD, and is what it has the same?
+
+Argo CD adds defaults, omits what is empty and compares repositories by a spelling of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+Spec = dict[str, Any]
+
+
+def canonical_url(url: str) -> str:
+    """Return the one spelling of a repository's URL that we send: lower-case host, `.git`, no slash at the end."""
+    parts = urlsplit(url.strip())
+    path = parts.path.rstrip("/").removesuffix(".git") + ".git"
+    return parts._replace(scheme=parts.scheme.lower(), netloc=parts.netloc.lower(), path=path).geturl()
+
+
+def is_same_repository(one: str, other: str) -> bool:
+    """Compare as Argo CD does (`NormalizeGitURL`), but for a slash at the end, which means nothing to git."""
+    return _identity(one) == _identity(other)
+
+
+def chart(url: str, path: str, revision: str, release_name: str, parameters: Mapping[str, str]) -> Spec:
+    """Return a helm source. `forceString` keeps `true`, `1e3` and commas what they were."""
+    rows = [{"name": key, "value": parameters[key], "forceString": True} for key in sorted(parameters)]
+    return {
+        "repoURL": canonical_url(url),
+        "path": path,
+        "targetRevision": revision,
+        "helm": {"releaseName": release_name, "parameters": rows},
+    }
+
+
+def application(*, project: str, source: Spec, cluster: str, namespace: str) -> Spec:
+    """Return the parts of a spec that are ours. Nothing syncs by itself: a deploy is somebody's decision."""
+    return {
+        "project": project,
+        "source": source,
+        "destination": {"name": cluster, "namespace": namespace},
+        "syncPolicy": {"syncOptions": ["CreateNamespace=true"]},
+    }
+
+
+def holds(actual: Any, wanted: Any) -> bool:
+    """Say whether `actual` has all of `wanted`; empty and absent are the same."""
+    if isinstance(wanted, dict):
+        have = actual or {}
+        return isinstance(have, dict) and all(holds(have.get(key), value) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        have = actual or []
+        return isinstance(have, list) and len(have) == len(wanted) and all(map(holds, have, wanted))
+    return bool((actual or "") == (wanted or ""))
+
+
+def corrected(actual: Spec, wanted: Spec) -> Spec:
+    """Return `actual` with our parts put right: source and destination whole, of the sync policy only our options."""
+    policy = {**(actual.get("syncPolicy") or {}), **wanted["syncPolicy"]}
+    return {**actual, **wanted, "syncPolicy": policy}
+
+
+def _identity(url: str) -> str:
+    return url.strip().lower().rstrip("/").removesuffix(".git")

@@ -1,0 +1,158 @@
+"""What do we read out of GitLab's answers, and what do the steps get of it?
+
+Rows are GitLab's, results are ours. Rows have only the keys that we decide on; GitLab sends many more. `note`, `email`
+and `import_status` are shown to an administrator's token alone: where they are absent, a right is missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEVELOPER = 30
+
+
+@dataclass(frozen=True)
+class UserRow:
+    id: int
+    username: str
+    web_url: str
+    email: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class GroupRow:
+    id: int
+    full_path: str
+    web_url: str
+
+
+@dataclass(frozen=True)
+class MemberRow:
+    id: int
+    access_level: int
+    expires_at: str | None = None
+
+
+@dataclass(frozen=True)
+class Origin:
+    id: int
+    path_with_namespace: str | None = None
+
+
+@dataclass(frozen=True)
+class ProjectRow:
+    id: int
+    path_with_namespace: str
+    web_url: str
+    http_url_to_repo: str
+    default_branch: str | None = None
+    description: str | None = None
+    import_status: str | None = None
+    import_error: str | None = None
+    forked_from_project: Origin | None = None
+    marked_for_deletion_on: str | None = None
+
+    def is_fork_of(self, template: str) -> bool:
+        """Say whether this came from `template`, a full path or an id in digits."""
+        origin = self.forked_from_project
+        return origin is not None and (
+            same_path(origin.path_with_namespace or "", template) or str(origin.id) == template
+        )
+
+
+@dataclass(frozen=True)
+class AccessRow:
+    access_level: int | None = None
+    user_id: int | None = None
+    group_id: int | None = None
+    deploy_key_id: int | None = None
+
+    @property
+    def is_for_role(self) -> bool:
+        return self.user_id is None and self.group_id is None and self.deploy_key_id is None
+
+
+@dataclass(frozen=True)
+class ProtectionRow:
+    push_access_levels: list[AccessRow]
+    merge_access_levels: list[AccessRow]
+    allow_force_push: bool = False
+
+    @property
+    def is_open_to_developers(self) -> bool:
+        push, merge = _role_levels(self.push_access_levels), _role_levels(self.merge_access_levels)
+        return push == merge == {DEVELOPER} and not self.allow_force_push
+
+
+def _role_levels(rows: list[AccessRow]) -> set[int | None]:
+    return {row.access_level for row in rows if row.is_for_role}
+
+
+def same_path(one: str, other: str) -> bool:
+    """Compare as GitLab does: `App` takes the place of `app`."""
+    return one.lower() == other.lower()
+
+
+def carries(text: str | None, marker: str) -> bool:
+    """Say whether one of the lines of `text` is the marker, whole."""
+    return marker in (line.strip() for line in (text or "").splitlines())
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """`found`, here and below: it was there before this call."""
+
+    id: int
+    login: str
+    web_url: str
+    found: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    id: int
+    path: str
+    web_url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Membership:
+    group_id: int
+    user_id: int
+    access_level: int
+    web_url: str
+    found: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """`path` includes the namespace; `default_branch` is None until the import is over."""
+
+    id: int
+    path: str
+    web_url: str
+    clone_url: str
+    default_branch: str | None
+    found: bool
+
+
+def user_of(row: UserRow, *, found: bool) -> User:
+    return User(id=row.id, login=row.username, web_url=row.web_url, found=found)
+
+
+def membership_of(group: Group, row: MemberRow, *, found: bool) -> Membership:
+    return Membership(
+        group_id=group.id, user_id=row.id, access_level=row.access_level, web_url=group.web_url, found=found
+    )
+
+
+def project_of(row: ProjectRow, *, found: bool) -> Project:
+    return Project(
+        id=row.id,
+        path=row.path_with_namespace,
+        web_url=row.web_url,
+        clone_url=row.http_url_to_repo,
+        default_branch=row.default_branch,
+        found=found,
+    )

@@ -1,0 +1,265 @@
+"""How do we speak HTTP with an upstream, and what does a failure of the wire mean for the step?
+
+    nothing was sent (refused, DNS, TLS, connect timeout)      -> Transient "could not be reached"
+    anything went wrong after the first byte of the request    -> Transient "… the outcome is unknown"
+    an answer came, whatever its status                        -> a Reply; the client decides what it means
+
+    … and one that a client has no own word for                -> `unexpected`
+
+Redirects are answers: nothing is followed. Nothing is retried. Bodies are neither logged nor kept in errors.
+"""
+
+from __future__ import annotations
+
+import copy
+import json as jsonlib
+import time
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cache
+from http.client import HTTPException
+from typing import Any, Self, TypeVar, cast
+from urllib.parse import quote, urlsplit
+
+import requests
+from pydantic import TypeAdapter, ValidationError
+from urllib3.exceptions import HTTPError
+
+from common.errors import Mender, Permanent, StepError, Transient
+from worker.upstreams.reasons import reason_in
+from worker.upstreams.wire import Watch, open_session
+
+T = TypeVar("T")
+_CHUNK_BYTES = 64 * 1024
+_MAX_RETRY_AFTER_S = 600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How long and how much one call may take. `read_s` is per read, `total_s` for everything together."""
+
+    connect_s: float = 3.0
+    read_s: float = 10.0
+    total_s: float = 30.0
+    body_bytes: int = 2 * 1024 * 1024
+
+
+class Deadline:
+    """A moment on the monotonic clock after which a step makes no more calls."""
+
+    def __init__(self, at_s: float) -> None:
+        self._at_s = at_s
+
+    @classmethod
+    def within(cls, seconds: float) -> Self:
+        return cls(time.monotonic() + seconds)
+
+    def remaining_s(self) -> float:
+        """Return the seconds left. Raises Transient when there are none."""
+        left_s = self._at_s - time.monotonic()
+        if left_s <= 0:
+            raise Transient("the time for this attempt is used up")
+        return left_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """One answer, read to its end. Its repr shows neither headers nor body."""
+
+    upstream: str
+    method: str
+    path: str
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """Return the decoded body. Raises Transient when it is not JSON: a proxy's page, a cut answer."""
+        try:
+            return jsonlib.loads(self.body)
+        except (ValueError, RecursionError):
+            reason = f"{self.upstream} answered with something that is not JSON"
+            raise Transient(reason, upstream=self.upstream) from None
+
+    def read_as(self, shape: type[T]) -> T:
+        """Return the body as `shape` (a dataclass, `list[...]`, …); unknown keys are ignored.
+
+        Raises Transient when the body is not JSON or has another shape.
+        """
+        try:
+            value: T = _adapter(cast("Any", shape)).validate_python(self.json())
+        except ValidationError:
+            reason = f"{self.upstream} answered with JSON of an unknown shape"
+            raise Transient(reason, upstream=self.upstream) from None
+        return value
+
+
+@cache
+def _adapter(shape: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)
+
+
+def build_url(base: str, *segments: str) -> str:
+    """Return `base` with `segments` below it, each quoted whole: a slash inside one becomes `%2F`.
+
+    Raises Permanent for a segment that could leave its place. Quoting alone does not stop `..`: dots are unreserved,
+    and the libraries below resolve them.
+    """
+    return "/".join([base.rstrip("/"), *(_quoted(segment) for segment in segments)])
+
+
+def _quoted(segment: str) -> str:
+    is_bad = segment in ("", ".", "..") or "\\" in segment or len(segment) > 255
+    if is_bad or any(unicodedata.category(char) in ("Cc", "Cs") for char in segment):
+        raise Permanent("a name cannot be part of a URL: it is empty, too long, or has characters that move it")
+    return quote(segment, safe="")
+
+
+class Http:
+    """The way to one upstream: its base URL, our credentials, the limits of every call."""
+
+    def __init__(
+        self,
+        upstream: str,
+        base_url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        ca_file: str | None = None,
+        pool_size: int = 32,
+        limits: Limits = Limits(),
+    ) -> None:
+        self.name = upstream
+        self._base_url = base_url
+        self._headers = dict(headers or {})
+        self._auth = auth
+        self._verify: bool | str = ca_file or True
+        self._limits = limits
+        self._deadline: Deadline | None = None
+        self._session = open_session(pool_size)
+
+    def within(self, deadline: Deadline) -> Http:
+        """Return a copy on the same connections whose calls all end by `deadline`."""
+        bounded = copy.copy(self)
+        bounded._deadline = deadline  # noqa: SLF001 - a copy of ourselves
+        return bounded
+
+    def send(
+        self,
+        method: str,
+        *segments: str,
+        params: Mapping[str, str | int] | None = None,
+        json: Any = None,
+        form: Mapping[str, str] | None = None,
+        content: tuple[str, bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        total_s: float | None = None,
+    ) -> Reply:
+        """Send one request and return the answer, whatever its status.
+
+        The body is one of `json`, `form` and `content` (content type, bytes). `auth` replaces our own. Raises Transient
+        when no whole answer came (the module's table), Permanent when the request cannot be put into HTTP.
+        """
+        url = build_url(self._base_url, *segments)
+        kind, body = content or (None, form)
+        sent_headers = {**self._headers, **({"Content-Type": kind} if kind else {}), **(headers or {})}
+        request = requests.Request(
+            method, url, sent_headers, params=params, json=json, data=body, auth=_basic(auth or self._auth)
+        )
+        with Watch(self._total_s(total_s)) as watch:
+            return self._answer(request, watch)
+
+    def _total_s(self, wanted_s: float | None) -> float:
+        total_s = wanted_s or self._limits.total_s
+        return min(total_s, self._deadline.remaining_s()) if self._deadline else total_s
+
+    def _answer(self, request: requests.Request, watch: Watch) -> Reply:
+        """Exchange request for reply; what is raised carries no trace of either."""
+        try:
+            prepared = self._session.prepare_request(request)
+        except (ValueError, requests.RequestException):
+            raise Permanent(f"the request to {self.name} is not valid HTTP", upstream=self.name) from None
+        try:
+            with self._open(prepared, watch) as response:
+                body = self._read(response, watch)
+        except (OSError, ValueError, HTTPException, HTTPError) as error:
+            raise self._broken(error, watch) from None
+        return Reply(
+            upstream=self.name,
+            method=request.method or "",
+            path=urlsplit(request.url or "").path,
+            status=response.status_code,
+            headers=response.headers,
+            body=body,
+        )
+
+    def _open(self, prepared: requests.PreparedRequest, watch: Watch) -> requests.Response:
+        timeout = (min(self._limits.connect_s, watch.total_s), min(self._limits.read_s, watch.total_s))
+        return self._session.send(prepared, stream=True, timeout=timeout, verify=self._verify, allow_redirects=False)
+
+    def _read(self, response: requests.Response, watch: Watch) -> bytes:
+        body = bytearray()
+        for chunk in response.iter_content(_CHUNK_BYTES):
+            body += chunk
+            if len(body) > self._limits.body_bytes:
+                reason = f"{self.name} answered with more than {self._limits.body_bytes} bytes"
+                raise Transient(reason, upstream=self.name)
+        if watch.expired:  # an answer without a length looks complete when its socket is shut
+            raise TimeoutError
+        return bytes(body)
+
+    def _broken(self, error: Exception, watch: Watch) -> StepError:
+        if watch.sent:
+            reason = f"{self.name} did not finish its answer: the outcome is unknown"
+            return Transient(reason, upstream=self.name)
+        if isinstance(error, ValueError):
+            return Permanent(f"the request to {self.name} is not valid HTTP", upstream=self.name)
+        return Transient(f"{self.name} could not be reached", upstream=self.name)
+
+
+def _basic(auth: tuple[str, str] | None) -> tuple[bytes, bytes] | None:
+    """Encode as UTF-8: requests would use Latin-1 and fail on the rest of the world."""
+    return (auth[0].encode(), auth[1].encode()) if auth else None
+
+
+def retry_after_s(reply: Reply) -> float | None:
+    """Return how long the server asks us to wait, 600 s at most; None when it does not say.
+
+    Source: RFC 9110, "Retry-After": seconds or a date.
+    """
+    text = reply.headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), _MAX_RETRY_AFTER_S)
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    wait_s = (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return min(max(wait_s, 0.0), _MAX_RETRY_AFTER_S)
+
+
+def unexpected(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...] = ()) -> StepError:
+    """Return the error for an answer that the client has no word of its own for.
+
+    `doing` completes "while …": "creating the user anna". `secrets` are values that we sent and that the server may
+    echo; they are replaced in the reason. 408, 425, 429 and 5xx are Transient, everything else is Permanent.
+    """
+    why = reason_in(reply.body, secrets=secrets)
+    tail = f" while {doing}" + (f": {why}" if why else "")
+    if reply.status in (408, 425, 429) or reply.status >= 500:
+        reason = f"{http.name} answered {reply.status}{tail}"
+        return Transient(reason, retry_after_s=retry_after_s(reply), upstream=http.name)
+    if reply.status == 401:
+        return Permanent(f"{http.name} refuses our token{tail}", upstream=http.name)
+    if reply.status == 403:
+        return Permanent(f"{http.name} does not give our token the right to go on{tail}", upstream=http.name)
+    mender = Mender.OPERATOR if reply.status >= 300 else Mender.UPSTREAM
+    return Permanent(f"{http.name} answered {reply.status}{tail}", mender=mender, upstream=http.name)

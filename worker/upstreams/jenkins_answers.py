@@ -1,0 +1,72 @@
+"""What does an answer of Jenkins mean, where its status alone does not say?
+
+Jenkins explains itself in headers, in the text of a page, or by the page that a redirect points to.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from common.errors import Conflict, Mender, Permanent, StepError, Transient
+from worker.upstreams.http import Http, Reply, unexpected
+from worker.upstreams.reasons import cleaned
+
+_FORM_ERROR = re.compile(r'<div class="error\b[^>]*>(.*?)</div>', re.DOTALL)
+_LOGGING_ID = re.compile(r"Logging ID=([\w-]{1,64})")
+_TAKES_XML = ("/createItem", "/config.xml")
+
+
+def refusal(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...] = ()) -> StepError:
+    """Return the error for an answer that is not the hoped-for one. `doing` completes "while …".
+
+    | answer | means |
+    | --- | --- |
+    | 403 "No valid crumb" | our secret is a password: GETs work and every POST fails |
+    | 403 X-Required-Permission | our account lacks it |
+    | 400 X-Error | the name is bad or taken; empty: taken by something that we may not see |
+    | 500 on a job's XML | bad XML or a missing plugin; the log has more under the id that we keep |
+    | 503 "getting ready" | Jenkins is starting |
+
+    Everything else is the common table's.
+    """
+    if reply.status == 400 and "X-Error" in reply.headers:
+        return _declined(http, cleaned(reply.headers["X-Error"], secrets=secrets), doing)
+    if reply.status == 403 and (missing := _missing_right(reply)):
+        return Permanent(f"{missing}, while {doing}", mender=Mender.OPERATOR, upstream=http.name)
+    if reply.status == 500 and reply.method == "POST" and reply.path.endswith(_TAKES_XML):
+        trace = _LOGGING_ID.search(reply.text)
+        hint = f"a plugin may be missing (Logging ID {trace[1]})" if trace else "a plugin may be missing"
+        return Permanent(f"Jenkins failed while {doing}: {hint}", mender=Mender.OPERATOR, upstream=http.name)
+    if reply.status == 503 and "getting ready" in reply.text:
+        return Transient("Jenkins is starting", upstream=http.name)
+    return unexpected(http, reply, doing, secrets=secrets)
+
+
+def location(reply: Reply) -> str:
+    """Return the path of a redirect; its host is what Jenkins, behind its proxy, believes of itself."""
+    return urlsplit(reply.headers.get("Location", "")).path
+
+
+def form_errors(reply: Reply, *, secrets: tuple[str, ...]) -> str:
+    """Return the messages of a rejected form and nothing else of it: the page repeats what was typed."""
+    messages = (cleaned(message, secrets=secrets) for message in _FORM_ERROR.findall(reply.text))
+    return "; ".join(filter(None, dict.fromkeys(messages))) or "Jenkins gives no reason"
+
+
+def _missing_right(reply: Reply) -> str:
+    if "No valid crumb" in reply.text:
+        return "Jenkins wants a crumb: JENKINS_AUTH_TOKEN is not an API token"
+    permission = cleaned(reply.headers.get("X-Required-Permission", ""))
+    return permission and f"our Jenkins account lacks the permission {permission}"
+
+
+def _declined(http: Http, why: str, doing: str) -> StepError:
+    if why:
+        reason = f"Jenkins declined while {doing}: {why}"
+        return Permanent(reason, mender=Mender.USER, upstream=http.name)
+    return Conflict(
+        f"while {doing}: the name is taken by something that our Jenkins account may not see",
+        choices=("choose another name", "ask an operator what holds the name"),
+        upstream=http.name,
+    )

@@ -1,0 +1,120 @@
+"""How does one call get a deadline that nobody on the other side can stretch?
+
+`requests` bounds each `recv`, not the call: a server that sends one header byte every nine seconds holds a thread for
+hours. A `Watch` knows the socket that its call is using and shuts it down when the time is up, whatever is being read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from contextvars import ContextVar
+from http.cookiejar import DefaultCookiePolicy
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Retry
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+_watching: ContextVar[Watch | None] = ContextVar("watching", default=None)
+
+
+class Watch:
+    """Bound one call: `sent` says whether its request may have left, `expired` whether its time ran out."""
+
+    def __init__(self, total_s: float) -> None:
+        self.total_s = total_s
+        self.sent = False
+        self.expired = False
+        self._socket: socket.socket | None = None
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(total_s, self._expire)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._token = _watching.set(self)
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        _watching.reset(self._token)
+        self._timer.cancel()
+        with self._lock:  # the connection goes back to the pool: a timer that fires now must not touch it
+            self._socket = None
+
+    def sending_on(self, connection: socket.socket) -> None:
+        """Note the socket just before the request's first byte is written to it."""
+        with self._lock:
+            self.sent = True
+            self._socket = connection
+            if self.expired:
+                _shut(connection)
+
+    def _expire(self) -> None:
+        with self._lock:
+            self.expired = True
+            if self._socket is not None:
+                _shut(self._socket)
+
+
+def _shut(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # already gone: what we wanted
+        # SSLSocket.shutdown forgets its TLS state first, under the feet of the thread that reads
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+class _WatchedHTTP(HTTPConnection):
+    def send(self, data: Any) -> None:
+        _tell_watch(self)
+        super().send(data)
+
+
+class _WatchedHTTPS(HTTPSConnection):
+    def send(self, data: Any) -> None:
+        _tell_watch(self)
+        super().send(data)
+
+
+def _tell_watch(connection: HTTPConnection) -> None:
+    if connection.sock is None:
+        connection.connect()  # a failure in here is known to have sent nothing
+    watch = _watching.get()
+    if watch is not None and connection.sock is not None:
+        watch.sending_on(connection.sock)
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _WatchedHTTP
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _WatchedHTTPS
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - the library's signature
+        """Know no redirects: even unfollowed, requests would read their bodies without a bound."""
+        return None
+
+
+def open_session(pool_size: int) -> requests.Session:
+    """Return a session that trusts no environment, keeps no cookies, follows nothing and never retries."""
+    session = _Session()
+    session.trust_env = False  # no netrc, proxy or CA bundle may change where our tokens go
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    adapter = _Adapter(pool_connections=4, pool_maxsize=pool_size, max_retries=Retry(0))
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, adapter)
+    session.headers.update({"User-Agent": "slipway", "Accept-Encoding": "identity"})
+    return session
