@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PACKAGES := api worker common harbour stack
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test check lint types contract format clean
+.PHONY: help install demo up harbour test check lint types contract format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -15,6 +15,9 @@ demo: $(VENV)/runtime ## Show the main job: install, start everything, sign up, 
 
 up: $(VENV)/runtime ## Start everything on embedded defaults and keep it running; Ctrl-C stops it
 	@$(BIN)/python -m stack up
+
+harbour: $(VENV)/runtime ## Start the stand-ins for the four upstreams alone; prints the settings that point at them
+	@$(BIN)/python -m harbour --root var/harbour-alone
 
 test: $(VENV)/tools ## Run the tests; what needs a missing service is skipped
 	@$(BIN)/python -m pytest

@@ -7,7 +7,8 @@ import sys
 
 import structlog
 
-QUIET = ("alembic", "urllib3", "kombu", "amqp", "werkzeug")
+# Celery tells each task twice in its own words; the runner tells it once in ours.
+QUIET = ("alembic", "urllib3", "kombu", "amqp", "werkzeug", "celery.app.trace", "celery.worker.strategy")
 
 
 def configure(log_format: str) -> None:

@@ -138,7 +138,7 @@ def test_argocd(harbour: Harbour) -> None:
             revision="main",
             release_name="shop",
             helm_parameters={"image.tag": tag},
-            cluster="dev",
+            cluster="dev-cluster",
             namespace="shop",
             marker="app-1",
             on_create=nothing,

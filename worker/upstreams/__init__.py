@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from common.settings import Settings
+from worker.upstreams import argocd
 from worker.upstreams.argocd import ArgoCD, argocd_headers
 from worker.upstreams.elasticsearch import Elasticsearch
 from worker.upstreams.gitlab import GitLab
@@ -60,6 +61,7 @@ def connect(settings: Settings) -> Upstreams:
                 "Argo CD",
                 settings.argo_url,
                 headers=argocd_headers(settings.argo_token.get_secret_value()),
+                limits=argocd.LIMITS,  # it renders charts and lists remote repositories before it answers
                 ca_file=ca_file,
                 pool_size=pool_size,
             )
