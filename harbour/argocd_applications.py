@@ -55,7 +55,7 @@ class ArgoCDApplications(ArgoCDChecks):
                     reason = "existing application spec is different, use upsert flag to force update"
                     raise Refused(INVALID, reason)
                 self._upsert(app, wanted, rendered)
-            return self._answer(app)
+            return self._shown_app(app)
 
     def _made(self, wanted: Wanted, rendered: tuple[str, str]) -> Application:
         app = Application(name=wanted.name, uid=str(uuid.uuid4()), spec={}, created_at=self.now())
@@ -108,7 +108,8 @@ class ArgoCDApplications(ArgoCDChecks):
                 app = self._found(name, project)
                 app.revision, app.problem = rendered
                 app.reconciled_at = self.now()
-        return self._answer(app)
+                self.save()
+        return self._shown_app(app)
 
     def _found(self, name: str, project: str) -> Application:
         """Return it, or refuse as Argo CD does: only who names a project that they may see learns "not found"."""
@@ -120,7 +121,7 @@ class ArgoCDApplications(ArgoCDChecks):
             raise Refused(DENIED, "permission denied")
         raise Refused(NOT_FOUND, f'applications.argoproj.io "{name}" not found')
 
-    def _answer(self, app: Application) -> Response:
+    def _shown_app(self, app: Application) -> Response:
         return answer(application_shown(app, now=self.now()))
 
     # -- changing ---------------------------------------------------------------------------------------------
@@ -153,7 +154,7 @@ class ArgoCDApplications(ArgoCDChecks):
                 self._write(app, spec=wanted.spec, rendered=rendered)
                 app.labels, app.annotations = wanted.labels or {}, wanted.annotations or {}
                 app.finalizers = wanted.finalizers or []
-            return self._answer(app)
+            return self._shown_app(app)
 
     # -- deleting ---------------------------------------------------------------------------------------------
 
@@ -185,6 +186,7 @@ class ArgoCDApplications(ArgoCDChecks):
         for app in list(self.applications.values()):
             if app.deleted_at is not None and app.deleted_at + self.delete_s <= self.now():
                 del self.applications[app.name]
+                self.save()
 
     def application_state(self) -> dict[str, Any]:
         self.prune()

@@ -18,8 +18,6 @@ SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z
 
 
 class ArgoCDChecks(ArgoCDCore):
-    git_timeout_s = 30.0
-
     def clusters(self) -> dict[str, str]:
         """Return the server of each cluster, by name: Argo CD's own, and one for each team."""
         teams = {f"{team}-cluster": f"https://{team}-cluster.invalid:6443" for team in self.config.teams}

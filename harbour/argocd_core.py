@@ -33,6 +33,7 @@ class ArgoCDCore(Service):
     """Authentication and clock; the state is in the subclasses. `now` returns seconds since 1970."""
 
     name = "argocd"
+    git_timeout_s = 30.0
 
     def __init__(self, config: HarbourConfig, now: Callable[[], float] = time.time) -> None:
         super().__init__()

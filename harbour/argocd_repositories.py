@@ -40,8 +40,6 @@ CONNECTION_CACHE_S = 3600.0
 
 
 class ArgoCDRepositories(ArgoCDCore):
-    git_timeout_s = 30.0
-
     def __init__(self, config: HarbourConfig, now: Callable[[], float] = time.time) -> None:
         super().__init__(config, now)
         self.repositories: dict[str, Repository] = {}
@@ -59,7 +57,7 @@ class ArgoCDRepositories(ArgoCDCore):
             key = key_of(given.get("repo", ""), given.get("project", ""))
             existing = self.repositories.get(key)
             if existing is None:
-                self._store(key, given)
+                self._register(key, given)
             elif _read(existing) != given:  # what is read has a type, what was sent may not: then they differ
                 return self._update(key, given, upsert=flag(request, "upsert"))
         shown = {name: given[name] for name in ("repo", "type", "name") if name in given}
@@ -77,10 +75,10 @@ class ArgoCDRepositories(ArgoCDCore):
             keys = ",".join(name[0].upper() + name[1:] for name in names)
             reason = "existing repository spec is different; use upsert flag to force update"
             raise Refused(INVALID, f'{reason}; difference in keys "{keys}"')
-        self._store(key, given)
+        self._register(key, given)
         return answer(given | {"connectionState": UNTESTED})  # the password is in it, as it is there
 
-    def _store(self, key: str, given: Repository) -> None:
+    def _register(self, key: str, given: Repository) -> None:
         self.repositories[key] = given
         self._tested.pop(key, None)
 
@@ -93,17 +91,17 @@ class ArgoCDRepositories(ArgoCDCore):
 
     @route("GET", "/api/v1/repositories/:repo")
     def get_repository(self, request: Request, repo: str) -> Response:
-        key = self._found(repo, request.args.get("appProject", ""))
+        key = self._found_repository(repo, request.args.get("appProject", ""))
         return answer(self._shown(key, self.repositories[key], force=flag(request, "forceRefresh")))
 
     @route("DELETE", "/api/v1/repositories/:repo")
     def delete_repository(self, request: Request, repo: str) -> Response:
         with self.lock:
-            key = self._found(repo, request.args.get("appProject", ""))
+            key = self._found_repository(repo, request.args.get("appProject", ""))
             del self.repositories[key]
         return answer({})
 
-    def _found(self, url: str, project: str) -> str:
+    def _found_repository(self, url: str, project: str) -> str:
         with self.lock:
             rows = {key: row for key, row in self.repositories.items() if normalised(row["repo"]) == normalised(url)}
         if not rows:

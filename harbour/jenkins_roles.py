@@ -7,6 +7,7 @@ role and an unknown user, too. Only `getRole` tells.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from werkzeug.wrappers import Request, Response
@@ -59,9 +60,8 @@ class JenkinsRoles(JenkinsCore):
         if request.values.get("template"):
             raise failure("A template with this name does not exist")
         if overwrite or name not in roles:  # overwriting loses every assignment, as it does there
-            pattern = request.values.get("pattern") or ".*"
             known = sorted({each.strip() for each in wanted} & PERMISSIONS)
-            roles[name] = Role(pattern=pattern, permissions=known)
+            roles[name] = Role(pattern=_pattern(request), permissions=known)
         return Response()
 
     @route("POST", f"{BASE}/removeRoles")
@@ -185,6 +185,15 @@ def _needed(request: Request, parameter: str) -> str:
     if value is None:
         raise oops(f"jakarta.servlet.ServletException: Required Query parameter {parameter} is missing")
     return value
+
+
+def _pattern(request: Request) -> str:
+    pattern = request.values.get("pattern") or ".*"
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise oops("java.util.regex.PatternSyntaxException") from error
+    return pattern
 
 
 def _json(shown: Any) -> Response:

@@ -98,7 +98,7 @@ class JenkinsUsers(JenkinsCore):
     @route("GET", "/securityRealm/user/:user")
     def user_page(self, request: Request, user: str) -> Response:  # noqa: ARG002 - the handler's signature
         found = self._by_id(user)
-        return page(found.full_name, f"<h1>{escape(found.full_name)}</h1><p>Jenkins user id: {found.id}</p>")
+        return page(found.full_name, f"<h1>{escape(found.full_name)}</h1><p>Jenkins user id: {escape(found.id)}</p>")
 
     def _by_id(self, name: str) -> User:
         if name.lower() not in self.users:
