@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from urllib.parse import quote
 
 from flask import Flask, Response, g, request
 
@@ -14,7 +15,7 @@ from api.readiness import Readiness
 from api.service import Service, service
 from common import catalog, logs
 from common import settings as common_settings
-from common.db import Database
+from common.db import Database, Now
 from common.models import new_id
 from common.queue import Publisher, celery_app
 from common.settings import Settings, SettingsError
@@ -22,7 +23,6 @@ from common.vault import Vault
 
 log = logging.getLogger(__name__)
 
-BODY_BYTES = 64 * 1024 - 1
 REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 HEADERS = {
     "Cache-Control": "no-store",
@@ -32,17 +32,20 @@ HEADERS = {
 }
 
 
-def create_app(config: Settings | None = None) -> Flask:
-    """Return the WSGI app. Raises SystemExit with every problem of the settings."""
+def create_app(config: Settings | None = None, *, now: Now | None = None) -> Flask:
+    """Return the WSGI app. Raises SystemExit with every problem of the settings.
+
+    `now` is the time that sessions and jobs go by; None is the time of the database's host.
+    """
     try:
         config = config or common_settings.load()
-        parts = _parts(config)
+        parts = _parts(config, now)
     except SettingsError as problem:
         raise SystemExit(str(problem)) from None
     logs.configure(config.log_format)
     app = Flask(__name__, static_folder=None)
     app.extensions["slipway"] = parts
-    app.config.update(MAX_CONTENT_LENGTH=BODY_BYTES, PROPAGATE_EXCEPTIONS=False)
+    app.config.update(MAX_CONTENT_LENGTH=routes.BODY_BYTES, PROPAGATE_EXCEPTIONS=False)
     app.config["TRUSTED_HOSTS"] = list(config.trusted_hosts) or None
     app.url_map.merge_slashes = False  # a doubled slash is an unknown path, not a redirect
     for module in (signup, login, projects, apps, jobs):
@@ -56,8 +59,8 @@ def create_app(config: Settings | None = None) -> Flask:
     return app
 
 
-def _parts(config: Settings) -> Service:
-    db = Database(config.db_url.get_secret_value())
+def _parts(config: Settings, now: Now | None) -> Service:
+    db = Database(config.db_url.get_secret_value(), now=now)
     teams_and_types = catalog.load(config)
     return Service(
         settings=config,
@@ -85,7 +88,7 @@ def _end(response: Response) -> Response:
     extra = {
         "request_id": g.request_id,
         "method": request.method,
-        "path": request.path,
+        "path": quote(request.path),  # a line break in a path must not begin a line of the log
         "status": response.status_code,
         "ms": round((time.monotonic() - g.began_s) * 1000, 1),
     }

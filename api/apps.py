@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
 
 from flask import Blueprint
-from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -27,9 +25,9 @@ blueprint = Blueprint("apps", __name__)
 class NewApp(Body):
     """`type` is one of the catalog's: Spring, Django, Flask."""
 
-    project_id: Annotated[str, Field(max_length=36)]
-    name: Annotated[str, Field(max_length=64)]
-    type: Annotated[str, Field(max_length=64)]
+    project_id: str
+    name: str
+    type: str
     description: Description = ""
 
 
@@ -104,7 +102,7 @@ def show_app(app_id: str) -> Answer:
 
 
 def _check(body: NewApp) -> None:
-    problems = rules.app_name_problems(body.name)
+    problems = [*rules.app_name_problems(body.name), *rules.description_problems(body.description)]
     types = service().catalog.types
     if body.type not in types:
         message = f"There is no such type. Choose one of: {', '.join(types)}."

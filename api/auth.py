@@ -74,8 +74,11 @@ def _token() -> str | None:
 def _refuse_other_sites() -> None:
     """A browser adds the cookie by itself: a write that another page caused is refused. Raises Problem."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    is_foreign = site not in ("same-origin", "none") if site else origin not in (None, request.host_url.rstrip("/"))
-    if is_foreign:
+    if site is not None:
+        is_ours = site in ("same-origin", "none")
+    else:  # by host alone: behind a proxy that ends TLS we do not know our own scheme
+        is_ours = origin is None or origin.partition("://")[2] == request.host
+    if not is_ours:
         raise Problem("cross_site", "Use Authorization: Bearer, or ask from our own pages.")
 
 

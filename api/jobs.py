@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Annotated
 
 from flask import Blueprint, request
-from pydantic import Field
+from pydantic import AfterValidator
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -120,10 +120,16 @@ class JobShown(JobSummary):
     links: list[Link]
 
 
+def _checked_kind(kind: str) -> str:
+    if kind not in workflows.WORKFLOWS:
+        raise ValueError(f"There is no such kind. Choose one of: {', '.join(workflows.WORKFLOWS)}.")
+    return kind
+
+
 class JobFilter(pages.Page):
     state: JobState | None = None
-    kind: Annotated[str | None, Field(max_length=64)] = None
-    app_id: Annotated[str | None, Field(max_length=36)] = None
+    kind: Annotated[str, AfterValidator(_checked_kind)] | None = None
+    app_id: pages.Id | None = None
 
 
 @route(blueprint, "GET", "/jobs", policy=Policy.MEMBER, query=JobFilter, answers={200: Jobs})
@@ -147,10 +153,11 @@ def show_job(job_id: str) -> Answer:
 
     def work(session: Session) -> Answer:
         job = visible.job(session, user, job_id)
-        headers = {"ETag": f'"{job.id}-{job.version}"', "Cache-Control": "private, no-cache"}
+        tag = f"{job.id}-{job.version}"
+        headers = {"ETag": f'"{tag}"', "Cache-Control": "private, no-cache"}
         if job.state in OPEN:
             headers["Retry-After"] = "1"
-        if headers["ETag"] in request.if_none_match.as_set(include_weak=True):
+        if request.if_none_match.contains_weak(tag):
             return Answer(status=304, headers=headers)
         return Answer(body=_shown(session, job), headers=headers)
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlalchemy import select
 from werkzeug.http import dump_cookie
 
-from api import auth
+from api import auth, rules
 from api.problems import Problem
 from api.routes import Answer, Body, Policy, Result, route
 from api.service import service
@@ -45,7 +45,7 @@ class LoggedIn(Result):
 def log_in(body: Credentials) -> Answer:
     """Anyone. 201 token and user, cookie set · 401, in the same time whether the user exists or not."""
     db = service().db
-    user = db.read(lambda session: session.scalar(select(User).where(User.login == body.id)))
+    user = _find(body.id)
     is_right = service().passwords.is_right(body.password, user.password_hash if user else None)
     if user is None or not is_right:
         raise Problem("invalid_credentials")
@@ -65,6 +65,12 @@ def log_out() -> Answer:
 def who_am_i() -> Answer:
     """Whoever is logged in. 200 their account."""
     return Answer(body=_person(auth.require_user()))
+
+
+def _find(login: str) -> User | None:
+    if not rules.NAME.fullmatch(login):  # MariaDB takes `ada ` for `ada`, and an error for an answer to `adá`
+        return None
+    return service().db.read(lambda session: session.scalar(select(User).where(User.login == login)))
 
 
 def _person(user: User) -> Person:

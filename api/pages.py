@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
+from api import rules
 from api.routes import Query
 from common.models import App, Job, Project
 
 Row = TypeVar("Row", Project, App, Job)
 
 
+def _checked(value: str) -> str:
+    if not rules.ID.fullmatch(value):
+        raise ValueError("Use an id from an earlier answer.")
+    return value
+
+
+Id = Annotated[str, AfterValidator(_checked)]
+
+
 class Page(Query):
     """`cursor` is the `next` of the page before."""
 
     limit: Annotated[int, Field(ge=1, le=100)] = 50
-    cursor: Annotated[str | None, Field(max_length=36)] = None
+    cursor: Id | None = None
 
 
 def read(session: Session, statement: Select[Row], id_column: Any, page: Page) -> tuple[list[Row], str | None]:

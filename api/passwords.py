@@ -9,13 +9,14 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 HASHES_PER_CORE = 2
+OWASP = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)  # 19 MiB, about 30 ms
 
 
 class Passwords:
     """Hashes and verifies; an unknown user costs the same time as a wrong password."""
 
-    def __init__(self) -> None:
-        self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)  # OWASP: m=19 MiB, t=2, p=1
+    def __init__(self, hasher: PasswordHasher = OWASP) -> None:
+        self._hasher = hasher
         self._at_once = BoundedSemaphore((os.cpu_count() or 1) * HASHES_PER_CORE)
         self._nobody = self.hash("nobody has this password")
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask, Response, g, json, request
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as ResponseBase
 
@@ -68,6 +69,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(Problem, _for_problem)
     app.register_error_handler(HTTPException, _for_http_exception)
     app.register_error_handler(DBAPIError, _for_database)
+    app.register_error_handler(PoolTimeoutError, _for_database)
     app.register_error_handler(Exception, _for_crash)
 
 
@@ -81,11 +83,11 @@ def _for_http_exception(error: HTTPException) -> ResponseBase:
         return error.get_response()
     code = BY_STATUS.get(status, "bad_request" if status < 500 else "internal")
     kept = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
-    detail = "The limit is 64 KiB." if status == 413 else ""
+    detail = "Send less than 64 KiB." if status == 413 else ""
     return _respond(Problem(code, detail), status, kept)
 
 
-def _for_database(_error: DBAPIError) -> Response:
+def _for_database(_error: SQLAlchemyError) -> Response:
     log.exception("database_failed", extra={"request_id": g.request_id, "path": request.path})
     problem = Problem("unavailable", "The database did not do its part. Nothing was accepted; try again.")
     return _respond(problem, 503, {"Retry-After": "5"})

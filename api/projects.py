@@ -22,7 +22,7 @@ Description = Annotated[str, Field(max_length=500)]
 
 
 class NewProject(Body):
-    name: Annotated[str, Field(max_length=64)]
+    name: str
     description: Description = ""
 
 
@@ -44,7 +44,7 @@ class Projects(Result):
 @route(blueprint, "POST", "/project", policy=Policy.MEMBER, takes=NewProject, answers={201: ProjectShown})
 def create_project(body: NewProject) -> Answer:
     """Members. 201 a project of their team · 409 the team has one of this name · 422."""
-    if problems := rules.project_name_problems(body.name):
+    if problems := [*rules.project_name_problems(body.name), *rules.description_problems(body.description)]:
         raise Problem("invalid_fields", errors=problems)
     user, db = auth.require_user(), service().db
     project = Project(

@@ -13,11 +13,23 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, request
 from pydantic import BaseModel, ConfigDict, ValidationError
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from api import auth
 from api.problems import FieldError, Problem
 
 BASE = "/api/v1"
+BODY_BYTES = 64 * 1024
+ERRORS_SHOWN = 100  # a body of nothing but unknown fields would have an answer many times its size
+FIELD_CODES = {  # pydantic's words are not ours to promise; whatever is not listed is `invalid`
+    "missing": "missing",
+    "extra_forbidden": "unknown_field",
+    "string_type": "wrong_type",
+    "model_type": "wrong_type",
+    "string_too_short": "too_short",
+    "string_too_long": "too_long",
+}
+MESSAGES = {"missing": "This field is required.", "unknown_field": "There is no such field."}
 
 
 class Policy(StrEnum):
@@ -113,6 +125,8 @@ def _read(shape: type[Body]) -> Body:
     if request.mimetype != "application/json":
         raise Problem("unsupported_media_type", "Send Content-Type: application/json.")
     content = request.get_data()
+    if len(content) >= BODY_BYTES:  # werkzeug cuts a chunked body off at the limit without a word
+        raise RequestEntityTooLarge
     try:
         return shape.model_validate_json(content)
     except ValidationError as error:
@@ -129,18 +143,14 @@ def _validated(shape: type[Query], values: Mapping[str, str]) -> Query:
 def _as_problem(error: ValidationError) -> Problem:
     details = error.errors(include_url=False, include_input=False)
     if details[0]["type"] == "json_invalid":
-        return Problem("malformed_json", "The body does not parse as JSON.")
-    return Problem("invalid_fields", errors=[_field_error(detail) for detail in details])
+        return Problem("malformed_json", f"The body does not parse as JSON: {details[0]['ctx']['error']}.")
+    return Problem("invalid_fields", errors=[_field_error(detail) for detail in details[:ERRORS_SHOWN]])
 
 
 def _field_error(detail: Any) -> FieldError:
     name = ".".join(str(part) for part in detail["loc"]) or "body"
-    code = {"missing": "missing", "extra_forbidden": "unknown_field", "value_error": "invalid"}.get(
-        detail["type"], detail["type"]
-    )
-    message = {"missing": "This field is required.", "unknown_field": "There is no such field."}.get(
-        code, detail["msg"].removeprefix("Value error, ")
-    )
+    code = FIELD_CODES.get(detail["type"], "invalid")
+    message = MESSAGES.get(code, detail["msg"].removeprefix("Value error, "))
     return FieldError(field=name, code=code, message=message)
 
 

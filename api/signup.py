@@ -28,11 +28,11 @@ SECRET_LIVES = timedelta(hours=24)  # at most; it is deleted after the last step
 class Signup(Body):
     """A new person. `id` is the login everywhere."""
 
-    id: Annotated[str, Field(max_length=64)]
-    email: Annotated[str, Field(max_length=254)]
+    id: str
+    email: str
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    password: Annotated[str, Field(max_length=256, repr=False)]
-    team: Annotated[str, Field(max_length=64)]
+    password: Annotated[str, Field(repr=False)]
+    team: str
 
 
 @route(blueprint, "POST", "/signup", policy=Policy.PUBLIC, takes=Signup, answers={202: JobAccepted})
@@ -43,17 +43,18 @@ def sign_up(body: Signup) -> Answer:
     try:
         job = service().db.transaction(lambda session: _write(session, body, password_hash))
     except IntegrityError:
-        raise Problem("taken", errors=[_what_is_taken(body)]) from None
+        if not (taken := _what_is_taken(body)):
+            raise
+        raise Problem("taken", errors=taken) from None
     return accepted(job)
 
 
 def _check(body: Signup) -> None:
-    email = body.email.lower()
     problems = [
         *rules.login_problems(body.id, service().catalog),
-        *rules.email_problems(email),
+        *rules.email_problems(body.email),
         *rules.person_name_problems(body.name),
-        *rules.password_problems(body.password, login=body.id, email=email, name=body.name),
+        *rules.password_problems(body.password, login=body.id, email=body.email, name=body.name),
     ]
     team = service().catalog.teams.get(body.team)
     open_teams = [team.id for team in service().catalog.teams.values() if team.self_join]
@@ -96,8 +97,18 @@ def _write(session: Session, body: Signup, password_hash: str) -> Job:
     return job
 
 
-def _what_is_taken(body: Signup) -> FieldError:
-    by_login = select(User.id).where(User.login == body.id)
-    if service().db.read(lambda session: session.scalar(by_login)):
-        return FieldError(field="id", code="taken", message="This id is taken. Choose another one, or log in.")
-    return FieldError(field="email", code="taken", message="This e-mail address has an account. Log in with it.")
+def _what_is_taken(body: Signup) -> list[FieldError]:
+    by_login, by_email = (
+        select(User.id).where(User.login == body.id),
+        select(User.id).where(User.email == body.email.lower()),
+    )
+    found = service().db.read(lambda session: (session.scalar(by_login), session.scalar(by_email)))
+    messages = {
+        "id": "This id is taken. Choose another one, or log in.",
+        "email": "This e-mail address has an account. Log in with it.",
+    }
+    return [
+        FieldError(field=field, code="taken", message=message)
+        for (field, message), owner in zip(messages.items(), found, strict=True)
+        if owner
+    ]

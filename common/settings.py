@@ -6,14 +6,18 @@ All problems are reported together, by name and without values. No secret has a 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 EMBEDDED_ENV = Path("var/embedded.env")
+DATABASES = ("mysql+pymysql", "mariadb+pymysql", "sqlite", "sqlite+pysqlite")
+BROKERS = ("redis://", "rediss://", "sentinel://")
 
 
 class SettingsError(Exception):
@@ -29,11 +33,37 @@ class SettingsError(Exception):
 
 
 def _http_url(value: str) -> str:
-    if not value.startswith(("http://", "https://")):
-        raise ValueError("must start with http:// or https://")
-    if "@" in value.split("/")[2]:
+    """The messages are ours: those of urlsplit quote the value."""
+    try:
+        parts = urlsplit(value)
+        _port = parts.port  # looked at only when it is asked for
+    except ValueError:
+        raise ValueError("is not an address") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or any(map(str.isspace, value)):
+        raise ValueError("must be http:// or https:// and a host")
+    if "@" in parts.netloc:
         raise ValueError("must not carry a user or a password")
+    if parts.query or parts.fragment:
+        raise ValueError("must end with the host or a path: no ? and no #")
     return value.rstrip("/")
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    try:
+        url = make_url(value.get_secret_value())
+    except (ArgumentError, ValueError):
+        raise ValueError("is not an address") from None
+    if url.drivername not in DATABASES:
+        raise ValueError("must begin with mysql+pymysql://, mariadb+pymysql:// or sqlite:///")
+    if url.database in (None, "", ":memory:"):
+        raise ValueError("must name a database")
+    return value
+
+
+def _broker_url(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().startswith(BROKERS):
+        raise ValueError(f"must begin with {' or '.join(BROKERS)}")
+    return value
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
@@ -47,13 +77,16 @@ class Settings(BaseSettings):
         extra="ignore",
         env_ignore_empty=True,
         hide_input_in_errors=True,
+        str_strip_whitespace=True,  # a token out of a file ends with a line break, which no header may hold
         env_file=(EMBEDDED_ENV, ".env"),
     )
 
-    db_url: SecretStr = Field(
+    db_url: Annotated[SecretStr, AfterValidator(_database_url)] = Field(
         description="SQLAlchemy address: mysql+pymysql://user:password@host/name or sqlite:///file"
     )
-    redis_url: SecretStr = Field(description="The broker's address: redis://:password@host:6379/0")
+    redis_url: Annotated[SecretStr, AfterValidator(_broker_url)] = Field(
+        description="The broker's address: redis://:password@host:6379/0"
+    )
     secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         description="Keys that seal what jobs must keep secret, newest first, comma-separated, 32+ characters each"
     )
@@ -110,10 +143,6 @@ class Settings(BaseSettings):
         if not keys or any(len(key.get_secret_value()) < 32 for key in keys):
             raise ValueError("needs at least one key, each of 32 characters or more")
         return keys
-
-    @property
-    def embedded_file_used(self) -> bool:
-        return EMBEDDED_ENV.exists() and "DB_URL" not in os.environ
 
 
 def load() -> Settings:

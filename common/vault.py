@@ -44,7 +44,7 @@ class Vault:
         try:
             nonce, ciphertext = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
             return key.decrypt(nonce, ciphertext, _bound_to(job_id, purpose, key_id)).decode()
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce
             raise CannotOpenError("the sealed secret does not belong to this row") from None
 
 

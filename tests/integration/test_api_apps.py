@@ -1,0 +1,228 @@
+"""Projects and apps: of one's own team only; names where they must be unique; what an app is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from support.api import V1, Api, add_app, add_project, open_api, row_counts, without_request_id
+from support.world import Time
+from werkzeug.test import TestResponse
+
+from common.db import Database
+from common.models import Job, Provenance, Resource, Step, StepState, new_id
+
+ABSENT = "01890000-0000-7000-8000-000000000000"
+
+
+@pytest.fixture
+def api(db_url: str, time: Time) -> Iterator[Api]:
+    with open_api(db_url, time) as opened:
+        yield opened
+
+
+@pytest.fixture
+def dev(api: Api) -> FlaskClient:
+    return api.member("grace")
+
+
+@pytest.fixture
+def ops(api: Api) -> FlaskClient:
+    return api.member("linus", team="ops")
+
+
+def _faults(answer: TestResponse) -> dict[str, str]:
+    return {error["field"]: error["code"] for error in answer.json["errors"]}
+
+
+def test_an_accepted_app_answers_job_and_app(dev: FlaskClient, db: Database) -> None:
+    project_id = add_project(dev)
+
+    answer = add_app(dev, project_id, "compiler", description="Turns A-0 into\nmachine code. \U0001f6a2")
+
+    job_id, app_id = answer.json["job_id"], answer.json["app_id"]
+    assert answer.status_code == 202
+    assert answer.json == {"job_id": job_id, "status_url": f"{V1}/jobs/{job_id}", "app_id": app_id}
+    assert answer.headers["Location"] == f"{V1}/jobs/{job_id}"
+    assert db.read(lambda session: session.get_one(Job, job_id)).input == {
+        "app": "compiler",
+        "type": "Flask",
+        "team": "dev",
+    }
+    shown = dev.get(f"{V1}/app/{app_id}").json
+    assert (shown["name"], shown["type"], shown["state"], shown["job_id"]) == ("compiler", "Flask", "queued", job_id)
+    assert shown["description"] == "Turns A-0 into\nmachine code. \U0001f6a2"
+
+
+def test_an_unknown_type_is_answered_with_those_that_there_are(dev: FlaskClient, db: Database) -> None:
+    project_id = add_project(dev)
+    before = row_counts(db)
+
+    answer = add_app(dev, project_id, "compiler", type="flask")
+
+    (error,) = answer.json["errors"]
+    assert (answer.status_code, error["field"], error["code"]) == (422, "type", "unknown")
+    assert error["message"].endswith("Choose one of: Spring, Django, Flask.")
+    assert row_counts(db) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "faults"),
+    [
+        ({"name": "Compiler"}, {"name": "invalid"}),
+        ({"name": "compiler\n"}, {"name": "invalid"}),
+        ({"name": "c\u043empiler"}, {"name": "invalid"}),
+        ({"name": "x" * 60_000}, {"name": "invalid"}),
+        ({"name": "kube-system"}, {"name": "reserved"}),
+        ({"name": None}, {"name": "wrong_type"}),
+        ({"type": "x" * 60_000}, {"type": "unknown"}),
+        ({"description": "a\0b"}, {"description": "invalid"}),
+        ({"description": "x" * 501}, {"description": "too_long"}),
+        ({"team": "ops"}, {"team": "unknown_field"}),
+        ({"project_id": 7}, {"project_id": "wrong_type"}),
+        (
+            {"name": "A", "type": "B", "description": "\0"},
+            {"name": "invalid", "type": "unknown", "description": "invalid"},
+        ),
+    ],
+    ids=lambda value: ascii(value)[:40],
+)
+def test_a_refused_field_is_named_and_nothing_is_written(
+    dev: FlaskClient, db: Database, change: dict[str, Any], faults: dict[str, str]
+) -> None:
+    project_id = add_project(dev)
+    before = row_counts(db)
+
+    answer = add_app(dev, **{"project_id": project_id, "name": "compiler", **change})
+
+    assert (answer.status_code, _faults(answer)) == (422, faults)
+    assert row_counts(db) == before
+
+
+def test_a_foreign_project_looks_like_an_absent_one(dev: FlaskClient, ops: FlaskClient, db: Database) -> None:
+    theirs = add_project(ops)
+    before = row_counts(db)
+
+    foreign = add_app(dev, theirs, "compiler")
+    others = [add_app(dev, project, "compiler") for project in (ABSENT, "", "é", "\0", f"{theirs} ", theirs.upper())]
+
+    assert foreign.status_code == 404
+    assert {without_request_id(answer) for answer in others} == {without_request_id(foreign)}
+    assert row_counts(db) == before
+
+
+@pytest.mark.parametrize("path", ["app", "apps"])
+def test_foreign_things_look_like_absent_ones(dev: FlaskClient, ops: FlaskClient, path: str) -> None:
+    project_id = add_project(ops)
+    theirs = add_app(ops, project_id, "compiler").json["app_id"] if path == "app" else project_id
+
+    foreign = dev.get(f"{V1}/{path}/{theirs}")
+    absent = dev.get(f"{V1}/{path}/{ABSENT}")
+
+    assert ops.get(f"{V1}/{path}/{theirs}").status_code == 200
+    assert (foreign.status_code, absent.status_code) == (404, 404)
+    assert without_request_id(foreign).replace(theirs.encode(), ABSENT.encode()) == without_request_id(absent)
+
+
+@pytest.mark.parametrize("wrong", ["é", "%00", "%20", "%F0%9F%9A%A2", "..%2f", "x" * 2000, "'", f"{ABSENT}%20"])
+@pytest.mark.parametrize("path", ["app", "apps", "jobs", "project"])
+def test_what_is_no_id_is_not_found(dev: FlaskClient, path: str, wrong: str) -> None:
+    answer = dev.get(f"{V1}/{path}/{wrong}")
+
+    assert (answer.status_code, answer.json["code"]) == (404, "not_found")
+
+
+def test_an_app_s_name_is_taken_for_all_teams(dev: FlaskClient, ops: FlaskClient, db: Database) -> None:
+    add_app(ops, add_project(ops), "compiler")
+    project_id = add_project(dev)
+    before = row_counts(db)
+
+    answer = add_app(dev, project_id, "compiler")
+
+    assert (answer.status_code, answer.json["code"], _faults(answer)) == (409, "taken", {"name": "taken"})
+    assert row_counts(db) == before
+
+
+def test_a_project_s_name_is_taken_for_its_team_only(dev: FlaskClient, ops: FlaskClient, db: Database) -> None:
+    add_project(dev, "compilers")
+    add_project(ops, "compilers")
+
+    answer = dev.post(f"{V1}/project", json={"name": "compilers"})
+
+    assert (answer.status_code, _faults(answer)) == (409, {"name": "taken"})
+    assert row_counts(db)["projects"] == 2
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"name": "Compilers"}, {"name": "compilers", "description": "\x1b"}, {"name": []}]
+)
+def test_a_refused_project_is_not_written(dev: FlaskClient, db: Database, body: dict[str, Any]) -> None:
+    answer = dev.post(f"{V1}/project", json=body)
+
+    assert answer.status_code == 422
+    assert row_counts(db)["projects"] == 0
+
+
+def test_a_team_lists_its_own_projects_only(dev: FlaskClient, ops: FlaskClient) -> None:
+    names = [f"project-{number}" for number in range(5)]
+    for name in names:
+        add_project(dev, name)
+    add_project(ops, "compilers")
+
+    seen, cursor = [], None
+    while cursor is not None or not seen:
+        page = dev.get(f"{V1}/project/dev", query_string={"limit": 2, **({"cursor": cursor} if cursor else {})}).json
+        seen += [project["name"] for project in page["projects"]]
+        cursor = page["next"]
+
+    assert sorted(seen) == names
+    assert dev.get(f"{V1}/project/ops").status_code == 404
+
+
+def test_an_app_shows_its_parts_under_the_addresses_that_people_reach(
+    dev: FlaskClient, db: Database, time: Time
+) -> None:
+    accepted = add_app(dev, add_project(dev), "compiler").json
+    _record_fork(db, time, accepted["job_id"], accepted["app_id"])
+
+    (part,) = dev.get(f"{V1}/app/{accepted['app_id']}").json["parts"]
+
+    assert part == {
+        "upstream": "gitlab",
+        "kind": "project",
+        "name": "dev/compiler",
+        "state": "created",
+        "url": "https://git.example.com/dev/compiler",
+        "clone_url": "https://git.example.com/dev/compiler.git",
+    }
+
+
+def _record_fork(db: Database, time: Time, job_id: str, app_id: str) -> None:
+    """Write what the steps that fork the source leave behind."""
+
+    def work(session: Any) -> None:
+        step = session.scalars(select(Step).where(Step.job_id == job_id, Step.name == "await_source")).one()
+        step.state = StepState.SUCCEEDED
+        step.output = {"project_id": 7, "clone_url": "http://gitlab.invalid/dev/compiler.git", "branch": "main"}
+        session.add(
+            Resource(
+                id=new_id(),
+                subject_id=app_id,
+                upstream="gitlab",
+                kind="project",
+                ref="dev/compiler",
+                outside_id="7",
+                url="http://gitlab.invalid/dev/compiler",
+                provenance=Provenance.CREATED,
+                job_id=job_id,
+                step="fork_source",
+                attempt=1,
+                created_at=time(),
+                updated_at=time(),
+            )
+        )
+
+    db.transaction(work)

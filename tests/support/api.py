@@ -1,0 +1,154 @@
+"""The HTTP API over a real database, with upstreams and a broker that do not exist, and people who use it.
+
+`open_api` serves Flask's test client with a clock that the test moves; `serve` runs gunicorn on a socket of ours.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from flask.testing import FlaskClient
+from pydantic import SecretStr
+from sqlalchemy import func, select
+from werkzeug.test import TestResponse
+
+from api import create_app
+from api.service import Service
+from common.db import Database
+from common.models import Base
+from common.settings import Settings
+from support.world import Time
+
+ROOT = Path(__file__).parents[2]
+V1 = "/api/v1"
+PASSWORD = "engines weave numbers"
+NO_BROKER = "redis://127.0.0.1:1/0"
+ENVIRONMENT = {
+    "REDIS_URL": NO_BROKER,
+    "SECRET_KEYS": "a key of thirty-two characters or more",
+    "GITLAB_URL": "http://gitlab.invalid",
+    "GITLAB_TOKEN": "canary-gitlab-token",
+    "GITLAB_EXT_URL": "https://git.example.com",
+    "JENKINS_URL": "http://jenkins.invalid",
+    "JENKINS_AUTH_ID": "automation",
+    "JENKINS_AUTH_TOKEN": "canary-jenkins-token",
+    "ARGO_URL": "http://argocd.invalid",
+    "ARGO_TOKEN": "canary-argo-token",
+    "KIBANA_URL": "http://elasticsearch.invalid",
+    "KIBANA_USER": "elastic",
+    "KIBANA_PWD": "canary-kibana-password",
+    "CONTAINER_REPOSITORY_IMAGE_NAME": "registry.example.com/apps",
+    "COOKIE_SECURE": "false",
+}
+
+
+def settings(db_url: str, **changes: Any) -> Settings:
+    """Return whole settings; nothing that they name is there except the database."""
+    fields = {name.lower(): value for name, value in ENVIRONMENT.items()}
+    return Settings(_env_file=None, db_url=SecretStr(db_url), **{**fields, **changes})
+
+
+def newcomer(login: str, **changes: Any) -> dict[str, Any]:
+    """Return a sign-up that is fine."""
+    person = {"id": login, "email": f"{login}@example.com", "name": "Grace Hopper", "password": PASSWORD, "team": "dev"}
+    return {**person, **changes}
+
+
+class Api:
+    """An app and its test clients."""
+
+    def __init__(self, config: Settings, time: Time) -> None:
+        self.app = create_app(config, now=time)
+        self.service: Service = self.app.extensions["slipway"]
+        self.visitor = self.app.test_client()
+
+    def sign_up(self, login: str, **changes: Any) -> TestResponse:
+        return self.visitor.post(f"{V1}/signup", json=newcomer(login, **changes))
+
+    def token(self, login: str) -> str:
+        answer = self.app.test_client(use_cookies=False).post(f"{V1}/login", json={"id": login, "password": PASSWORD})
+        assert answer.status_code == 201, answer.text
+        token: str = answer.json["token"]
+        return token
+
+    def bearer(self, token: str) -> FlaskClient:
+        """Return a client that sends this token and keeps no cookie."""
+        client = self.app.test_client(use_cookies=False)
+        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+        return client
+
+    def member(self, login: str, team: str = "dev") -> FlaskClient:
+        """Sign a person up and return their logged-in client."""
+        assert self.sign_up(login, team=team).status_code == 202
+        return self.bearer(self.token(login))
+
+
+def add_project(member: FlaskClient, name: str = "compilers") -> str:
+    answer = member.post(f"{V1}/project", json={"name": name})
+    assert answer.status_code == 201, answer.text
+    project_id: str = answer.json["project_id"]
+    return project_id
+
+
+def add_app(member: FlaskClient, project_id: str, name: str, **changes: Any) -> TestResponse:
+    return member.post(f"{V1}/app", json={"project_id": project_id, "name": name, "type": "Flask", **changes})
+
+
+def without_request_id(answer: TestResponse) -> bytes:
+    """Return the body with the one thing that may differ between two equal answers taken out."""
+    return answer.data.replace(answer.headers["X-Request-Id"].encode(), b"")
+
+
+def row_counts(db: Database) -> dict[str, int]:
+    """Return the number of rows of every table."""
+
+    def work(session: Any) -> dict[str, int]:
+        tables = Base.metadata.sorted_tables
+        return {table.name: session.scalar(select(func.count()).select_from(table)) for table in tables}
+
+    return db.read(work)
+
+
+@contextmanager
+def open_api(db_url: str, time: Time, **changes: Any) -> Iterator[Api]:
+    """Make the app; afterwards logging is what it was and no connection is open."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    api = Api(settings(db_url, **changes), time)
+    try:
+        yield api
+    finally:
+        api.service.db.dispose()
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
+@contextmanager
+def serve(db_url: str, log: Path) -> Iterator[tuple[str, int]]:
+    """Run gunicorn as it is run in production, on a listening socket of ours; yields its host and port."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener, log.open("wb") as output:
+        number = listener.fileno()
+        command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), "--bind", f"fd://{number}"]
+        process = subprocess.Popen(
+            [*command, "api:create_app()"],
+            cwd=log.parent,
+            env={**os.environ, **ENVIRONMENT, "DB_URL": db_url, "PYTHONPATH": str(ROOT)},
+            pass_fds=[number],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        address: tuple[str, int] = listener.getsockname()
+        listener.close()  # from here on it is the server's alone: when that dies, clients notice
+        try:
+            yield address
+        finally:
+            process.terminate()
+            process.wait(timeout=40)

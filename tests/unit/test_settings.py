@@ -1,0 +1,192 @@
+"""Settings are read once, all that is wrong is said at once, and no value is ever shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.api import ENVIRONMENT, ROOT
+
+from common import catalog, settings
+from common.settings import Settings, SettingsError
+
+Load = Callable[..., Settings]
+GOOD = {**ENVIRONMENT, "DB_URL": "sqlite:////tmp/slipway.db"}
+EXAMPLE = re.compile(r"^# (?P<text>[^\n]+)\n(?P<required># required\n)?(?:# )?(?P<name>[A-Z_]+)=(?P<value>.*)$", re.M)
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Load:
+    """Return a function that reads settings out of nothing but what it is given."""
+    monkeypatch.chdir(tmp_path)  # no .env here
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+    def load_from(**environment: str) -> Settings:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        return settings.load()
+
+    return load_from
+
+
+def _problems(load: Load, **changes: str) -> list[str]:
+    with pytest.raises(SettingsError) as refused:
+        load(**{**GOOD, **changes})
+    return refused.value.problems
+
+
+def test_a_whole_environment_is_read(load: Load) -> None:
+    config = load(**GOOD, TRUSTED_HOSTS="slipway.example.com, localhost")
+
+    assert config.gitlab_token.get_secret_value() == "canary-gitlab-token"
+    assert config.trusted_hosts == ("slipway.example.com", "localhost")
+    assert config.cookie_secure is False
+
+
+def test_nothing_set_names_everything_that_is_required(load: Load) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load()
+
+    required = [name.upper() for name, field in Settings.model_fields.items() if field.is_required()]
+    assert [problem.split()[0] for problem in refused.value.problems] == required
+    assert "make up" in str(refused.value)
+
+
+def test_all_problems_are_reported_at_once_by_name_and_without_values(load: Load) -> None:
+    wrong = {
+        "DB_URL": "postgresql://canary:canary@db/slipway",
+        "REDIS_URL": "amqp://canary:canary@broker",
+        "SECRET_KEYS": "canary-too-short",
+        "GITLAB_URL": "https://canary:canary@gitlab.example.com",
+        "JENKINS_URL": "canary",
+        "ARGO_URL": "https://argo.example.com:canary",
+        "WORKER_CONCURRENCY": "canary",
+        "COOKIE_SECURE": "canary",
+        "LOG_FORMAT": "canary",
+    }
+
+    problems = _problems(load, **wrong, KIBANA_PWD="")
+
+    assert {problem.split()[0].rstrip(":") for problem in problems} == {*wrong, "KIBANA_PWD"}
+    assert "canary" not in " ".join(problems)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "gitlab.example.com",
+        "ftp://gitlab.example.com",
+        "http://",
+        "https:///path",
+        "http://git lab",
+        "http://[::1",
+        "http://gitlab:99999",
+        "http://gitlab/?a=b",
+        "http://gitlab/#a",
+        "http://user@gitlab",
+    ],
+)
+def test_an_address_that_cannot_work_is_refused_at_start(load: Load, url: str) -> None:
+    (problem,) = _problems(load, GITLAB_URL=url)
+
+    assert problem.startswith("GITLAB_URL: ")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "slipway.db", "sqlite://", "sqlite:///:memory:", "mysql://root@db/slipway", "mysql+pymysql://root@db", "mysql+pymysql://u:p@db:port/x"],
+)  # fmt: skip
+def test_a_database_that_cannot_work_is_refused_at_start(load: Load, url: str) -> None:
+    (problem,) = _problems(load, DB_URL=url)
+
+    assert problem.startswith("DB_URL")
+
+
+@pytest.mark.parametrize("url", ["mysql+pymysql://u:p@db/slipway", "mariadb+pymysql://u@db/slipway?charset=utf8mb4"])
+def test_databases_of_a_server_are_taken(load: Load, url: str) -> None:
+    assert load(**{**GOOD, "DB_URL": url}).db_url.get_secret_value() == url
+
+
+@pytest.mark.parametrize("keys", [",", "short", f"{'k' * 32},short"])
+def test_every_key_must_be_long(load: Load, keys: str) -> None:
+    (problem,) = _problems(load, SECRET_KEYS=keys)
+
+    assert problem.startswith("SECRET_KEYS: ")
+
+
+def test_keys_are_separated_by_commas_newest_first(load: Load) -> None:
+    config = load(**{**GOOD, "SECRET_KEYS": f"{'n' * 32}, {'o' * 32}"})
+
+    assert [key.get_secret_value() for key in config.secret_keys] == ["n" * 32, "o" * 32]
+
+
+def test_addresses_and_tokens_lose_what_a_file_puts_around_them(load: Load) -> None:
+    config = load(**{**GOOD, "GITLAB_URL": " https://gitlab.example.com/base/ ", "GITLAB_TOKEN": "canary\n"})
+
+    assert config.gitlab_url == "https://gitlab.example.com/base"
+    assert config.gitlab_token.get_secret_value() == "canary"
+
+
+def test_settings_show_no_secret(load: Load) -> None:
+    shown = repr(load(**GOOD))
+
+    assert "canary" not in shown
+    assert ENVIRONMENT["SECRET_KEYS"] not in shown
+
+
+def test_the_environment_wins_over_the_file_and_the_file_over_the_embedded_stack(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var/embedded.env").write_text("KIBANA_USER=embedded\nARGO_EXT_URL=https://embedded\n")
+    (tmp_path / ".env").write_text("KIBANA_USER=file\nARGO_EXT_URL=https://file\nGITLAB_EXT_URL=https://file\n")
+
+    config = load(**{**GOOD, "GITLAB_EXT_URL": "https://environment"})
+
+    assert config.gitlab_ext_url == "https://environment"
+    assert config.argo_ext_url == "https://file"
+
+
+@pytest.mark.parametrize("content", ["not toml =", "[teams.dev]\ntitle = 'Development'\n"])
+def test_a_catalog_that_does_not_hold_together_is_a_problem_of_the_settings(
+    load: Load, content: str, tmp_path: Path
+) -> None:
+    (tmp_path / "catalog.toml").write_text(content)
+
+    with pytest.raises(SettingsError, match="CATALOG_FILE"):
+        catalog.load(load(**GOOD, CATALOG_FILE="catalog.toml"))
+
+
+def test_a_catalog_that_is_not_there_is_a_problem_of_the_settings(load: Load) -> None:
+    with pytest.raises(SettingsError, match="CATALOG_FILE cannot be read"):
+        catalog.load(load(**GOOD, CATALOG_FILE="nowhere.toml"))
+
+
+def _example() -> dict[str, dict[str, Any]]:
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    return {match["name"]: match.groupdict() for match in EXAMPLE.finditer(text)}
+
+
+def test_the_example_names_exactly_the_settings_in_their_order() -> None:
+    assert list(_example()) == [name.upper() for name in Settings.model_fields]
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_the_example_says_of_each_setting_what_it_is(name: str) -> None:
+    field, shown = Settings.model_fields[name], _example()[name.upper()]
+    default = "" if field.is_required() or field.default in (None, ()) else str(field.default)
+
+    assert shown["text"] == field.description
+    assert bool(shown["required"]) == field.is_required()
+    assert shown["value"].lower() == default.lower()
+
+
+def test_the_example_as_it_stands_sets_nothing(load: Load, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text((ROOT / ".env.example").read_text(encoding="utf-8"), encoding="utf-8")
+
+    with pytest.raises(SettingsError) as refused:
+        load()
+
+    assert len(refused.value.problems) == sum(field.is_required() for field in Settings.model_fields.values())
