@@ -16,6 +16,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as ResponseBase
 
+from common.db import CommitUnknownError
+
 log = logging.getLogger(__name__)
 
 CODES: dict[str, tuple[int, str]] = {
@@ -69,6 +71,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(Problem, _for_problem)
     app.register_error_handler(HTTPException, _for_http_exception)
     app.register_error_handler(DBAPIError, _for_database)
+    app.register_error_handler(CommitUnknownError, _for_unknown_commit)
     app.register_error_handler(PoolTimeoutError, _for_database)
     app.register_error_handler(Exception, _for_crash)
 
@@ -91,6 +94,11 @@ def _for_database(_error: SQLAlchemyError) -> Response:
     log.exception("database_failed", extra={"request_id": g.request_id, "path": request.path})
     problem = Problem("unavailable", "The database did not do its part. Nothing was accepted; try again.")
     return _respond(problem, 503, {"Retry-After": "5"})
+
+
+def _for_unknown_commit(_error: CommitUnknownError) -> Response:
+    log.exception("commit_unknown", extra={"request_id": g.request_id, "path": request.path})
+    return _respond(Problem("unavailable", "It may or may not have been accepted: look before you try again."), 503, {})
 
 
 def _for_crash(_error: Exception) -> Response:

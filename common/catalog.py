@@ -54,8 +54,9 @@ def load(settings: Settings) -> Catalog:
     else:
         try:
             text = settings.catalog_file.read_text(encoding="utf-8")
-        except OSError as error:
-            raise SettingsError([f"CATALOG_FILE cannot be read: {error.strerror}"]) from None
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise SettingsError([f"CATALOG_FILE cannot be read: {why}"]) from None
     try:
         return _parse(tomllib.loads(text), settings)
     except tomllib.TOMLDecodeError as error:
@@ -67,10 +68,12 @@ def load(settings: Settings) -> Catalog:
 
 def _parse(document: dict[str, Any], settings: Settings) -> Catalog:
     clusters = {"dev": settings.dev_cluster_name, "ops": settings.ops_cluster_name}
-    for key, team in document.get("teams", {}).items():
-        team["id"] = key
-        if key in clusters:
-            team.setdefault("cluster", clusters[key])
-    for key, app_type in document.get("types", {}).items():
-        app_type["id"] = key
+    for section in document.values():
+        for key, entry in section.items() if isinstance(section, dict) else ():
+            if isinstance(entry, dict):
+                entry["id"] = key
+    for key, cluster in clusters.items():
+        team = document.get("teams", {}).get(key) if isinstance(document.get("teams"), dict) else None
+        if isinstance(team, dict):
+            team.setdefault("cluster", cluster)
     return Catalog.model_validate(document)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import Engine, create_engine, event, make_url, text
@@ -40,6 +40,19 @@ _whole_again = Retrying(
 )
 
 
+class CommitUnknownError(Exception):
+    """The connection was lost during the commit: it may have happened. Running the work again could do it twice."""
+
+
+def _commit(session: Session) -> None:
+    try:
+        session.commit()
+    except DBAPIError as error:
+        if error.orig is not None and error.orig.args and error.orig.args[0] in (GONE_AWAY, LOST):
+            raise CommitUnknownError("the connection was lost during the commit") from error
+        raise
+
+
 class Database:
     """One database: `transaction` for work that writes, `read` for work that does not.
 
@@ -60,8 +73,11 @@ class Database:
         """Run `work` in one transaction and commit it; the whole of it runs again after a deadlock."""
 
         def once() -> T:
-            with self._write.begin() as session:
-                return work(session)
+            with self._write() as session:
+                result = work(session)
+                session.flush()
+                _commit(session)
+                return result
 
         return _whole_again(once)
 
@@ -84,16 +100,17 @@ class HostTime:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._asked_at = -CLOCK_CHECK_S
-        self._at = datetime.min.replace(tzinfo=UTC)
+        self._known: tuple[datetime, float] | None = None  # one value: threads must not see half of a new one
 
     def __call__(self) -> datetime:
-        monotonic = time.monotonic()
-        if monotonic - self._asked_at >= CLOCK_CHECK_S:
+        known = self._known
+        if known is None or time.monotonic() - known[1] >= CLOCK_CHECK_S:
+            asked_at_s = time.monotonic()
             with self._engine.connect() as connection:
                 answer: datetime = connection.execute(text("SELECT UTC_TIMESTAMP(6)")).scalar_one()
-            self._at, self._asked_at = answer.replace(tzinfo=UTC), monotonic
-        return datetime.fromtimestamp(self._at.timestamp() + time.monotonic() - self._asked_at, UTC)
+            self._known = known = (answer.replace(tzinfo=UTC), asked_at_s)
+        at, asked_at_s = known
+        return at + timedelta(seconds=time.monotonic() - asked_at_s)
 
 
 def _utc_now() -> datetime:

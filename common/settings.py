@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -136,6 +136,13 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("gitlab_read_token")
+    @classmethod
+    def _with_its_user(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if token is not None and not info.data.get("gitlab_read_user"):
+            raise ValueError("needs GITLAB_READ_USER beside it")
+        return token
 
     @field_validator("secret_keys")
     @classmethod

@@ -190,3 +190,7 @@ def test_the_example_as_it_stands_sets_nothing(load: Load, tmp_path: Path) -> No
         load()
 
     assert len(refused.value.problems) == sum(field.is_required() for field in Settings.model_fields.values())
+
+
+def test_a_read_token_without_its_user_is_named(load: Load) -> None:
+    assert _problems(load, GITLAB_READ_TOKEN="made-up-token") == ["GITLAB_READ_TOKEN: needs GITLAB_READ_USER beside it"]
