@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -32,6 +33,7 @@ from common.workflows import Workflow
 LEASE_GRACE_S = 5.0  # a lease outlives the limit of its attempt by this much
 RESEND_S = 5.0  # a step whose turn it is and that nobody began is sent again after this, then ever more rarely
 RESEND_DOUBLINGS = 6
+LAST_CALL_S = 1.0  # what a dead worker had sent may still arrive: look for its effect after this, not before
 
 OPEN = frozenset({JobState.QUEUED, JobState.RUNNING})
 CLAIMABLE = frozenset({StepState.READY, StepState.WAITING, StepState.RETRYING})
@@ -168,6 +170,7 @@ def _begin_attempt(session: Session, step: Step, worker: str, now: datetime) -> 
     if step.state is StepState.WAITING:
         attempt = _open_attempt(session, step)
         attempt.polls += 1
+        attempt.worker = worker
         return attempt
     if step.state is StepState.RUNNING:
         _close_lost(session, step, now)
@@ -193,7 +196,7 @@ def _open_attempt(session: Session, step: Step) -> Attempt:
 def _close_lost(session: Session, step: Step, now: datetime) -> Attempt:
     attempt = _open_attempt(session, step)
     attempt.outcome, attempt.code, attempt.finished_at = Outcome.LOST, "worker_lost", now
-    attempt.reason = "The worker did not report back before its lease ran out."
+    attempt.reason = "The worker died, or did not report back before its lease ran out."
     return attempt
 
 
@@ -371,6 +374,27 @@ def take_due(db: Database, *, limit: int) -> list[Lane]:
         return _rest_of_lanes(session, mine)
 
     return db.transaction(work)
+
+
+def release(db: Database, worker: str) -> int:
+    """End the leases of a worker that is known to be dead, and return how many. Safe to repeat, and by many at once."""
+    held = db.read(
+        lambda session: session.execute(
+            select(Step.id, Step.job_id, Step.claim_token)
+            .join(Attempt, (Attempt.step_id == Step.id) & (Attempt.number == Step.attempts))
+            .where(Step.nudge_at.is_not(None), Step.state == StepState.RUNNING, Attempt.worker == worker)
+        ).all()
+    )
+
+    ended: list[int] = [db.transaction(partial(_end_lease, db, *row)) for row in held]
+    return sum(ended)
+
+
+def _end_lease(db: Database, step_id: str, job_id: str, token: str | None, session: Session) -> int:
+    _locked(session, job_id)
+    until = db.now() + timedelta(seconds=LAST_CALL_S)
+    is_still_held = (Step.id == step_id, Step.claim_token == token, Step.lease_until > until)
+    return _rowcount(session.execute(update(Step).where(*is_still_held).values(lease_until=until, nudge_at=until)))
 
 
 def _resend_s(nudges: int) -> float:

@@ -5,14 +5,16 @@ Tasks are made from `common/workflows.py`, one for each step, under its name.
 
 from __future__ import annotations
 
+import logging
 import os
+import secrets
 import socket
 import sys
 from typing import Any, NoReturn
 
 from celery import Celery, Task
 from celery.exceptions import Ignore, Retry
-from celery.signals import setup_logging, worker_ready, worker_shutdown
+from celery.signals import setup_logging, worker_init, worker_ready, worker_shutdown
 
 from common import catalog, logs, schema, settings
 from common.db import Database
@@ -21,11 +23,14 @@ from common.schema import SchemaError
 from common.settings import Settings, SettingsError
 from common.vault import Vault
 from common.workflows import WORKFLOWS, task_name
-from worker import upstreams
+from worker import liveness, upstreams
 from worker.clock import Clock
+from worker.liveness import Register
 from worker.registry import load_steps
 from worker.runner import Result, Runner, Verdict
 from worker.running import Surroundings
+
+log = logging.getLogger(__name__)
 
 BROKER_SILENCE_S = 2.0  # must exceed kombu's blocking pop of 1 s, or idle workers reconnect
 
@@ -34,10 +39,18 @@ class StepFailedError(Exception):
     """What Flower shows of a failed step; the database has the whole of it."""
 
 
+class LaterError(Retry):  # type: ignore[misc] # Celery ships no types
+    """The step waits in its row. Flower shows the representation, and Celery's own leaves the reason out."""
+
+    def __repr__(self) -> str:
+        return str(self.message)
+
+
 def create_worker(config: Settings) -> Celery:
     """Return the app with a task for each step and a clock that ticks while the worker runs."""
     app = celery_app(config, publishing_s=BROKER_SILENCE_S)
-    db = Database(config.db_url.get_secret_value(), pool_size=config.worker_concurrency)
+    db_url = config.db_url.get_secret_value()
+    db = Database(db_url, pool_size=config.worker_concurrency)
     around = Surroundings(
         db=db,
         settings=config,
@@ -45,11 +58,14 @@ def create_worker(config: Settings) -> Celery:
         vault=Vault([key.get_secret_value() for key in config.secret_keys]),
     )
     steps = load_steps()
-    runner = Runner(around, upstreams.connect(config), steps, worker=f"{socket.gethostname()}:{os.getpid()}")
+    name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    runner = Runner(around, upstreams.connect(config), steps, worker=name)
     for flow in WORKFLOWS.values():
         for step in flow.steps:
             _add_task(app, runner, flow.name, step.name)
-    _tick_while_running(Clock(db, Publisher(app)), db)
+    register = Register(liveness.directory_for(db_url))
+    _sign_on_before_work(register, name)
+    _tick_while_running(Clock(db, Publisher(app), register), db)
     return app
 
 
@@ -66,12 +82,22 @@ def _tell_celery(task: Task, result: Result) -> None:
         case Verdict.GO_ON:
             return
         case Verdict.LATER:
-            raise Retry(result.reason)  # raised, not sent: the row has the time, no message waits anywhere
+            raise LaterError(result.reason)  # raised, not sent: the row has the time, no message waits anywhere
         case Verdict.STOP:
             raise StepFailedError(result.reason)
         case Verdict.NOT_OURS:
             task.send_event("task-rejected")
             raise Ignore
+
+
+def _sign_on_before_work(register: Register, name: str) -> None:
+    def sign_on(**_: Any) -> None:
+        try:
+            register.sign_on(name)
+        except OSError as error:  # if this worker dies, its steps wait for their leases
+            log.warning("liveness_unavailable", extra={"error": str(error)})
+
+    worker_init.connect(sign_on, weak=False)
 
 
 def _tick_while_running(clock: Clock, db: Database) -> None:

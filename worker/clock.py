@@ -1,7 +1,8 @@
 """What is due, and who sends it again?
 
 A thread in every worker asks the database for lanes whose time has come: never sent, retries and polls that are
-due, leases that ran out. Any number of clocks may tick at once; each row goes to one of them.
+due, leases that ran out. Any number of clocks may tick at once; each row goes to one of them. Before it asks, it ends
+the leases of workers of this host that are known to be dead.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from common import jobs
 from common.db import Database
 from common.queue import Publisher
+from worker.liveness import Register
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +26,10 @@ CLEAN_EVERY_S = 60.0
 class Clock:
     """`start` and `stop` the thread; `tick` does one round for whoever calls it."""
 
-    def __init__(self, db: Database, publisher: Publisher, *, tick_s: float = TICK_S) -> None:
+    def __init__(self, db: Database, publisher: Publisher, register: Register, *, tick_s: float = TICK_S) -> None:
         self._db = db
         self._publisher = publisher
+        self._register = register
         self._tick_s = tick_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
@@ -44,7 +47,14 @@ class Clock:
         if time.monotonic() >= self._clean_at:
             self._clean_at = time.monotonic() + CLEAN_EVERY_S
             jobs.forget_expired(self._db)
+        self._bury_the_dead()
         return self._publisher.send(jobs.take_due(self._db, limit=BATCH))
+
+    def _bury_the_dead(self) -> None:
+        for worker in self._register.dead():
+            released = jobs.release(self._db, worker)
+            self._register.strike_off(worker)  # after the release: who dies in between leaves it to the next clock
+            log.warning("worker_dead", extra={"worker": worker, "released": released})
 
     def _run(self) -> None:
         while not self._stopping.wait(self._tick_s):

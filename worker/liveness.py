@@ -1,0 +1,77 @@
+"""Which workers of this host are dead?  The kernel knows: it drops a process's locks the moment the process is gone.
+
+Every worker locks a file that has its name. A file that can be locked belongs to a worker that is no more, however
+it ended; one that hangs or is stopped keeps its lock. Other hosts' workers are not seen here: their leases run out.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+FORMING = "."  # begins the name of a file that is not locked yet
+
+
+class Register:
+    """The workers of one database on this host, one file each."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._own: int | None = None  # stays open, and locked, as long as the process lives
+
+    def sign_on(self, worker: str) -> None:
+        """Have the kernel vouch for this process from now on. Raises OSError."""
+        _make_private(self._directory)
+        forming = self._directory / f"{FORMING}{worker}"
+        self._own = os.open(forming, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        fcntl.flock(self._own, fcntl.LOCK_EX)
+        forming.rename(self._directory / worker)  # seen only now: nobody finds it unlocked
+
+    def dead(self) -> list[str]:
+        """Return the names of the workers that signed on and are no more."""
+        if self._own is None:
+            return []
+        return [
+            file.name for file in self._directory.iterdir() if not file.name.startswith(FORMING) and _is_unlocked(file)
+        ]
+
+    def strike_off(self, worker: str) -> None:
+        """Forget a dead worker; another clock may have done so already."""
+        (self._directory / worker).unlink(missing_ok=True)
+
+
+def directory_for(db_url: str) -> Path:
+    """Return where this user's workers of this database sign on: those of another database are not their business."""
+    url = make_url(db_url)
+    database = str(Path(url.database or "").absolute()) if url.get_backend_name() == "sqlite" else url.database
+    identity = f"{url.get_backend_name()} {url.host} {url.port} {database}"
+    return Path(tempfile.gettempdir()) / f"slipway-{os.getuid()}" / hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def _make_private(directory: Path) -> None:
+    """Raises PermissionError when somebody else can write there: `/tmp` belongs to everyone."""
+    for place in (directory.parent, directory):
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = place.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+            raise PermissionError(f"{place} is not a directory that only this user can write to")
+
+
+def _is_unlocked(file: Path) -> bool:
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:  # struck off meanwhile
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
