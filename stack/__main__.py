@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import signal
 import sys
@@ -14,7 +15,7 @@ from types import FrameType
 
 from stack import demo, programs
 from stack.demo import Made
-from stack.embedded import Embedded, StackError, prepare
+from stack.embedded import Embedded, Ports, StackError, prepare
 from stack.inspector import Inspector
 from stack.launcher import Launcher, prefixed
 
@@ -33,7 +34,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stopper(stop))
     try:
-        return up(options.dir, options.workers, stop) if options.command == "up" else run_demo(options.dir)
+        return up(options, stop) if options.command == "up" else run_demo(options.dir)
     except StackError as problem:
         sys.stderr.write(f"\n{problem}\n")
         return 1
@@ -42,15 +43,16 @@ def main() -> int:
         return 130
 
 
-def up(root: Path, workers: int, stop: threading.Event) -> int:
+def up(options: argparse.Namespace, stop: threading.Event) -> int:
     """Start everything, say what to type next, and keep it running until told to stop."""
-    stack = prepare(root)
+    stack = prepare(options.dir, ports=Ports.from_base(options.port_base) if options.port_base else Ports())
     launcher = Launcher(stack.environment, prefixed())
     try:
-        programs.start(launcher, stack, workers=workers)
+        programs.start(launcher, stack, workers=options.workers)
         say(_next_commands(stack))
         sys.stdout.flush()
-        stop.wait()
+        with contextlib.suppress(KeyboardInterrupt):  # being told to stop is how this ends
+            stop.wait()
     finally:
         say("Stopping.\n")
         launcher.stop()
@@ -84,6 +86,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("command", choices=("up", "demo"), help="up: keep it running; demo: show the main job and end")
     parser.add_argument("--dir", type=Path, default=Path("var"), help="where everything is kept (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="worker processes of `up` (default: %(default)s)")
+    parser.add_argument(
+        "--port-base", type=int, metavar="N", help="look for free ports of `up` from N on (default: the usual ones)"
+    )
     return parser.parse_args()
 
 

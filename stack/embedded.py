@@ -16,13 +16,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HOST = "127.0.0.1"
-API_PORT, FLOWER_PORT, BROKER_PORT, HARBOUR_PORT = 8000, 5555, 16379, 18080
 HARBOUR_PORTS = 5
 BROKER_VERSION = (6, 2)  # the oldest that kombu's commands work on
 
 
 class StackError(Exception):
     """The stack cannot start or did not do its work; the message says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """Where each program would like to listen; it moves up to the next free port."""
+
+    api: int = 8000
+    flower: int = 5555
+    broker: int = 16379
+    harbour: int = 18080
+
+    @classmethod
+    def from_base(cls, first: int) -> Ports:
+        return cls(api=first, flower=first + 1, broker=first + 2, harbour=first + 3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,17 +55,20 @@ class Embedded:
         return self.environment["FLOWER_BASIC_AUTH"]
 
 
-def prepare(root: Path) -> Embedded:
-    """Make the directory, choose free ports, make or read the secrets. Raises StackError."""
+def prepare(root: Path, *, ports: Ports = Ports(), db_url: str | None = None) -> Embedded:
+    """Make the directory, choose free ports, make or read the secrets. Raises StackError.
+
+    `db_url` is the address of a database elsewhere; None is a SQLite file in the directory.
+    """
     root.mkdir(parents=True, exist_ok=True)
     kept = _kept_secrets(root / "secrets.env")
-    api_port, flower_port, broker_port = (_free_port(port) for port in (API_PORT, FLOWER_PORT, BROKER_PORT))
-    harbour_port = _free_port(HARBOUR_PORT, count=HARBOUR_PORTS)
+    api_port, flower_port, broker_port = (_free_port(port) for port in (ports.api, ports.flower, ports.broker))
+    harbour_port = _free_port(ports.harbour, count=HARBOUR_PORTS)
     gitlab, jenkins, argocd, elasticsearch, control = (
         f"http://{HOST}:{harbour_port + offset}" for offset in range(HARBOUR_PORTS)
     )
     environment = {
-        "DB_URL": f"sqlite:///{root.absolute() / 'slipway.db'}",
+        "DB_URL": db_url or f"sqlite:///{root.absolute() / 'slipway.db'}",
         "REDIS_URL": f"redis://:{kept['BROKER_PASSWORD']}@{HOST}:{broker_port}/0",
         "SECRET_KEYS": kept["SECRET_KEYS"],
         "GITLAB_URL": gitlab,

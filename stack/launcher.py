@@ -15,7 +15,7 @@ from typing import IO
 
 from stack.embedded import StackError
 
-STOP_S = 20.0
+STOP_S = 15.0
 RESTART_FIRST_S, RESTART_CAP_S = 0.5, 30.0
 STEADY_S = 60.0  # a program that ran this long has earned a quick restart again
 COLOURS = ("36", "33", "32", "35", "34", "31")
@@ -33,9 +33,13 @@ class Program:
 class Launcher:
     """Keeps programs running between `start` and `stop`; one thread a program watches it."""
 
-    def __init__(self, environment: Mapping[str, str], log: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], log: Callable[[str, str], None], *, steady_s: float = STEADY_S
+    ) -> None:
         self._environment = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
         self._log = log
+        self._steady_s = steady_s
+        self._ended: set[str] = set()
         self._stopping = threading.Event()
         self._running: dict[str, subprocess.Popen[str]] = {}
         self._watchers: list[threading.Thread] = []
@@ -43,6 +47,7 @@ class Launcher:
 
     def start(self, program: Program, *, ready_within_s: float = 30.0) -> None:
         """Start a program and return when it is ready. Raises StackError."""
+        self._ended.discard(program.name)
         self._spawn(program)
         watcher = threading.Thread(target=self._watch, args=(program,), name=program.name, daemon=True)
         watcher.start()
@@ -60,18 +65,27 @@ class Launcher:
             raise StackError(f"{name} failed with exit code {done.returncode}: {done.stderr.strip()[-500:]}")
 
     def stop(self) -> None:
-        """Ask every program to end, in the reverse of the order they started; insist after a while."""
+        """End one program after the other, in the reverse of the order they started; insist after a while.
+
+        All at once would be no quicker: a worker whose broker is gone first does not end.
+        """
         with self._lock:
             self._stopping.set()
+        deadline = time.monotonic() + STOP_S
         for process in reversed(list(self._running.values())):
             _signal(process, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_S
-        for process in self._running.values():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, deadline - time.monotonic()))
             _signal_group(process, signal.SIGKILL)
         for watcher in self._watchers:
             watcher.join(timeout=2)
+
+    def end(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
+        """End one program with all its processes; it stays away until it is started again."""
+        self._ended.add(name)
+        process = self._running[name]
+        _signal_group(process, number)
+        process.wait(STOP_S)
 
     def pid(self, name: str) -> int:
         """Return the process id of a running program."""
@@ -99,9 +113,9 @@ class Launcher:
             process = self._running[program.name]
             self._copy_log(program.name, process.stdout)
             code = process.wait()
-            if self._stopping.is_set():
+            if self._stopping.is_set() or program.name in self._ended:
                 return
-            if time.monotonic() - began_s > STEADY_S:
+            if time.monotonic() - began_s > self._steady_s:
                 pause_s = RESTART_FIRST_S
             self._log(program.name, f"ended with exit code {code}; starting it again in {pause_s:.1f} s")
             _signal_group(process, signal.SIGKILL)  # what a killed leader left behind
@@ -113,8 +127,10 @@ class Launcher:
                 return  # told to stop meanwhile
 
     def _copy_log(self, name: str, stream: IO[str] | None) -> None:
-        for line in stream or ():
-            self._log(name, line.rstrip("\n"))
+        assert stream is not None  # noqa: S101 - asked for in `_spawn`
+        with stream:
+            for line in stream:
+                self._log(name, line.rstrip("\n"))
 
     def _await_ready(self, program: Program, within_s: float) -> None:
         deadline = time.monotonic() + within_s

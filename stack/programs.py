@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 import requests
@@ -18,26 +18,41 @@ CELERY = (PYTHON, "-m", "celery", "-A", "worker")
 LEAN = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 
 
-def start(launcher: Launcher, stack: Embedded, *, workers: int = 1) -> None:
-    """Start broker, harbour, schema, API, workers and Flower. Raises StackError."""
-    launcher.start(Program(name="broker", command=stack.broker, is_ready=_listens(stack.environment["REDIS_URL"])))
-    launcher.start(_harbour(stack))
+def start(
+    launcher: Launcher,
+    stack: Embedded,
+    *,
+    workers: int = 1,
+    with_flower: bool = True,
+    harbour_options: Sequence[str] = (),
+) -> None:
+    """Start broker, harbour, schema, API, workers and Flower. Raises StackError.
+
+    `harbour_options` are those of `python -m harbour`: how long slow things take there.
+    """
+    launcher.start(broker(stack))
+    launcher.start(_harbour(stack, harbour_options))
     launcher.run_once("migrate", (PYTHON, "-m", "flask", "--app", "api", "db", "upgrade"))
     launcher.start(_api(stack))
     for number in range(1, workers + 1):
         launcher.start(worker(number))
-    launcher.start(_flower(stack))
+    if with_flower:
+        launcher.start(flower(stack))
+
+
+def broker(stack: Embedded) -> Program:
+    return Program(name="broker", command=stack.broker, is_ready=_listens(stack.environment["REDIS_URL"]))
 
 
 def worker(number: int) -> Program:
     return Program(name=f"worker{number}", command=(*CELERY, "worker", *LEAN, "-n", f"worker{number}@%h"))
 
 
-def _harbour(stack: Embedded) -> Program:
+def _harbour(stack: Embedded, options: Sequence[str]) -> Program:
     where = ("--root", str(stack.root / "harbour"), "--port-base", str(stack.harbour_port))
     return Program(
         name="harbour",
-        command=(PYTHON, "-m", "harbour", *where),
+        command=(PYTHON, "-m", "harbour", *where, *options),
         is_ready=_answers(f"{stack.environment['HARBOUR_CONTROL_URL']}/healthz"),
     )
 
@@ -50,7 +65,7 @@ def _api(stack: Embedded) -> Program:
     )
 
 
-def _flower(stack: Embedded) -> Program:
+def flower(stack: Embedded) -> Program:
     return Program(name="flower", command=(*CELERY, "flower"), is_ready=_answers(f"{stack.flower_url}/healthcheck"))
 
 
