@@ -1,0 +1,95 @@
+"""Programs that crash are started again, programs that must not run do not, and all of them end when told to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support.stack import API, APP_WRITES, Stack, processes_of, unused_ports, wait_for
+
+NewName = Callable[[str], str]
+ROOT = Path(__file__).parents[2]
+CELERY = (sys.executable, "-m", "celery", "-A", "worker")
+EX_CONFIG = 78
+STOP_S = 20.0
+
+
+@pytest.fixture
+def launched(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A `python -m stack up` of its own, up."""
+    command = (sys.executable, "-m", "stack", "up", "--dir", str(tmp_path), "--port-base", str(unused_ports().api))
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        assert any("Slipway is up" in line for line in process.stdout)
+        yield process
+        process.kill()
+
+
+def test_sigterm_ends_the_stack_with_all_its_processes(launched: subprocess.Popen[str], tmp_path: Path) -> None:
+    assert len(processes_of(tmp_path)) >= 7  # broker, harbour, API with two processes, worker, Flower; the launcher
+
+    launched.send_signal(signal.SIGTERM)
+    launched.communicate(timeout=STOP_S)
+
+    assert launched.returncode == 0
+    assert processes_of(tmp_path) == []
+
+
+def test_an_api_that_is_killed_in_the_middle_is_started_again_and_the_job_goes_on(
+    stack: Stack, new_name: NewName
+) -> None:
+    person = stack.person(new_name("ada"))
+    project, before = person.make_project(new_name("shop")), stack.harbour.last_call()
+    job_id = person.make_app(project, new_name("app"))
+
+    stack.kill(API)
+    wait_for("the API is up again", lambda: stack.is_up() or None)
+    person.follow(job_id)
+
+    assert stack.harbour.writes(since=before) == APP_WRITES
+
+
+@pytest.mark.parametrize("command", [("worker",), ("inspect", "ping")])
+def test_a_worker_with_wrong_settings_names_all_problems_and_no_value(
+    stack: Stack, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    wrong = {"GITLAB_URL": "no-address-but-a-secret", "SECRET_KEYS": "too-short", "REDIS_URL": ""}
+
+    ended = _run((*CELERY, *command), {**stack.environment, **wrong}, tmp_path)
+
+    assert ended.returncode == EX_CONFIG
+    assert all(name in ended.stderr for name in wrong)
+    assert not any(value in ended.stderr for value in wrong.values() if value)
+
+
+def test_a_worker_does_not_start_on_another_versions_schema(stack: Stack, tmp_path: Path) -> None:
+    empty = f"sqlite:///{tmp_path / 'empty.db'}"
+
+    ended = _run((*CELERY, "worker"), {**stack.environment, "DB_URL": empty}, tmp_path)
+
+    assert ended.returncode == EX_CONFIG
+    assert "flask --app api db upgrade" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        ((sys.executable, "-m", "flask", "--app", "api", "db", "check"), "The schema is current."),
+        ((*CELERY, "inspect", "ping"), "pong"),
+    ],
+)
+def test_the_conventional_commands_answer(stack: Stack, tmp_path: Path, command: tuple[str, ...], answer: str) -> None:
+    ended = _run(command, stack.environment, tmp_path)
+
+    assert (ended.returncode, answer in ended.stdout) == (0, True), ended.stderr
+
+
+def _run(command: tuple[str, ...], settings: dict[str, str], place: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command where no file of settings lies."""
+    environment = {**os.environ, **settings, "PYTHONPATH": str(ROOT), "TMPDIR": str(place)}
+    return subprocess.run(command, env=environment, cwd=place, capture_output=True, text=True, timeout=30, check=False)
