@@ -1,6 +1,6 @@
 """How does Argo CD present itself as a whole?
 
-The parts: `argocd_core` (token, errors), `argocd_repositories`, `argocd_checks` and `argocd_applications`.
+The parts: `argocd_core` (token, errors), `argocd_repositories`, `argocd_checks`, `argocd_applications`, `argocd_sync`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from harbour.argocd_applications import ArgoCDApplications
 from harbour.argocd_core import answer
 from harbour.argocd_model import Application
 from harbour.argocd_repositories import ArgoCDRepositories
+from harbour.argocd_sync import ArgoCDSync
 from harbour.argocd_views import page
 from harbour.passwords import digest
 from harbour.server import route
@@ -24,10 +24,11 @@ SECRETS = frozenset({"password", "bearerToken", "sshPrivateKey", "tlsClientCertK
 APPLICATION_PAGE = re.compile(r"/applications/(?:argocd/)?([^/]+)/?")
 
 
-class ArgoCD(ArgoCDRepositories, ArgoCDApplications):
+class ArgoCD(ArgoCDRepositories, ArgoCDSync):
     """An Argo CD with the project `default`, a project and a cluster for each team, and one account.
 
-    It reads repositories with git, over HTTP, whoever serves them. Applications stay unsynced: OutOfSync, Missing.
+    It reads repositories with git, over HTTP, whoever serves them. An application syncs when somebody asks for it,
+    never by itself.
     """
 
     @route("GET", "/healthz")
@@ -78,8 +79,9 @@ class ArgoCD(ArgoCDRepositories, ArgoCDApplications):
             }
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the state with digests in the place of passwords."""
+        """Return the state with digests in the place of passwords, and without the count of all writes ever made."""
         state = super().snapshot()
+        del state["version"]
         for repository in state["repositories"].values():
             for name in SECRETS & repository.keys():
                 repository[name] = digest(repository[name], owner=repository["repo"])
@@ -88,6 +90,6 @@ class ArgoCD(ArgoCDRepositories, ArgoCDApplications):
     def load(self, state: dict[str, Any]) -> None:
         """Take over a state that `dump` returned."""
         with self.lock:
-            self.applications = {name: Application(**kept) for name, kept in state["applications"].items()}
+            self.applications = {name: Application.restored(kept) for name, kept in state["applications"].items()}
             self.repositories = dict(state["repositories"])
             self.version = state["version"]

@@ -27,10 +27,14 @@ FINALIZERS = {"": FINALIZER, "foreground": f"{FINALIZER}/foreground", "backgroun
 
 
 class ArgoCDApplications(ArgoCDChecks):
-    """`reconcile_s` is how long the controller needs for a new application, `delete_s` for its removal."""
+    """`reconcile_s` is how long the controller needs for a new application, `delete_s` for its removal.
+
+    While there is a `deletion_error`, no removal comes to its end, and each shows it.
+    """
 
     reconcile_s = 0.1
     delete_s = 0.3
+    deletion_error = ""
 
     def __init__(self, config: HarbourConfig, now: Callable[[], float] = time.time) -> None:
         super().__init__(config, now)
@@ -79,7 +83,7 @@ class ArgoCDApplications(ArgoCDChecks):
             app.generation += 1
         app.spec = stored(spec)
         app.revision, app.problem = rendered
-        app.reconciled_at = self.now()
+        app.reconcile(self.now())
 
     # -- reading ----------------------------------------------------------------------------------------------
 
@@ -90,7 +94,7 @@ class ArgoCDApplications(ArgoCDChecks):
         with self.lock:
             self.prune()
             found = [
-                application_shown(app, now=self.now())
+                self.shown(app)
                 for key, app in sorted(self.applications.items())
                 if name in (None, "", key) and (not projects or app.project in projects)
             ]
@@ -107,7 +111,7 @@ class ArgoCDApplications(ArgoCDChecks):
             with self.lock:
                 app = self._found(name, project)
                 app.revision, app.problem = rendered
-                app.reconciled_at = self.now()
+                app.reconcile(self.now())
                 self.save()
         return self._shown_app(app)
 
@@ -122,7 +126,10 @@ class ArgoCDApplications(ArgoCDChecks):
         raise Refused(NOT_FOUND, f'applications.argoproj.io "{name}" not found')
 
     def _shown_app(self, app: Application) -> Response:
-        return answer(application_shown(app, now=self.now()))
+        return answer(self.shown(app))
+
+    def shown(self, app: Application) -> dict[str, Any]:
+        return application_shown(app, now=self.now(), deletion_error=self.deletion_error)
 
     # -- changing ---------------------------------------------------------------------------------------------
 
@@ -145,7 +152,7 @@ class ArgoCDApplications(ArgoCDChecks):
         body = object_in(body_of(request), "ApplicationPatchRequest")
         project = str(body.get("project") or "")
         with self.lock:
-            shown = application_shown(self._found(name, project), now=self.now())
+            shown = self.shown(self._found(name, project))
         wanted = wanted_in(patched(shown, str(body.get("patch") or ""), str(body.get("patchType") or "")))
         rendered = self.check(name, wanted.spec, validate=True)
         with self.lock:
@@ -183,11 +190,11 @@ class ArgoCDApplications(ArgoCDChecks):
 
     def prune(self) -> None:
         """Forget what has been deleted by now."""
-        for app in list(self.applications.values()):
+        for app in [] if self.deletion_error else list(self.applications.values()):
             if app.deleted_at is not None and app.deleted_at + self.delete_s <= self.now():
                 del self.applications[app.name]
                 self.save()
 
     def application_state(self) -> dict[str, Any]:
         self.prune()
-        return {name: vars(app) for name, app in sorted(self.applications.items())}
+        return {name: app.kept() for name, app in sorted(self.applications.items())}

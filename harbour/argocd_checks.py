@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from harbour.argocd_core import DENIED, INVALID, UNKNOWN, ArgoCDCore, Refused
-from harbour.argocd_git import ChartError, GitError, find_chart
+from harbour.argocd_git import Chart, ChartError, GitError, find_chart
 from harbour.argocd_model import Spec, Wanted
 
 NAMESPACE = "argocd"
@@ -48,21 +48,24 @@ class ArgoCDChecks(ArgoCDCore):
         return wanted or next(each for each, address in known.items() if address == server)
 
     def _rendered(self, spec: Spec) -> tuple[str, str]:
-        source, url = spec["source"], spec["source"]["repoURL"]
-        path = source.get("path", "")
         try:
-            revision = find_chart(
-                url,
-                self.credentials_for(url, spec["project"]),
-                revision=source.get("targetRevision", "HEAD"),
-                path=path,
-                timeout_s=self.git_timeout_s,
-            )
+            return self.chart(spec, target_of(spec)).commit, ""
         except GitError as error:
             return "", f"repository not accessible: {error}"
         except ChartError as error:
+            path = spec["source"]["path"]
             return "", f"Unable to generate manifests in {path}: rpc error: code = Unknown desc = {error}"
-        return revision, ""
+
+    def chart(self, spec: Spec, revision: str) -> Chart:
+        """Return the chart of an application at a revision, or raise GitError or ChartError."""
+        source = spec["source"]
+        return find_chart(
+            source["repoURL"],
+            self.credentials_for(source["repoURL"], spec["project"]),
+            revision=revision,
+            path=source["path"],
+            timeout_s=self.git_timeout_s,
+        )
 
     def _require_allowed(self, spec: Spec, cluster: str) -> None:
         """A team's project deploys to the team's cluster, `default` to any."""
@@ -85,6 +88,11 @@ def check_metadata(wanted: Wanted) -> None:
         rule = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.'"
         reason = f'metadata.name: Invalid value: "{name}": {rule}'
         raise Refused(INVALID, f'Application.argoproj.io "{name}" is invalid: {reason}')
+
+
+def target_of(spec: Spec) -> str:
+    """Return the revision that an application follows."""
+    return str(spec["source"].get("targetRevision", "HEAD"))
 
 
 def _require_source(name: str, source: dict[str, Any]) -> None:

@@ -15,8 +15,8 @@ from harbour.argocd_git import Credentials
 from harbour.config import HarbourConfig
 from harbour.server import READS, Handler, Service
 
-UNKNOWN, INVALID, NOT_FOUND, DENIED, UNAUTHENTICATED = 2, 3, 5, 7, 16
-STATUSES = {UNKNOWN: 500, INVALID: 400, NOT_FOUND: 404, DENIED: 403, UNAUTHENTICATED: 401}
+UNKNOWN, INVALID, NOT_FOUND, DENIED, UNMET, UNAUTHENTICATED = 2, 3, 5, 7, 9, 16
+STATUSES = {UNKNOWN: 500, INVALID: 400, NOT_FOUND: 404, DENIED: 403, UNMET: 400, UNAUTHENTICATED: 401}
 PUBLIC = frozenset({"/healthz", "/api/version", "/api/v1/session/userinfo"})
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 import signal
 import subprocess
 import tempfile
@@ -25,6 +26,7 @@ _REASONS = (
     ("not found", "repository not found: Repository not found"),
 )
 """What git says, and what Argo CD makes of it."""
+_COMMIT = re.compile(r"[0-9a-f]{7,40}")
 
 
 class GitError(Exception):
@@ -41,13 +43,37 @@ class Credentials:
     password: str = field(default="", repr=False)
 
 
+@dataclass(frozen=True)
+class Chart:
+    """A chart at one commit; `values` is its own `values.yaml`, "" when it has none."""
+
+    commit: str
+    values: str
+
+
 def check_readable(url: str, credentials: Credentials, *, timeout_s: float) -> None:
     """List the refs, or raise GitError."""
     _git("ls-remote", "--quiet", "--", url, credentials=credentials, timeout_s=timeout_s)
 
 
-def find_chart(url: str, credentials: Credentials, *, revision: str, path: str, timeout_s: float) -> str:
-    """Return the commit that `revision` names, after checking that `path` holds a chart there."""
+def resolve(url: str, credentials: Credentials, *, revision: str, timeout_s: float) -> str:
+    """Return the commit that `revision` names in the repository now, or raise GitError.
+
+    What looks like a commit and is no ref is taken at its word, as Argo CD does: whether it exists shows later.
+    """
+    listed = _git("ls-remote", "--quiet", "--", url, credentials=credentials, timeout_s=timeout_s)
+    refs = {name: commit for commit, _, name in (line.partition("\t") for line in listed.splitlines())}
+    tag = f"refs/tags/{revision}"
+    for name in (revision, f"refs/heads/{revision}", f"{tag}^{{}}", tag):
+        if name in refs:
+            return refs[name]
+    if _COMMIT.fullmatch(revision):
+        return revision
+    raise GitError(f"unable to resolve '{revision}' to a commit SHA")
+
+
+def find_chart(url: str, credentials: Credentials, *, revision: str, path: str, timeout_s: float) -> Chart:
+    """Return the chart that `path` holds at `revision`, or raise GitError or ChartError."""
     with tempfile.TemporaryDirectory(prefix="argocd-") as directory:
         arguments = ("clone", "--quiet", "--bare", "--", url, directory)
         _git(*arguments, credentials=credentials, timeout_s=timeout_s)
@@ -57,7 +83,9 @@ def find_chart(url: str, credentials: Credentials, *, revision: str, path: str, 
             raise ChartError(f"{path}: app path does not exist")
         if not _has(directory, commit, posixpath.normpath(f"{folder}/Chart.yaml")):
             raise ChartError(f"{path}/Chart.yaml: no such file or directory")
-        return commit
+        values = posixpath.normpath(f"{folder}/values.yaml")
+        has_values = _has(directory, commit, values)
+        return Chart(commit, _local(directory, "show", f"{commit}:{values}") if has_values else "")
 
 
 def _commit(directory: str, revision: str) -> str:

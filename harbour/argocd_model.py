@@ -6,10 +6,11 @@ never equals what was stored of it: the same body sent twice may be "different".
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from harbour.argocd_core import INVALID, Refused, object_in
+from harbour.argocd_runs import Run
 
 Spec = dict[str, Any]
 Shape = dict[str, Any]
@@ -18,6 +19,7 @@ Shape = dict[str, Any]
 POINTERS = frozenset({"prune", "selfHeal", "enabled"})
 """Where an explicit `false` differs from absent."""
 MAPS = frozenset({"labels", "annotations"})
+HISTORY = 10
 
 _HELM: Shape = {
     "releaseName": None,
@@ -88,10 +90,46 @@ class Application:
     deleted_at: float | None = None
     revision: str = ""
     problem: str = ""
+    runs: list[Run] = field(default_factory=list)
+
+    @classmethod
+    def restored(cls, kept: dict[str, Any]) -> Application:
+        """Return what `asdict` was made of."""
+        return cls(**kept | {"runs": [Run(**run) for run in kept.get("runs", [])]})
+
+    def kept(self) -> dict[str, Any]:
+        return asdict(self)
 
     @property
     def project(self) -> str:
         return str(self.spec["project"])
+
+    @property
+    def is_automated(self) -> bool:
+        automated = self.spec.get("syncPolicy", {}).get("automated")
+        return automated is not None and automated.get("enabled", True)
+
+    def running(self, now: float) -> Run | None:
+        """Return the operation that is not over yet."""
+        return self.runs[-1] if self.runs and now < self.runs[-1].finished_at else None
+
+    def deployed(self, now: float) -> list[Run]:
+        """Return the operations that brought something onto the cluster, as the history lists them."""
+        return [run for run in self.runs if run.has_deployed(now)][-HISTORY:]
+
+    def live(self, now: float) -> Run | None:
+        """Return the one whose result the status shows: for a moment after an operation that is still an older one."""
+        return next((run for run in reversed(self.deployed(now)) if run.reconciled_at <= now), None)
+
+    def begin(self, run: Run) -> None:
+        """Note an operation, and forget what neither the status nor the history will show again."""
+        self.runs = [*self.deployed(run.asked_at), run]
+
+    def reconcile(self, now: float) -> None:
+        """Compare now, not when the controller would have come round to it."""
+        self.reconciled_at = now
+        if self.runs and self.runs[-1].finished_at <= now:
+            self.runs[-1].reconcile(now)
 
     def equals(self, wanted: Wanted) -> bool:
         """Compare as Go's DeepEqual does with what was stored: nothing is empty there, it is absent."""

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 from harbour.argocd_checks import NAMESPACE
 from harbour.argocd_core import timestamp
 from harbour.argocd_model import Application, Spec
+from harbour.argocd_runs import RESOURCES, Run, health_shown, history_shown, operation_state
 
 UNRECONCILED = {
     "health": {},
@@ -17,12 +18,27 @@ UNRECONCILED = {
     "sync": {"status": "", "comparedTo": {"source": {"repoURL": ""}, "destination": {}}},
 }
 """The status of an application that no controller has looked at yet."""
+RESYNC_S = 180.0  # the controller compares every application anew this often, whether something happened or not
 
 
-def application_shown(app: Application, *, now: float) -> dict[str, Any]:
-    """Return the whole object. Nothing has been synced, so its status follows from the time alone."""
-    reconciled = app.reconciled_at <= now
-    return {"metadata": _metadata(app), "spec": app.spec, "status": _status(app) if reconciled else UNRECONCILED}
+def application_shown(app: Application, *, now: float, deletion_error: str = "") -> dict[str, Any]:
+    """Return the whole object; `deletion_error` is why its removal does not come to an end."""
+    at = _reconciled_at(app, now)
+    status = dict(UNRECONCILED) if at is None else _status(app, at=at, now=now)
+    conditions = _conditions(app, deletion_error, at)
+    status |= {"conditions": conditions} if conditions else {}
+    shown = {"metadata": _metadata(app), "spec": app.spec, "status": status | _operations(app, now)}
+    running = app.running(now)
+    return shown | ({"operation": running.operation} if running else {})
+
+
+def _reconciled_at(app: Application, now: float) -> float | None:
+    """Return when the controller compared last, None when it never has."""
+    moments = [app.reconciled_at, *(at for run in app.runs for at in run.changes(now))]
+    last = max((at for at in moments if at <= now), default=None)
+    if last is None or any(run.finished_at <= now < run.reconciled_at for run in app.runs):
+        return last
+    return last + (now - last) // RESYNC_S * RESYNC_S
 
 
 def _metadata(app: Application) -> dict[str, Any]:
@@ -41,22 +57,59 @@ def _metadata(app: Application) -> dict[str, Any]:
     return metadata
 
 
-def _status(app: Application) -> dict[str, Any]:
-    at = timestamp(app.reconciled_at)
-    compared = {"source": app.spec.get("source", {}), "destination": app.spec.get("destination", {})}
-    sync: dict[str, Any] = {"status": "Unknown" if app.problem else "OutOfSync", "comparedTo": compared}
-    status: dict[str, Any] = {
+def _status(app: Application, *, at: float, now: float) -> dict[str, Any]:
+    live = app.live(now)
+    compared = {"source": app.spec["source"], "destination": app.spec["destination"]}
+    sync: dict[str, Any] = {"status": _sync_status(app, live), "comparedTo": compared}
+    if not app.problem:
+        sync["revision"] = app.revision
+    health = {"status": "Unknown" if app.problem else "Missing", "lastTransitionTime": timestamp(at)}
+    if live and not app.problem:
+        health = health_shown(live, now)
+    return {
         "sync": sync,
-        "health": {"status": "Unknown" if app.problem else "Missing", "lastTransitionTime": at},
-        "reconciledAt": at,
+        "health": health,
+        "reconciledAt": timestamp(at),
+        "resources": [] if app.problem else _resources(app, sync["status"], health),
         "sourceType": "Helm",
-        "summary": {},
+        "summary": {"images": live.images} if live and live.images else {},
     }
+
+
+def _sync_status(app: Application, live: Run | None) -> str:
+    """Compare what is on the cluster with what the spec wants: after a rollback they differ."""
     if app.problem:
-        condition = {"type": "ComparisonError", "message": app.problem, "lastTransitionTime": at}
-        return status | {"conditions": [condition]}
-    sync["revision"] = app.revision
-    return status
+        return "Unknown"
+    is_equal = live is not None and (live.source, live.revision) == (app.spec["source"], app.revision)
+    return "Synced" if is_equal else "OutOfSync"
+
+
+def _resources(app: Application, sync: str, health: dict[str, str]) -> list[dict[str, Any]]:
+    namespace = app.spec["destination"].get("namespace", "")
+    common = {"version": "v1", "namespace": namespace, "name": app.name, "status": sync, "health": health}
+    return [{"group": group, "kind": kind} | common for group, kind in RESOURCES]
+
+
+def _conditions(app: Application, deletion_error: str, at: float | None) -> list[dict[str, str]]:
+    """Return what keeps it from being compared or removed."""
+    conditions = []
+    if app.problem and at is not None:
+        problem = {"type": "ComparisonError", "message": app.problem, "lastTransitionTime": timestamp(at)}
+        conditions.append(problem)
+    if deletion_error and app.deleted_at is not None:
+        since = timestamp(app.deleted_at)
+        conditions.append({"type": "DeletionError", "message": deletion_error, "lastTransitionTime": since})
+    return conditions
+
+
+def _operations(app: Application, now: float) -> dict[str, Any]:
+    """Return the last operation and the history. One that was only asked for has no state yet."""
+    shown: dict[str, Any] = {}
+    if app.runs and app.runs[-1].begun_at <= now:
+        namespace = app.spec["destination"].get("namespace", "")
+        shown["operationState"] = operation_state(app.runs[-1], name=app.name, namespace=namespace, now=now)
+    history = history_shown(app.deployed(now))
+    return shown | ({"history": history} if history else {})
 
 
 def page(app: Application | None, *, now: float) -> Response:
@@ -80,6 +133,8 @@ def _facts(app: Application, now: float) -> str:
         "Namespace": destination.get("namespace", ""),
         "Sync": status["sync"]["status"] or "Unknown",
         "Health": status["health"].get("status", "Unknown"),
+        "Images": ", ".join(status["summary"].get("images", [])),
+        "Last operation": status.get("operationState", {}).get("phase", "none"),
     } | _parameters(spec)
     cells = "".join(f"<tr><th>{escape(key)}</th><td>{escape(str(value))}</td></tr>" for key, value in rows.items())
     return f"<table>{cells}</table>"

@@ -12,8 +12,9 @@ class HarbourConfig:
     """Everything about one harbour; tokens have no default, port 0 means any free one.
 
     `root` is its own directory: git repositories and saved state. `gitlab_user` with `gitlab_read_token` may clone
-    every project and nothing else. `*_s` are seconds that the slow things take: a fork's import, a place in the
-    Jenkins queue, a build, an Argo CD sync.
+    every project and nothing else. `gitlab_version` decides how projects are deleted, at once up to 17;
+    `gitlab_immediate_deletion` is the setting that allows it since 18.5. `*_s` are seconds that the slow things take:
+    a fork's import, a place in the Jenkins queue, a build, an Argo CD sync.
     """
 
     root: Path
@@ -32,6 +33,8 @@ class HarbourConfig:
     elastic_user: str
     elastic_password: str = field(repr=False)
     gitlab_edition: Literal["ce", "ee"] = "ce"
+    gitlab_version: str = "18.5.1"
+    gitlab_immediate_deletion: bool = True
     fork_s: float = 0.2
     queue_s: float = 0.1
     build_s: float = 0.5

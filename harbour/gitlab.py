@@ -7,10 +7,8 @@ gitlab_base ── gitlab_users · gitlab_groups · gitlab_projects ── gitla
 from __future__ import annotations
 
 import hmac
-import tempfile
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from werkzeug.wrappers import Request, Response
@@ -23,12 +21,12 @@ from harbour.gitlab_model import MAINTAINER, OWNER, Group, Member, Project, User
 from harbour.gitlab_users import API, OPTIONS, Users
 from harbour.server import Handler, route
 
-VERSION = {"version": "18.5.1", "revision": "c401a659d0c"}
+REVISION = "c401a659d0c"
 ANY_TOKEN = ("/api/v4/version", "/api/v4/metadata", "/api/v4/personal_access_tokens/self")
 
 
 class GitLab(Users, Groups, Branches):
-    """GitLab 18.5 with delayed deletion: `/api/v4`, git over HTTP, and a page behind every link."""
+    """GitLab 18.5, or as the configuration says: `/api/v4`, git over HTTP, and a page behind every link."""
 
     # -- a fresh one ---------------------------------------------------------------------------------------
 
@@ -87,9 +85,7 @@ class GitLab(Users, Groups, Branches):
             default_branch="main",
             branches=[self.new_branch("main", push=[MAINTAINER], merge=[MAINTAINER])],
         )
-        with tempfile.TemporaryDirectory() as directory:
-            templates.unpack(name, Path(directory))
-            repository.create(self.repository(project), Path(directory))
+        repository.copy(templates.repository_of(name), self.repository(project))
         self.state.projects[project.id] = project
 
     # -- life ----------------------------------------------------------------------------------------------
@@ -115,10 +111,17 @@ class GitLab(Users, Groups, Branches):
         self.state = load_state(state)
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the records and, by full path, every ref of every repository."""
+        """Return the records, every ref of every repository, and the names of those that belong to no project.
+
+        Without the last ids given out: they tell what was once made, not what is there.
+        """
         with self.lock:
+            records = super().snapshot()
+            del records["last_ids"]
             known = {self.state.full_path(p): self.repository(p) for p in self.state.projects.values()}
-            return super().snapshot() | {"refs": {path: repository.refs(place) for path, place in known.items()}}
+            stray = set(self.repositories()) - set(known.values())
+            refs = {path: repository.refs(place) for path, place in known.items()}
+            return records | {"refs": refs, "stray_repositories": sorted(place.name for place in stray)}
 
     # -- every call ----------------------------------------------------------------------------------------
 
@@ -161,7 +164,8 @@ class GitLab(Users, Groups, Branches):
 
     @route("GET", f"{API}/version")
     def version(self, _request: Request) -> Response:
-        return as_json(VERSION | {"kas": {"enabled": False}, "enterprise": self.config.gitlab_edition == "ee"})
+        about = {"version": self.config.gitlab_version, "revision": REVISION, "kas": {"enabled": False}}
+        return as_json(about | {"enterprise": self.config.gitlab_edition == "ee"})
 
     @route("GET", f"{API}/metadata")
     def metadata(self, request: Request) -> Response:

@@ -37,6 +37,10 @@ class GitLabBase(Service):
     def repository(self, project: Project) -> Path:
         return self.config.root / "repositories" / f"{project.id}.git"
 
+    def repositories(self) -> list[Path]:
+        """Return every repository on the disk."""
+        return list((self.config.root / "repositories").glob("*.git"))
+
     def erase(self, project: Project) -> None:
         """Finish a deletion: the project, its repository and the redirects to it are gone."""
         with self.lock:

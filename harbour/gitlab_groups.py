@@ -112,9 +112,14 @@ class Groups(GitLabBase):
         return as_json(self.views.member(member))
 
     @route("DELETE", f"{GROUP}/members/:user_id")
-    def remove_member(self, _request: Request, group_id: str, user_id: str) -> Response:
+    def remove_member(self, request: Request, group_id: str, user_id: str) -> Response:
+        """Remove a direct member; unless told otherwise, from everything below the group as well."""
         group = self.find_group(group_id)
-        group.members.remove(self._member(group, user_id))
+        member = self._member(group, user_id)
+        group.members.remove(member)
+        if not Params(request).flag("skip_subresources"):
+            for below in [each for each in self.state.groups.values() if group in self.state.group_lineage(each)]:
+                below.members = [each for each in below.members if each.user_id != member.user_id]
         return empty(204)
 
     def _member(self, group: Group, user_id: str) -> Member:

@@ -44,17 +44,24 @@ class Projects(GitLabBase):
     @route("DELETE", PROJECT)
     def delete_project(self, request: Request, project_id: str) -> Response:
         project, params = self.find_project(request, project_id), Params(request)
-        if params.flag("permanently_remove"):
+        if self._version < (18,):
+            self._remove(project)
+        elif params.flag("permanently_remove"):
             self._remove_for_good(project, params.text("full_path"))
         elif project.marked_for_deletion_on is None:
             self._entomb(project)
         return as_json({"message": "202 Accepted"}, 202)
 
+    @property
+    def _version(self) -> tuple[int, ...]:
+        return tuple(int(part) for part in self.config.gitlab_version.split(".")[:2])
+
     def _entomb(self, project: Project) -> None:
         """Mark, archive and rename; the old path leads here until a new project takes it."""
         self.state.redirects[self.state.full_path(project).lower()] = project.id
-        project.name += f"-deletion_scheduled-{project.id}"
-        project.path += f"-deletion_scheduled-{project.id}"
+        suffix = f"-{'deleted' if self._version < (18, 1) else 'deletion_scheduled'}-{project.id}"
+        project.name += suffix
+        project.path += suffix
         project.archived = True
         project.forked_from = None
         project.marked_for_deletion_on = datetime.now(UTC).date().isoformat()
@@ -64,5 +71,17 @@ class Projects(GitLabBase):
             refuse(400, "Project must be marked for deletion first.")
         if full_path != self.state.full_path(project):
             refuse(400, "`full_path` is incorrect. You must enter the complete path for the project.")
-        project.removing = True
-        self.background.after(self.config.fork_s, lambda: self.erase(project))
+        if not self.config.gitlab_immediate_deletion:
+            refuse(403, "403 Forbidden")  # GitLab's own words for this are not documented
+        self._remove(project)
+
+    def _remove(self, project: Project) -> None:
+        """Remove it soon; until then it is shown as it was."""
+        if not project.removing:
+            project.removing = True
+            self.background.after(self.config.fork_s, lambda: self.erase(project))
+
+    def end_retention(self) -> None:
+        """Let the time pass after which GitLab removes what is marked for deletion."""
+        for project in [p for p in self.state.projects.values() if p.marked_for_deletion_on]:
+            self.erase(project)

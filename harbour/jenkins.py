@@ -1,10 +1,12 @@
 """How does Jenkins present itself as a whole?
 
-The parts: `jenkins_core` (who may), `jenkins_users`, `jenkins_roles`, `jenkins_items` (folders and pipelines).
+The parts: `jenkins_core` (who may), `jenkins_users`, `jenkins_roles`, `jenkins_items` (folders and pipelines),
+`jenkins_queue` (from a request to a build) and `jenkins_builds` (the builds).
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from typing import Any
 
@@ -12,8 +14,9 @@ from werkzeug.wrappers import Request, Response
 
 from harbour import jenkins_xml as xml
 from harbour.config import HarbourConfig
-from harbour.jenkins_core import ADMINISTER, Role, User, caller_of
-from harbour.jenkins_items import JenkinsItems
+from harbour.jenkins_builds import JenkinsBuilds
+from harbour.jenkins_core import ADMINISTER, Clock, Role, User, caller_of
+from harbour.jenkins_model import Build, QueueItem
 from harbour.jenkins_pages import is_browser, page
 from harbour.jenkins_roles import JenkinsRoles
 from harbour.jenkins_tree import exported
@@ -25,14 +28,14 @@ CREDENTIAL_ID = "gitlab"
 DEVELOPER = [f"hudson.model.Item.{verb}" for verb in ("Build", "Cancel", "Read", "Workspace")]
 
 
-class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsItems):
-    """A Jenkins with its own user database, role-strategy, folders and pipelines.
+class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsBuilds):
+    """A Jenkins with its own user database, role-strategy, folders, pipelines, a queue and builds.
 
     Seeded with a folder and a project role for each team, and with the credential `gitlab`.
     """
 
-    def __init__(self, config: HarbourConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: HarbourConfig, now: Clock = time.time) -> None:
+        super().__init__(config, now)
         self._seed(config.jenkins_user)
 
     def _seed(self, admin: str) -> None:
@@ -70,7 +73,7 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsItems):
         shown = {
             "_class": "hudson.model.Hudson",
             "mode": "NORMAL",
-            "numExecutors": 2,
+            "numExecutors": self.executors,
             "quietingDown": False,
             "url": request.host_url,
             "useSecurity": True,
@@ -112,6 +115,7 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsItems):
     def dump(self) -> dict[str, Any]:
         """Return the state, JSON-able and canonical; passwords only as digests."""
         with self.lock:
+            self.make_up()
             return {
                 "users": {key: asdict(user) for key, user in sorted(self.users.items())},
                 "roles": {
@@ -119,10 +123,19 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsItems):
                     for kind, roles in sorted(self.roles.items())
                 },
                 "items": dict(sorted(self.items.items())),
+                "builds": {job: [asdict(build) for build in builds] for job, builds in sorted(self.builds.items())},
+                "queue": [asdict(item) for item in self.queue.values()],
+                "last_queue_id": self.last_queue_id,
             }
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state without what only ever grows."""
+        state = super().snapshot()
+        del state["last_queue_id"]
+        return state
+
     def load(self, state: dict[str, Any]) -> None:
-        """Take over a state that `dump` returned."""
+        """Take over a state that `dump` returned, before there were builds, too."""
         with self.lock:
             self.users = {key: User(**kept) for key, kept in state["users"].items()}
             self.roles = {
@@ -130,6 +143,9 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsItems):
                 for kind, roles in state["roles"].items()
             }
             self.items = dict(state["items"])
+            self.builds = {job: [Build(**kept) for kept in builds] for job, builds in state.get("builds", {}).items()}
+            self.queue = {kept["id"]: QueueItem(**kept) for kept in state.get("queue", ())}
+            self.last_queue_id = state.get("last_queue_id", 0)
 
 
 def _role_kept(role: Role) -> dict[str, Any]:

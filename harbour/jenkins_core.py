@@ -9,6 +9,8 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from werkzeug.wrappers import Request, Response
@@ -24,6 +26,8 @@ IMPLIED_BY = {
     "hudson.model.Item.ExtendedRead": "hudson.model.Item.Configure",
 }
 VERSION = "2.568.2"
+Clock = Callable[[], float]
+"""Returns the time in seconds since 1970."""
 
 
 @dataclass(kw_only=True)
@@ -64,9 +68,10 @@ class JenkinsCore(Service):
 
     name = "jenkins"
 
-    def __init__(self, config: HarbourConfig) -> None:
+    def __init__(self, config: HarbourConfig, now: Clock = time.time) -> None:
         super().__init__()
         self.config = config
+        self.now = now
         self.users: dict[str, User] = {}  # by lower-cased id: `Bob` and `bob` are one account
         self.roles: dict[str, dict[str, Role]] = {"globalRoles": {}, "projectRoles": {}, "slaveRoles": {}}
         self.items: dict[str, str] = {}  # XML by full name; `dev/shop_dev` lies in the folder `dev`

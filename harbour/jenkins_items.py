@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from codecs import lookup
+from typing import Any
 
 from werkzeug.http import parse_options_header
 from werkzeug.wrappers import Request, Response
@@ -43,43 +44,54 @@ class JenkinsItems(JenkinsCore):
         content_type = request.content_type
         if not content_type:
             raise failure("No Content-Type header set")
-        full_name = self._free_name(request, parent)
+        name = self._free_name(request, parent)
         if content_type.startswith(("application/xml", "text/xml")):
-            self.items[full_name] = xml.serialised(xml.parse(request.get_data()))
+            self.items[name] = xml.serialised(xml.parse(request.get_data()))
             return Response()
-        self.items[full_name] = _from_mode(request.values.get("mode"))
-        return redirect(f"{request.host_url.rstrip('/')}{path_of(full_name)}configure")
+        self.items[name] = _from_mode(request.values.get("mode"))
+        return redirect(f"{request.host_url.rstrip('/')}{path_of(name)}configure")
 
     def _free_name(self, request: Request, parent: str) -> str:
         given = request.values.get("name")
         if given is None:
             raise failure("Query parameter 'name' is required")
         _check_good_name(given)
-        name = given.strip()
-        full_name = f"{parent}/{name}".lstrip("/")
-        if full_name in self.items:
+        name = f"{parent}/{given.strip()}".lstrip("/")
+        if name in self.items:
             # What the caller may not see is not named to them either.
-            seen = self.permits(caller_of(request), f"{ITEM_PERMISSION}Discover", full_name)
-            raise failure(f"A job already exists with the name ‘{name}’" if seen else "")
-        return full_name
+            seen = self.permits(caller_of(request), f"{ITEM_PERMISSION}Discover", name)
+            raise failure(f"A job already exists with the name ‘{given.strip()}’" if seen else "")
+        return name
 
     # -- one item ---------------------------------------------------------------------------------------------
 
     @route("GET", ITEM)
     def open_item(self, request: Request, item: str) -> Response:
         """Show the item's page. A stand-in has no login form, so a browser sees it without a login."""
-        name = _full_name(item)
+        name = full_name(item)
         if not is_browser(request):
             name = self._visible(request, item)
         if name not in self.items:
             raise not_found()
-        return item_page(name, self.items)
+        return item_page(name, self.items, builds=self.builds_listed(name))
 
     @route("GET", f"{ITEM}/api/json")
     def read_item(self, request: Request, item: str) -> Response:
         name = self._visible(request, item)
         children = [child for child in self._children(name) if self._may_read(request, child)]
-        return exported(request, item_shown(name, self.items, children=children, base=request.host_url))
+        shown = item_shown(name, self.items, children=children, base=request.host_url)
+        return exported(request, shown | self.activity(request, name))
+
+    def activity(self, request: Request, name: str) -> dict[str, Any]:  # noqa: ARG002 - a hook: others look
+        """Return what the item's `api/json` says of its builds."""
+        return {}
+
+    def builds_listed(self, name: str) -> str:  # noqa: ARG002 - as above
+        """Return what the item's page says of its builds, HTML."""
+        return ""
+
+    def let_go(self, name: str) -> None:
+        """Stop what goes on in the item and forget it, for the item is about to be deleted; may refuse."""
 
     @route("GET", f"{ITEM}/config.xml")
     def read_config(self, request: Request, item: str) -> Response:
@@ -125,15 +137,18 @@ class JenkinsItems(JenkinsCore):
     def _delete(self, request: Request, item: str) -> str:
         name = self._visible(request, item)
         self.require(request, f"{ITEM_PERMISSION}Delete", name)
-        for doomed in [each for each in self.items if f"{each}/".startswith(f"{name}/")]:
-            del self.items[doomed]
+        doomed = [each for each in self.items if f"{each}/".startswith(f"{name}/")]
+        for each in doomed:
+            self.let_go(each)
+        for each in doomed:
+            del self.items[each]
         return name
 
     # -- finding ----------------------------------------------------------------------------------------------
 
     def _visible(self, request: Request, item: str) -> str:
         """Return the full name, resolved parent by parent: what the caller may not see is a 404."""
-        name = _full_name(item)
+        name = full_name(item)
         parts = name.split("/")
         for depth in range(1, len(parts) + 1):
             self._require_visible(request, "/".join(parts[:depth]))
@@ -161,7 +176,8 @@ def path_of(full_name: str) -> str:
     return "".join(f"/job/{part}" for part in full_name.split("/")) + "/"
 
 
-def _full_name(item: str) -> str:
+def full_name(item: str) -> str:
+    """Return the name of what `ITEM` matched."""
     return "/".join(item.split("/job/")[1:])
 
 

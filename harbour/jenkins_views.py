@@ -11,8 +11,6 @@ from werkzeug.wrappers import Response
 from harbour import jenkins_xml as xml
 from harbour.jenkins_pages import page
 
-PASSWORD = "hudson.model.PasswordParameterDefinition"  # noqa: S105 - the name of a class
-
 
 def item_url(name: str, base: str) -> str:
     return base + "".join(f"job/{quote(part)}/" for part in name.split("/"))
@@ -50,15 +48,10 @@ def _job_shown(document: str) -> dict[str, Any]:
     disabled = xml.text(document, "disabled") == "true"
     return {
         "buildable": not disabled,
-        "builds": [],
-        "concurrentBuild": "DisableConcurrentBuildsJobProperty" not in document,
+        "concurrentBuild": xml.may_run_side_by_side(document),
         "disabled": disabled,
-        "inQueue": False,
         "keepDependencies": xml.text(document, "keepDependencies") == "true",
-        "lastBuild": None,
-        "nextBuildNumber": 1,
         "property": _properties(document),
-        "queueItem": None,
         "resumeBlocked": False,
     }
 
@@ -74,25 +67,22 @@ def _properties(document: str) -> list[dict[str, Any]]:
 
 
 def _definition(parameter: xml.Parameter) -> dict[str, Any]:
-    kind = parameter.kind.rpartition(".")[2]
-    default = {"_class": parameter.kind.replace("Definition", "Value"), "name": parameter.name}
-    if parameter.kind != PASSWORD:
-        default["value"] = parameter.default
-    return {
+    shown = {
         "_class": parameter.kind,
-        "defaultParameterValue": default,
+        "defaultParameterValue": parameter.valued(parameter.default),
         "description": parameter.description,
         "name": parameter.name,
-        "type": kind,
+        "type": parameter.kind.rpartition(".")[2],
     }
+    return shown | ({"choices": list(parameter.choices)} if parameter.choices else {})
 
 
-def item_page(name: str, items: dict[str, str]) -> Response:
-    """Return the page that a link to the item opens."""
+def item_page(name: str, items: dict[str, str], *, builds: str = "") -> Response:
+    """Return the page that a link to the item opens; `builds` is HTML, what a job has done."""
     document = items[name]
     body = f"<h1>{escape(name)}</h1><p>{escape(xml.text(document, 'description') or '')}</p>"
     body += _folder_list(name, items) if xml.is_folder(document) else _job_facts(document)
-    return page(name, body)
+    return page(name, body + builds)
 
 
 def _folder_list(folder: str, items: dict[str, str]) -> str:
@@ -102,9 +92,9 @@ def _folder_list(folder: str, items: dict[str, str]) -> str:
 
 
 def _job_facts(document: str) -> str:
-    repository = xml.repository(document)
+    repository = xml.source(document).repository
     rows = "".join(
-        f"<tr><td>{escape(each.name)}</td><td>{'' if each.kind == PASSWORD else escape(each.default)}</td></tr>"
+        f"<tr><td>{escape(each.name)}</td><td>{'' if each.kind == xml.PASSWORD else escape(each.default)}</td></tr>"
         for each in xml.parameters(document)
     )
     return f"<p>Repository: {escape(repository)}</p><h2>Parameters</h2><table>{rows}</table>"

@@ -6,8 +6,10 @@ defaults, and writes an XML 1.1 prolog: what is read back never equals, byte for
 
 from __future__ import annotations
 
+import sys
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
+from typing import Any
 
 from harbour.jenkins_pages import oops
 
@@ -128,12 +130,49 @@ def _keep(element: ET.Element, shape: Shape) -> ET.Element:
 # -- questions about a document that was kept -----------------------------------------------------------------
 
 
+PASSWORD = "hudson.model.PasswordParameterDefinition"  # noqa: S105 - the name of a class
+BOOLEAN = "hudson.model.BooleanParameterDefinition"
+CHOICE = "hudson.model.ChoiceParameterDefinition"
+STRING = "hudson.model.StringParameterDefinition"
+NEVER = float("inf")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
     kind: str
     name: str
     default: str
     description: str
+    choices: tuple[str, ...] = ()
+    is_trimmed: bool = False
+
+    def valued(self, text: str) -> dict[str, Any]:
+        """Return the parameter as a build shows it; a password shows no value."""
+        kind = STRING if self.kind == CHOICE else self.kind  # what is chosen is a string
+        shown: dict[str, Any] = {"_class": kind.replace("Definition", "Value"), "name": self.name}
+        if self.kind == BOOLEAN:
+            shown["value"] = text in ("true", "on")
+        elif self.kind != PASSWORD:
+            shown["value"] = text.strip() if self.is_trimmed else text
+        return shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a pipeline is read from; "" for what it does not say."""
+
+    repository: str
+    credential: str
+    branch: str
+    script: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rotation:
+    """Which builds are kept: the newest `builds`, if they are no older than `age_s`."""
+
+    builds: int
+    age_s: float
 
 
 def root_of(document: str) -> ET.Element:
@@ -141,20 +180,44 @@ def root_of(document: str) -> ET.Element:
 
 
 def parameters(document: str) -> list[Parameter]:
-    return [
-        Parameter(
-            kind=element.tag,
-            name=element.findtext("name", ""),
-            default=element.findtext("defaultValue", ""),
-            description=element.findtext("description", ""),
-        )
-        for element in root_of(document).iterfind("properties/*/parameterDefinitions/*")
-    ]
+    return [_parameter(element) for element in root_of(document).iterfind("properties/*/parameterDefinitions/*")]
 
 
-def repository(document: str) -> str:
-    """Return the URL that the pipeline is read from, "" when it has none."""
-    return root_of(document).findtext("definition/scm/userRemoteConfigs/*/url", "")
+def _parameter(element: ET.Element) -> Parameter:
+    choices = tuple(choice.text or "" for choice in element.iterfind("choices//string"))
+    return Parameter(
+        kind=element.tag,
+        name=element.findtext("name", ""),
+        default=choices[0] if choices else element.findtext("defaultValue", ""),
+        description=element.findtext("description", ""),
+        choices=choices,
+        is_trimmed=element.findtext("trim") == "true",
+    )
+
+
+def source(document: str) -> Source:
+    root = root_of(document)
+    remote = "definition/scm/userRemoteConfigs/*"
+    return Source(
+        repository=root.findtext(f"{remote}/url", ""),
+        credential=root.findtext(f"{remote}/credentialsId", ""),
+        branch=root.findtext("definition/scm/branches/*/name", "").removeprefix("*/"),
+        script=root.findtext("definition/scriptPath", ""),
+    )
+
+
+def rotation(document: str) -> Rotation | None:
+    """Return what log rotation keeps, None where nothing is ever rotated away."""
+    if "BuildDiscarderProperty" not in document:
+        return None
+    strategy = "properties/jenkins.model.BuildDiscarderProperty/strategy"
+    root = root_of(document)
+    builds, days = (int(root.findtext(f"{strategy}/{tag}", "-1")) for tag in ("numToKeep", "daysToKeep"))
+    return Rotation(builds=builds if builds > 0 else sys.maxsize, age_s=days * 86400 if days > 0 else NEVER)
+
+
+def may_run_side_by_side(document: str) -> bool:
+    return "DisableConcurrentBuildsJobProperty" not in document
 
 
 def text(document: str, tag: str) -> str | None:

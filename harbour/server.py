@@ -29,6 +29,7 @@ from harbour.store import StateFile
 __all__ = ["READS", "Call", "Fault", "Handler", "Service", "raw_path", "route"]
 
 Handler = Callable[..., Response]
+POLL_S = 0.01  # how long `stop` may have to wait for the listening thread
 WSGIResult = Iterable[bytes]
 _ORDER = itertools.count(1)
 
@@ -120,7 +121,7 @@ class Service:
         self._server.handle_error = lambda *_args: None  # hang-ups are made on purpose here
         shown = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 - compared, not bound
         self.url = f"http://{shown}:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL_S,), daemon=True)
         self._thread.start()
         return self.url
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from harbour.argocd import ArgoCD
@@ -13,13 +15,16 @@ from harbour.server import Call, Service
 
 
 class Harbour:
-    """Opens under `config.root`; a second harbour with the same root goes on where the first one stopped."""
+    """Opens under `config.root`; a second harbour with the same root goes on where the first one stopped.
 
-    def __init__(self, config: HarbourConfig) -> None:
+    `now` returns seconds since 1970: the clock of Jenkins' builds and of Argo CD's syncs.
+    """
+
+    def __init__(self, config: HarbourConfig, now: Callable[[], float] = time.time) -> None:
         self.config = config
         self.gitlab = GitLab(config)
-        self.jenkins = Jenkins(config)
-        self.argocd = ArgoCD(config)
+        self.jenkins = Jenkins(config, now)
+        self.argocd = ArgoCD(config, now)
         self.elasticsearch = Elasticsearch(config)
         self.services: tuple[Service, ...] = (self.gitlab, self.jenkins, self.argocd, self.elasticsearch)
 

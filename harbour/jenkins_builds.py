@@ -1,0 +1,146 @@
+"""How are builds shown, stopped and deleted with their job?
+
+The traps of this file: `result` may be there long before the end; `building` turns false before `inProgress` does;
+parameters come a moment after the build; a console's offsets count the bytes of a log that nobody gets to see.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from harbour import jenkins_xml as xml
+from harbour.config import HarbourConfig
+from harbour.jenkins_build_views import build_body, build_brief, build_shown, builds_list, color
+from harbour.jenkins_console import raw_log, without_notes
+from harbour.jenkins_core import Clock, caller_of
+from harbour.jenkins_items import ITEM, ITEM_PERMISSION, full_name, path_of
+from harbour.jenkins_model import Build
+from harbour.jenkins_pages import failure, is_browser, not_found, page, redirect
+from harbour.jenkins_queue import JenkinsQueue
+from harbour.jenkins_tree import exported
+from harbour.server import route
+
+BUILD = f"{ITEM}/(?P<number>[1-9][0-9]*)"
+NEWEST = 100
+
+
+class JenkinsBuilds(JenkinsQueue):
+    stopping_s = 0.01  # from a stop to its effect
+
+    def __init__(self, config: HarbourConfig, now: Clock) -> None:
+        super().__init__(config, now)
+        self.deaf: set[str] = set()
+        """Full names of jobs whose builds do not react to `stop` and `term`, only to `kill`."""
+        self.in_deletion: set[str] = set()
+        """Full names of jobs that somebody else is deleting just now."""
+
+    @route("GET", f"{BUILD}/api/json")
+    def read_build(self, request: Request, item: str, number: str) -> Response:
+        build = self._build(request, item, number)
+        return exported(request, build_shown(build, now=self.now(), base=request.host_url))
+
+    @route("GET", f"{BUILD}/logText/progressiveText")
+    def read_progressive_text(self, request: Request, item: str, number: str) -> Response:
+        build = self._build(request, item, number)
+        raw = raw_log(build, self.now())
+        start = request.args.get("start", default=0, type=int)
+        answer = _text(raw[start if start <= len(raw) else 0 :])
+        answer.headers["X-Text-Size"] = str(len(raw))
+        if build.is_in_progress(self.now()):
+            answer.headers["X-More-Data"] = "true"
+        return answer
+
+    @route("GET", f"{BUILD}/consoleText")
+    def read_console_text(self, request: Request, item: str, number: str) -> Response:
+        return _text(raw_log(self._build(request, item, number), self.now()))
+
+    @route("GET", BUILD)
+    @route("GET", f"{BUILD}/console")
+    def build_page(self, request: Request, item: str, number: str) -> Response:
+        """Show the build and its console; a browser sees them without a login, as it does the job."""
+        name = full_name(item) if is_browser(request) else self._visible(request, item)
+        build = self._shown_build(name, int(number))
+        console = without_notes(raw_log(build, self.now())).decode()
+        return page(f"{name} #{number}", build_body(build, now=self.now(), console=console))
+
+    # -- stopping -----------------------------------------------------------------------------------------------
+
+    @route("POST", f"{BUILD}/stop")
+    def stop_build(self, request: Request, item: str, number: str) -> Response:
+        return self._stopped(request, item, number, is_deaf=full_name(item) in self.deaf)
+
+    @route("POST", f"{BUILD}/term")
+    def terminate_build(self, request: Request, item: str, number: str) -> Response:
+        return self._stopped(request, item, number, is_deaf=full_name(item) in self.deaf)
+
+    @route("POST", f"{BUILD}/kill")
+    def kill_build(self, request: Request, item: str, number: str) -> Response:
+        return self._stopped(request, item, number, is_deaf=False)
+
+    def _stopped(self, request: Request, item: str, number: str, *, is_deaf: bool) -> Response:
+        """Have the build end soon; one that ends or has ended anyway is left alone."""
+        build = self._build(request, item, number)
+        self.require(request, f"{ITEM_PERMISSION}Cancel", build.job)
+        now = self.now()
+        if build.is_building(now) and build.aborted_at is None and not is_deaf:
+            build.outcome, build.aborted_at, build.aborted_by = "ABORTED", now, caller_of(request).id
+            build.ends_at = now + self.stopping_s
+            build.over_at = build.ends_at + self.finishing_s
+        return redirect(f"{path_of(build.job)}{build.number}/")
+
+    def let_go(self, name: str) -> None:
+        """Stop the job's builds and forget them, with their queue items. Refuses when one does not stop."""
+        if name in self.in_deletion:
+            raise failure(f"{name} is currently being deleted")
+        if name in self.deaf and any(build.is_in_progress(self.now()) for build in self.builds.get(name, [])):
+            raise failure(f"Failed to interrupt and stop 1 build of {name}")
+        self.builds.pop(name, None)
+        self._drop([item for item in self.queue.values() if item.job == name])
+
+    # -- finding, and what a job shows --------------------------------------------------------------------------
+
+    def _build(self, request: Request, item: str, number: str) -> Build:
+        return self._shown_build(self._visible(request, item), int(number))
+
+    def _shown_build(self, job: str, number: int) -> Build:
+        for build in self._shown_builds(job):
+            if build.number == number:
+                return build
+        raise not_found()
+
+    def _shown_builds(self, job: str) -> list[Build]:
+        """Return the builds that show themselves by now, the newest first."""
+        return [build for build in reversed(self.builds.get(job, [])) if self.now() >= build.shown_at]
+
+    def activity(self, request: Request, name: str) -> dict[str, Any]:
+        """Return what a job says of its builds: the newest, in full when a `tree` asks for their fields."""
+        if xml.is_folder(self.items[name]):
+            return {}
+        now, base = self.now(), request.host_url
+        builds = self._shown_builds(name)[:NEWEST]
+        ended = [build for build in builds if not build.is_in_progress(now)]
+        queued = [item for item in self.queue.values() if item.job == name and item.is_queued(now)]
+        is_disabled = xml.text(self.items[name], "disabled") == "true"
+        is_detailed = "tree" in request.args
+        return {
+            "builds": [
+                build_shown(each, now=now, base=base) if is_detailed else build_brief(each, base=base)
+                for each in builds
+            ],
+            "color": "disabled" if is_disabled else color(builds, now),
+            "inQueue": bool(queued),
+            "lastBuild": build_brief(builds[0], base=base) if builds else None,
+            "lastCompletedBuild": build_brief(ended[0], base=base) if ended else None,
+            "nextBuildNumber": self.builds[name][-1].number + 1 if self.builds.get(name) else 1,
+            "queueItem": self._item_shown(request, queued[0]) if queued else None,
+        }
+
+    def builds_listed(self, name: str) -> str:
+        """Return a job's builds as links."""
+        return "" if xml.is_folder(self.items[name]) else builds_list(self._shown_builds(name), now=self.now())
+
+
+def _text(raw: bytes) -> Response:
+    return Response(without_notes(raw), content_type="text/plain;charset=utf-8")

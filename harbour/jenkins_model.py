@@ -1,0 +1,82 @@
+"""What does Jenkins remember of a queue item and of a build?
+
+Both are written once, when the executor is known; what they look like at a moment follows from their times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+LEFT_ITEM_KEPT_S = 5 * 60
+Parameters = list[dict[str, Any]]
+"""As they are shown: `_class`, `name`, `value`. A password's value is not kept."""
+
+
+@dataclass(kw_only=True)
+class QueueItem:
+    """`due_at` is the end of the quiet period, `left_at` when it leaves the queue, None while nobody knows."""
+
+    id: int
+    job: str
+    parameters: Parameters
+    user: str
+    since_at: float
+    due_at: float
+    left_at: float | None = None
+    number: int | None = None
+    cancelled: bool = False
+
+    def is_queued(self, now: float) -> bool:
+        return self.left_at is None or now < self.left_at
+
+    def is_pending(self, now: float) -> bool:
+        """Say whether it is being handed over to its executor."""
+        return self.left_at is not None and now < self.left_at
+
+    def is_forgotten(self, now: float) -> bool:
+        return self.left_at is not None and now >= self.left_at + LEFT_ITEM_KEPT_S
+
+
+@dataclass(kw_only=True)
+class Build:
+    """A build. It shows itself at `shown_at`, its parameters and its log at `attached_at`.
+
+    It stops building at `ends_at` and is over at `over_at`, which frees its executor. `outcome` is how it will end.
+    """
+
+    job: str
+    number: int
+    queue_id: int
+    parameters: Parameters
+    user: str
+    repository: str
+    credential: str
+    script: str
+    branch: str
+    started_at: float
+    shown_at: float
+    attached_at: float
+    ends_at: float
+    over_at: float
+    planned_s: float
+    outcome: str
+    aborted_at: float | None = None
+    aborted_by: str = ""
+
+    def is_building(self, now: float) -> bool:
+        return now < self.ends_at
+
+    def is_in_progress(self, now: float) -> bool:
+        return now < self.over_at
+
+    def result(self, now: float) -> str | None:
+        """Return the result as a client sees it: a pipeline that goes wrong says so long before it ends."""
+        goes_wrong = self.outcome in ("UNSTABLE", "FAILURE") and now >= self.started_at + self.planned_s / 2
+        return self.outcome if goes_wrong or not self.is_building(now) else None
+
+    def duration_s(self, now: float) -> float:
+        return 0.0 if self.is_in_progress(now) else self.ends_at - self.started_at
+
+    def parameter(self, name: str) -> str:
+        return next((str(each.get("value", "")) for each in self.parameters if each["name"] == name), "")

@@ -1,0 +1,138 @@
+"""When does a queue item get its executor, and what becomes of its build?
+
+    waiting ── quiet period ──▶ blocked · buildable ── an executor ──▶ pending ─▶ left ─▶ build ─▶ result
+
+Nothing runs in the background: at every request, what should have happened since the last one is made up for, in the
+order of the clock. So a test that moves the clock by hours gets hours of builds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from werkzeug.wrappers import Request, Response
+
+from harbour import jenkins_xml as xml
+from harbour.config import HarbourConfig
+from harbour.jenkins_core import Clock
+from harbour.jenkins_items import JenkinsItems
+from harbour.jenkins_model import Build, QueueItem
+
+NEVER = float("inf")
+
+
+class JenkinsSchedule(JenkinsItems):
+    """The executors, and the moments between them: each, in seconds, can be made long enough to be looked at."""
+
+    executors = 2
+    quiet_period_s = 5.0
+    pending_s = 0.01  # on the way to the executor: still in the queue, and no longer merged with its like
+    starting_s = 0.01  # out of the queue and no build yet: in neither list
+    attaching_s = 0.01  # a build, but without its parameters
+    finishing_s = 0.01  # no longer building, but in progress
+    forget_queue_items = False
+    """Set it, and whatever waits is gone as after a crash; unset it for the next ones to stay."""
+
+    def __init__(self, config: HarbourConfig, now: Clock) -> None:
+        super().__init__(config, now)
+        self.queue: dict[int, QueueItem] = {}
+        self.builds: dict[str, list[Build]] = {}  # by the job's full name, the oldest first
+        self.last_queue_id = 0
+        self.outcomes: dict[str, list[str]] = {}
+        """How the next builds of a job end, by its full name; every other build is a SUCCESS."""
+        self.vetoed: set[str] = set()
+        """Full names of jobs for which a plugin refuses to queue anything."""
+        self._made_up_to = 0.0
+
+    def _dispatch(self, request: Request, path: str) -> Response:
+        with self.lock:
+            self.make_up()
+            return super()._dispatch(request, path)
+
+    # -- the clock ----------------------------------------------------------------------------------------------
+
+    def make_up(self) -> None:
+        """Let everything happen that should have happened by now."""
+        now = self.now()
+        if self.forget_queue_items:
+            self._drop(self._unassigned())
+        while waiting := self._unassigned():
+            free_at = self._executor_free_at()
+            at, number = min((max(free_at, self._ready_at(item)), item.id) for item in waiting)
+            if at > now:
+                break
+            self._hand_over(self.queue[number], at)
+        self._made_up_to = now
+        self._drop([item for item in self.queue.values() if item.is_forgotten(now)])
+        self._rotate(now)
+
+    def _unassigned(self) -> list[QueueItem]:
+        return [item for item in self.queue.values() if item.left_at is None]
+
+    def _ready_at(self, item: QueueItem) -> float:
+        # no earlier than the last look: what was seen waiting did wait
+        return max(item.due_at + self.config.queue_s, self._job_free_at(item.job), self._made_up_to)
+
+    def _executor_free_at(self) -> float:
+        ends = sorted((build.over_at for builds in self.builds.values() for build in builds), reverse=True)
+        if self.executors < 1:
+            return NEVER
+        return ends[self.executors - 1] if len(ends) >= self.executors else 0.0
+
+    def _job_free_at(self, job: str) -> float:
+        if xml.may_run_side_by_side(self.items[job]):
+            return 0.0
+        return max((build.over_at for build in self.builds.get(job, [])), default=0.0)
+
+    def _hand_over(self, item: QueueItem, at: float) -> None:
+        """Give the item its executor and the build its whole future."""
+        builds = self.builds.setdefault(item.job, [])
+        started_at = item.left_at = at + self.pending_s
+        item.number = builds[-1].number + 1 if builds else 1
+        shown_at = started_at + self.starting_s
+        ends_at = shown_at + self.attaching_s + self.config.build_s
+        build = Build(
+            job=item.job,
+            number=item.number,
+            queue_id=item.id,
+            parameters=item.parameters,
+            user=item.user,
+            **asdict(xml.source(self.items[item.job])),
+            started_at=started_at,
+            shown_at=shown_at,
+            attached_at=shown_at + self.attaching_s,
+            ends_at=ends_at,
+            over_at=ends_at + self.finishing_s,
+            planned_s=ends_at - started_at,
+            outcome=self._next_outcome(item.job),
+        )
+        builds.append(build)
+        self.save()
+
+    def _next_outcome(self, job: str) -> str:
+        chosen = self.outcomes.get(job)
+        return chosen.pop(0) if chosen else "SUCCESS"
+
+    def _drop(self, items: list[QueueItem]) -> None:
+        for item in items:
+            del self.queue[item.id]
+
+    def _rotate(self, now: float) -> None:
+        for job, builds in self.builds.items():
+            rotation = xml.rotation(self.items[job])
+            if rotation is not None:
+                self.builds[job] = _rotated(builds, rotation, now)
+
+
+def _rotated(builds: list[Build], rotation: xml.Rotation, now: float) -> list[Build]:
+    """Return what log rotation leaves: never the last build or the last good one goes, nor one that runs."""
+    good = [build.number for build in builds if build.result(now) == "SUCCESS"]
+    kept = {builds[-1].number if builds else 0, good[-1] if good else 0}
+    newest = {build.number for build in builds[-rotation.builds :]}
+    return [
+        build
+        for build in builds
+        if build.number in kept
+        or build.is_in_progress(now)
+        or (build.number in newest and now - build.started_at <= rotation.age_s)
+    ]
