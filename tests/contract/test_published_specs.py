@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import jsonschema_rs
 import pytest
 
+from common.errors import NotYet
 from harbour.elasticsearch import Elasticsearch as ElasticsearchService
 from harbour.faults import Call
 from harbour.gitlab import GitLab as GitLabService
@@ -144,8 +145,20 @@ def test_argocd(harbour: Harbour) -> None:
             on_create=nothing,
         )
 
-    assert {call.method for call in harbour.argocd.writes()} >= {"POST", "PUT"}
+    deploy(client)
+    with pytest.raises(NotYet):
+        client.remove_application("shop", project="dev", marker="app-1")
+    client.remove_repository(url)
+
+    assert {call.method for call in harbour.argocd.writes()} == {"POST", "PUT", "DELETE"}
     assert_described("argocd.json", harbour.argocd.calls)
+
+
+def deploy(client: ArgoCD) -> None:
+    client.set_helm_parameters("shop", project="dev", marker="app-1", parameters={"image.tag": "3"}, revision="HEAD")
+    client.start_sync("shop", project="dev", marker="app-1", operation_id="job-1", revision="main", on_create=nothing)
+    assert client.get_sync("shop", project="dev", operation_id="job-1").phase == "running"
+    client.terminate("shop", project="dev", operation_id="job-1")
 
 
 @pytest.mark.parametrize(

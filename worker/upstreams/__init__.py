@@ -31,6 +31,15 @@ class Upstreams:
             elasticsearch=self.elasticsearch.within(deadline),
         )
 
+    def reading(self) -> Upstreams:
+        """Return the same clients, unable to write: a call that would raises WouldWrite, and nothing is sent."""
+        return Upstreams(
+            gitlab=self.gitlab.reading(),
+            jenkins=self.jenkins.reading(),
+            argocd=self.argocd.reading(),
+            elasticsearch=self.elasticsearch.reading(),
+        )
+
 
 def connect(settings: Settings) -> Upstreams:
     """Make the clients; nothing is called yet."""

@@ -1,4 +1,4 @@
-"""How do we see and make repositories and applications on Argo CD?
+"""How do we make repositories and applications on Argo CD?
 
 A missing thing is a 403 unless it is asked for in the right way, and fields that Argo CD does not know are dropped in
 silence. So we look where the answer is clear, and compare what is there after every write.
@@ -10,31 +10,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from common.errors import Conflict, Mender, NotYet, Permanent, Transient
+from common.errors import Conflict, Mender, Permanent, Transient
 from worker.upstreams.argocd_answers import is_different_spec, refusal
-from worker.upstreams.argocd_spec import (
-    Spec,
-    application,
-    canonical_url,
-    chart,
-    corrected,
-    holds,
-    is_same_repository,
-)
-from worker.upstreams.http import Deadline, Http, Limits, Reply
+from worker.upstreams.argocd_edge import APPLICATIONS, MARKER, REPOSITORIES, SLOW_S
+from worker.upstreams.argocd_removal import Removals
+from worker.upstreams.argocd_rows import Object, Objects
+from worker.upstreams.argocd_spec import Spec, application, canonical_url, chart, corrected, holds
+from worker.upstreams.argocd_sync import Syncs
+from worker.upstreams.http import Limits
+
+__all__ = ["LIMITS", "MARKER", "Application", "ArgoCD", "Repository", "argocd_headers"]
 
 LIMITS = Limits(read_s=90.0)  # Argo CD is silent while it lists refs and renders a whole chart
 
-MARKER = "slipway.dev/marker"
-
-_SLOW_S = 90.0
-_DELETION_POLL_S = 5.0
 _CASCADE = "resources-finalizer.argocd.argoproj.io"
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?")
-_REPOSITORIES = ("api", "v1", "repositories")
-_APPLICATIONS = ("api", "v1", "applications")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,30 +34,6 @@ class Repository:
 
     url: str
     found: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Metadata:
-    name: str
-    uid: str
-    annotations: dict[str, str] | None = None
-    deletionTimestamp: str | None = None  # noqa: N815 - Kubernetes' word
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Object:
-    metadata: _Metadata
-    spec: Spec
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Repositories:
-    items: list[dict[str, Any]] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Applications:
-    items: list[_Object] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,17 +59,8 @@ def argocd_headers(token: str) -> dict[str, str]:
     }
 
 
-class ArgoCD:
-    """Our account on one Argo CD. `http` carries `argocd_headers` and `LIMITS`."""
-
-    def __init__(self, http: Http) -> None:
-        self._http = http
-
-    def within(self, deadline: Deadline) -> ArgoCD:
-        """Return a copy whose calls all end by `deadline`."""
-        return ArgoCD(self._http.within(deadline))
-
-    # -- repositories ---------------------------------------------------------------------------------------
+class ArgoCD(Syncs, Removals):
+    """Argo CD, whole: repositories and applications are made here, synced and removed in the other files."""
 
     def ensure_repository(
         self,
@@ -121,16 +79,16 @@ class ArgoCD:
         Source: `server/repository CreateRepository`.
         """
         url = canonical_url(url)
-        if self._has_repository(url, project):
+        if self._registered(url, project) is not None:
             return Repository(url=url, found=True)
         on_create()
         body = {"repo": url, "type": "git", "username": username, "password": password, "project": project}
         reply = self._http.send(
             "POST",
-            *_REPOSITORIES,
+            *REPOSITORIES,
             params={"upsert": "false"},
             json={key: value for key, value in body.items() if value},
-            total_s=_SLOW_S,
+            total_s=SLOW_S,
         )
         if reply.status == 200:
             return Repository(url=url, found=False)
@@ -139,20 +97,11 @@ class ArgoCD:
         raise refusal(self._http, reply, f"registering {url}", secrets=(password,) if password else ())
 
     def _look_again(self, url: str, project: str | None) -> Repository:
-        if self._has_repository(url, project):
+        if self._registered(url, project) is not None:
             return Repository(url=url, found=True)
         reason = f"Argo CD has {url} with other credentials, where our account cannot see it"
         choices = ("ask an operator to remove that repository from Argo CD",)
         raise Conflict(reason, choices=choices, upstream=self._http.name)
-
-    def _has_repository(self, url: str, project: str | None) -> bool:
-        """Look in the list: a URL as a path segment is taken apart by proxies, and absent is a 403 there."""
-        reply = self._http.send("GET", *_REPOSITORIES, total_s=_SLOW_S)  # it may test every connection first
-        items = self._expect(reply, "listing the repositories").read_as(_Repositories).items or []
-        return any(
-            is_same_repository(item.get("repo", ""), url) and (item.get("project") or "") == (project or "")
-            for item in items
-        )
 
     # -- applications ---------------------------------------------------------------------------------------
 
@@ -190,9 +139,10 @@ class ArgoCD:
             self._require_free(name, project)
             on_create()
             actual = self._create(name, spec, marker)
-        self._require_ours(name, actual, marker)
+        self._require_kept(name, actual)
+        self._require_marked(name, actual, marker)
         if not holds(actual.spec, spec):
-            self._replace_spec(name, actual.spec, spec)
+            self._replace_spec(name, corrected(actual.spec, spec))
         return Application(name=name, uid=actual.metadata.uid, found=found)
 
     def _require_label(self, name: str) -> None:
@@ -201,21 +151,15 @@ class ArgoCD:
             reason = f"{name!r} cannot be an application's name: 1 to 53 lower-case letters, digits and -"
             raise Permanent(reason, mender=Mender.USER, upstream=self._http.name)
 
-    def _find(self, name: str, project: str) -> _Object | None:
-        reply = self._http.send("GET", *_APPLICATIONS, name, params={"project": project})
-        if reply.status == 404:
-            return None
-        return self._expect(reply, f"reading the application {name}").read_as(_Object)
-
     def _require_free(self, name: str, project: str) -> None:
         """Look through all projects: they share one name space. The list may lag, so our own project is not judged."""
-        reply = self._http.send("GET", *_APPLICATIONS, params={"name": name})
-        listed = self._expect(reply, "listing the applications").read_as(_Applications)
+        reply = self._http.send("GET", *APPLICATIONS, params={"name": name})
+        listed = self._expect(reply, "listing the applications").read_as(Objects)
         for item in listed.items or []:
             if item.metadata.name == name and item.spec.get("project") != project:
                 raise self._taken(f"the application {name} exists on Argo CD in another project")
 
-    def _create(self, name: str, spec: Spec, marker: str) -> _Object:
+    def _create(self, name: str, spec: Spec, marker: str) -> Object:
         """Create it and return what is there now: "different" means that another call was first."""
         metadata = {
             "name": name,
@@ -225,10 +169,10 @@ class ArgoCD:
         }
         reply = self._http.send(
             "POST",
-            *_APPLICATIONS,
+            *APPLICATIONS,
             params={"upsert": "false", "validate": "true"},
             json={"metadata": metadata, "spec": spec},
-            total_s=_SLOW_S,
+            total_s=SLOW_S,
         )
         if reply.status != 200 and not is_different_spec(reply):
             raise refusal(self._http, reply, f"creating the application {name}")
@@ -239,34 +183,3 @@ class ArgoCD:
             reason = f"Argo CD accepted the application {name} but does not show it yet"
             raise Transient(reason, upstream=self._http.name)
         raise self._taken(f"the application {name} exists on Argo CD where our account cannot see it")
-
-    def _require_ours(self, name: str, actual: _Object, marker: str) -> None:
-        if actual.metadata.deletionTimestamp:
-            reason = f"an application {name} is still being deleted"
-            raise NotYet(reason, retry_after_s=_DELETION_POLL_S, upstream=self._http.name)
-        if (actual.metadata.annotations or {}).get(MARKER) != marker:
-            raise self._taken(f"the application {name} exists on Argo CD and was not made for this app")
-
-    def _replace_spec(self, name: str, actual: Spec, wanted: Spec) -> None:
-        reply = self._http.send(
-            "PUT",
-            *_APPLICATIONS,
-            name,
-            "spec",
-            params={"project": wanted["project"], "validate": "true"},
-            json=corrected(actual, wanted),
-            total_s=_SLOW_S,
-        )
-        kept = self._expect(reply, f"updating the application {name}").read_as(dict[str, Any])
-        if not holds(kept, wanted):
-            reason = f"Argo CD did not keep all of the application {name}"
-            raise Permanent(reason, mender=Mender.OPERATOR, upstream=self._http.name)
-
-    def _taken(self, reason: str) -> Conflict:
-        choices = ("choose another app name", "ask an operator to delete that application")
-        return Conflict(reason, choices=choices, upstream=self._http.name)
-
-    def _expect(self, reply: Reply, doing: str) -> Reply:
-        if reply.status != 200:
-            raise refusal(self._http, reply, doing)
-        return reply

@@ -11,7 +11,8 @@ from common.errors import Mender, NotYet, Permanent, StepError, Transient
 from worker.upstreams.http import Http, Reply, unexpected
 from worker.upstreams.reasons import cleaned
 
-_UNKNOWN, _INVALID, _UNMET = 2, 3, 9
+_UNKNOWN, _INVALID, _NOT_FOUND, _UNMET = 2, 3, 5, 9
+BUSY_POLL_S = 5.0
 _SYNC_WINDOW_POLL_S = 60.0
 _GIT_REFUSES = ("authentication required", "authorization failed", "repository not found", "x509")
 _GIT_STUMBLES = ("i/o timeout", "connection refused", "no such host", "context deadline exceeded")
@@ -31,7 +32,8 @@ def refusal(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...] = 
     | --- | --- |
     | 500 code 2, about git | its text decides: credentials are permanent, the rest may pass |
     | 400 code 3 | the description is invalid, or git failed while it was checked: its text decides |
-    | 400 code 9 "in progress", "deleting" | busy, try again |
+    | 400 code 9 "in progress", "deleting" | busy, not yet |
+    | 400 code 9, about git | as with code 3: the revision was looked up |
     | 403 bare | absent or forbidden: Argo CD does not tell |
     | 403 "sync window" | not now |
     | 409 | somebody else wrote at the same time, try again |
@@ -55,6 +57,17 @@ def is_different_spec(reply: Reply) -> bool:
     return reply.status == 400 and failure.code == _INVALID and " spec is different" in failure.message
 
 
+def is_not_found(reply: Reply) -> bool:
+    """Say whether Argo CD itself tells that it is absent: a 404 of the router or of a proxy says nothing about it."""
+    return reply.status == 404 and _read(reply).code == _NOT_FOUND
+
+
+def is_idle(reply: Reply) -> bool:
+    """Say whether there was no operation to stop."""
+    failure = _read(reply)
+    return reply.status == 400 and failure.code == _INVALID and "No operation is in progress" in failure.message
+
+
 def _read(reply: Reply) -> _Failure:
     try:
         return reply.read_as(_Failure)
@@ -71,8 +84,8 @@ def _meaning(status: int, failure: _Failure, doing: str, told: str) -> StepError
     if status in (307, 415):
         return Permanent(f"Argo CD refuses {status} while {doing}: check ARGO_URL and what is in between")
     if failure.code == _UNMET and any(words in text for words in _BUSY):
-        return Transient(f"Argo CD is busy while {doing}: {told}")
-    if failure.code in (_UNKNOWN, _INVALID):
+        return NotYet(f"Argo CD is busy while {doing}: {told}", retry_after_s=BUSY_POLL_S)
+    if failure.code in (_UNKNOWN, _INVALID, _UNMET):
         return _about_git(text, doing, told)
     return None
 

@@ -25,13 +25,12 @@ def is_same_repository(one: str, other: str) -> bool:
 
 
 def chart(url: str, path: str, revision: str, release_name: str, parameters: Mapping[str, str]) -> Spec:
-    """Return a helm source. `forceString` keeps `true`, `1e3` and commas what they were."""
-    rows = [{"name": key, "value": parameters[key], "forceString": True} for key in sorted(parameters)]
+    """Return a helm source."""
     return {
         "repoURL": canonical_url(url),
         "path": path,
         "targetRevision": revision,
-        "helm": {"releaseName": release_name, "parameters": rows},
+        "helm": {"releaseName": release_name, "parameters": _rows(parameters)},
     }
 
 
@@ -60,6 +59,20 @@ def corrected(actual: Spec, wanted: Spec) -> Spec:
     """Return `actual` with our parts put right: source and destination whole, of the sync policy only our options."""
     policy = {**(actual.get("syncPolicy") or {}), **wanted["syncPolicy"]}
     return {**actual, **wanted, "syncPolicy": policy}
+
+
+def with_parameters(actual: Spec, parameters: Mapping[str, str], revision: str | None) -> Spec:
+    """Return `actual` with these helm parameters set, following `revision` when it is not None."""
+    source = actual.get("source") or {}
+    helm = source.get("helm") or {}
+    rows = {row.get("name"): row for row in [*(helm.get("parameters") or []), *_rows(parameters)]}
+    followed = {"targetRevision": revision} if revision is not None else {}
+    return {**actual, "source": {**source, "helm": {**helm, "parameters": list(rows.values())}, **followed}}
+
+
+def _rows(parameters: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return what Argo CD calls parameters. `forceString` keeps `true`, `1e3` and commas what they were."""
+    return [{"name": key, "value": parameters[key], "forceString": True} for key in sorted(parameters)]
 
 
 def _identity(url: str) -> str:

@@ -53,6 +53,10 @@ class Elasticsearch:
     def within(self, deadline: Deadline) -> Elasticsearch:
         return Elasticsearch(self._http.within(deadline))
 
+    def reading(self) -> Elasticsearch:
+        """Return a copy that cannot write: it raises WouldWrite instead."""
+        return Elasticsearch(self._http.reading())
+
     def ensure_user(
         self,
         *,
@@ -92,6 +96,45 @@ class Elasticsearch:
         self._verify(login, wanted, marker)
         created = reply.read_as(_Written).created
         return User(login=login, web_url="", found=not created)  # somebody was quicker: then it is not ours to undo
+
+    def remove_user(self, login: str, *, marker: str) -> bool:
+        """Return True once our user `login` is gone; safe to repeat.
+
+        Raises Conflict when the user is somebody else's. Source: Elasticsearch security API, "Delete users".
+        """
+        if self._our_row(login, marker) is None:
+            return True
+        reply = self._http.send("DELETE", "_security", "user", login)
+        if reply.status not in (200, 404):
+            raise self._failed(reply, f"removing the user {login}")
+        row = self._row(login)
+        if row and row.is_marked(marker):  # without our marker it is a new one of the same name
+            raise Transient(f"Elasticsearch still shows the user {login}", upstream=self._http.name)
+        return True
+
+    def disable_user(self, login: str, *, marker: str) -> bool:
+        """Return True once our user `login` cannot sign in: disabled, which can be undone, or gone; safe to repeat.
+
+        Raises Conflict when the user is somebody else's. Source: Elasticsearch security API, "Disable users".
+        """
+        row = self._our_row(login, marker)
+        if row is None or not row.enabled:
+            return True
+        reply = self._http.send("PUT", "_security", "user", login, "_disable")
+        if reply.status != 200:
+            raise self._failed(reply, f"disabling the user {login}")
+        row = self._row(login)
+        if row and row.enabled:
+            raise Transient(f"Elasticsearch still shows the user {login} as enabled", upstream=self._http.name)
+        return True
+
+    def _our_row(self, login: str, marker: str) -> _UserRow | None:
+        row = self._row(login)
+        if row and not row.is_marked(marker):
+            reason = f"Elasticsearch's user {login} is not one that we made"
+            choices = ("leave it to whoever made it", "ask an operator whose it is")
+            raise Conflict(reason, choices=choices, upstream=self._http.name)
+        return row
 
     def _check_role(self, role: str) -> None:
         reply = self._http.send("GET", "_security", "role", role)

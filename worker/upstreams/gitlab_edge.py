@@ -18,6 +18,10 @@ class Edge:
     def within(self, deadline: Deadline) -> Self:
         return type(self)(self._http.within(deadline))
 
+    def reading(self) -> Self:
+        """Return a copy that cannot write: it raises WouldWrite instead."""
+        return type(self)(self._http.reading())
+
     def _send(
         self,
         method: str,

@@ -18,6 +18,7 @@ class UserRow:
     web_url: str
     email: str | None = None
     note: str | None = None
+    state: str | None = None
 
 
 @dataclass(frozen=True)

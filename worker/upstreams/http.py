@@ -5,6 +5,7 @@
     an answer came, whatever its status                        -> a Reply; the client decides what it means
 
     … and one that a client has no own word for                -> `unexpected`
+    a write was asked for on a way that only reads             -> WouldWrite, which is no outcome of a step
 
 Redirects are answers: nothing is followed. Nothing is retried. Bodies are neither logged nor kept in errors.
 """
@@ -35,6 +36,16 @@ from worker.upstreams.wire import Watch, open_session
 T = TypeVar("T")
 _CHUNK_BYTES = 64 * 1024
 _MAX_RETRY_AFTER_S = 600.0
+_READS = frozenset({"GET", "HEAD"})
+
+
+class WouldWrite(Exception):
+    """A call on a way that only reads was about to write; nothing was sent. `path` is without the query."""
+
+    def __init__(self, method: str, path: str) -> None:
+        super().__init__(f"{method} {path} would write")
+        self.method = method
+        self.path = path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +154,7 @@ class Http:
         self._verify: bool | str = ca_file or True
         self._limits = limits
         self._deadline: Deadline | None = None
+        self._only_reads = False
         self._session = open_session(pool_size)
 
     def within(self, deadline: Deadline) -> Http:
@@ -150,6 +162,12 @@ class Http:
         bounded = copy.copy(self)
         bounded._deadline = deadline  # noqa: SLF001 - a copy of ourselves
         return bounded
+
+    def reading(self) -> Http:
+        """Return a copy on the same connections that cannot write, nor can its copies: `send` raises WouldWrite."""
+        reader = copy.copy(self)
+        reader._only_reads = True  # noqa: SLF001 - a copy of ourselves
+        return reader
 
     def send(
         self,
@@ -166,9 +184,12 @@ class Http:
         """Send one request and return the answer, whatever its status.
 
         The body is one of `json`, `form` and `content` (content type, bytes). `auth` replaces our own. Raises Transient
-        when no whole answer came (the module's table), Permanent when the request cannot be put into HTTP.
+        when no whole answer came (the module's table), Permanent when the request cannot be put into HTTP, WouldWrite
+        for anything but GET and HEAD after `reading`.
         """
         url = build_url(self._base_url, *segments)
+        if self._only_reads and method not in _READS:
+            raise WouldWrite(method, urlsplit(url).path)
         kind, body = content or (None, form)
         sent_headers = {**self._headers, **({"Content-Type": kind} if kind else {}), **(headers or {})}
         request = requests.Request(

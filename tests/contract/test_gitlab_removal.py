@@ -1,0 +1,489 @@
+"""Does the GitLab client remove what is ours, once and whole, and nothing else, on every version of GitLab?"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from common.errors import Conflict, Mender, NotYet, Permanent, StepError, Transient
+from harbour.config import HarbourConfig
+from harbour.faults import Fault
+from harbour.gitlab import GitLab as GitLabService
+from worker.upstreams.gitlab import GitLab
+from worker.upstreams.http import Http, Limits
+
+MARKER = "slipway:shop:7f3c"
+PASSWORD = "Correct-Horse-Battery-9"
+PATH = "dev/shop"
+LOCKED = '{"message":"409 Conflict: Resource lock"}'
+IMAGES = '{"message":"Cannot rename or delete project because it contains container registry tags"}'
+Settings = dict[str, Any]
+
+SEVENTEEN: Settings = {"gitlab_version": "17.11.2"}
+EIGHTEEN: Settings = {"gitlab_version": "18.0.0"}
+LATER: Settings = {"gitlab_version": "18.5.1"}
+KEEPING: Settings = {"gitlab_version": "18.5.1", "gitlab_immediate_deletion": False}
+removing_at_once = pytest.mark.parametrize("settings", [SEVENTEEN, EIGHTEEN, LATER], ids=["17", "18.0", "18.5"])
+in_two_calls = pytest.mark.parametrize("settings", [EIGHTEEN, LATER], ids=["18.0", "18.5"])
+keeping = pytest.mark.parametrize("settings", [KEEPING], ids=["18.5 that keeps"])
+all_settings = pytest.mark.parametrize(
+    "settings", [SEVENTEEN, EIGHTEEN, LATER, KEEPING], ids=["17", "18.0", "18.5", "18.5 that keeps"]
+)
+lost_replies = pytest.mark.parametrize("kind", ["lost", "truncate", "status_after"])
+
+
+class Bench:
+    """A client and the GitLab it talks to, whose background jobs wait for the test."""
+
+    def __init__(self, service: GitLabService) -> None:
+        headers = {"PRIVATE-TOKEN": service.config.gitlab_token}
+        self.http = Http("GitLab", service.url, headers=headers, limits=Limits(read_s=2, total_s=2))
+        self.service = service
+        self.client = GitLab(self.http)
+        self.before = service.snapshot()
+
+    def fork(self, path: str = "shop", marker: str = MARKER) -> int:
+        """Make a project and return its id."""
+        fork = self.client.ensure_fork(
+            "templates/Spring_Template", namespace="dev", path=path, marker=marker, on_create=lambda: None
+        )
+        self.service.calls.clear()
+        return fork.id
+
+    def remove(self, project_id: int, path: str = PATH) -> bool:
+        return self.client.remove_project(project_id, path=path, marker=MARKER)
+
+    def removed(self, project_id: int) -> bool:
+        """Remove a project, with GitLab doing its part as soon as it was told to."""
+        try:
+            return self.remove(project_id)
+        except NotYet:
+            self.finish()
+            return self.remove(project_id)
+
+    def finish(self) -> None:
+        """Let GitLab remove what it has promised to remove."""
+        for project in [each for each in self.service.state.projects.values() if each.removing]:
+            self.service.erase(project)
+
+    def admin(self, method: str, *segments: str, **body: object) -> Any:
+        """Do something on GitLab that is not ours."""
+        reply = self.http.send(method, "api", "v4", *segments, json=body or None)
+        assert reply.status < 300, reply.text
+        self.service.calls.clear()
+        return reply.json() if reply.body else None
+
+    def anna(self) -> int:
+        """Make a person, a member of the group, and return their id."""
+        person = {"login": "anna", "email": "anna@corp.example", "name": "Anna Bell", "password": PASSWORD}
+        user = self.client.ensure_user(**person, marker=MARKER, on_create=lambda: None)
+        self.client.ensure_member("dev", user.id, on_create=lambda: None)
+        self.service.calls.clear()
+        return user.id
+
+    def block(self, user_id: int) -> bool:
+        return self.client.block_user(user_id, login="anna", marker=MARKER)
+
+    def is_member(self, group: str, user_id: int) -> bool:
+        found = self.service.state.group_at(group)
+        assert found is not None
+        return any(member.user_id == user_id for member in found.members)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return LATER
+
+
+@pytest.fixture
+def bench(config: HarbourConfig, settings: Settings) -> Iterator[Bench]:
+    teams = ("dev", "ops", "dev/web")
+    service = GitLabService(dataclasses.replace(config, **settings, teams=teams, types=("Spring",), fork_s=600))
+    service.start()
+    yield Bench(service)
+    service.stop()
+
+
+# -- projects: gone, once and whole ---------------------------------------------------------------------------
+
+
+@removing_at_once
+def test_a_removed_project_leaves_nothing(bench: Bench) -> None:
+    shop = bench.fork()
+
+    assert bench.removed(shop)
+
+    assert bench.service.snapshot() == bench.before
+    assert bench.client.find_project(PATH) is None
+
+
+@all_settings
+def test_a_project_that_is_gone_is_not_written_to(bench: Bench) -> None:
+    shop = bench.fork()
+    bench.removed(shop)
+    bench.service.end_retention()
+    bench.service.calls.clear()
+
+    assert bench.remove(shop)
+    assert bench.service.writes() == []
+
+
+@removing_at_once
+def test_while_gitlab_is_at_it_we_wait(bench: Bench) -> None:
+    shop = bench.fork()
+
+    with pytest.raises(NotYet) as first:
+        bench.remove(shop)
+    with pytest.raises(NotYet):
+        bench.remove(shop)
+
+    assert first.value.retry_after_s == 2.0
+    assert bench.service.state.projects[shop].removing
+
+
+@in_two_calls
+def test_the_second_call_names_the_path_that_the_first_one_gave(bench: Bench, settings: Settings) -> None:
+    shop = bench.fork()
+    bench.removed(shop)
+
+    first, second = (urlsplit(call.path) for call in bench.service.writes())
+
+    suffix = "deleted" if settings is EIGHTEEN else "deletion_scheduled"
+    assert first.query == ""
+    assert parse_qs(second.query) == {"permanently_remove": ["true"], "full_path": [f"{PATH}-{suffix}-{shop}"]}
+
+
+@removing_at_once
+@lost_replies
+@pytest.mark.parametrize("skip", [0, 1])
+def test_a_reply_lost_in_the_middle_converges(bench: Bench, settings: Settings, kind: str, skip: int) -> None:
+    shop = bench.fork()
+    bench.service.inject(Fault(kind=kind, method="DELETE", times=1, skip=skip, status=502, body="<html>"))
+    calls = 1 if settings is SEVENTEEN else 2
+
+    if skip < calls:
+        with pytest.raises(Transient):
+            bench.remove(shop)
+
+    assert bench.removed(shop)
+    assert bench.service.snapshot() == bench.before
+
+
+@removing_at_once
+def test_the_name_can_be_used_again(bench: Bench) -> None:
+    bench.removed(bench.fork())
+
+    again = bench.fork()
+
+    found = bench.client.find_project(PATH)
+    assert found is not None
+    assert found.id == again
+
+
+def test_a_project_that_somebody_else_has_marked_is_finished(bench: Bench) -> None:
+    shop = bench.fork()
+    bench.admin("DELETE", "projects", str(shop))
+
+    assert bench.removed(shop)
+
+    assert all("permanently_remove" in call.path for call in bench.service.writes())
+    assert bench.service.snapshot() == bench.before
+
+
+# -- projects: where GitLab keeps the remains -----------------------------------------------------------------
+
+
+@keeping
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_deletion_that_is_only_scheduled_has_freed_the_path(bench: Bench, status: int) -> None:
+    shop = bench.fork()
+    refusal = Fault(kind="status", method="DELETE", path=f"/projects/{shop}$", skip=1, status=status, body="{}")
+    bench.service.inject(refusal)
+
+    assert bench.remove(shop)
+
+    assert bench.client.find_project(PATH) is None
+    assert bench.service.state.projects[shop].marked_for_deletion_on
+    assert bench.fork() != shop
+
+
+@keeping
+def test_a_scheduled_deletion_is_scheduled_once(bench: Bench) -> None:
+    shop = bench.fork()
+    bench.remove(shop)
+    scheduled = bench.service.snapshot()
+
+    assert bench.remove(shop)
+
+    assert bench.service.snapshot() == scheduled
+    assert [call.status for call in bench.service.writes()] == [202, 403, 403]
+
+
+@keeping
+def test_the_end_of_the_retention_leaves_nothing(bench: Bench) -> None:
+    bench.remove(bench.fork())
+
+    bench.service.end_retention()
+
+    assert bench.service.snapshot() == bench.before
+
+
+@keeping
+def test_a_new_project_at_the_old_path_is_not_touched(bench: Bench) -> None:
+    old = bench.fork()
+    bench.remove(old)
+    new = bench.fork()
+
+    assert bench.remove(old)
+
+    assert bench.service.state.projects[new].marked_for_deletion_on is None
+
+
+# -- projects: nobody else's ----------------------------------------------------------------------------------
+
+
+def spoil_marker(bench: Bench, project_id: int) -> None:
+    bench.service.state.projects[project_id].description = f"{MARKER}0"
+
+
+def rename(bench: Bench, project_id: int) -> None:
+    bench.service.state.projects[project_id].path = "shop-new"
+
+
+not_ours = pytest.mark.parametrize("change", [spoil_marker, rename])
+
+
+@all_settings
+@not_ours
+def test_a_project_that_is_not_ours_is_left_alone(bench: Bench, change: Callable[[Bench, int], None]) -> None:
+    shop = bench.fork()
+    change(bench, shop)
+    before = bench.service.snapshot()
+
+    with pytest.raises(Conflict) as caught:
+        bench.remove(shop)
+
+    assert caught.value.choices
+    assert bench.service.writes() == []
+    assert bench.service.snapshot() == before
+
+
+@in_two_calls
+@not_ours
+def test_remains_that_are_not_ours_wait_for_their_time(bench: Bench, change: Callable[[Bench, int], None]) -> None:
+    shop = bench.fork()
+    change(bench, shop)
+    bench.admin("DELETE", "projects", str(shop))
+
+    assert bench.remove(shop)
+    assert bench.service.writes() == []
+
+
+def test_a_longer_name_is_another_project(bench: Bench) -> None:
+    shop = bench.fork("shop-deleted")
+
+    with pytest.raises(Conflict):
+        bench.remove(shop)
+
+
+# -- projects: what is refused --------------------------------------------------------------------------------
+
+
+def test_images_in_the_registry_are_for_the_user_to_remove(bench: Bench) -> None:
+    shop = bench.fork()
+    bench.service.inject(Fault(kind="status", method="DELETE", status=400, body=IMAGES))
+
+    with pytest.raises(Permanent, match="contains container registry tags") as caught:
+        bench.remove(shop)
+    assert caught.value.mender is Mender.USER
+
+
+STATUSES: list[tuple[int, str, type[StepError]]] = [
+    *((status, "{}", Transient) for status in (408, 425, 429, 500, 502, 503, 504)),
+    (409, LOCKED, Transient),
+    *((status, "{}", Permanent) for status in (302, 401, 405, 412, 422)),
+]
+REMOVALS: dict[str, Callable[[Bench, int, int], bool]] = {
+    "project": lambda bench, shop, _anna: bench.remove(shop),
+    "member": lambda bench, _shop, anna: bench.client.remove_member("dev", anna),
+    "block": lambda bench, _shop, anna: bench.block(anna),
+}
+every_removal = pytest.mark.parametrize("removal", REMOVALS.values(), ids=REMOVALS.keys())
+
+
+@every_removal
+@pytest.mark.parametrize(("status", "body", "error"), STATUSES)
+def test_a_status_ends_as_declared(
+    bench: Bench, removal: Callable[[Bench, int, int], bool], status: int, body: str, error: type[StepError]
+) -> None:
+    shop, anna = bench.fork(), bench.anna()
+    before = bench.service.snapshot()
+    for method in ("DELETE", "POST"):
+        bench.service.inject(Fault(kind="status", method=method, status=status, body=body))
+
+    with pytest.raises(error):
+        removal(bench, shop, anna)
+    assert bench.service.snapshot() == before
+
+
+@every_removal
+@pytest.mark.parametrize(("status", "error"), [(503, Transient), (401, Permanent), (403, Permanent)])
+def test_without_a_look_nothing_is_written(
+    bench: Bench, removal: Callable[[Bench, int, int], bool], status: int, error: type[StepError]
+) -> None:
+    shop, anna = bench.fork(), bench.anna()
+    bench.service.inject(Fault(kind="status", method="GET", status=status, body="{}"))
+
+    with pytest.raises(error):
+        removal(bench, shop, anna)
+    assert bench.service.writes() == []
+
+
+@every_removal
+@pytest.mark.parametrize("body", ["null", "3", "[]", '{"id": "x"}', "<html>welcome</html>", ""])
+def test_no_answer_of_another_shape_is_a_crash(
+    bench: Bench, removal: Callable[[Bench, int, int], bool], body: str
+) -> None:
+    shop, anna = bench.fork(), bench.anna()
+    bench.service.inject(Fault(kind="status", method="GET", status=200, body=body))
+
+    with pytest.raises(StepError):
+        removal(bench, shop, anna)
+    assert bench.service.writes() == []
+
+
+@in_two_calls
+@pytest.mark.parametrize(("status", "body", "error"), STATUSES)
+def test_the_second_call_ends_as_declared_too(bench: Bench, status: int, body: str, error: type[StepError]) -> None:
+    shop = bench.fork()
+    bench.service.inject(Fault(kind="status", method="DELETE", skip=1, status=status, body=body))
+
+    with pytest.raises(error):
+        bench.remove(shop)
+    bench.service.heal()
+    assert bench.removed(shop)
+
+
+# -- members --------------------------------------------------------------------------------------------------
+
+
+def test_a_member_leaves_once(bench: Bench) -> None:
+    anna = bench.anna()
+
+    assert bench.client.remove_member("dev", anna)
+    assert bench.client.remove_member("dev", anna)
+
+    assert not bench.is_member("dev", anna)
+    assert len(bench.service.writes()) == 1
+
+
+def test_what_others_granted_below_the_group_stays(bench: Bench) -> None:
+    anna = bench.anna()
+    bench.admin("POST", "groups", "dev/web", "members", user_id=anna, access_level=40)
+
+    bench.client.remove_member("dev", anna)
+
+    assert (bench.is_member("dev", anna), bench.is_member("dev/web", anna)) == (False, True)
+
+
+@pytest.mark.parametrize("kind", ["lost", "status_after"])  # a 204 has no body that could be cut
+def test_a_member_whose_removal_got_no_answer_is_gone(bench: Bench, kind: str) -> None:
+    anna = bench.anna()
+    bench.service.inject(Fault(kind=kind, method="DELETE", times=1, status=502, body="<html>"))
+
+    with pytest.raises(Transient):
+        bench.client.remove_member("dev", anna)
+
+    assert bench.client.remove_member("dev", anna)
+    assert len(bench.service.writes()) == 1
+
+
+def test_a_member_of_a_group_that_is_not_there_is_not_called_removed(bench: Bench) -> None:
+    with pytest.raises(Permanent, match="no group gone"):
+        bench.client.remove_member("gone", bench.anna())
+
+
+def test_a_removal_that_does_not_show_is_not_believed(bench: Bench) -> None:
+    anna = bench.anna()
+    bench.service.inject(Fault(kind="status", method="DELETE", status=204))
+
+    with pytest.raises(Transient, match="still shows"):
+        bench.client.remove_member("dev", anna)
+
+
+# -- users ----------------------------------------------------------------------------------------------------
+
+
+def test_a_user_is_blocked_once(bench: Bench) -> None:
+    anna = bench.anna()
+
+    assert bench.block(anna)
+    assert bench.block(anna)
+
+    assert bench.service.state.users[anna].state == "blocked"
+    assert len(bench.service.writes()) == 1
+
+
+@lost_replies
+def test_a_block_without_an_answer_converges(bench: Bench, kind: str) -> None:
+    anna = bench.anna()
+    bench.service.inject(Fault(kind=kind, method="POST", times=1, status=502, body="<html>"))
+
+    with pytest.raises(Transient):
+        bench.block(anna)
+
+    assert bench.block(anna)
+    assert len(bench.service.writes()) == 1
+
+
+@pytest.mark.parametrize("change", [{"note": None}, {"note": f"{MARKER}0"}, {"username": "ben"}])
+def test_a_user_that_is_not_ours_is_not_blocked(bench: Bench, change: dict[str, Any]) -> None:
+    anna = bench.anna()
+    vars(bench.service.state.users[anna]).update(change)
+
+    with pytest.raises(Conflict) as caught:
+        bench.block(anna)
+
+    assert caught.value.choices
+    assert bench.service.writes() == []
+
+
+@pytest.mark.parametrize("state", ["blocked", "ldap_blocked", "blocked_pending_approval", "banned"])
+def test_whoever_cannot_sign_in_is_left_as_they_are(bench: Bench, state: str) -> None:
+    anna = bench.anna()
+    bench.service.state.users[anna].state = state
+
+    assert bench.block(anna)
+    assert bench.service.writes() == []
+
+
+def test_a_deactivated_user_is_blocked_for_they_come_back_by_signing_in(bench: Bench) -> None:
+    anna = bench.anna()
+    bench.service.state.users[anna].state = "deactivated"
+
+    assert bench.block(anna)
+    assert bench.service.state.users[anna].state == "blocked"
+
+
+def test_a_user_who_is_gone_is_as_good_as_blocked(bench: Bench) -> None:
+    assert bench.block(4711)
+    assert bench.service.writes() == []
+
+
+def test_a_block_that_does_not_show_is_not_believed(bench: Bench) -> None:
+    anna = bench.anna()
+    bench.service.inject(Fault(kind="status", method="POST", status=201, body="true"))
+
+    with pytest.raises(Transient, match="as blocked"):
+        bench.block(anna)
+
+
+def test_we_do_not_block_ourselves(bench: Bench) -> None:
+    bench.service.state.users[1].note = MARKER
+
+    with pytest.raises(Permanent, match="initiating user"):
+        bench.client.block_user(1, login="root", marker=MARKER)

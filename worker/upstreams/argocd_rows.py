@@ -1,0 +1,120 @@
+"""What do we read of Argo CD's objects?
+
+The fields bear its own words. It omits what is empty, so everything that can be is optional.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import AwareDatetime
+
+from worker.upstreams.argocd_spec import Spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    name: str
+    uid: str
+    annotations: dict[str, str] | None = None
+    deletionTimestamp: str | None = None  # noqa: N815 - Kubernetes' word
+
+
+@dataclass(frozen=True, kw_only=True)
+class Info:
+    """What the one who asked for an operation noted on it."""
+
+    name: str = ""
+    value: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    info: list[Info] | None = None
+
+    def has(self, name: str, value: str) -> bool:
+        return Info(name=name, value=value) in (self.info or [])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceResult:
+    kind: str = ""
+    name: str = ""
+    status: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncResult:
+    revision: str = ""
+    resources: list[ResourceResult] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperationState:
+    operation: Operation = Operation()
+    phase: str = ""
+    message: str = ""
+    finishedAt: AwareDatetime | None = None  # noqa: N815 - Argo CD's word
+    syncResult: SyncResult | None = None  # noqa: N815 - as above
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sync:
+    status: str = ""
+    revision: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    status: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    images: list[str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    type: str
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    sync: Sync = Sync()
+    health: Health = Health()
+    summary: Summary = Summary()
+    reconciledAt: AwareDatetime | None = None  # noqa: N815 - Argo CD's word
+    operationState: OperationState | None = None  # noqa: N815 - as above
+    conditions: list[Condition] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Object:
+    """An application as Argo CD shows it. `operation` is there from the request for one to its end."""
+
+    metadata: Metadata
+    spec: Spec
+    operation: Operation | None = None
+    status: Status = Status()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objects:
+    items: list[Object] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registration:
+    """A repository; `project` when it is of one project only."""
+
+    repo: str
+    project: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registrations:
+    items: list[Registration] | None = None

@@ -1,0 +1,103 @@
+"""How far is our sync, and may the health that Argo CD shows be believed yet?
+
+operation                          running
+operationState without an end      running       also one that has an end and waits for a retry
+reconciledAt before finishedAt     ended, but sync and health are those of before
+else                               what is shown is what the sync has made
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from worker.upstreams.argocd_rows import Object, Operation, Status
+from worker.upstreams.reasons import cleaned
+
+OPERATION_ID = "slipway-job"
+Phase = Literal["absent", "running", "succeeded", "failed", "superseded"]
+_ENDS: dict[str, Phase] = {"Succeeded": "succeeded", "Failed": "failed", "Error": "failed"}
+_DONE_TO_A_RESOURCE = frozenset({"Synced", "Pruned"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncStatus:
+    """What became of one sync. The texts are one line each, fit to be shown.
+
+    `phase` is `absent` when there is no trace of any operation, `superseded` when there is only another's: ours was
+    replaced, or never began. `is_reconciled`: the last operation has ended, and Argo CD has looked at the cluster
+    since; before that `sync_status`, `health_*` and `images` tell of the time before it. `revision` is the commit that
+    our sync applies, or, when it is not ours, the one that Argo CD compares with. `resources_messages` are of the
+    resources that could not be applied.
+    """
+
+    phase: Phase
+    message: str = ""
+    is_reconciled: bool = False
+    sync_status: str = ""
+    health_status: str = ""
+    health_message: str = ""
+    revision: str = ""
+    images: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    resources_messages: tuple[str, ...] = ()
+
+
+def read_status(app: Object, operation_id: str) -> SyncStatus:
+    """Return what an application shows of the operation that carries `operation_id`."""
+    status = app.status
+    state = status.operationState if app.operation is None else None
+    result = state.syncResult if state and state.operation.has(OPERATION_ID, operation_id) else None
+    return SyncStatus(
+        phase=_phase(app, operation_id),
+        message=cleaned(state.message) if state else "",
+        is_reconciled=app.operation is None and _is_reconciled(status),
+        sync_status=status.sync.status,
+        health_status=status.health.status,
+        health_message=cleaned(status.health.message),
+        revision=(result.revision if result else "") or status.sync.revision,
+        images=tuple(status.summary.images or ()),
+        conditions=tuple(cleaned(f"{each.type}: {each.message}") for each in status.conditions or ()),
+        resources_messages=tuple(
+            cleaned(f"{each.kind} {each.name}: {each.message}")
+            for each in (result.resources if result else None) or ()
+            if each.status not in _DONE_TO_A_RESOURCE
+        ),
+    )
+
+
+def is_ours(app: Object, operation_id: str) -> bool:
+    """Say whether the application's operation, under way or last ended, carries `operation_id`."""
+    operation = _operation(app)
+    return operation is not None and operation.has(OPERATION_ID, operation_id)
+
+
+def _operation(app: Object) -> Operation | None:
+    """Return the one under way: it is there before its state is, and replaces the last one's."""
+    state = app.status.operationState
+    return app.operation or (state.operation if state else None)
+
+
+def _phase(app: Object, operation_id: str) -> Phase:
+    if _operation(app) is None:
+        return "absent"
+    if not is_ours(app, operation_id):
+        return "superseded"
+    state = app.status.operationState
+    if app.operation or state is None or state.finishedAt is None:
+        return "running"
+    return _ENDS.get(state.phase, "running")
+
+
+def _is_reconciled(status: Status) -> bool:
+    """Compare the times, which are whole seconds.
+
+    Within one second they do not tell before from after. After a success "Synced" does: until then the spec was ahead
+    of the cluster. Otherwise the next comparison settles it.
+    """
+    state, seen_at = status.operationState, status.reconciledAt
+    if state is None or state.finishedAt is None or seen_at is None:
+        return False
+    if seen_at == state.finishedAt and state.phase == "Succeeded":
+        return status.sync.status == "Synced"
+    return seen_at >= state.finishedAt
