@@ -7,6 +7,7 @@ wait or a connection lost before the commit.
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 
 T = TypeVar("T")
 Now = Callable[[], datetime]
+Known = tuple[datetime, float]  # the host's time, and ours (monotonic) when it was told
 
 DEADLOCK, LOCK_WAIT, GONE_AWAY, LOST = 1213, 1205, 2006, 2013
 CLOCK_CHECK_S = 30.0
@@ -67,7 +69,7 @@ class Database:
         self.read_engine = _sqlite(url, "DEFERRED") if self.is_sqlite else self.engine
         self._write = sessionmaker(self.engine, expire_on_commit=False)
         self._read = sessionmaker(self.read_engine, expire_on_commit=False)
-        self.now = now or (_utc_now if self.is_sqlite else HostTime(self.engine))
+        self.now = now or (_utc_now if self.is_sqlite else HostTime(_mysql(url, 1)))
 
     def transaction(self, work: Callable[[Session], T]) -> T:
         """Run `work` in one transaction and commit it; the whole of it runs again after a deadlock."""
@@ -100,17 +102,29 @@ class HostTime:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._known: tuple[datetime, float] | None = None  # one value: threads must not see half of a new one
+        self._asking = threading.Lock()  # one thread asks, the others go on with what is known
+        self._known: Known | None = None  # one value: threads must not see half of a new one
 
     def __call__(self) -> datetime:
         known = self._known
         if known is None or time.monotonic() - known[1] >= CLOCK_CHECK_S:
-            asked_at_s = time.monotonic()
-            with self._engine.connect() as connection:
-                answer: datetime = connection.execute(text("SELECT UTC_TIMESTAMP(6)")).scalar_one()
-            self._known = known = (answer.replace(tzinfo=UTC), asked_at_s)
-        at, asked_at_s = known
-        return at + timedelta(seconds=time.monotonic() - asked_at_s)
+            known = self._refreshed(known)
+        at, answered_at_s = known
+        return at + timedelta(seconds=time.monotonic() - answered_at_s)
+
+    def _refreshed(self, known: Known | None) -> Known:
+        if not self._asking.acquire(blocking=known is None):
+            assert known is not None  # noqa: S101 - only who knows something does not wait
+            return known  # another thread is asking
+        try:
+            if self._known is known:
+                with self._engine.connect() as connection:
+                    answer: datetime = connection.execute(text("SELECT UTC_TIMESTAMP(6)")).scalar_one()
+                self._known = (answer.replace(tzinfo=UTC), time.monotonic())  # behind the host by a trip, never ahead
+            assert self._known is not None  # noqa: S101 - set above, or by who asked before
+            return self._known
+        finally:
+            self._asking.release()
 
 
 def _utc_now() -> datetime:

@@ -6,6 +6,7 @@
                                 │ │ └───▶ failed                          Conflict, Permanent, out of attempts or time
                                 │ └ its lease ran out: the same state, a new claim, one attempt more
     job    queued ─▶ running ─▶ succeeded | failed, when every lane has settled
+                       └▶ cancelling ─▶ cancelled       what people do to a job: `common/interventions.py`
 
 Every change locks the job's row first, so changes of one job happen one after the other, and bumps its version.
 A claim is a token and a lease in the step's row; recording an outcome needs the same token.
@@ -18,24 +19,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import partial
-from itertools import groupby
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from common import workflows
-from common.db import Database
-from common.models import Attempt, Job, JobState, LoginSession, Outcome, Secret, Step, StepState, new_id
+from common.db import Database, Now
+from common.models import Attempt, Job, JobState, Outcome, Secret, Step, StepState, new_id
 from common.workflows import Workflow
 
 LEASE_GRACE_S = 5.0  # a lease outlives the limit of its attempt by this much
 RESEND_S = 5.0  # a step whose turn it is and that nobody began is sent again after this, then ever more rarely
-RESEND_DOUBLINGS = 6
-LAST_CALL_S = 1.0  # what a dead worker had sent may still arrive: look for its effect after this, not before
 
-OPEN = frozenset({JobState.QUEUED, JobState.RUNNING})
+CANCEL_LANE = "cancel"  # holds the step that stops what a cancelled job began outside
+
+OPEN = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.CANCELLING})
 CLAIMABLE = frozenset({StepState.READY, StepState.WAITING, StepState.RETRYING})
 PASSED = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})
 UNSETTLED = CLAIMABLE | {StepState.RUNNING}
@@ -62,7 +61,8 @@ class Claim:
     step: Step
     plan: workflows.Step
     token: str
-    attempt: int
+    attempt: int  # counted over the whole life of the step
+    tries: int  # counted since somebody last asked for a retry: what the policy counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ def accept(
                 state=StepState.PENDING,
             )
             if index == 0:
-                _make_ready(step, now)
+                make_ready(step, now)
             session.add(step)
             position += 1
     return job
@@ -131,11 +131,12 @@ def lanes(job: Job) -> list[Lane]:
 
 def claim(db: Database, job_id: str, step_name: str, *, worker: str) -> Claim | Refused:
     """Take the right to run the next attempt of a step, for as long as its limit and a grace last."""
-    return db.transaction(lambda session: _claim(session, job_id, step_name, worker=worker, now=db.now()))
+    return db.transaction(lambda session: _claim(session, job_id, step_name, worker=worker, clock=db.now))
 
 
-def _claim(session: Session, job_id: str, step_name: str, *, worker: str, now: datetime) -> Claim | Refused:
-    job = _locked(session, job_id)
+def _claim(session: Session, job_id: str, step_name: str, *, worker: str, clock: Now) -> Claim | Refused:
+    job = lock(session, job_id)
+    now = clock()  # after the lock: a wait for it must not eat the lease
     step = session.scalar(select(Step).where(Step.job_id == job_id, Step.name == step_name))
     if job is None or step is None:
         return Refused.UNKNOWN
@@ -148,21 +149,26 @@ def _claim(session: Session, job_id: str, step_name: str, *, worker: str, now: d
         return Refused.UNKNOWN
     if not _is_claimable(step, now):
         return Refused.NOT_NOW
-    if step.state is StepState.RUNNING and step.attempts >= plan.retry.attempts:
+    if step.state is StepState.RUNNING and step.attempts - step.forgiven >= plan.retry.attempts:
         _fail(step, _close_lost(session, step, now), now, "worker_lost", "Its worker died at every attempt.", [])
-        _settle(session, job, now)
+        settle(session, job, now)
         return Refused.OVER
     attempt = _begin_attempt(session, step, worker, now)
     _mark_running(step, plan, now)
-    _touch(job, now)
-    job.state, job.started_at = JobState.RUNNING, job.started_at or now
+    touch(job, now)
+    job.started_at = job.started_at or now
+    if job.state is JobState.QUEUED:
+        job.state = JobState.RUNNING
     assert step.claim_token  # noqa: S101 - set a line above
-    return Claim(job=job, step=step, plan=plan, token=step.claim_token, attempt=attempt.number)
+    tries = attempt.number - step.forgiven
+    return Claim(job=job, step=step, plan=plan, token=step.claim_token, attempt=attempt.number, tries=tries)
 
 
 def _is_claimable(step: Step, now: datetime) -> bool:
     if step.state is StepState.RUNNING:
         return step.lease_until is not None and step.lease_until <= now
+    if step.state is StepState.READY:
+        return True  # its turn has come, whatever the clock of the process that said so
     return step.state in CLAIMABLE and step.due_at is not None and step.due_at <= now
 
 
@@ -210,7 +216,7 @@ def succeed(db: Database, claim: Claim, output: dict[str, Any]) -> None:
         step.state, step.output, step.finished_at = StepState.SUCCEEDED, output, now
         step.code = step.reason = step.waiting_since = None
         attempt.outcome, attempt.finished_at = Outcome.SUCCEEDED, now
-        _make_next_ready(session, step, now)
+        make_next_ready(session, step, now)
         if step.needs_secret:
             _wipe_secret_after_last_use(session, step)
 
@@ -222,6 +228,7 @@ def wait(db: Database, claim: Claim, *, code: str, reason: str, retry_after_s: f
     limit = claim.plan.wait
 
     def change(_session: Session, step: Step, attempt: Attempt, now: datetime) -> None:
+        step.forgiven = step.attempts - 1  # a good look: stumbles of hours ago do not add up over a long wait
         step.waiting_since = step.waiting_since or now
         until = step.waiting_since + timedelta(seconds=limit.at_most_s if limit else 0)
         if now >= until:
@@ -238,7 +245,7 @@ def stumble(db: Database, claim: Claim, *, code: str, reason: str, delay_s: floa
 
     def change(_session: Session, step: Step, attempt: Attempt, now: datetime) -> None:
         attempts = claim.plan.retry.attempts
-        if step.attempts >= attempts:
+        if step.attempts - step.forgiven >= attempts:
             _fail(step, attempt, now, code, f"{reason} Gave up after {attempts} attempts.", [])
         else:
             _park(step, StepState.RETRYING, now + timedelta(seconds=delay_s), code, reason)
@@ -264,19 +271,19 @@ Change = Callable[[Session, Step, Attempt, datetime], None]
 
 def _record(db: Database, claim: Claim, change: Change) -> StepState:
     def work(session: Session) -> StepState:
-        now = db.now()
         job, step = _held(session, claim)
+        now = db.now()
         step.claim_token = step.lease_until = step.nudge_at = None
         step.nudges = 0
         change(session, step, _open_attempt(session, step), now)
-        _settle(session, job, now)
+        settle(session, job, now)
         return step.state
 
     return db.transaction(work)
 
 
 def _held(session: Session, claim: Claim) -> tuple[Job, Step]:
-    job = _locked(session, claim.job.id)
+    job = lock(session, claim.job.id)
     step = session.get_one(Step, claim.step.id)
     if job is None or job.state not in OPEN or step.claim_token != claim.token:
         raise ClaimLostError
@@ -296,17 +303,19 @@ def _park(step: Step, state: StepState, until: datetime, code: str, reason: str)
     step.code, step.reason = code, reason
 
 
-def _make_ready(step: Step, now: datetime) -> None:
+def make_ready(step: Step, now: datetime) -> None:
+    """Give a step its turn."""
     step.state, step.due_at = StepState.READY, now
     step.nudge_at = now + timedelta(seconds=RESEND_S)  # a message is on its way: only if that one is lost
 
 
-def _make_next_ready(session: Session, step: Step, now: datetime) -> None:
+def make_next_ready(session: Session, step: Step, now: datetime) -> None:
+    """Give the step behind this one its turn, if there is one in the lane."""
     following = session.scalar(
         select(Step).where(Step.job_id == step.job_id, Step.lane == step.lane, Step.position == step.position + 1)
     )
     if following is not None and following.state is StepState.PENDING:
-        _make_ready(following, now)
+        make_ready(following, now)
 
 
 def _wipe_secret_after_last_use(session: Session, step: Step) -> None:
@@ -319,114 +328,28 @@ def _wipe_secret_after_last_use(session: Session, step: Step) -> None:
         session.execute(delete(Secret).where(Secret.job_id == step.job_id))
 
 
-def _settle(session: Session, job: Job, now: datetime) -> None:
-    """Derive the job's state from its steps: over when no step can move any more."""
-    _touch(job, now)
+def settle(session: Session, job: Job, now: datetime) -> None:
+    """Bump the version and derive the job's state from its steps: over when no step can move any more."""
+    touch(job, now)
     session.flush()
-    states = set(session.scalars(select(Step.state).where(Step.job_id == job.id)))
-    if states & UNSETTLED:
+    steps = session.execute(select(Step.state, Step.lane).where(Step.job_id == job.id)).all()
+    if any(step.state in UNSETTLED for step in steps):
         return
-    job.state = JobState.FAILED if StepState.FAILED in states else JobState.SUCCEEDED
+    is_cancelled = job.state is JobState.CANCELLING
+    # What failed before a cancellation does not matter any more; what could not be stopped does.
+    has_failed = any(step.state is StepState.FAILED for step in steps if not is_cancelled or step.lane == CANCEL_LANE)
     job.finished_at = now
+    if has_failed:
+        job.state = JobState.FAILED
+    else:
+        job.state = JobState.CANCELLED if is_cancelled else JobState.SUCCEEDED
 
 
-def _locked(session: Session, job_id: str) -> Job | None:
+def lock(session: Session, job_id: str) -> Job | None:
+    """Return a job whose changes wait until this transaction ends."""
     return session.scalar(select(Job).where(Job.id == job_id).with_for_update())
 
 
-def _touch(job: Job, now: datetime) -> None:
+def touch(job: Job, now: datetime) -> None:
     job.version += 1
     job.updated_at = now
-
-
-# -- what the clock asks ------------------------------------------------------------------------------------------
-
-
-def take_due(db: Database, *, limit: int) -> list[Lane]:
-    """Return lanes whose head step is due and has no message that anyone acted on; each to one caller only.
-
-    Safe to call from any number of clocks: a row goes to the one that moves its `nudge_at`.
-    """
-    due = db.read(
-        lambda session: session.execute(
-            select(Step.id, Step.nudge_at, Step.nudges)
-            .where(Step.nudge_at <= db.now())
-            .order_by(Step.nudge_at)
-            .limit(limit)
-        ).all()
-    )
-    if not due:
-        return []
-
-    def work(session: Session) -> list[Lane]:
-        now = db.now()
-        mine = [
-            step_id
-            for step_id, nudge_at, nudges in due
-            if _rowcount(
-                session.execute(
-                    update(Step)
-                    .where(Step.id == step_id, Step.nudge_at == nudge_at)
-                    .values(nudge_at=now + timedelta(seconds=_resend_s(nudges)), nudges=nudges + 1)
-                )
-            )
-        ]
-        return _rest_of_lanes(session, mine)
-
-    return db.transaction(work)
-
-
-def release(db: Database, worker: str) -> int:
-    """End the leases of a worker that is known to be dead, and return how many. Safe to repeat, and by many at once."""
-    held = db.read(
-        lambda session: session.execute(
-            select(Step.id, Step.job_id, Step.claim_token)
-            .join(Attempt, (Attempt.step_id == Step.id) & (Attempt.number == Step.attempts))
-            .where(Step.nudge_at.is_not(None), Step.state == StepState.RUNNING, Attempt.worker == worker)
-        ).all()
-    )
-
-    ended: list[int] = [db.transaction(partial(_end_lease, db, *row)) for row in held]
-    return sum(ended)
-
-
-def _end_lease(db: Database, step_id: str, job_id: str, token: str | None, session: Session) -> int:
-    _locked(session, job_id)
-    until = db.now() + timedelta(seconds=LAST_CALL_S)
-    is_still_held = (Step.id == step_id, Step.claim_token == token, Step.lease_until > until)
-    return _rowcount(session.execute(update(Step).where(*is_still_held).values(lease_until=until, nudge_at=until)))
-
-
-def _resend_s(nudges: int) -> float:
-    return float(RESEND_S * 2 ** min(nudges, RESEND_DOUBLINGS))
-
-
-def _rowcount(result: Any) -> int:
-    return int(result.rowcount)
-
-
-def _rest_of_lanes(session: Session, step_ids: Sequence[str]) -> list[Lane]:
-    if not step_ids:
-        return []
-    head = select(Step.job_id, Step.lane, Step.position).where(Step.id.in_(step_ids)).subquery()
-    rows = session.execute(
-        select(Job.id, Job.kind, Step.lane, Step.name)
-        .join(Step, Step.job_id == Job.id)
-        .join(head, (head.c.job_id == Step.job_id) & (head.c.lane == Step.lane) & (head.c.position <= Step.position))
-        .where(Job.state.in_(OPEN))
-        .order_by(Job.id, Step.position)
-    ).all()
-    return [
-        Lane(job_id=job_id, kind=kind, steps=tuple(row.name for row in lane))
-        for (job_id, kind, _), lane in groupby(rows, key=lambda row: (row.id, row.kind, row.lane))
-    ]
-
-
-def forget_expired(db: Database) -> None:
-    """Delete secrets and sessions past their time, whatever became of their jobs and users."""
-
-    def work(session: Session) -> None:
-        session.execute(delete(Secret).where(Secret.expires_at <= db.now()))
-        session.execute(delete(LoginSession).where(LoginSession.expires_at <= db.now()))
-
-    db.transaction(work)

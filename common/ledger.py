@@ -6,13 +6,20 @@ the next attempt looks, and what then carries our marker was made by us. Undo re
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from common import jobs
+from common import jobs, workflows
 from common.db import Database
 from common.jobs import Claim
-from common.models import Provenance, Resource
+from common.models import Attempt, Job, Outcome, Provenance, Resource, Step
+
+REPORTED = frozenset({Outcome.SUCCEEDED, Outcome.STUMBLED, Outcome.FAILED})  # the attempt makes no more calls
+
+
+OF_A_RUN = ("build", "sync")  # kinds that are traces of one job: they go with what they ran on
 
 
 class Entry:
@@ -35,7 +42,24 @@ class Entry:
             jobs.still_holds(session, self._claim, self._db.now())
             row = self._find(session) or self._new(session)
             row.provenance = Provenance.INTENDED
+            row.outside_id = row.url = None  # they would be those of an earlier one, which is gone
             self._sign(row)
+
+        self._db.transaction(work)
+
+    def intended_at(self) -> datetime | None:
+        """Return when an earlier attempt was about to create it and did not come back, else None."""
+        row = self._db.read(self._find)
+        return row.updated_at if row is not None and row.provenance is Provenance.INTENDED else None
+
+    def withdraw(self) -> None:
+        """Write down that this attempt's intent was refused: whatever is found there later was made by others."""
+
+        def work(session: Session) -> None:
+            row = self._find(session)
+            mine = (self._claim.job.id, self._claim.attempt)
+            if row is not None and row.provenance is Provenance.INTENDED and (row.job_id, row.attempt) == mine:
+                row.provenance, row.updated_at = Provenance.GONE, self._db.now()
 
         self._db.transaction(work)
 
@@ -43,12 +67,11 @@ class Entry:
         """Write down that it exists. `found`: it was there before this attempt."""
 
         def work(session: Session) -> None:
-            row = self._find(session)
-            if row is None:
-                row = self._new(session)
-                row.provenance = Provenance.ADOPTED if found else Provenance.CREATED
-            elif row.provenance in (Provenance.INTENDED, Provenance.GONE):
+            row = self._find(session) or self._new(session)
+            if row.provenance is Provenance.INTENDED:
                 row.provenance = Provenance.CREATED
+            elif row.provenance is Provenance.GONE:  # what we did not intend was made by somebody else
+                row.provenance = Provenance.ADOPTED if found else Provenance.CREATED
             elif (row.outside_id, row.url) == (outside_id, url):
                 return
             row.outside_id, row.url = outside_id, url
@@ -72,6 +95,7 @@ class Entry:
             upstream=self._upstream,
             kind=self._kind,
             ref=self._ref,
+            provenance=Provenance.GONE,  # until it is intended or found
             created_at=self._db.now(),
         )
         session.add(row)
@@ -80,3 +104,42 @@ class Entry:
     def _sign(self, row: Resource) -> None:
         row.job_id, row.step, row.attempt = self._claim.job.id, self._claim.step.name, self._claim.attempt
         row.updated_at = self._db.now()
+
+
+def rows_of(session: Session, subject_id: str, *, upstream: str, kind: str) -> list[Resource]:
+    """Return what the ledger has of one kind, whatever became of it, in the order it was written."""
+    statement = select(Resource).where(
+        Resource.subject_id == subject_id, Resource.upstream == upstream, Resource.kind == kind
+    )
+    return list(session.scalars(statement.order_by(Resource.id)))
+
+
+def may_arrive_until(session: Session, row: Resource) -> datetime:
+    """Return until when the attempt that signed the row may be making it, unseen: its limit, if it did not report."""
+    signed = session.execute(
+        select(Job.kind, Attempt.outcome)
+        .join(Step, Step.job_id == Job.id)
+        .join(Attempt, Attempt.step_id == Step.id)
+        .where(Job.id == row.job_id, Step.name == row.step, Attempt.number == row.attempt)
+    ).one()
+    plan = workflows.find_step(signed.kind, row.step)
+    if plan is None or signed.outcome in REPORTED:
+        return row.updated_at
+    return row.updated_at + timedelta(seconds=plan.limit_s + jobs.LEASE_GRACE_S)
+
+
+def withdraw(db: Database, claim: Claim) -> None:
+    """Write down that what the step intended never came to be: somebody else's is in its place."""
+    intended = (
+        Resource.subject_id == claim.job.subject_id,
+        Resource.step == claim.step.name,
+        Resource.provenance == Provenance.INTENDED,
+    )
+    gone = update(Resource).where(*intended).values(provenance=Provenance.GONE, updated_at=db.now())
+    db.transaction(lambda session: session.execute(gone))
+
+
+def mark_gone(session: Session, resource_id: str, now: datetime) -> None:
+    """Write down that it is no longer there."""
+    row = session.get_one(Resource, resource_id)
+    row.provenance, row.updated_at = Provenance.GONE, now

@@ -104,6 +104,7 @@ class JobState(StrEnum):
     RUNNING = "running"  # some step has begun, not all lanes have settled
     SUCCEEDED = "succeeded"
     FAILED = "failed"  # all lanes have settled and some step failed
+    CANCELLING = "cancelling"  # told to stop; what it started outside is being stopped
     CANCELLED = "cancelled"
 
 
@@ -126,6 +127,7 @@ class Outcome(StrEnum):
     STUMBLED = "stumbled"  # Transient: another attempt follows, or the step has failed for want of attempts
     FAILED = "failed"
     LOST = "lost"  # its worker died: the lease ran out
+    CANCELLED = "cancelled"
 
 
 class Provenance(StrEnum):
@@ -153,6 +155,7 @@ class User(Base):
     password_hash: Mapped[str] = mapped_column(String(255))
     team_id: Mapped[str] = mapped_column(ForeignKey("teams.id"), index=True)
     is_admin: Mapped[bool] = mapped_column(Boolean, default=False)
+    left_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # off-boarded: no more log-ins
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -170,7 +173,7 @@ class LoginSession(Base):
 
 class Project(Base):
     __tablename__ = "projects"
-    __table_args__ = _table(UniqueConstraint("team_id", "name"))
+    __table_args__ = _table(UniqueConstraint("team_id", "name"), Index(None, "team_id", "id"))
 
     id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
     team_id: Mapped[str] = mapped_column(ForeignKey("teams.id"))
@@ -186,8 +189,10 @@ class App(Base):
     id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), index=True)
     team_id: Mapped[str] = mapped_column(ForeignKey("teams.id"), index=True)
-    name: Mapped[str] = mapped_column(NAME, unique=True)  # Argo CD has one flat name space
+    name: Mapped[str] = mapped_column(NAME)
+    claimed_name: Mapped[str | None] = mapped_column(NAME, unique=True)  # `name` until the app is removed, then free
     type: Mapped[str] = mapped_column(NAME)
+    image_tag: Mapped[str | None] = mapped_column(String(128))  # what the last deployment set; None: the chart's own
     description: Mapped[str] = mapped_column(String(500), default="")
     created_by: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -200,8 +205,10 @@ class Job(Base):
     __table_args__ = _table(
         Index(None, "team_id", "id"),
         Index(None, "user_id", "id"),
-        Index(None, "app_id", "id"),
+        Index(None, "app_id", "kind", "id"),
+        Index(None, "app_id", "state"),
         Index(None, "state", "id"),
+        Index(None, "subject_id"),
     )
 
     id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
@@ -235,6 +242,7 @@ class Step(Base):
     needs_secret: Mapped[bool] = mapped_column(Boolean, default=False)
     state: Mapped[StepState] = mapped_column(_states(StepState))
     attempts: Mapped[int] = mapped_column(Integer, default=0)
+    forgiven: Mapped[int] = mapped_column(Integer, default=0)  # attempts before the last `retry`: they do not count
     output: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     code: Mapped[str | None] = mapped_column(NAME)  # why it waits, retries or failed
     reason: Mapped[str | None] = mapped_column(Text)
@@ -298,3 +306,14 @@ class Secret(Base):
     key_id: Mapped[str] = mapped_column(identity(16))
     sealed: Mapped[bytes] = mapped_column(LargeBinary(2048))
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class ConsoleChunk(Base):
+    """A piece of a build's console. `start` counts characters from the beginning of the console as we keep it."""
+
+    __tablename__ = "console_chunks"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    start: Mapped[int] = mapped_column(Integer, primary_key=True)
+    upstream_next: Mapped[int] = mapped_column(Integer)  # Jenkins' own offset after this piece, in bytes
+    text: Mapped[str] = mapped_column(Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb"))

@@ -17,6 +17,7 @@ class Upstream(StrEnum):
     JENKINS = "jenkins"
     ARGOCD = "argocd"
     ELASTICSEARCH = "elasticsearch"
+    SLIPWAY = "slipway"  # our own database, or several of the above
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,7 @@ class Step:
     wait: Wait | None = None
     limit_s: float = 30.0
     secret: bool = False  # reads the sealed password of the job: it is wiped after the last such step
+    skip: str | None = None  # why an administrator may skip it when it failed; None: later steps need it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,16 +71,23 @@ class Workflow:
     name: str
     title: str
     lanes: tuple[Lane, ...]
+    on_cancel: Step | None = None  # run when the job is cancelled after its first step has begun
+    result: str | None = None  # the step whose output is the job's result, for the user
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        return tuple(step for lane in self.lanes for step in lane.steps)
+        """Every step that a job of this workflow may run, the one after a cancellation last."""
+        planned = tuple(step for lane in self.lanes for step in lane.steps)
+        return (*planned, self.on_cancel) if self.on_cancel else planned
 
 
 PATIENT = Retry(attempts=12, first_s=1, factor=2, cap_s=300)  # gives up after about 18.5 minutes
 POLLED = Retry(attempts=8, first_s=1, factor=2, cap_s=60)  # gives up after about 2 minutes, the wait apart
 
 G, J, A, E = Upstream.GITLAB, Upstream.JENKINS, Upstream.ARGOCD, Upstream.ELASTICSEARCH
+S = Upstream.SLIPWAY
+HOUR_S = 3600.0
+REPLACED = "what is in its place may be somebody else's by now, and stays"
 
 SIGNUP = Workflow(
     name="signup",
@@ -88,12 +97,14 @@ SIGNUP = Workflow(
             Step(name="create_gitlab_user", upstream=G, retry=PATIENT, secret=True,
                  repeat="looked up by login first; ours carries our marker in its note"),
             Step(name="join_gitlab_group", upstream=G, retry=PATIENT,
+                 skip="somebody may have added the person by hand",
                  repeat="a membership is a set entry; an existing one is read and at most raised"),
         )),
         Lane(name="jenkins", steps=(
             Step(name="create_jenkins_user", upstream=J, retry=PATIENT, secret=True,
                  repeat="looked up by id first; ours answers to the password of this very sign-up"),
             Step(name="assign_jenkins_role", upstream=J, retry=PATIENT,
+                 skip="somebody may have assigned the role by hand",
                  repeat="an assignment is a set entry; read before, and read again after"),
         )),
         Lane(name="kibana", steps=(
@@ -113,6 +124,7 @@ PROVISION = Workflow(
             Step(name="await_source", upstream=G, retry=POLLED, wait=Wait(at_most_s=600),
                  repeat="only reads"),
             Step(name="open_to_developers", upstream=G, retry=PATIENT, wait=Wait(at_most_s=60),
+                 skip="the group's own default protection may be enough",
                  repeat="writes only while the branch's levels differ from the wanted ones, and reads them back"),
             Step(name="create_pipeline", upstream=J, retry=PATIENT,
                  repeat="looked up by name first; ours carries our marker, equal means no write"),
@@ -130,7 +142,122 @@ PROVISION = Workflow(
     ),
 )  # fmt: skip
 
-WORKFLOWS: dict[str, Workflow] = {workflow.name: workflow for workflow in (SIGNUP, PROVISION)}
+BUILD = Workflow(
+    name="build",
+    title="Build on Jenkins",
+    result="await_result",
+    on_cancel=Step(
+        name="stop_build", upstream=J, retry=PATIENT, wait=Wait(at_most_s=300),
+        repeat="finds the build by our job's id; stopping what has stopped does nothing",
+    ),
+    lanes=(
+        Lane(name="build", steps=(
+            Step(name="start_build", upstream=J, retry=PATIENT, wait=Wait(at_most_s=HOUR_S),
+                 repeat="our job's id travels as a parameter; queue and builds are searched for it before a trigger"),
+            Step(name="await_executor", upstream=J, retry=POLLED, wait=Wait(at_most_s=6 * HOUR_S),
+                 repeat="only reads"),
+            Step(name="await_result", upstream=J, retry=PATIENT, wait=Wait(at_most_s=12 * HOUR_S),
+                 repeat="only reads; the console is kept by its offset"),
+        )),
+    ),
+)  # fmt: skip
+
+DEPLOY = Workflow(
+    name="deploy",
+    title="Deployment by Argo CD",
+    result="await_healthy",
+    lanes=(
+        Lane(name="deploy", steps=(
+            Step(name="sync_application", upstream=A, retry=PATIENT, wait=Wait(at_most_s=12 * HOUR_S), limit_s=200,
+                 repeat="our job's id travels with the sync: a running or finished one that carries it is ours"),
+            Step(name="await_healthy", upstream=A, retry=POLLED, wait=Wait(at_most_s=0.5 * HOUR_S),
+                 repeat="only reads"),
+        )),
+    ),
+)  # fmt: skip
+
+DEPROVISION = Workflow(
+    name="deprovision",
+    title="Removal of what was made for an app, in reverse order",
+    lanes=(
+        Lane(name="undo", steps=(
+            Step(name="delete_application", upstream=A, retry=PATIENT, wait=Wait(at_most_s=HOUR_S),
+                 skip=REPLACED,
+                 repeat="looked up first; gone is done, and only what carries our marker is deleted"),
+            Step(name="delete_repository", upstream=A, retry=PATIENT, wait=Wait(at_most_s=300), limit_s=100,
+                 repeat="listed first; gone is done"),
+            Step(name="delete_pipeline", upstream=J, retry=PATIENT, wait=Wait(at_most_s=300),
+                 skip=REPLACED,
+                 repeat="looked up first; gone is done, and only what carries our marker is deleted"),
+            Step(name="delete_helm", upstream=G, retry=PATIENT, wait=Wait(at_most_s=HOUR_S),
+                 skip=REPLACED,
+                 repeat="looked up by id first; gone is done, and only what carries our marker is deleted"),
+            Step(name="delete_source", upstream=G, retry=PATIENT, wait=Wait(at_most_s=HOUR_S),
+                 skip=REPLACED,
+                 repeat="looked up by id first; gone is done, and only what carries our marker is deleted"),
+            Step(name="release_name", upstream=S, retry=PATIENT,
+                 repeat="sets a row to what it is set to already"),
+        )),
+    ),
+)  # fmt: skip
+
+RECONCILE = Workflow(
+    name="reconcile",
+    title="Putting back what is missing or was changed of an app",
+    lanes=PROVISION.lanes,  # every step of provisioning makes or confirms: running it again is the repair
+)
+
+DRIFT = Workflow(
+    name="drift",
+    title="What of an app is missing, changed or foreign",
+    result="compare_app",
+    lanes=(
+        Lane(name="drift", steps=(
+            Step(name="compare_app", upstream=S, retry=POLLED, limit_s=120,
+                 repeat="only reads: the way to the upstreams refuses every write"),
+        )),
+    ),
+)  # fmt: skip
+
+PLAN = Workflow(
+    name="plan",
+    title="What making an app would do",
+    result="foresee_app",
+    lanes=(
+        Lane(name="plan", steps=(
+            Step(name="foresee_app", upstream=S, retry=POLLED, limit_s=120,
+                 repeat="only reads: the way to the upstreams refuses every write"),
+        )),
+    ),
+)  # fmt: skip
+
+OFFBOARD = Workflow(
+    name="offboard",
+    title="Closing of a person's accounts that were made here",
+    lanes=(
+        Lane(name="gitlab", steps=(
+            Step(name="leave_gitlab_group", upstream=G, retry=PATIENT, wait=Wait(at_most_s=300),
+                 repeat="a membership that is gone is done"),
+            Step(name="block_gitlab_user", upstream=G, retry=PATIENT, wait=Wait(at_most_s=300),
+                 repeat="looked up first; blocked is done, and only what carries our marker is blocked"),
+        )),
+        Lane(name="jenkins", steps=(
+            Step(name="revoke_jenkins_role", upstream=J, retry=PATIENT, wait=Wait(at_most_s=300),
+                 repeat="an assignment that is gone is done; read again after"),
+            Step(name="delete_jenkins_user", upstream=J, retry=PATIENT, wait=Wait(at_most_s=300),
+                 repeat="looked up by id first; gone is done"),
+        )),
+        Lane(name="kibana", steps=(
+            Step(name="delete_kibana_user", upstream=E, retry=PATIENT, wait=Wait(at_most_s=300),
+                 repeat="looked up first; gone is done, and only what carries our marker is deleted"),
+        )),
+    ),
+)  # fmt: skip
+
+WORKFLOWS: dict[str, Workflow] = {
+    workflow.name: workflow
+    for workflow in (SIGNUP, PROVISION, BUILD, DEPLOY, DEPROVISION, RECONCILE, DRIFT, PLAN, OFFBOARD)
+}
 
 
 def task_name(workflow: str, step: str) -> str:

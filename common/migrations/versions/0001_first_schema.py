@@ -37,6 +37,7 @@ def upgrade() -> None:
         sa.Column("password_hash", sa.String(length=255), nullable=False),
         sa.Column("team_id", _identity(64), nullable=False),
         sa.Column("is_admin", sa.Boolean(), nullable=False),
+        sa.Column("left_at", UtcDateTime(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["team_id"], ["teams.id"], name=op.f("fk_users_team_id_teams")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
@@ -63,6 +64,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("projects", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_projects_created_by"), ["created_by"], unique=False)
+        batch_op.create_index(batch_op.f("ix_projects_team_id_id"), ["team_id", "id"], unique=False)
 
     op.create_table(
         "sessions",
@@ -85,7 +87,9 @@ def upgrade() -> None:
         sa.Column("project_id", _identity(36), nullable=False),
         sa.Column("team_id", _identity(64), nullable=False),
         sa.Column("name", _identity(64), nullable=False),
+        sa.Column("claimed_name", _identity(64), nullable=True),
         sa.Column("type", _identity(64), nullable=False),
+        sa.Column("image_tag", sa.String(length=128), nullable=True),
         sa.Column("description", sa.String(length=500), nullable=False),
         sa.Column("created_by", _identity(36), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
@@ -93,7 +97,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_apps_project_id_projects")),
         sa.ForeignKeyConstraint(["team_id"], ["teams.id"], name=op.f("fk_apps_team_id_teams")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_apps")),
-        sa.UniqueConstraint("name", name=op.f("uq_apps_name")),
+        sa.UniqueConstraint("claimed_name", name=op.f("uq_apps_claimed_name")),
         **OPTIONS,
     )
     with op.batch_alter_table("apps", schema=None) as batch_op:
@@ -112,6 +116,7 @@ def upgrade() -> None:
                 "running",
                 "succeeded",
                 "failed",
+                "cancelling",
                 "cancelled",
                 name="jobstate",
                 native_enum=False,
@@ -138,11 +143,27 @@ def upgrade() -> None:
         **OPTIONS,
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_jobs_app_id_id"), ["app_id", "id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_jobs_app_id_kind_id"), ["app_id", "kind", "id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_jobs_app_id_state"), ["app_id", "state"], unique=False)
         batch_op.create_index(batch_op.f("ix_jobs_state_id"), ["state", "id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_jobs_subject_id"), ["subject_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_jobs_team_id_id"), ["team_id", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_jobs_user_id_id"), ["user_id", "id"], unique=False)
 
+    op.create_table(
+        "console_chunks",
+        sa.Column("job_id", _identity(36), nullable=False),
+        sa.Column("start", sa.Integer(), nullable=False),
+        sa.Column("upstream_next", sa.Integer(), nullable=False),
+        sa.Column(
+            "text",
+            sa.Text().with_variant(mysql.MEDIUMTEXT(), "mariadb").with_variant(mysql.MEDIUMTEXT(), "mysql"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_console_chunks_job_id_jobs")),
+        sa.PrimaryKeyConstraint("job_id", "start", name=op.f("pk_console_chunks")),
+        **OPTIONS,
+    )
     op.create_table(
         "resources",
         sa.Column("id", _identity(36), nullable=False),
@@ -224,6 +245,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("forgiven", sa.Integer(), nullable=False),
         sa.Column("output", sa.JSON(), nullable=True),
         sa.Column("code", _identity(64), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
@@ -258,6 +280,7 @@ def upgrade() -> None:
                 "stumbled",
                 "failed",
                 "lost",
+                "cancelled",
                 name="outcome",
                 native_enum=False,
                 create_constraint=True,
@@ -290,11 +313,14 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_resources_job_id"))
 
     op.drop_table("resources")
+    op.drop_table("console_chunks")
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_jobs_user_id_id"))
         batch_op.drop_index(batch_op.f("ix_jobs_team_id_id"))
+        batch_op.drop_index(batch_op.f("ix_jobs_subject_id"))
         batch_op.drop_index(batch_op.f("ix_jobs_state_id"))
-        batch_op.drop_index(batch_op.f("ix_jobs_app_id_id"))
+        batch_op.drop_index(batch_op.f("ix_jobs_app_id_state"))
+        batch_op.drop_index(batch_op.f("ix_jobs_app_id_kind_id"))
 
     op.drop_table("jobs")
     with op.batch_alter_table("apps", schema=None) as batch_op:
@@ -309,6 +335,7 @@ def downgrade() -> None:
 
     op.drop_table("sessions")
     with op.batch_alter_table("projects", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_projects_team_id_id"))
         batch_op.drop_index(batch_op.f("ix_projects_created_by"))
 
     op.drop_table("projects")

@@ -1,0 +1,122 @@
+"""What does the clock ask the database?  Which lanes are due, and what has outlived its time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import case, delete, select, update
+from sqlalchemy.orm import Session
+
+from common import jobs
+from common.db import Database
+from common.jobs import Lane
+from common.models import Attempt, Job, LoginSession, Secret, Step, StepState
+
+RESEND_DOUBLINGS = 6
+LAST_CALL_S = 1.0  # what a dead worker had sent may still arrive: look for its effect after this, not before
+
+
+def take_due(db: Database, *, limit: int) -> list[Lane]:
+    """Return lanes whose head step is due and has no message that anyone acted on; each to one caller only.
+
+    Safe to call from any number of clocks: a row goes to the one that moves its `nudge_at`.
+    """
+    due = db.read(
+        lambda session: session.execute(
+            select(Step.id, Step.nudge_at, Step.nudges)
+            .where(Step.nudge_at <= db.now())
+            .order_by(Step.nudge_at)
+            .limit(limit)
+        ).all()
+    )
+    if not due:
+        return []
+
+    def work(session: Session) -> list[Lane]:
+        now = db.now()
+        mine = [
+            step_id
+            for step_id, nudge_at, nudges in due
+            if _rowcount(
+                session.execute(
+                    update(Step)
+                    .where(Step.id == step_id, Step.nudge_at == nudge_at)
+                    .values(nudge_at=now + timedelta(seconds=_resend_s(nudges)), nudges=nudges + 1)
+                )
+            )
+        ]
+        return _rest_of_lanes(session, mine)
+
+    return db.transaction(work)
+
+
+def put_back(db: Database, lanes: Sequence[Lane]) -> None:
+    """Undo `take_due` for lanes that could not be sent: they are due again at once, as if never taken."""
+    if not lanes:
+        return
+
+    def work(session: Session) -> None:
+        for lane in lanes:
+            head = (Step.job_id == lane.job_id, Step.name == lane.steps[0], Step.nudge_at.is_not(None))
+            fewer = case((Step.nudges > 0, Step.nudges - 1), else_=0)
+            session.execute(update(Step).where(*head).values(nudge_at=db.now(), nudges=fewer))
+
+    db.transaction(work)
+
+
+def release(db: Database, worker: str) -> int:
+    """End the leases of a worker that is known to be dead, and return how many. Safe to repeat, and by many at once."""
+    held = db.read(
+        lambda session: session.execute(
+            select(Step.id, Step.job_id, Step.claim_token)
+            .join(Attempt, (Attempt.step_id == Step.id) & (Attempt.number == Step.attempts))
+            .where(Step.nudge_at.is_not(None), Step.state == StepState.RUNNING, Attempt.worker == worker)
+        ).all()
+    )
+    return sum(db.transaction(partial(_end_lease, db, *row)) for row in held)
+
+
+def _end_lease(db: Database, step_id: str, job_id: str, token: str | None, session: Session) -> int:
+    jobs.lock(session, job_id)
+    until = db.now() + timedelta(seconds=LAST_CALL_S)
+    is_still_held = (Step.id == step_id, Step.claim_token == token, Step.lease_until > until)
+    return _rowcount(session.execute(update(Step).where(*is_still_held).values(lease_until=until, nudge_at=until)))
+
+
+def _resend_s(nudges: int) -> float:
+    return float(jobs.RESEND_S * 2 ** min(nudges, RESEND_DOUBLINGS))
+
+
+def _rowcount(result: Any) -> int:
+    return int(result.rowcount)
+
+
+def _rest_of_lanes(session: Session, step_ids: Sequence[str]) -> list[Lane]:
+    if not step_ids:
+        return []
+    head = select(Step.job_id, Step.lane, Step.position).where(Step.id.in_(step_ids)).subquery()
+    rows = session.execute(
+        select(Job.id, Job.kind, Step.lane, Step.name)
+        .join(Step, Step.job_id == Job.id)
+        .join(head, (head.c.job_id == Step.job_id) & (head.c.lane == Step.lane) & (head.c.position <= Step.position))
+        .where(Job.state.in_(jobs.OPEN))
+        .order_by(Job.id, Step.position)
+    ).all()
+    return [
+        Lane(job_id=job_id, kind=kind, steps=tuple(row.name for row in lane))
+        for (job_id, kind, _), lane in groupby(rows, key=lambda row: (row.id, row.kind, row.lane))
+    ]
+
+
+def forget_expired(db: Database) -> None:
+    """Delete secrets and sessions past their time, whatever became of their jobs and users."""
+
+    def work(session: Session) -> None:
+        session.execute(delete(Secret).where(Secret.expires_at <= db.now()))
+        session.execute(delete(LoginSession).where(LoginSession.expires_at <= db.now()))
+
+    db.transaction(work)

@@ -1,0 +1,142 @@
+"""What may a person do to a job?  Retry what failed, skip a step, cancel the rest. The job's id stays the same."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from common import jobs, workflows
+from common.models import Attempt, Job, JobState, Outcome, Secret, Step, StepState
+
+
+class NotPossibleError(Exception):
+    """The job's state does not allow it; `code` is stable, the message says what does."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def retry(session: Session, job_id: str, now: datetime) -> Job:
+    """Give every failed step of a failed job its turn again, with all its attempts. Done steps stay done.
+
+    Raises NotPossibleError: `not_failed`, or `password_needed` when a step needs the secret that was wiped.
+    """
+    job = _failed_job(session, job_id)
+    steps = _steps(session, job)
+    is_there = session.scalar(select(Secret.job_id).where(Secret.job_id == job.id)) is not None
+    if needs_secret(session, job) and not is_there:
+        raise NotPossibleError("password_needed", "The password was deleted meanwhile: send it again.")
+    for step in steps:
+        if step.state is StepState.FAILED:
+            _begin_again(step, now)
+    return _reopen(session, job, now)
+
+
+def needs_secret(session: Session, job: Job) -> bool:
+    """Say whether a step that is not done yet reads the job's secret."""
+    return any(step.needs_secret and step.state not in jobs.PASSED for step in _steps(session, job))
+
+
+def skip(session: Session, job_id: str, step_name: str, *, reason: str, now: datetime) -> Job:
+    """Let the lane go on behind a failed step. Raises NotPossibleError: `not_failed`, `not_skippable`."""
+    job = _failed_job(session, job_id)
+    step = next((step for step in _steps(session, job) if step.name == step_name), None)
+    plan = workflows.find_step(job.kind, step_name)
+    if step is None or plan is None or step.state is not StepState.FAILED:
+        raise NotPossibleError("not_failed", "Only a failed step can be skipped.")
+    if plan.skip is None:
+        raise NotPossibleError("not_skippable", "Later steps need what this one makes. Retry the job instead.")
+    step.state, step.code, step.reason, step.remedy = StepState.SKIPPED, "skipped", reason, []
+    step.finished_at = now
+    jobs.make_next_ready(session, step, now)
+    return _reopen(session, job, now)
+
+
+def cancel(session: Session, job_id: str, now: datetime) -> Job:
+    """Stop before the next step; what the workflow began outside and can stop is stopped by a last step.
+
+    A step that runs right now cannot record its outcome any more, nor write an intent: it stops at its next look at
+    the database. Raises NotPossibleError `is_over`; cancelling twice is fine.
+    """
+    job = jobs.lock(session, job_id)
+    if job is None or job.state not in jobs.OPEN:
+        raise NotPossibleError("is_over", "The job is over.")
+    if job.state is JobState.CANCELLING:
+        return job
+    steps = _steps(session, job)
+    has_begun = any(step.attempts for step in steps)
+    for step in steps:
+        if step.state in jobs.UNSETTLED or step.state is StepState.PENDING:
+            _stop(session, step, now)
+    job.state = JobState.CANCELLING
+    session.execute(delete(Secret).where(Secret.job_id == job.id))  # nobody can take the job up again
+    flow = workflows.WORKFLOWS.get(job.kind)
+    if flow is not None and flow.on_cancel is not None and has_begun:
+        session.add(_last_step(job, flow.on_cancel, position=len(steps), now=now))
+    jobs.settle(session, job, now)
+    return job
+
+
+def _failed_job(session: Session, job_id: str) -> Job:
+    job = jobs.lock(session, job_id)
+    if job is None or job.state is not JobState.FAILED:
+        raise NotPossibleError("not_failed", "Only a failed job can be taken up again.")
+    return job
+
+
+def _steps(session: Session, job: Job) -> list[Step]:
+    return list(session.scalars(select(Step).where(Step.job_id == job.id).order_by(Step.position)))
+
+
+def _begin_again(step: Step, now: datetime) -> None:
+    step.forgiven = step.attempts
+    step.code = step.reason = step.remedy = step.finished_at = step.waiting_since = None
+    step.nudges = 0
+    jobs.make_ready(step, now)
+
+
+def _reopen(session: Session, job: Job, now: datetime) -> Job:
+    is_cancelled = any(step.lane == jobs.CANCEL_LANE for step in _steps(session, job))
+    job.state, job.finished_at = JobState.CANCELLING if is_cancelled else JobState.RUNNING, None
+    jobs.settle(session, job, now)
+    return job
+
+
+def _stop(session: Session, step: Step, now: datetime) -> None:
+    if step.attempts and step.state in jobs.UNSETTLED:
+        attempt = session.scalar(select(Attempt).where(Attempt.step_id == step.id, Attempt.number == step.attempts))
+        if attempt is not None and attempt.outcome is None:
+            attempt.outcome, attempt.finished_at = Outcome.CANCELLED, now
+    step.state, step.finished_at = StepState.CANCELLED, now
+    step.claim_token = step.lease_until = step.nudge_at = step.due_at = None
+
+
+def _last_step(job: Job, plan: workflows.Step, *, position: int, now: datetime) -> Step:
+    step = Step(
+        job_id=job.id,
+        lane=jobs.CANCEL_LANE,
+        position=position,
+        name=plan.name,
+        upstream=plan.upstream.value,
+        needs_secret=False,
+        state=StepState.PENDING,
+    )
+    jobs.make_ready(step, now)
+    return step
+
+
+def open_lanes(session: Session, job: Job) -> list[jobs.Lane]:
+    """Return what is left of the lanes whose turn it is now, to be sent after the commit."""
+    steps = _steps(session, job)
+    heads = [step for step in steps if step.state is StepState.READY]
+    return [
+        jobs.Lane(
+            job_id=job.id,
+            kind=job.kind,
+            steps=tuple(step.name for step in steps if step.lane == head.lane and step.position >= head.position),
+        )
+        for head in heads
+    ]
