@@ -82,9 +82,9 @@ def _tell_celery(task: Task, result: Result) -> None:
         case Verdict.GO_ON:
             return
         case Verdict.LATER:
-            raise LaterError(result.reason)  # raised, not sent: the row has the time, no message waits anywhere
+            raise LaterError(result.headline)  # raised, not sent: the row has the time, no message waits anywhere
         case Verdict.STOP:
-            raise StepFailedError(result.reason)
+            raise StepFailedError(result.headline)
         case Verdict.NOT_OURS:
             task.send_event("task-rejected")
             raise Ignore

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 
-from common import jobs
+from common import due
 from common.db import Database
 from common.queue import Publisher
 from worker.liveness import Register
@@ -34,6 +34,7 @@ class Clock:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
         self._clean_at = 0.0
+        self._has_warned = False
 
     def start(self) -> None:
         self._thread.start()
@@ -46,13 +47,27 @@ class Clock:
         """Send what is due and return how many lanes went out."""
         if time.monotonic() >= self._clean_at:
             self._clean_at = time.monotonic() + CLEAN_EVERY_S
-            jobs.forget_expired(self._db)
+            due.forget_expired(self._db)
         self._bury_the_dead()
-        return self._publisher.send(jobs.take_due(self._db, limit=BATCH))
+        if self._publisher.is_resting:
+            return 0  # what is taken now would not go out, and would be taken ever more rarely
+        lanes = due.take_due(self._db, limit=BATCH)
+        sent = self._publisher.send(lanes)
+        due.put_back(self._db, lanes[sent:])
+        return sent
 
     def _bury_the_dead(self) -> None:
+        """Release what dead workers of this host held; where the directory is gone, their leases run out instead."""
+        try:
+            self._release_the_dead()
+        except OSError as error:
+            if not self._has_warned:
+                log.warning("liveness_unavailable", extra={"error": str(error)})
+            self._has_warned = True
+
+    def _release_the_dead(self) -> None:
         for worker in self._register.dead():
-            released = jobs.release(self._db, worker)
+            released = due.release(self._db, worker)
             self._register.strike_off(worker)  # after the release: who dies in between leaves it to the next clock
             log.warning("worker_dead", extra={"worker": worker, "released": released})
 

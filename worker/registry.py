@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable
 from typing import Any
@@ -17,11 +18,11 @@ StepFunction = Callable[[RunningJob, Upstreams], dict[str, Any]]
 
 def load_steps() -> dict[str, StepFunction]:
     """Return the functions by task name. Raises RuntimeError naming what is declared or written only."""
-    written = {
+    written: dict[str, StepFunction] = {
         task_name(module.name, name): function
         for module in pkgutil.iter_modules(worker.steps.__path__)
         for name, function in vars(importlib.import_module(f"worker.steps.{module.name}")).items()
-        if callable(function) and getattr(function, "__module__", "") == f"worker.steps.{module.name}"
+        if inspect.isfunction(function) and function.__module__.startswith("worker.steps.")
         if not name.startswith("_")
     }
     declared = {task_name(flow.name, step.name) for flow in WORKFLOWS.values() for step in flow.steps}

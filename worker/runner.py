@@ -15,11 +15,14 @@ import logging
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from common import jobs
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from common import jobs, ledger
+from common.db import CommitUnknownError
 from common.errors import Conflict, NotYet, Permanent, StepError, Transient
 from common.jobs import Claim, ClaimLostError, Refused
 from common.models import StepState
@@ -30,6 +33,8 @@ from worker.upstreams import Upstreams
 from worker.upstreams.http import Deadline
 
 log = logging.getLogger(__name__)
+
+DATABASE_STUMBLED = (OperationalError, InterfaceError, IntegrityError, PoolTimeoutError, CommitUnknownError)
 
 Jitter = Callable[[], float]  # a factor around 1
 
@@ -47,7 +52,11 @@ class Verdict(StrEnum):
 class Result:
     verdict: Verdict
     reason: str = ""
-    due_at: datetime | None = None
+
+    @property
+    def headline(self) -> str:
+        """The first line of the reason: what follows it, a build's console say, is for the job's readers only."""
+        return self.reason.partition("\n")[0]
 
 
 class Runner:
@@ -82,7 +91,7 @@ class Runner:
         except ClaimLostError:
             log.warning("claim_lost", extra=extra)
             return Result(verdict=Verdict.NOT_OURS, reason="its lease ran out while it ran")
-        log.info("step_ended", extra={**extra, "verdict": result.verdict.value, "reason": result.reason})
+        log.info("step_ended", extra={**extra, "verdict": result.verdict.value, "reason": result.headline})
         return result
 
     def _attempt(self, claim: Claim) -> Result:
@@ -94,6 +103,9 @@ class Runner:
             return self._not_done(claim, error)
         except ClaimLostError:
             raise
+        except DATABASE_STUMBLED:
+            log.exception("database_stumbled", extra={"job_id": claim.job.id, "step": claim.step.name})
+            return self._not_done(claim, Transient("Slipway's database did not answer in time"))
         except Exception:  # the runner is where an unknown failure becomes a state
             log.exception("step_crashed", extra={"job_id": claim.job.id, "step": claim.step.name})
             reason = "Something broke inside Slipway. The log has the details under this job's id."
@@ -109,11 +121,11 @@ class Runner:
                     self._db, claim, code=error.code, reason=error.reason, retry_after_s=error.retry_after_s
                 )
             case Transient():
-                delay_s = error.retry_after_s
-                if delay_s is None:
-                    delay_s = claim.plan.retry.delay_s(claim.attempt) * self._jitter()
+                # The hint is the least, not the most: a server that says 0 must not use up the attempts in no time.
+                delay_s = max(error.retry_after_s or 0, claim.plan.retry.delay_s(claim.tries) * self._jitter())
                 state = jobs.stumble(self._db, claim, code=error.code, reason=error.reason, delay_s=delay_s)
             case Conflict():
+                ledger.withdraw(self._db, claim)
                 state = jobs.fail(self._db, claim, code=error.code, reason=error.reason, remedy=error.choices)
             case Permanent():
                 remedy = [REMEDIES[error.mender]]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from common import console, jobs, ledger
 from common.catalog import AppType, Catalog, Team
 from common.db import Database
 from common.errors import Mender, Permanent
 from common.jobs import PASSED, Claim
 from common.ledger import Entry
-from common.models import Secret, Step
+from common.models import App, Resource, Secret, Step
 from common.settings import Settings
 from common.vault import CannotOpenError, Vault
 
@@ -31,23 +33,33 @@ class RunningJob:
     """The job as one attempt sees it: its input, what earlier steps learnt, its secret, its ledger."""
 
     def __init__(self, claim: Claim, surroundings: Surroundings) -> None:
-        self._claim = claim
-        self._around = surroundings
+        self.claim = claim
+        self.around = surroundings
         self.id = claim.job.id
         self.settings = surroundings.settings
 
     @property
     def marker(self) -> str:
         """The text that tells our things from other people's: the same for every job of this user or app."""
-        return f"slipway:{self._claim.job.subject_id}"
+        return f"slipway:{self.claim.job.subject_id}"
+
+    def require_claim(self) -> None:
+        """Make sure that we are still wanted, before a write without an intent. Raises ClaimLostError."""
+        now = self.around.db.now()
+        self.around.db.transaction(lambda session: jobs.still_holds(session, self.claim, now))
 
     def input(self, key: str) -> str:
-        return str(self._claim.job.input[key])
+        return str(self.claim.job.input[key])
+
+    def option(self, key: str) -> str | None:
+        """Return an input that may be left out."""
+        value = self.claim.job.input.get(key)
+        return None if value is None else str(value)
 
     @property
     def team(self) -> Team:
         """The team's places. Raises Permanent when it left the catalog meanwhile."""
-        team = self._around.catalog.teams.get(self.input("team"))
+        team = self.around.catalog.teams.get(self.input("team"))
         if team is None:
             raise Permanent(f"The team {self.input('team')} is no longer in the catalog.", mender=Mender.OPERATOR)
         return team
@@ -55,7 +67,7 @@ class RunningJob:
     @property
     def app_type(self) -> AppType:
         """The type's templates. Raises Permanent when it left the catalog meanwhile."""
-        app_type = self._around.catalog.types.get(self.input("type"))
+        app_type = self.around.catalog.types.get(self.input("type"))
         if app_type is None:
             raise Permanent(f"The type {self.input('type')} is no longer in the catalog.", mender=Mender.OPERATOR)
         return app_type
@@ -63,21 +75,80 @@ class RunningJob:
     def output_of(self, step: str) -> dict[str, Any]:
         """Return what an earlier step of the same lane returned."""
         statement = select(Step.output).where(Step.job_id == self.id, Step.name == step, Step.state.in_(PASSED))
-        output: dict[str, Any] | None = self._around.db.read(lambda session: session.scalar(statement))
+        output: dict[str, Any] | None = self.around.db.read(lambda session: session.scalar(statement))
         if output is None:
-            raise LookupError(f"{step} has no output: is it in the same lane, before {self._claim.step.name}?")
+            raise LookupError(f"{step} has no output: is it in the same lane, before {self.claim.step.name}?")
         return output
 
     def secret(self, purpose: str) -> str:
         """Open a sealed secret. Raises Permanent when it is gone or was sealed with a retired key."""
-        row = self._around.db.read(lambda session: session.get(Secret, (self.id, purpose)))
+        row = self.around.db.read(lambda session: session.get(Secret, (self.id, purpose)))
         if row is None:
             raise Permanent("The password is kept for a day only and has been deleted.", mender=Mender.USER)
         try:
-            return self._around.vault.open(row.key_id, row.sealed, job_id=self.id, purpose=purpose)
+            return self.around.vault.open(row.key_id, row.sealed, job_id=self.id, purpose=purpose)
         except CannotOpenError as error:
             raise Permanent(f"The password cannot be read: {error}.", mender=Mender.OPERATOR) from None
 
+    def read_earlier(self, upstream: str, kind: str) -> list[Resource]:
+        """Return what the ledger has of one kind for this user or app, from whatever job."""
+        subject_id = self.claim.job.subject_id
+        return self.around.db.read(lambda session: ledger.rows_of(session, subject_id, upstream=upstream, kind=kind))
+
+    def mark_gone(self, resource: Resource) -> None:
+        self.around.db.transaction(lambda session: ledger.mark_gone(session, resource.id, self.around.db.now()))
+
+    def may_arrive_for_s(self, resource: Resource) -> float:
+        """Return for how long a call that makes it may still be on its way, 0 or less when none can be."""
+        until = self.around.db.read(lambda session: ledger.may_arrive_until(session, resource))
+        return -self.seconds_since(until)
+
+    @property
+    def image_tag(self) -> str | None:
+        """The tag that the last deployment set, None while none did."""
+        return self.around.db.read(
+            lambda session: session.scalar(select(App.image_tag).where(App.id == self.claim.job.app_id))
+        )
+
+    def keep_image_tag(self, tag: str) -> None:
+        """Write down what is deployed, so that a later repair does not undo it."""
+        app_id = self.claim.job.app_id
+        self.around.db.transaction(
+            lambda session: session.execute(update(App).where(App.id == app_id).values(image_tag=tag))
+        )
+
+    def release_name(self) -> None:
+        """Let the app's name be used again."""
+        app_id = self.claim.job.app_id
+        self.around.db.transaction(
+            lambda session: session.execute(update(App).where(App.id == app_id).values(claimed_name=None))
+        )
+
+    @property
+    def waited_s(self) -> float:
+        """How long this step has been answering "not yet"."""
+        since = self.claim.step.waiting_since
+        return self.seconds_since(since) if since else 0.0
+
+    def pause_s(self, *, first_s: float, cap_s: float) -> float:
+        """Return the pause before the next look: often at first, and what takes long needs no hurry."""
+        return min(cap_s, max(first_s, self.waited_s / 10))
+
+    def seconds_since(self, moment: datetime) -> float:
+        return (self.around.db.now() - moment).total_seconds()
+
+    def console_position(self) -> tuple[int, int]:
+        """Return how far the console is kept: (our characters, Jenkins' bytes)."""
+        return self.around.db.read(lambda session: console.position(session, self.id))
+
+    def keep_console(self, text: str, *, after: tuple[int, int], upstream_next: int) -> None:
+        self.around.db.transaction(
+            lambda session: console.append(session, self.id, text, after=after, upstream_next=upstream_next)
+        )
+
+    def console_tail(self, characters: int) -> str:
+        return self.around.db.read(lambda session: console.tail(session, self.id, characters))
+
     def resource(self, upstream: str, kind: str, ref: str) -> Entry:
         """Return the ledger's entry for one outside object of this step."""
-        return Entry(self._around.db, self._claim, upstream=upstream, kind=kind, ref=ref)
+        return Entry(self.around.db, self.claim, upstream=upstream, kind=kind, ref=ref)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from common import naming
+from common.errors import Permanent
 from worker.running import RunningJob
 from worker.upstreams import Upstreams
 from worker.upstreams.jenkins_xml import Parameter, PipelineDefinition
 
 CHART_PATH = "."
 SCRIPT_PATH = "Jenkinsfile"
+BUILD_KEY = "slipway_job_id"  # the build parameter that tells our builds apart
 
 
 def fork_source(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
@@ -67,12 +69,16 @@ def register_repository(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]
     url = job.output_of("await_helm")["clone_url"]
     token = job.settings.gitlab_read_token
     entry = job.resource("argocd", "repository", url)
-    repository = upstreams.argocd.ensure_repository(
-        url,
-        username=job.settings.gitlab_read_user if token else None,
-        password=token.get_secret_value() if token else None,
-        on_create=entry.intend,
-    )
+    try:
+        repository = upstreams.argocd.ensure_repository(
+            url,
+            username=job.settings.gitlab_read_user if token else None,
+            password=token.get_secret_value() if token else None,
+            on_create=entry.intend,
+        )
+    except Permanent:  # it bears no marker: one that is there after a refusal must not be taken for ours
+        entry.withdraw()
+        raise
     entry.settle(outside_id=repository.url, url=None, found=repository.found)
     return {"repository_url": repository.url}
 
@@ -88,7 +94,7 @@ def create_application(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
         path=CHART_PATH,
         revision=helm["branch"],
         release_name=app,
-        helm_parameters={"image.repository": naming.image(job.settings, app), "fullnameOverride": app},
+        helm_parameters=_helm_parameters(job),
         cluster=job.team.cluster,
         namespace=app,
         marker=job.marker,
@@ -96,6 +102,12 @@ def create_application(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
     )
     entry.settle(outside_id=application.uid, url=f"{job.settings.argo_url}/applications/{app}", found=application.found)
     return {"application": app}
+
+
+def _helm_parameters(job: RunningJob) -> dict[str, str]:
+    app = job.input("app")
+    ours = {"image.repository": naming.image(job.settings, app), "fullnameOverride": app}
+    return {**ours, "image.tag": job.image_tag} if job.image_tag else ours
 
 
 def _fork(job: RunningJob, upstreams: Upstreams, template: str, path: str) -> dict[str, Any]:
@@ -117,7 +129,7 @@ def _build_parameters(job: RunningJob, source_url: str) -> tuple[Parameter, ...]
     """Declare what a build may be given: Jenkins drops, silently, what is not declared."""
     app = job.input("app")
     return (
-        Parameter(name="slipway_job_id", default="", description="Slipway's job: builds of one job are one build"),
+        Parameter(name=BUILD_KEY, default="", description="Slipway's job: builds of one job are one build"),
         Parameter(name="gitlab_address", default=source_url, description="Repository of the app"),
         Parameter(name="gitlab_helm_address", default="", description="Repository of its chart, set at each build"),
         Parameter(

@@ -1,0 +1,121 @@
+"""How does exactly one build come to be and to its end?  (the plan: `common/workflows.py`)"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from common import naming
+from common.errors import Mender, NotYet, Permanent
+from worker.running import RunningJob
+from worker.steps.provision import BUILD_KEY
+from worker.upstreams import Upstreams
+from worker.upstreams.jenkins_builds import Build
+
+IN_FLIGHT_S = 35.0  # a trigger whose answer was lost may still reach Jenkins: our own time-out and a little more
+LOOK_AGAIN_S = 3.0
+POLL = {"first_s": 2.0, "cap_s": 30.0}  # Jenkins forgets a queue item five minutes after it left
+CONSOLE_BYTES = 512 * 1024
+TAIL_CHARACTERS = 2000
+
+
+def start_build(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+    """Trigger the build unless it is there; after a lost answer wait until it cannot still arrive."""
+    folder, name = _pipeline(job)
+    entry = job.resource("jenkins", "build", job.id)
+    seen = upstreams.jenkins.find_build(folder, name, key=BUILD_KEY, value=job.id)
+    if seen.queue_id is not None or seen.number is not None:
+        entry.settle(outside_id=str(seen.number or seen.queue_id), url=None, found=True)
+        return {"queue_id": seen.queue_id, "number": seen.number}
+    intended_at = entry.intended_at()
+    if seen.is_unclear or (intended_at and job.seconds_since(intended_at) < IN_FLIGHT_S):
+        raise NotYet("Jenkins may have the build already: looking for it", retry_after_s=LOOK_AGAIN_S)
+    queue_id = upstreams.jenkins.trigger_build(
+        folder, name, parameters=_parameters(job), key=BUILD_KEY, on_create=entry.intend
+    )
+    entry.settle(outside_id=str(queue_id), url=None, found=False)
+    return {"queue_id": queue_id, "number": None}
+
+
+def await_executor(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+    """Wait until the queue item has become a build; a queue item that has expired is found by our id."""
+    folder, name = _pipeline(job)
+    started = job.output_of("start_build")
+    number = started["number"] or _number_of(job, upstreams, started["queue_id"])
+    build = upstreams.jenkins.find_run(folder, name, number)
+    if build is None:
+        raise NotYet(f"Jenkins does not show build {number} yet", retry_after_s=1.0)
+    job.resource("jenkins", "build", job.id).settle(outside_id=str(number), url=build.url, found=True)
+    return {"number": number, "url": build.url, "console_url": f"{build.url}console"}
+
+
+def await_result(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+    """Wait for the end and keep the console; a build that Jenkins fails is a failed job with its last lines."""
+    folder, name = _pipeline(job)
+    executor = job.output_of("await_executor")
+    build = upstreams.jenkins.find_run(folder, name, executor["number"])
+    if build is None:
+        raise Permanent("Jenkins has deleted the build's record.", mender=Mender.UPSTREAM)
+    _follow_console(job, upstreams, build)
+    if build.is_running:
+        raise NotYet(f"Build {build.number} is running", retry_after_s=job.pause_s(**POLL))
+    if build.result != "SUCCESS":
+        tail = job.console_tail(TAIL_CHARACTERS)
+        raise Permanent(f"Build {build.number} ended as {build.result}. Its last lines:\n{tail}", mender=Mender.USER)
+    return {**executor, "result": build.result, "duration_s": build.duration_s}
+
+
+def stop_build(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+    """Stop the build of this job wherever it is; one that never came to be, or has ended, is stopped."""
+    folder, name = _pipeline(job)
+    seen = upstreams.jenkins.find_build(folder, name, key=BUILD_KEY, value=job.id)
+    if seen.queue_id is not None and seen.number is None:
+        upstreams.jenkins.cancel_queue_item(seen.queue_id)
+        raise NotYet("Jenkins is taking the build out of its queue", retry_after_s=1.0)
+    if seen.number is not None:
+        build = upstreams.jenkins.find_run(folder, name, seen.number)
+        if build is not None and build.is_running:
+            upstreams.jenkins.stop_build(folder, name, seen.number)
+            raise NotYet(f"Build {seen.number} is stopping", retry_after_s=2.0)
+        return {"number": seen.number, "result": build.result if build else None}
+    intended_at = job.resource("jenkins", "build", job.id).intended_at()
+    if seen.is_unclear or (intended_at and job.seconds_since(intended_at) < IN_FLIGHT_S):
+        raise NotYet("Jenkins may still be given the build: looking for it", retry_after_s=LOOK_AGAIN_S)
+    return {"number": None, "result": None}
+
+
+def _number_of(job: RunningJob, upstreams: Upstreams, queue_id: int) -> int:
+    folder, name = _pipeline(job)
+    item = upstreams.jenkins.get_queue_item(queue_id)
+    if item.state == "cancelled":
+        raise Permanent("The build was cancelled in Jenkins' queue.", mender=Mender.USER)
+    if item.number is not None:
+        return item.number
+    seen = upstreams.jenkins.find_build(folder, name, key=BUILD_KEY, value=job.id) if item.state == "gone" else None
+    if seen is not None and seen.number is not None:
+        return seen.number
+    raise NotYet(f"Jenkins has it in its queue: {item.why or item.state}", retry_after_s=job.pause_s(**POLL))
+
+
+def _follow_console(job: RunningJob, upstreams: Upstreams, build: Build) -> None:
+    """Keep what was printed since the last look."""
+    folder, name = _pipeline(job)
+    after = job.console_position()
+    piece = upstreams.jenkins.read_console(folder, name, build.number, start=after[1], at_most_bytes=CONSOLE_BYTES)
+    job.keep_console(piece.text, after=after, upstream_next=piece.next_start)
+
+
+def _pipeline(job: RunningJob) -> tuple[str, str]:
+    return job.team.jenkins_folder, naming.pipeline(job.input("app"), job.input("team"))
+
+
+def _parameters(job: RunningJob) -> dict[str, str]:
+    return {
+        BUILD_KEY: job.id,
+        "gitlab_address": job.input("gitlab_address"),
+        "gitlab_helm_address": job.input("gitlab_helm_address"),
+        "gitlab_credential": job.settings.gitlab_credential,
+        "namespace": job.input("app"),
+        "image_name": naming.image(job.settings, job.input("app")),
+        "image_tag": job.option("image_tag") or "",
+        "branch": job.option("branch") or "",
+    }

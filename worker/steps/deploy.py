@@ -1,0 +1,72 @@
+"""How does a version of an app get onto its cluster?  (the plan: `common/workflows.py`)"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from common import naming
+from common.errors import Mender, NotYet, Permanent
+from worker.running import RunningJob
+from worker.upstreams import Upstreams
+from worker.upstreams.argocd_sync import SyncStatus
+
+POLL = {"first_s": 2.0, "cap_s": 15.0}
+
+
+def sync_application(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+    """Set what was asked for and start the sync, unless one that carries our job's id is there."""
+    app, project = job.input("app"), job.team.argocd_project
+    tag, revision = job.option("image_tag"), job.option("revision")
+    if tag is not None:
+        job.require_claim()
+        job.keep_image_tag(tag)
+        upstreams.argocd.set_helm_parameters(
+            app, project=project, marker=job.marker, parameters={"image.tag": tag}, revision=None
+        )
+    entry = job.resource("argocd", "sync", job.id)
+    upstreams.argocd.start_sync(
+        app, project=project, marker=job.marker, operation_id=job.id, revision=revision, on_create=entry.intend
+    )
+    entry.settle(outside_id=job.id, url=f"{job.settings.argo_url}/applications/{app}", found=False)
+    return {"application": app}
+
+
+def await_healthy(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+    """Wait until our sync has ended and what it made is healthy; health from before the sync does not count.
+
+    A revision that was asked for is of this run only: the application is compared with its own, and may be OutOfSync.
+    """
+    app = job.output_of("sync_application")["application"]
+    status = upstreams.argocd.get_sync(app, project=job.team.argocd_project, operation_id=job.id)
+    if status.phase == "failed":
+        raise Permanent(_why(status), mender=Mender.USER)
+    if status.phase == "absent":
+        raise Permanent("Argo CD has no trace of the sync: it was replaced or its record was removed. Deploy again.")
+    if status.phase == "running" or not status.is_reconciled:
+        raise NotYet(f"Argo CD is syncing: {status.message or 'running'}", retry_after_s=job.pause_s(**POLL))
+    _require_brought(job, status)
+    is_as_wanted = status.sync_status == "Synced" or job.option("revision") is not None
+    if not is_as_wanted or status.health_status != "Healthy":
+        seen = f"{status.sync_status or 'Unknown'}, {status.health_status or 'Unknown'}"
+        raise NotYet(f"Argo CD sees {seen}. {_details(status)}".strip(), retry_after_s=job.pause_s(**POLL))
+    return {"application": app, "revision": status.revision, "images": list(status.images)}
+
+
+def _require_brought(job: RunningJob, status: SyncStatus) -> None:
+    """Raise Permanent when somebody's later sync has replaced ours and brought something else."""
+    if status.phase != "superseded":
+        return
+    tag = job.option("image_tag")
+    is_brought = tag is None or f"{naming.image(job.settings, job.input('app'))}:{tag}" in status.images
+    if job.option("revision") is not None or not is_brought:
+        runs = ", ".join(status.images) or "nothing"
+        raise Permanent(f"Another sync has replaced ours. The application runs {runs}.", mender=Mender.USER)
+
+
+def _why(status: SyncStatus) -> str:
+    return f"Argo CD could not sync: {status.message}. {_details(status)}".strip()
+
+
+def _details(status: SyncStatus) -> str:
+    told = (*status.conditions, *status.resources_messages, status.health_message)
+    return " ".join(text for text in told if text)
