@@ -9,7 +9,22 @@ from urllib.parse import quote
 
 from flask import Flask, Response, g, request
 
-from api import apps, cli, health, jobs, login, problems, projects, routes, signup
+from api import (
+    apps,
+    builds,
+    cli,
+    deploys,
+    health,
+    interventions,
+    jobs,
+    lifecycle,
+    login,
+    problems,
+    projects,
+    routes,
+    signup,
+    users,
+)
 from api.passwords import Passwords
 from api.readiness import Readiness
 from api.service import Service, service
@@ -48,7 +63,7 @@ def create_app(config: Settings | None = None, *, now: Now | None = None) -> Fla
     app.config.update(MAX_CONTENT_LENGTH=routes.BODY_BYTES, PROPAGATE_EXCEPTIONS=False)
     app.config["TRUSTED_HOSTS"] = list(config.trusted_hosts) or None
     app.url_map.merge_slashes = False  # a doubled slash is an unknown path, not a redirect
-    for module in (signup, login, projects, apps, jobs):
+    for module in (signup, login, projects, apps, builds, deploys, lifecycle, jobs, interventions, users):
         app.register_blueprint(module.blueprint, url_prefix=routes.BASE)
     app.register_blueprint(health.blueprint)
     app.before_request(_begin)

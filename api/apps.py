@@ -13,11 +13,11 @@ from api import auth, links, pages, rules, visible
 from api.accepted import JobAccepted, accepted, request_id
 from api.problems import FieldError, Problem
 from api.projects import Description
-from api.routes import Answer, Body, Policy, Result, route
+from api.routes import Answer, Body, Policy, Query, Result, route
 from api.service import service
-from common import jobs
-from common.models import App, Job, JobState, Provenance, Resource, Step, User, new_id
-from common.workflows import PROVISION
+from common import jobs, ledger
+from common.models import App, Job, JobState, Project, Provenance, Resource, Step, User, new_id
+from common.workflows import PLAN, PROVISION, RECONCILE, Workflow
 
 blueprint = Blueprint("apps", __name__)
 
@@ -29,6 +29,12 @@ class NewApp(Body):
     name: str
     type: str
     description: Description = ""
+
+
+class HowToMake(Query):
+    """`dry_run`: only say what would be made."""
+
+    dry_run: bool = False
 
 
 class AppShown(Result):
@@ -67,17 +73,20 @@ class AppDetail(AppShown):
     state: JobState | None
 
 
-@route(blueprint, "POST", "/app", policy=Policy.MEMBER, takes=NewApp, answers={202: JobAccepted})
-def create_app(body: NewApp) -> Answer:
-    """Members, in a project of their team. 202 job · 404 no such project · 409 name taken · 422."""
+@route(blueprint, "POST", "/app", policy=Policy.MEMBER, takes=NewApp, query=HowToMake, answers={202: JobAccepted})
+def create_app(body: NewApp, query: HowToMake) -> Answer:
+    """Members, in a project of their team. 202 job · 404 no such project · 409 name taken · 422.
+
+    With `?dry_run=true` the job makes nothing: its result says step by step what the real one would do.
+    """
     _check(body)
     user, db = auth.require_user(), service().db
-    db.read(lambda session: visible.project(session, user, body.project_id))
+    project = db.read(lambda session: visible.project(session, user, body.project_id))
+    write = _write_plan if query.dry_run else _write
     try:
-        job = db.transaction(lambda session: _write(session, body, user))
+        job = db.transaction(lambda session: write(session, body, project, user))
     except IntegrityError:
-        message = "An app of this name exists, in your team or another. Choose another name."
-        raise Problem("taken", errors=[FieldError(field="name", code="taken", message=message)]) from None
+        raise _taken() from None
     return accepted(job)
 
 
@@ -88,7 +97,8 @@ def list_apps(project_id: str, query: pages.Page) -> Answer:
 
     def work(session: Session) -> tuple[list[App], str | None]:
         project = visible.project(session, user, project_id)
-        return pages.read(session, select(App).where(App.project_id == project.id), App.id, query)
+        statement = select(App).where(App.project_id == project.id, App.claimed_name.is_not(None))
+        return pages.read(session, statement, App.id, query)
 
     rows, following = service().db.read(work)
     return Answer(body=Apps(apps=[AppShown(**_fields(app)) for app in rows], next=following))
@@ -111,13 +121,25 @@ def _check(body: NewApp) -> None:
         raise Problem("invalid_fields", errors=problems)
 
 
-def _write(session: Session, body: NewApp, user: User) -> Job:
+def _taken() -> Problem:
+    message = "An app of this name exists, in your team or another. Choose another name."
+    return Problem("taken", errors=[FieldError(field="name", code="taken", message=message)])
+
+
+def _write_plan(session: Session, body: NewApp, project: Project, user: User) -> Job:
+    if session.scalar(select(App.id).where(App.claimed_name == body.name)):
+        raise _taken()
+    return _accept(session, PLAN, body, project, user, app_id=None)
+
+
+def _write(session: Session, body: NewApp, project: Project, user: User) -> Job:
     now = service().db.now()
     app = App(
         id=new_id(),
         project_id=body.project_id,
-        team_id=user.team_id,
+        team_id=project.team_id,
         name=body.name,
+        claimed_name=body.name,
         type=body.type,
         description=body.description,
         created_by=user.id,
@@ -125,16 +147,22 @@ def _write(session: Session, body: NewApp, user: User) -> Job:
     )
     session.add(app)
     session.flush()  # the job refers to it
+    return _accept(session, PROVISION, body, project, user, app_id=app.id)
+
+
+def _accept(
+    session: Session, workflow: Workflow, body: NewApp, project: Project, user: User, *, app_id: str | None
+) -> Job:
     return jobs.accept(
         session,
-        PROVISION,
-        now=now,
-        subject_id=app.id,
-        team_id=app.team_id,
+        workflow,
+        now=service().db.now(),
+        subject_id=app_id or new_id(),
+        team_id=project.team_id,
         user_id=user.id,
-        app_id=app.id,
+        app_id=app_id,
         request_id=request_id(),
-        inputs={"app": app.name, "type": app.type, "team": app.team_id},
+        inputs={"app": body.name, "type": body.type, "team": project.team_id},
     )
 
 
@@ -152,7 +180,11 @@ def _fields(app: App) -> dict[str, object]:
 
 def _detail(session: Session, app: App) -> AppDetail:
     job = session.scalar(select(Job).where(Job.app_id == app.id).order_by(Job.id.desc()).limit(1))
-    resources = session.scalars(select(Resource).where(Resource.subject_id == app.id).order_by(Resource.id))
+    resources = session.scalars(
+        select(Resource)
+        .where(Resource.subject_id == app.id, Resource.kind.not_in(ledger.OF_A_RUN))
+        .order_by(Resource.id)
+    )
     clone_urls = _clone_urls(session, app)
     settings = service().settings
     parts = [
@@ -174,7 +206,11 @@ def _clone_urls(session: Session, app: App) -> dict[tuple[str, str | None], str]
     outputs = session.execute(
         select(Step.upstream, Step.output)
         .join(Job, Job.id == Step.job_id)
-        .where(Job.app_id == app.id, Step.name.in_(("await_source", "await_helm")))
+        .where(
+            Job.app_id == app.id,
+            Job.kind.in_((PROVISION.name, RECONCILE.name)),
+            Step.name.in_(("await_source", "await_helm")),
+        )
     )
     return {
         (upstream, str(output["project_id"])): output["clone_url"] for upstream, output in outputs if output is not None

@@ -47,6 +47,12 @@ def require_user() -> User:
     return user
 
 
+def require_bearer() -> None:
+    """Refuse a request that could be a browser's own: it adds cookies by itself, never this header. Raises Problem."""
+    if _bearer() is None:
+        raise Problem("not_logged_in", "This call takes the token from Authorization: Bearer only.")
+
+
 def find_user() -> User | None:
     """Return who is asking, None for a visitor; looked up once a request."""
     if "user" not in g:
@@ -61,10 +67,14 @@ def cookie_name() -> str:
     return "__Host-session" if service().settings.cookie_secure else "session"
 
 
-def _token() -> str | None:
+def _bearer() -> str | None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def _token() -> str | None:
+    if token := _bearer():
+        return token
     cookie = request.cookies.get(cookie_name())
     if cookie and request.method not in SAFE_METHODS:
         _refuse_other_sites()
@@ -88,7 +98,7 @@ def _user_of(token: str) -> User | None:
         lambda session: session.execute(
             select(LoginSession, User)
             .join(User, User.id == LoginSession.user_id)
-            .where(LoginSession.token_hash == token_hash)
+            .where(LoginSession.token_hash == token_hash, User.left_at.is_(None))  # a log-in may race with leaving
         ).one_or_none()
     )
     if row is None or now >= row.LoginSession.expires_at or now >= row.LoginSession.last_seen_at + IDLE:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import groupby
-from typing import Annotated
+from typing import Annotated, Any
 
 from flask import Blueprint, request
 from pydantic import AfterValidator
@@ -113,6 +113,7 @@ class JobShown(JobSummary):
     """A job with all its lanes, steps and attempts."""
 
     title: str
+    result: dict[str, Any] | None  # of a build, a deployment, a plan, a comparison: what it found or made
     progress: Progress
     waiting_on: list[WaitingOn]
     errors: list[Failure]
@@ -187,6 +188,7 @@ def _shown(session: Session, job: Job) -> JobShown:
     return JobShown(
         **_summary(job),
         title=flow.title if flow else job.kind,
+        result=next((step.output for step in steps if flow and step.name == flow.result), None),
         progress=Progress(done=sum(step.state in PASSED for step in steps), total=len(steps)),
         waiting_on=[_waiting_on(step) for step in steps if step.state in WAITING],
         errors=[_failure(step) for step in steps if step.state is StepState.FAILED],

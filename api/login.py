@@ -70,7 +70,9 @@ def who_am_i() -> Answer:
 def _find(login: str) -> User | None:
     if not rules.NAME.fullmatch(login):  # MariaDB takes `ada ` for `ada`, and an error for an answer to `adá`
         return None
-    return service().db.read(lambda session: session.scalar(select(User).where(User.login == login)))
+    return service().db.read(
+        lambda session: session.scalar(select(User).where(User.login == login, User.left_at.is_(None)))
+    )
 
 
 def _person(user: User) -> Person:

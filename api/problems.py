@@ -26,10 +26,18 @@ CODES: dict[str, tuple[int, str]] = {
     "not_logged_in": (401, "Log in first"),
     "invalid_credentials": (401, "Invalid credentials"),
     "cross_site": (403, "Refused: the request comes from another site"),
+    "not_admin": (403, "Only administrators may do this"),
     "team_not_open": (403, "The team cannot be joined at sign-up"),
     "not_found": (404, "There is no such thing, or it is not yours to see"),
     "method_not_allowed": (405, "The method is not allowed here"),
     "taken": (409, "Already taken"),
+    "busy": (409, "Something else is at work here"),
+    "is_over": (409, "The job is over"),
+    "not_failed": (409, "Nothing has failed"),
+    "not_skippable": (409, "The step cannot be skipped"),
+    "password_needed": (409, "The password is needed again"),
+    "not_provisioned": (409, "The app is not complete"),
+    "nothing_to_roll_back_to": (409, "There is no earlier good deployment"),
     "too_large": (413, "The body is too large"),
     "unsupported_media_type": (415, "The body must be application/json"),
     "invalid_fields": (422, "Some fields are wrong"),
@@ -58,8 +66,11 @@ class FieldError:
 class Problem(Exception):
     """Ends the request with a problem document of this code."""
 
-    def __init__(self, code: str, detail: str = "", *, errors: list[FieldError] | None = None) -> None:
+    def __init__(
+        self, code: str, detail: str = "", *, errors: list[FieldError] | None = None, job_id: str | None = None
+    ) -> None:
         super().__init__(code)
+        self.job_id = job_id
         self.code = code
         self.detail = detail
         self.errors = errors or []
@@ -117,6 +128,8 @@ def _respond(problem: Problem, status: int, headers: dict[str, str]) -> Response
     }
     if problem.detail:
         body["detail"] = problem.detail
+    if problem.job_id:
+        body["job_id"] = problem.job_id
     if problem.errors:
         body["errors"] = [vars(error) for error in problem.errors]
     return Response(json.dumps(body), status, headers, mimetype="application/problem+json")

@@ -13,7 +13,7 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, request
 from pydantic import BaseModel, ConfigDict, ValidationError
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
 
 from api import auth
 from api.problems import FieldError, Problem
@@ -37,6 +37,8 @@ class Policy(StrEnum):
 
     PUBLIC = "anyone"
     MEMBER = "anyone who is logged in, for things of their own team"
+    BEARER = "as member, but by the Authorization header alone: a browser cannot be made to send it"
+    ADMIN = "administrators"
     VISITOR = "anyone; what a visitor without a login sees is decided in the view"
 
 
@@ -96,8 +98,7 @@ def route(
     def declare(view: View) -> View:
         @wraps(view)
         def served(**path_values: str) -> Response:
-            if policy is Policy.MEMBER:
-                auth.require_user()
+            _admit(call)
             arguments: dict[str, Any] = dict(path_values)
             if takes is not None:
                 arguments["body"] = _read(takes)
@@ -110,6 +111,19 @@ def route(
         return view
 
     return declare
+
+
+def _admit(call: Call) -> None:
+    """Raises Problem, or MethodNotAllowed for a HEAD of what starts work."""
+    policy = call.policy
+    if request.method == "HEAD" and 202 in call.answers:
+        raise MethodNotAllowed(valid_methods=[call.method])
+    if policy is Policy.BEARER:
+        auth.require_bearer()
+    if policy in (Policy.MEMBER, Policy.BEARER, Policy.ADMIN):
+        user = auth.require_user()
+        if policy is Policy.ADMIN and not user.is_admin:
+            raise Problem("not_admin", "Ask an administrator.")
 
 
 def check(app: Flask) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api import rules
+from api import forgotten, rules
 from api.accepted import JobAccepted, accepted, request_id
 from api.problems import FieldError, Problem
 from api.routes import Answer, Body, Policy, route
@@ -80,6 +80,7 @@ def _write(session: Session, body: Signup, password_hash: str) -> Job:
         team_id=body.team,
         created_at=now,
     )
+    forgotten.free_names(session, login=user.login, email=user.email)
     session.add(user)
     session.flush()  # the job refers to it
     job = jobs.accept(

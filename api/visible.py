@@ -1,4 +1,4 @@
-"""What may a person see?  Their own team's things; anything else looks exactly as if it did not exist.
+"""What may a person see?  Their own team's things, administrators everything; the rest looks as if it did not exist.
 
 Every look-up by an id that a client sent goes through here.
 """
@@ -21,9 +21,12 @@ def project(session: Session, user: User, project_id: str) -> Project:
     return _own(_find(session, Project, project_id), user)
 
 
-def app(session: Session, user: User, app_id: str) -> App:
-    """Raises Problem `not_found`."""
-    return _own(_find(session, App, app_id), user)
+def app(session: Session, user: User, app_id: str, *, for_update: bool = False) -> App:
+    """An app that was removed is not found; `for_update` locks its row. Raises Problem `not_found`."""
+    found = _own(_find(session, App, app_id, for_update=for_update), user)
+    if found.claimed_name is None:
+        raise Problem("not_found")
+    return found
 
 
 def job(session: Session, user: User | None, job_id: str) -> Job:
@@ -36,12 +39,17 @@ def job(session: Session, user: User | None, job_id: str) -> Job:
     return _own(found, user)
 
 
-def _find(session: Session, table: type[Row], row_id: str) -> Row | None:
+def own_job(session: Session, user: User, job_id: str) -> Job:
+    """A job to be acted upon: who only knows the id of a sign-up may not. Raises Problem `not_found`."""
+    return _own(_find(session, Job, job_id), user)
+
+
+def _find(session: Session, table: type[Row], row_id: str, *, for_update: bool = False) -> Row | None:
     """What has not the shape of an id is no id: MariaDB answers a comparison with non-ASCII text by an error."""
-    return session.get(table, row_id) if ID.fullmatch(row_id) else None
+    return session.get(table, row_id, with_for_update=for_update or None) if ID.fullmatch(row_id) else None
 
 
 def _own(row: Row | None, user: User) -> Row:
-    if row is None or row.team_id != user.team_id:
+    if row is None or not (row.team_id == user.team_id or user.is_admin):
         raise Problem("not_found")
     return row

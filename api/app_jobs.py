@@ -1,0 +1,112 @@
+"""How does an existing app get its next job?  One at a time where two would get in each other's way.
+
+The app's row is locked while we look and write, so of many requests at once one makes the job and the others get it.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api import visible
+from api.accepted import request_id
+from api.problems import Problem
+from api.service import service
+from common import jobs
+from common.models import App, Job, JobState, User
+from common.workflows import BUILD, DEPLOY, DEPROVISION, PROVISION, RECONCILE, SIGNUP, WORKFLOWS, Workflow
+
+ALONE = frozenset({PROVISION.name, DEPROVISION.name, RECONCILE.name})  # nothing else may run beside these
+HARMLESS = frozenset({"drift", "plan"})  # these run beside anything
+MADE_BY = (PROVISION.name, RECONCILE.name)
+RESENT_WITHIN = timedelta(seconds=10)  # a GET that comes again so soon is the same request, resent on the way
+
+
+def begin(user: User, app_id: str, workflow: Workflow, inputs: dict[str, Any], *, is_resendable: bool = False) -> Job:
+    """Return a new job, or the open one that does just this. Raises Problem `not_found`, `busy`, `not_provisioned`."""
+
+    def work(session: Session) -> Job:
+        app = visible.app(session, user, app_id, for_update=True)
+        open_jobs = _open_jobs(session, app)
+        wanted = {"app": app.name, "type": app.type, "team": app.team_id, **inputs}
+        same = next((job for job in open_jobs if _is_same(job, workflow, wanted)), None)
+        if same is None and is_resendable:
+            same = _just_made(session, app, user, workflow, wanted)
+        if same is not None:
+            return same
+        _require_free(workflow, open_jobs)
+        if workflow in (BUILD, DEPLOY):
+            _require_provisioned(session, app)
+        return jobs.accept(
+            session,
+            workflow,
+            now=service().db.now(),
+            subject_id=app.id,
+            team_id=app.team_id,
+            user_id=user.id,
+            app_id=app.id,
+            request_id=request_id(),
+            inputs=wanted,
+        )
+
+    return service().db.transaction(work)
+
+
+def require_wanted(session: Session, job: Job) -> None:
+    """Refuse to take up a job again that time has passed over. Raises Problem `is_over`, `busy`."""
+    if job.kind == SIGNUP.name and session.get_one(User, job.subject_id, with_for_update=True).left_at is not None:
+        raise Problem("is_over", "The person has left.")
+    if job.app_id is None:
+        return
+    app = session.get_one(App, job.app_id, with_for_update=True)
+    if app.claimed_name is None:
+        raise Problem("is_over", "The app was removed.")
+    newer = select(Job.id).where(Job.app_id == app.id, Job.kind == job.kind, Job.id > job.id).limit(1)
+    if session.scalar(newer) is not None:
+        raise Problem("is_over", "A newer job of this kind has taken its place.")
+    _require_free(WORKFLOWS[job.kind], [each for each in _open_jobs(session, app) if each.id != job.id])
+
+
+def _is_same(job: Job, workflow: Workflow, wanted: dict[str, Any]) -> bool:
+    """One that is being cancelled is not what was asked for, it is in the way."""
+    return job.kind == workflow.name and job.input == wanted and job.state is not JobState.CANCELLING
+
+
+def _open_jobs(session: Session, app: App) -> list[Job]:
+    return list(session.scalars(select(Job).where(Job.app_id == app.id, Job.state.in_(jobs.OPEN))))
+
+
+def _just_made(session: Session, app: App, user: User, workflow: Workflow, wanted: dict[str, Any]) -> Job | None:
+    since = service().db.now() - RESENT_WITHIN
+    recent = session.scalars(
+        select(Job)
+        .where(Job.app_id == app.id, Job.kind == workflow.name, Job.user_id == user.id, Job.created_at >= since)
+        .order_by(Job.id.desc())
+    )
+    return next((job for job in recent if job.input == wanted), None)
+
+
+def _require_free(workflow: Workflow, open_jobs: list[Job]) -> None:
+    if workflow.name in HARMLESS:
+        return
+    in_the_way = [
+        job
+        for job in open_jobs
+        if job.kind not in HARMLESS and (workflow.name in ALONE or job.kind in ALONE or job.kind == workflow.name)
+    ]
+    if in_the_way:
+        job = in_the_way[0]
+        raise Problem(
+            "busy", f"A job of kind {job.kind} is at work on this app. Wait for it, or cancel it.", job_id=job.id
+        )
+
+
+def _require_provisioned(session: Session, app: App) -> None:
+    made = session.scalar(
+        select(Job.id).where(Job.app_id == app.id, Job.kind.in_(MADE_BY), Job.state == JobState.SUCCEEDED).limit(1)
+    )
+    if made is None:
+        raise Problem("not_provisioned", "The app was not made to its end: retry its job, or DELETE the app.")

@@ -1,0 +1,40 @@
+"""When does a sign-up that came to nothing give its id and e-mail address free?
+
+Somebody else has the id on an upstream: the person has to choose another one, with the same e-mail address. As long
+as anything that was made for the failed sign-up exists, its names stay taken.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Select, delete, exists, or_, select
+from sqlalchemy.orm import Session
+
+from api.service import service
+from common import jobs
+from common.errors import Conflict
+from common.models import Job, LoginSession, Provenance, Resource, Secret, Step, User
+
+
+def free_names(session: Session, *, login: str, email: str) -> None:
+    """Rename those who hold either name and whose sign-up came to nothing; nobody logs in as them any more."""
+    holders = session.scalars(select(User).where(or_(User.login == login, User.email == email)).with_for_update())
+    for person in holders:
+        if _came_to_nothing(session, person):
+            person.left_at = person.left_at or service().db.now()
+            person.login, person.email = f"gone-{person.id}", f"{person.id}@gone.invalid"
+            session.execute(delete(LoginSession).where(LoginSession.user_id == person.id))
+            session.execute(delete(Secret).where(Secret.job_id.in_(_jobs_of(person))))
+    session.flush()
+
+
+def _came_to_nothing(session: Session, person: User) -> bool:
+    is_at_work = exists().where(Job.subject_id == person.id, Job.state.in_(jobs.OPEN))
+    has_made = exists().where(
+        Resource.subject_id == person.id, Resource.provenance.in_((Provenance.INTENDED, Provenance.CREATED))
+    )
+    met_somebody = exists().where(Step.job_id.in_(_jobs_of(person)), Step.code == Conflict.code)
+    return bool(session.scalar(select(~is_at_work & ~has_made & met_somebody)))
+
+
+def _jobs_of(person: User) -> Select[str]:
+    return select(Job.id).where(Job.subject_id == person.id)

@@ -1,0 +1,174 @@
+"""What may a person do to a job?  Retry it, skip a step, cancel it, read what it printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from flask import Blueprint
+from pydantic import Field
+from sqlalchemy.orm import Session
+
+from api import app_jobs, auth, visible
+from api.accepted import JobAccepted, accepted
+from api.problems import FieldError, Problem
+from api.routes import Answer, Body, Policy, Query, Result, route
+from api.service import service
+from api.signup import SECRET_LIVES
+from common import console, interventions
+from common.interventions import NotPossibleError
+from common.jobs import OPEN, Lane
+from common.models import Job, JobState, Secret, User
+from common.workflows import OFFBOARD, SIGNUP
+
+blueprint = Blueprint("interventions", __name__)
+
+
+class Retry(Body):
+    """`password`: of a sign-up, when the answer was `password_needed`."""
+
+    password: Annotated[str | None, Field(max_length=256, repr=False)] = None
+
+
+class Skip(Body):
+    """`reason` is kept with the step."""
+
+    reason: Annotated[str, Field(min_length=3, max_length=500)]
+
+
+class Cancel(Body):
+    """Nothing."""
+
+
+class LogQuery(Query):
+    """`start` counts characters; send back the last answer's `next_start`."""
+
+    start: Annotated[int, Field(ge=0, le=console.CHARACTERS)] = 0
+
+
+class Log(Result):
+    """A piece of the console. `more`: there is or may come more; ask again from `next_start`."""
+
+    text: str
+    start: int
+    next_start: int
+    more: bool
+    truncated: bool
+
+
+@route(blueprint, "POST", "/jobs/<job_id>/retry", policy=Policy.VISITOR, takes=Retry, answers={202: JobAccepted})
+def retry(job_id: str, body: Retry) -> Answer:
+    """Members, of their team's job; anyone who knows its id, of a sign-up. 202 same job · 404 · 409 · 422."""
+    user, password = auth.find_user(), body.password
+    if password is not None:
+        _check_password(job_id, user, password)
+
+    def work(session: Session) -> Job:
+        job = visible.job(session, user, job_id)
+        _require_admin_for_leaving(job, user)
+        app_jobs.require_wanted(session, job)
+        if password is not None and interventions.needs_secret(session, job):
+            _seal_again(session, job, password)
+        return interventions.retry(session, job.id, service().db.now())
+
+    return _resumed(work)
+
+
+@route(
+    blueprint,
+    "POST",
+    "/jobs/<job_id>/steps/<step>/skip",
+    policy=Policy.ADMIN,
+    takes=Skip,
+    answers={202: JobAccepted},
+)
+def skip(job_id: str, step: str, body: Skip) -> Answer:
+    """Administrators. 202 same job, going on behind the step · 403 · 404 · 409 not failed, not skippable."""
+    user = auth.require_user()
+    reason = f"{body.reason} ({user.login})"
+
+    def work(session: Session) -> Job:
+        job = visible.own_job(session, user, job_id)
+        app_jobs.require_wanted(session, job)
+        return interventions.skip(session, job.id, step, reason=reason, now=service().db.now())
+
+    return _resumed(work)
+
+
+@route(blueprint, "POST", "/jobs/<job_id>/cancel", policy=Policy.MEMBER, takes=Cancel, answers={202: JobAccepted})
+def cancel(job_id: str, body: Cancel) -> Answer:  # noqa: ARG001 - an empty body is still checked
+    """Members, of their team's job. 202 same job: it stops before the next step · 404 · 409 it is over."""
+    user = auth.require_user()
+
+    def work(session: Session) -> Job:
+        job = visible.own_job(session, user, job_id)
+        _require_admin_for_leaving(job, user)
+        return interventions.cancel(session, job.id, service().db.now())
+
+    return _resumed(work)
+
+
+@route(blueprint, "GET", "/jobs/<job_id>/log", policy=Policy.MEMBER, query=LogQuery, answers={200: Log})
+def read_log(job_id: str, query: LogQuery) -> Answer:
+    """Members, of their team's job. 200 the console from an offset, while the build runs and after · 404."""
+    user = auth.require_user()
+
+    def work(session: Session) -> Log:
+        job = visible.own_job(session, user, job_id)
+        page = console.read(session, job.id, start=query.start)
+        return Log(
+            text=page.text,
+            start=page.start,
+            next_start=page.next_start,
+            more=job.state in OPEN or not page.is_end,
+            truncated=page.next_start >= console.CHARACTERS,
+        )
+
+    return Answer(body=service().db.read(work))
+
+
+def _resumed(work: Callable[[Session], Job]) -> Answer:
+    def change(session: Session) -> tuple[Job, list[Lane]]:
+        job = work(session)
+        return job, interventions.open_lanes(session, job)
+
+    try:
+        job, lanes = service().db.transaction(change)
+    except NotPossibleError as error:
+        raise Problem(error.code, str(error)) from None
+    return accepted(job, lanes=lanes)
+
+
+def _require_admin_for_leaving(job: Job, user: User | None) -> None:
+    """A colleague must not be able to stop the closing of somebody's accounts. Raises Problem."""
+    if job.kind == OFFBOARD.name and (user is None or not user.is_admin):
+        raise Problem("not_admin", "Only administrators decide about a person's leaving.")
+
+
+def _check_password(job_id: str, user: User | None, password: str) -> None:
+    """Take a password only for a failed sign-up that still needs it, if it is the one given then. Raises Problem.
+
+    It is hashed outside any transaction: that takes tens of milliseconds.
+    """
+
+    def work(session: Session) -> str | None:
+        job = visible.job(session, user, job_id)
+        if job.state is not JobState.FAILED:
+            raise Problem("not_failed", "Only a failed job can be taken up again.")
+        if job.kind != SIGNUP.name or not interventions.needs_secret(session, job):
+            return None
+        return session.get_one(User, job.subject_id).password_hash
+
+    stored = service().db.read(work)
+    if stored is None:
+        message = "Only the retry of a failed sign-up that still needs its password takes one."
+        raise Problem("invalid_fields", errors=[FieldError(field="password", code="not_needed", message=message)])
+    if not service().passwords.is_right(password, stored):
+        message = "This is not the password of the sign-up: accounts that were made with that one would differ."
+        raise Problem("invalid_fields", errors=[FieldError(field="password", code="wrong", message=message)])
+
+
+def _seal_again(session: Session, job: Job, password: str) -> None:
+    key_id, sealed = service().vault.seal(password, job_id=job.id, purpose="password")
+    expires_at = service().db.now() + SECRET_LIVES
+    session.merge(Secret(job_id=job.id, purpose="password", key_id=key_id, sealed=sealed, expires_at=expires_at))

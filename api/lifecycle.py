@@ -1,0 +1,95 @@
+"""How is an app removed, compared with what was made, and repaired?"""
+
+from __future__ import annotations
+
+from flask import Blueprint
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api import app_jobs, auth, links, visible
+from api.accepted import JobAccepted, accepted
+from api.routes import Answer, Body, Policy, Query, Result, route
+from api.service import service
+from common import ledger
+from common.models import App, Provenance, Resource
+from common.workflows import DEPROVISION, DRIFT, RECONCILE
+
+blueprint = Blueprint("lifecycle", __name__)
+
+WHY_STAYS = {
+    Provenance.ADOPTED: "It was there before us.",
+    Provenance.GONE: "It is gone, or never came to be.",
+}
+
+
+class Removal(Query):
+    """`dry_run`: only say what would go and what would stay."""
+
+    dry_run: bool = False
+
+
+class Nothing(Body):
+    """Nothing."""
+
+
+class Item(Result):
+    upstream: str
+    kind: str
+    name: str
+    url: str | None
+    reason: str
+
+
+class Preview(Result):
+    """What a removal would delete, last made first, and what it would leave, and why."""
+
+    goes: list[Item]
+    stays: list[Item]
+
+
+@route(
+    blueprint,
+    "DELETE",
+    "/app/<app_id>",
+    policy=Policy.MEMBER,
+    query=Removal,
+    answers={200: Preview, 202: JobAccepted},
+)
+def remove(app_id: str, query: Removal) -> Answer:
+    """Members, of their team's app. 202 job: undo from the ledger · 200 dry run · 404 · 409 a job is at work on it."""
+    user = auth.require_user()
+    if query.dry_run:
+        return Answer(body=service().db.read(lambda session: _preview(session, visible.app(session, user, app_id))))
+    return accepted(app_jobs.begin(user, app_id, DEPROVISION, {}))
+
+
+@route(blueprint, "POST", "/app/<app_id>/reconcile", policy=Policy.MEMBER, takes=Nothing, answers={202: JobAccepted})
+def reconcile(app_id: str, body: Nothing) -> Answer:  # noqa: ARG001 - an empty body is still checked
+    """Members, of their team's app. 202 job: put back what is missing or changed · 404 · 409 a job is at work on it."""
+    return accepted(app_jobs.begin(auth.require_user(), app_id, RECONCILE, {}))
+
+
+@route(blueprint, "GET", "/app/<app_id>/drift", policy=Policy.BEARER, answers={202: JobAccepted})
+def compare(app_id: str) -> Answer:
+    """Members, with a bearer token. 202 job: its result says what is missing, changed or foreign; it writes nothing."""
+    return accepted(app_jobs.begin(auth.require_user(), app_id, DRIFT, {}))
+
+
+def _preview(session: Session, app: App) -> Preview:
+    rows = session.scalars(
+        select(Resource)
+        .where(Resource.subject_id == app.id, Resource.kind.not_in(ledger.OF_A_RUN))
+        .order_by(Resource.id.desc())
+    )
+    goes, stays = [], []
+    for row in rows:
+        if row.provenance in WHY_STAYS:
+            stays.append(_item(row, WHY_STAYS[row.provenance]))
+        else:
+            goes.append(_item(row, "We made it." if row.provenance is Provenance.CREATED else "We may have made it."))
+    return Preview(goes=goes, stays=stays)
+
+
+def _item(row: Resource, reason: str) -> Item:
+    url = links.external(row.url, service().settings)
+    return Item(upstream=row.upstream, kind=row.kind, name=row.ref, url=url, reason=reason)

@@ -1,0 +1,58 @@
+"""How does a person leave?"""
+
+from __future__ import annotations
+
+from flask import Blueprint
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from api import auth, rules
+from api.accepted import JobAccepted, accepted, request_id
+from api.problems import Problem
+from api.routes import Answer, Policy, route
+from api.service import service
+from common import jobs
+from common.models import Job, LoginSession, User
+from common.workflows import OFFBOARD
+
+blueprint = Blueprint("users", __name__)
+
+
+@route(blueprint, "DELETE", "/users/<login>", policy=Policy.ADMIN, answers={202: JobAccepted})
+def remove(login: str) -> Answer:
+    """Administrators. 202 job: close the accounts made here; log-ins end at once · 403 · 404 · 409 sign-up runs."""
+    auth.require_user()
+
+    if not rules.NAME.fullmatch(login):
+        raise Problem("not_found")
+
+    def work(session: Session) -> Job:
+        person = session.scalar(select(User).where(User.login == login).with_for_update())
+        if person is None:
+            raise Problem("not_found")
+        open_job = session.scalar(
+            select(Job).where(Job.subject_id == person.id, Job.state.in_(jobs.OPEN)).order_by(Job.id).limit(1)
+        )
+        if open_job is not None and open_job.kind == OFFBOARD.name:
+            return open_job
+        if open_job is not None:
+            raise Problem("busy", "The sign-up is still running. Wait for it, or cancel it.", job_id=open_job.id)
+        return _offboard(session, person)
+
+    return accepted(service().db.transaction(work))
+
+
+def _offboard(session: Session, person: User) -> Job:
+    now = service().db.now()
+    person.left_at = person.left_at or now
+    session.execute(delete(LoginSession).where(LoginSession.user_id == person.id))
+    return jobs.accept(
+        session,
+        OFFBOARD,
+        now=now,
+        subject_id=person.id,
+        team_id=person.team_id,
+        user_id=auth.require_user().id,
+        request_id=request_id(),
+        inputs={"login": person.login, "team": person.team_id},
+    )
