@@ -1,4 +1,7 @@
-"""A harbour for the whole run: tests tell their things apart by name, and heal what they broke."""
+"""A harbour for the whole run: tests tell their things apart by name, and heal what they broke.
+
+Its builds and syncs take their time on the clock that the tests turn. That one never goes back: there is one for all.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,12 @@ _NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def open_harbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harbour]:
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture(scope="session")
+def open_harbour(tmp_path_factory: pytest.TempPathFactory, time: Time) -> Iterator[Harbour]:
     harbour = Harbour(
         HarbourConfig(
             root=tmp_path_factory.mktemp("harbour"),
@@ -29,7 +37,8 @@ def open_harbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harbour]:
             elastic_user="elastic",
             elastic_password="elastic-made-up",
             fork_s=0.02,
-        )
+        ),
+        now=lambda: time().timestamp(),
     )
     harbour.start()
     yield harbour
@@ -47,7 +56,7 @@ def world(db: Database, time: Time, harbour: Harbour) -> World:
     return World(db, time, harbour)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_name() -> Callable[[str], str]:
     """Return names that no other test uses: the harbour outlives the tests."""
     return lambda stem: f"{stem}-{next(_NUMBERS)}"

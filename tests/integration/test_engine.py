@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from support.world import Time
 
-from common import jobs
+from common import due, jobs
 from common.db import Database
 from common.jobs import Claim, ClaimLostError, Refused
 from common.ledger import Entry
@@ -263,20 +263,20 @@ def test_a_secret_that_nobody_came_for_is_deleted_after_a_day(db: Database, acce
     job = accept(SIGNUP)
     time.advance(24 * 3600)
 
-    jobs.forget_expired(db)
+    due.forget_expired(db)
 
     assert db.read(lambda session: session.get(Secret, (job.id, "password"))) is None
 
 
 def test_what_is_due_goes_to_one_clock_only(db: Database, accept: Accept, time: Time, pool: ThreadPoolExecutor) -> None:
     accepted = [accept(PROVISION) for _ in range(10)]
-    assert jobs.take_due(db, limit=100) == []
+    assert due.take_due(db, limit=100) == []
     time.advance(jobs.RESEND_S)
     together = Barrier(THREADS)
 
     def tick() -> list[jobs.Lane]:
         together.wait()
-        return jobs.take_due(db, limit=100)
+        return due.take_due(db, limit=100)
 
     taken = [lane for future in [pool.submit(tick) for _ in range(THREADS)] for lane in future.result()]
 
@@ -290,7 +290,7 @@ def test_a_message_that_nobody_acts_on_is_sent_again_ever_more_rarely(db: Databa
     pauses = []
     for _ in range(8):
         waited = 0
-        while not jobs.take_due(db, limit=10):
+        while not due.take_due(db, limit=10):
             time.advance(1)
             waited += 1
         pauses.append(waited)
@@ -306,7 +306,7 @@ def test_the_clock_sends_the_rest_of_the_lane_from_the_step_that_is_due(
     _claim(db, job, "fork_helm")
     time.advance(jobs.RESEND_S)
 
-    (lane,) = jobs.take_due(db, limit=10)
+    (lane,) = due.take_due(db, limit=10)
 
     assert lane.steps == ("await_source", "open_to_developers", "create_pipeline")
 

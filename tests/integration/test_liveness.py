@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support.world import Time, World
 
-from common import jobs
+from common import due, jobs
 from common.db import Database
 from common.jobs import Claim
 from common.models import Job, Outcome
@@ -103,8 +103,8 @@ def test_the_claim_of_a_killed_worker_can_be_taken_over_after_a_second(
     _kill(victim)
     clock.tick()
 
-    assert (_lease(world, job) - time()).total_seconds() == jobs.LAST_CALL_S
-    time.advance(jobs.LAST_CALL_S)
+    assert (_lease(world, job) - time()).total_seconds() == due.LAST_CALL_S
+    time.advance(due.LAST_CALL_S)
     assert isinstance(jobs.claim(world.db, job.id, "fork_source", worker="heir"), Claim)
     assert [attempt.outcome for attempt in world.attempts(job, "fork_source")] == [Outcome.LOST, None]
 
@@ -166,17 +166,17 @@ def test_a_poll_belongs_to_the_worker_that_polls(
 
     lease = world.step(job, "await_source").lease_until
     assert lease is not None
-    assert (lease - time()).total_seconds() == jobs.LAST_CALL_S
+    assert (lease - time()).total_seconds() == due.LAST_CALL_S
 
 
 def test_releasing_twice_does_not_prolong_the_lease(world: World, new_name: Callable[[str], str], time: Time) -> None:
     job = world.make_app(new_name("app"))
     _claimed_by(world, job, "dead")
-    assert jobs.release(world.db, "dead") == 1
+    assert due.release(world.db, "dead") == 1
     lease = _lease(world, job)
-    time.advance(jobs.LAST_CALL_S / 2)
+    time.advance(due.LAST_CALL_S / 2)
 
-    assert jobs.release(world.db, "dead") == 0
+    assert due.release(world.db, "dead") == 0
 
     assert _lease(world, job) == lease
 

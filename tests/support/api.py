@@ -12,15 +12,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from argon2 import PasswordHasher
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from api import create_app
+from api.passwords import Passwords
 from api.service import Service
 from common.db import Database
 from common.models import Base
@@ -31,6 +34,7 @@ ROOT = Path(__file__).parents[2]
 V1 = "/api/v1"
 PASSWORD = "engines weave numbers"
 NO_BROKER = "redis://127.0.0.1:1/0"
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # most tests are about something else
 ENVIRONMENT = {
     "REDIS_URL": NO_BROKER,
     "SECRET_KEYS": "a key of thirty-two characters or more",
@@ -67,7 +71,9 @@ class Api:
 
     def __init__(self, config: Settings, time: Time) -> None:
         self.app = create_app(config, now=time)
-        self.service: Service = self.app.extensions["slipway"]
+        self.passwords: Passwords = self.app.extensions["slipway"].passwords  # the real ones
+        self.service: Service = replace(self.app.extensions["slipway"], passwords=Passwords(CHEAP))
+        self.app.extensions["slipway"] = self.service
         self.visitor = self.app.test_client()
 
     def sign_up(self, login: str, **changes: Any) -> TestResponse:

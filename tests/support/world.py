@@ -12,13 +12,13 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from common import catalog, jobs
+from common import catalog, due, jobs
 from common.db import Database
 from common.jobs import Lane
 from common.models import App, Attempt, Job, JobState, Project, Resource, Secret, Step, StepState, Team, User, new_id
 from common.settings import Settings
 from common.vault import Vault
-from common.workflows import PROVISION, SIGNUP
+from common.workflows import PROVISION, SIGNUP, WORKFLOWS
 from harbour.world import Harbour
 from worker import upstreams
 from worker.registry import load_steps
@@ -129,12 +129,18 @@ class World:
         expires_at = self.time() + timedelta(hours=24)
         return Secret(job_id=job_id, purpose="password", key_id=key_id, sealed=sealed, expires_at=expires_at)
 
-    def make_app(self, name: str, type_: str = "Flask", team: str = "dev", by: User | None = None) -> Job:
+    def make_app(
+        self, name: str, type_: str = "Flask", team: str = "dev", by: User | None = None, project_name: str = ""
+    ) -> Job:
         user = by or self.add_user(f"maker-of-{name}", team)
 
         def work(session):  # type: ignore[no-untyped-def] # a closure of a few lines
             project = Project(
-                id=new_id(), team_id=team, name=f"project-of-{name}", created_by=user.id, created_at=self.time()
+                id=new_id(),
+                team_id=team,
+                name=project_name or f"project-of-{name}",
+                created_by=user.id,
+                created_at=self.time(),
             )
             session.add(project)
             session.flush()
@@ -143,6 +149,7 @@ class World:
                 project_id=project.id,
                 team_id=team,
                 name=name,
+                claimed_name=name,
                 type=type_,
                 created_by=user.id,
                 created_at=self.time(),
@@ -162,6 +169,33 @@ class World:
             )
 
         return self.db.transaction(work)
+
+    def accept_for(self, made: Job, kind: str, **inputs: str | None) -> Job:
+        """Accept a further job for the app that `made` is about (or, for `plan`, would be about)."""
+
+        def work(session):  # type: ignore[no-untyped-def] # a closure of one call
+            return jobs.accept(
+                session,
+                WORKFLOWS[kind],
+                now=self.time(),
+                subject_id=made.subject_id,
+                team_id=made.team_id,
+                user_id=made.user_id,
+                app_id=made.app_id,
+                request_id="test-request",
+                inputs={**made.input, **inputs},
+            )
+
+        return self.db.transaction(work)
+
+    def accept_build(self, made: Job, **inputs: str | None) -> Job:
+        """Accept a build as the API does: with the addresses that provisioning learnt."""
+        learnt = {step.name: step.output for step in self.step_rows(made)}
+        addresses = {
+            "gitlab_address": learnt["await_source"]["clone_url"],
+            "gitlab_helm_address": learnt["await_helm"]["clone_url"],
+        }
+        return self.accept_for(made, "build", **addresses, **inputs)
 
     # -- run --------------------------------------------------------------------------------------------------
 
@@ -197,16 +231,21 @@ class World:
 
     def deliver_again(self, job: Job, step: str) -> Result:
         """Run a step that is done once more, as if its success had never been recorded."""
+        self.forget(job, step)
+        return self.run_through(job, step)
 
-        def forget(session):  # type: ignore[no-untyped-def] # a closure of three lines
+    def forget(self, job: Job, step: str) -> None:
+        """Give a step its turn, with all its attempts, as if what came of it had never been recorded."""
+
+        def work(session):  # type: ignore[no-untyped-def] # a closure of a few lines
             row = session.scalars(select(Step).where(Step.job_id == job.id, Step.name == step)).one()
-            row.state, row.due_at, row.output = StepState.READY, self.time(), None
+            row.state, row.due_at, row.output, row.waiting_since = StepState.READY, self.time(), None, None
+            row.forgiven = row.attempts
             session.get_one(Job, job.id).state = JobState.RUNNING
             if job.kind == SIGNUP.name:
                 session.merge(self._sealed_password(job.id))  # it is wiped in the commit that is forgotten
 
-        self.db.transaction(forget)
-        return self.run_through(job, step)
+        self.db.transaction(work)
 
     # -- look -------------------------------------------------------------------------------------------------
 
@@ -229,7 +268,7 @@ class World:
         return list(self.db.read(lambda session: session.scalars(statement).all()))
 
     def due(self) -> list[Lane]:
-        return jobs.take_due(self.db, limit=100)
+        return due.take_due(self.db, limit=100)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state of all upstreams once what they are at has come to rest."""
@@ -237,4 +276,7 @@ class World:
         return self.harbour.snapshot()
 
     def write_count(self) -> int:
-        return len(self.harbour.writes())
+        return sum(len(service.writes()) for service in self.harbour.services)
+
+    def call_count(self) -> int:
+        return sum(len(service.calls) for service in self.harbour.services)

@@ -1,0 +1,182 @@
+"""Deployments: one at a time, listed newest first, and the way back to the last good one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from support.api import V1, Api, add_app, add_project, open_api
+from support.driven import add_provisioned, count_jobs, fail, job, succeed
+from support.world import Time
+
+from common.db import Database
+
+
+@pytest.fixture
+def api(db_url: str, time: Time) -> Iterator[Api]:
+    with open_api(db_url, time) as opened:
+        yield opened
+
+
+@pytest.fixture
+def dev(api: Api) -> FlaskClient:
+    return api.member("grace")
+
+
+@pytest.fixture
+def app_id(dev: FlaskClient, db: Database) -> str:
+    return add_provisioned(db, dev)
+
+
+def _begin(dev: FlaskClient, app_id: str, **body: str) -> str:
+    answer = dev.post(f"{V1}/app/{app_id}/deploys", json=body)
+    assert answer.status_code == 202, answer.text
+    job_id: str = answer.json["job_id"]
+    return job_id
+
+
+def _deploy(dev: FlaskClient, db: Database, app_id: str, tag: str, *, revision: str = "c0ffee", ok: bool = True) -> str:
+    job_id = _begin(dev, app_id, image_tag=tag)
+    if ok:
+        output = {"application": "compiler", "revision": revision, "images": [f"registry.example.com/compiler:{tag}"]}
+        succeed(db, job_id, sync_application={"application": "compiler"}, await_healthy=output)
+    else:
+        succeed(db, job_id, but=("await_healthy",), sync_application={"application": "compiler"})
+        fail(db, job_id, "await_healthy")
+    return job_id
+
+
+def _roll_back(dev: FlaskClient, app_id: str) -> Any:
+    return dev.post(f"{V1}/app/{app_id}/rollback", json={})
+
+
+def test_a_deployment_is_accepted(dev: FlaskClient, db: Database, app_id: str) -> None:
+    job_id = _begin(dev, app_id, image_tag="1.2.3", revision="v1")
+
+    wanted = {"app": "compiler", "type": "Flask", "team": "dev", "image_tag": "1.2.3", "revision": "v1"}
+    assert job(db, job_id).input == wanted
+
+
+def test_the_same_deployment_is_the_open_job_and_another_one_is_busy(
+    dev: FlaskClient, db: Database, app_id: str
+) -> None:
+    first = _begin(dev, app_id, image_tag="1")
+
+    other = dev.post(f"{V1}/app/{app_id}/deploys", json={"image_tag": "2"})
+
+    assert (other.status_code, other.json["code"], other.json["job_id"]) == (409, "busy", first)
+    assert _begin(dev, app_id, image_tag="1") == first
+    assert count_jobs(db, "deploy") == 1
+
+
+def test_a_build_is_not_in_the_way_of_a_deployment(dev: FlaskClient, app_id: str) -> None:
+    assert dev.post(f"{V1}/app/{app_id}/builds", json={}).status_code == 202
+
+    _begin(dev, app_id)
+
+
+@pytest.mark.parametrize(
+    "body", [{"image_tag": "a b"}, {"revision": "-x"}, {"revision": "a\n"}, {"revision": ""}, {"tag": "x"}]
+)
+def test_a_refused_deployment_is_not_written(dev: FlaskClient, db: Database, app_id: str, body: dict[str, str]) -> None:
+    answer = dev.post(f"{V1}/app/{app_id}/deploys", json=body)
+
+    assert (answer.status_code, [error["field"] for error in answer.json["errors"]]) == (422, list(body))
+    assert count_jobs(db, "deploy") == 0
+
+
+def test_an_app_that_is_not_complete_is_not_deployed(dev: FlaskClient, db: Database) -> None:
+    made = add_app(dev, add_project(dev), "compiler").json
+    fail(db, made["job_id"], "fork_source")
+    succeed(db, made["job_id"])
+
+    answer = dev.post(f"{V1}/app/{made['app_id']}/deploys", json={})
+
+    assert (answer.status_code, answer.json["code"]) == (409, "not_provisioned")
+
+
+def test_deployments_are_listed_with_what_they_brought(dev: FlaskClient, db: Database, app_id: str) -> None:
+    good = _deploy(dev, db, app_id, "1", revision="aaa")
+    bad = _deploy(dev, db, app_id, "2", ok=False)
+    running = _begin(dev, app_id, image_tag="3", revision="main")
+
+    pages, cursor = [], ""
+    while cursor is not None:
+        query = {"limit": 2, **({"cursor": cursor} if cursor else {})}
+        page = dev.get(f"{V1}/app/{app_id}/deploys", query_string=query).json
+        pages += page["deploys"]
+        cursor = page["next"]
+
+    told = [(each["job_id"], each["state"], each["image_tag"], each["revision"], each["images"]) for each in pages]
+    assert told == [
+        (running, "queued", "3", "main", []),
+        (bad, "failed", "2", None, []),
+        (good, "succeeded", "1", "aaa", ["registry.example.com/compiler:1"]),
+    ]
+
+
+def test_a_rollback_goes_to_the_good_one_before_the_newest(dev: FlaskClient, db: Database, app_id: str) -> None:
+    _deploy(dev, db, app_id, "1", revision="aaa")
+    _deploy(dev, db, app_id, "2", revision="bbb")
+    newest = _deploy(dev, db, app_id, "3", revision="ccc")
+
+    answer = _roll_back(dev, app_id)
+
+    inputs = job(db, answer.json["job_id"]).input
+    assert answer.status_code == 202
+    assert (inputs["image_tag"], inputs["revision"], inputs["rollback_of"]) == ("2", "bbb", newest)
+    shown = dev.get(f"{V1}/app/{app_id}/deploys").json["deploys"][0]
+    assert (shown["job_id"], shown["rollback_of"]) == (answer.json["job_id"], newest)
+
+
+def test_a_rollback_of_a_bad_one_goes_to_the_last_good_one(dev: FlaskClient, db: Database, app_id: str) -> None:
+    _deploy(dev, db, app_id, "1", revision="aaa")
+    _deploy(dev, db, app_id, "2", ok=False)
+    _deploy(dev, db, app_id, "3", ok=False)
+
+    inputs = job(db, _roll_back(dev, app_id).json["job_id"]).input
+
+    assert (inputs["image_tag"], inputs["revision"]) == ("1", "aaa")
+
+
+def test_a_rollback_passes_over_a_repetition_of_the_newest(dev: FlaskClient, db: Database, app_id: str) -> None:
+    _deploy(dev, db, app_id, "1", revision="aaa")
+    _deploy(dev, db, app_id, "2", revision="bbb")
+    _deploy(dev, db, app_id, "2", revision="bbb")
+
+    assert job(db, _roll_back(dev, app_id).json["job_id"]).input["image_tag"] == "1"
+
+
+@pytest.mark.parametrize("tags", [(), ("1",), ("1", "1")])
+def test_without_another_good_one_there_is_no_rollback(
+    dev: FlaskClient, db: Database, app_id: str, tags: tuple[str, ...]
+) -> None:
+    for tag in tags:
+        _deploy(dev, db, app_id, tag)
+
+    answer = _roll_back(dev, app_id)
+
+    assert (answer.status_code, answer.json["code"]) == (409, "nothing_to_roll_back_to")
+    assert count_jobs(db, "deploy") == len(tags)
+
+
+def test_a_rollback_waits_for_a_deployment_that_runs(dev: FlaskClient, db: Database, app_id: str) -> None:
+    _deploy(dev, db, app_id, "1")
+    running = _begin(dev, app_id, image_tag="2")
+
+    answer = _roll_back(dev, app_id)
+
+    assert (answer.status_code, answer.json["code"], answer.json["job_id"]) == (409, "busy", running)
+
+
+def test_a_rollback_that_is_asked_for_twice_is_one(dev: FlaskClient, db: Database, app_id: str) -> None:
+    _deploy(dev, db, app_id, "1")
+    _deploy(dev, db, app_id, "2")
+
+    first, second = _roll_back(dev, app_id), _roll_back(dev, app_id)
+
+    assert first.status_code == 202
+    assert (second.status_code, second.json["job_id"]) == (409, first.json["job_id"])
+    assert count_jobs(db, "deploy") == 3

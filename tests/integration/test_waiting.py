@@ -1,0 +1,123 @@
+"""Waiting holds nothing: what hundreds of running builds cost a worker of four slots.
+
+`SLIPWAY_BUILDS=500 pytest -s tests/integration/test_waiting.py` prints the figures.
+"""
+
+from __future__ import annotations
+
+import sys
+import time as clock
+from collections.abc import Callable, Iterator
+from math import ceil
+from statistics import median
+
+import pytest
+from support.builds import Plant, pace, paced
+from support.runs import runs
+from support.workers import Workers, counted_statements
+from support.world import World
+
+from common import due, jobs
+from common.models import Job, JobState, StepState
+
+BUILDS = runs(50, "SLIPWAY_BUILDS")
+SLOTS = 4
+BUILD_S = 1800.0
+LONG_S = 300  # a wait of this length is looked after at the longest pause
+PAUSE_S = 30
+MEASURED_S = 60
+SIGN_UPS = 5
+
+
+@pytest.fixture
+def plant(world: World, new_name: Callable[[str], str]) -> Iterator[Plant]:
+    with paced(world.harbour.jenkins):
+        world.harbour.jenkins.executors = BUILDS
+        pace(world.harbour.jenkins, build_s=BUILD_S)
+        yield Plant(world, new_name("mill"))
+        world.time.advance(BUILD_S)  # the executors are free again
+
+
+@pytest.fixture
+def workers(world: World) -> Iterator[Workers]:
+    workers = Workers(world, slots=SLOTS)
+    yield workers
+    workers.close()
+
+
+def _start_builds(plant: Plant, workers: Workers) -> list[Job]:
+    """Start the builds, and let a while pass: all of them run and nothing else is to be done."""
+    accepted = [plant.accept() for _ in range(BUILDS)]
+    for job in accepted:
+        workers.send(jobs.lanes(job))
+    workers.pause(600)
+    workers.pass_s(5)
+    plant.world.time.advance(LONG_S)
+    for _ in range(PAUSE_S):  # spread what is due at once over the seconds of a pause
+        workers.send(due.take_due(plant.world.db, limit=ceil(BUILDS / PAUSE_S)))
+        workers.pause(60)
+        plant.world.time.advance(1)
+    states = [plant.world.step(job, "await_result").state for job in accepted]
+    assert states == [StepState.WAITING] * BUILDS
+    return accepted
+
+
+def _tell(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def test_running_builds_hold_no_slot_and_ask_little(plant: Plant, workers: Workers) -> None:
+    accepted = _start_builds(plant, workers)
+    services = plant.world.harbour.services
+    calls, polls = sum(len(each.calls) for each in services), workers.runs["build"]
+    busy_s, computing_s = workers.busy_s, workers.computing_s
+    assert workers.held == 0
+
+    with counted_statements(plant.world.db) as statements:
+        workers.pass_s(MEASURED_S)
+
+    minutes = MEASURED_S / 60
+    polls = workers.runs["build"] - polls
+    calls = sum(len(each.calls) for each in services) - calls
+    busy_slots, computing = (workers.busy_s - busy_s) / MEASURED_S, (workers.computing_s - computing_s) / MEASURED_S
+    _tell(
+        f"{BUILDS} builds wait: {busy_slots:.3f} of {SLOTS} slots busy, {computing:.3f} of a processor; a minute has "
+        f"{polls / minutes:.0f} looks, {calls / minutes:.0f} calls, {len(statements) / minutes:.0f} statements"
+    )
+    assert polls == BUILDS * MEASURED_S / PAUSE_S, "each looks twice a minute"
+    assert calls == 3 * polls
+    assert len(statements) <= 40 * polls + 10 * MEASURED_S
+    assert workers.held == 0
+    plant.world.time.advance(BUILD_S)
+    workers.run_due()
+    assert {plant.world.job(job).state for job in accepted} == {JobState.SUCCEEDED}
+    assert {plant.started(job) for job in accepted} == {1}
+
+
+def _sign_up(plant: Plant, workers: Workers, login: str) -> float:
+    """Sign a person up while time goes by as it really does; return the seconds that it took."""
+    job = plant.world.sign_up(login)
+    began_s = last_s = clock.perf_counter()
+    workers.send(jobs.lanes(job))
+    while plant.world.job(job).state in jobs.OPEN:
+        workers.pause(0.02)
+        now_s = clock.perf_counter()
+        plant.world.time.advance(now_s - last_s)
+        last_s = now_s
+        workers.tick()
+    assert plant.world.job(job).state is JobState.SUCCEEDED
+    return clock.perf_counter() - began_s
+
+
+def test_other_jobs_go_on_while_builds_run(plant: Plant, workers: Workers, new_name: Callable[[str], str]) -> None:
+    alone = [_sign_up(plant, workers, new_name("alone")) for _ in range(SIGN_UPS)]
+    _start_builds(plant, workers)
+    beside = [_sign_up(plant, workers, new_name("beside")) for _ in range(SIGN_UPS)]
+
+    ratio = median(beside) / median(alone)
+    _tell(f"a sign-up takes {median(alone):.3f} s alone, {median(beside):.3f} s beside {BUILDS} builds: {ratio:.2f}")
+
+    job = plant.world.sign_up(new_name("same-moment"))
+    workers.send(jobs.lanes(job))
+    workers.pause(60)
+    assert plant.world.job(job).state is JobState.SUCCEEDED  # and no time has passed: no lane waited for a slot

@@ -1,0 +1,102 @@
+"""Jobs that the API accepted, moved on as a worker would, without any upstream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask.testing import FlaskClient
+from sqlalchemy import select, update
+
+from common import console, jobs
+from common.db import Database
+from common.jobs import Claim
+from common.models import Attempt, Job, Provenance, Resource, Step, StepState, User, new_id
+from support.api import Api, add_app, add_project
+
+ABSENT = "01890000-0000-7000-8000-000000000000"
+OUTPUTS: dict[str, dict[str, Any]] = {
+    "await_source": {"project_id": 7, "clone_url": "http://gitlab.invalid/dev/compiler.git", "branch": "main"},
+    "await_helm": {"project_id": 8, "clone_url": "http://gitlab.invalid/dev/compiler_helm.git", "branch": "main"},
+}
+
+
+def claim(db: Database, job_id: str, step: str) -> Claim:
+    """Begin a step as a worker does."""
+    claimed = jobs.claim(db, job_id, step, worker="w")
+    assert isinstance(claimed, Claim), claimed
+    return claimed
+
+
+def fail(db: Database, job_id: str, step: str, reason: str = "It broke.") -> None:
+    jobs.fail(db, claim(db, job_id, step), code="rejected", reason=reason)
+
+
+def succeed(db: Database, job_id: str, *, but: tuple[str, ...] = (), **outputs: dict[str, Any]) -> None:
+    """Do every step whose turn it is or comes, except those in `but`, with these outputs."""
+    while ready := [name for name in names(db, job_id, StepState.READY) if name not in but]:
+        output = {**OUTPUTS, **outputs}.get(ready[0], {})
+        jobs.succeed(db, claim(db, job_id, ready[0]), output)
+
+
+def names(db: Database, job_id: str, state: StepState) -> list[str]:
+    """Return the steps of a job that are in this state."""
+    statement = select(Step.name).where(Step.job_id == job_id, Step.state == state).order_by(Step.position)
+    return list(db.read(lambda session: session.scalars(statement).all()))
+
+
+def step(db: Database, job_id: str, name: str) -> Step:
+    statement = select(Step).where(Step.job_id == job_id, Step.name == name)
+    return db.read(lambda session: session.scalars(statement).one())
+
+
+def attempts(db: Database, job_id: str, name: str) -> list[Attempt]:
+    statement = select(Attempt).where(Attempt.step_id == step(db, job_id, name).id).order_by(Attempt.number)
+    return list(db.read(lambda session: session.scalars(statement).all()))
+
+
+def job(db: Database, job_id: str) -> Job:
+    return db.read(lambda session: session.get_one(Job, job_id))
+
+
+def count_jobs(db: Database, kind: str) -> int:
+    return len(db.read(lambda session: session.scalars(select(Job.id).where(Job.kind == kind)).all()))
+
+
+def add_provisioned(db: Database, member: FlaskClient, name: str = "compiler", project: str = "compilers") -> str:
+    """Make an app to its end and return its id."""
+    accepted = add_app(member, add_project(member, project), name).json
+    succeed(db, accepted["job_id"])
+    app_id: str = accepted["app_id"]
+    return app_id
+
+
+def admin(api: Api, db: Database, login: str = "chief") -> FlaskClient:
+    """Sign an administrator of the other team up."""
+    member = api.member(login, team="ops")
+    db.transaction(lambda session: session.execute(update(User).where(User.login == login).values(is_admin=True)))
+    return member
+
+
+def record(db: Database, made_by: str, kind: str, ref: str, provenance: Provenance, upstream: str = "gitlab") -> None:
+    """Write a row of the ledger for the subject of a job."""
+
+    def work(session: Any) -> None:
+        maker = session.get_one(Job, made_by)
+        row = Resource(
+            id=new_id(), subject_id=maker.subject_id, upstream=upstream, kind=kind, ref=ref, outside_id="7",
+            url=f"http://{upstream}.invalid/{ref}", provenance=provenance, job_id=made_by, step="s", attempt=1,
+            created_at=db.now(), updated_at=db.now(),
+        )  # fmt: skip
+        session.add(row)
+
+    db.transaction(work)
+
+
+def prints(db: Database, job_id: str, text: str) -> None:
+    """Keep a piece of a build's console behind what is there."""
+
+    def work(session: Any) -> None:
+        after = console.position(session, job_id)
+        console.append(session, job_id, text, after=after, upstream_next=after[1] + len(text.encode()))
+
+    db.transaction(work)

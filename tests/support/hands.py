@@ -1,0 +1,189 @@
+"""What do people do on the upstreams by themselves?  They make, change and remove things, past Slipway."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+from harbour.gitlab_model import Project
+from harbour.world import Harbour
+
+MARKER = "slipway.dev/marker"
+XML = {"Content-Type": "application/xml; charset=utf-8"}
+JSON = {"Content-Type": "application/json"}
+
+
+class Hands:
+    """Somebody with every right, who uses the upstreams' own APIs; what these lack is done to the records."""
+
+    def __init__(self, harbour: Harbour) -> None:
+        self.harbour = harbour
+        config = harbour.config
+        self._gitlab = {"PRIVATE-TOKEN": config.gitlab_token}
+        self._jenkins = (config.jenkins_user, config.jenkins_token)
+        self._argocd = {"Authorization": f"Bearer {config.argocd_token}", **JSON}
+        self._elastic = (config.elastic_user, config.elastic_password)
+
+    # -- GitLab -----------------------------------------------------------------------------------------------
+
+    def gitlab(self, method: str, route: str, /, **body: Any) -> Any:
+        url = f"{self.harbour.gitlab.url}/api/v4/{route}"
+        return _said(requests.request(method, url, headers=self._gitlab, json=body, timeout=10))
+
+    def fork(self, template: str, path: str, description: str) -> None:
+        namespace, _, name = path.rpartition("/")
+        asked = {"namespace_path": namespace, "path": name, "name": name, "description": description}
+        self.gitlab("POST", f"projects/{quote(template, safe='')}/fork", **asked)
+        self.harbour.gitlab.background.settle()
+
+    def found_project(self, path: str, description: str) -> Project:
+        """Make an empty project; the stand-in has no call for it."""
+        namespace, _, name = path.rpartition("/")
+        state = self.harbour.gitlab.state
+        with self.harbour.gitlab.lock:
+            project = Project(
+                id=state.next_id("project"),
+                namespace_id=state.namespace_at(namespace) or 0,
+                name=name,
+                path=name,
+                creator_id=1,
+                visibility="private",
+                description=description,
+            )
+            state.projects[project.id] = project
+        return project
+
+    def project(self, path: str) -> Project:
+        project = self.harbour.gitlab.state.project_at(path)
+        assert project is not None, path
+        return project
+
+    def rename_project(self, path: str, new: str) -> None:
+        """Move a project, as its settings page does: the old path leads to the new one."""
+        project = self.project(path)
+        with self.harbour.gitlab.lock:
+            self.harbour.gitlab.state.redirects[path.lower()] = project.id
+            project.name = project.path = new
+
+    def remove_project(self, path: str) -> None:
+        project = self.project(path)
+        self.gitlab("DELETE", f"projects/{project.id}")
+        full_path = self.harbour.gitlab.state.full_path(project)
+        self.gitlab("DELETE", f"projects/{project.id}?permanently_remove=true&full_path={full_path}")
+        self.harbour.gitlab.background.settle()
+
+    def unprotect(self, path: str) -> None:
+        self.gitlab("DELETE", f"projects/{quote(path, safe='')}/protected_branches/main")
+
+    def protect(self, path: str, level: int) -> None:
+        self.unprotect(path)
+        levels = {"push_access_level": level, "merge_access_level": level}
+        self.gitlab("POST", f"projects/{quote(path, safe='')}/protected_branches", name="main", **levels)
+
+    # -- Jenkins ----------------------------------------------------------------------------------------------
+
+    def jenkins(self, method: str, path: str, body: str | None = None) -> str:
+        url = f"{self.harbour.jenkins.url}{path}"
+        content = body.encode() if body is not None else None
+        reply = requests.request(
+            method, url, data=content, headers=XML, auth=self._jenkins, timeout=10, allow_redirects=False
+        )
+        assert reply.status_code in (200, 302), (reply.status_code, reply.headers.get("X-Error"))
+        return reply.text
+
+    def make_jenkins_user(self, login: str) -> None:
+        url = f"{self.harbour.jenkins.url}/securityRealm/createAccountByAdmin"
+        theirs = {"username": login, "password1": "theirs alone", "password2": "theirs alone", "fullname": login}
+        form = {**theirs, "email": f"{login}@example.com"}
+        reply = requests.post(url, data=form, auth=self._jenkins, timeout=10, allow_redirects=False)
+        assert reply.status_code == 302
+
+    def make_item(self, folder: str, name: str, xml: str) -> None:
+        self.jenkins("POST", f"/job/{folder}/createItem?name={name}", xml)
+
+    def edit_item(self, folder: str, name: str, old: str, new: str) -> None:
+        """Replace a text in the item's definition."""
+        place = f"/job/{folder}/job/{name}/config.xml"
+        before = self.jenkins("GET", place)
+        assert old in before, (old, before)
+        self.jenkins("POST", place, before.replace(old, new))
+
+    def remove_item(self, folder: str, name: str) -> None:
+        self.jenkins("POST", f"/job/{folder}/job/{name}/doDelete")
+
+    # -- Argo CD ----------------------------------------------------------------------------------------------
+
+    def argocd(self, method: str, path: str, body: Any = None) -> Any:
+        url = f"{self.harbour.argocd.url}/api/v1/{path}"
+        return _said(requests.request(method, url, headers=self._argocd, json=body, timeout=30))
+
+    def make_application(self, name: str, *, project: str, annotations: dict[str, str] | None = None) -> None:
+        """Make an application of the bare chart, whatever becomes of it."""
+        source = {
+            "repoURL": f"{self.harbour.gitlab.url}/templates/Helm_Template.git",
+            "path": ".",
+            "targetRevision": "main",
+        }
+        cluster = "in-cluster" if project == "default" else f"{project}-cluster"
+        spec = {"project": project, "source": source, "destination": {"name": cluster, "namespace": "theirs"}}
+        metadata = {"name": name, "annotations": annotations or {}}
+        self.argocd("POST", "applications?validate=false", {"metadata": metadata, "spec": spec})
+
+    def edit_application(self, name: str, project: str, **changes: Any) -> None:
+        """Merge changes into `spec` (or into `metadata`, when they are under that word)."""
+        patch = {"metadata": changes.pop("metadata", {}), "spec": changes}
+        body = {"name": name, "project": project, "patchType": "merge", "patch": json.dumps(patch)}
+        self.argocd("PATCH", f"applications/{name}", body)
+
+    def replace_spec(self, name: str, project: str, change: Callable[[dict[str, Any]], object]) -> None:
+        """Change the spec without having it rendered first."""
+        spec = self.argocd("GET", f"applications/{name}?project={project}")["spec"]
+        change(spec)
+        self.argocd("PUT", f"applications/{name}/spec?project={project}&validate=false", spec)
+
+    def remove_application(self, name: str, project: str) -> None:
+        self.argocd("DELETE", f"applications/{name}?project={project}&cascade=false")
+
+    def register(self, url: str, project: str) -> None:
+        """Register a repository for one project: only that is never tested, so it need not exist yet."""
+        self.argocd("POST", "repositories", {"repo": url, "type": "git", "project": project, **self._reader})
+
+    def register_for_all(self, url: str) -> None:
+        """Register a repository that was there when it was tested, and is not there now."""
+        with self.harbour.argocd.lock:
+            self.harbour.argocd.repositories[f" {url.lower().removesuffix('.git')}"] = {
+                "repo": url,
+                "type": "git",
+                **self._reader,
+            }
+
+    @property
+    def _reader(self) -> dict[str, str]:
+        config = self.harbour.config
+        return {"username": config.gitlab_user, "password": config.gitlab_read_token}
+
+    def unregister(self, url: str) -> None:
+        self.argocd("DELETE", f"repositories/{quote(url, safe='')}")
+
+    # -- Elasticsearch ----------------------------------------------------------------------------------------
+
+    def make_kibana_user(self, name: str) -> None:
+        url = f"{self.harbour.elasticsearch.url}/_security/user/{name}"
+        body = {"password": "a password of theirs", "roles": ["dev"]}
+        _said(requests.put(url, json=body, auth=self._elastic, timeout=10))
+
+
+def pipeline_xml(description: str) -> str:
+    return f"<flow-definition><description>{description}</description></flow-definition>"
+
+
+FOLDER_XML = "<com.cloudbees.hudson.plugins.folder.Folder/>"
+
+
+def _said(reply: requests.Response) -> Any:
+    assert reply.ok, (reply.status_code, reply.text)
+    return reply.json() if reply.content else None

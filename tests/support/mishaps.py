@@ -1,0 +1,56 @@
+"""What may befall a worker between two calls?  It dies, it sleeps through its lease, somebody else acts meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from common.settings import Settings
+from worker.upstreams.http import Http, Reply
+from worker.upstreams.jenkins import Jenkins
+
+
+class Killed(BaseException):
+    """The process ends here: nothing catches it, nothing is recorded."""
+
+
+def die() -> None:
+    raise Killed
+
+
+class Mishap:
+    """Something that happens once: before the call with the number `at`, counted from 0, or right after its answer."""
+
+    def __init__(self, at: int, happen: Callable[[], object], *, is_after: bool = False) -> None:
+        self._at = at
+        self._happen = happen
+        self._is_after = is_after
+        self.calls = 0
+
+    def before_call(self) -> None:
+        self.calls += 1
+        if self.calls - 1 == self._at and not self._is_after:
+            self._happen()
+
+    def after_call(self) -> None:
+        if self.calls - 1 == self._at and self._is_after:
+            self._happen()
+
+
+class _Way(Http):
+    """The way to Jenkins, and its copies, with one mishap on it."""
+
+    def __init__(self, settings: Settings, mishap: Mishap) -> None:
+        account = (settings.jenkins_auth_id, settings.jenkins_auth_token.get_secret_value())
+        super().__init__("Jenkins", settings.jenkins_url, auth=account)
+        self._mishap = mishap
+
+    def send(self, method: str, *segments: str, **options: Any) -> Reply:
+        self._mishap.before_call()
+        reply = super().send(method, *segments, **options)
+        self._mishap.after_call()
+        return reply
+
+
+def jenkins_with(settings: Settings, mishap: Mishap) -> Jenkins:
+    return Jenkins(_Way(settings, mishap))

@@ -1,0 +1,186 @@
+"""A job of any workflow, brought to any of its steps: what the generated tests of steps start from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import requests
+
+from common import interventions, naming, workflows
+from common.errors import NotYet
+from common.models import Job, StepState
+from common.workflows import Step, Upstream, Workflow
+from harbour.faults import Call
+from harbour.server import Service
+from support.builds import pace, paced
+from support.world import World
+from worker.runner import Verdict
+
+A_LONG_TIME_S = 3600.0
+A_LONG_BUILD_S = 600.0
+MAINTAINER = 40  # GitLab's access level
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table. `is_missing`: what the step makes is taken away before its job begins."""
+
+    flow: Workflow
+    step: Step
+    is_missing: bool = False
+
+    @property
+    def name(self) -> str:
+        name = workflows.task_name(self.flow.name, self.step.name)
+        return f"{name}-missing" if self.is_missing else name
+
+
+CASES = [
+    *(Case(flow, step) for flow in workflows.WORKFLOWS.values() for step in flow.steps),
+    *(Case(workflows.RECONCILE, step, is_missing=True) for step in workflows.RECONCILE.steps),
+]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A job whose step was run once: what it returned and what it asked of whom."""
+
+    job: Job
+    output: dict[str, Any] | None
+    calls: list[Call]
+
+
+class Stages:
+    """Makes jobs, and shares those that a test leaves as it found them."""
+
+    def __init__(self, world: World, new_name: Callable[[str], str]) -> None:
+        self.world = world
+        self._new_name = new_name
+        self._ready: dict[Case, Job] = {}
+        self._done: dict[Case | None, Done] = {}
+        self._accept: dict[str, Callable[[bool], Job]] = {
+            "signup": lambda _: world.sign_up(new_name("person")),
+            "provision": lambda _: world.make_app(new_name("app")),
+            "build": lambda _: world.accept_build(self._app),
+            "deploy": lambda _: world.accept_for(self._new_app(), "deploy", image_tag="1.2.3"),
+            "deprovision": lambda _: world.accept_for(self._new_app(), "deprovision"),
+            "reconcile": lambda is_missing: world.accept_for(self._new_app() if is_missing else self._app, "reconcile"),
+            "drift": lambda _: world.accept_for(self._app, "drift"),
+            "plan": lambda _: world.accept_for(self._app, "plan", app=new_name("planned")),
+            "offboard": lambda _: world.accept_for(world.drive(world.sign_up(new_name("person"))), "offboard"),
+        }
+
+    def begin(self, case: Case) -> Job:
+        """Return a new job whose turn it is to run the case's step; only its own lane has run up to there."""
+        self.world.time.advance(A_LONG_TIME_S)  # what earlier jobs began outside has come to its end
+        job = self._accept[case.flow.name](case.is_missing)
+        if case.is_missing:
+            take_away(self.world, job, case.step.name)
+        for name in _steps_before(case):
+            assert self.world.run_through(job, name).verdict is Verdict.GO_ON
+        if case.step is case.flow.on_cancel:
+            self._cancel_amid_a_build(job)
+        assert self.world.step(job, case.step.name).state is StepState.READY
+        return job
+
+    def ready(self, case: Case) -> Job:
+        """Return the shared job that stands before the step, for a test in which nothing gets done outside."""
+        if case not in self._ready:
+            self._ready[case] = self.begin(case)
+        self.world.forget(self._ready[case], case.step.name)
+        return self._ready[case]
+
+    def done(self, case: Case) -> Done:
+        """Return the shared job whose step was done; where it can be, the one that did the steps before."""
+        if case not in self._done:
+            before = self._done.get(_case_before(case))
+            job = before.job if before else self.begin(case)
+            number = len(self.world.harbour.calls())
+            assert self.world.run_through(job, case.step.name).verdict is Verdict.GO_ON
+            calls = [call for call in self.world.harbour.calls()[number:] if call.kind != "git"]
+            self._done[case] = Done(job, self.world.step(job, case.step.name).output, calls)
+        return self._done[case]
+
+    def services(self, case: Case) -> list[Service]:
+        """Return whom the step may ask."""
+        harbour = self.world.harbour
+        if case.step.upstream is Upstream.SLIPWAY:
+            return list(harbour.services)
+        return [service for service in harbour.services if service.name == case.step.upstream]
+
+    def _cancel_amid_a_build(self, job: Job) -> None:
+        world, jenkins = self.world, self.world.harbour.jenkins
+        with paced(jenkins):
+            pace(jenkins, build_s=A_LONG_BUILD_S)
+            world.time.advance(1)
+            jenkins.make_up()
+        world.db.transaction(lambda session: interventions.cancel(session, job.id, world.time()))
+
+    @cached_property
+    def _app(self) -> Job:
+        return self._new_app()
+
+    def _new_app(self) -> Job:
+        return self.world.drive(self.world.make_app(self._new_name("app")))
+
+
+def _case_before(case: Case) -> Case | None:
+    names = _steps_before(case)
+    if not names or case.is_missing or case.step is case.flow.on_cancel:
+        return None
+    return next(each for each in CASES if each.flow is case.flow and each.step.name == names[-1])
+
+
+def _steps_before(case: Case) -> list[str]:
+    if case.step is case.flow.on_cancel:
+        return [case.flow.steps[0].name]
+    lane = next(lane for lane in case.flow.lanes if case.step in lane.steps)
+    return [step.name for step in lane.steps[: lane.steps.index(case.step)]]
+
+
+def take_away(world: World, made: Job, step: str) -> None:
+    """Take from the upstreams what a step of provisioning makes, as somebody would by hand; no ledger knows of it."""
+    app, team = made.input["app"], made.input["team"]
+    marker, clients = f"slipway:{made.subject_id}", world.clients
+    ids = {row.ref: row.outside_id for row in world.ledger(made)}
+    helm = naming.helm_repository(app)
+
+    def remove_project(path: str) -> bool:
+        return clients.gitlab.remove_project(int(ids[path] or 0), path=path, marker=marker)
+
+    removals: dict[str, Callable[[], bool]] = {
+        "fork_source": lambda: remove_project(f"{team}/{app}"),
+        "await_source": lambda: remove_project(f"{team}/{app}"),
+        "open_to_developers": lambda: _close_to_developers(world, ids[f"{team}/{app}"]),
+        "create_pipeline": lambda: clients.jenkins.remove_pipeline(team, naming.pipeline(app, team), marker=marker),
+        "fork_helm": lambda: remove_project(f"{team}/{helm}"),
+        "await_helm": lambda: remove_project(f"{team}/{helm}"),
+        "register_repository": lambda: clients.argocd.remove_repository(
+            next(ref for ref in ids if ref.endswith(f"{helm}.git"))
+        ),
+        "create_application": lambda: clients.argocd.remove_application(app, project=team, marker=marker),
+    }
+    _until_done(world, removals[step])
+
+
+def _until_done(world: World, remove: Callable[[], bool]) -> None:
+    while True:
+        try:
+            assert remove()
+        except NotYet as error:
+            world.time.advance(error.retry_after_s)
+            world.harbour.gitlab.background.settle()
+        else:
+            return
+
+
+def _close_to_developers(world: World, project_id: str | None) -> bool:
+    config, url = world.harbour.config, f"{world.harbour.gitlab.url}/api/v4/projects/{project_id}/protected_branches"
+    headers = {"PRIVATE-TOKEN": config.gitlab_token}
+    requests.delete(f"{url}/main", headers=headers, timeout=5).raise_for_status()
+    closed = {"name": "main", "push_access_level": MAINTAINER, "merge_access_level": MAINTAINER}
+    requests.post(url, headers=headers, json=closed, timeout=5).raise_for_status()
+    return True
