@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from stack.progress import Progress
 JOB_S = 120.0
 POLL_S = 0.2
 CALL_S = 15.0
+LAST_LINES = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,9 @@ class Made:
     password: str
     team: str
     app: dict[str, Any]
+    build_job_id: str
+    build: dict[str, Any]
+    deployment: dict[str, Any]
     token: str
 
 
@@ -64,7 +69,7 @@ class Api:
 
 
 def run(api_url: str) -> Made:
-    """Sign up, log in, make a project and an app. Raises StackError."""
+    """Sign up, log in, make a project and an app, build it, deploy what was built. Raises StackError."""
     api = Api(api_url)
     login, password, team = "ada", secrets.token_urlsafe(24), "dev"
     person = {"id": login, "email": "ada@example.com", "name": "Ada Lovelace", "password": password, "team": team}
@@ -74,5 +79,26 @@ def run(api_url: str) -> Made:
     project = api.call("POST", "/api/v1/project", {"name": "webshop", "description": "Everything one can buy"})
     wanted = {"project_id": project["project_id"], "name": "storefront", "type": "Spring"}
     job = api.follow(api.call("POST", "/api/v1/app", wanted), "App storefront of type Spring")
-    app = api.call("GET", f"/api/v1/app/{job['app_id']}")
-    return Made(login=login, password=password, team=team, app=app, token=token)
+    path = f"/api/v1/app/{job['app_id']}"
+    build = api.follow(api.call("POST", f"{path}/builds", {}), "Build of storefront")
+    _show_console(api, build)
+    tag = str(build["result"]["number"])
+    deployment = api.follow(api.call("POST", f"{path}/deploys", {"image_tag": tag}), f"Deployment of build {tag}")
+    return Made(
+        login=login,
+        password=password,
+        team=team,
+        app=api.call("GET", path),
+        build_job_id=build["job_id"],
+        build=build["result"],
+        deployment=deployment["result"],
+        token=token,
+    )
+
+
+def _show_console(api: Api, build: dict[str, Any]) -> None:
+    log = api.call("GET", f"/api/v1/jobs/{build['job_id']}/log")
+    lines = log["text"].splitlines()
+    sys.stdout.write(f"  … the last of {len(lines)} lines that it printed:\n")
+    sys.stdout.writelines(f"    | {line}\n" for line in lines[-LAST_LINES:])
+    sys.stdout.flush()

@@ -48,6 +48,8 @@ class Inspector:
             ("Jenkins pipeline", self._pipeline),
             ("Argo CD repository", self._argocd_repository),
             ("Argo CD application", self._argocd_application),
+            ("Jenkins build", self._build),
+            ("Deployment", self._deployment),
         ]
 
     def _gitlab_user(self) -> str:
@@ -88,8 +90,12 @@ class Inspector:
         _require(file in files, f"{file} is not in it")
         return f"git clone {url}  ({len(files)} entries: {', '.join(files)})"
 
+    @property
+    def _pipeline_path(self) -> str:
+        return f"job/{self._made.team}/job/storefront_{self._made.team}"
+
     def _pipeline(self) -> str:
-        path = f"job/{self._made.team}/job/storefront_{self._made.team}"
+        path = self._pipeline_path
         xml = self._jenkins(f"{path}/config.xml").text
         fork = self._gitlab(f"projects/{quote(f'{self._made.team}/storefront', safe='')}")["http_url_to_repo"]
         _require(fork in xml, "its XML does not name the fork")
@@ -109,6 +115,26 @@ class Inspector:
         _require(bool(source["helm"]["parameters"]), "it has no helm parameters")
         return f"namespace {destination['namespace']} on cluster {destination['name']}"
 
+    def _build(self) -> str:
+        """One build, and no more, has our job's id among its parameters."""
+        tree = "builds[number,result,url,actions[parameters[name,value]]]"
+        ours = [
+            build
+            for build in self._jenkins(f"{self._pipeline_path}/api/json?tree={tree}").json()["builds"]
+            if self._made.build_job_id in _parameter_values(build)
+        ]
+        _require(len(ours) == 1, f"{len(ours)} builds carry the id of our job")
+        _require(ours[0]["result"] == "SUCCESS", f"its result is {ours[0]['result']}")
+        return f"{ours[0]['url']}, {ours[0]['result']}, the only one for job {self._made.build_job_id}"
+
+    def _deployment(self) -> str:
+        status = self._argocd(f"applications/storefront?project={self._made.team}")["status"]
+        sync, health, images = status["sync"]["status"], status["health"]["status"], status["summary"]["images"]
+        _require((sync, health) == ("Synced", "Healthy"), f"{sync}, {health}")
+        _require(images == self._made.deployment["images"], f"it runs {images}")
+        _require(images[0].endswith(f":{self._made.build['number']}"), f"{images[0]} is not what was built")
+        return f"{sync}, {health}, {', '.join(images)}"
+
     def _gitlab(self, path: str) -> Any:
         return _get(
             f"{self._env['GITLAB_URL']}/api/v4/{path}", token=("PRIVATE-TOKEN", self._env["GITLAB_TOKEN"])
@@ -127,6 +153,10 @@ def _get(url: str, *, auth: tuple[str, str] | None = None, token: tuple[str, str
     answer = requests.get(url, auth=auth, headers=dict([token]) if token else {}, timeout=CALL_S, allow_redirects=False)
     answer.raise_for_status()
     return answer
+
+
+def _parameter_values(build: dict[str, Any]) -> list[str]:
+    return [each.get("value", "") for action in build["actions"] for each in action.get("parameters", ())]
 
 
 def _require(is_so: bool, otherwise: str) -> None:
