@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PACKAGES := api worker common harbour stack
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up harbour test check lint types contract format clean
+.PHONY: help install demo up harbour test proofs check lint types contract format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -20,7 +20,12 @@ harbour: $(VENV)/runtime ## Start the stand-ins for the four upstreams alone; pr
 	@$(BIN)/python -m harbour --root var/harbour-alone
 
 test: $(VENV)/tools ## Run the tests; what needs a missing service is skipped
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest tests/unit tests/contract tests/integration --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest tests/e2e
+
+proofs: $(VENV)/tools ## Run the seeded proofs at full count (about half an hour): builds, worlds, every lost reply
+	@SLIPWAY_RUNS=300 $(BIN)/python -m pytest tests/integration/test_worlds.py tests/integration/test_builds.py
+	@SLIPWAY_BUILDS=500 $(BIN)/python -m pytest -s tests/integration/test_waiting.py
 
 check: lint types contract test ## What CI runs: lint, types, import contract, tests
 
