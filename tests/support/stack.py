@@ -233,7 +233,20 @@ class Stack:
         return person
 
     def findings(self, person: Person, app: dict[str, Any], login: str) -> list[str]:
-        made = Made(login=login, password=PASSWORD, team="dev", app=app, token=person.token)
+        """Build and deploy the app, then look at what the upstreams hold."""
+        build_job_id = person.start(f"/app/{app['app_id']}/builds", {})
+        build = person.follow(build_job_id)["result"]
+        deploy_job_id = person.start(f"/app/{app['app_id']}/deploys", {"image_tag": str(build["number"])})
+        made = Made(
+            login=login,
+            password=PASSWORD,
+            team="dev",
+            app=app,
+            build_job_id=build_job_id,
+            build=build,
+            deployment=person.follow(deploy_job_id)["result"],
+            token=person.token,
+        )
         return Inspector(self.environment, made).findings()
 
 
@@ -252,6 +265,10 @@ class Person:
         """Return the job's id."""
         person = {"id": login, "email": f"{login}@example.com", "name": f"Person {login}", "password": password}
         return self._accepted(self.call("POST", "/signup", {**person, "team": "dev"}))
+
+    def start(self, path: str, body: dict[str, str]) -> str:
+        """Return the job's id."""
+        return self._accepted(self.call("POST", path, body))
 
     def log_in(self, login: str, *, password: str = PASSWORD) -> None:
         answer = self.call("POST", "/login", {"id": login, "password": password})
