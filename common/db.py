@@ -84,7 +84,7 @@ class Database:
         return _whole_again(once)
 
     def read(self, work: Callable[[Session], T]) -> T:
-        """Run `work` on a consistent view and write nothing."""
+        """Run `work`, which writes nothing; on MySQL each of its statements sees what is committed by then."""
 
         def once() -> T:
             with self._read() as session:

@@ -17,8 +17,6 @@ from common.jobs import Claim
 from common.models import Attempt, Job, Outcome, Provenance, Resource, Step
 
 REPORTED = frozenset({Outcome.SUCCEEDED, Outcome.STUMBLED, Outcome.FAILED})  # the attempt makes no more calls
-
-
 OF_A_RUN = ("build", "sync")  # kinds that are traces of one job: they go with what they ran on
 
 
