@@ -8,6 +8,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from common import jobs, workflows
+from common.events import move
 from common.models import Attempt, Job, JobState, Outcome, Secret, Step, StepState
 
 
@@ -49,8 +50,8 @@ def skip(session: Session, job_id: str, step_name: str, *, reason: str, now: dat
         raise NotPossibleError("not_failed", "Only a failed step can be skipped.")
     if plan.skip is None:
         raise NotPossibleError("not_skippable", "Later steps need what this one makes. Retry the job instead.")
-    step.state, step.code, step.reason, step.remedy = StepState.SKIPPED, "skipped", reason, []
-    step.finished_at = now
+    move(step, StepState.SKIPPED, code="skipped", reason=reason)
+    step.remedy, step.finished_at = [], now
     jobs.make_next_ready(session, step, now)
     return _reopen(session, job, now)
 
@@ -75,7 +76,7 @@ def cancel(session: Session, job_id: str, now: datetime) -> Job:
     session.execute(delete(Secret).where(Secret.job_id == job.id))  # nobody can take the job up again
     flow = workflows.WORKFLOWS.get(job.kind)
     if flow is not None and flow.on_cancel is not None and has_begun:
-        session.add(_last_step(job, flow.on_cancel, position=len(steps), now=now))
+        _add_last_step(session, job, flow.on_cancel, position=len(steps), now=now)
     jobs.settle(session, job, now)
     return job
 
@@ -93,7 +94,7 @@ def _steps(session: Session, job: Job) -> list[Step]:
 
 def _begin_again(step: Step, now: datetime) -> None:
     step.forgiven = step.attempts
-    step.code = step.reason = step.remedy = step.finished_at = step.waiting_since = None
+    step.remedy = step.finished_at = step.waiting_since = None
     step.nudges = 0
     jobs.make_ready(step, now)
 
@@ -110,11 +111,12 @@ def _stop(session: Session, step: Step, now: datetime) -> None:
         attempt = session.scalar(select(Attempt).where(Attempt.step_id == step.id, Attempt.number == step.attempts))
         if attempt is not None and attempt.outcome is None:
             attempt.outcome, attempt.finished_at = Outcome.CANCELLED, now
-    step.state, step.finished_at = StepState.CANCELLED, now
+    move(step, StepState.CANCELLED)
+    step.finished_at = now
     step.claim_token = step.lease_until = step.nudge_at = step.due_at = None
 
 
-def _last_step(job: Job, plan: workflows.Step, *, position: int, now: datetime) -> Step:
+def _add_last_step(session: Session, job: Job, plan: workflows.Step, *, position: int, now: datetime) -> None:
     step = Step(
         job_id=job.id,
         lane=jobs.CANCEL_LANE,
@@ -124,8 +126,8 @@ def _last_step(job: Job, plan: workflows.Step, *, position: int, now: datetime) 
         needs_secret=False,
         state=StepState.PENDING,
     )
+    session.add(step)
     jobs.make_ready(step, now)
-    return step
 
 
 def open_lanes(session: Session, job: Job) -> list[jobs.Lane]:

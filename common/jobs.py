@@ -8,7 +8,8 @@
     job    queued ─▶ running ─▶ succeeded | failed, when every lane has settled
                        └▶ cancelling ─▶ cancelled       what people do to a job: `common/interventions.py`
 
-Every change locks the job's row first, so changes of one job happen one after the other, and bumps its version.
+Every change locks the job's row first, so changes of one job happen one after the other, and bumps its version; what
+a person would notice of it is written down as an event with that number (`common/events.py`).
 A claim is a token and a lease in the step's row; recording an outcome needs the same token.
 """
 
@@ -24,8 +25,9 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from common import workflows
+from common import events, workflows
 from common.db import Database, Now
+from common.events import move
 from common.models import Attempt, Job, JobState, Outcome, Secret, Step, StepState, new_id
 from common.workflows import Workflow
 
@@ -97,6 +99,7 @@ def accept(
         app_id=app_id,
         input=inputs,
         request_id=request_id,
+        version=1,
         created_at=now,
         updated_at=now,
     )
@@ -114,10 +117,11 @@ def accept(
                 needs_secret=plan.secret,
                 state=StepState.PENDING,
             )
+            session.add(step)
             if index == 0:
                 make_ready(step, now)
-            session.add(step)
             position += 1
+    events.write(session, job, now)
     return job
 
 
@@ -155,10 +159,10 @@ def _claim(session: Session, job_id: str, step_name: str, *, worker: str, clock:
         return Refused.OVER
     attempt = _begin_attempt(session, step, worker, now)
     _mark_running(step, plan, now)
-    touch(job, now)
     job.started_at = job.started_at or now
     if job.state is JobState.QUEUED:
         job.state = JobState.RUNNING
+    _touch(session, job, now)
     assert step.claim_token  # noqa: S101 - set a line above
     tries = attempt.number - step.forgiven
     return Claim(job=job, step=step, plan=plan, token=step.claim_token, attempt=attempt.number, tries=tries)
@@ -187,7 +191,7 @@ def _begin_attempt(session: Session, step: Step, worker: str, now: datetime) -> 
 
 
 def _mark_running(step: Step, plan: workflows.Step, now: datetime) -> None:
-    step.state = StepState.RUNNING
+    move(step, StepState.RUNNING)
     step.claim_token = secrets.token_hex(16)
     step.lease_until = step.nudge_at = now + timedelta(seconds=plan.limit_s + LEASE_GRACE_S)
     step.nudges = 0
@@ -213,8 +217,9 @@ def succeed(db: Database, claim: Claim, output: dict[str, Any]) -> None:
     """Record the output; the next step of the lane is ready. Raises ClaimLostError."""
 
     def change(session: Session, step: Step, attempt: Attempt, now: datetime) -> None:
-        step.state, step.output, step.finished_at = StepState.SUCCEEDED, output, now
-        step.code = step.reason = step.waiting_since = None
+        step.output, step.finished_at = output, now
+        step.waiting_since = None
+        move(step, StepState.SUCCEEDED)
         attempt.outcome, attempt.finished_at = Outcome.SUCCEEDED, now
         make_next_ready(session, step, now)
         if step.needs_secret:
@@ -291,21 +296,22 @@ def _held(session: Session, claim: Claim) -> tuple[Job, Step]:
 
 
 def _fail(step: Step, attempt: Attempt, now: datetime, code: str, reason: str, remedy: Sequence[str]) -> None:
-    step.state, step.finished_at = StepState.FAILED, now
-    step.code, step.reason, step.remedy = code, reason, list(remedy)
+    move(step, StepState.FAILED, code=code, reason=reason)
+    step.finished_at, step.remedy = now, list(remedy)
     step.claim_token = step.lease_until = step.nudge_at = step.due_at = None
     attempt.outcome = attempt.outcome or Outcome.FAILED
     attempt.code, attempt.reason, attempt.finished_at = code, reason, now
 
 
 def _park(step: Step, state: StepState, until: datetime, code: str, reason: str) -> None:
-    step.state, step.due_at, step.nudge_at = state, until, until
-    step.code, step.reason = code, reason
+    move(step, state, code=code, reason=reason)
+    step.due_at = step.nudge_at = until
 
 
 def make_ready(step: Step, now: datetime) -> None:
     """Give a step its turn."""
-    step.state, step.due_at = StepState.READY, now
+    move(step, StepState.READY)
+    step.due_at = now
     step.nudge_at = now + timedelta(seconds=RESEND_S)  # a message is on its way: only if that one is lost
 
 
@@ -329,20 +335,21 @@ def _wipe_secret_after_last_use(session: Session, step: Step) -> None:
 
 
 def settle(session: Session, job: Job, now: datetime) -> None:
-    """Bump the version and derive the job's state from its steps: over when no step can move any more."""
-    touch(job, now)
+    """Derive the job's state from its steps, over when no step can move any more, and bump its version."""
     session.flush()
     steps = session.execute(select(Step.state, Step.lane).where(Step.job_id == job.id)).all()
-    if any(step.state in UNSETTLED for step in steps):
-        return
-    is_cancelled = job.state is JobState.CANCELLING
-    # What failed before a cancellation does not matter any more; what could not be stopped does.
-    has_failed = any(step.state is StepState.FAILED for step in steps if not is_cancelled or step.lane == CANCEL_LANE)
-    job.finished_at = now
-    if has_failed:
-        job.state = JobState.FAILED
-    else:
-        job.state = JobState.CANCELLED if is_cancelled else JobState.SUCCEEDED
+    if not any(step.state in UNSETTLED for step in steps):
+        is_cancelled = job.state is JobState.CANCELLING
+        # What failed before a cancellation does not matter any more; what could not be stopped does.
+        has_failed = any(
+            step.state is StepState.FAILED for step in steps if not is_cancelled or step.lane == CANCEL_LANE
+        )
+        job.finished_at = now
+        if has_failed:
+            job.state = JobState.FAILED
+        else:
+            job.state = JobState.CANCELLED if is_cancelled else JobState.SUCCEEDED
+    _touch(session, job, now)
 
 
 def lock(session: Session, job_id: str) -> Job | None:
@@ -350,6 +357,7 @@ def lock(session: Session, job_id: str) -> Job | None:
     return session.scalar(select(Job).where(Job.id == job_id).with_for_update())
 
 
-def touch(job: Job, now: datetime) -> None:
+def _touch(session: Session, job: Job, now: datetime) -> None:
     job.version += 1
     job.updated_at = now
+    events.write(session, job, now)

@@ -204,7 +204,11 @@ class Job(Base):
     __tablename__ = "jobs"
     __table_args__ = _table(
         Index(None, "team_id", "id"),
+        Index(None, "team_id", "state", "id"),
+        Index(None, "team_id", "kind", "id"),
+        Index(None, "team_id", "kind", "state", "id"),
         Index(None, "user_id", "id"),
+        Index(None, "app_id", "id"),
         Index(None, "app_id", "kind", "id"),
         Index(None, "app_id", "state"),
         Index(None, "state", "id"),
@@ -231,7 +235,7 @@ class Step(Base):
     """One step of one job: its turn, its claim, its outcome."""
 
     __tablename__ = "steps"
-    __table_args__ = _table(UniqueConstraint("job_id", "name"))
+    __table_args__ = _table(UniqueConstraint("job_id", "name"), Index(None, "name", "finished_at"))
 
     id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
@@ -317,3 +321,40 @@ class ConsoleChunk(Base):
     start: Mapped[int] = mapped_column(Integer, primary_key=True)
     upstream_next: Mapped[int] = mapped_column(Integer)  # Jenkins' own offset after this piece, in bytes
     text: Mapped[str] = mapped_column(Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb"))
+
+
+class Event(Base):
+    """A change of a job that a person would notice; a look that finds nothing new is none."""
+
+    __tablename__ = "events"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)  # the job's version after it
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    state: Mapped[JobState] = mapped_column(_states(JobState))  # of the job
+    steps: Mapped[list[dict[str, Any]]] = mapped_column(JSON)  # name, state, code, reason of each that changed
+
+
+class KeptAnswer(Base):
+    """The answer to a request with an `Idempotency-Key`, sealed, for whoever sends the same request again."""
+
+    __tablename__ = "kept_answers"
+
+    owner: Mapped[str] = mapped_column(NAME, primary_key=True)  # a user's id, or "anyone"
+    key: Mapped[str] = mapped_column(identity(128), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(identity(64))  # HMAC of the request without its password
+    password_hash: Mapped[str | None] = mapped_column(String(255))  # argon2id, where the request has one
+    key_id: Mapped[str] = mapped_column(identity(16))
+    sealed: Mapped[bytes] = mapped_column(LargeBinary(2**16 - 1))
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class Tally(Base):
+    """How often something limited was done in one period of time."""
+
+    __tablename__ = "tallies"
+
+    bucket: Mapped[str] = mapped_column(identity(64), primary_key=True)  # HMAC of the rule and whom it counts
+    period: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)  # its number since the epoch
+    hits: Mapped[int] = mapped_column(Integer)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

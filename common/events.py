@@ -1,0 +1,55 @@
+"""What has happened to a job, one numbered event a change, so that a follower misses nothing and sees nothing twice?
+
+`move` is the only place where a step's state changes, so no change can be forgotten. An event's number is the job's
+version after the change: whoever has read the job at version 7 goes on with the events above 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session, object_session
+
+from common.models import Event, Job, Step, StepState
+
+MOVED = "moved steps"  # of the session: those of the one job that its transaction has locked
+REASON_CHARACTERS = 500
+EVENTS_READ = 1000  # at a time
+
+
+def move(step: Step, state: StepState, *, code: str | None = None, reason: str | None = None) -> None:
+    """Change a step's state and say why; `write` makes it an event unless it is a look that found nothing new."""
+    session = object_session(step)
+    assert session is not None  # noqa: S101 - a step is added before it moves
+    is_look = state is StepState.RUNNING and step.state is StepState.WAITING
+    is_same = state is StepState.WAITING and step.waiting_since is not None and (step.code, step.reason) == (code, reason)
+    step.state = state
+    if is_look:
+        return  # the reason of the wait stays: nobody knows yet that it is over
+    if not is_same:
+        session.info.setdefault(MOVED, {})[step.name] = _told(step, code, reason)
+    step.code, step.reason = code, reason
+
+
+def _told(step: Step, code: str | None, reason: str | None) -> dict[str, Any]:
+    headline = reason.partition("\n")[0][:REASON_CHARACTERS] if reason else None
+    return {"name": step.name, "state": step.state.value, "code": code, "reason": headline}
+
+
+def write(session: Session, job: Job, now: datetime) -> None:
+    """Write what has moved since the last event; the caller has just bumped the job's version."""
+    moved: dict[str, dict[str, Any]] = session.info.pop(MOVED, {})
+    if moved:
+        row = Event(job_id=job.id, number=job.version, at=now, state=job.state, steps=list(moved.values()))
+        session.add(row)
+
+
+def read(session: Session, after: Mapping[str, int]) -> list[Event]:
+    """Return the events of each job above the number given for it, in order; at most EVENTS_READ in all."""
+    if not after:
+        return []
+    newer = or_(*((Event.job_id == job_id) & (Event.number > number) for job_id, number in after.items()))
+    return list(session.scalars(select(Event).where(newer).order_by(Event.job_id, Event.number).limit(EVENTS_READ)))
