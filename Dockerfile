@@ -8,6 +8,7 @@ RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
 COPY api api
 COPY worker worker
 COPY common common
+COPY server server
 COPY gunicorn.conf.py .
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER slipway

@@ -2,10 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := api worker common harbour stack
+PACKAGES := api worker common harbour stack client server
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up harbour test proofs check lint types contract format clean
+.PHONY: help install demo up harbour test fuzz proofs check lint types contract format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -21,7 +21,11 @@ harbour: $(VENV)/runtime ## Start the stand-ins for the four upstreams alone; pr
 
 test: $(VENV)/tools ## Run the tests; what needs a missing service is skipped
 	@$(BIN)/python -m pytest tests/unit tests/contract tests/integration --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest tests/fuzz
 	@$(BIN)/python -m pytest tests/e2e
+
+fuzz: $(VENV)/tools ## Send what the OpenAPI document allows and what it forbids, more than 10,000 times, and count the answers
+	@SLIPWAY_CASES=100 SLIPWAY_SEED=$${SLIPWAY_SEED:-$$(date +%s)} $(BIN)/python -m pytest -v tests/fuzz
 
 proofs: $(VENV)/tools ## Run the seeded proofs at full count (about half an hour): builds, worlds, every lost reply
 	@SLIPWAY_RUNS=300 $(BIN)/python -m pytest tests/integration/test_worlds.py tests/integration/test_builds.py
@@ -52,9 +56,10 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Slipway needs Python 3.11 or newer; set PYTHON=") if sys.version_info < (3, 11) else 0'
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/runtime: requirements.txt | $(VENV)/bin/python
+$(VENV)/runtime: requirements.txt pyproject.toml | $(VENV)/bin/python
 	@echo "Installing the runtime …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 $(VENV)/tools: requirements-dev.txt $(VENV)/runtime

@@ -13,18 +13,26 @@ from api import (
     apps,
     builds,
     cli,
+    cors,
     deploys,
+    docs,
+    document,
     health,
     interventions,
     jobs,
     lifecycle,
+    limits,
     login,
     problems,
     projects,
-    routes,
+    reading,
     signup,
     users,
 )
+from api.calls import BASE
+from api.feed import Feed
+from api.history import History
+from api.job_view import JobView
 from api.passwords import Passwords
 from api.readiness import Readiness
 from api.service import Service, service
@@ -42,9 +50,11 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+OVER_HTTPS = {"Strict-Transport-Security": "max-age=31536000"}  # a year; of our neighbours' hosts we know nothing
 
 
 def create_app(config: Settings | None = None, *, now: Now | None = None) -> Flask:
@@ -60,23 +70,34 @@ def create_app(config: Settings | None = None, *, now: Now | None = None) -> Fla
     logs.configure(config.log_format)
     app = Flask(__name__, static_folder=None)
     app.extensions["slipway"] = parts
-    app.config.update(MAX_CONTENT_LENGTH=routes.BODY_BYTES, PROPAGATE_EXCEPTIONS=False)
+    app.config.update(MAX_CONTENT_LENGTH=reading.BODY_BYTES, PROPAGATE_EXCEPTIONS=False)
     app.config["TRUSTED_HOSTS"] = list(config.trusted_hosts) or None
     app.url_map.merge_slashes = False  # a doubled slash is an unknown path, not a redirect
-    for module in (signup, login, projects, apps, builds, deploys, lifecycle, jobs, interventions, users):
-        app.register_blueprint(module.blueprint, url_prefix=routes.BASE)
-    app.register_blueprint(health.blueprint)
+    add_calls(app)
     app.before_request(_begin)
+    cors.install(app, config.cors_origins)
+    app.before_request(_require_readiness)
     app.after_request(_end)
+    limits.trust_proxies(app, config.proxy_count)
     app.cli.add_command(cli.database)
     problems.install(app)
-    routes.check(app)
+    document.keep(app)
     return app
+
+
+def add_calls(app: Flask) -> None:
+    """Register every call; the order is that of the document."""
+    for module in (signup, login, projects, apps, builds, deploys, lifecycle, jobs, interventions, users):
+        app.register_blueprint(module.blueprint)
+    for module in (health, document, docs):
+        app.register_blueprint(module.blueprint)
 
 
 def _parts(config: Settings, now: Now | None) -> Service:
     db = Database(config.db_url.get_secret_value(), now=now)
     teams_and_types = catalog.load(config)
+    history = History(db)
+    view = JobView(config, history)
     return Service(
         settings=config,
         catalog=teams_and_types,
@@ -85,6 +106,9 @@ def _parts(config: Settings, now: Now | None) -> Service:
         publisher=Publisher(celery_app(config)),
         passwords=Passwords(),
         readiness=Readiness(db, teams_and_types),
+        history=history,
+        view=view,
+        feed=Feed(db, view),
     )
 
 
@@ -92,12 +116,16 @@ def _begin() -> None:
     given = request.headers.get("X-Request-Id", "")
     g.request_id = given if REQUEST_ID.fullmatch(given) else new_id()
     g.began_s = time.monotonic()
-    if request.blueprint not in (None, health.blueprint.name):
+
+
+def _require_readiness() -> None:
+    if request.url_rule and request.path.startswith(BASE):
         service().readiness.require()
 
 
 def _end(response: Response) -> Response:
-    for name, value in HEADERS.items():
+    headers = HEADERS | OVER_HTTPS if service().settings.cookie_secure else HEADERS
+    for name, value in headers.items():
         response.headers.setdefault(name, value)
     response.headers["X-Request-Id"] = g.request_id
     extra = {

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from flask import g
 
-from api.routes import BASE, Answer, Result
+from api.calls import BASE, Answer, Result
 from api.service import service
 from common import jobs
 from common.jobs import Lane
@@ -21,17 +21,22 @@ class JobAccepted(Result):
     app_id: str | None = None
 
 
-def accepted(job: Job, *, lanes: Sequence[Lane] | None = None) -> Answer:
-    """Send the lanes of a committed job (a hint: without a broker the clocks do it later) and answer 202.
+def accepted(job: Job, *, lanes: Sequence[Lane] | None = None, headers: Mapping[str, str] | None = None) -> Answer:
+    """Return 202, with the lanes that are sent after the commit (a hint: without a broker the clocks do it later).
 
     `lanes`: what is to be sent of a job that goes on; a job that has begun already is sent nothing by default.
     """
     if lanes is None:
         lanes = jobs.lanes(job) if job.state is JobState.QUEUED else []
-    service().publisher.send(lanes)
     location = f"{BASE}/jobs/{job.id}"
     body = JobAccepted(job_id=job.id, status_url=location, app_id=job.app_id)
-    return Answer(body=body, status=202, headers={"Location": location, "Retry-After": "1"})
+    pause = service().history.first_pause_s(job.kind)
+    return Answer(
+        body=body,
+        status=202,
+        headers={"Location": location, "Retry-After": str(pause), **(headers or {})},
+        lanes=lanes,
+    )
 
 
 def request_id() -> str:

@@ -5,15 +5,18 @@ The app's row is locked while we look and write, so of many requests at once one
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy.orm import Session, aliased
 
 from api import visible
-from api.accepted import request_id
+from api.accepted import accepted, request_id
+from api.calls import Answer
 from api.problems import Problem
+from api.repeats import once
 from api.service import service
 from common import jobs
 from common.models import App, Job, JobState, User
@@ -25,8 +28,19 @@ MADE_BY = (PROVISION.name, RECONCILE.name)
 RESENT_WITHIN = timedelta(seconds=10)  # a GET that comes again so soon is the same request, resent on the way
 
 
-def begin(user: User, app_id: str, workflow: Workflow, inputs: dict[str, Any], *, is_resendable: bool = False) -> Job:
-    """Return a new job, or the open one that does just this. Raises Problem `not_found`, `busy`, `not_provisioned`."""
+REFUSALS = ("busy", "not_provisioned")  # what a view that begins such a job raises besides `not_found`
+
+
+def begin(
+    user: User,
+    app_id: str,
+    workflow: Workflow,
+    inputs: dict[str, Any],
+    *,
+    is_resendable: bool = False,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """Answer with a new job, or the open one that does just this. Raises Problem `not_found` and the `REFUSALS`."""
 
     def work(session: Session) -> Job:
         app = visible.app(session, user, app_id, for_update=True)
@@ -52,7 +66,7 @@ def begin(user: User, app_id: str, workflow: Workflow, inputs: dict[str, Any], *
             inputs=wanted,
         )
 
-    return service().db.transaction(work)
+    return once(lambda session: accepted(work(session), headers=headers))
 
 
 def require_wanted(session: Session, job: Job) -> None:
@@ -68,6 +82,16 @@ def require_wanted(session: Session, job: Job) -> None:
     if session.scalar(newer) is not None:
         raise Problem("is_over", "A newer job of this kind has taken its place.")
     _require_free(WORKFLOWS[job.kind], [each for each in _open_jobs(session, app) if each.id != job.id])
+
+
+def wanted() -> list[ColumnElement[bool]]:
+    """Return what `require_wanted` demands that does not pass, as conditions of a query."""
+    newer = aliased(Job)
+    return [
+        or_(Job.kind != SIGNUP.name, ~exists().where(User.id == Job.subject_id, User.left_at.is_not(None))),
+        or_(Job.app_id.is_(None), exists().where(App.id == Job.app_id, App.claimed_name.is_not(None))),
+        ~exists().where(newer.app_id == Job.app_id, newer.kind == Job.kind, newer.id > Job.id),
+    ]
 
 
 def _is_same(job: Job, workflow: Workflow, wanted: dict[str, Any]) -> bool:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
 from flask import Blueprint
+from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from api import auth, links, pages, rules, visible
 from api.accepted import JobAccepted, accepted, request_id
+from api.calls import Answer, Body, Flag, Policy, Query, Result
+from api.fields import Description, GivenId, NewAppName, TypeName
+from api.pages import Listed, Page
 from api.problems import FieldError, Problem
-from api.projects import Description
-from api.routes import Answer, Body, Policy, Query, Result, route
+from api.repeats import once
+from api.routes import route
 from api.service import service
 from common import jobs, ledger
 from common.models import App, Job, JobState, Project, Provenance, Resource, Step, User, new_id
@@ -23,21 +28,23 @@ blueprint = Blueprint("apps", __name__)
 
 
 class NewApp(Body):
-    """`type` is one of the catalog's: Spring, Django, Flask."""
+    """An app to be made in one of your team's projects."""
 
-    project_id: str
-    name: str
-    type: str
+    project_id: GivenId
+    name: NewAppName
+    type: TypeName
     description: Description = ""
 
 
 class HowToMake(Query):
     """`dry_run`: only say what would be made."""
 
-    dry_run: bool = False
+    dry_run: Flag = False
 
 
 class AppShown(Result):
+    """An app of a team."""
+
     app_id: str
     project_id: str
     name: str
@@ -47,11 +54,16 @@ class AppShown(Result):
     created_at: datetime
 
 
-class Apps(Result):
-    """One page; `next` is the cursor of the following one."""
+class AppFilter(Page):
+    """Which apps, newest first."""
+
+    type: Annotated[TypeName | None, Field(description="Only those of this type.")] = None
+
+
+class Apps(Listed):
+    """A page of apps."""
 
     apps: list[AppShown]
-    next: str | None
 
 
 class Part(Result):
@@ -73,10 +85,20 @@ class AppDetail(AppShown):
     state: JobState | None
 
 
-@route(blueprint, "POST", "/app", policy=Policy.MEMBER, takes=NewApp, query=HowToMake, answers={202: JobAccepted})
+@route(
+    blueprint,
+    "POST",
+    "/app",
+    policy=Policy.MEMBER,
+    takes=NewApp,
+    query=HowToMake,
+    answers={202: JobAccepted},
+    raises=("not_found", "taken"),
+)
 def create_app(body: NewApp, query: HowToMake) -> Answer:
-    """Members, in a project of their team. 202 job · 404 no such project · 409 name taken · 422.
+    """Make an app in a project of your team.
 
+    A job forks the type's template and the helm template, makes the pipeline, and registers the app on Argo CD.
     With `?dry_run=true` the job makes nothing: its result says step by step what the real one would do.
     """
     _check(body)
@@ -84,41 +106,50 @@ def create_app(body: NewApp, query: HowToMake) -> Answer:
     project = db.read(lambda session: visible.project(session, user, body.project_id))
     write = _write_plan if query.dry_run else _write
     try:
-        job = db.transaction(lambda session: write(session, body, project, user))
+        return once(lambda session: accepted(write(session, body, project, user)))
     except IntegrityError:
         raise _taken() from None
-    return accepted(job)
 
 
-@route(blueprint, "GET", "/apps/<project_id>", policy=Policy.MEMBER, query=pages.Page, answers={200: Apps})
-def list_apps(project_id: str, query: pages.Page) -> Answer:
-    """Members, of their team's project. 200 a page of apps, newest first · 404."""
+@route(blueprint, "GET", "/apps/<project_id>", policy=Policy.MEMBER, query=AppFilter, answers={200: Apps})
+def list_apps(project_id: str, query: AppFilter) -> Answer:
+    """List the apps of a project, newest first."""
     user = auth.require_user()
+    if query.type is not None and (problems := _type_problems(query.type)):
+        raise Problem("invalid_fields", errors=problems)
 
-    def work(session: Session) -> tuple[list[App], str | None]:
+    def work(session: Session) -> Apps:
         project = visible.project(session, user, project_id)
-        statement = select(App).where(App.project_id == project.id, App.claimed_name.is_not(None))
-        return pages.read(session, statement, App.id, query)
+        narrowed = {"project_id": project.id, **pages.given(query, "type")}
+        found = pages.read(session, App, query, narrowed, App.claimed_name.is_not(None))
+        return Apps(apps=[AppShown(**_fields(app)) for app in found.rows], **found.told)
 
-    rows, following = service().db.read(work)
-    return Answer(body=Apps(apps=[AppShown(**_fields(app)) for app in rows], next=following))
+    return Answer(body=service().db.read(work))
 
 
 @route(blueprint, "GET", "/app/<app_id>", policy=Policy.MEMBER, answers={200: AppDetail})
 def show_app(app_id: str) -> Answer:
-    """Members, of their team's app. 200 with its links and the state of each part · 404."""
+    """Show an app with its links and the state of each part."""
     user = auth.require_user()
     return Answer(body=service().db.read(lambda session: _detail(session, visible.app(session, user, app_id))))
 
 
 def _check(body: NewApp) -> None:
-    problems = [*rules.app_name_problems(body.name), *rules.description_problems(body.description)]
-    types = service().catalog.types
-    if body.type not in types:
-        message = f"There is no such type. Choose one of: {', '.join(types)}."
-        problems.append(FieldError(field="type", code="unknown", message=message))
+    problems = [
+        *rules.app_name_problems(body.name),
+        *rules.description_problems(body.description),
+        *_type_problems(body.type),
+    ]
     if problems:
         raise Problem("invalid_fields", errors=problems)
+
+
+def _type_problems(name: str) -> list[FieldError]:
+    types = service().catalog.types
+    if name in types:
+        return []
+    message = f"There is no such type. Choose one of: {', '.join(types)}."
+    return [FieldError(field="type", code="unknown", message=message)]
 
 
 def _taken() -> Problem:

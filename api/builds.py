@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any
 
 from flask import Blueprint, request
 from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import app_jobs, auth, visible
-from api.accepted import JobAccepted, accepted
+from api import app_jobs, auth, links, outputs, pages, people, visible
+from api.accepted import JobAccepted
+from api.calls import BASE, Answer, Body, Policy, Result
+from api.pages import JobPage, Listed
 from api.problems import Problem
-from api.routes import Answer, Body, Policy, route
+from api.routes import route
 from api.service import service
-from common.models import Job, JobState, Step, User
+from common.models import Job, JobState, Step
 from common.workflows import BUILD
 
 blueprint = Blueprint("builds", __name__)
+
+NUMBERED_BY = "await_executor"  # the step that learns number and address: a build that fails later has them, too
 
 Tag = Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")]
 Branch = Annotated[str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$")]
@@ -30,20 +35,95 @@ class NewBuild(Body):
     branch: Branch = None
 
 
-@route(blueprint, "POST", "/app/<app_id>/builds", policy=Policy.MEMBER, takes=NewBuild, answers={202: JobAccepted})
-def build(app_id: str, body: NewBuild) -> Answer:
-    """Members, of their team's app. 202 job, or the running one that builds the same · 404 · 409."""
-    return accepted(_begin(auth.require_user(), app_id, body, is_resendable=False))
+class BuildShown(Result):
+    """One build. `number` and `url` are Jenkins' own, once it has an executor; `user` is who began it.
+
+    `image_tag` is the one that was asked for, else the number.
+    """
+
+    job_id: str
+    state: JobState
+    image_tag: str | None
+    branch: str | None
+    number: int | None
+    url: str | None
+    created_at: datetime
+    finished_at: datetime | None
+    user: str | None
 
 
-@route(blueprint, "GET", "/jenkins/<app_id>", policy=Policy.BEARER, answers={202: JobAccepted})
-def build_by_get(app_id: str) -> Answer:
-    """Members, with a bearer token. As POST /app/{app_id}/builds; a HEAD, a prefetch, another site start nothing."""
+class Builds(Listed):
+    """A page of builds."""
+
+    builds: list[BuildShown]
+
+
+@route(
+    blueprint,
+    "POST",
+    "/app/<app_id>/builds",
+    policy=Policy.MEMBER,
+    takes=NewBuild,
+    answers={202: JobAccepted},
+    raises=app_jobs.REFUSALS,
+)
+def start_build(app_id: str, body: NewBuild) -> Answer:
+    """Build an app.
+
+    A job triggers the pipeline once and follows it. While a job builds the same, that one is the answer.
+    """
+    return app_jobs.begin(auth.require_user(), app_id, BUILD, _inputs(app_id, body))
+
+
+@route(blueprint, "GET", "/app/<app_id>/builds", policy=Policy.MEMBER, query=JobPage, answers={200: Builds})
+def list_builds(app_id: str, query: JobPage) -> Answer:
+    """List the builds of an app, newest first."""
+    user = auth.require_user()
+
+    def work(session: Session) -> Builds:
+        app = visible.app(session, user, app_id)
+        narrowed = {"app_id": app.id, "kind": BUILD.name, **pages.given(query, "state")}
+        found = pages.read(session, Job, query, narrowed)
+        numbers = outputs.of_step(session, found.rows, NUMBERED_BY)
+        logins = people.logins(session, (job.user_id for job in found.rows))
+        shown = [_shown(job, numbers.get(job.id, {}), logins.get(job.user_id)) for job in found.rows]
+        return Builds(builds=shown, **found.told)
+
+    return Answer(body=service().db.read(work))
+
+
+@route(
+    blueprint,
+    "GET",
+    "/jenkins/<app_id>",
+    policy=Policy.BEARER,
+    answers={202: JobAccepted},
+    raises=("cross_site", *app_jobs.REFUSALS),
+)
+def start_build_by_get(app_id: str) -> Answer:
+    """Build an app (the published form of `POST /app/{app_id}/builds`).
+
+    It takes the token from the header only: a HEAD, a prefetch or another site's page start nothing.
+    """
     _refuse_unasked()
-    answer = accepted(_begin(auth.require_user(), app_id, NewBuild(), is_resendable=True))
-    link = f'</api/v1/app/{app_id}/builds>; rel="alternate"; title="POST"'
-    return Answer(
-        body=answer.body, status=answer.status, headers={**answer.headers, "Cache-Control": "no-store", "Link": link}
+    link = f'<{BASE}/app/{app_id}/builds>; rel="alternate"; title="POST"'
+    return app_jobs.begin(
+        auth.require_user(), app_id, BUILD, _inputs(app_id, NewBuild()), is_resendable=True, headers={"Link": link}
+    )
+
+
+def _shown(job: Job, output: dict[str, Any], user: str | None) -> BuildShown:
+    number = output.get("number")
+    return BuildShown(
+        job_id=job.id,
+        state=job.state,
+        image_tag=job.input.get("image_tag") or (str(number) if number is not None else None),
+        branch=job.input.get("branch"),
+        number=number,
+        url=links.external(output.get("url"), service().settings),
+        created_at=job.created_at,
+        finished_at=job.finished_at,
+        user=user,
     )
 
 
@@ -56,14 +136,13 @@ def _refuse_unasked() -> None:
         raise Problem("cross_site", "Another site's page starts no build.")
 
 
-def _begin(user: User, app_id: str, body: NewBuild, *, is_resendable: bool) -> Job:
-    inputs = {**service().db.read(lambda session: _addresses(session, user, app_id)), **body.model_dump()}
-    return app_jobs.begin(user, app_id, BUILD, inputs, is_resendable=is_resendable)
+def _inputs(app_id: str, body: NewBuild) -> dict[str, str | None]:
+    return {**service().db.read(lambda session: _addresses(session, app_id)), **body.model_dump()}
 
 
-def _addresses(session: Session, user: User, app_id: str) -> dict[str, str]:
+def _addresses(session: Session, app_id: str) -> dict[str, str]:
     """Return where the two repositories are, as the jobs that made them learnt."""
-    app = visible.app(session, user, app_id)
+    app = visible.app(session, auth.require_user(), app_id)
     outputs = session.execute(
         select(Step.name, Step.output)
         .join(Job, Job.id == Step.job_id)

@@ -12,7 +12,8 @@ database = AppGroup("db", help="The database's schema.")
 
 
 def _database() -> Database:
-    return Database(settings.load().db_url.get_secret_value())
+    """An index on a table of millions takes minutes to make."""
+    return Database(settings.load().db_url.get_secret_value(), answers_within_s=None)
 
 
 @database.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -10,14 +11,16 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import app_jobs, auth, pages, visible
-from api.accepted import JobAccepted, accepted
+from api import app_jobs, auth, outputs, pages, people, visible
+from api.accepted import JobAccepted
 from api.builds import Tag
+from api.calls import Answer, Body, Policy, Result
+from api.pages import JobPage, Listed
 from api.problems import Problem
-from api.routes import Answer, Body, Policy, Result, route
+from api.routes import route
 from api.service import service
 from common import naming
-from common.models import App, Job, JobState, Step
+from common.models import App, Job, JobState
 from common.workflows import DEPLOY
 
 blueprint = Blueprint("deploys", __name__)
@@ -33,11 +36,11 @@ class NewDeploy(Body):
 
 
 class NewRollback(Body):
-    """Nothing: it goes to the previous good deployment."""
+    """An empty object: it goes to the previous good deployment."""
 
 
 class DeployShown(Result):
-    """One deployment. `revision` and `images` are what it brought, once it succeeded."""
+    """One deployment. `revision` and `images` are what it brought, once it succeeded; `user` is who began it."""
 
     job_id: str
     state: JobState
@@ -47,40 +50,61 @@ class DeployShown(Result):
     rollback_of: str | None
     created_at: datetime
     finished_at: datetime | None
+    user: str | None
 
 
-class Deploys(Result):
-    """One page; `next` is the cursor of the following one."""
+class Deploys(Listed):
+    """A page of deployments."""
 
     deploys: list[DeployShown]
-    next: str | None
 
 
-@route(blueprint, "POST", "/app/<app_id>/deploys", policy=Policy.MEMBER, takes=NewDeploy, answers={202: JobAccepted})
-def deploy(app_id: str, body: NewDeploy) -> Answer:
-    """Members, of their team's app. 202 job · 404 · 409 another deployment runs, not provisioned."""
-    return accepted(app_jobs.begin(auth.require_user(), app_id, DEPLOY, body.model_dump()))
+@route(
+    blueprint,
+    "POST",
+    "/app/<app_id>/deploys",
+    policy=Policy.MEMBER,
+    takes=NewDeploy,
+    answers={202: JobAccepted},
+    raises=app_jobs.REFUSALS,
+)
+def start_deploy(app_id: str, body: NewDeploy) -> Answer:
+    """Deploy an app.
+
+    A job syncs the application on Argo CD; it is over when that is synced and healthy.
+    """
+    return app_jobs.begin(auth.require_user(), app_id, DEPLOY, body.model_dump())
 
 
-@route(blueprint, "POST", "/app/<app_id>/rollback", policy=Policy.MEMBER, takes=NewRollback, answers={202: JobAccepted})
+@route(
+    blueprint,
+    "POST",
+    "/app/<app_id>/rollback",
+    policy=Policy.MEMBER,
+    takes=NewRollback,
+    answers={202: JobAccepted},
+    raises=("nothing_to_roll_back_to", *app_jobs.REFUSALS),
+)
 def roll_back(app_id: str, body: NewRollback) -> Answer:  # noqa: ARG001 - an empty body is still checked
-    """Members, of their team's app. 202 job: the previous good deployment again · 404 · 409 there is none."""
+    """Deploy the previous good version of an app again."""
     user = auth.require_user()
     target = service().db.read(lambda session: _previous_good(session, visible.app(session, user, app_id)))
-    return accepted(app_jobs.begin(user, app_id, DEPLOY, target))
+    return app_jobs.begin(user, app_id, DEPLOY, target)
 
 
-@route(blueprint, "GET", "/app/<app_id>/deploys", policy=Policy.MEMBER, query=pages.Page, answers={200: Deploys})
-def list_deploys(app_id: str, query: pages.Page) -> Answer:
-    """Members, of their team's app. 200 a page of deployments, newest first · 404."""
+@route(blueprint, "GET", "/app/<app_id>/deploys", policy=Policy.MEMBER, query=JobPage, answers={200: Deploys})
+def list_deploys(app_id: str, query: JobPage) -> Answer:
+    """List the deployments of an app, newest first."""
     user = auth.require_user()
 
     def work(session: Session) -> Deploys:
         app = visible.app(session, user, app_id)
-        statement = select(Job).where(Job.app_id == app.id, Job.kind == DEPLOY.name)
-        rows, following = pages.read(session, statement, Job.id, query)
-        outputs = _outputs(session, rows)
-        return Deploys(deploys=[_shown(job, outputs.get(job.id, {})) for job in rows], next=following)
+        narrowed = {"app_id": app.id, "kind": DEPLOY.name, **pages.given(query, "state")}
+        found = pages.read(session, Job, query, narrowed)
+        brought = _brought(session, found.rows)
+        logins = people.logins(session, (job.user_id for job in found.rows))
+        shown = [_shown(job, brought.get(job.id, {}), logins.get(job.user_id)) for job in found.rows]
+        return Deploys(deploys=shown, **found.told)
 
     return Answer(body=service().db.read(work))
 
@@ -89,17 +113,17 @@ def _previous_good(session: Session, app: App) -> dict[str, Any]:
     """Return what the last good deployment before the newest one brought. Raises Problem `nothing_to_roll_back_to`."""
     statement = select(Job).where(Job.app_id == app.id, Job.kind == DEPLOY.name).order_by(Job.id.desc())
     newest_first = list(session.scalars(statement.limit(LOOKED_AT)))
-    outputs = _outputs(session, newest_first)
-    newest = _version(newest_first[0], outputs) if newest_first else None
+    brought = _brought(session, newest_first)
+    newest = _version(newest_first[0], brought) if newest_first else None
     for job in newest_first[1:]:
-        if job.state is JobState.SUCCEEDED and (version := _version(job, outputs)) != newest:
+        if job.state is JobState.SUCCEEDED and (version := _version(job, brought)) != newest:
             return {"image_tag": version[0], "revision": version[1], "rollback_of": newest_first[0].id}
     raise Problem("nothing_to_roll_back_to", "There is no other good deployment before the newest one.")
 
 
-def _version(job: Job, outputs: dict[str, dict[str, Any]]) -> tuple[str | None, str | None]:
+def _version(job: Job, brought: Mapping[str, dict[str, Any]]) -> tuple[str | None, str | None]:
     """Return (image tag, revision): what it brought where it succeeded, else what it asked for."""
-    output = outputs.get(job.id)
+    output = brought.get(job.id)
     if not output:
         return job.input.get("image_tag"), job.input.get("revision")
     ours = f"{naming.image(service().settings, job.input['app'])}:"
@@ -107,14 +131,11 @@ def _version(job: Job, outputs: dict[str, dict[str, Any]]) -> tuple[str | None, 
     return tag or job.input.get("image_tag"), output["revision"]
 
 
-def _outputs(session: Session, rows: list[Job]) -> dict[str, dict[str, Any]]:
-    statement = select(Step.job_id, Step.output).where(
-        Step.job_id.in_([job.id for job in rows]), Step.name == DEPLOY.result, Step.output.is_not(None)
-    )
-    return {job_id: output for job_id, output in session.execute(statement) if output}
+def _brought(session: Session, jobs: Sequence[Job]) -> Mapping[str, dict[str, Any]]:
+    return outputs.of_step(session, jobs, DEPLOY.result) if DEPLOY.result else {}
 
 
-def _shown(job: Job, output: dict[str, Any]) -> DeployShown:
+def _shown(job: Job, output: dict[str, Any], user: str | None) -> DeployShown:
     return DeployShown(
         job_id=job.id,
         state=job.state,
@@ -124,4 +145,5 @@ def _shown(job: Job, output: dict[str, Any]) -> DeployShown:
         rollback_of=job.input.get("rollback_of"),
         created_at=job.created_at,
         finished_at=job.finished_at,
+        user=user,
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from api.routes import Answer, Policy, Result, route
+from api.calls import Answer, Policy, Result
+from api.routes import route
 from api.service import service
 
 blueprint = Blueprint("health", __name__)
@@ -17,15 +18,20 @@ class Health(Result):
     broker: str | None = None
 
 
-@route(blueprint, "GET", "/healthz", policy=Policy.PUBLIC, answers={200: Health})
+@route(blueprint, "GET", "/healthz", policy=Policy.PUBLIC, answers={200: Health}, base="")
 def is_alive() -> Answer:
-    """Anyone. 200 while the process runs; looks at nothing else."""
+    """Say that the process runs; it looks at nothing else."""
     return Answer(body=Health(status="ok"))
 
 
-@route(blueprint, "GET", "/readyz", policy=Policy.PUBLIC, answers={200: Health})
+@route(
+    blueprint, "GET", "/readyz", policy=Policy.PUBLIC, answers={200: Health}, raises=("unavailable",), base=""
+)
 def is_ready() -> Answer:
-    """Anyone. 200 work can be taken · 503 the database is away or its schema is not this version's."""
+    """Say whether work can be taken.
+
+    Not while the database is away or its schema is not this version's; a broker that is away does not matter.
+    """
     service().readiness.look()
     is_resting = service().publisher.is_resting
     return Answer(

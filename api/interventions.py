@@ -9,15 +9,18 @@ from flask import Blueprint
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from api import app_jobs, auth, visible
+from api import app_jobs, auth, limits, retries, visible
 from api.accepted import JobAccepted, accepted
+from api.calls import Answer, Body, Digits, Policy, Query, Result
 from api.problems import FieldError, Problem
-from api.routes import Answer, Body, Policy, Query, Result, route
+from api.repeats import once
+from api.retries import Retries, RetryAll
+from api.routes import route
 from api.service import service
 from api.signup import SECRET_LIVES
 from common import console, interventions
 from common.interventions import NotPossibleError
-from common.jobs import OPEN, Lane
+from common.jobs import OPEN
 from common.models import Job, JobState, Secret, User
 from common.workflows import OFFBOARD, SIGNUP
 
@@ -37,13 +40,13 @@ class Skip(Body):
 
 
 class Cancel(Body):
-    """Nothing."""
+    """An empty object."""
 
 
 class LogQuery(Query):
     """`start` counts characters; send back the last answer's `next_start`."""
 
-    start: Annotated[int, Field(ge=0, le=console.CHARACTERS)] = 0
+    start: Annotated[int, Field(ge=0, le=console.CHARACTERS), Digits] = 0
 
 
 class Log(Result):
@@ -56,22 +59,53 @@ class Log(Result):
     truncated: bool
 
 
-@route(blueprint, "POST", "/jobs/<job_id>/retry", policy=Policy.VISITOR, takes=Retry, answers={202: JobAccepted})
-def retry(job_id: str, body: Retry) -> Answer:
-    """Members, of their team's job; anyone who knows its id, of a sign-up. 202 same job · 404 · 409 · 422."""
+@route(
+    blueprint,
+    "POST",
+    "/jobs/<job_id>/retry",
+    policy=Policy.VISITOR,
+    takes=Retry,
+    answers={202: JobAccepted},
+    raises=("not_admin", "not_failed", "password_needed", "is_over", "busy", "too_many_requests"),
+)
+def retry_job(job_id: str, body: Retry) -> Answer:
+    """Take a failed job up again, under its id.
+
+    Exactly the failed steps run again, with all their attempts. `password` is for a sign-up whose answer was
+    `password_needed`, and must be the one given then.
+    """
     user, password = auth.find_user(), body.password
     if password is not None:
         _check_password(job_id, user, password)
 
     def work(session: Session) -> Job:
-        job = visible.job(session, user, job_id)
-        _require_admin_for_leaving(job, user)
-        app_jobs.require_wanted(session, job)
-        if password is not None and interventions.needs_secret(session, job):
-            _seal_again(session, job, password)
-        return interventions.retry(session, job.id, service().db.now())
+        return _take_up(session, visible.job(session, user, job_id), user, password=password)
 
     return _resumed(work)
+
+
+@route(
+    blueprint,
+    "POST",
+    "/jobs/retry",
+    policy=Policy.ADMIN,
+    takes=RetryAll,
+    answers={200: Retries},
+    raises=("not_found",),
+)
+def retry_jobs(body: RetryAll) -> Answer:
+    """Take up again all failed jobs that match.
+
+    Each by the rules of its own retry, newest first; what a newer job of the kind has overtaken, or whose app or person
+    is gone, does not match. With `dry_run` nothing is changed, and `retried` says what would be.
+    """
+    user = auth.require_user()
+    service().db.read(lambda session: visible.team(session, user, body.team))
+
+    def take_up(session: Session, job_id: str) -> Job:
+        return _take_up(session, visible.own_job(session, user, job_id), user)
+
+    return retries.retry_all(body, take_up)
 
 
 @route(
@@ -81,9 +115,10 @@ def retry(job_id: str, body: Retry) -> Answer:
     policy=Policy.ADMIN,
     takes=Skip,
     answers={202: JobAccepted},
+    raises=("not_failed", "not_skippable", "is_over", "busy"),
 )
-def skip(job_id: str, step: str, body: Skip) -> Answer:
-    """Administrators. 202 same job, going on behind the step · 403 · 404 · 409 not failed, not skippable."""
+def skip_step(job_id: str, step: str, body: Skip) -> Answer:
+    """Let a failed job go on behind a step that somebody did by hand."""
     user = auth.require_user()
     reason = f"{body.reason} ({user.login})"
 
@@ -95,9 +130,17 @@ def skip(job_id: str, step: str, body: Skip) -> Answer:
     return _resumed(work)
 
 
-@route(blueprint, "POST", "/jobs/<job_id>/cancel", policy=Policy.MEMBER, takes=Cancel, answers={202: JobAccepted})
-def cancel(job_id: str, body: Cancel) -> Answer:  # noqa: ARG001 - an empty body is still checked
-    """Members, of their team's job. 202 same job: it stops before the next step · 404 · 409 it is over."""
+@route(
+    blueprint,
+    "POST",
+    "/jobs/<job_id>/cancel",
+    policy=Policy.MEMBER,
+    takes=Cancel,
+    answers={202: JobAccepted},
+    raises=("not_admin", "is_over"),
+)
+def cancel_job(job_id: str, body: Cancel) -> Answer:  # noqa: ARG001 - an empty body is still checked
+    """Stop a job before its next step, and the build that it started."""
     user = auth.require_user()
 
     def work(session: Session) -> Job:
@@ -110,7 +153,7 @@ def cancel(job_id: str, body: Cancel) -> Answer:  # noqa: ARG001 - an empty body
 
 @route(blueprint, "GET", "/jobs/<job_id>/log", policy=Policy.MEMBER, query=LogQuery, answers={200: Log})
 def read_log(job_id: str, query: LogQuery) -> Answer:
-    """Members, of their team's job. 200 the console from an offset, while the build runs and after · 404."""
+    """Read what a build printed, from an offset, while it runs and after."""
     user = auth.require_user()
 
     def work(session: Session) -> Log:
@@ -127,16 +170,24 @@ def read_log(job_id: str, query: LogQuery) -> Answer:
     return Answer(body=service().db.read(work))
 
 
+def _take_up(session: Session, job: Job, user: User | None, *, password: str | None = None) -> Job:
+    """Give a failed job another turn, alone or among many. Raises Problem, NotPossibleError."""
+    _require_admin_for_leaving(job, user)
+    app_jobs.require_wanted(session, job)
+    if password is not None and interventions.needs_secret(session, job):
+        _seal_again(session, job, password)
+    return interventions.retry(session, job.id, service().db.now())
+
+
 def _resumed(work: Callable[[Session], Job]) -> Answer:
-    def change(session: Session) -> tuple[Job, list[Lane]]:
+    def change(session: Session) -> Answer:
         job = work(session)
-        return job, interventions.open_lanes(session, job)
+        return accepted(job, lanes=interventions.open_lanes(session, job))
 
     try:
-        job, lanes = service().db.transaction(change)
+        return once(change)
     except NotPossibleError as error:
         raise Problem(error.code, str(error)) from None
-    return accepted(job, lanes=lanes)
 
 
 def _require_admin_for_leaving(job: Job, user: User | None) -> None:
@@ -151,21 +202,22 @@ def _check_password(job_id: str, user: User | None, password: str) -> None:
     It is hashed outside any transaction: that takes tens of milliseconds.
     """
 
-    def work(session: Session) -> str | None:
+    def work(session: Session) -> User | None:
         job = visible.job(session, user, job_id)
         if job.state is not JobState.FAILED:
             raise Problem("not_failed", "Only a failed job can be taken up again.")
         if job.kind != SIGNUP.name or not interventions.needs_secret(session, job):
             return None
-        return session.get_one(User, job.subject_id).password_hash
+        return session.get_one(User, job.subject_id)
 
-    stored = service().db.read(work)
-    if stored is None:
+    person = service().db.read(work)
+    if person is None:
         message = "Only the retry of a failed sign-up that still needs its password takes one."
         raise Problem("invalid_fields", errors=[FieldError(field="password", code="not_needed", message=message)])
-    if not service().passwords.is_right(password, stored):
-        message = "This is not the password of the sign-up: accounts that were made with that one would differ."
-        raise Problem("invalid_fields", errors=[FieldError(field="password", code="wrong", message=message)])
+    with limits.password_try(person.login):
+        if not service().passwords.is_right(password, person.password_hash):
+            message = "This is not the password of the sign-up: accounts that were made with that one would differ."
+            raise Problem("invalid_fields", errors=[FieldError(field="password", code="wrong", message=message)])
 
 
 def _seal_again(session: Session, job: Job, password: str) -> None:

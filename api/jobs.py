@@ -1,238 +1,151 @@
-"""What is a job doing, why does it wait, and what has become of its steps?"""
+"""What is a job doing, and what has it done?  Listed, looked at, waited for, followed."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from datetime import datetime
-from itertools import groupby
-from typing import Annotated, Any
+from typing import Annotated
 
-from flask import Blueprint, request
-from pydantic import AfterValidator
+from flask import Blueprint, Response, request
+from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import auth, links, pages, visible
-from api.routes import Answer, Policy, Result, route
+from api import auth, holding, job_view, pages, people, visible
+from api.calls import Answer, Digits, Policy, Query
+from api.holding import HeldAnswer, HeldStream
+from api.job_shapes import JobEvent, JobShown, JobSummary
+from api.pages import Id, JobPage, Kind, Listed, TeamName
+from api.problems import FieldError, Problem
+from api.routes import render, route
 from api.service import service
-from common import workflows
-from common.jobs import OPEN, PASSED
-from common.models import Attempt, Job, JobState, Outcome, Resource, Step, StepState
+from common import events
+from common.jobs import OPEN
+from common.models import App, Job, Step
 
 blueprint = Blueprint("jobs", __name__)
 
-WAITING = frozenset({StepState.WAITING, StepState.RETRYING})
+WAIT_S = 60  # at most; proxies give up after about as much
+RESUME = "Last-Event-ID"
 
 
-class JobSummary(Result):
-    """A job in a list. The states: queued, running, succeeded, failed, cancelled."""
+class JobListed(JobSummary):
+    """A job in a list. `user` is the login of who began it."""
 
-    job_id: str
-    kind: str
-    state: JobState
-    app_id: str | None
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
+    user: str | None
 
 
-class Jobs(Result):
-    """One page; `next` is the cursor of the following one."""
+class Jobs(Listed):
+    """A page of jobs."""
 
-    jobs: list[JobSummary]
-    next: str | None
-
-
-class AttemptShown(Result):
-    """One try. `outcome`: succeeded, stumbled (it is tried again), failed, lost (its worker died), None: it runs."""
-
-    number: int
-    outcome: Outcome | None
-    polls: int
-    code: str | None
-    reason: str | None
-    started_at: datetime
-    finished_at: datetime | None
+    jobs: list[JobListed]
 
 
-class StepShown(Result):
-    """One step: pending, ready, running, waiting, retrying, succeeded, failed, skipped or cancelled."""
+class Wait(Query):
+    """`wait`: hold the answer back for so many seconds unless the job changes before."""
 
-    name: str
-    upstream: str
-    state: StepState
-    attempts_allowed: int | None
-    code: str | None
-    reason: str | None
-    remedy: list[str]
-    started_at: datetime | None
-    finished_at: datetime | None
-    attempts: list[AttemptShown]
+    wait: Annotated[int, Field(ge=0, le=WAIT_S), Digits] = 0
 
 
-class LaneShown(Result):
-    name: str
-    steps: list[StepShown]
+class Resume(Query):
+    """`after`: the number of the last event that you have, where you cannot send the header `Last-Event-ID`."""
+
+    after: Annotated[int, Field(ge=0, le=10**9 - 1), Digits] = 0
 
 
-class Progress(Result):
-    done: int
-    total: int
+class JobFilter(JobPage):
+    """Which jobs, newest first."""
+
+    kind: Annotated[Kind | None, Field(description="Only those of this kind.")] = None
+    app_id: Annotated[Id | None, Field(description="Only those about this app.")] = None
+    team: Annotated[TeamName | None, Field(description="Another team's than your own, for administrators.")] = None
 
 
-class WaitingOn(Result):
-    """Why a lane stands still: on whom, since when, when it looks again."""
-
-    step: str
-    upstream: str
-    code: str | None
-    reason: str | None
-    since: datetime | None
-    next_look_at: datetime | None
-
-
-class Failure(Result):
-    """What stopped a lane, and what can be done about it."""
-
-    step: str
-    upstream: str
-    code: str | None
-    reason: str | None
-    remedy: list[str]
-
-
-class Link(Result):
-    upstream: str
-    kind: str
-    name: str
-    url: str
-
-
-class JobShown(JobSummary):
-    """A job with all its lanes, steps and attempts."""
-
-    title: str
-    result: dict[str, Any] | None  # of a build, a deployment, a plan, a comparison: what it found or made
-    progress: Progress
-    waiting_on: list[WaitingOn]
-    errors: list[Failure]
-    lanes: list[LaneShown]
-    links: list[Link]
-
-
-def _checked_kind(kind: str) -> str:
-    if kind not in workflows.WORKFLOWS:
-        raise ValueError(f"There is no such kind. Choose one of: {', '.join(workflows.WORKFLOWS)}.")
-    return kind
-
-
-class JobFilter(pages.Page):
-    state: JobState | None = None
-    kind: Annotated[str, AfterValidator(_checked_kind)] | None = None
-    app_id: pages.Id | None = None
-
-
-@route(blueprint, "GET", "/jobs", policy=Policy.MEMBER, query=JobFilter, answers={200: Jobs})
+@route(blueprint, "GET", "/jobs", policy=Policy.MEMBER, query=JobFilter, answers={200: Jobs}, raises=("not_found",))
 def list_jobs(query: JobFilter) -> Answer:
-    """Members, of their team. 200 a page of jobs, newest first."""
-    statement = select(Job).where(Job.team_id == auth.require_user().team_id)
-    if query.state is not None:
-        statement = statement.where(Job.state == query.state)
-    if query.kind is not None:
-        statement = statement.where(Job.kind == query.kind)
-    if query.app_id is not None:
-        statement = statement.where(Job.app_id == query.app_id)
-    rows, following = service().db.read(lambda session: pages.read(session, statement, Job.id, query))
-    return Answer(body=Jobs(jobs=[JobSummary(**_summary(job)) for job in rows], next=following))
+    """List the jobs of your team, newest first.
+
+    What is asked for besides the page narrows the list, all of it together. Administrators may name another team.
+    """
+    user = auth.require_user()
+
+    def work(session: Session) -> Jobs:
+        team = visible.team(session, user, query.team)
+        found = _find(session, team, query)
+        logins = people.logins(session, (job.user_id for job in found.rows))
+        shown = [JobListed(**job_view.summary(job), user=logins.get(job.user_id)) for job in found.rows]
+        return Jobs(jobs=shown, **found.told)
+
+    return Answer(body=service().db.read(work))
 
 
-@route(blueprint, "GET", "/jobs/<job_id>", policy=Policy.VISITOR, answers={200: JobShown, 304: None})
-def show_job(job_id: str) -> Answer:
-    """Members, of their team's job; anyone, of a sign-up. 200 · 304 nothing has changed · 401 · 404."""
+def _find(session: Session, team: str, query: JobFilter) -> pages.Found[Job]:
+    """An app's jobs are its team's: the app is enough to find them, and of a foreign one there are none to look for."""
+    narrowed = pages.given(query, "kind", "state")
+    if query.app_id is None:
+        return pages.read(session, Job, query, {"team_id": team, **narrowed})
+    app = session.get(App, query.app_id)
+    if app is None or app.team_id != team:
+        return pages.nothing(query)
+    return pages.read(session, Job, query, {"app_id": app.id, **narrowed})
+
+
+@route(blueprint, "GET", "/jobs/<job_id>", policy=Policy.VISITOR, query=Wait, answers={200: JobShown, 304: None})
+def show_job(job_id: str, query: Wait) -> Answer | Response:
+    """Show a job.
+
+    Send the `ETag` back as `If-None-Match`, and a job that has not changed costs a 304. With `?wait=SECONDS` the answer
+    is held back until it has changed. `Retry-After` says when a look is worth it, from how long such steps take.
+    """
     user = auth.find_user()
-
-    def work(session: Session) -> Answer:
-        job = visible.job(session, user, job_id)
-        tag = f"{job.id}-{job.version}"
-        headers = {"ETag": f'"{tag}"', "Cache-Control": "private, no-cache"}
-        if job.state in OPEN:
-            headers["Retry-After"] = "1"
-        if request.if_none_match.contains_weak(tag):
-            return Answer(status=304, headers=headers)
-        return Answer(body=_shown(session, job), headers=headers)
-
-    return service().db.read(work)
+    job, answer = service().db.read(lambda session: _look(session, visible.job(session, user, job_id), query))
+    is_news = bool(request.if_none_match) and answer.status == 200
+    if not query.wait or is_news or job.state not in OPEN or not holding.is_possible(service().feed):
+        return answer
+    return HeldAnswer(service().feed, job.id, render(answer), version=job.version, wait_s=query.wait)
 
 
-def _summary(job: Job) -> dict[str, object]:
-    return {
-        "job_id": job.id,
-        "kind": job.kind,
-        "state": job.state,
-        "app_id": job.app_id,
-        "created_at": job.created_at,
-        "started_at": job.started_at,
-        "finished_at": job.finished_at,
-    }
+@route(
+    blueprint,
+    "GET",
+    "/jobs/<job_id>/events",
+    policy=Policy.VISITOR,
+    query=Resume,
+    answers={200: JobEvent, 204: None},
+)
+def follow_job(job_id: str, query: Resume) -> Answer | Response:
+    """Follow a job by server-sent events.
+
+    Each event has the number of the job's version after it; with `Last-Event-ID` (browsers send it by themselves) the
+    stream goes on behind that one. It ends with the job, and now and then before: come again, nothing is missed or
+    repeated. 204: the job is over and you have all its events. A comment every 15 seconds keeps the line alive.
+    """
+    user = auth.find_user()
+    number = _last_event_number() or query.after
+    job, is_all = service().db.read(lambda session: _outlook(session, visible.job(session, user, job_id), number))
+    if is_all:
+        return Answer(status=204)
+    if not holding.is_possible(service().feed):
+        raise Problem("unavailable", "Too many follow jobs here right now: poll instead.", retry_after_s=5)
+    return HeldStream(service().feed, job.id, number=min(number, job.version))
 
 
-def _shown(session: Session, job: Job) -> JobShown:
-    steps = session.scalars(select(Step).where(Step.job_id == job.id).order_by(Step.position)).all()
-    attempts = defaultdict(list)
-    for attempt in session.scalars(
-        select(Attempt).where(Attempt.step_id.in_([step.id for step in steps])).order_by(Attempt.number)
-    ):
-        attempts[attempt.step_id].append(attempt)
-    flow = workflows.WORKFLOWS.get(job.kind)
-    return JobShown(
-        **_summary(job),
-        title=flow.title if flow else job.kind,
-        result=next((step.output for step in steps if flow and step.name == flow.result), None),
-        progress=Progress(done=sum(step.state in PASSED for step in steps), total=len(steps)),
-        waiting_on=[_waiting_on(step) for step in steps if step.state in WAITING],
-        errors=[_failure(step) for step in steps if step.state is StepState.FAILED],
-        lanes=[
-            LaneShown(name=name, steps=[_step(job, step, attempts[step.id]) for step in lane])
-            for name, lane in groupby(steps, key=lambda step: step.lane)
-        ],
-        links=_links(session, job),
-    )
+def _look(session: Session, job: Job, query: Wait) -> tuple[Job, Answer]:
+    view, now, tag = service().view, service().db.now(), job_view.etag(job)
+    if not request.if_none_match.contains_weak(tag):
+        shown = view.show(session, [job], now)[0]
+        return job, Answer(body=shown.body, headers=shown.headers)
+    is_asked_when = job.state in OPEN and not query.wait  # whoever waits here need not be told when to come again
+    steps = session.scalars(select(Step).where(Step.job_id == job.id)).all() if is_asked_when else []
+    return job, Answer(status=304, headers=job_view.headers(tag, view.pause_s(job, steps, now) if is_asked_when else None))
 
 
-def _step(job: Job, step: Step, attempts: Sequence[Attempt]) -> StepShown:
-    plan = workflows.find_step(job.kind, step.name)
-    return StepShown(
-        name=step.name,
-        upstream=step.upstream,
-        state=step.state,
-        attempts_allowed=plan.retry.attempts if plan else None,
-        code=step.code,
-        reason=step.reason,
-        remedy=step.remedy or [],
-        started_at=step.started_at,
-        finished_at=step.finished_at,
-        attempts=[AttemptShown.model_validate(attempt, from_attributes=True) for attempt in attempts],
-    )
+def _outlook(session: Session, job: Job, number: int) -> tuple[Job, bool]:
+    """Return the job, and whether whoever has the events up to `number` has all that will come."""
+    return job, job.state not in OPEN and not events.read(session, {job.id: number})
 
 
-def _waiting_on(step: Step) -> WaitingOn:
-    return WaitingOn(
-        step=step.name,
-        upstream=step.upstream,
-        code=step.code,
-        reason=step.reason,
-        since=step.waiting_since or step.started_at,
-        next_look_at=step.due_at,
-    )
-
-
-def _failure(step: Step) -> Failure:
-    return Failure(step=step.name, upstream=step.upstream, code=step.code, reason=step.reason, remedy=step.remedy or [])
-
-
-def _links(session: Session, job: Job) -> list[Link]:
-    settings = service().settings
-    rows = session.scalars(select(Resource).where(Resource.job_id == job.id).order_by(Resource.id))
-    shown = [(row, links.external(row.url, settings)) for row in rows]
-    return [Link(upstream=row.upstream, kind=row.kind, name=row.ref, url=url) for row, url in shown if url]
+def _last_event_number() -> int:
+    given = request.headers.get(RESUME, "0")
+    if not (given.isascii() and given.isdigit() and len(given) <= 9):
+        message = "Send the id of the last event that you have, or leave it out."
+        raise Problem("invalid_fields", errors=[FieldError(field=RESUME, code="invalid", message=message)])
+    return int(given)

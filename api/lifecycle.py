@@ -7,8 +7,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api import app_jobs, auth, links, visible
-from api.accepted import JobAccepted, accepted
-from api.routes import Answer, Body, Policy, Query, Result, route
+from api.accepted import JobAccepted
+from api.calls import Answer, Body, Flag, Policy, Query, Result
+from api.routes import route
 from api.service import service
 from common import ledger
 from common.models import App, Provenance, Resource
@@ -25,14 +26,16 @@ WHY_STAYS = {
 class Removal(Query):
     """`dry_run`: only say what would go and what would stay."""
 
-    dry_run: bool = False
+    dry_run: Flag = False
 
 
 class Nothing(Body):
-    """Nothing."""
+    """An empty object."""
 
 
 class Item(Result):
+    """An outside object, and why it goes or stays."""
+
     upstream: str
     kind: str
     name: str
@@ -54,25 +57,41 @@ class Preview(Result):
     policy=Policy.MEMBER,
     query=Removal,
     answers={200: Preview, 202: JobAccepted},
+    raises=app_jobs.REFUSALS,
 )
-def remove(app_id: str, query: Removal) -> Answer:
-    """Members, of their team's app. 202 job: undo from the ledger · 200 dry run · 404 · 409 a job is at work on it."""
+def remove_app(app_id: str, query: Removal) -> Answer:
+    """Remove an app.
+
+    A job removes what the ledger says was made for it, last made first, and nothing else. With `?dry_run=true` nothing
+    is begun, and the answer says what would go and what would stay.
+    """
     user = auth.require_user()
     if query.dry_run:
         return Answer(body=service().db.read(lambda session: _preview(session, visible.app(session, user, app_id))))
-    return accepted(app_jobs.begin(user, app_id, DEPROVISION, {}))
+    return app_jobs.begin(user, app_id, DEPROVISION, {})
 
 
-@route(blueprint, "POST", "/app/<app_id>/reconcile", policy=Policy.MEMBER, takes=Nothing, answers={202: JobAccepted})
-def reconcile(app_id: str, body: Nothing) -> Answer:  # noqa: ARG001 - an empty body is still checked
-    """Members, of their team's app. 202 job: put back what is missing or changed · 404 · 409 a job is at work on it."""
-    return accepted(app_jobs.begin(auth.require_user(), app_id, RECONCILE, {}))
+@route(
+    blueprint,
+    "POST",
+    "/app/<app_id>/reconcile",
+    policy=Policy.MEMBER,
+    takes=Nothing,
+    answers={202: JobAccepted},
+    raises=app_jobs.REFUSALS,
+)
+def reconcile_app(app_id: str, body: Nothing) -> Answer:  # noqa: ARG001 - an empty body is still checked
+    """Put back what is missing or was changed of an app."""
+    return app_jobs.begin(auth.require_user(), app_id, RECONCILE, {})
 
 
 @route(blueprint, "GET", "/app/<app_id>/drift", policy=Policy.BEARER, answers={202: JobAccepted})
-def compare(app_id: str) -> Answer:
-    """Members, with a bearer token. 202 job: its result says what is missing, changed or foreign; it writes nothing."""
-    return accepted(app_jobs.begin(auth.require_user(), app_id, DRIFT, {}))
+def compare_app(app_id: str) -> Answer:
+    """Compare an app with what was made.
+
+    A job looks; its result says what is missing, changed or foreign. It writes nothing outside.
+    """
+    return app_jobs.begin(auth.require_user(), app_id, DRIFT, {})
 
 
 def _preview(session: Session, app: App) -> Preview:

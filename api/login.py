@@ -8,11 +8,14 @@ from typing import Annotated
 from flask import Blueprint
 from pydantic import Field
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 from werkzeug.http import dump_cookie
 
-from api import auth, rules
+from api import auth, limits, rules
+from api.calls import Answer, Body, Policy, Result
 from api.problems import Problem
-from api.routes import Answer, Body, Policy, Result, route
+from api.repeats import once
+from api.routes import route
 from api.service import service
 from common.models import User
 
@@ -20,11 +23,15 @@ blueprint = Blueprint("login", __name__)
 
 
 class Credentials(Body):
+    """Who logs in."""
+
     id: Annotated[str, Field(max_length=64)]
     password: Annotated[str, Field(max_length=256, repr=False)]
 
 
 class Person(Result):
+    """An account. `id` is the login."""
+
     id: str
     email: str
     name: str
@@ -40,31 +47,64 @@ class LoggedIn(Result):
     user: Person
 
 
-@route(blueprint, "POST", "/Login", policy=Policy.PUBLIC, takes=Credentials, answers={201: LoggedIn})
-@route(blueprint, "POST", "/login", policy=Policy.PUBLIC, takes=Credentials, answers={201: LoggedIn})
+@route(
+    blueprint,
+    "POST",
+    "/Login",
+    policy=Policy.PUBLIC,
+    takes=Credentials,
+    answers={201: LoggedIn},
+    raises=("invalid_credentials", "too_many_requests"),
+    name="log_in_as_published",
+)
+@route(
+    blueprint,
+    "POST",
+    "/login",
+    policy=Policy.PUBLIC,
+    takes=Credentials,
+    answers={201: LoggedIn},
+    raises=("invalid_credentials", "too_many_requests"),
+)
 def log_in(body: Credentials) -> Answer:
-    """Anyone. 201 token and user, cookie set · 401, in the same time whether the user exists or not."""
-    db = service().db
-    user = _find(body.id)
-    is_right = service().passwords.is_right(body.password, user.password_hash if user else None)
-    if user is None or not is_right:
-        raise Problem("invalid_credentials")
-    token, ends_at = db.transaction(lambda session: auth.begin_session(session, user, db.now()))
-    logged_in = LoggedIn(token=token, expires_at=ends_at, user=_person(user))
-    return Answer(body=logged_in, status=201, headers={"Set-Cookie": _cookie(token, ends_at)})
+    """Log in.
+
+    Returns a token for `Authorization: Bearer`, and sets it as a cookie. A refusal takes the same time whether the
+    user exists or not.
+    """
+    with limits.password_try(body.id):
+        user = _recognise(body)
+    return once(lambda session: _begin(session, user))
 
 
-@route(blueprint, "POST", "/logout", policy=Policy.MEMBER, answers={204: None})
+@route(blueprint, "POST", "/logout", policy=Policy.HOLDER, answers={204: None})
 def log_out() -> Answer:
-    """Whoever is logged in. 204, and the token is worth nothing any more."""
+    """Log out.
+
+    The token is worth nothing any more; a token that was worth nothing before is no error.
+    """
     auth.end_session()
     return Answer(status=204, headers={"Set-Cookie": _cookie("", None)})
 
 
 @route(blueprint, "GET", "/me", policy=Policy.MEMBER, answers={200: Person})
 def who_am_i() -> Answer:
-    """Whoever is logged in. 200 their account."""
+    """Show the account that is logged in."""
     return Answer(body=_person(auth.require_user()))
+
+
+def _begin(session: Session, user: User) -> Answer:
+    token, ends_at = auth.begin_session(session, user, service().db.now())
+    logged_in = LoggedIn(token=token, expires_at=ends_at, user=_person(user))
+    return Answer(body=logged_in, status=201, headers={"Set-Cookie": _cookie(token, ends_at)})
+
+
+def _recognise(body: Credentials) -> User:
+    user = _find(body.id)
+    is_right = service().passwords.is_right(body.password, user.password_hash if user else None)
+    if user is None or not is_right:
+        raise Problem("invalid_credentials")
+    return user
 
 
 def _find(login: str) -> User | None:

@@ -1,41 +1,164 @@
-"""How is a long list read?  Newest first, a page at a time, after the id that the last page ended with."""
+"""How is a long list read?  Newest first, a page at a time, after the id that the last page ended with.
+
+Ids grow with time, and the lists that people look at are each one stretch of an index that ends with them: a page is
+found at once however deep it lies, with nothing to sort and nothing to skip. What narrows a list beyond that is looked
+for along the stretch. What is new comes before the first page, so no later page shifts under whoever turns them.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AfterValidator, Field
-from sqlalchemy import Select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
-from api import rules
-from api.routes import Query
-from common.models import App, Job, Project
+from api import people, rules
+from api.calls import Digits, Flag, Query, Result
+from api.fields import GivenId
+from api.moments import Moment
+from api.people import Login
+from common.models import EPOCH, App, Job, JobState, Project, first_id
+from common.workflows import WORKFLOWS
 
 Row = TypeVar("Row", Project, App, Job)
+Narrowed = dict[str, str]  # column: value
+
+STRETCHES: dict[type, Sequence[tuple[str, ...]]] = {  # by the index on these columns and the id; the first that fits
+    Job: (
+        ("app_id", "kind"),
+        ("app_id", "state"),
+        ("app_id",),
+        ("user_id", "state"),
+        ("user_id",),
+        ("team_id", "kind", "state"),
+        ("team_id", "state"),
+        ("team_id", "kind"),
+        ("team_id",),
+        ("state",),
+    ),
+    App: (("project_id",),),
+    Project: (("team_id",),),
+}
+COUNTED = 10_000  # a total beyond it is not worth the reading
+SKEW = timedelta(minutes=5)  # an id has the time of the host that made it, `created_at` that of the database's host
+BEGUN_BY: dict[type, str] = {Project: "created_by", App: "created_by", Job: "user_id"}
+NOBODY = ""  # what no column holds
 
 
-def _checked(value: str) -> str:
+def _checked_id(value: str) -> str:
     if not rules.ID.fullmatch(value):
         raise ValueError("Use an id from an earlier answer.")
     return value
 
 
-Id = Annotated[str, AfterValidator(_checked)]
+def _checked_kind(value: str) -> str:
+    if value not in WORKFLOWS:
+        raise ValueError(f"There is no such kind. Choose one of: {', '.join(WORKFLOWS)}.")
+    return value
+
+
+Id = Annotated[GivenId, AfterValidator(_checked_id)]
+Kind = Annotated[str, Field(json_schema_extra={"enum": list(WORKFLOWS)}), AfterValidator(_checked_kind)]
+TeamName = Annotated[str, Field(pattern=f"^{rules.TEAM.pattern}$")]
 
 
 class Page(Query):
-    """`cursor` is the `next` of the page before."""
+    """Which part of a list, newest first."""
 
-    limit: Annotated[int, Field(ge=1, le=100)] = 50
-    cursor: Id | None = None
+    limit: Annotated[int, Field(ge=1, le=100, description="How many at most."), Digits] = 50
+    cursor: Annotated[Id | None, Field(description="The `next` of the page before.")] = None
+    user: Annotated[Login | None, Field(description="Only what the person of this login began.")] = None
+    since: Annotated[Moment | None, Field(description="Only what was created then or later.")] = None
+    total: Annotated[Flag, Field(description="Count the whole list, too, up to 10,000.")] = False
 
 
-def read(session: Session, statement: Select[Row], id_column: Any, page: Page) -> tuple[list[Row], str | None]:
-    """Return the rows and the cursor of the next page, None at the end. Ids grow with time: no sort, no offset."""
-    if page.cursor is not None:
-        statement = statement.where(id_column < page.cursor)
-    rows = list(session.scalars(statement.order_by(id_column.desc()).limit(page.limit + 1)))
-    if len(rows) <= page.limit:
-        return rows, None
-    return rows[: page.limit], str(rows[page.limit - 1].id)
+class JobPage(Page):
+    """Which jobs of a list, newest first."""
+
+    state: Annotated[JobState | None, Field(description="Only those in this state.")] = None
+
+
+class Listed(Result):
+    """One page. `next` is the cursor of the following one, null on the last.
+
+    `total` is null unless it was asked for. Above 10,000 it stays there, and `total_is_capped` is true.
+    """
+
+    next: str | None
+    total: int | None
+    total_is_capped: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found(Generic[Row]):
+    """The rows of a page, and what a `Listed` tells besides them."""
+
+    rows: Sequence[Row]
+    told: dict[str, Any]
+
+
+def given(page: Page, *fields: str) -> Narrowed:
+    """Return those fields that the client has sent, in this order."""
+    return {name: value for name in fields if (value := getattr(page, name)) is not None}
+
+
+def nothing(page: Page) -> Found[Any]:
+    """Return the page of an empty list."""
+    return Found(rows=[], told=_told(None, 0 if page.total else None))
+
+
+def read(session: Session, table: type[Row], page: Page, narrowed: Narrowed, *more: ColumnElement[bool]) -> Found[Row]:
+    """Return one page of the rows that have these values and meet the rest."""
+    if page.user is not None:
+        user_id = people.find_id(session, page.user)
+        if user_id is None:
+            return nothing(page)  # as of somebody who began nothing here: a list does not tell who has an account
+        narrowed = {**narrowed, BEGUN_BY[table]: user_id}
+    if page.since is not None:  # the id ends the reading where nothing more can come, the time decides
+        more = (*more, table.id >= first_id(max(EPOCH, page.since - SKEW)), table.created_at >= page.since)
+    count = _count(session, table, narrowed, more) if page.total else None
+    ids = session.scalars(newest(table, narrowed, *more, below=page.cursor).limit(page.limit + 1)).all()
+    following = ids[page.limit - 1] if len(ids) > page.limit else None
+    return Found(rows=_rows(session, table, ids[: page.limit]), told=_told(following, count))
+
+
+def newest(table: type[Row], narrowed: Narrowed, *more: ColumnElement[bool], below: str | None = None) -> Select[str]:
+    """Return the query of the ids of such rows, newest first, below an id.
+
+    Each column of the stretch is *one of two*, and the order is the whole index's: so MariaDB, too, sees that the one
+    way without sorting is that stretch of that index. Of `column = ?` it makes a look-up that skips whatever is not
+    below the id, or a walk along the primary key, or the intersection of two indexes, to be sorted; a column that is
+    not of the stretch is hidden from its choice. To SQLite it is all the same.
+    """
+    stretch = next(some for some in STRETCHES[table] if set(some) <= set(narrowed))
+    columns = [getattr(table, name) for name in stretch]
+    along = [column.in_((narrowed[name], NOBODY)) for name, column in zip(stretch, columns, strict=True)]
+    others = [func.coalesce(getattr(table, name), NOBODY) == value for name, value in narrowed.items() if name not in stretch]
+    after = [] if below is None else [table.id < below]
+    return (
+        select(table.id)
+        .where(*along, *others, *after, *more)
+        .order_by(*(column.desc() for column in columns), table.id.desc())
+    )
+
+
+def _rows(session: Session, table: type[Row], ids: Sequence[str]) -> Sequence[Row]:
+    return session.scalars(select(table).where(table.id.in_(ids)).order_by(table.id.desc())).all() if ids else []
+
+
+def _count(session: Session, table: type[Row], narrowed: Narrowed, more: Sequence[ColumnElement[bool]]) -> int:
+    """Count no further than it takes to know that there are more."""
+    some = newest(table, narrowed, *more).order_by(None).limit(COUNTED + 1).subquery()
+    return session.scalar(select(func.count()).select_from(some)) or 0
+
+
+def _told(following: str | None, count: int | None) -> dict[str, Any]:
+    return {
+        "next": following,
+        "total": None if count is None else min(count, COUNTED),
+        "total_is_capped": None if count is None else count > COUNTED,
+    }

@@ -1,16 +1,17 @@
 """What does a client get when it cannot get what it asked for?  Problem details (RFC 9457), always.
 
-`code` is stable and in the table below; `errors` names the fields at fault. Nothing of ours leaks: no exception
-text, no SQL, no upstream body.
+`code` is stable and in the table below, with what can be done about it; `errors` names the fields at fault. Nothing of
+ours leaks: no exception text, no SQL, no upstream body.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from flask import Flask, Response, g, json, request
+from flask import Flask, Response, current_app, g, request
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
@@ -20,29 +21,45 @@ from common.db import CommitUnknownError
 
 log = logging.getLogger(__name__)
 
-CODES: dict[str, tuple[int, str]] = {
-    "bad_request": (400, "The request cannot be understood"),
-    "malformed_json": (400, "The body is not JSON"),
-    "not_logged_in": (401, "Log in first"),
-    "invalid_credentials": (401, "Invalid credentials"),
-    "cross_site": (403, "Refused: the request comes from another site"),
-    "not_admin": (403, "Only administrators may do this"),
-    "team_not_open": (403, "The team cannot be joined at sign-up"),
-    "not_found": (404, "There is no such thing, or it is not yours to see"),
-    "method_not_allowed": (405, "The method is not allowed here"),
-    "taken": (409, "Already taken"),
-    "busy": (409, "Something else is at work here"),
-    "is_over": (409, "The job is over"),
-    "not_failed": (409, "Nothing has failed"),
-    "not_skippable": (409, "The step cannot be skipped"),
-    "password_needed": (409, "The password is needed again"),
-    "not_provisioned": (409, "The app is not complete"),
-    "nothing_to_roll_back_to": (409, "There is no earlier good deployment"),
-    "too_large": (413, "The body is too large"),
-    "unsupported_media_type": (415, "The body must be application/json"),
-    "invalid_fields": (422, "Some fields are wrong"),
-    "internal": (500, "Something broke inside Slipway"),
-    "unavailable": (503, "Slipway cannot serve this now"),
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a code stands for: its HTTP status, its title, and what whoever gets it can do."""
+
+    status: int
+    title: str
+    remedy: str
+
+
+CODES: dict[str, Meaning] = {
+    "bad_request": Meaning(400, "The request cannot be understood", "Compare it with /docs."),
+    "malformed_json": Meaning(400, "The body is not JSON", "Send one JSON object, in UTF-8."),
+    "not_logged_in": Meaning(401, "Log in first", "Send the token of POST /api/v1/login as Authorization: Bearer."),
+    "invalid_credentials": Meaning(401, "Invalid credentials", "Check id and password. Nobody told which was wrong."),
+    "cross_site": Meaning(403, "Refused: the request comes from another site", "Use Authorization: Bearer."),
+    "not_admin": Meaning(403, "Only administrators may do this", "Ask an administrator."),
+    "team_not_open": Meaning(403, "The team cannot be joined at sign-up", "Join another, or ask an administrator."),
+    "not_found": Meaning(404, "There is no such thing, or it is not yours to see", "Check the id, and your team."),
+    "method_not_allowed": Meaning(405, "The method is not allowed here", "Use one of those in the header Allow."),
+    "taken": Meaning(409, "Already taken", "Choose another value for the field that is named."),
+    "busy": Meaning(409, "Something else is at work here", "Wait for the job that is named, or cancel it."),
+    "is_over": Meaning(409, "The job is over", "Nothing is left to do to it: start a new one."),
+    "not_failed": Meaning(409, "Nothing has failed", "Only what failed can be retried or skipped."),
+    "not_skippable": Meaning(409, "The step cannot be skipped", "Retry the job: later steps need what this one makes."),
+    "password_needed": Meaning(409, "The password is needed again", "Retry with the password of the sign-up."),
+    "not_provisioned": Meaning(409, "The app is not complete", "Retry the job that makes it, or DELETE the app."),
+    "nothing_to_roll_back_to": Meaning(409, "There is no earlier good deployment", "Deploy the version you want."),
+    "too_large": Meaning(413, "The body is too large", "Send less than 64 KiB."),
+    "unsupported_media_type": Meaning(415, "The body must be JSON", "Send Content-Type: application/json."),
+    "invalid_fields": Meaning(422, "Some fields are wrong", "Mend the fields that are named, and send it again."),
+    "key_reused": Meaning(
+        422, "The Idempotency-Key belongs to another request", "Use a new key for a new request, the old one to repeat."
+    ),
+    "too_many_requests": Meaning(429, "Too many attempts", "Wait as long as Retry-After says."),
+    "internal": Meaning(500, "Something broke inside Slipway", "Tell the platform team the request id."),
+    "unavailable": Meaning(503, "Slipway cannot serve this now", "Try again after Retry-After, with the same key."),
 }
 BY_STATUS = {
     400: "bad_request",
@@ -52,29 +69,54 @@ BY_STATUS = {
     415: "unsupported_media_type",
     503: "unavailable",
 }
+ALWAYS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "5"}}  # by status, unless the problem knows better
 
 
-@dataclass(frozen=True, kw_only=True)
-class FieldError:
+class FieldError(BaseModel):
     """One field at fault: `field` as the client wrote it, `code` stable, `message` with the remedy."""
+
+    model_config = ConfigDict(frozen=True)
 
     field: str
     code: str
     message: str
 
 
+class ProblemShown(BaseModel):
+    """A problem document (RFC 9457). What there is none of is left out."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str | None = None
+    remedy: str
+    instance: str
+    request_id: str
+    job_id: str | None = None
+    errors: list[FieldError] | None = None
+
+
 class Problem(Exception):
     """Ends the request with a problem document of this code."""
 
     def __init__(
-        self, code: str, detail: str = "", *, errors: list[FieldError] | None = None, job_id: str | None = None
+        self,
+        code: str,
+        detail: str = "",
+        *,
+        errors: Sequence[FieldError] = (),
+        job_id: str | None = None,
+        retry_after_s: int | None = None,
     ) -> None:
         super().__init__(code)
-        self.job_id = job_id
         self.code = code
         self.detail = detail
-        self.errors = errors or []
-        self.headers: dict[str, str] = {"WWW-Authenticate": "Bearer"} if CODES[code][0] == 401 else {}
+        self.errors = errors
+        self.job_id = job_id
+        self.headers: dict[str, str] = dict(ALWAYS.get(CODES[code].status, {}))
+        if retry_after_s is not None:
+            self.headers["Retry-After"] = str(retry_after_s)
 
 
 def install(app: Flask) -> None:
@@ -88,48 +130,51 @@ def install(app: Flask) -> None:
 
 
 def _for_problem(problem: Problem) -> Response:
-    return _respond(problem, CODES[problem.code][0], problem.headers)
+    call = getattr(current_app.view_functions.get(request.endpoint or ""), "call", None)
+    if call is not None and problem.code not in call.problems:
+        log.error("undeclared_problem", extra={"call": call.name, "code": problem.code})
+    return _respond(problem, CODES[problem.code].status, problem.headers)
 
 
 def _for_http_exception(error: HTTPException) -> ResponseBase:
     status = error.code or 500
     if status < 400:
         return error.get_response()
-    code = BY_STATUS.get(status, "bad_request" if status < 500 else "internal")
+    problem = Problem(BY_STATUS.get(status, "bad_request" if status < 500 else "internal"))
     kept = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
-    detail = "Send less than 64 KiB." if status == 413 else ""
-    return _respond(Problem(code, detail), status, kept)
+    return _respond(problem, status, {**problem.headers, **kept})
 
 
 def _for_database(_error: SQLAlchemyError) -> Response:
     log.exception("database_failed", extra={"request_id": g.request_id, "path": request.path})
     problem = Problem("unavailable", "The database did not do its part. Nothing was accepted; try again.")
-    return _respond(problem, 503, {"Retry-After": "5"})
+    return _respond(problem, 503, problem.headers)
 
 
 def _for_unknown_commit(_error: CommitUnknownError) -> Response:
     log.exception("commit_unknown", extra={"request_id": g.request_id, "path": request.path})
-    return _respond(Problem("unavailable", "It may or may not have been accepted: look before you try again."), 503, {})
+    detail = "It may or may not have been accepted: look before you try again, or send the same Idempotency-Key."
+    problem = Problem("unavailable", detail)
+    return _respond(problem, 503, problem.headers)
 
 
 def _for_crash(_error: Exception) -> Response:
     log.exception("request_crashed", extra={"request_id": g.request_id, "path": request.path})
-    return _respond(Problem("internal", "Tell the platform team this request id."), 500, {})
+    return _respond(Problem("internal"), 500, {})
 
 
 def _respond(problem: Problem, status: int, headers: dict[str, str]) -> Response:
-    body: dict[str, Any] = {
-        "type": f"urn:slipway:problem:{problem.code}",
-        "title": CODES[problem.code][1],
-        "status": status,
-        "code": problem.code,
-        "instance": request.path,
-        "request_id": g.get("request_id", ""),
-    }
-    if problem.detail:
-        body["detail"] = problem.detail
-    if problem.job_id:
-        body["job_id"] = problem.job_id
-    if problem.errors:
-        body["errors"] = [vars(error) for error in problem.errors]
-    return Response(json.dumps(body), status, headers, mimetype="application/problem+json")
+    meaning = CODES[problem.code]
+    shown = ProblemShown(
+        type=f"urn:slipway:problem:{problem.code}",
+        title=meaning.title,
+        status=status,
+        code=problem.code,
+        detail=problem.detail or None,
+        remedy=meaning.remedy,
+        instance=request.path,
+        request_id=g.get("request_id", ""),
+        job_id=problem.job_id,
+        errors=list(problem.errors) or None,
+    )
+    return Response(shown.model_dump_json(exclude_none=True), status, headers, mimetype=MEDIA_TYPE)

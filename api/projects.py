@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
 
 from flask import Blueprint
-from pydantic import Field
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
-from api import auth, pages, rules
+from api import auth, pages, rules, visible
+from api.calls import Answer, Body, Policy, Result
+from api.fields import Description, NewName
+from api.pages import Listed
 from api.problems import FieldError, Problem
-from api.routes import Answer, Body, Policy, Result, route
+from api.repeats import once
+from api.routes import route
 from api.service import service
 from common.models import Project, new_id
 
 blueprint = Blueprint("projects", __name__)
 
-Description = Annotated[str, Field(max_length=500)]
-
 
 class NewProject(Body):
-    name: str
+    """A group of apps; its name is your team's own."""
+
+    name: NewName
     description: Description = ""
 
 
 class ProjectShown(Result):
+    """A project of a team."""
+
     project_id: str
     name: str
     description: str
@@ -34,16 +38,26 @@ class ProjectShown(Result):
     created_at: datetime
 
 
-class Projects(Result):
-    """One page; `next` is the cursor of the following one."""
+class Projects(Listed):
+    """A page of projects."""
 
     projects: list[ProjectShown]
-    next: str | None
 
 
-@route(blueprint, "POST", "/project", policy=Policy.MEMBER, takes=NewProject, answers={201: ProjectShown})
+@route(
+    blueprint,
+    "POST",
+    "/project",
+    policy=Policy.MEMBER,
+    takes=NewProject,
+    answers={201: ProjectShown},
+    raises=("taken",),
+)
 def create_project(body: NewProject) -> Answer:
-    """Members. 201 a project of their team · 409 the team has one of this name · 422."""
+    """Create a project of your team.
+
+    A project groups apps; its name is the team's own.
+    """
     if problems := [*rules.project_name_problems(body.name), *rules.description_problems(body.description)]:
         raise Problem("invalid_fields", errors=problems)
     user, db = auth.require_user(), service().db
@@ -55,22 +69,29 @@ def create_project(body: NewProject) -> Answer:
         created_by=user.id,
         created_at=db.now(),
     )
+
+    def work(session: Session) -> Answer:
+        session.add(project)
+        return Answer(body=_shown(project), status=201)
+
     try:
-        db.transaction(lambda session: session.add(project))
+        return once(work)
     except IntegrityError:
         message = "Your team has a project of this name. Choose another one."
         raise Problem("taken", errors=[FieldError(field="name", code="taken", message=message)]) from None
-    return Answer(body=_shown(project), status=201)
 
 
 @route(blueprint, "GET", "/project/<team_id>", policy=Policy.MEMBER, query=pages.Page, answers={200: Projects})
 def list_projects(team_id: str, query: pages.Page) -> Answer:
-    """Members, of their own team. 200 a page of projects, newest first · 404 another team."""
-    if team_id != auth.require_user().team_id:
-        raise Problem("not_found")
-    statement = select(Project).where(Project.team_id == team_id)
-    rows, following = service().db.read(lambda session: pages.read(session, statement, Project.id, query))
-    return Answer(body=Projects(projects=[_shown(row) for row in rows], next=following))
+    """List the projects of your team, newest first."""
+    user = auth.require_user()
+
+    def work(session: Session) -> Projects:
+        team = visible.team(session, user, team_id)
+        found = pages.read(session, Project, query, {"team_id": team})
+        return Projects(projects=[_shown(row) for row in found.rows], **found.told)
+
+    return Answer(body=service().db.read(work))
 
 
 def _shown(project: Project) -> ProjectShown:

@@ -1,85 +1,20 @@
-"""How is a call declared?  Once: who may make it, what goes in, what comes out. The rest follows from that.
-
-A view gets its validated input as arguments and returns an `Answer`; everything else raises a `Problem`.
-"""
+"""How is a declared call served?  Admit, read, look whether it is a repetition, call the view, render."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any
+from inspect import getdoc
 
 from flask import Blueprint, Flask, Response, request
-from pydantic import BaseModel, ConfigDict, ValidationError
-from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import MethodNotAllowed
 
-from api import auth
-from api.problems import FieldError, Problem
+from api import auth, reading, repeats
+from api.calls import BASE, Answer, Body, Call, Policy, Query, Result
+from api.problems import Problem
+from api.service import service
 
-BASE = "/api/v1"
-BODY_BYTES = 64 * 1024
-ERRORS_SHOWN = 100  # a body of nothing but unknown fields would have an answer many times its size
-FIELD_CODES = {  # pydantic's words are not ours to promise; whatever is not listed is `invalid`
-    "missing": "missing",
-    "extra_forbidden": "unknown_field",
-    "string_type": "wrong_type",
-    "model_type": "wrong_type",
-    "string_too_short": "too_short",
-    "string_too_long": "too_long",
-}
-MESSAGES = {"missing": "This field is required.", "unknown_field": "There is no such field."}
-
-
-class Policy(StrEnum):
-    """Who may make a call."""
-
-    PUBLIC = "anyone"
-    MEMBER = "anyone who is logged in, for things of their own team"
-    BEARER = "as member, but by the Authorization header alone: a browser cannot be made to send it"
-    ADMIN = "administrators"
-    VISITOR = "anyone; what a visitor without a login sees is decided in the view"
-
-
-class Body(BaseModel):
-    """What a client sends; a field that we do not know is refused by its name."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Query(Body):
-    """The parameters behind the question mark."""
-
-
-class Result(BaseModel):
-    """What a client gets: these fields and no others."""
-
-    model_config = ConfigDict(frozen=True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """One success: a `Result` or nothing, its status, further headers."""
-
-    body: Result | None = None
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """A declared call, kept on its view."""
-
-    method: str
-    path: str
-    policy: Policy
-    takes: type[Body] | None
-    query: type[Query] | None
-    answers: Mapping[int, type[Result] | None]
-
-
-View = Callable[..., Answer]
+View = Callable[..., Answer | Response]
 
 
 def route(
@@ -91,23 +26,45 @@ def route(
     answers: Mapping[int, type[Result] | None],
     takes: type[Body] | None = None,
     query: type[Query] | None = None,
+    raises: Sequence[str] = (),
+    name: str | None = None,
+    base: str = BASE,
 ) -> Callable[[View], View]:
-    """Declare a call; several may be put on one view."""
-    call = Call(method=method, path=path, policy=policy, takes=takes, query=query, answers=answers)
+    """Declare a call; several may be put on one view, each with a name of its own.
+
+    The view's docstring is what the document says of it: the first line is the title, the rest the description.
+    """
 
     def declare(view: View) -> View:
+        call = Call(
+            name=name or view.__name__,
+            tag=blueprint.name,
+            text=getdoc(view) or "",
+            method=method,
+            path=base + path,
+            policy=policy,
+            answers=answers,
+            takes=takes,
+            query=query,
+            raises=raises,
+        )
+
         @wraps(view)
         def served(**path_values: str) -> Response:
             _admit(call)
-            arguments: dict[str, Any] = dict(path_values)
-            if takes is not None:
-                arguments["body"] = _read(takes)
-            if query is not None:
-                arguments["query"] = _validated(query, request.args.to_dict())
-            return _render(view(**arguments))
+            arguments = reading.arguments(call)
+            try:
+                repeats.begin(call, arguments.get("body"))
+                answer = view(**path_values, **arguments)
+            except repeats.Repeated as repeated:
+                return repeated.response
+            if isinstance(answer, Response):
+                return answer
+            service().publisher.send(answer.lanes)
+            return render(answer)
 
         served.__dict__["call"] = call
-        blueprint.add_url_rule(path, f"{view.__name__}:{path}".replace(".", "_"), served, methods=[method])
+        blueprint.add_url_rule(call.path, call.name, served, methods=[method])
         return view
 
     return declare
@@ -115,64 +72,30 @@ def route(
 
 def _admit(call: Call) -> None:
     """Raises Problem, or MethodNotAllowed for a HEAD of what starts work."""
-    policy = call.policy
     if request.method == "HEAD" and 202 in call.answers:
         raise MethodNotAllowed(valid_methods=[call.method])
-    if policy is Policy.BEARER:
+    if call.policy is Policy.BEARER:
         auth.require_bearer()
-    if policy in (Policy.MEMBER, Policy.BEARER, Policy.ADMIN):
+    if call.needs_login:
         user = auth.require_user()
-        if policy is Policy.ADMIN and not user.is_admin:
-            raise Problem("not_admin", "Ask an administrator.")
+        if call.policy is Policy.ADMIN and not user.is_admin:
+            raise Problem("not_admin")
 
 
-def check(app: Flask) -> None:
-    """Refuse to start with a call that nobody declared. Raises RuntimeError naming it."""
-    undeclared = [
-        rule.rule for rule in app.url_map.iter_rules() if not hasattr(app.view_functions[rule.endpoint], "call")
-    ]
-    if undeclared:
+def declared(app: Flask) -> list[Call]:
+    """Return every call of the app. Raises RuntimeError naming those that nobody declared: that app must not start."""
+    found = [(rule.rule, app.view_functions[rule.endpoint].__dict__.get("call")) for rule in app.url_map.iter_rules()]
+    if undeclared := [path for path, call in found if call is None]:
         raise RuntimeError(f"calls without a declared policy: {undeclared}")
+    return [call for _, call in found if call is not None]
 
 
-def _read(shape: type[Body]) -> Body:
-    if request.mimetype != "application/json":
-        raise Problem("unsupported_media_type", "Send Content-Type: application/json.")
-    content = request.get_data()
-    if len(content) >= BODY_BYTES:  # werkzeug cuts a chunked body off at the limit without a word
-        raise RequestEntityTooLarge
-    try:
-        return shape.model_validate_json(content)
-    except ValidationError as error:
-        raise _as_problem(error) from None
-
-
-def _validated(shape: type[Query], values: Mapping[str, str]) -> Query:
-    try:
-        return shape.model_validate(values)
-    except ValidationError as error:
-        raise _as_problem(error) from None
-
-
-def _as_problem(error: ValidationError) -> Problem:
-    details = error.errors(include_url=False, include_input=False)
-    if details[0]["type"] == "json_invalid":
-        return Problem("malformed_json", f"The body does not parse as JSON: {details[0]['ctx']['error']}.")
-    return Problem("invalid_fields", errors=[_field_error(detail) for detail in details[:ERRORS_SHOWN]])
-
-
-def _field_error(detail: Any) -> FieldError:
-    name = ".".join(str(part) for part in detail["loc"]) or "body"
-    code = FIELD_CODES.get(detail["type"], "invalid")
-    message = MESSAGES.get(code, detail["msg"].removeprefix("Value error, "))
-    return FieldError(field=name, code=code, message=message)
-
-
-def _render(answer: Answer) -> Response:
+def render(answer: Answer) -> Response:
+    """Return the response that says it."""
     body = answer.body.model_dump_json() if answer.body is not None else ""
     response = Response(body, answer.status, dict(answer.headers))
     if answer.body is not None:
-        response.mimetype = "application/json"
+        response.mimetype = answer.body.media_type
     else:
         del response.headers["Content-Type"]
     return response

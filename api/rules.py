@@ -7,19 +7,33 @@ lower case, so that no look-alike, no trailing blank and no other case can pass 
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import cache
 from importlib import resources
 
 from api.problems import FieldError
 from common.catalog import Catalog
 
-NAME = re.compile(r"[a-z](?:[a-z0-9]|-(?=[a-z0-9])){1,30}[a-z0-9]")
+# What is published of these patterns says the same (api/fields.py); here they match from end to end.
+NAME = re.compile(r"(?=.{3,32}\Z)[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 NAME_RULE = (
     "Use 3 to 32 lower-case letters a-z, digits and single hyphens; start with a letter, end with a letter or a digit."
 )
+TEAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-EMAIL = re.compile(r"[a-z0-9][a-z0-9._%+-]{0,63}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
+EMAIL = re.compile(r"[a-z0-9][a-z0-9._%+-]{0,63}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", re.IGNORECASE)
+EMAIL_CHARACTERS = 254
+GITLABS_OWN = re.compile(r".*-(?:deleted|deletion-scheduled)-[0-9]+")
+KUBERNETES_OWN = re.compile(r"kube-.*")
+HALVES = r"\ud800-\udfff"  # of characters: JSON holds none, and not every engine takes them in a pattern
+# Controls, blanks other than the space, and what shows as nothing or turns the writing around.
+UNSEEN = (
+    r"\x00-\x1f\x7f-\xa0\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u1680\u180e\u2000-\u200f\u2028-\u202f"
+    rf"\u205f-\u206f\u3000{HALVES}\ue000-\uf8ff\ufeff\ufff0-\uffff"
+    "\U000e0000-\U0010ffff"
+)
+PRINTABLE = re.compile(f"[^ {UNSEEN}](?:[^{UNSEEN}]*[^ {UNSEEN}])?")  # with no blank at either end
+PERSON_NAME = re.compile(f"[^ <>{UNSEEN}](?:[^<>{UNSEEN}]*[^ <>{UNSEEN}])?")
+TEXT = re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*")
 PASSWORD_CHARACTERS = 12
 PASSWORD_BYTES = 72  # Jenkins' bcrypt takes no more
 PART_CHARACTERS = 4  # GitLab looks for parts of this length and longer
@@ -31,19 +45,27 @@ def login_problems(login: str, catalog: Catalog) -> list[FieldError]:
     """A login shares GitLab's name space with groups, and Elasticsearch's with built-in users."""
     if not NAME.fullmatch(login):
         return [FieldError(field="id", code="invalid", message=NAME_RULE)]
-    groups = {team.gitlab_group.partition("/")[0].lower() for team in catalog.teams.values()}
-    templates = {kind.source_template.partition("/")[0].lower() for kind in catalog.types.values()}
-    if login in _words("reserved_logins.txt") | groups | templates:
+    if login in reserved_logins(catalog):
         return [FieldError(field="id", code="reserved", message="This name is reserved. Choose another one.")]
     return []
+
+
+def reserved_logins(catalog: Catalog) -> frozenset[str]:
+    """Return the upstreams' own names, and the groups of this catalog."""
+    groups = {team.gitlab_group.partition("/")[0].lower() for team in catalog.teams.values()}
+    templates = {kind.source_template.partition("/")[0].lower() for kind in catalog.types.values()}
+    return _words("reserved_logins.txt") | groups | templates
+
+
+def reserved_apps() -> frozenset[str]:
+    return _words("reserved_apps.txt")
 
 
 def app_name_problems(name: str) -> list[FieldError]:
     """An app's name becomes a repository, a pipeline, an application and a Kubernetes namespace."""
     if not NAME.fullmatch(name):
         return [FieldError(field="name", code="invalid", message=NAME_RULE)]
-    is_gitlabs_own = re.search(r"-(deleted|deletion-scheduled)-\d+$", name)
-    if name in _words("reserved_apps.txt") or name.startswith("kube-") or is_gitlabs_own:
+    if name in reserved_apps() or KUBERNETES_OWN.fullmatch(name) or GITLABS_OWN.fullmatch(name):
         return [FieldError(field="name", code="reserved", message="This name is reserved. Choose another one.")]
     return []
 
@@ -53,7 +75,7 @@ def project_name_problems(name: str) -> list[FieldError]:
 
 
 def email_problems(email: str) -> list[FieldError]:
-    if len(email) <= 254 and email.isascii() and EMAIL.fullmatch(email.lower()):
+    if len(email) <= EMAIL_CHARACTERS and email.isascii() and EMAIL.fullmatch(email):
         return []
     return [FieldError(field="email", code="invalid", message="Use an e-mail address such as ada@example.com.")]
 
@@ -61,7 +83,7 @@ def email_problems(email: str) -> list[FieldError]:
 def person_name_problems(name: str) -> list[FieldError]:
     if name.lower() in JENKINS_OWN_NAMES:
         return [FieldError(field="name", code="reserved", message="This name is reserved. Use your own.")]
-    if name == name.strip() and name.isprintable() and not set(name) & set("<>"):
+    if PERSON_NAME.fullmatch(name):
         return []
     message = "Use printable characters without < and >, with no blank at either end."
     return [FieldError(field="name", code="invalid", message=message)]
@@ -69,7 +91,7 @@ def person_name_problems(name: str) -> list[FieldError]:
 
 def description_problems(description: str) -> list[FieldError]:
     """Any text in any script, over several lines; no other control characters."""
-    if any(unicodedata.category(character) == "Cc" and character not in "\r\n\t" for character in description):
+    if not TEXT.fullmatch(description):
         return [FieldError(field="description", code="invalid", message="Leave out control characters.")]
     return []
 
@@ -81,7 +103,7 @@ def password_problems(password: str, *, login: str, email: str, name: str) -> li
         problems.append(("too_short", f"Use at least {PASSWORD_CHARACTERS} characters."))
     if len(password.encode("utf-8", "surrogatepass")) > PASSWORD_BYTES:
         problems.append(("too_long", f"Use at most {PASSWORD_BYTES} bytes in UTF-8."))
-    if not password.isprintable() or password != password.strip():
+    if not PRINTABLE.fullmatch(password):
         problems.append(("invalid", "Use printable characters, with no blank at either end."))
     if _is_common(password):
         problems.append(("too_common", "This password is among those that are tried first. Choose another one."))
@@ -99,9 +121,9 @@ def _is_common(password: str) -> bool:
 
 
 def _own_part(folded: str, login: str, email: str, name: str) -> str | None:
-    wholes = [whole.lower() for whole in (login, email, name) if whole]
-    parts = [part for whole in wholes for part in re.split(r"[\W_]+", whole) if len(part) >= PART_CHARACTERS]
-    return next((part for part in [*wholes, *parts] if part in folded), None)
+    wholes = [whole.lower() for whole in (login, email, *email.split("@"), name)]
+    parts = [part for whole in wholes for part in re.split(r"[\W_]+", whole)]
+    return next((part for part in (*wholes, *parts) if len(part) >= PART_CHARACTERS and part in folded), None)
 
 
 @cache

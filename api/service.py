@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from flask import current_app
 
+from api.feed import Feed
+from api.history import History
+from api.job_view import JobView
 from api.passwords import Passwords
 from api.readiness import Readiness
 from common.catalog import Catalog
@@ -26,6 +29,9 @@ class Service:
     publisher: Publisher
     passwords: Passwords
     readiness: Readiness
+    history: History
+    view: JobView
+    feed: Feed
 
 
 def service() -> Service:

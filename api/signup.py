@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Any
 
 from flask import Blueprint
-from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api import forgotten, rules
+from api import forgotten, limits, rules
 from api.accepted import JobAccepted, accepted, request_id
+from api.calls import Answer, Body, Policy
+from api.fields import Email, NewLogin, NewPassword, OpenTeam, PersonName
 from api.problems import FieldError, Problem
-from api.routes import Answer, Body, Policy, route
+from api.repeats import once
+from api.routes import route
 from api.service import service
 from common import jobs
 from common.models import Job, Secret, User, new_id
@@ -26,27 +28,39 @@ SECRET_LIVES = timedelta(hours=24)  # at most; it is deleted after the last step
 
 
 class Signup(Body):
-    """A new person. `id` is the login everywhere."""
+    """A new person."""
 
-    id: str
-    email: str
-    name: Annotated[str, Field(min_length=1, max_length=100)]
-    password: Annotated[str, Field(repr=False)]
-    team: str
+    id: NewLogin
+    email: Email
+    name: PersonName
+    password: NewPassword
+    team: OpenTeam
 
 
-@route(blueprint, "POST", "/signup", policy=Policy.PUBLIC, takes=Signup, answers={202: JobAccepted})
+@route(
+    blueprint,
+    "POST",
+    "/signup",
+    policy=Policy.PUBLIC,
+    takes=Signup,
+    answers={202: JobAccepted},
+    raises=("team_not_open", "taken", "too_many_requests"),
+)
 def sign_up(body: Signup) -> Answer:
-    """Anyone. 202 job · 403 the team is not open · 409 id or e-mail taken · 422 which field and why."""
+    """Sign a person up.
+
+    A job makes their accounts on GitLab, Jenkins and Kibana in the roles of their team. It can be followed without a
+    login by whoever knows its id. The password is sealed until the last account is made, then deleted.
+    """
     _check(body)
+    limits.sign_up_try(body.id, body.email)
     password_hash = service().passwords.hash(body.password)
     try:
-        job = service().db.transaction(lambda session: _write(session, body, password_hash))
+        return once(lambda session: accepted(_write(session, body, password_hash)))
     except IntegrityError:
         if not (taken := _what_is_taken(body)):
             raise
         raise Problem("taken", errors=taken) from None
-    return accepted(job)
 
 
 def _check(body: Signup) -> None:

@@ -8,8 +8,10 @@ from sqlalchemy.orm import Session
 
 from api import auth, rules
 from api.accepted import JobAccepted, accepted, request_id
+from api.calls import Answer, Policy
 from api.problems import Problem
-from api.routes import Answer, Policy, route
+from api.repeats import once
+from api.routes import route
 from api.service import service
 from common import jobs
 from common.models import Job, LoginSession, User
@@ -18,11 +20,12 @@ from common.workflows import OFFBOARD
 blueprint = Blueprint("users", __name__)
 
 
-@route(blueprint, "DELETE", "/users/<login>", policy=Policy.ADMIN, answers={202: JobAccepted})
-def remove(login: str) -> Answer:
-    """Administrators. 202 job: close the accounts made here; log-ins end at once · 403 · 404 · 409 sign-up runs."""
-    auth.require_user()
+@route(blueprint, "DELETE", "/users/<login>", policy=Policy.ADMIN, answers={202: JobAccepted}, raises=("busy",))
+def remove_user(login: str) -> Answer:
+    """Off-board a person.
 
+    Their log-ins end at once; a job closes the accounts that were made here.
+    """
     if not rules.NAME.fullmatch(login):
         raise Problem("not_found")
 
@@ -39,7 +42,7 @@ def remove(login: str) -> Answer:
             raise Problem("busy", "The sign-up is still running. Wait for it, or cancel it.", job_id=open_job.id)
         return _offboard(session, person)
 
-    return accepted(service().db.transaction(work))
+    return once(lambda session: accepted(work(session)))
 
 
 def _offboard(session: Session, person: User) -> Job:

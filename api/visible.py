@@ -10,10 +10,19 @@ from typing import TypeVar
 from sqlalchemy.orm import Session
 
 from api.problems import Problem
-from api.rules import ID
-from common.models import App, Job, Project, User
+from api.rules import ID, TEAM
+from common.models import App, Job, Project, Team, User
 
 Row = TypeVar("Row", Project, App, Job)
+
+
+def team(session: Session, user: User, team_id: str | None) -> str:
+    """Return whose things to list: one's own team by default, any that there is for administrators. Raises Problem."""
+    if team_id is None or team_id == user.team_id:
+        return user.team_id
+    if not user.is_admin or not TEAM.fullmatch(team_id) or session.get(Team, team_id) is None:
+        raise Problem("not_found")
+    return team_id
 
 
 def project(session: Session, user: User, project_id: str) -> Project:

@@ -24,6 +24,7 @@ Known = tuple[datetime, float]  # the host's time, and ours (monotonic) when it 
 
 DEADLOCK, LOCK_WAIT, GONE_AWAY, LOST = 1213, 1205, 2006, 2013
 CLOCK_CHECK_S = 30.0
+ANSWERS_WITHIN_S = 15
 
 
 def _is_worth_repeating(error: BaseException) -> bool:
@@ -62,9 +63,12 @@ class Database:
     passes its own.
     """
 
-    def __init__(self, url: str, *, now: Now | None = None, pool_size: int = 8) -> None:
+    def __init__(
+        self, url: str, *, now: Now | None = None, pool_size: int = 8, answers_within_s: int | None = ANSWERS_WITHIN_S
+    ) -> None:
+        """`answers_within_s`: how long one statement may take on MySQL; None, for a migration, is as long as it takes."""
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
-        self.engine = _sqlite(url, "IMMEDIATE") if self.is_sqlite else _mysql(url, pool_size)
+        self.engine = _sqlite(url, "IMMEDIATE") if self.is_sqlite else _mysql(url, pool_size, answers_within_s)
         # BEGIN IMMEDIATE takes SQLite's one write lock: readers need an engine that does not.
         self.read_engine = _sqlite(url, "DEFERRED") if self.is_sqlite else self.engine
         self._write = sessionmaker(self.engine, expire_on_commit=False)
@@ -131,7 +135,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _mysql(url: str, pool_size: int) -> Engine:
+def _mysql(url: str, pool_size: int, answers_within_s: int | None = ANSWERS_WITHIN_S) -> Engine:
     return create_engine(
         url,
         isolation_level="READ COMMITTED",  # REPEATABLE READ's gap locks deadlock insert-after-look
@@ -141,7 +145,12 @@ def _mysql(url: str, pool_size: int) -> Engine:
         max_overflow=pool_size,
         pool_timeout=5,
         hide_parameters=True,  # values stay out of exception texts and logs
-        connect_args={"connect_timeout": 3, "read_timeout": 15, "write_timeout": 15, "charset": "utf8mb4"},
+        connect_args={
+            "connect_timeout": 3,
+            "read_timeout": answers_within_s,
+            "write_timeout": answers_within_s,
+            "charset": "utf8mb4",
+        },
     )
 
 

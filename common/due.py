@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import case, delete, select, update
+from sqlalchemy import bindparam, case, delete, inspect, select, update
 from sqlalchemy.orm import Session
 
 from common import jobs
 from common.db import Database
 from common.jobs import Lane
-from common.models import Attempt, Job, LoginSession, Secret, Step, StepState
+from common.models import Attempt, Base, Job, KeptAnswer, LoginSession, Secret, Step, StepState, Tally
 
 RESEND_DOUBLINGS = 6
 LAST_CALL_S = 1.0  # what a dead worker had sent may still arrive: look for its effect after this, not before
+EXPIRING: tuple[type[Base], ...] = (Secret, LoginSession, KeptAnswer, Tally)
+FORGET_ROWS, FORGET_BATCHES = 500, 10  # in one transaction, and of one table in one call
 
 
 def take_due(db: Database, *, limit: int) -> list[Lane]:
@@ -113,10 +115,26 @@ def _rest_of_lanes(session: Session, step_ids: Sequence[str]) -> list[Lane]:
 
 
 def forget_expired(db: Database) -> None:
-    """Delete secrets and sessions past their time, whatever became of their jobs and users."""
+    """Delete what is past its time, whatever became of the jobs and users it belongs to.
 
-    def work(session: Session) -> None:
-        session.execute(delete(Secret).where(Secret.expires_at <= db.now()))
-        session.execute(delete(LoginSession).where(LoginSession.expires_at <= db.now()))
+    A few thousand rows at most, so that sending is not kept waiting; a heap that has grown goes over the next calls.
+    Safe to call from any number of clocks.
+    """
+    for table in EXPIRING:
+        for _ in range(FORGET_BATCHES):
+            if db.transaction(partial(_forget_some, table, db.now())) < FORGET_ROWS:
+                break
 
-    db.transaction(work)
+
+def _forget_some(table: type[Base], now: datetime, session: Session) -> int:
+    """Look first, then delete row by row: so it needs no dialect's own LIMIT, and locks nothing else.
+
+    The time is asked for again: a row may have been renewed under the same key in between.
+    """
+    key, is_over = inspect(table).primary_key, table.__table__.c.expires_at <= now
+    rows = session.execute(select(*key).where(is_over).limit(FORGET_ROWS)).all()
+    if rows:
+        is_it = (column == bindparam(f"its_{column.name}") for column in key)
+        named = [{f"its_{column.name}": value for column, value in zip(key, row, strict=True)} for row in rows]
+        session.connection().execute(delete(table).where(*is_it, is_over), named)
+    return len(rows)

@@ -25,18 +25,18 @@ def move(step: Step, state: StepState, *, code: str | None = None, reason: str |
     session = object_session(step)
     assert session is not None  # noqa: S101 - a step is added before it moves
     is_look = state is StepState.RUNNING and step.state is StepState.WAITING
-    is_same = state is StepState.WAITING and step.waiting_since is not None and (step.code, step.reason) == (code, reason)
+    is_same = state is StepState.WAITING and (step.code, step.reason) == (code, reason)
     step.state = state
     if is_look:
         return  # the reason of the wait stays: nobody knows yet that it is over
-    if not is_same:
-        session.info.setdefault(MOVED, {})[step.name] = _told(step, code, reason)
     step.code, step.reason = code, reason
+    if not is_same:
+        session.info.setdefault(MOVED, {})[step.name] = _told(step)
 
 
-def _told(step: Step, code: str | None, reason: str | None) -> dict[str, Any]:
-    headline = reason.partition("\n")[0][:REASON_CHARACTERS] if reason else None
-    return {"name": step.name, "state": step.state.value, "code": code, "reason": headline}
+def _told(step: Step) -> dict[str, Any]:
+    headline = step.reason.partition("\n")[0][:REASON_CHARACTERS] if step.reason else None
+    return {"name": step.name, "state": step.state.value, "code": step.code, "reason": headline}
 
 
 def write(session: Session, job: Job, now: datetime) -> None:

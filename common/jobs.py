@@ -353,8 +353,10 @@ def settle(session: Session, job: Job, now: datetime) -> None:
 
 
 def lock(session: Session, job_id: str) -> Job | None:
-    """Return a job whose changes wait until this transaction ends."""
-    return session.scalar(select(Job).where(Job.id == job_id).with_for_update())
+    """Return a job, as it is now, whose changes wait until this transaction ends."""
+    statement = select(Job).where(Job.id == job_id).with_for_update()
+    # What the session read of it before may be from before a wait for the lock, and would be given back otherwise.
+    return session.scalar(statement.execution_options(populate_existing=True))
 
 
 def _touch(session: Session, job: Job, now: datetime) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -58,12 +58,22 @@ def identity(length: int) -> TypeEngine[str]:
 
 
 def new_id() -> str:
-    """Return a UUIDv7 (RFC 9562): ordered by time for the index, 74 random bits against guessing."""
-    milliseconds = time.time_ns() // 1_000_000
-    number = milliseconds << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
+    """Return an id of this moment: ordered by time for the index, 74 random bits against guessing."""
+    return uuid7(time.time_ns() // 1_000_000, secrets.randbits(74))
+
+
+def first_id(at: datetime) -> str:
+    """Return what no id that is made at this time or later is below."""
+    return uuid7((at - EPOCH) // timedelta(milliseconds=1), 0)
+
+
+def uuid7(milliseconds: int, bits: int) -> str:
+    """Return a UUIDv7 (RFC 9562) of a time since the epoch and 74 bits."""
+    number = milliseconds << 80 | 0x7 << 76 | bits >> 62 << 64 | 0b10 << 62 | bits & 2**62 - 1
     return str(UUID(int=number))
 
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ID = identity(36)
 NAME = identity(64)
 
@@ -100,6 +110,10 @@ def _states(enum: type[StrEnum]) -> Enum:
 
 
 class JobState(StrEnum):
+    """queued: accepted, no step has begun · running · succeeded · failed: every lane has ended, a step of one failed ·
+    cancelling: what it began outside is being stopped · cancelled.
+    """
+
     QUEUED = "queued"  # accepted, no step has begun
     RUNNING = "running"  # some step has begun, not all lanes have settled
     SUCCEEDED = "succeeded"
@@ -109,6 +123,11 @@ class JobState(StrEnum):
 
 
 class StepState(StrEnum):
+    """pending: not its turn · ready: its turn, a worker takes it in a moment · running · waiting: the upstream is not
+    ready, it looks again · retrying: an attempt stumbled, another follows · succeeded · failed · skipped: done by hand,
+    an administrator said · cancelled.
+    """
+
     PENDING = "pending"  # not its turn
     READY = "ready"  # its turn, nobody has begun
     RUNNING = "running"  # claimed, until `lease_until`
@@ -121,7 +140,9 @@ class StepState(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How an attempt ended; None in the row while it goes on."""
+    """How an attempt ended: succeeded · stumbled: another follows, or there are none left · failed: trying again cannot
+    help · lost: its worker died · cancelled. Null while it goes on.
+    """
 
     SUCCEEDED = "succeeded"
     STUMBLED = "stumbled"  # Transient: another attempt follows, or the step has failed for want of attempts
@@ -131,6 +152,10 @@ class Outcome(StrEnum):
 
 
 class Provenance(StrEnum):
+    """intended: it may or may not exist yet · created: made for the app, a removal takes it away · adopted: it was there
+    before, a removal leaves it · gone.
+    """
+
     INTENDED = "intended"  # written before the create: it may or may not exist
     CREATED = "created"  # we made it: undo may remove it
     ADOPTED = "adopted"  # it was there before us: undo leaves it
@@ -185,9 +210,10 @@ class Project(Base):
 
 class App(Base):
     __tablename__ = "apps"
+    __table_args__ = _table(Index(None, "project_id", "id"))
 
     id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
-    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), index=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
     team_id: Mapped[str] = mapped_column(ForeignKey("teams.id"), index=True)
     name: Mapped[str] = mapped_column(NAME)
     claimed_name: Mapped[str | None] = mapped_column(NAME, unique=True)  # `name` until the app is removed, then free
@@ -203,14 +229,16 @@ class Job(Base):
 
     __tablename__ = "jobs"
     __table_args__ = _table(
+        # Lists are stretches of these (api/pages.py). One costs some 100 MB for a million jobs: not every filter has it.
         Index(None, "team_id", "id"),
-        Index(None, "team_id", "state", "id"),
         Index(None, "team_id", "kind", "id"),
+        Index(None, "team_id", "state", "id"),
         Index(None, "team_id", "kind", "state", "id"),
-        Index(None, "user_id", "id"),
         Index(None, "app_id", "id"),
         Index(None, "app_id", "kind", "id"),
-        Index(None, "app_id", "state"),
+        Index(None, "app_id", "state", "id"),
+        Index(None, "user_id", "id"),
+        Index(None, "user_id", "state", "id"),
         Index(None, "state", "id"),
         Index(None, "subject_id"),
     )

@@ -66,7 +66,19 @@ def _broker_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _origin(value: str) -> str:
+    """Browsers compare letter by letter what they would send: anything else would silently never match."""
+    parts = urlsplit(_http_url(value))
+    usual_port = {"http": 80, "https": 443}[parts.scheme]
+    port = f":{parts.port}" if parts.port not in (None, usual_port) else ""
+    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
+    if value != f"{parts.scheme}://{host}{port}" or not value.isascii() or "*" in value:
+        raise ValueError("must be as browsers send it: scheme://host, lower case, :port only if unusual, no path, no *")
+    return value
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Origin = Annotated[str, AfterValidator(_origin)]
 
 
 class Settings(BaseSettings):
@@ -127,10 +139,32 @@ class Settings(BaseSettings):
     trusted_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Host names that the API answers to, comma-separated. Unset: any"
     )
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode] = Field(
+        (), description="Origins whose pages may call the API, comma-separated: https://portal.example.com. Unset: none"
+    )
+    proxy_count: int = Field(
+        0,
+        ge=0,
+        le=8,
+        description="Proxies in front that add to X-Forwarded-For. 0: it is ignored, as anyone can send it",
+    )
+    login_failures_per_account_and_address: int = Field(
+        10, ge=0, description="Wrong passwords for one account from one address in 15 minutes. 0: unlimited"
+    )
+    login_failures_per_account: int = Field(
+        100, ge=0, description="Wrong passwords for one account in an hour, wherever they come from. 0: unlimited"
+    )
+    login_failures_per_address: int = Field(
+        200, ge=0, description="Wrong passwords from one address in 15 minutes, whatever the account. 0: unlimited"
+    )
+    signups_per_address: int = Field(60, ge=0, description="Sign-ups from one address in an hour. 0: unlimited")
+    signups_per_name: int = Field(
+        10, ge=0, description="Sign-ups in an hour for one id, and for one e-mail address. 0: unlimited"
+    )
     worker_concurrency: int = Field(16, ge=1, le=256, description="Steps that one worker process runs at once")
     log_format: str = Field("auto", pattern="^(auto|json|text)$", description="json, text, or auto: text in a terminal")
 
-    @field_validator("secret_keys", "trusted_hosts", mode="before")
+    @field_validator("secret_keys", "trusted_hosts", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):

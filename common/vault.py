@@ -1,11 +1,12 @@
 """How is a secret kept in the database so that a copy of the database does not reveal it?
 
-AES-256-GCM under a key that lives in the settings only. The job and the purpose are authenticated with it: a
+AES-256-GCM under a key that lives in the settings only. Whose it is and the purpose are authenticated with it: a
 ciphertext moved to another row does not open. The first key seals, every key opens, so keys can be rotated.
 """
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from collections.abc import Sequence
 from hashlib import sha256
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 NONCE_BYTES = 12
+VAULT, FINGERPRINT = b"slipway vault", b"slipway fingerprint"  # one key each from every configured one
 
 
 class CannotOpenError(Exception):
@@ -26,12 +28,23 @@ class Vault:
     """Seals and opens secrets; never shows a key."""
 
     def __init__(self, keys: Sequence[str]) -> None:
-        self._keys = {_key_id(key): AESGCM(_derive(key)) for key in keys}
-        self._sealing_key_id = _key_id(keys[0])
+        self._keys = {_key_id(key): AESGCM(_derive(key, VAULT)) for key in keys}
+        self._marks = {_key_id(key): _derive(key, FINGERPRINT) for key in keys}
+        self.sealing_key_id = _key_id(keys[0])
+
+    def fingerprint(self, text: str, *, key_id: str | None = None) -> str:
+        """Return a keyed hash (64 hexadecimal digits): without the key nobody can try texts against it.
+
+        `key_id` is that of an earlier one to compare with, None the newest. Raises CannotOpenError when it is gone.
+        """
+        key = self._marks.get(key_id or self.sealing_key_id)
+        if key is None:
+            raise CannotOpenError("made with a key that is no longer configured")
+        return hmac.new(key, text.encode(), sha256).hexdigest()
 
     def seal(self, plain: str, *, job_id: str, purpose: str) -> tuple[str, bytes]:
         """Return the id of the key used and nonce + ciphertext."""
-        key_id = self._sealing_key_id
+        key_id = self.sealing_key_id
         nonce = secrets.token_bytes(NONCE_BYTES)
         sealed = self._keys[key_id].encrypt(nonce, plain.encode(), _bound_to(job_id, purpose, key_id))
         return key_id, nonce + sealed
@@ -48,12 +61,12 @@ class Vault:
             raise CannotOpenError("the sealed secret does not belong to this row") from None
 
 
-def _derive(key: str) -> bytes:
-    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=b"slipway vault").derive(key.encode())
+def _derive(key: str, info: bytes) -> bytes:
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=info).derive(key.encode())
 
 
 def _key_id(key: str) -> str:
-    return sha256(b"slipway key id" + _derive(key)).hexdigest()[:16]
+    return sha256(b"slipway key id" + _derive(key, VAULT)).hexdigest()[:16]
 
 
 def _bound_to(*parts: str) -> bytes:

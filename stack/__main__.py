@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import shutil
 import signal
 import sys
@@ -22,10 +23,6 @@ from stack.launcher import Launcher, prefixed
 say = sys.stdout.write
 
 STAND_INS = {"GitLab": "GITLAB_URL", "Jenkins": "JENKINS_URL", "Argo CD": "ARGO_URL", "Elasticsearch": "KIBANA_URL"}
-EXAMPLE_PERSON = (
-    '{"id": "ada", "email": "ada@example.com", "name": "Ada Lovelace", '
-    '"password": "engines weave numbers", "team": "dev"}'
-)
 
 
 def main() -> int:
@@ -121,6 +118,7 @@ def _next_commands(stack: Embedded) -> str:
         **{name: stack.environment[key] for name, key in STAND_INS.items()},
     }
     listed = "\n".join(f"  {name:<14}{url}" for name, url in urls.items())
+    slipway = _slipway()
     return f"""
 Slipway is up. Everything is kept in {stack.root}; Ctrl-C stops it.
 
@@ -128,10 +126,24 @@ Slipway is up. Everything is kept in {stack.root}; Ctrl-C stops it.
 
 Type next, in another terminal:
 
-  curl -i {stack.api_url}/api/v1/signup -H 'Content-Type: application/json' -d '{EXAMPLE_PERSON}'
-  curl {stack.api_url}/api/v1/jobs/<job_id>
+  export SLIPWAY_URL={stack.api_url}
+  {slipway} signup ada --email ada@example.com --name "Ada Lovelace" --team dev
+  {slipway} login ada
+  {slipway} project create webshop
+  {slipway} app create storefront --project webshop --type Spring
+  {slipway} build storefront
+  {slipway} deploy storefront --image-tag 1
+  {slipway} --help
+
+  curl {stack.api_url}/api/v1/jobs/<job_id>     # it is plain HTTP; the job of a sign-up needs no log-in
 
 """
+
+
+def _slipway() -> str:
+    """Return how the client that was installed beside this Python is called from here."""
+    command = Path(sys.executable).with_name("slipway")
+    return os.path.relpath(command) if command.exists() else "python -m client"
 
 
 def _summary(made: Made, findings: list[str], seconds: float) -> str:

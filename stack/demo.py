@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import secrets
 import sys
-import time
 from dataclasses import dataclass
 from typing import Any
 
-import requests
-
+from client import Client, ClientError
+from client.progress import Progress
 from stack.embedded import StackError
-from stack.progress import Progress
 
 JOB_S = 120.0
-POLL_S = 0.2
-CALL_S = 15.0
 LAST_LINES = 6
 
 
@@ -30,75 +26,45 @@ class Made:
     build_job_id: str
     build: dict[str, Any]
     deployment: dict[str, Any]
-    token: str
-
-
-class Api:
-    """The HTTP API as a front end sees it."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._session = requests.Session()
-        self._session.trust_env = False
-
-    def login_as(self, token: str) -> None:
-        self._session.headers["Authorization"] = f"Bearer {token}"
-
-    def call(self, method: str, path: str, body: dict[str, str] | None = None) -> dict[str, Any]:
-        """Return the answer of a call. Raises StackError with the problem that the API told."""
-        answer = self._session.request(method, self._url + path, json=body, timeout=CALL_S)
-        content: dict[str, Any] = answer.json()
-        if not answer.ok:
-            wrong = "; ".join(f"{error['field']}: {error['message']}" for error in content.get("errors", []))
-            raise StackError(f"{method} {path} answered {answer.status_code} {content['title']}. {wrong}")
-        return content
-
-    def follow(self, accepted: dict[str, Any], title: str) -> dict[str, Any]:
-        """Show a job until it is over. Raises StackError when it does not succeed."""
-        progress, deadline = Progress(title), time.monotonic() + JOB_S
-        while time.monotonic() < deadline:
-            job = self.call("GET", accepted["status_url"])
-            progress.show(job)
-            if job["state"] == "succeeded":
-                return job
-            if job["state"] not in ("queued", "running"):
-                reasons = "; ".join(f"{error['step']}: {error['reason']}" for error in job["errors"])
-                raise StackError(f"The job {job['job_id']} {job['state']}. {reasons}")
-            time.sleep(POLL_S)
-        raise StackError(f"The job {accepted['job_id']} was not over after {JOB_S:.0f} s.")
 
 
 def run(api_url: str) -> Made:
     """Sign up, log in, make a project and an app, build it, deploy what was built. Raises StackError."""
-    api = Api(api_url)
+    try:
+        return _drive(Client(api_url))
+    except ClientError as error:
+        raise StackError(str(error)) from None
+
+
+def _drive(slipway: Client) -> Made:
     login, password, team = "ada", secrets.token_urlsafe(24), "dev"
-    person = {"id": login, "email": "ada@example.com", "name": "Ada Lovelace", "password": password, "team": team}
-    job = api.follow(api.call("POST", "/api/v1/signup", person), f"Sign-up of {login} in team {team}")
-    token = api.call("POST", "/api/v1/login", {"id": login, "password": password})["token"]
-    api.login_as(token)
-    project = api.call("POST", "/api/v1/project", {"name": "webshop", "description": "Everything one can buy"})
-    wanted = {"project_id": project["project_id"], "name": "storefront", "type": "Spring"}
-    job = api.follow(api.call("POST", "/api/v1/app", wanted), "App storefront of type Spring")
-    path = f"/api/v1/app/{job['app_id']}"
-    build = api.follow(api.call("POST", f"{path}/builds", {}), "Build of storefront")
-    _show_console(api, build)
+    accepted = slipway.sign_up(login, email="ada@example.com", name="Ada Lovelace", password=password, team=team)
+    _follow(slipway, accepted, f"Sign-up of {login} in team {team}")
+    slipway.log_in(login, password)
+    project = slipway.create_project("webshop", description="Everything one can buy")
+    accepted = slipway.create_app(project["project_id"], "storefront", type="Spring")
+    app_id = _follow(slipway, accepted, "App storefront of type Spring")["app_id"]
+    build = _follow(slipway, slipway.start_build(app_id), "Build of storefront")
+    _show_console(slipway, build["job_id"])
     tag = str(build["result"]["number"])
-    deployment = api.follow(api.call("POST", f"{path}/deploys", {"image_tag": tag}), f"Deployment of build {tag}")
+    deployment = _follow(slipway, slipway.start_deploy(app_id, image_tag=tag), f"Deployment of build {tag}")
     return Made(
         login=login,
         password=password,
         team=team,
-        app=api.call("GET", path),
+        app=slipway.get_app(app_id),
         build_job_id=build["job_id"],
         build=build["result"],
         deployment=deployment["result"],
-        token=token,
     )
 
 
-def _show_console(api: Api, build: dict[str, Any]) -> None:
-    log = api.call("GET", f"/api/v1/jobs/{build['job_id']}/log")
-    lines = log["text"].splitlines()
+def _follow(slipway: Client, accepted: dict[str, Any], title: str) -> dict[str, Any]:
+    return slipway.await_job(accepted["job_id"], within_s=JOB_S, show=Progress(title).show)
+
+
+def _show_console(slipway: Client, job_id: str) -> None:
+    lines = slipway.read_log(job_id)["text"].splitlines()
     sys.stdout.write(f"  … the last of {len(lines)} lines that it printed:\n")
     sys.stdout.writelines(f"    | {line}\n" for line in lines[-LAST_LINES:])
     sys.stdout.flush()

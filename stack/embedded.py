@@ -18,6 +18,13 @@ from pathlib import Path
 HOST = "127.0.0.1"
 HARBOUR_PORTS = 5
 BROKER_VERSION = (6, 2)  # the oldest that kombu's commands work on
+LIMITS = (
+    "LOGIN_FAILURES_PER_ACCOUNT_AND_ADDRESS",
+    "LOGIN_FAILURES_PER_ACCOUNT",
+    "LOGIN_FAILURES_PER_ADDRESS",
+    "SIGNUPS_PER_ADDRESS",
+    "SIGNUPS_PER_NAME",
+)
 
 
 class StackError(Exception):
@@ -85,6 +92,7 @@ def prepare(root: Path, *, ports: Ports = Ports(), db_url: str | None = None) ->
         "KIBANA_PWD": kept["KIBANA_PWD"],
         "CONTAINER_REPOSITORY_IMAGE_NAME": "registry.example.com/apps",
         "COOKIE_SECURE": "false",  # plain HTTP on loopback
+        **dict.fromkeys(LIMITS, "0"),  # unlimited: everybody here has the same address
         "HARBOUR_CONTROL_URL": control,
         "FLOWER_ADDRESS": HOST,
         "FLOWER_PORT": str(flower_port),

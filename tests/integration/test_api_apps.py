@@ -9,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 from support.api import V1, Api, add_app, add_project, open_api, row_counts, without_request_id
+from support.driven import admin
 from support.world import Time
 from werkzeug.test import TestResponse
 
@@ -180,6 +181,14 @@ def test_a_team_lists_its_own_projects_only(dev: FlaskClient, ops: FlaskClient) 
 
     assert sorted(seen) == names
     assert dev.get(f"{V1}/project/ops").status_code == 404
+
+
+@pytest.mark.parametrize("team", ["ops ", " ops", "OPS", "öps", "nowhere"])
+def test_a_team_is_found_by_its_own_name_alone(api: Api, db: Database, team: str) -> None:
+    administrator = admin(api, db)
+
+    assert administrator.get(f"{V1}/project/ops").status_code == 200
+    assert administrator.get(f"{V1}/project/{team}").status_code == 404
 
 
 def test_an_app_shows_its_parts_under_the_addresses_that_people_reach(

@@ -1,108 +1,185 @@
-"""Who may do what: every call that is about an app, a job or a person × everybody who may try."""
+"""Who may do what: every declared call × everybody who may try × whose thing it is about, by token and by cookie.
+
+What is expected follows from the call's policy and from its rows in `tests/support/about.py`; a call without a row
+fails the first test. `pytest -s` prints the number of cells.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
-from support.api import V1, Api, open_api
-from support.driven import add_provisioned, admin, fail, record, succeed
+from support.about import ABOUT, ADDED, About, Things, request
+from support.api import Api, open_api, row_counts
+from support.objects import Objects
 from support.world import Time
+from werkzeug.test import TestResponse
 
-from api.routes import Policy
+from api.calls import Call, Policy
+from api.routes import declared
 from common.db import Database
-from common.models import Provenance
 
-WHO = ("anonymous", "other team", "own team", "admin")
-SKIP = {"reason": "Done by hand"}
-
-# method, path, body, and the status for each of WHO
-CALLS: list[tuple[str, str, Any, tuple[int, int, int, int]]] = [
-    ("GET", "/app/{app}", None, (401, 404, 200, 200)),
-    ("DELETE", "/app/{app}", None, (401, 404, 202, 202)),
-    ("DELETE", "/app/{app}?dry_run=true", None, (401, 404, 200, 200)),
-    ("POST", "/app/{app}/builds", {}, (401, 404, 202, 202)),
-    ("GET", "/jenkins/{app}", None, (401, 404, 202, 202)),
-    ("GET", "/app/{app}/deploys", None, (401, 404, 200, 200)),
-    ("POST", "/app/{app}/deploys", {}, (401, 404, 202, 202)),
-    ("POST", "/app/{app}/rollback", {}, (401, 404, 409, 409)),
-    ("POST", "/app/{app}/reconcile", {}, (401, 404, 202, 202)),
-    ("GET", "/app/{app}/drift", None, (401, 404, 202, 202)),
-    ("GET", "/jobs/{failed}", None, (401, 404, 200, 200)),
-    ("GET", "/jobs/{failed}/log", None, (401, 404, 200, 200)),
-    ("POST", "/jobs/{failed}/retry", {}, (401, 404, 202, 202)),
-    ("POST", "/jobs/{failed}/cancel", {}, (401, 404, 409, 409)),
-    ("POST", "/jobs/{failed}/steps/compare_app/skip", SKIP, (401, 403, 403, 409)),
-    ("GET", "/jobs/{signup}", None, (200, 200, 200, 200)),
-    ("GET", "/jobs/{signup}/log", None, (401, 404, 200, 200)),
-    ("POST", "/jobs/{signup}/retry", {}, (409, 409, 409, 409)),
-    ("POST", "/jobs/{signup}/cancel", {}, (401, 404, 409, 409)),
-    ("POST", "/jobs/{signup}/steps/create_kibana_user/skip", SKIP, (401, 403, 403, 409)),
-    ("DELETE", "/users/grace", None, (401, 403, 403, 202)),
-]
-IN_OTHER_TABLES = {"/signup", "/login", "/Login", "/logout", "/me", "/project", "/project/<team_id>", "/app",
-                   "/apps/<project_id>", "/jobs"}  # fmt: skip
+ANYONE, OTHER, OWN, ADMIN = WHO = ("anonymous", "other team", "own team", "admin")
+TEAMS = {OWN: "dev", OTHER: "ops"}
+ABSENT = "absent"
+COOKIE = "session"
+OVERRIDES = ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override")
 
 
-@pytest.fixture
-def api(db_url: str, time: Time) -> Iterator[Api]:
-    with open_api(db_url, time) as opened:
-        yield opened
+class Matrix:
+    """The app, its calls, and things for them; counts the cells that were tried."""
+
+    def __init__(self, api: Api, db: Database) -> None:
+        self.api = api
+        self.db = db
+        self.calls: dict[str, Call] = {call.name: call for call in declared(api.app)}
+        self.cells = 0
+        self.things = Things(Objects(api, db))
+
+    def client(self, who: str, *, by_cookie: bool = False) -> FlaskClient:
+        """Return a client with a token of its own, which it may end."""
+        client = self.api.app.test_client(use_cookies=by_cookie)
+        token = "made-up" if who == ANYONE else self.api.token("chief" if who == ADMIN else f"member-{TEAMS[who]}")
+        if by_cookie:
+            client.set_cookie(COOKIE, token)
+        elif who != ANYONE:
+            client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+        return client
+
+    def ask(
+        self,
+        client: FlaskClient,
+        about: About,
+        whose: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        method: str = "",
+    ) -> TestResponse:
+        """Make the call, or the same request by another method. What it has used up is made anew when it is needed."""
+        call = self.calls[about.call]
+        sent = request(about, call, self.things.values(about, TEAMS.get(whose)))
+        self.cells += 1
+        answer = client.open(
+            sent.path,
+            method=method or sent.method,
+            query_string=dict(sent.query),
+            json=sent.json,
+            headers=headers,
+            buffered=True,  # a stream is read to its end
+        )
+        if answer.status_code < 300 and call.is_repeatable and not method:
+            self.things.use_up(about, TEAMS.get(whose))
+        return answer
+
+    def told(self, answer: TestResponse, about: About, whose: str) -> tuple[int, bytes, list[tuple[str, str]]]:
+        """Return all of an answer but its request's id and what the client has sent."""
+        body = answer.data.replace(answer.headers["X-Request-Id"].encode(), b"")
+        for value in self.things.values(about, TEAMS.get(whose)).values():
+            body = body.replace(value.encode(), b"")
+        varying = ("X-Request-Id", "Content-Length")
+        return answer.status_code, body, sorted((name, value) for name, value in answer.headers if name not in varying)
 
 
-@pytest.fixture
-def ids(api: Api, db: Database) -> dict[str, str]:
-    """An app of the team `dev`, a job of it that failed, and the sign-up of who made it."""
-    signup = api.sign_up("grace").json["job_id"]
-    succeed(db, signup)
-    grace = api.bearer(api.token("grace"))
-    app = add_provisioned(db, grace)
-    failed = grace.get(f"{V1}/app/{app}/drift").json["job_id"]
-    fail(db, failed, "compare_app")
-    record(db, failed, "project", "dev/compiler", Provenance.CREATED)
-    return {"app": app, "failed": failed, "signup": signup}
+@pytest.fixture(scope="module")
+def matrix(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory, time: Time) -> Iterator[Matrix]:
+    url = f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path_factory.mktemp('matrix') / 'slipway.db')}"
+    db = Database(url, now=time)
+    with open_api(url, time) as api:
+        made = Matrix(api, db)
+        yield made
+    print(f"\n{made.cells} cells, {len(made.calls)} calls")  # noqa: T201 - for whoever runs it with -s
+    db.dispose()
 
 
-def _client(api: Api, db: Database, who: str) -> FlaskClient:
-    if who == "admin":
-        return admin(api, db)
-    if who == "anonymous":
-        return api.app.test_client(use_cookies=False)
-    return api.member("linus", team="ops") if who == "other team" else api.member("hopper")
+def _whose(about: About) -> tuple[str, ...]:
+    return (OWN, OTHER, ABSENT) if about.hidden is not None else (OWN,)
 
 
-@pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("who", WHO)
-@pytest.mark.parametrize(("method", "path", "body", "statuses"), CALLS, ids=lambda value: str(value)[:48])
-def test_who_may_do_what(
-    api: Api, db: Database, ids: dict[str, str], method: str, path: str, body: Any, statuses: tuple[int, ...], who: str
-) -> None:
-    client = _client(api, db, who)
-
-    answer = client.open(V1 + path.format(**ids), method=method, json=body)
-
-    assert answer.status_code == statuses[WHO.index(who)], answer.text
+def _is_hidden(about: About, who: str, whose: str) -> bool:
+    """Say whether it must look to this person as if it did not exist."""
+    if about.hidden is None or (about.is_open and whose != ABSENT):
+        return False
+    return whose != who and (who != ADMIN or whose == ABSENT)
 
 
-@pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
-def test_every_call_with_a_policy_is_in_the_table(api: Api) -> None:
-    tried = {(method, _shape(path)) for method, path, _, _ in CALLS}
+def _expected(call: Call, about: About, who: str, whose: str, *, by_cookie: bool) -> int:
+    is_known = who != ANYONE and (call.takes_cookie or not by_cookie)
+    is_hidden = _is_hidden(about, who, whose)
+    if not is_known and (call.needs_login or (call.policy is Policy.VISITOR and is_hidden)):
+        return 401
+    if who != ADMIN and call.policy is Policy.ADMIN:
+        return 403
+    if is_hidden:
+        return about.hidden or 404
+    if who != ADMIN and about.is_for_administrators:
+        return 403
+    return about.status or min(call.answers)
 
-    assert {call for call in _declared(api.app) if call[1] not in IN_OTHER_TABLES} == tried
+
+def test_every_call_is_in_the_matrix(matrix: Matrix) -> None:
+    known = {about.call for about in ABOUT}
+
+    assert not set(matrix.calls) - known, f"a new call: {ADDED}"
+    assert not known - set(matrix.calls), "a call that is gone: take its rows out of tests/support/about.py"
 
 
-def _declared(app: Flask) -> set[tuple[str, str]]:
-    calls = [app.view_functions[rule.endpoint].call for rule in app.url_map.iter_rules()]  # type: ignore[attr-defined] # kept on the view by `route`
-    return {
-        (call.method, call.path) for call in calls if call.policy is not Policy.PUBLIC and not call.path.endswith("z")
-    }
+@pytest.mark.parametrize("by_cookie", [False, True], ids=["token", "cookie"])
+@pytest.mark.parametrize("about", ABOUT, ids=str)
+def test_who_may_do_what(matrix: Matrix, about: About, by_cookie: bool) -> None:
+    call = matrix.calls[about.call]
+    for who in WHO:
+        hidden = []
+        for whose in _whose(about):
+            client, before = matrix.client(who, by_cookie=by_cookie), None
+            expected = _expected(call, about, who, whose, by_cookie=by_cookie)
+            if expected >= 400:
+                matrix.things.values(about, TEAMS.get(whose))
+                before = row_counts(matrix.db)
+
+            answer = matrix.ask(client, about, whose)
+
+            assert answer.status_code == expected, f"{who}, thing of {whose}: {answer.text}"
+            assert before in (None, row_counts(matrix.db)), f"{who}, thing of {whose}: a refusal has written something"
+            if _is_hidden(about, who, whose):
+                hidden.append(matrix.told(answer, about, whose))
+        assert all(told == hidden[0] for told in hidden), f"{who} can tell them apart: {hidden}"
 
 
-def _shape(path: str) -> str:
-    """Return a path of the table as it is declared."""
-    path = path.partition("?")[0].replace("{app}", "<app_id>").replace("compare_app", "<step>")
-    path = path.replace("create_kibana_user", "<step>").replace("grace", "<login>")
-    return path.replace("{failed}", "<job_id>").replace("{signup}", "<job_id>")
+@pytest.mark.parametrize("about", ABOUT, ids=str)
+def test_head_and_options_start_nothing_and_give_nothing_away(matrix: Matrix, about: About) -> None:
+    clients = {who: matrix.client(who) for who in WHO}
+    for whose in _whose(about):
+        matrix.things.values(about, TEAMS.get(whose))
+    before = row_counts(matrix.db)
+    allowed = set()
+    for who, client in clients.items():
+        hidden = []
+        for whose in _whose(about):
+            head = matrix.ask(client, about, whose, method="HEAD")
+            options = matrix.ask(client, about, whose, method="OPTIONS")
+
+            assert head.data == b""
+            assert head.status_code in (200, 401, 403, 404, 405)
+            allowed.add((options.status_code, options.data, options.headers["Allow"]))
+            if _is_hidden(about, who, whose):
+                hidden.append(matrix.told(head, about, whose))
+        assert all(told == hidden[0] for told in hidden), f"{who} can tell them apart: {hidden}"
+    assert row_counts(matrix.db) == before
+    assert len(allowed) == 1
+    assert allowed.pop()[:2] == (200, b"")
+
+
+@pytest.mark.parametrize("header", OVERRIDES)
+def test_a_header_does_not_change_the_method(matrix: Matrix, header: str) -> None:
+    client = matrix.client(ADMIN)
+    for about in (about for about in ABOUT if matrix.calls[about.call].method != "GET"):
+        plain = matrix.ask(client, about, OWN, method="GET")
+        before = row_counts(matrix.db)
+
+        answer = matrix.ask(client, about, OWN, method="GET", headers={header: matrix.calls[about.call].method})
+
+        assert answer.status_code == plain.status_code, str(about)
+        assert row_counts(matrix.db) == before, str(about)

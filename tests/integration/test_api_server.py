@@ -20,6 +20,7 @@ from common.db import Database
 from common.workflows import PROVISION, SIGNUP
 
 RACERS = 20
+POSTS, KEYS = 1000, 50
 ANSWERS_WITHIN_S = 30
 
 Answer = tuple[int, dict[str, Any]]
@@ -45,16 +46,25 @@ def shared(migrated_sqlite: Path, log: Path) -> Iterator[Address]:
         yield opened
 
 
-def _post(address: Address, path: str, body: object, token: str = "") -> Answer:
+def _post(address: Address, path: str, body: object, token: str = "", *, key: str = "") -> Answer:
     connection = HTTPConnection(*address, timeout=ANSWERS_WITHIN_S)
     headers = {"Content-Type": "application/json", "Connection": "close"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
+    if key:
+        headers["Idempotency-Key"] = key
     connection.request("POST", f"{V1}{path}", json.dumps(body), headers)
     answer = connection.getresponse()
     received = answer.status, json.loads(answer.read())
     connection.close()
     return received
+
+
+def _member_with_project(address: Address) -> tuple[str, str]:
+    """Return a member's token and the id of a project of their team."""
+    _post(address, "/signup", newcomer("grace"))
+    token = _post(address, "/login", {"id": "grace", "password": PASSWORD})[1]["token"]
+    return token, _post(address, "/project", {"name": "compilers"}, token)[1]["project_id"]
 
 
 def _race(send: Callable[[int], Answer]) -> Counter[int]:
@@ -98,9 +108,7 @@ def test_of_twenty_with_one_address_one_gets_in(address: Address, db: Database) 
 
 
 def test_of_twenty_who_want_one_app_name_one_gets_it(address: Address, db: Database) -> None:
-    _post(address, "/signup", newcomer("grace"))
-    token = _post(address, "/login", {"id": "grace", "password": PASSWORD})[1]["token"]
-    project_id = _post(address, "/project", {"name": "compilers"}, token)[1]["project_id"]
+    token, project_id = _member_with_project(address)
     wanted = {"project_id": project_id, "name": "compiler", "type": "Flask"}
 
     statuses = _race(lambda _: _post(address, "/app", wanted, token))
@@ -109,6 +117,24 @@ def test_of_twenty_who_want_one_app_name_one_gets_it(address: Address, db: Datab
     counts = row_counts(db)
     assert (counts["apps"], counts["jobs"]) == (1, 2)
     assert counts["steps"] == len(SIGNUP.steps) + len(PROVISION.steps)
+
+
+def test_of_a_thousand_posts_with_fifty_keys_fifty_make_a_job(address: Address, db: Database) -> None:
+    token, project_id = _member_with_project(address)
+    posts = [number % KEYS for number in range(POSTS)]
+
+    def send(key: int) -> Answer:
+        wanted = {"project_id": project_id, "name": f"app-{key}", "type": "Flask"}
+        return _post(address, "/app", wanted, token, key=f"the-key-{key}")
+
+    with ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(send, posts))
+
+    assert Counter(status for status, _ in answers) == {202: POSTS}
+    by_key = {key: {told["job_id"] for at, (_, told) in zip(posts, answers, strict=True) if at == key} for key in posts}
+    assert all(len(job_ids) == 1 for job_ids in by_key.values())
+    counts = row_counts(db)
+    assert (counts["jobs"] - 1, counts["apps"], counts["kept_answers"]) == (KEYS, KEYS, KEYS)  # one made the person
 
 
 @pytest.mark.parametrize(("length", "status"), [(64 * 1024 - 1, b"400"), (64 * 1024, b"413"), (100_000, b"413")])
@@ -144,7 +170,7 @@ def test_a_body_of_two_types_is_refused(shared: Address, types: list[str]) -> No
     ],
     ids=ascii,
 )
-@pytest.mark.parametrize("path", [f"{V1}/logout", f"{V1}/login", f"{V1}/project"])
+@pytest.mark.parametrize("path", [f"{V1}/jobs/x/cancel", f"{V1}/login", f"{V1}/project"])
 def test_headers_that_make_no_sense_are_no_crash(shared: Address, headers: list[str], path: str) -> None:
     received = _raw(shared, _request([*headers, "Content-Type: application/json", "Content-Length: 2"], b"{}", path))
 

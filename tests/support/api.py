@@ -51,6 +51,11 @@ ENVIRONMENT = {
     "KIBANA_PWD": "canary-kibana-password",
     "CONTAINER_REPOSITORY_IMAGE_NAME": "registry.example.com/apps",
     "COOKIE_SECURE": "false",
+    "LOGIN_FAILURES_PER_ACCOUNT_AND_ADDRESS": "0",  # unlimited: all the people of a test have one address
+    "LOGIN_FAILURES_PER_ACCOUNT": "0",
+    "LOGIN_FAILURES_PER_ADDRESS": "0",
+    "SIGNUPS_PER_ADDRESS": "0",
+    "SIGNUPS_PER_NAME": "0",
 }
 
 
@@ -123,30 +128,54 @@ def row_counts(db: Database) -> dict[str, int]:
     return db.read(work)
 
 
+class Undeclared(logging.Handler):
+    """Collects the problems that a call answered with and does not declare."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.problems: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.msg == "undeclared_problem":
+            self.problems.append(f"{record.__dict__['call']}: {record.__dict__['code']}")
+
+
 @contextmanager
 def open_api(db_url: str, time: Time, **changes: Any) -> Iterator[Api]:
-    """Make the app; afterwards logging is what it was and no connection is open."""
-    root = logging.getLogger()
+    """Make the app; afterwards logging is what it was and no connection is open.
+
+    Raises AssertionError at the end when a call answered with a problem that it does not declare.
+    """
+    root, problems = logging.getLogger(), logging.getLogger("api.problems")
     handlers, level = root.handlers[:], root.level
+    undeclared = Undeclared()
+    problems.addHandler(undeclared)
     api = Api(settings(db_url, **changes), time)
     try:
         yield api
     finally:
+        api.service.feed.stop()
         api.service.db.dispose()
         root.handlers[:] = handlers
         root.setLevel(level)
+        problems.removeHandler(undeclared)
+    assert not undeclared.problems, f"add to the `raises` of these calls: {undeclared.problems}"
 
 
 @contextmanager
-def serve(db_url: str, log: Path) -> Iterator[tuple[str, int]]:
-    """Run gunicorn as it is run in production, on a listening socket of ours; yields its host and port."""
+def serve(db_url: str, log: Path, **changes: str) -> Iterator[tuple[str, int]]:
+    """Run gunicorn as it is run in production, on a listening socket of ours; yields its host and port.
+
+    `changes` to the environment are named as settings are.
+    """
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener, log.open("wb") as output:
         number = listener.fileno()
+        changed = {name.upper(): value for name, value in changes.items()}
         command = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), "--bind", f"fd://{number}"]
         process = subprocess.Popen(
             [*command, "api:create_app()"],
             cwd=log.parent,
-            env={**os.environ, **ENVIRONMENT, "DB_URL": db_url, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, **ENVIRONMENT, "DB_URL": db_url, "PYTHONPATH": str(ROOT), **changed},
             pass_fds=[number],
             stdout=output,
             stderr=subprocess.STDOUT,

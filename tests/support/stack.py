@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import requests
 from redis import Redis
 
+from client import Client
 from stack import programs
 from stack.demo import Made
 from stack.embedded import Embedded, Ports, prepare
@@ -234,9 +235,9 @@ class Stack:
 
     def findings(self, person: Person, app: dict[str, Any], login: str) -> list[str]:
         """Build and deploy the app, then look at what the upstreams hold."""
-        build_job_id = person.start(f"/app/{app['app_id']}/builds", {})
+        build_job_id = person.start_build(app["app_id"])
         build = person.follow(build_job_id)["result"]
-        deploy_job_id = person.start(f"/app/{app['app_id']}/deploys", {"image_tag": str(build["number"])})
+        deploy_job_id = person.start_deploy(app["app_id"], image_tag=str(build["number"]))
         made = Made(
             login=login,
             password=PASSWORD,
@@ -245,71 +246,53 @@ class Stack:
             build_job_id=build_job_id,
             build=build,
             deployment=person.follow(deploy_job_id)["result"],
-            token=person.token,
         )
         return Inspector(self.environment, made).findings()
 
 
 class Person:
-    """Somebody with a front end."""
+    """Somebody with our own client. What starts a job returns its id."""
 
     def __init__(self, api_url: str) -> None:
         self._url = f"{api_url}/api/v1"
-        self._session = requests.Session()
-        self.token = ""
+        self._slipway = Client(api_url)
+        self._token = ""
 
-    def call(self, method: str, path: str, body: dict[str, str] | None = None) -> requests.Response:
-        return self._session.request(method, self._url + path, json=body, timeout=15)
+    def call(self, method: str, path: str) -> requests.Response:
+        """Return an answer as it is on the wire."""
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        return requests.request(method, self._url + path, headers=headers, timeout=15)
 
     def sign_up(self, login: str, *, password: str = PASSWORD) -> str:
-        """Return the job's id."""
-        person = {"id": login, "email": f"{login}@example.com", "name": f"Person {login}", "password": password}
-        return self._accepted(self.call("POST", "/signup", {**person, "team": "dev"}))
-
-    def start(self, path: str, body: dict[str, str]) -> str:
-        """Return the job's id."""
-        return self._accepted(self.call("POST", path, body))
+        email, name = f"{login}@example.com", f"Person {login}"
+        accepted = self._slipway.sign_up(login, email=email, name=name, password=password, team="dev")
+        return str(accepted["job_id"])
 
     def log_in(self, login: str, *, password: str = PASSWORD) -> None:
-        answer = self.call("POST", "/login", {"id": login, "password": password})
-        assert answer.status_code == 201, answer.text
-        self.token = answer.json()["token"]
-        self._session.headers["Authorization"] = f"Bearer {self.token}"
+        self._token = self._slipway.log_in(login, password)["token"]
 
     def make_project(self, name: str) -> str:
-        answer = self.call("POST", "/project", {"name": name, "description": ""})
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["project_id"])
+        """Return the project's id."""
+        return str(self._slipway.create_project(name)["project_id"])
 
     def make_app(self, project_id: str, name: str) -> str:
-        """Return the job's id."""
-        return self._accepted(self.call("POST", "/app", {"project_id": project_id, "name": name, "type": "Spring"}))
+        return str(self._slipway.create_app(project_id, name, type="Spring")["job_id"])
+
+    def start_build(self, app_id: str) -> str:
+        return str(self._slipway.start_build(app_id)["job_id"])
+
+    def start_deploy(self, app_id: str, *, image_tag: str) -> str:
+        return str(self._slipway.start_deploy(app_id, image_tag=image_tag)["job_id"])
 
     def job(self, job_id: str) -> dict[str, Any]:
-        answer = self.call("GET", f"/jobs/{job_id}")
-        assert answer.status_code == 200, answer.text
-        job: dict[str, Any] = answer.json()
-        return job
+        return self._slipway.get_job(job_id)
 
     def app(self, job_id: str) -> dict[str, Any]:
-        app: dict[str, Any] = self.call("GET", f"/app/{self.job(job_id)['app_id']}").json()
-        return app
+        return self._slipway.get_app(self.job(job_id)["app_id"])
 
     def step(self, job_id: str, name: str) -> dict[str, Any]:
         return next(step for lane in self.job(job_id)["lanes"] for step in lane["steps"] if step["name"] == name)
 
     def follow(self, job_id: str, *, within_s: float = 40.0) -> dict[str, Any]:
         """Return the job once it is over; it must have succeeded."""
-
-        def over() -> dict[str, Any] | None:
-            job = self.job(job_id)
-            return None if job["state"] in ("queued", "running") else job
-
-        job = wait_for(f"job {job_id} is over", over, within_s=within_s)
-        assert job["state"] == "succeeded", job["errors"]
-        return job
-
-    @staticmethod
-    def _accepted(answer: requests.Response) -> str:
-        assert answer.status_code == 202, answer.text
-        return str(answer.json()["job_id"])
+        return self._slipway.await_job(job_id, within_s=within_s)

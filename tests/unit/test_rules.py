@@ -191,6 +191,16 @@ def test_parts_of_a_name_are_looked_for_in_any_script() -> None:
     assert _codes("die größe zählt hier", name="Jörg Größe") == ["contains_own_data"]
 
 
+@pytest.mark.parametrize(("login", "name"), [("ada", "Jo Hopper"), ("grace", "J"), ("grace", "Ada"), ("grace", "李")])
+def test_what_is_too_short_to_give_a_person_away_may_be_in_a_password(login: str, name: str) -> None:
+    assert _codes("ada weaves 李 jojo", login=login, name=name) == []
+
+
+def test_either_half_of_an_email_address_is_looked_for_whole() -> None:
+    assert _codes("the g.h. weaves it", email="g.h.@navy.example") == ["contains_own_data"]
+    assert _codes("the x.io weaves it", email="gmh@x.io") == ["contains_own_data"]
+
+
 def test_the_message_says_what_to_leave_out() -> None:
     (problem,) = rules.password_problems("my devops weaves", login="grace", email="g@x.org", name="Jo Hopper")
 

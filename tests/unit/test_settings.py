@@ -12,6 +12,7 @@ from support.api import ENVIRONMENT, ROOT
 
 from common import catalog, settings
 from common.settings import Settings, SettingsError
+from stack.embedded import LIMITS
 
 Load = Callable[..., Settings]
 GOOD = {**ENVIRONMENT, "DB_URL": "sqlite:////tmp/slipway.db"}
@@ -162,6 +163,39 @@ def test_a_catalog_that_does_not_hold_together_is_a_problem_of_the_settings(
 def test_a_catalog_that_is_not_there_is_a_problem_of_the_settings(load: Load) -> None:
     with pytest.raises(SettingsError, match="CATALOG_FILE cannot be read"):
         catalog.load(load(**GOOD, CATALOG_FILE="nowhere.toml"))
+
+
+@pytest.mark.parametrize("origin", ["https://portal.example.com", "http://localhost:3000", "http://[::1]:8080"])
+def test_origins_are_taken_as_browsers_send_them(load: Load, origin: str) -> None:
+    config = load(**GOOD, CORS_ORIGINS=f"{origin}, https://b.example.com")
+
+    assert config.cors_origins == (origin, "https://b.example.com")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["*", "null", "portal.example.com", "https://*.example.com", "https://portal.example.com/", "https://a.example/b",
+     "https://Portal.example.com", "https://a.example:443", "http://a.example:80", "https://a.example:",
+     "ftp://a.example", "https://user@a.example", "https://a.example?b", "https://pörtal.example", "https://"],
+)  # fmt: skip
+def test_an_origin_that_no_browser_would_send_is_refused_at_start(load: Load, origin: str) -> None:
+    (problem,) = _problems(load, CORS_ORIGINS=f"https://a.example.com,{origin}")
+
+    assert problem.startswith("CORS_ORIGINS.1: ")
+
+
+@pytest.mark.parametrize("name", ["LOGIN_FAILURES_PER_ACCOUNT", "SIGNUPS_PER_ADDRESS", "PROXY_COUNT"])
+def test_a_number_below_nothing_is_refused_at_start(load: Load, name: str) -> None:
+    (problem,) = _problems(load, **{name: "-1"})
+
+    assert problem.startswith(f"{name}: ")
+
+
+def test_the_embedded_stack_and_the_tests_lift_every_limit() -> None:
+    limits = {name.upper() for name in Settings.model_fields if name.startswith(("login_failures", "signups"))}
+
+    assert set(LIMITS) == limits
+    assert {ENVIRONMENT[name] for name in limits} == {"0"}
 
 
 def _example() -> dict[str, dict[str, Any]]:

@@ -1,5 +1,6 @@
 """What followers, repeated requests, limits and long lists need"""
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,17 +14,23 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+Indexes = Mapping[str, tuple[tuple[str, ...], ...]]
+
 OPTIONS: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_unicode_ci"}
 JOB_STATES = ("queued", "running", "succeeded", "failed", "cancelling", "cancelled")
-INDEXES = {
+NEW = {
+    "apps": (("project_id", "id"),),
     "jobs": (
         ("app_id", "id"),
+        ("app_id", "state", "id"),
         ("team_id", "kind", "id"),
-        ("team_id", "state", "id"),
         ("team_id", "kind", "state", "id"),
+        ("team_id", "state", "id"),
+        ("user_id", "state", "id"),
     ),
     "steps": (("name", "finished_at"),),
 }
+REPLACED = {"apps": (("project_id",),), "jobs": (("app_id", "state"),)}  # by one of those that begins alike
 
 
 def _identity(length: int) -> sa.types.TypeEngine[str]:
@@ -70,19 +77,27 @@ def upgrade() -> None:
     )
     for table in ("kept_answers", "tallies"):
         op.create_index(op.f(f"ix_{table}_expires_at"), table, ["expires_at"])
-    for table, columns in _indexes():
-        op.create_index(_name(table, columns), table, list(columns))
+    _create(NEW)
+    _drop(REPLACED)
 
 
 def downgrade() -> None:
-    for table, columns in _indexes():
-        op.drop_index(_name(table, columns), table)
+    _create(REPLACED)  # first: a foreign key is never without an index
+    _drop(NEW)
     for table in ("tallies", "kept_answers", "events"):
         op.drop_table(table)
 
 
-def _indexes() -> list[tuple[str, tuple[str, ...]]]:
-    return [(table, columns) for table, indexes in INDEXES.items() for columns in indexes]
+def _create(indexes: Indexes) -> None:
+    for table, each in indexes.items():
+        for columns in each:
+            op.create_index(_name(table, columns), table, list(columns))
+
+
+def _drop(indexes: Indexes) -> None:
+    for table, each in indexes.items():
+        for columns in each:
+            op.drop_index(_name(table, columns), table)
 
 
 def _name(table: str, columns: tuple[str, ...]) -> str:

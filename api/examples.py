@@ -1,0 +1,178 @@
+"""What do the things look like that go in and out?  Made up, and held by a test to be valid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+JOB_ID = "01a20680-c483-751f-9394-c54e28bf16d9"
+APP_ID = "01a20682-1d3b-7c52-8d27-0a4f6b9e7c10"
+PROJECT_ID = "01a20681-77aa-7e0f-a1b2-5c3d4e5f6071"
+AT, LATER = "2026-03-14T09:26:53.589793Z", "2026-03-14T09:27:04.118201Z"
+
+SUMMARY: dict[str, Any] = {
+    "job_id": JOB_ID,
+    "kind": "signup",
+    "state": "running",
+    "app_id": None,
+    "created_at": AT,
+    "started_at": AT,
+    "finished_at": None,
+}
+LISTED: dict[str, Any] = {**SUMMARY, "user": "ada"}
+ATTEMPT: dict[str, Any] = {
+    "number": 1,
+    "outcome": "succeeded",
+    "polls": 0,
+    "code": None,
+    "reason": None,
+    "started_at": AT,
+    "finished_at": LATER,
+}
+STEP: dict[str, Any] = {
+    "name": "create_kibana_user",
+    "upstream": "elasticsearch",
+    "state": "succeeded",
+    "attempts_allowed": 12,
+    "code": None,
+    "reason": None,
+    "remedy": [],
+    "started_at": AT,
+    "finished_at": LATER,
+    "attempts": [ATTEMPT],
+}
+PERSON: dict[str, Any] = {
+    "id": "ada",
+    "email": "ada@example.com",
+    "name": "Ada Lovelace",
+    "team": "dev",
+    "is_admin": False,
+}
+APP: dict[str, Any] = {
+    "app_id": APP_ID,
+    "project_id": PROJECT_ID,
+    "name": "storefront",
+    "type": "Spring",
+    "team": "dev",
+    "description": "Where people buy",
+    "created_at": AT,
+}
+PROJECT: dict[str, Any] = {
+    "project_id": PROJECT_ID,
+    "name": "webshop",
+    "description": "Everything one can buy",
+    "team": "dev",
+    "created_at": AT,
+}
+ITEM: dict[str, Any] = {
+    "upstream": "gitlab",
+    "kind": "project",
+    "name": "dev/storefront",
+    "url": "https://git.example.com/dev/storefront",
+    "reason": "We made it.",
+}
+
+PART: dict[str, Any] = {
+    "upstream": "gitlab",
+    "kind": "project",
+    "name": "dev/storefront",
+    "state": "created",
+    "url": "https://git.example.com/dev/storefront",
+    "clone_url": "https://git.example.com/dev/storefront.git",
+}
+BUILD: dict[str, Any] = {
+    "job_id": JOB_ID,
+    "state": "succeeded",
+    "image_tag": "17",
+    "branch": "main",
+    "number": 17,
+    "url": "https://jenkins.example.com/job/dev/job/storefront/17/",
+    "created_at": AT,
+    "finished_at": LATER,
+    "user": "ada",
+}
+DEPLOY: dict[str, Any] = {
+    "job_id": JOB_ID,
+    "state": "succeeded",
+    "image_tag": "17",
+    "revision": "5d6e7f8091920a4f6b9e7c10b1b2c3d4e5f60718",
+    "images": ["registry.example.com/apps/storefront:17"],
+    "rollback_of": None,
+    "created_at": AT,
+    "finished_at": LATER,
+    "user": "ada",
+}
+LAST_PAGE: dict[str, Any] = {"next": None, "total": 1, "total_is_capped": False}
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "Signup": {
+        "id": "ada",
+        "email": "ada@example.com",
+        "name": "Ada Lovelace",
+        "password": "engines weave numbers",
+        "team": "dev",
+    },
+    "Credentials": {"id": "ada", "password": "engines weave numbers"},
+    "Person": PERSON,
+    "LoggedIn": {"token": "shown once, kept by you", "expires_at": LATER, "user": PERSON},
+    "NewProject": {"name": "webshop", "description": "Everything one can buy"},
+    "ProjectShown": PROJECT,
+    "Projects": {**LAST_PAGE, "projects": [PROJECT]},
+    "NewApp": {
+        "project_id": PROJECT_ID,
+        "name": "storefront",
+        "type": "Spring",
+        "description": "Where people buy",
+    },
+    "AppShown": APP,
+    "AppDetail": {**APP, "parts": [PART], "job_id": JOB_ID, "state": "succeeded"},
+    "Apps": {**LAST_PAGE, "apps": [APP]},
+    "NewBuild": {"branch": "main"},
+    "Builds": {**LAST_PAGE, "builds": [BUILD]},
+    "NewDeploy": {"image_tag": "17"},
+    "Deploys": {**LAST_PAGE, "deploys": [DEPLOY]},
+    "NewRollback": {},
+    "Nothing": {},
+    "Retry": {},
+    "RetryAll": {"kind": "provision", "code": "upstream_unavailable", "limit": 20},
+    "Retries": {
+        "retried": [{"job_id": JOB_ID, "status_url": f"/api/v1/jobs/{JOB_ID}"}],
+        "refused": [],
+        "more": False,
+        "next": None,
+    },
+    "Cancel": {},
+    "Skip": {"reason": "Added to the group by hand"},
+    "JobAccepted": {"job_id": JOB_ID, "status_url": f"/api/v1/jobs/{JOB_ID}", "app_id": None},
+    "JobListed": LISTED,
+    "Jobs": {**LAST_PAGE, "jobs": [LISTED]},
+    "JobShown": {
+        **SUMMARY,
+        "version": 7,
+        "title": "Accounts on GitLab, Jenkins and Kibana",
+        "result": None,
+        "progress": {"done": 1, "total": 5, "remaining": {"p50_s": 3.2, "p90_s": 9.5}},
+        "waiting_on": [],
+        "errors": [],
+        "lanes": [{"name": "kibana", "steps": [STEP]}],
+        "links": [],
+    },
+    "JobEvent": {
+        "number": 7,
+        "at": LATER,
+        "state": "running",
+        "steps": [{"name": "create_kibana_user", "state": "succeeded", "code": None, "reason": None}],
+    },
+    "Log": {"text": "Started by user provisioner\n", "start": 0, "next_start": 28, "more": True, "truncated": False},
+    "Preview": {"goes": [ITEM], "stays": []},
+    "Health": {"status": "ok", "broker": "not known to be away"},
+    "ProblemShown": {
+        "type": "urn:slipway:problem:invalid_fields",
+        "title": "Some fields are wrong",
+        "status": 422,
+        "code": "invalid_fields",
+        "remedy": "Mend the fields that are named, and send it again.",
+        "instance": "/api/v1/app",
+        "request_id": "01a20683-5d6e-7f80-9192-a3b4c5d6e7f8",
+        "errors": [{"field": "name", "code": "reserved", "message": "This name is reserved. Choose another one."}],
+    },
+}

@@ -1,0 +1,90 @@
+"""What does the document say of a field?  What `api/rules.py` demands of it, as far as JSON Schema can say it.
+
+What depends on the installation is filled in from its catalog (`x-one-of`, `x-none-of`: see `api/openapi.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from re import Pattern
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from api import rules
+
+NAME: dict[str, Any] = {"pattern": "^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$", "minLength": 3, "maxLength": 32}
+EMAIL_PATTERN = (
+    r"^[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}$"
+)
+KS = r"[kK\u212a]"  # the last is the sign of the kelvin: in lower case, it is a k
+
+
+def _whole(pattern: Pattern[str]) -> str:
+    return f"^(?:{pattern.pattern.replace(rules.HALVES, '')})$"
+
+
+def _in_any_case(words: Iterable[str]) -> str:
+    """Return a pattern for words whatever their case: JSON Schema's patterns have no flags."""
+    cased = {letter: f"[{letter.lower()}{letter.upper()}]" for word in words for letter in word} | {"k": KS}
+    return "|".join("".join(cased[letter] for letter in word) for word in sorted(words))
+
+
+def _described(schema: dict[str, Any], description: str) -> Any:
+    return Field(json_schema_extra=schema, description=description)
+
+
+NewLogin = Annotated[str, _described({**NAME, "x-none-of": "logins"}, f"The login everywhere. {rules.NAME_RULE}")]
+NewName = Annotated[str, _described(NAME, rules.NAME_RULE)]
+NewAppName = Annotated[
+    str,
+    _described(
+        {
+            **NAME,
+            "x-none-of": "apps",
+            "allOf": [{"not": {"pattern": _whole(own)}} for own in (rules.KUBERNETES_OWN, rules.GITLABS_OWN)],
+        },
+        f"Of the repository, the pipeline, the application and the namespace. {rules.NAME_RULE}",
+    ),
+]
+Email = Annotated[
+    str,
+    _described(
+        {"pattern": EMAIL_PATTERN, "maxLength": rules.EMAIL_CHARACTERS}, "ASCII; letter case makes no difference."
+    ),
+]
+PersonName = Annotated[
+    str,
+    Field(min_length=1, max_length=100),
+    _described(
+        {
+            "pattern": _whole(rules.PERSON_NAME),
+            "not": {"pattern": f"^(?:{_in_any_case(rules.JENKINS_OWN_NAMES)})$"},
+        },
+        "As the person writes it, in any script; printable, without < and >, with no blank at either end.",
+    ),
+]
+NewPassword = Annotated[
+    str,
+    Field(repr=False),
+    _described(
+        {
+            "format": "password",
+            "minLength": rules.PASSWORD_CHARACTERS,
+            "maxLength": rules.PASSWORD_BYTES,
+            "pattern": _whole(rules.PRINTABLE),
+            "not": {"pattern": _in_any_case(rules.GITLAB_WORDS)},
+            "writeOnly": True,
+        },
+        f"At most {rules.PASSWORD_BYTES} bytes in UTF-8; not among those that are tried first; without parts of the "
+        "person's own id, name and e-mail address.",
+    ),
+]
+Description = Annotated[
+    str,
+    Field(max_length=500),
+    _described({"pattern": _whole(rules.TEXT)}, "Any text, over several lines; no other control characters."),
+]
+OpenTeam = Annotated[str, _described({"x-one-of": "open teams"}, "A team that is open to all.")]
+TypeName = Annotated[str, _described({"x-one-of": "types"}, "A type of the catalog.")]
+GivenId = Annotated[str, _described({"pattern": _whole(rules.ID)}, "An id from an earlier answer.")]

@@ -1,0 +1,146 @@
+"""How long do such steps usually take?  From the last successes of each step of each workflow.
+
+It tells clients when to look again and how long a job is likely to go on. Kept per process and refreshed by whoever
+asks when it is a minute old; nobody waits for a refresh that another thread is at.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from common import workflows
+from common.db import Database
+from common.jobs import PASSED, UNSETTLED
+from common.models import Job, Step, StepState
+
+REFRESH_S = 60.0
+SAMPLES = 200  # the newest of each step, whatever its workflow
+FEWEST = 5  # fewer say nothing
+SOONEST_S, LATEST_S = 1, 30  # what a client may be told to wait before it looks again
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What one step usually takes, waits and retries included, in seconds: half of them less, nine of ten less."""
+
+    p50_s: float
+    p90_s: float
+
+
+NOTHING: Mapping[str, Usual] = {}
+
+
+@dataclass
+class Known:
+    """What is known of one workflow, and when it was learnt (monotonic seconds)."""
+
+    usual: Mapping[str, Usual] = field(default_factory=dict)
+    at_s: float = -math.inf
+    asking: threading.Lock = field(default_factory=threading.Lock)
+
+
+class History:
+    """Usual durations by workflow and step."""
+
+    def __init__(self, db: Database, *, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._db = db
+        self._clock_s = clock_s
+        self._known = {kind: Known() for kind in workflows.WORKFLOWS}
+
+    def of(self, kind: str) -> Mapping[str, Usual]:
+        """Return what the steps of a workflow usually take; a step with too few successes is left out."""
+        known = self._known.get(kind)
+        if known is None:
+            return NOTHING
+        if self._clock_s() - known.at_s >= REFRESH_S and known.asking.acquire(blocking=False):
+            try:
+                known.usual = self._db.read(lambda session: _learn(session, kind))
+                known.at_s = self._clock_s()
+            finally:
+                known.asking.release()
+        return known.usual
+
+    def first_pause_s(self, kind: str) -> int:
+        """Return after how many seconds the first step of a new job is likely to be over; asks nobody."""
+        known, flow = self._known.get(kind), workflows.WORKFLOWS.get(kind)
+        if known is None or flow is None:
+            return SOONEST_S
+        firsts = [known.usual[lane.steps[0].name].p50_s for lane in flow.lanes if lane.steps[0].name in known.usual]
+        return _clamped(min(firsts, default=SOONEST_S))
+
+    def pause_s(self, job: Job, steps: Iterable[Step], now: datetime) -> int:
+        """Return after how many seconds the next change of an open job is likely."""
+        usual = self.of(job.kind)
+        return _clamped(
+            min((_until_change_s(step, usual, now) for step in steps if step.state in UNSETTLED), default=SOONEST_S)
+        )
+
+    def remaining(self, job: Job, steps: Iterable[Step], now: datetime) -> Usual | None:
+        """Return how long an open job is likely to go on, None while a step ahead of it is not known well enough."""
+        usual = self.of(job.kind)
+        lanes = [
+            [step for step in lane if step.state in UNSETTLED or step.state is StepState.PENDING]
+            for _, lane in groupby(steps, key=lambda step: step.lane)
+        ]
+        if not any(lanes) or any(step.name not in usual for lane in lanes for step in lane):
+            return None
+        return Usual(
+            p50_s=max(sum(_left_s(step, usual[step.name].p50_s, now) for step in lane) for lane in lanes),
+            p90_s=max(sum(_left_s(step, usual[step.name].p90_s, now) for step in lane) for lane in lanes),
+        )
+
+
+def _learn(session: Session, kind: str) -> dict[str, Usual]:
+    learnt = {step.name: _durations(session, kind, step.name) for step in workflows.WORKFLOWS[kind].steps}
+    return {name: _usual(durations) for name, durations in learnt.items() if len(durations) >= FEWEST}
+
+
+def _durations(session: Session, kind: str, name: str) -> list[float]:
+    newest = (
+        select(Step.job_id, Step.state, Step.started_at, Step.finished_at)
+        .where(Step.name == name, Step.finished_at.is_not(None))
+        .order_by(Step.finished_at.desc())
+        .limit(SAMPLES)
+        .subquery()
+    )
+    rows = session.execute(
+        select(newest.c.state, newest.c.started_at, newest.c.finished_at)
+        .join(Job, Job.id == newest.c.job_id)
+        .where(Job.kind == kind)
+    )
+    return sorted(
+        (row.finished_at - row.started_at).total_seconds() for row in rows if row.state in PASSED and row.started_at
+    )
+
+
+def _usual(durations: list[float]) -> Usual:
+    return Usual(p50_s=_quantile(durations, 0.5), p90_s=_quantile(durations, 0.9))
+
+
+def _quantile(ascending: list[float], share: float) -> float:
+    return ascending[math.ceil(share * len(ascending)) - 1]
+
+
+def _until_change_s(step: Step, usual: Mapping[str, Usual], now: datetime) -> float:
+    if step.due_at is not None and step.state is not StepState.READY:
+        return (step.due_at - now).total_seconds()
+    known = usual.get(step.name)
+    return _left_s(step, known.p50_s, now) if known else SOONEST_S
+
+
+def _left_s(step: Step, usual_s: float, now: datetime) -> float:
+    gone_s = (now - step.started_at).total_seconds() if step.started_at else 0.0
+    return max(0.0, usual_s - gone_s)
+
+
+def _clamped(seconds: float) -> int:
+    return max(SOONEST_S, min(LATEST_S, math.ceil(seconds)))

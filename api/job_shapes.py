@@ -1,0 +1,136 @@
+"""What does a client get to see of a job?"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from api.calls import Result
+from common.models import JobState, Outcome, StepState
+
+
+class JobSummary(Result):
+    """A job in a list."""
+
+    job_id: str
+    kind: str
+    state: JobState
+    app_id: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class AttemptShown(Result):
+    """One try of a step; `polls` counts the looks of a wait."""
+
+    number: int
+    outcome: Outcome | None
+    polls: int
+    code: str | None
+    reason: str | None
+    started_at: datetime
+    finished_at: datetime | None
+
+
+class StepShown(Result):
+    """One step of a lane, with every attempt at it."""
+
+    name: str
+    upstream: str
+    state: StepState
+    attempts_allowed: int | None
+    code: str | None
+    reason: str | None
+    remedy: list[str]
+    started_at: datetime | None
+    finished_at: datetime | None
+    attempts: list[AttemptShown]
+
+
+class LaneShown(Result):
+    """Steps that run one after the other; the lanes of a job run side by side."""
+
+    name: str
+    steps: list[StepShown]
+
+
+class Remaining(Result):
+    """How long it is likely to go on, in seconds from this answer: half of such jobs less, nine of ten less."""
+
+    p50_s: float
+    p90_s: float
+
+
+class Progress(Result):
+    """`remaining` is null when the job is over, or when too few such jobs have run to tell."""
+
+    done: int
+    total: int
+    remaining: Remaining | None
+
+
+class WaitingOn(Result):
+    """Why a lane stands still: on whom, since when, when it looks again."""
+
+    step: str
+    upstream: str
+    code: str | None
+    reason: str | None
+    since: datetime | None
+    next_look_at: datetime | None
+
+
+class Failure(Result):
+    """What stopped a lane, and what can be done about it."""
+
+    step: str
+    upstream: str
+    code: str | None
+    reason: str | None
+    remedy: list[str]
+
+
+class Link(Result):
+    """An outside object that the job made or found, at the address that people reach."""
+
+    upstream: str
+    kind: str
+    name: str
+    url: str
+
+
+class JobShown(JobSummary):
+    """A job with all its lanes, steps and attempts. `version` grows with every change: go on with the events above it.
+
+    `result` is what a build, a deployment, a plan or a comparison found or made, once it has.
+    """
+
+    version: int
+    title: str
+    result: dict[str, Any] | None
+    progress: Progress
+    waiting_on: list[WaitingOn]
+    errors: list[Failure]
+    lanes: list[LaneShown]
+    links: list[Link]
+
+
+class StepMoved(Result):
+    """A step that has changed, and why."""
+
+    name: str
+    state: StepState
+    code: str | None
+    reason: str | None
+
+
+class JobEvent(Result):
+    """One change of a job, the data of a server-sent event; its id is `number`. `state` is the job's."""
+
+    media_type: ClassVar[str] = "text/event-stream"
+
+    number: int
+    at: datetime
+    state: JobState
+    steps: list[StepMoved]

@@ -1,0 +1,169 @@
+"""How is a job shown?  Several at a time with a handful of queries: followers of many jobs are told together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from api import links
+from api.history import History
+from api.job_shapes import (
+    AttemptShown,
+    Failure,
+    JobShown,
+    JobSummary,
+    LaneShown,
+    Link,
+    Progress,
+    Remaining,
+    StepShown,
+    WaitingOn,
+)
+from common import workflows
+from common.jobs import OPEN, PASSED
+from common.models import Attempt, Job, Resource, Step, StepState
+from common.settings import Settings
+
+WAITING = frozenset({StepState.WAITING, StepState.RETRYING})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A job's document. `pause_s`: after how many seconds it is worth another look, None when it is over."""
+
+    body: JobShown
+    etag: str
+    pause_s: int | None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return headers(self.etag, self.pause_s)
+
+
+class JobView:
+    """Shows jobs as this installation's users see them."""
+
+    def __init__(self, settings: Settings, history: History) -> None:
+        self._settings = settings
+        self._history = history
+
+    def show(self, session: Session, jobs: Sequence[Job], now: datetime) -> list[Shown]:
+        """Return the documents of jobs, in their order."""
+        steps = _by(session, Step.job_id, [job.id for job in jobs], Step.position)
+        attempts = _by(
+            session, Attempt.step_id, [step.id for of_job in steps.values() for step in of_job], Attempt.number
+        )
+        resources = _by(session, Resource.job_id, [job.id for job in jobs], Resource.id)
+        return [
+            Shown(
+                body=self._document(job, steps[job.id], attempts, resources[job.id], now),
+                etag=etag(job),
+                pause_s=self.pause_s(job, steps[job.id], now),
+            )
+            for job in jobs
+        ]
+
+    def pause_s(self, job: Job, steps: Sequence[Step], now: datetime) -> int | None:
+        """Return after how many seconds an open job is worth another look."""
+        return self._history.pause_s(job, steps, now) if job.state in OPEN else None
+
+    def _document(
+        self,
+        job: Job,
+        steps: Sequence[Step],
+        attempts: Mapping[str, list[Attempt]],
+        made: Sequence[Resource],
+        now: datetime,
+    ) -> JobShown:
+        flow = workflows.WORKFLOWS.get(job.kind)
+        return JobShown(
+            **summary(job),
+            version=job.version,
+            title=flow.title if flow else job.kind,
+            result=next((step.output for step in steps if flow and step.name == flow.result), None),
+            progress=Progress(
+                done=sum(step.state in PASSED for step in steps),
+                total=len(steps),
+                remaining=self._remaining(job, steps, now),
+            ),
+            waiting_on=[_waiting_on(step) for step in steps if step.state in WAITING],
+            errors=[_failure(step) for step in steps if step.state is StepState.FAILED],
+            lanes=[
+                LaneShown(name=name, steps=[_step(job, step, attempts[step.id]) for step in lane])
+                for name, lane in groupby(steps, key=lambda step: step.lane)
+            ],
+            links=self._links(made),
+        )
+
+    def _remaining(self, job: Job, steps: Sequence[Step], now: datetime) -> Remaining | None:
+        usual = self._history.remaining(job, steps, now) if job.state in OPEN else None
+        return Remaining(p50_s=round(usual.p50_s, 1), p90_s=round(usual.p90_s, 1)) if usual else None
+
+    def _links(self, made: Sequence[Resource]) -> list[Link]:
+        shown = [(row, links.external(row.url, self._settings)) for row in made]
+        return [Link(upstream=row.upstream, kind=row.kind, name=row.ref, url=url) for row, url in shown if url]
+
+
+def etag(job: Job) -> str:
+    """Return the tag of a job's present state, without the marks of a weak one."""
+    return f"{job.id}-{job.version}"
+
+
+def headers(tag: str, pause_s: int | None) -> dict[str, str]:
+    """Return what goes with a job's document, and with the news that it has not changed.
+
+    The tag is weak: the remaining time moves on while the job stays as it is.
+    """
+    told = {"ETag": f'W/"{tag}"', "Cache-Control": "private, no-cache"}
+    return told if pause_s is None else {**told, "Retry-After": str(pause_s)}
+
+
+def summary(job: Job) -> dict[str, Any]:
+    """Return the fields of a `JobSummary`."""
+    return {name: getattr(job, "id" if name == "job_id" else name) for name in JobSummary.model_fields}
+
+
+def _by(session: Session, column: InstrumentedAttribute[str], ids: Sequence[str], order: Any) -> dict[str, list[Any]]:
+    """Return the rows whose `column` is one of `ids`, by that column."""
+    found: dict[str, list[Any]] = defaultdict(list)
+    for row in session.scalars(select(column.class_).where(column.in_(ids)).order_by(order)):
+        found[getattr(row, column.key)].append(row)
+    return found
+
+
+def _step(job: Job, step: Step, attempts: Sequence[Attempt]) -> StepShown:
+    plan = workflows.find_step(job.kind, step.name)
+    return StepShown(
+        name=step.name,
+        upstream=step.upstream,
+        state=step.state,
+        attempts_allowed=plan.retry.attempts if plan else None,
+        code=step.code,
+        reason=step.reason,
+        remedy=step.remedy or [],
+        started_at=step.started_at,
+        finished_at=step.finished_at,
+        attempts=[AttemptShown.model_validate(attempt, from_attributes=True) for attempt in attempts],
+    )
+
+
+def _waiting_on(step: Step) -> WaitingOn:
+    return WaitingOn(
+        step=step.name,
+        upstream=step.upstream,
+        code=step.code,
+        reason=step.reason,
+        since=step.waiting_since or step.started_at,
+        next_look_at=step.due_at,
+    )
+
+
+def _failure(step: Step) -> Failure:
+    return Failure(step=step.name, upstream=step.upstream, code=step.code, reason=step.reason, remedy=step.remedy or [])

@@ -1,0 +1,124 @@
+"""How do bytes get to a client that nobody waits for?
+
+Over its own connection, without blocking (`SocketLine`), or through a queue to the thread that the server keeps on
+the request, where the connection cannot be had (`QueueLine`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import socket
+from collections.abc import Iterator
+from http import HTTPStatus
+
+from flask import Response
+from werkzeug.datastructures import Headers
+from werkzeug.http import http_date
+
+BACKLOG_BYTES = 256 * 1024  # of a client that reads more slowly than things change: it is let go, and may come again
+
+
+class SocketLine:
+    """A connection that was taken over from the server. Used by one thread at a time."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self._backlog = bytearray()
+        self._is_ending = False
+        self.is_gone = False
+
+    @property
+    def is_behind(self) -> bool:
+        """Say whether there is something to be sent as soon as the client takes it."""
+        return bool(self._backlog) and not self.is_gone
+
+    def begin(self, response: Response) -> None:
+        """Send the head of a stream, whose end is the end of the connection."""
+        self.send(_head(response, response.headers))
+
+    def answer(self, response: Response) -> None:
+        self.send(_head(response, response.get_wsgi_headers({})) + response.get_data())
+
+    def send(self, content: bytes) -> None:
+        self._backlog += content
+        self.flush()
+        if len(self._backlog) > BACKLOG_BYTES:
+            self._leave()
+
+    def flush(self) -> None:
+        """Send what the client takes now."""
+        try:
+            while self._backlog and not self.is_gone:
+                del self._backlog[: self.connection.send(self._backlog)]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._leave()
+        if self._is_ending:
+            self._leave()
+
+    def end(self) -> None:
+        self._is_ending = True
+        self.flush()
+
+    def hear(self) -> None:
+        """Look what the client says: nothing that it could say matters but that it is gone."""
+        try:
+            while self.connection.recv(4096):
+                pass
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self._leave()
+
+    def _leave(self) -> None:
+        """Tell the client that nothing more comes; whoever watches the connection closes it."""
+        self.is_gone = True
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+
+
+def _head(response: Response, headers: Headers) -> bytes:
+    status = HTTPStatus(response.status_code)
+    lines = [
+        f"HTTP/1.1 {status.value} {status.phrase}",
+        f"Date: {http_date()}",
+        *(f"{name}: {value}" for name, value in headers),
+        "Connection: close",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+class QueueLine:
+    """A line to a thread that waits for what is to be sent."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[bytes | Response | None] = queue.SimpleQueue()
+        self.is_gone = False
+        self.is_behind = False
+
+    def answer(self, response: Response) -> None:
+        self._queue.put(response)
+
+    def send(self, content: bytes) -> None:
+        self._queue.put(content)
+
+    def end(self) -> None:
+        self._queue.put(None)
+        self.is_gone = True
+
+    def wait_for_answer(self) -> Response:
+        """Return the one answer, when it is there."""
+        answer = self._queue.get()
+        assert isinstance(answer, Response)  # noqa: S101 - a waiter gets nothing else
+        return answer
+
+    def stream(self) -> Iterator[bytes]:
+        """Yield what is sent until the end."""
+        try:
+            while isinstance(content := self._queue.get(), bytes):
+                yield content
+        finally:
+            self.is_gone = True  # the client has left: the server closes the generator

@@ -1,0 +1,60 @@
+"""Which moment does a client mean?  RFC 3339 with a zone, which is what the published `date-time` says, nothing else.
+
+pydantic alone would also take plain numbers, bare dates and times without a zone.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from common.models import EPOCH
+
+MOMENT = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,100}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII | re.IGNORECASE
+)
+MESSAGE = "Use a time with its zone: 2030-01-31T09:30:00Z, or +01:00 for Z (in an address + is written %2B)."
+LAST = datetime.max.replace(tzinfo=UTC)
+S_US = 1_000_000
+
+
+def _parsed(value: Any) -> datetime:
+    """Return the moment, to the next microsecond where it is finer; what is out of our time is at the edge of it."""
+    found = MOMENT.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError(MESSAGE)
+    since_us = _local_us(*map(int, found.groups()[:6])) + _fraction_us(found[7]) - _offset_us(*found.groups()[7:])
+    return EPOCH + timedelta(microseconds=min(max(0, since_us), _us(LAST)))
+
+
+def _local_us(year: int, month: int, day: int, hour: int, minute: int, second: int) -> int:
+    """Python knows neither the year 0 nor the second 60, RFC 3339 has both."""
+    try:
+        at = datetime(year or 4, month, day, hour, minute, min(second, 59), tzinfo=UTC)
+    except ValueError:
+        raise ValueError(MESSAGE) from None
+    if second > 60:
+        raise ValueError(MESSAGE)
+    return _us(at) + (S_US if second == 60 else 0)
+
+
+def _fraction_us(digits: str | None) -> int:
+    return -(-int(digits) * S_US // 10 ** len(digits)) if digits else 0
+
+
+def _offset_us(sign: str | None, hours: str | None, minutes: str | None) -> int:
+    if sign is None or hours is None or minutes is None:
+        return 0
+    if int(hours) > 23 or int(minutes) > 59:
+        raise ValueError(MESSAGE)
+    return int(f"{sign}1") * (int(hours) * 60 + int(minutes)) * 60 * S_US
+
+
+def _us(at: datetime) -> int:
+    return (at - EPOCH) // timedelta(microseconds=1)
+
+
+Moment = Annotated[datetime, BeforeValidator(_parsed)]

@@ -1,0 +1,238 @@
+"""What does a client developer get to read?  OpenAPI 3.1, made from the declarations that validate and serve."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from api import openapi_texts as texts
+from api import rules
+from api.calls import JSON, Call, Policy, Result
+from api.examples import EXAMPLES
+from api.openapi_texts import Schema
+from api.problems import CODES, MEDIA_TYPE, ProblemShown
+from common.catalog import Catalog
+
+REF = "#/components/schemas/{model}"
+SECURITY: dict[Policy, list[dict[str, list[str]]]] = {
+    Policy.PUBLIC: [],
+    Policy.HOLDER: [{}, {"token": []}, {"cookie": []}],
+    Policy.VISITOR: [{}, {"token": []}, {"cookie": []}],
+    Policy.MEMBER: [{"token": []}, {"cookie": []}],
+    Policy.BEARER: [{"token": []}],
+    Policy.ADMIN: [{"token": []}, {"cookie": []}],
+}
+
+
+def document(calls: Sequence[Call], catalog: Catalog, *, cookie: str) -> Schema:
+    """Return the document of these calls, with the teams and types of this catalog. `cookie` is that one's name."""
+    schemas = _schemas(calls, catalog)
+    paths: dict[str, Schema] = defaultdict(dict)
+    for call in calls:
+        paths[_path(call)][call.method.lower()] = _operation(call, schemas)
+    used = {call.tag for call in calls}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Slipway",
+            "version": texts.VERSION,
+            "description": texts.ABOUT,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag, "description": text} for tag, text in texts.TAGS.items() if tag in used],
+        "paths": dict(paths),
+        "components": {
+            "schemas": {name: schema for name, schema in schemas.items() if name not in _query_names(calls)},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "The `token` of a log-in."},
+                "cookie": {"type": "apiKey", "in": "cookie", "name": cookie, "description": "Set by a log-in."},
+            },
+            "examples": {code: {"summary": CODES[code].title, "value": _example_of(code)} for code in CODES},
+            "x-problem-codes": {code: vars(meaning) for code, meaning in CODES.items()},
+        },
+    }
+
+
+# -- operations ---------------------------------------------------------------------------------------------------
+
+
+def _path(call: Call) -> str:
+    return re.sub(r"<(\w+)>", r"{\1}", call.path)
+
+
+def _operation(call: Call, schemas: Schema) -> Schema:
+    title, _, description = call.text.partition("\n")
+    said: Schema = {
+        "operationId": call.name,
+        "tags": [call.tag],
+        "summary": title.rstrip("."),
+        "description": "\n\n".join(filter(None, (description.strip(), f"Who may: {call.policy.value}."))),
+        "security": SECURITY[call.policy],
+        "parameters": [*_path_parameters(call), *_query_parameters(call, schemas), *_header_parameters(call)],
+        "responses": {**_successes(call), **_problems(call)},
+    }
+    if call.takes is not None:
+        said["requestBody"] = {"required": True, "content": {JSON: {"schema": _ref(call.takes)}}}
+    return said
+
+
+def _path_parameters(call: Call) -> list[Schema]:
+    names = re.findall(r"<(\w+)>", call.path)
+    return [{"name": name, "in": "path", "required": True, "schema": texts.PATH[name]} for name in names]
+
+
+def _query_parameters(call: Call, schemas: Schema) -> list[Schema]:
+    if call.query is None:
+        return []
+    shape = schemas[call.query.__name__]
+    required = shape.get("required", [])
+    return [_query_parameter(name, schema, name in required) for name, schema in shape.get("properties", {}).items()]
+
+
+def _query_parameter(name: str, schema: Schema, is_required: bool) -> Schema:
+    """An absent parameter is what None is in the model: no client can send a null."""
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    said = {key: value for key, value in schema.items() if key not in ("anyOf", "description")} | (
+        kinds[0] if kinds else {}
+    )
+    if said.get("default", ...) is None:
+        del said["default"]
+    about = {"description": schema["description"]} if "description" in schema else {}
+    return {"name": name, "in": "query", "required": is_required, **about, "schema": said}
+
+
+def _header_parameters(call: Call) -> list[Schema]:
+    sent = [texts.KEY] if call.is_repeatable else []
+    if 304 in call.answers:
+        sent.append(texts.IF_NONE_MATCH)
+    if _is_stream(call):
+        sent.append(texts.LAST_EVENT)
+    return sent
+
+
+def _is_stream(call: Call) -> bool:
+    return any(shape is not None and shape.media_type == texts.EVENTS for shape in call.answers.values())
+
+
+def _successes(call: Call) -> Schema:
+    return {str(status): _success(call, status, shape) for status, shape in call.answers.items()}
+
+
+def _success(call: Call, status: int, shape: type[Result] | None) -> Schema:
+    headers = _always(texts.REQUEST_ID)
+    if call.is_repeatable:
+        headers |= texts.REPLAYED
+    if status == 202:
+        headers |= _always(texts.LOCATION | texts.RETRY_AFTER)
+    if 304 in call.answers:
+        headers |= _always(texts.ETAG) | texts.RETRY_AFTER
+    said: Schema = {"description": texts.SUCCESSES[status], "headers": headers}
+    if shape is not None:
+        said["content"] = {shape.media_type: {"schema": _content(shape)}}
+    return said
+
+
+def _always(headers: Schema) -> Schema:
+    return {name: {**header, "required": True} for name, header in headers.items()}
+
+
+def _content(shape: type[Result]) -> Schema:
+    """Return what the schema says; of a stream, as OpenAPI has it before 3.2, what each event is."""
+    if shape.media_type == JSON:
+        return _ref(shape)
+    if shape.media_type == texts.EVENTS:
+        data = {"type": "string", "contentMediaType": JSON, "contentSchema": _ref(shape)}
+        return {"type": "object", "properties": {**texts.EVENT, "data": data}, "required": [*texts.EVENT, "data"]}
+    return {"type": "string"}
+
+
+def _problems(call: Call) -> Schema:
+    by_status: dict[int, list[str]] = defaultdict(list)
+    for code in call.problems:
+        by_status[CODES[code].status].append(code)
+    return {str(status): _problem(status, codes) for status, codes in sorted(by_status.items())}
+
+
+def _problem(status: int, codes: list[str]) -> Schema:
+    headers = _always(texts.REQUEST_ID)
+    if status in (429, 503):
+        headers |= _always(texts.RETRY_AFTER)
+    if status == 401:
+        headers |= _always(texts.CHALLENGE)
+    examples = {code: {"$ref": f"#/components/examples/{code}"} for code in codes}
+    return {
+        "description": " · ".join(f"`{code}`: {CODES[code].title}" for code in codes),
+        "headers": headers,
+        "content": {MEDIA_TYPE: {"schema": _ref(ProblemShown), "examples": examples}},
+    }
+
+
+def _example_of(code: str) -> Schema:
+    example = {**EXAMPLES["ProblemShown"], "type": f"urn:slipway:problem:{code}", "code": code}
+    meaning = CODES[code]
+    example |= {"title": meaning.title, "status": meaning.status, "remedy": meaning.remedy}
+    if code not in ("invalid_fields", "taken"):
+        del example["errors"]
+    return example
+
+
+# -- schemas ------------------------------------------------------------------------------------------------------
+
+
+def _ref(shape: type[BaseModel]) -> Schema:
+    return {"$ref": REF.format(model=shape.__name__)}
+
+
+def _query_names(calls: Iterable[Call]) -> set[str]:
+    return {call.query.__name__ for call in calls if call.query is not None}
+
+
+def _schemas(calls: Iterable[Call], catalog: Catalog) -> Schema:
+    """Return every shape by its name."""
+    shapes: dict[type[BaseModel], JsonSchemaMode] = {ProblemShown: "serialization"}
+    for call in calls:
+        shapes |= {shape: "validation" for shape in (call.takes, call.query) if shape is not None}
+        shapes |= {shape: "serialization" for shape in call.answers.values() if shape is not None}
+    _, made = models_json_schema(sorted(shapes.items(), key=lambda pair: pair[0].__name__), ref_template=REF)
+    schemas = {name: _finished(schema, catalog) for name, schema in sorted(made["$defs"].items())}
+    for name, schema in schemas.items():
+        if name in EXAMPLES:
+            schema["examples"] = [EXAMPLES[name]]
+    return schemas
+
+
+def _finished(schema: Any, catalog: Catalog) -> Any:
+    """Fill in what the installation decides, and leave out the titles that only repeat the names."""
+    if isinstance(schema, list):
+        return [_finished(each, catalog) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    done = {
+        key: _finished(value, catalog)
+        for key, value in schema.items()
+        if not (key == "title" and isinstance(value, str))
+    }
+    if "x-one-of" in done:
+        done["enum"] = sorted(_listed(done.pop("x-one-of"), catalog))
+    if "x-none-of" in done:
+        done["not"] = {"enum": sorted(_listed(done.pop("x-none-of"), catalog))}
+    return done
+
+
+def _listed(name: str, catalog: Catalog) -> Iterable[str]:
+    match name:
+        case "open teams":
+            return [team.id for team in catalog.teams.values() if team.self_join]
+        case "types":
+            return catalog.types
+        case "logins":
+            return rules.reserved_logins(catalog)
+        case "apps":
+            return rules.reserved_apps()
+    raise LookupError(name)

@@ -1,0 +1,73 @@
+"""What did the client send?  Read and checked against what the call declares; all that is wrong is said together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import request
+from pydantic import ValidationError
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from api.calls import JSON, Body, Call, Query
+from api.problems import FieldError, Problem
+
+BODY_BYTES = 64 * 1024
+ERRORS_SHOWN = 100  # a body of nothing but unknown fields would have an answer many times its size
+FIELD_CODES = {  # pydantic's words are not ours to promise; whatever is not listed is `invalid`
+    "missing": "missing",
+    "extra_forbidden": "unknown_field",
+    "string_type": "wrong_type",
+    "model_type": "wrong_type",
+    "string_too_short": "too_short",
+    "string_too_long": "too_long",
+}
+MESSAGES = {"missing": "This field is required.", "unknown_field": "There is no such field."}
+
+
+def arguments(call: Call) -> dict[str, Any]:
+    """Return `body` and `query` as far as the call takes them. Raises Problem."""
+    found: dict[str, Any] = {}
+    if call.takes is not None:
+        found["body"] = _body(call.takes)
+    if call.query is not None:
+        found["query"] = _query(call.query)
+    return found
+
+
+def _body(shape: type[Body]) -> Body:
+    if request.mimetype != JSON:
+        raise Problem("unsupported_media_type")
+    content = request.get_data()
+    if len(content) >= BODY_BYTES:  # werkzeug cuts a chunked body off at the limit without a word
+        raise RequestEntityTooLarge
+    try:
+        return shape.model_validate_json(content)
+    except ValidationError as error:
+        raise _as_problem(error) from None
+
+
+def _query(shape: type[Query]) -> Query:
+    repeated = [name for name, values in request.args.lists() if len(values) > 1]
+    if repeated:
+        errors = [
+            FieldError(field=name, code="repeated", message="Send this once.") for name in repeated[:ERRORS_SHOWN]
+        ]
+        raise Problem("invalid_fields", errors=errors)
+    try:
+        return shape.model_validate(request.args.to_dict())
+    except ValidationError as error:
+        raise _as_problem(error) from None
+
+
+def _as_problem(error: ValidationError) -> Problem:
+    details = error.errors(include_url=False, include_input=False)
+    if details[0]["type"] == "json_invalid":
+        return Problem("malformed_json", f"The body does not parse as JSON: {details[0]['ctx']['error']}.")
+    return Problem("invalid_fields", errors=[_field_error(detail) for detail in details[:ERRORS_SHOWN]])
+
+
+def _field_error(detail: Any) -> FieldError:
+    name = ".".join(str(part) for part in detail["loc"]) or "body"
+    code = FIELD_CODES.get(detail["type"], "invalid")
+    message = MESSAGES.get(code, detail["msg"].removeprefix("Value error, "))
+    return FieldError(field=name, code=code, message=message)

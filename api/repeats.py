@@ -1,0 +1,166 @@
+"""How is a request that is sent again told from a new one?  By its `Idempotency-Key`: it gets the first one's answer.
+
+The key is claimed in the very transaction that does the work, so there is no moment at which the one exists without
+the other, and of many at once one does the work while the others wait for its answer. Only what was accepted is kept;
+a refusal is judged anew. The answer is sealed: it may hold a log-in's token.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from flask import Response, g, request
+from sqlalchemy import delete
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from api import auth, limits
+from api.calls import JSON, Answer, Body, Call, Policy
+from api.problems import FieldError, Problem
+from api.service import service
+from common.models import KeptAnswer
+from common.vault import CannotOpenError
+
+HEADER, MARK = "Idempotency-Key", "Idempotency-Replayed"
+KEY = re.compile(r'[A-Za-z0-9._:-]{8,128}|"[A-Za-z0-9._:-]{8,128}"')  # quoted: a string as RFC 8941 writes it
+LIVES = timedelta(hours=24)
+ANYONE = "anyone"
+PURPOSE = "answer"
+
+
+class Repeated(Exception):
+    """Ends a request that was made before; `response` is what it got then."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__("the request was made before")
+        self.response = response
+
+
+class TakenError(Exception):
+    """Another request has the key: it has been answered, or is being answered right now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repeatable:
+    """A request that can be told again. `told` is all of it but the password."""
+
+    owner: str
+    key: str
+    told: str
+    password: str | None
+
+
+def begin(call: Call, body: Body | None) -> None:
+    """Remember the key of this request, if it has one. Raises Repeated, or Problem `key_reused`, `invalid_fields`."""
+    g.repeatable = None
+    given = request.headers.get(HEADER)
+    if given is None or not call.is_repeatable:
+        return
+    if not KEY.fullmatch(given):
+        message = "Use 8 to 128 letters, digits and . _ : - of your own making, a UUID say."
+        raise Problem("invalid_fields", errors=[FieldError(field=HEADER, code="invalid", message=message)])
+    repeatable = Repeatable(
+        owner=_owner(call), key=given.strip('"'), told=_told(body), password=getattr(body, "password", None)
+    )
+    _answer_if_repeated(repeatable)
+    g.repeatable = repeatable
+
+
+def once(work: Callable[[Session], Answer]) -> Answer:
+    """Run a view's work in one transaction, and keep its answer with it when the request has a key. Raises Repeated."""
+    db, repeatable = service().db, g.repeatable
+    if repeatable is None:
+        return db.transaction(work)
+    passwords = service().passwords
+    password_hash = passwords.hash(repeatable.password) if repeatable.password is not None else None
+
+    def keep(session: Session) -> Answer:
+        kept = _claim(session, repeatable, password_hash)
+        answer = work(session)
+        _seal(kept, answer)
+        return answer
+
+    try:
+        return db.transaction(keep)
+    except TakenError:
+        _answer_if_repeated(repeatable)
+        raise Problem("unavailable", "The same request is at work right now.") from None
+
+
+def _owner(call: Call) -> str:
+    user = None if call.policy is Policy.PUBLIC else auth.find_user()
+    return user.id if user else ANYONE
+
+
+def _told(body: Body | None) -> str:
+    content = body.model_dump(mode="json", exclude={"password"}) if body is not None else None
+    return json.dumps([request.method, request.path, sorted(request.args.items()), content], sort_keys=True)
+
+
+def _answer_if_repeated(repeatable: Repeatable) -> None:
+    """Raises Repeated, or Problem `key_reused`; returns when the key is new or its time is over."""
+    kept = service().db.read(lambda session: session.get(KeptAnswer, (repeatable.owner, repeatable.key)))
+    if kept is None or kept.expires_at <= service().db.now():
+        return
+    try:
+        if not _is_same(kept, repeatable):
+            raise Problem("key_reused")
+        plain = service().vault.open(kept.key_id, kept.sealed, job_id=_bound_to(kept), purpose=PURPOSE)
+    except CannotOpenError:
+        raise Problem(
+            "key_reused", "The answer kept under this key can no longer be read: look at what is there."
+        ) from None
+    told = json.loads(plain)
+    response = Response(told["body"], told["status"], told["headers"])
+    response.mimetype = JSON
+    response.headers[MARK] = "true"
+    if not told["body"]:
+        del response.headers["Content-Type"]
+    raise Repeated(response)
+
+
+def _is_same(kept: KeptAnswer, repeatable: Repeatable) -> bool:
+    fingerprint = service().vault.fingerprint(repeatable.told, key_id=kept.key_id)
+    if fingerprint != kept.fingerprint or (kept.password_hash is None) != (repeatable.password is None):
+        return False
+    if repeatable.password is None:
+        return True
+    with limits.password_try(_bound_to(kept)):  # who knows a key must not try passwords at its answer
+        if not service().passwords.is_right(repeatable.password, kept.password_hash):
+            raise Problem("key_reused")
+    return True
+
+
+def _claim(session: Session, repeatable: Repeatable, password_hash: str | None) -> KeptAnswer:
+    vault, now = service().vault, service().db.now()
+    is_ours = (KeptAnswer.owner == repeatable.owner, KeptAnswer.key == repeatable.key)
+    session.execute(delete(KeptAnswer).where(*is_ours, KeptAnswer.expires_at <= now))
+    kept = KeptAnswer(
+        owner=repeatable.owner,
+        key=repeatable.key,
+        fingerprint=vault.fingerprint(repeatable.told, key_id=vault.sealing_key_id),
+        password_hash=password_hash,
+        key_id=vault.sealing_key_id,
+        sealed=b"",
+        expires_at=now + LIVES,
+    )
+    session.add(kept)
+    try:
+        session.flush()
+    except IntegrityError:
+        raise TakenError from None
+    return kept
+
+
+def _seal(kept: KeptAnswer, answer: Answer) -> None:
+    body = answer.body.model_dump_json() if answer.body is not None else ""
+    told = json.dumps({"status": answer.status, "headers": dict(answer.headers), "body": body})
+    _, kept.sealed = service().vault.seal(told, job_id=_bound_to(kept), purpose=PURPOSE)
+
+
+def _bound_to(kept: KeptAnswer) -> str:
+    return f"{kept.owner} {kept.key}"

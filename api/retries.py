@@ -1,0 +1,189 @@
+"""How are all failed jobs that match taken up again?  Each in a transaction of its own, newest first.
+
+So one refusal does not stop the others, and no lock is held for long. Whoever matches is looked for among a bounded
+number of failed jobs; `next` says where to go on.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Annotated
+
+from pydantic import Field, StrictBool, StrictInt
+from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy.orm import Session
+
+from api import app_jobs, pages, people
+from api.calls import BASE, Answer, Body, Result, Whole
+from api.moments import Moment
+from api.pages import Id, Kind, TeamName
+from api.people import Login
+from api.problems import CODES, Problem
+from api.repeats import once
+from api.service import service
+from common import interventions
+from common.interventions import NotPossibleError
+from common.jobs import Lane
+from common.models import EPOCH, Job, JobState, Step, StepState, first_id
+
+TakeUp = Callable[[Session, str], Job]  # gives the failed job of this id another turn, or raises why not
+
+LOOKED_AT, LOOKS = 1_000, 10  # failed jobs at a time, and how often in one request
+
+
+class RetryAll(Body):
+    """Which failed jobs. What is given narrows them, all of it together; nothing means all of every team."""
+
+    kind: Kind | None = None
+    app_id: Id | None = None
+    team: TeamName | None = None
+    user: Annotated[Login | None, Field(description="Who began them, by login.")] = None
+    code: Annotated[
+        str | None, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", description="Why a step of theirs failed: its `code`.")
+    ] = None
+    since: Annotated[Moment | None, Field(description="Created then or later.")] = None
+    cursor: Annotated[Id | None, Field(description="The `next` of the answer before.")] = None
+    limit: Annotated[StrictInt, Field(ge=1, le=100, description="How many at most, refused ones included."), Whole] = 50
+    dry_run: Annotated[StrictBool, Field(description="Change nothing, only say what would be.")] = False
+
+
+class Retried(Result):
+    """A job that goes on."""
+
+    job_id: str
+    status_url: str
+
+
+class NotRetried(Result):
+    """A failed job that cannot be taken up right now, and why, as its own retry would answer."""
+
+    job_id: str
+    code: str
+    reason: str
+
+
+class Retries(Result):
+    """What became of those that match. `more`: there may be others behind `next`, the cursor to go on with."""
+
+    retried: list[Retried]
+    refused: list[NotRetried]
+    more: bool
+    next: str | None
+
+
+def retry_all(which: RetryAll, take_up: TakeUp) -> Answer:
+    """Take up those that match, by the rules of `take_up`.
+
+    This one write is many transactions, so its key cannot be claimed with the work: the answer is kept when all is
+    done. A repetition in the meantime does no harm, for what has been taken up is no longer failed.
+    """
+    found, following = service().db.read(lambda session: _find(session, which))
+    batch = (_Rehearsal if which.dry_run else _Batch)(take_up)
+    for job_id, app_id in found:
+        batch.attempt(job_id, app_id)
+    body = Retries(retried=batch.retried, refused=batch.refused, more=following is not None, next=following)
+    return once(lambda _session: Answer(body=body, lanes=batch.lanes))
+
+
+class _Batch:
+    """Jobs that are taken up one after the other, and what has become of them."""
+
+    def __init__(self, take_up: TakeUp) -> None:
+        self.take_up = take_up
+        self.retried: list[Retried] = []
+        self.refused: list[NotRetried] = []
+        self.lanes: list[Lane] = []
+
+    def attempt(self, job_id: str, app_id: str | None) -> None:
+        try:
+            self.run(job_id, app_id)
+        except Problem as refusal:
+            self._refuse(job_id, refusal.code, refusal.detail or CODES[refusal.code].title)
+        except NotPossibleError as refusal:
+            self._refuse(job_id, refusal.code, str(refusal))
+        else:
+            self.retried.append(Retried(job_id=job_id, status_url=f"{BASE}/jobs/{job_id}"))
+
+    def run(self, job_id: str, app_id: str | None) -> None:  # noqa: ARG002 - of use to a rehearsal
+        """Raises Problem, NotPossibleError."""
+        db = service().db
+        self.lanes += db.transaction(lambda session: interventions.open_lanes(session, self.take_up(session, job_id)))
+
+    def _refuse(self, job_id: str, code: str, reason: str) -> None:
+        self.refused.append(NotRetried(job_id=job_id, code=code, reason=reason))
+
+
+class _TakenBackError(Exception):
+    """Ends a transaction that only was to show whether it can be done."""
+
+
+class _Rehearsal(_Batch):
+    """The same, with everything taken back at once.
+
+    One job may be in the way of another of the same app: so those before it are taken up again, too.
+    """
+
+    def __init__(self, take_up: TakeUp) -> None:
+        super().__init__(take_up)
+        self._of_app: dict[str | None, list[str]] = defaultdict(list)
+
+    def run(self, job_id: str, app_id: str | None) -> None:
+        """Raises Problem, NotPossibleError."""
+        before = self._of_app[app_id] if app_id is not None else []
+
+        def work(session: Session) -> None:
+            for each in (*before, job_id):
+                self.take_up(session, each)
+            raise _TakenBackError
+
+        with suppress(_TakenBackError):
+            service().db.transaction(work)
+        before.append(job_id)
+
+
+def _find(session: Session, which: RetryAll) -> tuple[Sequence[tuple[str, str | None]], str | None]:
+    """Return job and app of those that match and that time has not passed over, and the cursor behind them."""
+    user_id = people.find_id(session, which.user) if which.user is not None else None
+    if which.user is not None and user_id is None:
+        return [], None
+    given = {"kind": which.kind, "state": JobState.FAILED, "user_id": user_id}
+    narrowed = {name: value for name, value in given.items() if value is not None}
+    conditions = [*_conditions(which, narrowed), *app_jobs.wanted()]
+    found: list[tuple[str, str | None]] = []
+    below = which.cursor
+    for _ in range(LOOKS):
+        looked_at = session.scalars(_failed(which, narrowed, below).limit(LOOKED_AT)).all()
+        matching = select(Job.id, Job.app_id).where(Job.id.in_(looked_at), *conditions).order_by(Job.id.desc())
+        found += [(job_id, app_id) for job_id, app_id in session.execute(matching)]
+        if len(found) > which.limit:
+            return found[: which.limit], found[which.limit - 1][0]
+        if len(looked_at) < LOOKED_AT:
+            return found, None
+        below = looked_at[-1]
+    return found, below
+
+
+def _failed(which: RetryAll, narrowed: pages.Narrowed, below: str | None) -> Select[str]:
+    """Return the query of failed jobs, newest first, narrowed as far as an index goes: of all teams, by the state."""
+    bounds = [Job.id >= first_id(max(EPOCH, which.since - pages.SKEW))] if which.since is not None else []
+    if which.app_id is not None:
+        narrowed = {"app_id": which.app_id, **narrowed}
+    elif which.team is not None:
+        narrowed = {"team_id": which.team, **narrowed}
+    else:
+        narrowed = {"state": JobState.FAILED}
+    return pages.newest(Job, narrowed, *bounds, below=below)
+
+
+def _conditions(which: RetryAll, narrowed: pages.Narrowed) -> list[ColumnElement[bool]]:
+    conditions = [getattr(Job, name) == value for name, value in narrowed.items()]
+    if which.team is not None:
+        conditions.append(Job.team_id == which.team)
+    if which.since is not None:
+        conditions.append(Job.created_at >= which.since)
+    if which.code is not None:
+        failed = select(Step.id).where(Step.job_id == Job.id, Step.state == StepState.FAILED, Step.code == which.code)
+        conditions.append(failed.limit(1).scalar_subquery().is_not(None))
+    return conditions

@@ -1,0 +1,123 @@
+"""How often was something done lately?  Counted in the database, so that all processes and hosts know, Redis or not.
+
+Time is cut into periods as long as the window. The window that ends now holds what was counted in this period, and of
+the one before as much as it still reaches into:
+
+      the period before |  this period
+    ──────────[=========|======]──────▶
+               window    elapsed ^ now
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+
+from common.db import Database, Now
+from common.models import Tally
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+S_US = 1_000_000
+
+# Two began the same period at the same moment: the row of the one is there now, the other counts on.
+_once_more = Retrying(retry=retry_if_exception_type(IntegrityError), stop=stop_after_attempt(10), reraise=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quota:
+    """At most `limit` hits (1 or more) of `bucket` in a window of `window_s`."""
+
+    bucket: str
+    limit: int
+    window_s: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hit:
+    """What `take` counted: one in `period` of `bucket`."""
+
+    bucket: str
+    period: int
+
+
+class FullError(Exception):
+    """At least one quota is used up; after `retry_after_s` whole seconds, and not one earlier, all have room again."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"room in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
+def take(db: Database, quotas: Sequence[Quota]) -> list[Hit]:
+    """Count one hit in every quota, or in none of them. Raises FullError.
+
+    Of many at once no more are let through than there is room for: the rows are locked from the look to the count.
+    """
+    return _once_more(lambda: db.transaction(partial(_take, db.now, quotas)))
+
+
+def give_back(db: Database, hits: Sequence[Hit]) -> None:
+    """Count what was taken as never done."""
+
+    def work(session: Session) -> None:
+        for hit in hits:
+            is_it = (Tally.bucket == hit.bucket, Tally.period == hit.period, Tally.hits > 0)
+            session.execute(update(Tally).where(*is_it).values(hits=Tally.hits - 1))
+
+    if hits:
+        db.transaction(work)
+
+
+def _take(clock: Now, quotas: Sequence[Quota], session: Session) -> list[Hit]:
+    buckets = [quota.bucket for quota in quotas]
+    counted = session.scalars(select(Tally).where(Tally.bucket.in_(buckets)).with_for_update())
+    known = {(row.bucket, row.period): row for row in counted}
+    now = clock()  # under the lock: whoever waited for it past the end of a period belongs to the next one
+    wait_us = max((_wait_us(known, quota, now) for quota in quotas), default=0)
+    if wait_us:
+        raise FullError(-(-wait_us // S_US))
+    return [_count(session, known, quota, now) for quota in quotas]
+
+
+def _wait_us(known: dict[tuple[str, int], Tally], quota: Quota, now: datetime) -> int:
+    period, elapsed_us = _period(quota, now)
+    before, hits = (known[key].hits if (key := (quota.bucket, each)) in known else 0 for each in (period - 1, period))
+    return until_room_us(before, hits, elapsed_us=elapsed_us, window_us=quota.window_s * S_US, limit=quota.limit)
+
+
+def until_room_us(before: int, hits: int, *, elapsed_us: int, window_us: int, limit: int) -> int:
+    """Return the microseconds until one more hit keeps to the limit, 0 for now; in whole numbers, so that it is exact.
+
+    `before` and `hits` were counted in the period before and in this one, which began `elapsed_us` ago.
+    """
+    left_us = window_us - elapsed_us
+    if hits >= limit:  # not in this period: in the next one these are the hits before
+        return left_us + until_room_us(hits, 0, elapsed_us=0, window_us=window_us, limit=limit)
+    if not before:
+        return 0
+    bearable_us = (limit - 1 - hits) * window_us // before  # so much of the period before may be in the window
+    return max(0, left_us - bearable_us)
+
+
+def _count(session: Session, known: dict[tuple[str, int], Tally], quota: Quota, now: datetime) -> Hit:
+    period, _ = _period(quota, now)
+    row = known.get((quota.bucket, period))
+    if row is not None:
+        row.hits += 1
+    else:
+        ends_at = EPOCH + timedelta(seconds=(period + 2) * quota.window_s)  # until then it is the period before
+        session.add(Tally(bucket=quota.bucket, period=period, hits=1, expires_at=ends_at))
+    return Hit(bucket=quota.bucket, period=period)
+
+
+def _period(quota: Quota, now: datetime) -> tuple[int, int]:
+    """Return the number of the period and the microseconds since it began."""
+    return divmod((now - EPOCH) // MICROSECOND, quota.window_s * S_US)

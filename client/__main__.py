@@ -1,0 +1,5 @@
+"""`python -m client` is `slipway`."""
+
+from client.cli import main
+
+main()

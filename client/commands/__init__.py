@@ -1,0 +1,1 @@
+"""The commands of `slipway`, by what they are about."""

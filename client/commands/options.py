@@ -1,0 +1,74 @@
+"""Which options and arguments do several commands share?"""
+
+from __future__ import annotations
+
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from client import address
+from client.commands.desk import Desk
+
+SECONDS = {"m": 60, "h": 3600, "d": 86400}
+SPAN = re.compile(r"(\d{1,6})([mhd])")
+
+pass_desk = click.make_pass_decorator(Desk)
+app = click.argument("app")
+awaited = click.option(
+    "--wait/--no-wait", "is_awaited", default=True, help="Follow the job to its end (the default), or print its id."
+)
+limit = click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many, newest first."
+)
+password_stdin = click.option(
+    "--password-stdin", "is_piped", is_flag=True, help="Read the password from a line of standard input."
+)
+
+
+class PathPart(click.ParamType[str]):
+    """What names one thing in an address, and nothing above or beside it."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            address.join("", value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
+class Since(click.ParamType[datetime]):
+    """A time, or how long ago: `2026-01-31T08:00Z`, `90m`, `12h`, `7d`."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        if span := SPAN.fullmatch(value):
+            return datetime.now(UTC) - timedelta(seconds=int(span[1]) * SECONDS[span[2]])
+        try:
+            return datetime.fromisoformat(value).astimezone()
+        except (ValueError, OverflowError):
+            self.fail("Use a time such as 2026-01-31T08:00Z, or how long ago: 90m, 12h, 7d.", param, ctx)
+
+
+job = click.argument("job_id", metavar="JOB", type=PathPart())
+step = click.argument("step", type=PathPart())
+
+
+def read_password(*, is_piped: bool, is_new: bool = False) -> str:
+    """Return a password that nobody saw: asked for without an echo, or piped. Raises UsageError."""
+    if is_piped:
+        line = sys.stdin.readline().removesuffix("\n").removesuffix("\r")
+        if not line:
+            raise click.UsageError("There is no password on standard input.")
+        return line
+    if not sys.stdin.isatty():
+        raise click.UsageError("There is no terminal to ask for the password: use --password-stdin.")
+    password: str = click.prompt("Password", hide_input=True, confirmation_prompt=is_new, err=True)
+    return password

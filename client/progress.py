@@ -1,0 +1,106 @@
+"""How is a running job shown?  A table that redraws itself in a terminal; one line a change anywhere else."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from typing import IO
+
+from client.errors import Document
+from client.phrases import plain, time_left
+
+SIGNS = {
+    "pending": "·",
+    "ready": "·",
+    "running": "▸",
+    "waiting": "…",
+    "retrying": "↻",
+    "succeeded": "✓",
+    "failed": "✗",
+    "skipped": "-",
+    "cancelled": "-",
+}
+NOT_BEGUN = ("pending", "ready")
+LANE_COLUMNS = 11
+USUAL_COLUMNS = 80
+
+
+class Progress:
+    """Show one job; call `show` with each version of it. `stream`: where, standard output with None."""
+
+    def __init__(self, title: str, stream: IO[str] | None = None) -> None:
+        self._stream = stream or sys.stdout
+        self._drawn = 0
+        self._seen: dict[str, str] = {}
+        self._stream.write(f"\n{plain(title)}\n")
+        self._stream.flush()
+
+    def show(self, job: Document) -> None:
+        if self._stream.isatty():
+            self._redraw(table(job, width=_columns_of(self._stream)))
+        else:
+            self._stream.writelines(f"{line}\n" for line in self._news(job))
+        self._stream.flush()
+
+    def _redraw(self, lines: list[str]) -> None:
+        if self._drawn:
+            self._stream.write(f"\x1b[{self._drawn}A")
+        self._stream.writelines(f"\x1b[2K{line}\n" for line in lines)
+        self._stream.write("\x1b[J")
+        self._drawn = len(lines)
+
+    def _news(self, job: Document) -> list[str]:
+        lines = [_line(lane["name"], step) for lane, step in self._changed(job)]
+        left = time_left(job["progress"].get("remaining"))
+        if lines and left:
+            lines[-1] += f", {left}"
+        return lines
+
+    def _changed(self, job: Document) -> Iterator[tuple[Document, Document]]:
+        for lane in job["lanes"]:
+            for step in lane["steps"]:
+                if step["state"] not in NOT_BEGUN and self._seen.get(step["name"]) != step["state"]:
+                    self._seen[step["name"]] = step["state"]
+                    yield lane, step
+
+
+def table(job: Document, *, width: int = USUAL_COLUMNS) -> list[str]:
+    """Return the job in lines that fit: a lane each, how far it is, and what it waits for."""
+    lines = [line for lane in job["lanes"] for line in _lane(lane, width)]
+    left = time_left(job["progress"].get("remaining"))
+    done = f"  {job['state']}, {job['progress']['done']} of {job['progress']['total']} steps done"
+    lines.append(f"{done}, {left}" if left else done)
+    waits = (f"  waiting on {wait['upstream']}: {wait['reason']}" for wait in job["waiting_on"])
+    return lines + [plain(wait).replace("\n", " ")[:width] for wait in waits]
+
+
+def _line(lane: str, step: Document) -> str:
+    why = f"  ({step['reason']})" if step["reason"] else ""
+    return plain(f"  {_sign(step)} {lane:<8} {step['name']:<22} {step['state']}{why}")
+
+
+def _sign(step: Document) -> str:
+    return SIGNS.get(step["state"], "?")
+
+
+def _lane(lane: Document, width: int) -> Iterator[str]:
+    """A line that the terminal breaks by itself would be counted as one: the next redraw would miss its place."""
+    line = f"  {lane['name']:<8} "
+    for step in _steps(lane["steps"]):
+        if len(line) > LANE_COLUMNS and len(line) + len(step) > width:
+            yield line.rstrip()
+            line = " " * LANE_COLUMNS
+        line += step
+    yield line.rstrip()
+
+
+def _steps(steps: Iterable[Document]) -> Iterator[str]:
+    return (plain(f"{_sign(step)} {step['name']}  ") for step in steps)
+
+
+def _columns_of(stream: IO[str]) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or USUAL_COLUMNS
+    except OSError:
+        return USUAL_COLUMNS

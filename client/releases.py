@@ -1,0 +1,36 @@
+"""How does a version of an app come to be, and onto its cluster?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from client.calls import PAGE_ROWS, Calls
+from client.errors import Document
+
+
+class Releases(Calls):
+    """Builds and deployments. Whatever returns `{job_id, status_url, app_id}` has started that job."""
+
+    def start_build(self, app_id: str, *, image_tag: str | None = None, branch: str | None = None) -> Document:
+        """Start one build; its result is `{number, url, result, …}`. Raises ProblemError `busy`, `not_provisioned`."""
+        return self._write("app", app_id, "builds", body=_given(image_tag=image_tag, branch=branch))
+
+    def list_builds(self, app_id: str, *, limit: int = PAGE_ROWS) -> Iterator[Document]:
+        """Yield the app's builds, newest first; `limit` is the size of a page."""
+        return self._pages("builds", "app", app_id, "builds", limit=limit)
+
+    def start_deploy(self, app_id: str, *, image_tag: str | None = None, revision: str | None = None) -> Document:
+        """Start a deployment, over when it is synced and healthy; its result is `{revision, images, …}`."""
+        return self._write("app", app_id, "deploys", body=_given(image_tag=image_tag, revision=revision))
+
+    def list_deploys(self, app_id: str, *, limit: int = PAGE_ROWS) -> Iterator[Document]:
+        """Yield the app's deployments, newest first; `limit` is the size of a page."""
+        return self._pages("deploys", "app", app_id, "deploys", limit=limit)
+
+    def roll_back(self, app_id: str) -> Document:
+        """Start the previous good deployment again. Raises ProblemError `nothing_to_roll_back_to`."""
+        return self._write("app", app_id, "rollback", body={})
+
+
+def _given(**fields: str | None) -> Document:
+    return {name: value for name, value in fields.items() if value is not None}

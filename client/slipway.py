@@ -1,0 +1,20 @@
+"""All calls, in one object."""
+
+from __future__ import annotations
+
+from client.accounts import Accounts
+from client.apps import Apps
+from client.jobs import Jobs
+from client.releases import Releases
+
+
+class Client(Accounts, Apps, Releases, Jobs):
+    """Slipway as its users see it.
+
+    >>> slipway = Client("http://127.0.0.1:8000")
+    >>> slipway.log_in("ada", password)
+    >>> job = slipway.await_job(slipway.start_build(app_id)["job_id"])
+
+    Whatever is called is sent again when its answer is lost, and done once. Objects are what the server sends, as
+    dicts; lists are read page by page, as far as they are asked for. Raises what `client/errors.py` lists.
+    """

@@ -1,0 +1,1 @@
+"""How do the API's processes get their requests?  Knows HTTP and gunicorn, nothing of Slipway."""

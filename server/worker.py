@@ -1,0 +1,211 @@
+"""Which requests get a thread?  Those that are here whole, until they are answered: sending and reading wait elsewhere.
+
+gunicorn's own threads read what is still to come and write until it is taken, for as long as that lasts: sixteen
+clients that send half a line each, and the API serves nobody else.
+
+    accept ──▶ arriving ──▶ a thread ──▶ leaving ──▶ kept alive ──▶ arriving …
+                  │ 10 s: 408               │ 60 s: cut
+                  └───────▶ parting ◀───────┘
+                               │ when the client closes, 2 s at most
+                               ▼
+                             closed
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from io import BytesIO
+from itertools import takewhile
+from selectors import EVENT_READ, EVENT_WRITE
+from typing import NamedTuple, TypeVar
+
+from gunicorn.http import get_parser
+from gunicorn.http.errors import NoMoreData
+from gunicorn.http.message import Request
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from server.arrival import Arrival, Progress
+from server.outbox import Outbox
+
+ARRIVES_WITHIN_S = 10.0
+LEAVES_WITHIN_S = 60.0
+PARTS_WITHIN_S = 2.0
+READ_BYTES = 64 * 1024
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+REFUSALS = {
+    Progress.HEAD_TOO_LARGE: "431 Request Header Fields Too Large",
+    Progress.BODY_TOO_LARGE: "413 Content Too Large",
+}
+TOO_LATE = "408 Request Timeout"
+
+V = TypeVar("V")
+
+
+class Leaving(NamedTuple):
+    """An answer on its way: until when, and what the thread said of the connection."""
+
+    ends_at_s: float
+    outcome: Future[bool]
+
+
+class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
+    """gunicorn's threaded worker with places to wait in. All but `handle_request` runs on its one main thread.
+
+    The four public methods are gunicorn's own; the dictionaries have the oldest connection first.
+    """
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self._arriving: dict[TConn, Arrival] = {}
+        self._leaving: dict[TConn, Leaving] = {}
+        self._parting: dict[TConn, float] = {}  # until when
+
+    def enqueue_req(self, conn: TConn) -> None:
+        """Wait for the whole of the next request. Called for a connection that is new, or has more to say."""
+        if self.cfg.is_ssl:
+            super().enqueue_req(conn)  # what is encrypted only a thread can read: end TLS in front of us
+            return
+        if conn.parser is None:
+            conn.sock = Outbox(conn.sock)
+        early = conn.parser.unreader.take_buffered() if conn.parser else b""
+        self._arriving[conn] = Arrival(time.monotonic() + ARRIVES_WITHIN_S)
+        self._watch(conn, EVENT_READ, self._read)
+        if early:
+            self._go_on(conn, early)
+
+    def handle_request(self, req: Request, conn: TConn) -> bool:
+        """Serve one request, in a thread."""
+        if not self.cfg.is_ssl:
+            conn.sock.setblocking(False)
+            req._expected_100_continue = False  # noqa: SLF001 - it is here
+            if any(name == "TRANSFER-ENCODING" for name, _ in req.headers):
+                req.body = BytesIO(req.body.read())  # a wrong chunk is found here, where it is the client's fault
+        return bool(super().handle_request(req, conn))
+
+    def finish_request(self, conn: TConn, fs: Future[bool]) -> None:
+        """See the answer off, then the client."""
+        if self.cfg.is_ssl:
+            super().finish_request(conn, fs)
+        elif _is_flushed(conn):
+            self._finish(conn, fs)
+        else:
+            self._leaving[conn] = Leaving(time.monotonic() + LEAVES_WITHIN_S, fs)
+            self._watch(conn, EVENT_WRITE, self._write)
+
+    def murder_pending(self) -> None:
+        """Let go whoever is too late. Called after every event, and once a second."""
+        super().murder_pending()
+        now_s = time.monotonic()
+        for conn in _late(self._arriving, lambda arrival: arrival.ends_at_s <= now_s):
+            self._refuse(conn, TOO_LATE if self._arriving[conn].received else "")
+        for conn in _late(self._leaving, lambda leaving: leaving.ends_at_s <= now_s):
+            self._drop(conn, self._leaving)
+        for conn in _late(self._parting, lambda ends_at_s: ends_at_s <= now_s):
+            self._drop(conn, self._parting)
+
+    # -- arriving
+
+    def _read(self, conn: TConn) -> None:
+        piece = _received(conn.sock)
+        if piece:
+            self._go_on(conn, piece)
+        elif piece is not None:
+            self._refuse(conn)
+
+    def _go_on(self, conn: TConn, piece: bytes) -> None:
+        progress = self._arriving[conn].add(piece)
+        if progress is Progress.WHOLE:
+            self._serve(conn)
+        elif progress is Progress.EXPECTING:
+            _send(conn.sock, CONTINUE)
+        elif progress in REFUSALS:
+            self._refuse(conn, REFUSALS[progress])
+
+    def _serve(self, conn: TConn) -> None:
+        self.poller.unregister(conn.sock)
+        received = self._arriving.pop(conn).received
+        conn.parser = get_parser(self.cfg, _nothing_but(bytes(received)), conn.client)
+        conn.initialized = True  # with this parser, not with one that reads on from the socket
+        super().enqueue_req(conn)
+
+    def _refuse(self, conn: TConn, status: str = "") -> None:
+        self.poller.unregister(conn.sock)
+        del self._arriving[conn]
+        if status:
+            _send(conn.sock, f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode())
+        self._part(conn)
+
+    # -- leaving
+
+    def _write(self, conn: TConn) -> None:
+        if _is_flushed(conn):
+            self.poller.unregister(conn.sock)
+            self._finish(conn, self._leaving.pop(conn).outcome)
+
+    def _finish(self, conn: TConn, outcome: Future[bool]) -> None:
+        if outcome.cancelled() or outcome.exception() or not outcome.result():
+            self._part(conn)  # gunicorn's own way to close keeps everybody waiting for the client to do so
+        else:
+            super().finish_request(conn, outcome)
+
+    # -- parting
+
+    def _part(self, conn: TConn) -> None:
+        """Say that nothing follows, and wait: who is cut off while sending loses the answer (RFC 9112, 9.6)."""
+        self._parting[conn] = time.monotonic() + PARTS_WITHIN_S
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+            self._watch(conn, EVENT_READ, self._read_rest)
+        except OSError:  # has gone already
+            self._drop(conn, self._parting)
+
+    def _read_rest(self, conn: TConn) -> None:
+        if _received(conn.sock) == b"":
+            self._drop(conn, self._parting)
+
+    def _drop(self, conn: TConn, place: dict[TConn, V]) -> None:
+        del place[conn]
+        with contextlib.suppress(KeyError, ValueError):  # is not watched
+            self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
+
+    def _watch(self, conn: TConn, event: int, then: Callable[[TConn], None]) -> None:
+        conn.sock.setblocking(False)
+        self.poller.register(conn.sock, event, lambda _sock: then(conn))
+
+
+def _late(place: Mapping[TConn, V], is_late: Callable[[V], bool]) -> list[TConn]:
+    return [conn for conn, _ in takewhile(lambda item: is_late(item[1]), place.items())]
+
+
+def _is_flushed(conn: TConn) -> bool:
+    try:
+        return bool(conn.sock.flush())
+    except OSError:
+        return True  # the client has gone: there is nothing to wait for
+
+
+def _received(sock: socket.socket) -> bytes | None:
+    """Return what has come, b"" at the end, None for nothing yet."""
+    try:
+        return sock.recv(READ_BYTES)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
+
+
+def _send(sock: socket.socket, line: bytes) -> None:
+    with contextlib.suppress(OSError):  # a client that takes not even this has to do without
+        sock.send(line)
+
+
+def _nothing_but(received: bytes) -> Iterator[bytes]:
+    """Feed gunicorn's parser. A body that was announced longer ends here: its connection cannot be used again."""
+    yield received
+    raise NoMoreData

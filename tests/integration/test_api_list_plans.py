@@ -1,0 +1,105 @@
+"""Lists cost the same at any depth: each page is one stretch of an index, with nothing sorted and nothing skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from support import many, plans
+from support.api import Api, open_api
+from support.lists import Listing, expected, listings
+from support.plans import Asked
+from support.world import Time
+
+from api import pages
+from common import schema
+from common.db import Database
+
+JOBS = 3_000
+LIMIT = 20
+SOME_PAGES = 5 * LIMIT  # may be sorted, or read besides: where so few are left, databases find their own ways
+
+
+@pytest.fixture
+def api(db_url: str, time: Time) -> Iterator[Api]:
+    with open_api(db_url, time) as opened:
+        yield opened
+
+
+@pytest.fixture
+def dev(api: Api) -> FlaskClient:
+    return api.member("grace")
+
+
+@pytest.fixture
+def lists(db: Database, dev: FlaskClient) -> list[Listing]:  # noqa: ARG001 - who looks at them is in the tables, too
+    return listings(many.fill(db, JOBS))
+
+
+def _asked(api: Api, member: FlaskClient, listing: Listing, **query: Any) -> list[Asked]:
+    """Return the statements behind a page, without those that say who asks."""
+    with plans.listening(api.service.db) as asked:
+        answer = member.get(listing.path, query_string={"limit": LIMIT, **query})
+    assert answer.status_code == 200, answer.text
+    return [each for each in asked if not each.sql.startswith("BEGIN")]
+
+
+def _depths(db: Database, listing: Listing) -> list[dict[str, str]]:
+    """Return the cursors of the first, a middle and the last page."""
+    ids = expected(db, listing)
+    return [{}, {"cursor": ids[len(ids) // 2]}, {"cursor": ids[max(0, len(ids) - LIMIT - 1)]}]
+
+
+def test_no_list_sorts_or_reads_a_whole_table(api: Api, dev: FlaskClient, db: Database, lists: list[Listing]) -> None:
+    for listing in lists:
+        since = sorted(db.read(lambda session, of=listing: session.scalars(select(of.table.created_at)).all()))[10]
+        more: list[dict[str, str]] = [{}, {"since": since.isoformat()}, {"total": "true"}]
+        depths = _depths(db, listing)
+        for query in ({**f, **d, **m} for f in listing.narrowings for d in depths for m in more):
+            found = [plans.plan(db, each) for each in _asked(api, dev, listing, **query)]
+
+            assert [each.text for each in found if each.sorted_rows > SOME_PAGES] == [], (listing.name, query)
+
+
+def test_no_page_reads_more_than_another(api: Api, dev: FlaskClient, db: Database, lists: list[Listing]) -> None:
+    for listing in lists:
+        depths = _depths(db, listing)
+        for filters in (each for each in listing.narrowings if _has_a_stretch(listing, each)):
+            costs = [plans.cost(db, _asked(api, dev, listing, **filters, **depth)) for depth in depths]
+
+            assert max(costs) <= 1.2 * costs[0] + SOME_PAGES, (listing.name, filters, costs)
+
+
+def _has_a_stretch(listing: Listing, filters: dict[str, str]) -> bool:
+    """Say whether the list that is narrowed so is one stretch of an index, all of it."""
+    columns = {*listing.scope, *filters} - {"user"} | ({"user_id"} if "user" in filters else set())
+    if columns & {"app_id", "user_id"}:  # who is in the team, and what is the team's, need not be looked for
+        columns -= {"team_id"}
+    return columns in [set(stretch) for stretch in pages.STRETCHES[listing.table]]
+
+
+def test_every_stretch_has_its_index() -> None:
+    for table, stretches in pages.STRETCHES.items():
+        indexes = {tuple(column.name for column in index.columns) for index in table.__table__.indexes}
+
+        assert {(*stretch, "id") for stretch in stretches} <= indexes
+
+
+def test_a_total_reads_no_further_than_it_counts(
+    api: Api, dev: FlaskClient, db: Database, lists: list[Listing]
+) -> None:
+    for listing in lists:
+        for filters in (each for each in listing.narrowings if _has_a_stretch(listing, each)):
+            plain, counted = (
+                plans.cost(db, _asked(api, dev, listing, **filters, **m)) for m in ({}, {"total": "true"})
+            )
+            count = len(expected(db, listing, **filters))
+
+            assert counted - plain <= (16 if db.is_sqlite else 3) * (count + LIMIT), (listing.name, filters)
+
+
+def test_the_migrations_make_what_the_models_say(db: Database) -> None:
+    assert schema.differences(db) == []

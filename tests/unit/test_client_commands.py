@@ -1,0 +1,414 @@
+"""The command line: what goes to which output, how it ends, and what stays secret."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from support.stand_in import JOB_ID, Clock, JobScript, Say, StandIn, job_of, lost, ok, page, problem, standing_in
+
+from client import Repeats
+from client.cli import slipway
+
+TOKEN, PASSWORD = "canary-token-3f1c", "canary-password-77aa"
+APP_ID, PROJECT_ID = "01a20680-0000-7000-8000-00000000000a", "01a20680-0000-7000-8000-00000000000b"
+AT = "2026-01-31T08:00:00Z"
+ME = {"id": "ada", "email": "ada@example.com", "name": "Ada Lovelace", "team": "dev", "is_admin": False}
+PROJECT = {"project_id": PROJECT_ID, "name": "webshop", "description": "", "team": "dev", "created_at": AT}
+APP = {"app_id": APP_ID, "project_id": PROJECT_ID, "name": "shop", "type": "Spring", "team": "dev", "created_at": AT}
+PART = {"state": "created", "kind": "project", "url": "http://git/shop", "name": "shop"}
+DEPLOY = {"job_id": JOB_ID, "state": "succeeded", "image_tag": "7", "revision": "main", "created_at": AT}
+ACCEPTED = ok({"job_id": JOB_ID, "status_url": f"/api/v1/jobs/{JOB_ID}", "app_id": APP_ID}, 202)
+PIECE = {"text": "one\n", "start": 0, "next_start": 4, "more": False, "truncated": False}
+LOGGED_IN = ok({"token": TOKEN, "expires_at": AT, "user": ME}, 201)
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def server() -> Iterator[StandIn]:
+    """A server with a person, a project, an app, and a build that succeeds."""
+    with standing_in() as server:
+        server.on("GET", "/me", ok(ME))
+        server.on("GET", "/project/dev", ok({"projects": [PROJECT], "next": None}))
+        server.on("GET", f"/apps/{PROJECT_ID}", ok({"apps": [APP], "next": None}))
+        server.on("GET", f"/app/{APP_ID}", ok({**APP, "parts": [PART], "job_id": JOB_ID, "state": "succeeded"}))
+        server.on("GET", f"/app/{APP_ID}/builds", ok({"builds": [{**DEPLOY, "number": 7}], "next": None}))
+        server.on("GET", f"/app/{APP_ID}/deploys", ok({"deploys": [DEPLOY], "next": None}))
+        server.on("GET", "/jobs", ok({"jobs": [job_of("running")], "next": None}))
+        server.on("GET", f"/jobs/{JOB_ID}/log", ok(PIECE))
+        server.on("POST", f"/app/{APP_ID}/builds", ACCEPTED)
+        server.on("POST", "/login", LOGGED_IN)
+        JobScript(server, "queued", "running", "succeeded", told=1)
+        yield server
+
+
+@pytest.fixture
+def run(server: StandIn, tmp_path: Path) -> Run:
+    """Run the program as somebody who is logged in; `env` changes the environment."""
+    clock = Clock()
+
+    def run(*arguments: str, env: dict[str, str | None] | None = None, **options: Any) -> Result:
+        environment = {
+            "SLIPWAY_URL": server.url,
+            "SLIPWAY_TOKEN": TOKEN,
+            "XDG_CONFIG_HOME": str(tmp_path),
+            **(env or {}),
+        }
+        repeats = Repeats(sleep=clock.sleep, clock=clock)
+        return CliRunner(env=environment).invoke(slipway, arguments, obj=repeats, prog_name="slipway", **options)
+
+    return run
+
+
+def _commands(group: click.Group, *names: str) -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _commands(command, *names, name)
+        else:
+            yield " ".join((*names, name)), command
+
+
+COMMANDS = dict(_commands(slipway))
+
+# -- help ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself_and_takes_json(name: str) -> None:
+    shown = CliRunner().invoke(slipway, [*name.split(), "--help"])
+
+    assert shown.exit_code == 0
+    assert "--json" in shown.stdout
+    assert all(option.help for option in COMMANDS[name].params if isinstance(option, click.Option))
+    assert (COMMANDS[name].help or "").partition("\n")[0].endswith(".")
+
+
+def test_the_programs_own_help_cuts_no_sentence_and_names_every_exit_code() -> None:
+    shown = CliRunner().invoke(slipway, ["--help"]).stdout
+
+    assert "..." not in shown.partition("Commands:")[2]
+    for code in (
+        "0  done",
+        "1  the job failed",
+        "2  a mistake",
+        "3  the server refused",
+        "4  the server cannot",
+        "130",
+        "141",
+    ):
+        assert code in shown
+    assert [option for option in COMMANDS["login"].params if "password" in (option.name or "")] == []
+
+
+# -- exit codes and outputs ---------------------------------------------------------------------------------------
+
+
+def test_a_command_follows_the_job_that_it_starts(run: Run, server: StandIn) -> None:
+    ended = run("build", "shop", "--image-tag", "7")
+
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    assert "✓ build    await_result           succeeded" in ended.stdout
+    assert ended.stdout.endswith("Build 7: http://jenkins/7/\n")
+    assert server.calls("POST", f"/app/{APP_ID}/builds")[0].body == {"image_tag": "7"}
+
+
+def test_no_wait_prints_the_jobs_id_and_nothing_else(run: Run, server: StandIn) -> None:
+    ended = run("build", "shop", "--no-wait")
+
+    assert (ended.exit_code, ended.stdout, ended.stderr) == (0, f"{JOB_ID}\n", "")
+    assert server.calls("GET", f"/jobs/{JOB_ID}") == []
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_a_job_that_fails_is_1_with_its_reasons_and_remedies(run: Run, server: StandIn, flags: tuple[str, ...]) -> None:
+    JobScript(server, "running", "failed")
+
+    ended = run("build", "shop", *flags)
+
+    assert ended.exit_code == 1
+    assert ended.stderr.splitlines()[-4] == f"Error: The job {JOB_ID} failed."
+    assert "await_result (jenkins): It broke." in ended.stderr
+    assert "Mend it." in ended.stderr
+    assert f"slipway jobs retry {JOB_ID}" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("bild",), ("build",), ("build", "nosuchapp"), ("jobs", "list", "--since", "soon"), ("jobs", "show", "..")],
+)
+def test_a_mistake_is_2(run: Run, arguments: tuple[str, ...]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+def test_a_wrong_address_is_2_and_says_what_a_right_one_is(run: Run) -> None:
+    ended = run("me", env={"SLIPWAY_URL": "slipway.example.com"})
+
+    assert ended.exit_code == 2
+    assert "such as http://127.0.0.1:8000" in ended.stderr
+
+
+def test_a_refusal_is_3_with_what_to_do_and_the_request_id(run: Run, server: StandIn) -> None:
+    errors = [{"field": "image_tag", "code": "invalid", "message": "Use letters."}]
+    server.on("POST", f"/app/{APP_ID}/builds", problem(422, "invalid_fields", remedy="Mend the fields.", errors=errors))
+
+    ended = run("build", "shop")
+
+    assert (ended.exit_code, ended.stdout) == (3, "")
+    for told in ("Invalid fields (422 invalid_fields)", "image_tag: Use letters.", "Mend the fields.", "0a1b2c3d"):
+        assert told in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (problem(401, "not_logged_in", detail="Send a token.", remedy="Send it."), "Log in: slipway login\n  Request"),
+        (problem(409, "busy", job_id=JOB_ID), f"slipway jobs watch {JOB_ID}"),
+        (problem(429, "too_many_requests", retry_after="90", remedy="As Retry-After says."), "Try again in 90 s."),
+        (problem(409, "not_provisioned", remedy="DELETE /app/{app_id}."), "DELETE /app/{app_id}."),
+    ],
+)
+def test_what_to_do_is_said_in_commands(run: Run, server: StandIn, answer: Say, hint: str) -> None:
+    server.on("POST", f"/app/{APP_ID}/builds", answer)
+
+    assert hint in run("build", "shop").stderr
+
+
+@pytest.mark.parametrize("answer", [lost(), page(), page(302, Location="https://elsewhere.example.com/")])
+def test_a_server_that_is_not_there_is_4(run: Run, server: StandIn, answer: Say) -> None:
+    server.on("GET", "/me", answer)
+
+    ended = run("me")
+
+    assert (ended.exit_code, ended.stdout) == (4, "")
+    assert ended.stderr.startswith(f"Error: {server.url}")
+
+
+def test_a_server_that_goes_away_meanwhile_is_4_and_the_job_can_be_watched_again(run: Run, server: StandIn) -> None:
+    server.on("GET", f"/jobs/{JOB_ID}", ok(job_of("running")), lost())
+    server.on("GET", f"/jobs/{JOB_ID}/events", lost())
+
+    ended = run("--url", server.url, "jobs", "watch", JOB_ID)
+
+    assert ended.exit_code == 4
+    assert f"The job goes on. Watch it again: slipway --url {server.url} jobs watch {JOB_ID}" in ended.stderr
+
+
+# -- JSON ---------------------------------------------------------------------------------------------------------
+
+IN_JSON = {
+    "login ada --password-stdin": dict,
+    "logout": dict,
+    "me": dict,
+    "signup ada --email a@b.co --name Ada --team dev --password-stdin": dict,
+    "project create webshop": dict,
+    "project list": list,
+    "app create shop --project webshop --type Spring": dict,
+    "app plan shop --project webshop --type Spring": dict,
+    "app list": list,
+    "app list --project webshop": list,
+    "app show shop": dict,
+    "app drift shop": dict,
+    "app reconcile shop": dict,
+    "app delete shop --dry-run": dict,
+    "app delete shop --yes": dict,
+    "build shop": dict,
+    "build shop --no-wait": dict,
+    "deploy shop --image-tag 7": dict,
+    "rollback shop": dict,
+    "builds shop": list,
+    "deploys shop": list,
+    "jobs list --app shop --state running --since 7d": list,
+    f"jobs show {JOB_ID}": dict,
+    f"jobs watch {JOB_ID}": dict,
+    f"jobs log {JOB_ID}": dict,
+    f"jobs retry {JOB_ID}": dict,
+    f"jobs cancel {JOB_ID}": dict,
+    f"jobs skip {JOB_ID} start_build --reason because": dict,
+}
+
+
+@pytest.fixture
+def results(server: StandIn) -> None:
+    """Jobs that find, bring and remove things: every command has what it prints."""
+    found = {"possible": True, "steps": [], "drifted": False, "repairable": True, "parts": [], "images": ["shop:7"]}
+    done = job_of("succeeded", result={**found, "number": 7, "url": "http://jenkins/7/"})
+    for method, path in (
+        ("POST", "/signup"),
+        ("POST", "/app"),
+        ("GET", f"/app/{APP_ID}/drift"),
+        ("POST", f"/app/{APP_ID}/reconcile"),
+        ("POST", f"/app/{APP_ID}/deploys"),
+        ("POST", f"/app/{APP_ID}/rollback"),
+        ("POST", f"/jobs/{JOB_ID}/retry"),
+        ("POST", f"/jobs/{JOB_ID}/cancel"),
+        ("POST", f"/jobs/{JOB_ID}/steps/start_build/skip"),
+    ):
+        server.on(method, path, ACCEPTED)
+    item = {"kind": "project", "name": "shop", "url": None, "reason": "We made it."}
+    preview = ok({"goes": [item], "stays": []})
+    server.on("DELETE", f"/app/{APP_ID}", lambda asked: preview if "dry_run" in asked.query else ACCEPTED)
+    server.on("POST", "/project", ok(PROJECT, 201))
+    server.on("POST", "/logout", Say(status=204))
+    server.on("GET", f"/jobs/{JOB_ID}", ok(done))
+
+
+@pytest.mark.usefixtures("results")
+@pytest.mark.parametrize("line", IN_JSON)
+def test_with_json_standard_output_is_one_document_and_nothing_else(run: Run, line: str) -> None:
+    ended = run(*line.split(), "--json", input=f"{PASSWORD}\n")
+
+    assert ended.exit_code == 0, ended.output
+    assert isinstance(json.loads(ended.stdout), IN_JSON[line])
+
+
+@pytest.mark.usefixtures("results")
+@pytest.mark.parametrize("line", IN_JSON)
+def test_without_json_it_is_said_in_words(run: Run, line: str) -> None:
+    ended = run(*line.split(), input=f"{PASSWORD}\n")
+
+    assert ended.exit_code == 0, ended.output
+    assert ended.stdout
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(ended.stdout)
+
+
+def test_the_lines_above_are_every_command() -> None:
+    assert {name for name in COMMANDS if not any(line.startswith(name) for line in IN_JSON)} == set()
+
+
+def test_with_json_progress_goes_to_standard_error(run: Run) -> None:
+    ended = run("build", "shop", "--json")
+
+    assert json.loads(ended.stdout)["state"] == "succeeded"
+    assert "await_result" in ended.stderr
+
+
+def test_with_json_a_refusal_is_its_problem_document(run: Run, server: StandIn) -> None:
+    server.on("GET", "/me", problem(401, "not_logged_in"))
+
+    ended = run("me", "--json")
+
+    assert (ended.exit_code, json.loads(ended.stdout)["code"]) == (3, "not_logged_in")
+
+
+def test_with_json_a_failed_job_is_its_document(run: Run, server: StandIn) -> None:
+    JobScript(server, "failed")
+
+    assert json.loads(run("jobs", "watch", JOB_ID, "--json").stdout)["errors"][0]["remedy"] == ["Mend it."]
+
+
+# -- log-in -------------------------------------------------------------------------------------------------------
+
+NOBODY: dict[str, str | None] = {"SLIPWAY_TOKEN": None}
+
+
+def test_a_log_in_is_kept_for_the_next_command_in_a_file_of_its_owner(
+    run: Run, server: StandIn, tmp_path: Path
+) -> None:
+    logged_in = run("login", "ada", "--password-stdin", input=f"{PASSWORD}\n", env=NOBODY)
+    run("me", env=NOBODY)
+
+    (file,) = (tmp_path / "slipway").iterdir()
+    assert logged_in.exit_code == 0
+    assert server.calls("POST", "/login")[0].body == {"id": "ada", "password": PASSWORD}
+    assert server.calls("GET", "/me")[0].headers["Authorization"] == f"Bearer {TOKEN}"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_log_out_forgets_the_log_in(run: Run, server: StandIn, tmp_path: Path) -> None:
+    server.on("POST", "/logout", Say(status=204))
+    run("login", "ada", "--password-stdin", input=f"{PASSWORD}\n", env=NOBODY)
+
+    ended = run("logout", env=NOBODY)
+
+    assert ended.exit_code == 0
+    assert server.calls("POST", "/logout")[0].headers["Authorization"] == f"Bearer {TOKEN}"
+    assert list((tmp_path / "slipway").iterdir()) == []
+
+
+def test_the_token_of_the_environment_wins_and_a_log_in_says_so(run: Run, server: StandIn) -> None:
+    ended = run("login", "ada", "--password-stdin", input=f"{PASSWORD}\n", env={"SLIPWAY_TOKEN": "another\n"})
+    run("me", env={"SLIPWAY_TOKEN": "another\n"})
+
+    assert "SLIPWAY_TOKEN is set" in ended.stderr
+    assert server.calls("GET", "/me")[0].headers["Authorization"] == "Bearer another"
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_neither_token_nor_password_is_printed(run: Run, server: StandIn, flags: tuple[str, ...]) -> None:
+    server.on("POST", "/signup", problem(422, "invalid_fields"))
+    who = ("ada", "--password-stdin", *flags)
+
+    said = run("login", *who, input=f"{PASSWORD}\n", env=NOBODY).output
+    said += run("signup", *who, "--email", "a@b.co", "--name", "A", "--team", "dev", input=f"{PASSWORD}\n").output
+    said += run("me", env={"SLIPWAY_TOKEN": f"{TOKEN} with blanks"}).output
+
+    assert TOKEN not in said
+    assert PASSWORD not in said
+
+
+@pytest.mark.parametrize("arguments", [("login", "ada"), ("login",), ("login", "--password-stdin")])
+def test_without_a_terminal_nobody_is_asked(run: Run, server: StandIn, arguments: tuple[str, ...]) -> None:
+    ended = run(*arguments, input="", env=NOBODY)
+
+    assert (ended.exit_code, server.asked) == (2, [])
+
+
+def test_a_piped_password_is_the_line_and_only_its_end_is_taken_off(run: Run, server: StandIn) -> None:
+    run("login", "ada", "--password-stdin", input=" with blanks \r\nanother line\n", env=NOBODY)
+
+    assert server.asked[0].body["password"] == " with blanks "
+
+
+def test_a_sign_up_that_needs_its_password_again_says_how_to_give_it(run: Run, server: StandIn) -> None:
+    server.on("POST", f"/jobs/{JOB_ID}/retry", problem(409, "password_needed"), ACCEPTED)
+
+    refused = run("jobs", "retry", JOB_ID)
+    retried = run("jobs", "retry", JOB_ID, "--password-stdin", input=f"{PASSWORD}\n")
+
+    assert (refused.exit_code, retried.exit_code) == (3, 0)
+    assert "--password-stdin" in refused.stderr
+    assert [asked.body for asked in server.calls("POST", f"/jobs/{JOB_ID}/retry")] == [{}, {"password": PASSWORD}]
+
+
+# -- the rest -----------------------------------------------------------------------------------------------------
+
+
+def test_an_app_may_be_named_by_its_id_without_a_search(run: Run, server: StandIn) -> None:
+    run("app", "show", APP_ID)
+
+    assert [asked.path for asked in server.asked] == [f"/app/{APP_ID}"]
+
+
+def test_a_limit_is_kept_over_pages(run: Run, server: StandIn) -> None:
+    server.on("GET", "/jobs", ok({"jobs": [job_of("running")] * 100, "next": "c"}))
+
+    ended = run("jobs", "list", "--limit", "150", "--json")
+
+    assert len(json.loads(ended.stdout)) == 150
+    assert [asked.query["limit"] for asked in server.asked] == ["100", "100"]
+
+
+def test_a_cancelled_job_is_what_cancel_was_asked_for(run: Run, server: StandIn) -> None:
+    server.on("POST", f"/jobs/{JOB_ID}/cancel", ACCEPTED)
+    JobScript(server, "cancelling", "cancelled")
+
+    ended = run("jobs", "cancel", JOB_ID)
+
+    assert ended.exit_code == 0
+    assert ended.stdout.endswith(f"The job {JOB_ID} was cancelled.\n")
+
+
+def test_a_dry_run_removes_nothing(run: Run, server: StandIn) -> None:
+    server.on("DELETE", f"/app/{APP_ID}", ok({"goes": [], "stays": []}))
+
+    run("app", "delete", "shop", "--dry-run")
+
+    assert server.calls("DELETE", f"/app/{APP_ID}")[0].query == {"dry_run": "true"}
