@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PACKAGES := api worker common harbour stack client server
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up harbour test fuzz proofs check lint types contract format clean
+.PHONY: help install demo up harbour doctor test fuzz bench proofs docs check lint types contract format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -19,6 +19,9 @@ up: $(VENV)/runtime ## Start everything on embedded defaults and keep it running
 harbour: $(VENV)/runtime ## Start the stand-ins for the four upstreams alone; prints the settings that point at them
 	@$(BIN)/python -m harbour --root var/harbour-alone
 
+doctor: $(VENV)/runtime ## Check the settings and every upstream, reading only, and say what to do about what is wrong
+	@$(BIN)/python -m worker.doctor
+
 test: $(VENV)/tools ## Run the tests; what needs a missing service is skipped
 	@$(BIN)/python -m pytest tests/unit tests/contract tests/integration --numprocesses 2 --dist loadfile
 	@$(BIN)/python -m pytest tests/fuzz
@@ -26,6 +29,12 @@ test: $(VENV)/tools ## Run the tests; what needs a missing service is skipped
 
 fuzz: $(VENV)/tools ## Send what the OpenAPI document allows and what it forbids, more than 10,000 times, and count the answers
 	@SLIPWAY_CASES=100 SLIPWAY_SEED=$${SLIPWAY_SEED:-$$(date +%s)} $(BIN)/python -m pytest -v tests/fuzz
+
+bench: $(VENV)/tools ## Measure following, looking and listing on MariaDB and SQLite, a million jobs (about half an hour)
+	@SLIPWAY_FOLLOWERS=1000 SLIPWAY_JOBS=1000000 $(BIN)/python -m pytest -s tests/bench
+
+docs: $(VENV)/tools ## Write docs/openapi.json and docs/problems.md afresh
+	@$(BIN)/python -m api.publish
 
 proofs: $(VENV)/tools ## Run the seeded proofs at full count (about half an hour): builds, worlds, every lost reply
 	@SLIPWAY_RUNS=300 $(BIN)/python -m pytest tests/integration/test_worlds.py tests/integration/test_builds.py

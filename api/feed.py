@@ -24,7 +24,8 @@ from api.job_view import JobView, Shown
 from api.lines import QueueLine, SocketLine
 from common import events
 from common.db import Database
-from common.models import Event, Job, JobState
+from common.events import Told
+from common.models import Job, JobState
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ TROUBLE_S = 1.0  # how long the database is left alone when it did not answer
 STOP_S = 3.0
 MOST = 5000  # followers of one process
 AT_ONCE = 500  # ids in one query
+
+NOTHING = Told((), is_all=True)  # what a job has for waiters, who ask for its document only
 
 AnyLine = SocketLine | QueueLine
 Behind = Mapping[str, list[Follower]]  # by job: those who do not know its present version
@@ -180,28 +183,24 @@ class Feed:
             for row in session.execute(select(Job.id, Job.version, Job.state).where(Job.id.in_(ids))):
                 states[row.id] = (row.version, row.state)
                 behind[row.id] = [follower for follower in by_job[row.id] if follower.version < row.version]
-        found, is_complete = self._read_events(session, behind)
+        told = self._read_events(session, behind)
         shown = self._read_documents(session, behind)
         return {
-            job_id: News(*states[job_id], events=found[job_id], is_complete=is_complete, shown=shown.get(job_id))
+            job_id: News(*states[job_id], told=told.get(job_id, NOTHING), shown=shown.get(job_id))
             for job_id, followers in behind.items()
             if followers
         }
 
-    def _read_events(self, session: Session, behind: Behind) -> tuple[Mapping[str, list[Event]], bool]:
+    def _read_events(self, session: Session, behind: Behind) -> dict[str, Told]:
         after = {
             job_id: min(each.number for each in watchers)
             for job_id, followers in behind.items()
             if (watchers := [each for each in followers if isinstance(each, Watcher)])
         }
-        found: dict[str, list[Event]] = defaultdict(list)
-        is_complete = True
+        told: dict[str, Told] = {}
         for ids in _portions(after):
-            rows = events.read(session, {job_id: after[job_id] for job_id in ids})
-            is_complete = is_complete and len(rows) < events.EVENTS_READ
-            for row in rows:
-                found[row.job_id].append(row)
-        return found, is_complete
+            told |= events.read(session, {job_id: after[job_id] for job_id in ids})
+        return told
 
     def _read_documents(self, session: Session, behind: Behind) -> dict[str, Shown]:
         wanted = [job_id for job_id, followers in behind.items() if any(isinstance(each, Waiter) for each in followers)]

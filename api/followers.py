@@ -6,7 +6,7 @@ to be sent goes to a `Line`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from flask import Response
 
 from api.job_shapes import JobEvent
 from api.job_view import Shown
+from common.events import Told
 from common.jobs import OPEN
 from common.models import Event, JobState
 
@@ -39,8 +40,7 @@ class News:
 
     version: int
     state: JobState
-    events: Sequence[Event]
-    is_complete: bool  # all events up to the version are among them
+    told: Told
     shown: Shown | None
 
 
@@ -70,12 +70,14 @@ class Watcher:
         line.send(OPENING)
 
     def tell(self, news: News, now_s: float) -> None:
-        for event in news.events:
+        for event in news.told.events:
             if event.number > self.number:
                 self._line.send(rendered(event))
                 self.number, self._spoke_at_s = event.number, now_s
-        self.version = max(self.number, news.version) if news.is_complete else self.number
-        if news.is_complete and news.state not in OPEN:
+        if not news.told.is_all:
+            return  # still behind: the rest comes with the next look
+        self.version = news.version  # its last event may be newer: what became of the job is asked again
+        if news.state not in OPEN:
             self._line.end()
 
     def pass_time(self, now_s: float) -> None:

@@ -24,9 +24,7 @@ def is_alive() -> Answer:
     return Answer(body=Health(status="ok"))
 
 
-@route(
-    blueprint, "GET", "/readyz", policy=Policy.PUBLIC, answers={200: Health}, raises=("unavailable",), base=""
-)
+@route(blueprint, "GET", "/readyz", policy=Policy.PUBLIC, answers={200: Health}, raises=("unavailable",), base="")
 def is_ready() -> Answer:
     """Say whether work can be taken.
 

@@ -133,14 +133,15 @@ def _look(session: Session, job: Job, query: Wait) -> tuple[Job, Answer]:
     if not request.if_none_match.contains_weak(tag):
         shown = view.show(session, [job], now)[0]
         return job, Answer(body=shown.body, headers=shown.headers)
-    is_asked_when = job.state in OPEN and not query.wait  # whoever waits here need not be told when to come again
-    steps = session.scalars(select(Step).where(Step.job_id == job.id)).all() if is_asked_when else []
-    return job, Answer(status=304, headers=job_view.headers(tag, view.pause_s(job, steps, now) if is_asked_when else None))
+    if query.wait or job.state not in OPEN:  # whoever waits here need not be told when to come again
+        return job, Answer(status=304, headers=job_view.headers(tag, None))
+    steps = session.scalars(select(Step).where(Step.job_id == job.id)).all()
+    return job, Answer(status=304, headers=job_view.headers(tag, view.pause_s(job, steps, now)))
 
 
 def _outlook(session: Session, job: Job, number: int) -> tuple[Job, bool]:
     """Return the job, and whether whoever has the events up to `number` has all that will come."""
-    return job, job.state not in OPEN and not events.read(session, {job.id: number})
+    return job, job.state not in OPEN and not events.has_newer(session, job.id, number)
 
 
 def _last_event_number() -> int:

@@ -137,7 +137,8 @@ def newest(table: type[Row], narrowed: Narrowed, *more: ColumnElement[bool], bel
     stretch = next(some for some in STRETCHES[table] if set(some) <= set(narrowed))
     columns = [getattr(table, name) for name in stretch]
     along = [column.in_((narrowed[name], NOBODY)) for name, column in zip(stretch, columns, strict=True)]
-    others = [func.coalesce(getattr(table, name), NOBODY) == value for name, value in narrowed.items() if name not in stretch]
+    rest = [(getattr(table, name), value) for name, value in narrowed.items() if name not in stretch]
+    others = [func.coalesce(column, NOBODY) == value for column, value in rest]
     after = [] if below is None else [table.id < below]
     return (
         select(table.id)

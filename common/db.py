@@ -66,7 +66,7 @@ class Database:
     def __init__(
         self, url: str, *, now: Now | None = None, pool_size: int = 8, answers_within_s: int | None = ANSWERS_WITHIN_S
     ) -> None:
-        """`answers_within_s`: how long one statement may take on MySQL; None, for a migration, is as long as it takes."""
+        """`answers_within_s`: how long a statement may take on MySQL; None, for a migration, is as long as it takes."""
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
         self.engine = _sqlite(url, "IMMEDIATE") if self.is_sqlite else _mysql(url, pool_size, answers_within_s)
         # BEGIN IMMEDIATE takes SQLite's one write lock: readers need an engine that does not.

@@ -6,7 +6,8 @@ version after the change: whoever has read the job at version 7 goes on with the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +19,14 @@ from common.models import Event, Job, Step, StepState
 MOVED = "moved steps"  # of the session: those of the one job that its transaction has locked
 REASON_CHARACTERS = 500
 EVENTS_READ = 1000  # at a time
+
+
+@dataclass(frozen=True)
+class Told:
+    """Events of one job, in order. `is_all`: it has no others above the number that was asked for."""
+
+    events: Sequence[Event]
+    is_all: bool
 
 
 def move(step: Step, state: StepState, *, code: str | None = None, reason: str | None = None) -> None:
@@ -47,9 +56,21 @@ def write(session: Session, job: Job, now: datetime) -> None:
         session.add(row)
 
 
-def read(session: Session, after: Mapping[str, int]) -> list[Event]:
-    """Return the events of each job above the number given for it, in order; at most EVENTS_READ in all."""
+def read(session: Session, after: Mapping[str, int], *, limit: int = EVENTS_READ) -> dict[str, Told]:
+    """Return what each of these jobs has above the number given for it; at most `limit` events in all."""
     if not after:
-        return []
+        return {}
     newer = or_(*((Event.job_id == job_id) & (Event.number > number) for job_id, number in after.items()))
-    return list(session.scalars(select(Event).where(newer).order_by(Event.job_id, Event.number).limit(EVENTS_READ)))
+    rows = session.scalars(select(Event).where(newer).order_by(Event.job_id, Event.number).limit(limit)).all()
+    found: dict[str, list[Event]] = {job_id: [] for job_id in after}
+    for row in rows:
+        found[row.job_id].append(row)
+    cut_at = rows[-1].job_id if len(rows) == limit else None  # of this job, and those behind it, there may be more
+    return {job_id: Told(told, cut_at is None or job_id < cut_at) for job_id, told in found.items()}
+
+
+def has_newer(session: Session, job_id: str, number: int) -> bool:
+    """Say whether a job has events above this number."""
+    return (
+        session.scalar(select(Event.number).where(Event.job_id == job_id, Event.number > number).limit(1)) is not None
+    )

@@ -152,8 +152,8 @@ class Outcome(StrEnum):
 
 
 class Provenance(StrEnum):
-    """intended: it may or may not exist yet · created: made for the app, a removal takes it away · adopted: it was there
-    before, a removal leaves it · gone.
+    """intended: it may or may not exist yet · created: made for the app, a removal takes it away · adopted: it was
+    there before, a removal leaves it · gone.
     """
 
     INTENDED = "intended"  # written before the create: it may or may not exist
@@ -229,7 +229,7 @@ class Job(Base):
 
     __tablename__ = "jobs"
     __table_args__ = _table(
-        # Lists are stretches of these (api/pages.py). One costs some 100 MB for a million jobs: not every filter has it.
+        # Lists are stretches of these (api/pages.py). Each is some 80 MB for a million jobs: not every filter has one.
         Index(None, "team_id", "id"),
         Index(None, "team_id", "kind", "id"),
         Index(None, "team_id", "state", "id"),

@@ -73,5 +73,6 @@ def is_weak(password: str, *personal: str) -> bool:
         return True
     if len(password) >= SUBSTRINGS_UNCHECKED_FROM:
         return False
-    parts = (part for text in personal for part in re.split(r"[\W_]+", text) if len(part) >= 4)
-    return any(word in password for word in (*WEAK_WORDS, *filter(None, personal), *parts))
+    wholes = [whole for text in personal for whole in (text, *text.split("@"))]
+    parts = [part for text in personal for part in re.split(r"[\W_]+", text)]
+    return any(len(word) >= 4 and word in password for word in (*WEAK_WORDS, *wholes, *parts))

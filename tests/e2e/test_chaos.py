@@ -43,7 +43,7 @@ def test_thirty_sign_ups_and_thirty_apps_outlive_dying_workers_and_a_dying_broke
 @contextmanager
 def _chaos(stack: Stack) -> Iterator[Counter[str]]:
     """Kill a worker every second or two, and once the broker, for a while."""
-    chance, kills, is_over = random.Random(SEED), Counter[str](), threading.Event()  # noqa: S311 - not for secrets
+    chance, kills, is_over = random.Random(SEED), Counter[str](), threading.Event()
 
     def kill() -> None:
         for number in range(KILLS):

@@ -20,8 +20,9 @@ from support.services import mariadb_database
 from support.world import Time
 
 from api.followers import KEEP_ALIVE_S, STREAM_S, News, Watcher
-from common import jobs, schema
+from common import events, jobs, schema
 from common.db import Database
+from common.events import Told
 from common.models import Event, JobState
 
 FIRST = "create_kibana_user"
@@ -316,9 +317,38 @@ def test_events_that_are_read_in_portions_are_all_told_before_the_end() -> None:
     watcher = Watcher("a job", line, number=0, now_s=0.0)
     rows = [Event(job_id="a job", number=n, at=Time()(), state=JobState.RUNNING, steps=[]) for n in (1, 2, 3, 4)]
 
-    watcher.tell(News(4, JobState.SUCCEEDED, rows[:2], is_complete=False, shown=None), 0.0)
-    assert (watcher.version, line.is_ended) == (2, False)
-    watcher.tell(News(4, JobState.SUCCEEDED, rows, is_complete=True, shown=None), 0.0)
+    for some, is_all in ((rows[:2], False), (rows[:4], False), (rows[3:], True)):
+        assert (watcher.version < 4, line.is_ended) == (True, False)
+        watcher.tell(News(4, JobState.SUCCEEDED, Told(some, is_all), shown=None), 0.0)
 
     assert [content.partition(b"\n")[0] for content in line.sent[1:]] == [b"id: 1", b"id: 2", b"id: 3", b"id: 4"]
     assert line.is_ended
+
+
+def test_an_event_that_is_newer_than_the_look_at_its_job_does_not_hide_the_end() -> None:
+    """The job is read before its events: the last one may come in between."""
+    line = Paper()
+    watcher = Watcher("a job", line, number=0, now_s=0.0)
+    rows = [Event(job_id="a job", number=n, at=Time()(), state=JobState.RUNNING, steps=[]) for n in (1, 2)]
+
+    watcher.tell(News(1, JobState.RUNNING, Told(rows, is_all=True), shown=None), 0.0)
+    assert (watcher.number, watcher.version, line.is_ended) == (2, 1, False)
+    watcher.tell(News(2, JobState.SUCCEEDED, Told((), is_all=True), shown=None), 0.0)
+
+    assert line.is_ended
+    assert len(line.sent) == 3  # the opening, and each event once
+
+
+def test_a_portion_says_of_which_jobs_there_may_be_more(api: Api, db: Database) -> None:
+    job_ids = sorted(api.sign_up(f"grace-{number}").json["job_id"] for number in range(3))
+    for job_id in job_ids:
+        succeed(db, job_id)
+    each = len(events_of(db, job_ids[0]))
+
+    told = db.read(lambda session: events.read(session, dict.fromkeys(job_ids, 0), limit=each + 3))
+
+    assert [(len(told[job_id].events), told[job_id].is_all) for job_id in job_ids] == [
+        (each, True),
+        (3, False),
+        (0, False),
+    ]

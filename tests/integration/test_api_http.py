@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 
 from api import routes
 from api.calls import Policy
-from api.problems import CODES
+from api.problems import CODES, Problem
 from common.db import Database
 
 JSON = "application/json"
@@ -209,6 +209,20 @@ def test_a_call_that_nobody_declared_stops_the_start() -> None:
 
     with pytest.raises(RuntimeError, match="/backdoor"):
         routes.declared(app)
+
+
+def test_a_problem_that_its_call_does_not_declare_fails_whatever_test_meets_it(time: Time) -> None:
+    def served() -> None:
+        raise Problem("taken")
+
+    def meet_it() -> None:
+        with open_api("mysql+pymysql://slipway@127.0.0.1:1/slipway", time) as api:
+            served.__dict__["call"] = next(call for call in routes.declared(api.app) if call.name == "show_docs")
+            api.app.view_functions["docs.show_docs"] = served
+            _assert_problem(api.visitor.get("/docs"), 409, "taken")
+
+    with pytest.raises(AssertionError, match="show_docs: taken"):
+        meet_it()
 
 
 OPEN = (Policy.PUBLIC, Policy.HOLDER, Policy.VISITOR)

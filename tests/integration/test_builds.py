@@ -120,7 +120,7 @@ def _set_the_pace(plant: Plant, random: Random) -> None:
 def test_a_job_is_built_exactly_once(plant: Plant, trouble: str) -> None:
     place = list(TROUBLES).index(trouble)
     for seed in range(place, runs(20), len(TROUBLES)):
-        random = Random(seed)  # noqa: S311 - the same at each run is what is wanted
+        random = Random(seed)
         _set_the_pace(plant, random)
         job = plant.accept()
         TROUBLES[trouble](plant, job, random)

@@ -24,7 +24,7 @@ PROVENANCE = {Verdict.ADOPT: Provenance.ADOPTED, Verdict.CREATE: Provenance.CREA
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_an_app_that_was_undone_was_never_there(world: World, seed: int) -> None:
-    draw, hands = Random(seed), Hands(world.harbour)  # noqa: S311 - repeatable, guards nothing
+    draw, hands = Random(seed), Hands(world.harbour)
     place = Place(draw, f"undone-{seed}")
     strangers = Strangers(draw, hands, place)
     strangers.settle_in()
@@ -50,7 +50,7 @@ def test_an_app_that_was_undone_was_never_there(world: World, seed: int) -> None
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_plan_tells_what_will_be(world: World, seed: int) -> None:
-    draw, hands = Random(seed), Hands(world.harbour)  # noqa: S311 - repeatable, guards nothing
+    draw, hands = Random(seed), Hands(world.harbour)
     place = Place(draw, f"planned-{seed}")
     strangers = Strangers(draw, hands, place)
     strangers.settle_in()
