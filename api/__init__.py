@@ -39,7 +39,7 @@ from api.service import Service, service
 from common import catalog, logs
 from common import settings as common_settings
 from common.db import Database, Now
-from common.models import new_id
+from common.ids import new_id
 from common.queue import Publisher, celery_app
 from common.settings import Settings, SettingsError
 from common.vault import Vault

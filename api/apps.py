@@ -21,7 +21,8 @@ from api.repeats import once
 from api.routes import route
 from api.service import service
 from common import jobs, ledger
-from common.models import App, Job, JobState, Project, Provenance, Resource, Step, User, new_id
+from common.ids import new_id
+from common.models import App, Job, JobState, Project, Provenance, Resource, Step, User
 from common.workflows import PLAN, PROVISION, RECONCILE, Workflow
 
 blueprint = Blueprint("apps", __name__)

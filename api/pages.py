@@ -21,7 +21,8 @@ from api.calls import Digits, Flag, Query, Result
 from api.fields import GivenId
 from api.moments import Moment
 from api.people import Login
-from common.models import EPOCH, App, Job, JobState, Project, first_id
+from common.ids import EPOCH, first_id
+from common.models import App, Job, JobState, Project
 from common.workflows import WORKFLOWS
 
 Row = TypeVar("Row", Project, App, Job)

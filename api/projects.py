@@ -16,7 +16,8 @@ from api.problems import FieldError, Problem
 from api.repeats import once
 from api.routes import route
 from api.service import service
-from common.models import Project, new_id
+from common.ids import new_id
+from common.models import Project
 
 blueprint = Blueprint("projects", __name__)
 

@@ -24,9 +24,10 @@ from api.problems import CODES, Problem
 from api.repeats import once
 from api.service import service
 from common import interventions
+from common.ids import EPOCH, first_id
 from common.interventions import NotPossibleError
 from common.jobs import Lane
-from common.models import EPOCH, Job, JobState, Step, StepState, first_id
+from common.models import Job, JobState, Step, StepState
 
 TakeUp = Callable[[Session, str], Job]  # gives the failed job of this id another turn, or raises why not
 

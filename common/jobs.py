@@ -28,7 +28,8 @@ from sqlalchemy.orm import Session
 from common import events, workflows
 from common.db import Database, Now
 from common.events import move
-from common.models import Attempt, Job, JobState, Outcome, Secret, Step, StepState, new_id
+from common.ids import new_id
+from common.models import Attempt, Job, JobState, Outcome, Secret, Step, StepState
 from common.workflows import Workflow
 
 LEASE_GRACE_S = 5.0  # a lease outlives the limit of its attempt by this much

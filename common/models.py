@@ -6,19 +6,13 @@ collation would take `root`, `Root` and `róot` for one name.
 
 from __future__ import annotations
 
-import secrets
-import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import (
     JSON,
     Boolean,
-    DateTime,
-    Dialect,
-    Enum,
     ForeignKey,
     Index,
     Integer,
@@ -30,53 +24,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import TypeDecorator, TypeEngine
 
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC datetime to the microsecond; plain DATETIME drops fractions on MySQL and zones everywhere."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        if dialect.name in ("mysql", "mariadb"):
-            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
-        return dialect.type_descriptor(DateTime())
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
-        return value.astimezone(UTC).replace(tzinfo=None) if value else None
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - as above
-        return value.replace(tzinfo=UTC) if value else None
-
-
-def identity(length: int) -> TypeEngine[str]:
-    """Return the type of a name that must match exactly."""
-    exact = mysql.VARCHAR(length, charset="ascii", collation="ascii_bin")
-    return String(length).with_variant(exact, "mysql", "mariadb")
-
-
-def new_id() -> str:
-    """Return an id of this moment: ordered by time for the index, 74 random bits against guessing."""
-    return uuid7(time.time_ns() // 1_000_000, secrets.randbits(74))
-
-
-def first_id(at: datetime) -> str:
-    """Return what no id that is made at this time or later is below."""
-    return uuid7((at - EPOCH) // timedelta(milliseconds=1), 0)
-
-
-def uuid7(milliseconds: int, bits: int) -> str:
-    """Return a UUIDv7 (RFC 9562) of a time since the epoch and 74 bits."""
-    number = milliseconds << 80 | 0x7 << 76 | bits >> 62 << 64 | 0b10 << 62 | bits & 2**62 - 1
-    return str(UUID(int=number))
-
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-ID = identity(36)
-NAME = identity(64)
-
+from common.columns import ID, NAME, UtcDateTime, identity, states
+from common.ids import new_id
 
 TABLE_OPTIONS = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_unicode_ci"}
 
@@ -96,17 +46,6 @@ class Base(DeclarativeBase):
 
 def _table(*parts: Any) -> Any:
     return (*parts, TABLE_OPTIONS)
-
-
-def _states(enum: type[StrEnum]) -> Enum:
-    return Enum(
-        enum,
-        native_enum=False,
-        create_constraint=True,
-        length=16,
-        name=enum.__name__.lower(),
-        values_callable=lambda members: [member.value for member in members],
-    )
 
 
 class JobState(StrEnum):
@@ -245,7 +184,7 @@ class Job(Base):
 
     id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
     kind: Mapped[str] = mapped_column(NAME)
-    state: Mapped[JobState] = mapped_column(_states(JobState))
+    state: Mapped[JobState] = mapped_column(states(JobState))
     version: Mapped[int] = mapped_column(Integer, default=1)  # grows with every change: the ETag
     subject_id: Mapped[str] = mapped_column(ID)  # the user or the app: what the marker on outside things names
     team_id: Mapped[str] = mapped_column(ForeignKey("teams.id"))
@@ -272,7 +211,7 @@ class Step(Base):
     name: Mapped[str] = mapped_column(NAME)
     upstream: Mapped[str] = mapped_column(NAME)
     needs_secret: Mapped[bool] = mapped_column(Boolean, default=False)
-    state: Mapped[StepState] = mapped_column(_states(StepState))
+    state: Mapped[StepState] = mapped_column(states(StepState))
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     forgiven: Mapped[int] = mapped_column(Integer, default=0)  # attempts before the last `retry`: they do not count
     output: Mapped[dict[str, Any] | None] = mapped_column(JSON)
@@ -300,7 +239,7 @@ class Attempt(Base):
     number: Mapped[int] = mapped_column(Integer)
     polls: Mapped[int] = mapped_column(Integer, default=0)
     worker: Mapped[str] = mapped_column(String(128))
-    outcome: Mapped[Outcome | None] = mapped_column(_states(Outcome))
+    outcome: Mapped[Outcome | None] = mapped_column(states(Outcome))
     code: Mapped[str | None] = mapped_column(NAME)
     reason: Mapped[str | None] = mapped_column(Text)
     started_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -320,7 +259,7 @@ class Resource(Base):
     ref: Mapped[str] = mapped_column(identity(255))  # its natural name there, known before it exists
     outside_id: Mapped[str | None] = mapped_column(String(255))
     url: Mapped[str | None] = mapped_column(String(1000))
-    provenance: Mapped[Provenance] = mapped_column(_states(Provenance))
+    provenance: Mapped[Provenance] = mapped_column(states(Provenance))
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
     step: Mapped[str] = mapped_column(NAME)
     attempt: Mapped[int] = mapped_column(Integer)
@@ -359,7 +298,7 @@ class Event(Base):
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
     number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)  # the job's version after it
     at: Mapped[datetime] = mapped_column(UtcDateTime)
-    state: Mapped[JobState] = mapped_column(_states(JobState))  # of the job
+    state: Mapped[JobState] = mapped_column(states(JobState))  # of the job
     steps: Mapped[list[dict[str, Any]]] = mapped_column(JSON)  # name, state, code, reason of each that changed
 
 

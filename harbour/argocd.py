@@ -11,7 +11,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from harbour.argocd_core import answer
+from harbour.argocd_core import INVALID, NOT_FOUND, Refused, answer
 from harbour.argocd_model import Application
 from harbour.argocd_repositories import ArgoCDRepositories
 from harbour.argocd_sync import ArgoCDSync
@@ -20,6 +20,8 @@ from harbour.passwords import digest
 from harbour.server import route
 
 VERSION = "v3.5.1+109ca7c"
+RESOURCES = frozenset({"applications", "clusters", "projects", "repositories"})
+ACTIONS = frozenset({"get", "create", "update", "delete", "sync"})
 SECRETS = frozenset({"password", "bearerToken", "sshPrivateKey", "tlsClientCertKey"})
 APPLICATION_PAGE = re.compile(r"/applications/(?:argocd/)?([^/]+)/?")
 
@@ -50,12 +52,29 @@ class ArgoCD(ArgoCDRepositories, ArgoCDSync):
 
     @route("GET", "/api/v1/clusters")
     def list_clusters(self, request: Request) -> Response:  # noqa: ARG002 - as above
+        """Answer the clusters that the account may see: others are left out, nothing is refused."""
+        if ("clusters", "get") in self.denied:
+            return answer({"metadata": {}, "items": []})
         state = {"status": "Successful", "message": "", "attemptedAt": None}
         items = [
             {"name": name, "server": server, "config": {"tlsClientConfig": {}}, "connectionState": state}
             for name, server in self.clusters().items()
         ]
         return answer({"metadata": {}, "items": items})
+
+    @route("GET", "/api/v1/projects/:name")
+    def get_project(self, request: Request, name: str) -> Response:  # noqa: ARG002 - as above
+        spec = self.projects.get(name)
+        if spec is None:
+            raise Refused(NOT_FOUND, f'appprojects.argoproj.io "{name}" not found')
+        return answer({"metadata": {"name": name, "namespace": "argocd"}, "spec": spec, "status": {}})
+
+    @route("GET", "/api/v1/account/can-i/:resource/:action/(?P<thing>.+)")
+    def can_i(self, request: Request, resource: str, action: str, thing: str) -> Response:  # noqa: ARG002 - as above
+        """Answer for the whole resource: the policy here names no things."""
+        if resource not in RESOURCES or action not in ACTIONS:
+            raise Refused(INVALID, f"{sorted(RESOURCES)} {sorted(ACTIONS)} does not contain {resource} {action}")
+        return answer({"value": "no" if (resource, action) in self.denied else "yes"})
 
     def no_route(self, request: Request, methods: set[str]) -> Response:
         """Answer the user interface outside of `/api/`, to those who ask for HTML."""

@@ -7,21 +7,33 @@ The name comes last, after everything slow.
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from typing import Any
 
 from harbour.argocd_core import DENIED, INVALID, UNKNOWN, ArgoCDCore, Refused
 from harbour.argocd_git import Chart, ChartError, GitError, find_chart
 from harbour.argocd_model import Spec, Wanted
+from harbour.config import HarbourConfig
 
 NAMESPACE = "argocd"
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
 class ArgoCDChecks(ArgoCDCore):
+    """Seeded with Argo CD's own cluster and one for each team, the project `default` and one for each team."""
+
+    def __init__(self, config: HarbourConfig, now: Callable[[], float] = time.time) -> None:
+        super().__init__(config, now)
+        teams = {f"{team}-cluster": f"https://{team}-cluster.invalid:6443" for team in config.teams}
+        self.known_clusters = {"in-cluster": "https://kubernetes.default.svc"} | teams
+        self.projects = {"default": project_spec("*")} | {
+            team: project_spec(f"{team}-cluster") for team in config.teams
+        }
+
     def clusters(self) -> dict[str, str]:
-        """Return the server of each cluster, by name: Argo CD's own, and one for each team."""
-        teams = {f"{team}-cluster": f"https://{team}-cluster.invalid:6443" for team in self.config.teams}
-        return {"in-cluster": "https://kubernetes.default.svc"} | teams
+        """Return the server of each cluster, by name."""
+        return self.known_clusters
 
     def check(self, name: str, spec: Spec, *, validate: bool) -> tuple[str, str]:
         """Return the commit that the application will be compared with, and what keeps it from being rendered.
@@ -29,7 +41,7 @@ class ArgoCDChecks(ArgoCDCore):
         Raises Refused. The second part is never set when `validate` is.
         """
         project = spec["project"]
-        if project not in ("default", *self.config.teams):
+        if project not in self.projects:
             raise Refused(INVALID, f'app is not allowed in project "{project}", or the project does not exist')
         cluster = self._cluster(name, spec.get("destination", {}))
         _require_source(name, spec.get("source", {}))
@@ -68,13 +80,30 @@ class ArgoCDChecks(ArgoCDCore):
         )
 
     def _require_allowed(self, spec: Spec, cluster: str) -> None:
-        """A team's project deploys to the team's cluster, `default` to any."""
-        project = spec["project"]
-        if project == "default" or cluster == f"{project}-cluster":
-            return
-        target = f"server '{self.clusters()[cluster]}' and namespace '{spec['destination'].get('namespace', '')}'"
+        """Let through what one of the project's sources and one of its destinations take; `!` is not known here."""
+        project, url = spec["project"], spec["source"]["repoURL"]
+        allowed, server = self.projects[project], self.clusters()[cluster]
+        if not any(_takes(each.lower(), url.lower(), "/") for each in allowed["sourceRepos"]):
+            raise Refused(INVALID, f"application repo {url} is not permitted in project '{project}'")
+        namespace = spec["destination"].get("namespace", "")
+        for each in allowed["destinations"]:
+            is_there = _takes(each.get("name", ""), cluster) or _takes(each.get("server", ""), server)
+            if is_there and _takes(each["namespace"], namespace):
+                return
+        target = f"server '{server}' and namespace '{namespace}'"
         reason = f"do not match any of the allowed destinations in project '{project}'"
         raise Refused(INVALID, f"application destination {target} {reason}")
+
+
+def project_spec(cluster: str) -> Spec:
+    """Return a project that takes every repository, and every namespace of this cluster."""
+    return {"sourceRepos": ["*"], "destinations": [{"name": cluster, "server": "", "namespace": "*"}]}
+
+
+def _takes(pattern: str, value: str, separator: str = "") -> bool:
+    """Match a glob whose `*` stops at the separator, except when it is all there is."""
+    one = f"[^{separator}]" if separator else "."
+    return pattern == "*" or re.fullmatch(re.escape(pattern).replace(r"\*", f"{one}*"), value) is not None
 
 
 def check_metadata(wanted: Wanted) -> None:

@@ -34,11 +34,14 @@ class ArgoCDCore(Service):
 
     name = "argocd"
     git_timeout_s = 30.0
+    token_problem = ""
+    """Why the token is refused that is otherwise right, in the words of the JWT library; "" is not at all."""
 
     def __init__(self, config: HarbourConfig, now: Callable[[], float] = time.time) -> None:
         super().__init__()
         self.config = config
         self.now = now
+        self.denied: set[tuple[str, str]] = set()  # resource and action that the policy does not give our account
 
     def credentials_for(self, url: str, project: str) -> Credentials:
         """Return what opens this repository for applications of `project`; the repositories know."""
@@ -53,6 +56,7 @@ class ArgoCDCore(Service):
         try:
             if request.path not in PUBLIC:
                 self._require_token(request)
+                self._require_right(request)
             return super().invoke(handler, request, params)
         except Refused as refused:
             return refused.response
@@ -61,14 +65,21 @@ class ArgoCDCore(Service):
         return _plain("Method Not Allowed", 405) if methods else _plain("404 page not found", 404)
 
     def has_token(self, request: Request) -> bool:
-        token = _token_of(request)
+        token = "" if self.token_problem else _token_of(request)
         return hmac.compare_digest(token.encode(), self.config.argocd_token.encode())
 
     def _require_token(self, request: Request) -> None:
         if not _token_of(request):
             raise Refused(UNAUTHENTICATED, "no session information")
         if not self.has_token(request):
-            raise Refused(UNAUTHENTICATED, "invalid session: token signature is invalid: signature is invalid")
+            problem = self.token_problem or "token signature is invalid: signature is invalid"
+            raise Refused(UNAUTHENTICATED, f"invalid session: {problem}")
+
+    def _require_right(self, request: Request) -> None:
+        """Refuse what the policy denies. A list is never refused: it leaves out what the account may not see."""
+        right = _right_for(request)
+        if right in self.denied:
+            raise Refused(DENIED, f"permission denied: {right[0]}, {right[1]}, {request.path}, sub: provisioner")
 
 
 def answer(shown: Any, status: int = 200) -> Response:
@@ -118,6 +129,16 @@ def _is_json(request: Request) -> bool:
 def _token_of(request: Request) -> str:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token if scheme == "Bearer" else ""
+
+
+def _right_for(request: Request) -> tuple[str, str]:
+    """Return the resource and the action that a call is about; of a list there is none."""
+    resource, *rest = request.path.removeprefix("/api/v1/").split("/")
+    if request.method in READS:
+        return resource, "get" if rest else ""
+    if rest[-1:] == ["sync"] or rest[-1:] == ["operation"] or rest[-1:] == ["rollback"]:
+        return resource, "sync"
+    return resource, {"POST": "create", "DELETE": "delete"}.get(request.method, "update")
 
 
 def _plain(text: str, status: int) -> Response:

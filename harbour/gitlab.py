@@ -7,7 +7,8 @@ gitlab_base ── gitlab_users · gitlab_groups · gitlab_projects ── gitla
 from __future__ import annotations
 
 import hmac
-from datetime import UTC, datetime, timedelta
+import re
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -19,14 +20,20 @@ from harbour.gitlab_errors import ApiError, as_json
 from harbour.gitlab_groups import Groups
 from harbour.gitlab_model import MAINTAINER, OWNER, Group, Member, Project, User, load_state, now
 from harbour.gitlab_users import API, OPTIONS, Users
-from harbour.server import Handler, route
+from harbour.server import READS, Handler, route
 
 REVISION = "c401a659d0c"
+ADMINISTRATORS_ONLY = re.compile(r"/api/v4/users(/.*)?")
 ANY_TOKEN = ("/api/v4/version", "/api/v4/metadata", "/api/v4/personal_access_tokens/self")
 
 
 class GitLab(Users, Groups, Branches):
     """GitLab 18.5, or as the configuration says: `/api/v4`, git over HTTP, and a page behind every link."""
+
+    scopes: tuple[str, ...] = ("api", "admin_mode")
+    """What the API token may do."""
+    token_ends_on: date | None = None
+    """The day from which the API token is refused; None is a day nearly a year away."""
 
     # -- a fresh one ---------------------------------------------------------------------------------------
 
@@ -138,12 +145,23 @@ class GitLab(Users, Groups, Branches):
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
         token = request.headers.get("PRIVATE-TOKEN", bearer)
         if hmac.compare_digest(token.encode(), self.config.gitlab_token.encode()):
+            self._require_rights(request)
             return
         if not hmac.compare_digest(token.encode(), self.config.gitlab_read_token.encode()):
             raise ApiError(401, {"message": "401 Unauthorized"})
         if request.path not in ANY_TOKEN:
-            text = "The request requires higher privileges than provided by the access token."
-            raise ApiError(403, {"error": "insufficient_scope", "error_description": text, "scope": "api read_api"})
+            raise _insufficient_scope()
+
+    def _require_rights(self, request: Request) -> None:
+        """Refuse what the API token's end, its scopes, or its owner do not allow."""
+        if self.token_ends_on is not None and self.token_ends_on <= datetime.now(UTC).date():
+            text = "Token is expired. You can either do re-authorization or token refresh."
+            raise ApiError(401, {"error": "invalid_token", "error_description": text})
+        is_read = request.method in READS
+        if not ("api" in self.scopes or ("read_api" in self.scopes and is_read) or request.path in ANY_TOKEN):
+            raise _insufficient_scope()
+        if not (is_read or self.caller().is_admin) and ADMINISTRATORS_ONLY.fullmatch(request.path):
+            raise ApiError(403, {"message": "403 Forbidden"})
 
     def no_route(self, request: Request, methods: set[str]) -> Response:
         """Send git to the repositories, a browser to a page, and an unknown API call to GitLab's own 404."""
@@ -174,7 +192,7 @@ class GitLab(Users, Groups, Branches):
     @route("GET", f"{API}/personal_access_tokens/self")
     def own_token(self, request: Request) -> Response:
         is_api = request.headers.get("PRIVATE-TOKEN") != self.config.gitlab_read_token
-        today = datetime.now(UTC)
+        ends_on = (is_api and self.token_ends_on) or (datetime.now(UTC) + timedelta(days=364)).date()
         return as_json(
             {
                 "id": 1 if is_api else 2,
@@ -182,10 +200,15 @@ class GitLab(Users, Groups, Branches):
                 "revoked": False,
                 "created_at": now(),
                 "description": None,
-                "scopes": ["api", "admin_mode"] if is_api else ["read_repository"],
+                "scopes": list(self.scopes) if is_api else ["read_repository"],
                 "user_id": 1 if is_api else 2,
                 "last_used_at": None,
                 "active": True,
-                "expires_at": (today + timedelta(days=364)).date().isoformat(),
+                "expires_at": ends_on.isoformat(),
             }
         )
+
+
+def _insufficient_scope() -> ApiError:
+    text = "The request requires higher privileges than provided by the access token."
+    return ApiError(403, {"error": "insufficient_scope", "error_description": text, "scope": "api read_api"})

@@ -20,6 +20,8 @@ class Forks(Projects):
     @route("POST", f"{PROJECT}/fork")
     def fork(self, request: Request, project_id: str) -> Response:
         source, params = self.find_project(request, project_id), Params(request)
+        if source.forking == "disabled":  # for administrators, too
+            refuse(404, "404 Not Found")
         project = self._planned(source, params)
         problems = rules.project_problems(project.name, project.path) or self._taken(project)
         if problems:

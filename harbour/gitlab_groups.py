@@ -33,6 +33,16 @@ class Groups(GitLabBase):
             view["projects"] = [self.views.project(project) for project in inside]
         return as_json(view)
 
+    @route("GET", f"{GROUP}/projects")
+    def list_projects_in_group(self, request: Request, group_id: str) -> Response:
+        """Answer the group's own projects, newest first."""
+        group, params = self.find_group(group_id), Params(request)
+        rows = [project for project in self.state.projects.values() if project.namespace_id == group.id]
+        if params.given("archived"):
+            rows = [project for project in rows if project.archived == params.flag("archived")]
+        rows.sort(key=lambda project: (project.created_at, project.id), reverse=True)
+        return self.page(request, rows, self.views.simple_project if params.flag("simple") else self.views.project)
+
     @route("GET", f"{GROUP}/members")
     def list_members(self, request: Request, group_id: str) -> Response:
         return self.page(request, self.find_group(group_id).members, self.views.member)

@@ -71,7 +71,7 @@ class Branch:
 @dataclass(kw_only=True)
 class Project:
     """`import_source` is what a fork is copied from, related to it or no more; `settled`: that is over, protection
-    included. `removing`: the final deletion was answered, not yet done.
+    included. `removing`: the final deletion was answered, not yet done. `forking`: `enabled`, `private` or `disabled`.
     """
 
     id: int
@@ -92,6 +92,7 @@ class Project:
     created_at: str = field(default_factory=now)
     settled: bool = True
     removing: bool = False
+    forking: str = "enabled"
 
 
 @dataclass(kw_only=True)

@@ -27,6 +27,7 @@ OPTIONS: dict[str, Any] = {
     "public_email": None,
     "two_factor_enabled": False,
 }
+ADMIN_SEES = frozenset({"is_admin", "note", "namespace_id"})
 SETTABLE_FLAGS = ("can_create_group", "external", "private_profile")
 SETTABLE_TEXTS = ("organization", "bio", "location", "public_email")
 
@@ -36,7 +37,9 @@ class Users(GitLabBase):
 
     @route("GET", f"{API}/user")
     def current_user(self, _request: Request) -> Response:
-        return as_json(self.views.user(self.caller()))
+        """Answer who the token belongs to; `is_admin` is there for an administrator alone."""
+        shown = self.views.user(self.caller())
+        return as_json(shown if shown["is_admin"] else {key: shown[key] for key in shown if key not in ADMIN_SEES})
 
     @route("GET", f"{API}/users")
     def list_users(self, request: Request) -> Response:

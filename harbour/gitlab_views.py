@@ -98,6 +98,7 @@ class Views:
                 "visibility": project.visibility,
                 "archived": project.archived,
                 "empty_repo": project.default_branch is None,
+                "forking_access_level": project.forking,
                 "import_status": project.import_status,
                 "import_error": project.import_error,
                 "marked_for_deletion_at": project.marked_for_deletion_on,

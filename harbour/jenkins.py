@@ -16,8 +16,9 @@ from harbour import jenkins_xml as xml
 from harbour.config import HarbourConfig
 from harbour.jenkins_builds import JenkinsBuilds
 from harbour.jenkins_core import ADMINISTER, Clock, Role, User, caller_of
+from harbour.jenkins_items import ITEM
 from harbour.jenkins_model import Build, QueueItem
-from harbour.jenkins_pages import is_browser, page
+from harbour.jenkins_pages import is_browser, not_found, page
 from harbour.jenkins_roles import JenkinsRoles
 from harbour.jenkins_tree import exported
 from harbour.jenkins_users import JenkinsUsers
@@ -25,6 +26,7 @@ from harbour.jenkins_views import item_brief
 from harbour.server import route
 
 CREDENTIAL_ID = "gitlab"
+VIEW_CREDENTIALS = "com.cloudbees.plugins.credentials.CredentialsProvider.View"
 DEVELOPER = [f"hudson.model.Item.{verb}" for verb in ("Build", "Cancel", "Read", "Workspace")]
 
 
@@ -36,6 +38,8 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsBuilds):
 
     def __init__(self, config: HarbourConfig, now: Clock = time.time) -> None:
         super().__init__(config, now)
+        self.credential_ids = [CREDENTIAL_ID]
+        self.folder_credential_ids: dict[str, list[str]] = {}
         self._seed(config.jenkins_user)
 
     def _seed(self, admin: str) -> None:
@@ -88,27 +92,49 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsBuilds):
         links = "".join(f'<li><a href="/job/{name}/">{name}</a></li>' for name in self._children(""))
         return page("Dashboard", f"<h1>Jenkins</h1><ul>{links}</ul>")
 
+    @route("GET", "/pluginManager/api/json")
+    def list_plugins(self, request: Request) -> Response:
+        self.require(request, "hudson.model.Hudson.SystemRead")
+        rows = [
+            {"active": True, "enabled": True, "shortName": name, "version": version}
+            for name, version in self.plugins.items()
+        ]
+        return exported(request, {"_class": "hudson.LocalPluginManager", "plugins": rows})
+
     @route("GET", "/credentials/store/system/domain/_/api/json")
     def system_credentials(self, request: Request) -> Response:
-        self.require(request, "com.cloudbees.plugins.credentials.CredentialsProvider.View")
+        self.require(request, VIEW_CREDENTIALS)
+        return exported(request, self._domain("system", self.credential_ids))
+
+    @route("GET", f"{ITEM}/credentials/store/folder/domain/_/api/json")
+    def folder_credentials(self, request: Request, item: str) -> Response:
+        name = self._visible(request, item)
+        if not xml.is_folder(self.items[name]):
+            raise not_found()
+        self.require(request, VIEW_CREDENTIALS, name)
+        return exported(request, self._domain(name, self.folder_credential_ids.get(name, [])))
+
+    def _domain(self, place: str, ids: list[str]) -> dict[str, Any]:
         action = "com.cloudbees.plugins.credentials.CredentialsStoreAction"
-        credential = {
-            "_class": f"{action}$CredentialsWrapper",
-            "description": "read access to the source repositories",
-            "displayName": f"{self.config.gitlab_user}/******",
-            "fullName": f"system/_/{CREDENTIAL_ID}",
-            "id": CREDENTIAL_ID,
-            "typeName": "Username with password",
-        }
-        shown = {
+        credentials = [
+            {
+                "_class": f"{action}$CredentialsWrapper",
+                "description": "read access to the source repositories",
+                "displayName": f"{self.config.gitlab_user}/******",
+                "fullName": f"{place}/_/{each}",
+                "id": each,
+                "typeName": "Username with password",
+            }
+            for each in ids
+        ]
+        return {
             "_class": f"{action}$DomainWrapper",
-            "credentials": [credential],
+            "credentials": credentials,
             "displayName": "Global credentials (unrestricted)",
-            "fullName": "system/_",
+            "fullName": f"{place}/_",
             "global": True,
             "urlName": "_",
         }
-        return exported(request, shown)
 
     # -- persistence ------------------------------------------------------------------------------------------
 

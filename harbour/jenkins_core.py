@@ -26,6 +26,15 @@ IMPLIED_BY = {
     "hudson.model.Item.ExtendedRead": "hudson.model.Item.Configure",
 }
 VERSION = "2.568.2"
+PLUGINS = {
+    "cloudbees-folder": "6.1100",
+    "credentials": "1502.v5c95e620ddfe",
+    "git": "5.10.1",
+    "role-strategy": "898.vc050ed2424ca_",
+    "workflow-cps": "4175",
+    "workflow-job": "1571",
+}
+REALM, STRATEGY = "/securityRealm", "/role-strategy/strategy"
 Clock = Callable[[], float]
 """Returns the time in seconds since 1970."""
 
@@ -76,12 +85,16 @@ class JenkinsCore(Service):
         self.roles: dict[str, dict[str, Role]] = {"globalRoles": {}, "projectRoles": {}, "slaveRoles": {}}
         self.items: dict[str, str] = {}  # XML by full name; `dev/shop_dev` lies in the folder `dev`
         self.session = secrets.token_hex(4)  # changes with each restart
+        self.plugins = dict(PLUGINS)
+        self.has_own_users = True  # False: another security realm is active
+        self.has_role_strategy = True  # False: another authorization strategy is active
 
     def _dispatch(self, request: Request, path: str) -> Response:
         with self.lock:
             try:
                 request.environ["harbour.caller"] = self._authenticate(request)
                 self._require_crumb(request)
+                self._require_active(path)
                 response = super()._dispatch(request, path)
             except Refused as refused:
                 response = refused.response
@@ -117,6 +130,12 @@ class JenkinsCore(Service):
         if request.method == "POST" and not caller_of(request).by_token:
             text = "No valid crumb was included in the request"
             raise Refused(page("Error 403", f"<h2>HTTP ERROR 403 {text}</h2>", status=403))
+
+    def _require_active(self, path: str) -> None:
+        """Refuse what belongs to a security realm or a strategy that is not the active one: its URLs are not there."""
+        is_role_based = self.has_role_strategy and "role-strategy" in self.plugins
+        if (path.startswith(REALM) and not self.has_own_users) or (path.startswith(STRATEGY) and not is_role_based):
+            raise Refused(jetty_error(404))
 
     def permits(self, caller: Caller, permission: str, item: str | None = None) -> bool:
         """Say whether the caller's global roles, or the project roles matching `item`, grant it.

@@ -12,7 +12,7 @@ from html import escape
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Request, Response
 
-from harbour.jenkins_core import ADMINISTER, JenkinsCore, User, caller_of
+from harbour.jenkins_core import ADMINISTER, REALM, JenkinsCore, User, caller_of
 from harbour.jenkins_pages import failure, not_found, page, redirect
 from harbour.jenkins_tree import exported
 from harbour.passwords import digest
@@ -68,6 +68,17 @@ class JenkinsUsers(JenkinsCore):
         """Make a user who has committed but cannot log in, as a build's change log does."""
         with self.lock:
             self.users[user_id.lower()] = User(id=user_id, full_name=full_name)
+
+    # -- all of them ------------------------------------------------------------------------------------------
+
+    @route("GET", REALM)
+    def users_page(self, request: Request) -> Response:
+        """Show all users, to administrators alone; the page has a slash at its end."""
+        if not request.path.endswith("/"):
+            return redirect(f"{request.path}/")
+        self.require(request, ADMINISTER)
+        rows = "".join(f"<li>{escape(user.id)}</li>" for user in self.users.values() if user.digest is not None)
+        return page("Users", f"<h1>Users</h1><ul>{rows}</ul>")
 
     # -- one user: by id only, or by id *or full name* ---------------------------------------------------------
 

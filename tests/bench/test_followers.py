@@ -34,7 +34,8 @@ from support.services import mariadb_database
 
 from common import jobs, schema
 from common.db import Database
-from common.models import Event, Step, Team, User, new_id
+from common.ids import new_id
+from common.models import Event, Step, Team, User
 from common.workflows import SIGNUP
 
 FOLLOWERS = int(os.environ.get("SLIPWAY_FOLLOWERS", "0"))

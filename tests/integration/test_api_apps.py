@@ -14,7 +14,8 @@ from support.world import Time
 from werkzeug.test import TestResponse
 
 from common.db import Database
-from common.models import Job, Provenance, Resource, Step, StepState, new_id
+from common.ids import new_id
+from common.models import Job, Provenance, Resource, Step, StepState
 
 ABSENT = "01890000-0000-7000-8000-000000000000"
 

@@ -15,10 +15,10 @@ from support.world import Time
 
 from common import due, jobs
 from common.db import Database
+from common.ids import new_id as make_id
 from common.jobs import Claim, ClaimLostError, Refused
 from common.ledger import Entry
 from common.models import Attempt, Job, JobState, Outcome, Provenance, Resource, Secret, Step, StepState, Team, User
-from common.models import new_id as make_id
 from common.workflows import PROVISION, SIGNUP, Workflow, find_step
 
 THREADS = 8

@@ -9,8 +9,9 @@ from sqlalchemy import select, update
 
 from common import console, jobs
 from common.db import Database
+from common.ids import new_id
 from common.jobs import Claim
-from common.models import Attempt, Job, Provenance, Resource, Step, StepState, User, new_id
+from common.models import Attempt, Job, Provenance, Resource, Step, StepState, User
 from support.api import Api, add_app, add_project
 
 ABSENT = "01890000-0000-7000-8000-000000000000"

@@ -17,8 +17,9 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, insert, select, text
 
 from common.db import Database
+from common.ids import uuid7
 from common.jobs import OPEN
-from common.models import App, Base, Job, JobState, Project, Step, StepState, Team, User, uuid7
+from common.models import App, Base, Job, JobState, Project, Step, StepState, Team, User
 from common.workflows import WORKFLOWS
 
 TEAMS = ("dev", "ops", "tools", "research")  # most is of the first

@@ -14,8 +14,9 @@ from sqlalchemy import select
 
 from common import catalog, due, jobs
 from common.db import Database
+from common.ids import new_id
 from common.jobs import Lane
-from common.models import App, Attempt, Job, JobState, Project, Resource, Secret, Step, StepState, Team, User, new_id
+from common.models import App, Attempt, Job, JobState, Project, Resource, Secret, Step, StepState, Team, User
 from common.settings import Settings
 from common.vault import Vault
 from common.workflows import PROVISION, SIGNUP, WORKFLOWS

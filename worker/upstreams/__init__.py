@@ -41,47 +41,60 @@ class Upstreams:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ways:
+    """The way to each upstream, with our credentials."""
+
+    gitlab: Http
+    jenkins: Http
+    argocd: Http
+    elasticsearch: Http
+
+
 def connect(settings: Settings) -> Upstreams:
     """Make the clients; nothing is called yet."""
+    ways = open_ways(settings)
+    return Upstreams(
+        gitlab=GitLab(ways.gitlab),
+        jenkins=Jenkins(ways.jenkins),
+        argocd=ArgoCD(ways.argocd),
+        elasticsearch=Elasticsearch(ways.elasticsearch),
+    )
+
+
+def open_ways(settings: Settings) -> Ways:
+    """Make what the clients speak through; nothing is called yet."""
     ca_file = str(settings.ca_file) if settings.ca_file else None
     pool_size = settings.worker_concurrency
-    return Upstreams(
-        gitlab=GitLab(
-            Http(
-                "GitLab",
-                settings.gitlab_url,
-                headers={"PRIVATE-TOKEN": settings.gitlab_token.get_secret_value()},
-                ca_file=ca_file,
-                pool_size=pool_size,
-            )
+    return Ways(
+        gitlab=Http(
+            "GitLab",
+            settings.gitlab_url,
+            headers={"PRIVATE-TOKEN": settings.gitlab_token.get_secret_value()},
+            ca_file=ca_file,
+            pool_size=pool_size,
         ),
-        jenkins=Jenkins(
-            Http(
-                "Jenkins",
-                settings.jenkins_url,
-                headers={"Accept-Language": "en"},  # error texts are localised
-                auth=(settings.jenkins_auth_id, settings.jenkins_auth_token.get_secret_value()),
-                ca_file=ca_file,
-                pool_size=pool_size,
-            )
+        jenkins=Http(
+            "Jenkins",
+            settings.jenkins_url,
+            headers={"Accept-Language": "en"},  # error texts are localised
+            auth=(settings.jenkins_auth_id, settings.jenkins_auth_token.get_secret_value()),
+            ca_file=ca_file,
+            pool_size=pool_size,
         ),
-        argocd=ArgoCD(
-            Http(
-                "Argo CD",
-                settings.argo_url,
-                headers=argocd_headers(settings.argo_token.get_secret_value()),
-                limits=argocd.LIMITS,  # it renders charts and lists remote repositories before it answers
-                ca_file=ca_file,
-                pool_size=pool_size,
-            )
+        argocd=Http(
+            "Argo CD",
+            settings.argo_url,
+            headers=argocd_headers(settings.argo_token.get_secret_value()),
+            limits=argocd.LIMITS,  # it renders charts and lists remote repositories before it answers
+            ca_file=ca_file,
+            pool_size=pool_size,
         ),
-        elasticsearch=Elasticsearch(
-            Http(
-                "Elasticsearch",
-                settings.kibana_url,
-                auth=(settings.kibana_user, settings.kibana_pwd.get_secret_value()),
-                ca_file=ca_file,
-                pool_size=pool_size,
-            )
+        elasticsearch=Http(
+            "Elasticsearch",
+            settings.kibana_url,
+            auth=(settings.kibana_user, settings.kibana_pwd.get_secret_value()),
+            ca_file=ca_file,
+            pool_size=pool_size,
         ),
     )

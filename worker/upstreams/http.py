@@ -180,14 +180,15 @@ class Http:
         headers: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
         total_s: float | None = None,
+        ends_in_slash: bool = False,
     ) -> Reply:
         """Send one request and return the answer, whatever its status.
 
-        The body is one of `json`, `form` and `content` (content type, bytes). `auth` replaces our own. Raises Transient
-        when no whole answer came (the module's table), Permanent when the request cannot be put into HTTP, WouldWrite
-        for anything but GET and HEAD after `reading`.
+        The body is one of `json`, `form` and `content` (content type, bytes). `auth` replaces our own. Some pages are
+        there only when the path `ends_in_slash`. Raises Transient when no whole answer came (the module's table),
+        Permanent when the request cannot be put into HTTP, WouldWrite for anything but GET and HEAD after `reading`.
         """
-        url = build_url(self._base_url, *segments)
+        url = build_url(self._base_url, *segments) + ("/" if ends_in_slash else "")
         if self._only_reads and method not in _READS:
             raise WouldWrite(method, urlsplit(url).path)
         kind, body = content or (None, form)

@@ -1,0 +1,132 @@
+"""Is the database there, at this version's schema, and does it keep what we write as we write it?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from common import schema
+from common.db import Database
+from common.models import Base
+from common.schema import SchemaError
+from worker.doctor.checks import Check, Untold, Wrong
+
+UPGRADE = "flask --app api db upgrade"
+_ACCESS_DENIED, _NO_DATABASE_RIGHT, _NO_DATABASE = 1045, 1044, 1049
+
+
+class DatabaseChecks:
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url)
+        self._db = Database(url, pool_size=1)
+
+    def table(self) -> tuple[Check, ...]:
+        checks = (
+            Check(
+                name="answers",
+                question="Can we get into the database at DB_URL?",
+                remedy="start the database server, or correct DB_URL",
+                look=self._answers,
+            ),
+            Check(
+                name="schema",
+                question="Is its schema the one of this version?",
+                remedy=UPGRADE,
+                look=self._schema,
+                needs=("answers",),
+            ),
+        )
+        return checks if self._db.is_sqlite else (*checks, *self._about_mysql())
+
+    def _about_mysql(self) -> list[Check]:
+        return [
+            Check(
+                name="character set",
+                question="Are all our tables utf8mb4, in InnoDB?",
+                remedy="ALTER TABLE NAME CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci, ENGINE=InnoDB",
+                look=self._tables,
+                needs=("schema",),
+            ),
+            Check(
+                name="isolation",
+                question="Can transactions be READ COMMITTED?",
+                remedy="in my.cnf, section mysqld: binlog_format=ROW; restart the server",
+                look=self._isolation,
+                needs=("answers",),
+            ),
+            Check(
+                name="strict mode",
+                question="Does the server refuse what it cannot store?",
+                remedy="in my.cnf, section mysqld: add STRICT_TRANS_TABLES to sql_mode; restart the server",
+                look=self._strict,
+                needs=("answers",),
+            ),
+        ]
+
+    def _answers(self) -> str:
+        if self._db.is_sqlite and not Path(str(self._url.database)).exists():  # a look would make an empty one
+            raise Wrong("the database file is not there yet", UPGRADE)
+        try:
+            self._read("SELECT 1")
+        except SQLAlchemyError as error:
+            raise self._refused(error) from None
+        return self._url.get_backend_name()
+
+    def _refused(self, error: SQLAlchemyError) -> Wrong:
+        code = error.orig.args[0] if isinstance(error, DBAPIError) and error.orig and error.orig.args else None
+        name, user = self._url.database, self._url.username
+        if code == _ACCESS_DENIED:
+            return Wrong(f"the server refuses the user {user}", "correct user and password in DB_URL")
+        if code == _NO_DATABASE:
+            remedy = f"CREATE DATABASE {name} CHARACTER SET utf8mb4; then {UPGRADE}"
+            return Wrong(f"the server has no database {name}", remedy)
+        if code == _NO_DATABASE_RIGHT:
+            remedy = f"GRANT ALL ON {name}.* TO '{user}'"
+            return Wrong(f"the user {user} has no right on the database {name}", remedy)
+        return Wrong("the database cannot be reached")
+
+    def _schema(self) -> str:
+        try:
+            schema.check(self._db)
+        except SchemaError as error:
+            raise Wrong(str(error).partition(": run ")[0]) from None
+        except SQLAlchemyError:
+            raise Wrong("it cannot be read", "let the user of DB_URL read and write all tables") from None
+        return "current"
+
+    def _tables(self) -> str:
+        asked = (
+            "SELECT table_name, table_collation, engine FROM information_schema.tables WHERE table_schema = DATABASE()"
+        )
+        ours = set(Base.metadata.tables)
+        rows = [row for row in self._rows(asked) if row[0] in ours]
+        odd = sorted(str(row[0]) for row in rows if not str(row[1]).startswith("utf8mb4") or row[2] != "InnoDB")
+        if odd:
+            raise Wrong(f"not so: {', '.join(odd)}")
+        return f"{len(rows)} tables"
+
+    def _isolation(self) -> str:
+        """With statements in the binary log, every write of such a transaction is refused (error 1665)."""
+        log, form = self._rows("SELECT @@log_bin, @@binlog_format")[0]
+        if log and str(form).upper() == "STATEMENT":
+            raise Wrong("the binary log keeps statements: it refuses every write of ours")
+        return "yes"
+
+    def _strict(self) -> str:
+        mode = str(self._rows("SELECT @@sql_mode")[0][0])
+        if "STRICT" not in mode:
+            raise Wrong("sql_mode is not strict: what is too long would be cut off without a word")
+        return "yes"
+
+    def _rows(self, statement: str) -> list[Any]:
+        try:
+            return self._read(statement)
+        except SQLAlchemyError:
+            raise Untold("the server does not say") from None
+
+    def _read(self, statement: str) -> list[Any]:
+        with self._db.read_engine.connect() as connection:
+            return list(connection.execute(text(statement)).all())

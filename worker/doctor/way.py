@@ -1,0 +1,106 @@
+"""How does a check look at an upstream over HTTP?  By short reads, with plain words when one fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from common.errors import StepError
+from worker.doctor.checks import Wrong
+from worker.upstreams.http import Http, Reply
+from worker.upstreams.reasons import reason_in
+
+CALL_S = 4.0  # a first look and a second one are over before the whole has to be
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_LOOPBACK = ("127.", "localhost", "[::1]")
+
+
+class Way:
+    """The way to one upstream that cannot write. `setting` is the name of its address."""
+
+    def __init__(self, http: Http, *, setting: str, url: str) -> None:
+        self._http = http.reading()
+        self.name = http.name
+        self.setting = setting
+        self.url = url
+
+    def get(
+        self, *segments: str, params: Mapping[str, str | int] | None = None, json: Any = None, is_page: bool = False
+    ) -> Reply:
+        """Return the answer, whatever its status. `is_page`: the path ends with a slash. Raises Wrong without one."""
+        try:
+            return self._http.send("GET", *segments, params=params, json=json, total_s=CALL_S, ends_in_slash=is_page)
+        except StepError as error:
+            raise Wrong(_short(error.reason), self._how_to_reach()) from None
+
+    def expect(self, reply: Reply, doing: str) -> Reply:
+        """Return a 200. Raises Wrong for anything else; `doing` completes "while …"."""
+        if reply.status != 200:
+            raise self.unexpected(reply, doing)
+        return reply
+
+    def unexpected(self, reply: Reply, doing: str) -> Wrong:
+        why = reason_in(reply.body)
+        tail = f": {why}" if why and not is_html(reply) else ""
+        remedy = f"see {self.name}'s own log for it, then run this again"
+        return Wrong(f"{self.name} answered {reply.status} while {doing}{tail}", remedy)
+
+    def stranger(self, reply: Reply) -> Wrong:
+        """Return what to say when something else than the upstream answers."""
+        if reply.status in _REDIRECTS:
+            to = urlsplit(reply.headers.get("Location", ""))
+            target = f"{to.scheme}://{to.netloc}" if to.netloc else to.path
+            return Wrong(f"{self.url} only redirects, to {target}", f"set {self.setting} to the address behind it")
+        if reply.status in (502, 503, 504):
+            return Wrong(f"{self.name} is down behind its proxy ({reply.status})", f"start {self.name}, or wait for it")
+        what = "an HTML page" if is_html(reply) else f"status {reply.status}"
+        return Wrong(
+            f"something else than {self.name} answers at {self.url}: {what}",
+            f"set {self.setting} to the address of {self.name} itself, with its path if it has one, "
+            "and see that no log-in page of a proxy is in front of it",
+        )
+
+    def _how_to_reach(self) -> str:
+        host = urlsplit(self.url).netloc
+        hint = "; for the stand-ins of this machine: make up" if host.startswith(_LOOPBACK) else ""
+        secure = ", and CA_FILE to the bundle that signed its certificate" if self.url.startswith("https") else ""
+        return f"start {self.name}, open the way from here to {host}, or correct {self.setting}{secure}{hint}"
+
+
+def is_html(reply: Reply) -> bool:
+    return "html" in reply.headers.get("Content-Type", "")
+
+
+def json_object(reply: Reply) -> dict[str, Any]:
+    """Return the body when it is a JSON object, else {}: what it lacks then tells."""
+    try:
+        body = reply.json()
+    except StepError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def number_of(version: str) -> tuple[int, ...]:
+    """Return the leading numbers of a version: `v3.5.1+109ca7c` is (3, 5, 1)."""
+    numbers = []
+    for part in version.lstrip("v").split("."):
+        digits = part[: len(part) - len(part.lstrip("0123456789"))]
+        if not digits:
+            break
+        numbers.append(int(digits))
+        if digits != part:
+            break
+    return tuple(numbers)
+
+
+def at_least(name: str, version: str, oldest: tuple[int, ...]) -> str:
+    """Return what is seen of a version. Raises Wrong when it is older."""
+    if number_of(version) < oldest:
+        wanted = ".".join(map(str, oldest))
+        raise Wrong(f"{name} is {version}, older than {wanted}", f"upgrade {name} to {wanted} or newer")
+    return version
+
+
+def _short(reason: str) -> str:
+    return reason.removesuffix(": the outcome is unknown")  # nothing was to come of it
