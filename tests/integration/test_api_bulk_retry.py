@@ -29,6 +29,12 @@ KEY = {"Idempotency-Key": "5b1e4c0e-0000-4000-8000-000000000001"}
 
 
 @pytest.fixture
+def time() -> Time:
+    """A clock of this test's own: ids have the time of the machine, and `since` looks at both."""
+    return Time()
+
+
+@pytest.fixture
 def api(db_url: str, time: Time) -> Iterator[Api]:
     with open_api(db_url, time) as opened:
         yield opened
