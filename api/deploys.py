@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 from flask import Blueprint
-from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api import app_jobs, auth, outputs, pages, people, visible
 from api.accepted import JobAccepted
-from api.builds import Tag
+from api.builds import Branch, Tag
 from api.calls import Answer, Body, Policy, Result
 from api.pages import JobPage, Listed
 from api.problems import Problem
@@ -32,7 +31,7 @@ class NewDeploy(Body):
     """`image_tag` sets the chart's; `revision` is a branch, tag or commit of the helm repository."""
 
     image_tag: Tag = None
-    revision: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$")] = None
+    revision: Branch = None
 
 
 class NewRollback(Body):

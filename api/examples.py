@@ -12,13 +12,14 @@ AT, LATER = "2026-03-14T09:26:53.589793Z", "2026-03-14T09:27:04.118201Z"
 SUMMARY: dict[str, Any] = {
     "job_id": JOB_ID,
     "kind": "signup",
+    "title": "Accounts on GitLab, Jenkins and Kibana",
     "state": "running",
     "app_id": None,
+    "user": "ada",
     "created_at": AT,
     "started_at": AT,
     "finished_at": None,
 }
-LISTED: dict[str, Any] = {**SUMMARY, "user": "ada"}
 ATTEMPT: dict[str, Any] = {
     "number": 1,
     "outcome": "succeeded",
@@ -143,12 +144,11 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Cancel": {},
     "Skip": {"reason": "Added to the group by hand"},
     "JobAccepted": {"job_id": JOB_ID, "status_url": f"/api/v1/jobs/{JOB_ID}", "app_id": None},
-    "JobListed": LISTED,
-    "Jobs": {**LAST_PAGE, "jobs": [LISTED]},
+    "JobSummary": SUMMARY,
+    "Jobs": {**LAST_PAGE, "jobs": [SUMMARY]},
     "JobShown": {
         **SUMMARY,
         "version": 7,
-        "title": "Accounts on GitLab, Jenkins and Kibana",
         "result": None,
         "progress": {"done": 1, "total": 5, "remaining": {"p50_s": 3.2, "p90_s": 9.5}},
         "waiting_on": [],

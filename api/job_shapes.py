@@ -10,12 +10,14 @@ from common.models import JobState, Outcome, StepState
 
 
 class JobSummary(Result):
-    """A job in a list."""
+    """A job in a list. `user` is the login of who began it."""
 
     job_id: str
     kind: str
+    title: str
     state: JobState
     app_id: str | None
+    user: str | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -107,7 +109,6 @@ class JobShown(JobSummary):
     """
 
     version: int
-    title: str
     result: dict[str, Any] | None
     progress: Progress
     waiting_on: list[WaitingOn]

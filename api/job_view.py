@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from api import links
+from api import links, people
 from api.history import History
 from api.job_shapes import (
     AttemptShown,
@@ -63,11 +63,11 @@ class JobView:
         resources = _by(session, Resource.job_id, [job.id for job in jobs], Resource.id)
         return [
             Shown(
-                body=self._document(job, steps[job.id], attempts, resources[job.id], now),
+                body=self._document(summary, job, steps[job.id], attempts, resources[job.id], now),
                 etag=etag(job),
                 pause_s=self.pause_s(job, steps[job.id], now),
             )
-            for job in jobs
+            for summary, job in zip(summaries(session, jobs), jobs, strict=True)
         ]
 
     def pause_s(self, job: Job, steps: Sequence[Step], now: datetime) -> int | None:
@@ -76,6 +76,7 @@ class JobView:
 
     def _document(
         self,
+        summary: JobSummary,
         job: Job,
         steps: Sequence[Step],
         attempts: Mapping[str, list[Attempt]],
@@ -84,9 +85,8 @@ class JobView:
     ) -> JobShown:
         flow = workflows.WORKFLOWS.get(job.kind)
         return JobShown(
-            **summary(job),
+            **vars(summary),
             version=job.version,
-            title=flow.title if flow else job.kind,
             result=next((step.output for step in steps if flow and step.name == flow.result), None),
             progress=Progress(
                 done=sum(step.state in PASSED for step in steps),
@@ -125,9 +125,23 @@ def headers(tag: str, pause_s: int | None) -> dict[str, str]:
     return told if pause_s is None else {**told, "Retry-After": str(pause_s)}
 
 
-def summary(job: Job) -> dict[str, Any]:
-    """Return the fields of a `JobSummary`."""
-    return {name: getattr(job, "id" if name == "job_id" else name) for name in JobSummary.model_fields}
+def summaries(session: Session, jobs: Sequence[Job]) -> list[JobSummary]:
+    """Return what lists show of jobs, in their order."""
+    logins = people.logins(session, (job.user_id for job in jobs))
+    return [
+        JobSummary(
+            job_id=job.id,
+            kind=job.kind,
+            title=flow.title if (flow := workflows.WORKFLOWS.get(job.kind)) else job.kind,
+            state=job.state,
+            app_id=job.app_id,
+            user=logins.get(job.user_id),
+            created_at=job.created_at,
+            started_at=job.started_at,
+            finished_at=job.finished_at,
+        )
+        for job in jobs
+    ]
 
 
 def _by(session: Session, column: InstrumentedAttribute[str], ids: Sequence[str], order: Any) -> dict[str, list[Any]]:

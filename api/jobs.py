@@ -9,7 +9,7 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import auth, holding, job_view, pages, people, visible
+from api import auth, holding, job_view, pages, visible
 from api.calls import Answer, Digits, Policy, Query
 from api.holding import HeldAnswer, HeldStream
 from api.job_shapes import JobEvent, JobShown, JobSummary
@@ -27,16 +27,10 @@ WAIT_S = 60  # at most; proxies give up after about as much
 RESUME = "Last-Event-ID"
 
 
-class JobListed(JobSummary):
-    """A job in a list. `user` is the login of who began it."""
-
-    user: str | None
-
-
 class Jobs(Listed):
     """A page of jobs."""
 
-    jobs: list[JobListed]
+    jobs: list[JobSummary]
 
 
 class Wait(Query):
@@ -70,9 +64,7 @@ def list_jobs(query: JobFilter) -> Answer:
     def work(session: Session) -> Jobs:
         team = visible.team(session, user, query.team)
         found = _find(session, team, query)
-        logins = people.logins(session, (job.user_id for job in found.rows))
-        shown = [JobListed(**job_view.summary(job), user=logins.get(job.user_id)) for job in found.rows]
-        return Jobs(jobs=shown, **found.told)
+        return Jobs(jobs=job_view.summaries(session, found.rows), **found.told)
 
     return Answer(body=service().db.read(work))
 

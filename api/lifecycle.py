@@ -57,7 +57,7 @@ class Preview(Result):
     policy=Policy.MEMBER,
     query=Removal,
     answers={200: Preview, 202: JobAccepted},
-    raises=app_jobs.REFUSALS,
+    raises=("busy",),
 )
 def remove_app(app_id: str, query: Removal) -> Answer:
     """Remove an app.
@@ -78,7 +78,7 @@ def remove_app(app_id: str, query: Removal) -> Answer:
     policy=Policy.MEMBER,
     takes=Nothing,
     answers={202: JobAccepted},
-    raises=app_jobs.REFUSALS,
+    raises=("busy",),
 )
 def reconcile_app(app_id: str, body: Nothing) -> Answer:  # noqa: ARG001 - an empty body is still checked
     """Put back what is missing or was changed of an app."""

@@ -13,7 +13,6 @@ def external(url: str | None, settings: Settings) -> str | None:
         (settings.gitlab_url, settings.gitlab_ext_url),
         (settings.jenkins_url, settings.jenkins_ext_url),
         (settings.argo_url, settings.argo_ext_url),
-        (settings.kibana_url, settings.kibana_ext_url),
     ):
         if outer and (url == inner or url.startswith(f"{inner}/")):
             return outer + url.removeprefix(inner)

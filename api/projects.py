@@ -61,17 +61,17 @@ def create_project(body: NewProject) -> Answer:
     """
     if problems := [*rules.project_name_problems(body.name), *rules.description_problems(body.description)]:
         raise Problem("invalid_fields", errors=problems)
-    user, db = auth.require_user(), service().db
-    project = Project(
-        id=new_id(),
-        team_id=user.team_id,
-        name=body.name,
-        description=body.description,
-        created_by=user.id,
-        created_at=db.now(),
-    )
+    user = auth.require_user()
 
     def work(session: Session) -> Answer:
+        project = Project(
+            id=new_id(),
+            team_id=user.team_id,
+            name=body.name,
+            description=body.description,
+            created_by=user.id,
+            created_at=service().db.now(),
+        )
         session.add(project)
         return Answer(body=_shown(project), status=201)
 

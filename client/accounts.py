@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from client.calls import Calls
-from client.errors import Document, ProblemError
-
-NOT_LOGGED_IN = "not_logged_in"
+from client.errors import Document
 
 
 class Accounts(Calls):
@@ -28,11 +26,7 @@ class Accounts(Calls):
 
     def log_out(self) -> None:
         """End this log-in; one that has ended already is fine."""
-        try:
-            self._write("logout")
-        except ProblemError as problem:  # also what a repetition gets whose first answer was lost
-            if problem.code != NOT_LOGGED_IN:
-                raise
+        self._write("logout")
         self._wire.use_token(None)
 
     def get_me(self) -> Document:

@@ -137,7 +137,9 @@ class Settings(BaseSettings):
 
     cookie_secure: bool = Field(True, description="Send the session cookie over HTTPS only")
     trusted_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Host names that the API answers to, comma-separated. Unset: any"
+        (),
+        description="Host names that the API answers to, comma-separated: with 127.0.0.1 where a health check asks it "
+        "so. Unset: any",
     )
     cors_origins: Annotated[tuple[Origin, ...], NoDecode] = Field(
         (), description="Origins whose pages may call the API, comma-separated: https://portal.example.com. Unset: none"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
@@ -18,6 +19,7 @@ from stack.embedded import StackError
 STOP_S = 15.0
 RESTART_FIRST_S, RESTART_CAP_S = 0.5, 30.0
 STEADY_S = 60.0  # a program that ran this long has earned a quick restart again
+LAST_LINES = 10  # of a program that does not come up, told with the error
 COLOURS = ("36", "33", "32", "35", "34", "31")
 
 
@@ -42,6 +44,7 @@ class Launcher:
         self._ended: set[str] = set()
         self._stopping = threading.Event()
         self._running: dict[str, subprocess.Popen[str]] = {}
+        self._last_lines: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=LAST_LINES))
         self._watchers: list[threading.Thread] = []
         self._lock = threading.Lock()  # nothing is spawned behind the back of `stop`
 
@@ -117,7 +120,9 @@ class Launcher:
                 return
             if time.monotonic() - began_s > self._steady_s:
                 pause_s = RESTART_FIRST_S
-            self._log(program.name, f"ended with exit code {code}; starting it again in {pause_s:.1f} s")
+            ended = f"ended with exit code {code}; starting it again in {pause_s:.1f} s"
+            self._last_lines[program.name].append(ended)
+            self._log(program.name, ended)
             _signal_group(process, signal.SIGKILL)  # what a killed leader left behind
             if self._stopping.wait(pause_s):
                 return
@@ -130,13 +135,15 @@ class Launcher:
         assert stream is not None  # noqa: S101 - asked for in `_spawn`
         with stream:
             for line in stream:
+                self._last_lines[name].append(line.rstrip("\n"))
                 self._log(name, line.rstrip("\n"))
 
     def _await_ready(self, program: Program, within_s: float) -> None:
         deadline = time.monotonic() + within_s
         while program.is_ready is not None and not program.is_ready():
             if time.monotonic() > deadline:
-                raise StackError(f"{program.name} was not ready within {within_s:.0f} s: see its log.")
+                last = "".join(f"\n  {line}" for line in self._last_lines[program.name]) or " nothing"
+                raise StackError(f"{program.name} was not ready within {within_s:.0f} s. The last that it said:{last}")
             time.sleep(0.05)
 
 

@@ -49,9 +49,9 @@ class Since(click.ParamType[datetime]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         if isinstance(value, datetime):
             return value
-        if span := SPAN.fullmatch(value):
-            return datetime.now(UTC) - timedelta(seconds=int(span[1]) * SECONDS[span[2]])
         try:
+            if span := SPAN.fullmatch(value):
+                return datetime.now(UTC) - timedelta(seconds=int(span[1]) * SECONDS[span[2]])
             return datetime.fromisoformat(value).astimezone()
         except (ValueError, OverflowError):
             self.fail("Use a time such as 2026-01-31T08:00Z, or how long ago: 90m, 12h, 7d.", param, ctx)

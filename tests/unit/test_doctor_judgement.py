@@ -60,6 +60,13 @@ def test_destinations_are_allowed_as_argo_cd_does(rows: list[dict[str, Any]], is
     assert allows_destination(rows, **place) is is_allowed
 
 
+def test_a_server_that_is_not_known_is_not_the_one_that_is_allowed() -> None:
+    """A token may see a project and not the clusters."""
+    rows = [{"name": "blue-cluster", "namespace": "*"}, {"server": "https://blue", "namespace": "*"}]
+
+    assert not allows_destination(rows, name="red-cluster", server="", namespace="shop")
+
+
 @pytest.mark.parametrize(
     ("version", "numbers"),
     [

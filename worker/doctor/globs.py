@@ -30,7 +30,7 @@ def allows_destination(rows: Iterable[Mapping[str, Any]], *, name: str, server: 
     ):
         return False
     return any(
-        any(_matches(row.get(key, ""), place[key]) for key in ("name", "server"))
+        any(place[key] and _matches(row.get(key, ""), place[key]) for key in ("name", "server"))
         and _matches(row["namespace"], namespace)
         for row in known
     )

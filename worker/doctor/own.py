@@ -81,9 +81,9 @@ class OwnChecks:
 def _opens(inner: str, outer: str | None) -> str:
     shown, worker_host = outer or inner, str(urlsplit(inner).hostname)
     host = str(urlsplit(shown).hostname)
-    if _is_loopback(host) and not _is_loopback(worker_host):
+    if is_loopback(host) and not is_loopback(worker_host):
         raise Wrong(f"people's links would lead to {host}, which is each one's own machine")
-    if outer is None and not _is_loopback(host) and _is_inside(host):
+    if outer is None and not is_loopback(host) and _is_inside(host):
         raise Wrong(f"people's links would lead to {host}, a name that is known inside only")
     return shown
 
@@ -93,7 +93,8 @@ def _is_inside(host: str) -> bool:
     return is_bare_name or host.endswith(_INSIDE)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Say whether the host is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 
 from common.errors import StepError
 from worker.doctor.checks import Wrong
+from worker.doctor.own import is_loopback
 from worker.upstreams.http import Http, Reply
 from worker.upstreams.reasons import reason_in
 
 CALL_S = 4.0  # a first look and a second one are over before the whole has to be
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_LOOPBACK = ("127.", "localhost", "[::1]")
 
 
 class Way:
@@ -62,10 +62,10 @@ class Way:
         )
 
     def _how_to_reach(self) -> str:
-        host = urlsplit(self.url).netloc
-        hint = "; for the stand-ins of this machine: make up" if host.startswith(_LOOPBACK) else ""
+        parts = urlsplit(self.url)
+        hint = "; for the stand-ins of this machine: make up" if is_loopback(parts.hostname or "") else ""
         secure = ", and CA_FILE to the bundle that signed its certificate" if self.url.startswith("https") else ""
-        return f"start {self.name}, open the way from here to {host}, or correct {self.setting}{secure}{hint}"
+        return f"start {self.name}, open the way from here to {parts.netloc}, or correct {self.setting}{secure}{hint}"
 
 
 def is_html(reply: Reply) -> bool:
