@@ -46,6 +46,7 @@ from common.vault import Vault
 
 log = logging.getLogger(__name__)
 
+FEED_ANSWERS_WITHIN_S = 3  # one thread waits for it, and a thousand followers for that
 REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 HEADERS = {
     "Cache-Control": "no-store",
@@ -94,7 +95,8 @@ def add_calls(app: Flask) -> None:
 
 
 def _parts(config: Settings, now: Now | None) -> Service:
-    db = Database(config.db_url.get_secret_value(), now=now)
+    db_url = config.db_url.get_secret_value()
+    db = Database(db_url, now=now)
     teams_and_types = catalog.load(config)
     history = History(db)
     view = JobView(config, history)
@@ -108,7 +110,7 @@ def _parts(config: Settings, now: Now | None) -> Service:
         readiness=Readiness(db, teams_and_types),
         history=history,
         view=view,
-        feed=Feed(db, view),
+        feed=Feed(Database(db_url, now=now, pool_size=1, answers_within_s=FEED_ANSWERS_WITHIN_S, tries=1), view),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
+import resource
 import selectors
 import socket
 import threading
@@ -33,6 +34,7 @@ TICK_S = 0.15
 TROUBLE_S = 1.0  # how long the database is left alone when it did not answer
 STOP_S = 3.0
 MOST = 5000  # followers of one process
+OTHER_FILES = 1200  # that it needs besides: connections of the server, of the database
 AT_ONCE = 500  # ids in one query
 
 NOTHING = Told((), is_all=True)  # what a job has for waiters, who ask for its document only
@@ -47,13 +49,15 @@ class Feed:
     def __init__(
         self, db: Database, view: JobView, *, tick_s: float = TICK_S, clock_s: Callable[[], float] = time.monotonic
     ) -> None:
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._db = db
         self._view = view
         self._tick_s = tick_s
         self.clock_s = clock_s
         self._joining: deque[tuple[Follower, AnyLine]] = deque()
         self._lines: dict[Follower, AnyLine] = {}  # of this and what follows the tail's thread alone writes
-        self._look_at_s = 0.0
+        self._look_at_s = self._trouble_until_s = 0.0
+        self._most = min(MOST, max(files // 2, files - OTHER_FILES))
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._is_stopping = False
@@ -61,7 +65,7 @@ class Feed:
     @property
     def has_room(self) -> bool:
         """Say whether this process takes another follower."""
-        return len(self._lines) + len(self._joining) < MOST and not self._is_stopping
+        return len(self._lines) + len(self._joining) < self._most and not self._is_stopping
 
     @property
     def threads_held(self) -> int:
@@ -83,6 +87,7 @@ class Feed:
             self._wake()
             self._thread.join(STOP_S)
             atexit.unregister(self.stop)
+        self._db.dispose()
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):  # full of earlier calls: it wakes anyway; closed: it has stopped
@@ -125,7 +130,7 @@ class Feed:
         self._welcome()
         if self._lines and self.clock_s() >= self._look_at_s:
             self._look()
-            self._look_at_s = self.clock_s() + self._tick_s
+            self._look_at_s = max(self.clock_s() + self._tick_s, self._trouble_until_s)
 
     def _serve_lines(self, timeout_s: float | None) -> None:
         for key, mask in self._selector.select(timeout_s):
@@ -160,18 +165,34 @@ class Feed:
             self._selector.modify(line.connection, wanted, line)
 
     def _look(self) -> None:
-        """Tell what is new, and let time pass."""
-        news, now_s = self._db.read(self._read_news), self.clock_s()
+        """Tell what is new, and let time pass, also while the database is in trouble."""
+        news = self._read()
         for follower, line in list(self._lines.items()):
-            found = news.get(follower.job_id)
-            if found is not None and found.version > follower.version and not line.is_gone:
-                follower.tell(found, now_s)
-            if not line.is_gone:
-                follower.pass_time(now_s)
+            try:
+                self._take_turn(follower, line, news)
+            except Exception:  # of this follower alone: the others want theirs
+                log.exception("follower_failed", extra={"job_id": follower.job_id})
+                line.end()
             if isinstance(line, SocketLine):
                 self._tend(line)
             if line.is_gone:
                 del self._lines[follower]
+
+    def _take_turn(self, follower: Follower, line: AnyLine, news: Mapping[str, News]) -> None:
+        found, now_s = news.get(follower.job_id), self.clock_s()
+        if found is not None and found.version > follower.version and not (line.is_gone or line.is_ending):
+            follower.tell(found, now_s)
+        if not (line.is_gone or line.is_ending):
+            follower.pass_time(now_s)
+        line.let_go_if_stuck()
+
+    def _read(self) -> Mapping[str, News]:
+        try:
+            return self._db.read(self._read_news)
+        except Exception:
+            log.exception("feed_failed")
+            self._trouble_until_s = self.clock_s() + TROUBLE_S
+            return {}
 
     def _read_news(self, session: Session) -> dict[str, News]:
         behind: dict[str, list[Follower]] = defaultdict(list)

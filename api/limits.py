@@ -1,7 +1,7 @@
 """How often may a stranger try?  So often that people notice nothing, and a machine gets nowhere.
 
     a password          10 wrong in 15 minutes for one account from one address
-                       100 wrong in an hour for one account: a stranger alone cannot shut anybody out
+                       100 wrong in an hour for one account: a stranger needs ten addresses to shut somebody out
                        200 wrong in 15 minutes from one address
     a sign-up           60 an hour from one address, 10 an hour for one id and for one e-mail address
 
@@ -43,7 +43,13 @@ def password_try(whose: str) -> Iterator[None]:
         ("password of account", config.login_failures_per_account, HOUR_S, (whose,)),
         ("password from address", config.login_failures_per_address, QUARTER_S, (address,)),
     )
-    yield
+    try:
+        yield
+    except Problem:
+        raise
+    except BaseException:  # a fault of ours is no wrong password
+        tallies.give_back(service().db, hits)
+        raise
     tallies.give_back(service().db, hits)
 
 

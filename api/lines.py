@@ -9,23 +9,29 @@ from __future__ import annotations
 import contextlib
 import queue
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 
 from flask import Response
 from werkzeug.datastructures import Headers
 from werkzeug.http import http_date
 
+HEARD_BYTES = 64 * 1024  # of a client that keeps sending: it is no follower
+TAKES_WITHIN_S = 60.0
 BACKLOG_BYTES = 256 * 1024  # of a client that reads more slowly than things change: it is let go, and may come again
 
 
 class SocketLine:
     """A connection that was taken over from the server. Used by one thread at a time."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, *, clock_s: Callable[[], float] = time.monotonic) -> None:
         self.connection = connection
+        self._clock_s = clock_s
         self._backlog = bytearray()
-        self._is_ending = False
+        self._heard_bytes = 0
+        self._took_at_s = clock_s()  # when the client last took something, or had nothing to take
+        self._ends_at_s: float | None = None
         self.is_gone = False
 
     @property
@@ -33,51 +39,70 @@ class SocketLine:
         """Say whether there is something to be sent as soon as the client takes it."""
         return bool(self._backlog) and not self.is_gone
 
+    @property
+    def is_ending(self) -> bool:
+        """Say whether nothing more is to be sent than what waits already."""
+        return self._ends_at_s is not None
+
     def begin(self, response: Response) -> None:
         """Send the head of a stream, whose end is the end of the connection."""
         self.send(_head(response, response.headers))
 
     def answer(self, response: Response) -> None:
-        self.send(_head(response, response.get_wsgi_headers({})) + response.get_data())
+        self._push(_head(response, response.get_wsgi_headers({})) + response.get_data())
 
     def send(self, content: bytes) -> None:
-        self._backlog += content
-        self.flush()
+        self._push(content)
         if len(self._backlog) > BACKLOG_BYTES:
-            self._leave()
+            self.leave()
 
     def flush(self) -> None:
         """Send what the client takes now."""
         try:
             while self._backlog and not self.is_gone:
                 del self._backlog[: self.connection.send(self._backlog)]
+                self._took_at_s = self._clock_s()
         except BlockingIOError:
             return
         except OSError:
-            self._leave()
-        if self._is_ending:
-            self._leave()
+            self.leave()
+        if self.is_ending:
+            self.leave()
 
     def end(self) -> None:
-        self._is_ending = True
+        self._ends_at_s = self._clock_s() + TAKES_WITHIN_S
         self.flush()
 
+    def let_go_if_stuck(self) -> None:
+        """Leave a client that takes nothing any more: its place is for those who read."""
+        now_s = self._clock_s()
+        has_stopped = self.is_behind and now_s - self._took_at_s >= TAKES_WITHIN_S
+        if has_stopped or (self._ends_at_s is not None and now_s >= self._ends_at_s):
+            self.leave()
+
     def hear(self) -> None:
-        """Look what the client says: nothing that it could say matters but that it is gone."""
+        """Look what the client says, a piece at a time: nothing that it could say matters but that it is gone."""
         try:
-            while self.connection.recv(4096):
-                pass
+            piece = self.connection.recv(HEARD_BYTES)
         except BlockingIOError:
             return
         except OSError:
-            pass
-        self._leave()
+            piece = b""
+        self._heard_bytes += len(piece)
+        if not piece or self._heard_bytes > HEARD_BYTES:
+            self.leave()
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         """Tell the client that nothing more comes; whoever watches the connection closes it."""
         self.is_gone = True
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
+
+    def _push(self, content: bytes) -> None:
+        if not self._backlog:
+            self._took_at_s = self._clock_s()
+        self._backlog += content
+        self.flush()
 
 
 def _head(response: Response, headers: Headers) -> bytes:
@@ -98,6 +123,10 @@ class QueueLine:
         self._queue: queue.SimpleQueue[bytes | Response | None] = queue.SimpleQueue()
         self.is_gone = False
         self.is_behind = False
+        self.is_ending = False
+
+    def let_go_if_stuck(self) -> None:
+        """The server sees to it: it is its thread that waits."""
 
     def answer(self, response: Response) -> None:
         self._queue.put(response)

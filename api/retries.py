@@ -6,6 +6,7 @@ number of failed jobs; `next` says where to go on.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,6 +14,7 @@ from typing import Annotated
 
 from pydantic import Field, StrictBool, StrictInt
 from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from api import app_jobs, pages, people
@@ -24,10 +26,13 @@ from api.problems import CODES, Problem
 from api.repeats import once
 from api.service import service
 from common import interventions
+from common.db import CommitUnknownError
 from common.ids import EPOCH, first_id
 from common.interventions import NotPossibleError
 from common.jobs import Lane
 from common.models import Job, JobState, Step, StepState
+
+log = logging.getLogger(__name__)
 
 TakeUp = Callable[[Session, str], Job]  # gives the failed job of this id another turn, or raises why not
 
@@ -104,6 +109,9 @@ class _Batch:
             self._refuse(job_id, refusal.code, refusal.detail or CODES[refusal.code].title)
         except NotPossibleError as refusal:
             self._refuse(job_id, refusal.code, str(refusal))
+        except (SQLAlchemyError, CommitUnknownError):  # of this one: those before it go on, and must be told
+            log.exception("retry_failed", extra={"job_id": job_id})
+            self._refuse(job_id, "unavailable", "The database did not do its part: look at the job, and try again.")
         else:
             self.retried.append(Retried(job_id=job_id, status_url=f"{BASE}/jobs/{job_id}"))
 

@@ -25,6 +25,7 @@ Known = tuple[datetime, float]  # the host's time, and ours (monotonic) when it 
 DEADLOCK, LOCK_WAIT, GONE_AWAY, LOST = 1213, 1205, 2006, 2013
 CLOCK_CHECK_S = 30.0
 ANSWERS_WITHIN_S = 15
+TRIES = 5
 
 
 def _is_worth_repeating(error: BaseException) -> bool:
@@ -37,7 +38,7 @@ def _is_worth_repeating(error: BaseException) -> bool:
 
 _whole_again = Retrying(
     retry=retry_if_exception(_is_worth_repeating),
-    stop=stop_after_attempt(5),
+    stop=stop_after_attempt(TRIES),
     wait=wait_random_exponential(multiplier=0.02, max=0.5),
     reraise=True,
 )
@@ -64,13 +65,20 @@ class Database:
     """
 
     def __init__(
-        self, url: str, *, now: Now | None = None, pool_size: int = 8, answers_within_s: int | None = ANSWERS_WITHIN_S
+        self,
+        url: str,
+        *,
+        now: Now | None = None,
+        pool_size: int = 8,
+        answers_within_s: int | None = ANSWERS_WITHIN_S,
+        tries: int = TRIES,
     ) -> None:
         """`answers_within_s`: how long a statement may take on MySQL; None, for a migration, is as long as it takes."""
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
         self.engine = _sqlite(url, "IMMEDIATE") if self.is_sqlite else _mysql(url, pool_size, answers_within_s)
         # BEGIN IMMEDIATE takes SQLite's one write lock: readers need an engine that does not.
         self.read_engine = _sqlite(url, "DEFERRED") if self.is_sqlite else self.engine
+        self._whole_again = _whole_again.copy(stop=stop_after_attempt(tries))
         self._write = sessionmaker(self.engine, expire_on_commit=False)
         self._read = sessionmaker(self.read_engine, expire_on_commit=False)
         self.now = now or (_utc_now if self.is_sqlite else HostTime(_mysql(url, 1)))
@@ -85,7 +93,7 @@ class Database:
                 _commit(session)
                 return result
 
-        return _whole_again(once)
+        return self._whole_again(once)
 
     def read(self, work: Callable[[Session], T]) -> T:
         """Run `work`, which writes nothing; on MySQL each of its statements sees what is committed by then."""
@@ -94,7 +102,7 @@ class Database:
             with self._read() as session:
                 return work(session)
 
-        return _whole_again(once)
+        return self._whole_again(once)
 
     def dispose(self) -> None:
         self.engine.dispose()

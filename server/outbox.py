@@ -25,7 +25,7 @@ class Outbox(socket.socket):
         """Send what the client takes now and say whether that is all. Raises OSError when it has gone."""
         while self._unsent:
             try:
-                sent = self.send(self._unsent[0])
+                sent = self.send(self._unsent[0], socket.MSG_DONTWAIT)  # whoever made it blocking last
             except BlockingIOError:
                 return False
             self._unsent[0] = self._unsent[0][sent:]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator
+import time as clock
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
@@ -13,13 +14,17 @@ import pytest
 import requests
 from flask import Response
 from sqlalchemy import select
-from support.api import V1, Api, newcomer, open_api, serve
+from support.api import V1, Api, newcomer, open_api, serve, settings
 from support.driven import claim, fail, succeed
 from support.following import Address, Stream, poll
 from support.services import mariadb_database
 from support.world import Time
 
+from api.feed import Feed
 from api.followers import KEEP_ALIVE_S, STREAM_S, News, Watcher
+from api.history import History
+from api.job_view import JobView
+from api.lines import QueueLine
 from common import events, jobs, schema
 from common.db import Database
 from common.events import Told
@@ -352,3 +357,50 @@ def test_a_portion_says_of_which_jobs_there_may_be_more(api: Api, db: Database) 
         (3, False),
         (0, False),
     ]
+
+
+class Follower:
+    """One that keeps what happens to it; told anything, it fails."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id, self.version, self.moments = job_id, 0, 0
+
+    def tell(self, news: News, now_s: float) -> None:
+        raise ValueError(f"{news.version} at {now_s}: of a kind that this version does not know")
+
+    def pass_time(self, now_s: float) -> None:
+        self.moments += now_s >= 0
+
+    def dismiss(self) -> None:
+        pass
+
+
+def _await(what: Callable[[], bool]) -> None:
+    deadline = clock.monotonic() + 10
+    while not what():
+        assert clock.monotonic() < deadline
+        clock.sleep(0.01)
+
+
+def test_time_passes_for_followers_while_the_database_is_away() -> None:
+    away = Database("mysql+pymysql://slipway:none@127.0.0.1:1/slipway", now=Time(), tries=1)
+    feed, follower = Feed(away, JobView(settings("sqlite:///x"), History(away)), tick_s=0.01), Follower("a job")
+
+    feed.join(follower, QueueLine())
+    _await(lambda: follower.moments > 0)
+
+    feed.stop()
+
+
+def test_a_follower_that_fails_takes_none_of_the_others_with_it(api: Api, db: Database) -> None:
+    job_id = api.sign_up("grace").json["job_id"]
+    feed, broken, line = Feed(db, api.service.view, tick_s=0.01), QueueLine(), QueueLine()
+
+    feed.join(Follower(job_id), broken)
+    feed.join(Watcher(job_id, line, number=0, now_s=0.0), line)
+    pieces = line.stream()
+    next(pieces)  # the opening
+
+    assert next(pieces).startswith(b"id: 1\n")
+    assert list(broken.stream()) == []
+    feed.stop()

@@ -21,6 +21,7 @@ from support.driven import fail, succeed
 from support.world import Time
 from werkzeug.test import TestResponse
 
+from api import limits
 from api.passwords import Passwords
 from api.tallies import EPOCH
 from common.db import Database
@@ -138,6 +139,16 @@ def test_who_logs_in_is_not_counted(limited: OpenApi, db: Database) -> None:
 
     assert statuses == [201] * 5
     assert {row.hits for row in db.read(lambda session: session.scalars(select(Tally)).all())} == {0}
+
+
+def test_a_fault_of_ours_is_no_wrong_password(limited: OpenApi) -> None:
+    api = limited(login_failures_per_account_and_address=1)
+
+    for _ in range(3):
+        with api.app.test_request_context(), pytest.raises(RuntimeError), limits.password_try("grace"):
+            raise RuntimeError("the database stumbled")
+
+    assert api.visitor.post(f"{V1}/login", json={"id": "grace", "password": PASSWORD}).status_code == 201
 
 
 def test_a_refusal_costs_no_hash(limited: OpenApi) -> None:

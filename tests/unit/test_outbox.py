@@ -52,3 +52,13 @@ def test_a_client_that_has_gone_is_noticed(ends: tuple[Outbox, socket.socket]) -
 
     with pytest.raises(OSError, match=r"pipe|reset"):
         outbox.flush()
+
+
+def test_it_does_not_wait_even_when_somebody_has_made_it_blocking(ends: tuple[Outbox, socket.socket]) -> None:
+    """gunicorn does so whenever it writes an error page."""
+    outbox, _ = ends
+    outbox.setblocking(True)
+
+    outbox.sendall(ANSWER)
+
+    assert not outbox.flush()

@@ -1,0 +1,134 @@
+"""A client that reads slowly, or not at all, gets what it is owed once, and then its place is somebody else's."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from flask import Response
+
+from api.lines import BACKLOG_BYTES, HEARD_BYTES, TAKES_WITHIN_S, SocketLine
+
+LARGE = b"x" * 90_000
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Our end, whose buffer is small, and the client's."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        for end in (ours, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        yield ours, theirs
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def line(ends: tuple[socket.socket, socket.socket], clock: Clock) -> SocketLine:
+    return SocketLine(ends[0], clock_s=clock)
+
+
+def _read_all(line: SocketLine, client: socket.socket) -> bytes:
+    """Read until our end says that nothing follows, flushing as the selector would."""
+    client.settimeout(5)
+    received = b""
+    while piece := client.recv(65_536):
+        received += piece
+        line.flush()
+    return received
+
+
+def test_a_large_answer_arrives_whole_and_once(line: SocketLine, ends: tuple[socket.socket, socket.socket]) -> None:
+    line.answer(Response(LARGE))
+    line.end()
+    assert (line.is_ending, line.is_behind, line.is_gone) == (True, True, False)
+
+    head, _, body = _read_all(line, ends[1]).partition(b"\r\n\r\n")
+
+    assert b"Content-Length: 90000" in head
+    assert body == LARGE
+    assert line.is_gone
+
+
+def test_an_answer_may_be_larger_than_a_streams_backlog(line: SocketLine) -> None:
+    line.answer(Response(b"x" * (BACKLOG_BYTES + 1)))
+
+    assert not line.is_gone
+
+
+def test_a_stream_that_is_not_read_is_let_go_when_too_much_waits(line: SocketLine) -> None:
+    for _ in range(4):
+        line.send(LARGE)
+
+    assert line.is_gone
+
+
+def test_a_client_that_takes_nothing_any_more_is_let_go(line: SocketLine, clock: Clock) -> None:
+    line.send(LARGE)
+    clock.now_s = TAKES_WITHIN_S - 1
+    line.let_go_if_stuck()
+    assert not line.is_gone
+
+    clock.now_s = TAKES_WITHIN_S
+    line.let_go_if_stuck()
+
+    assert line.is_gone
+
+
+def test_a_quiet_stream_is_not_a_stuck_one(line: SocketLine, clock: Clock) -> None:
+    line.send(b": still here\n\n")
+    clock.now_s = 10 * TAKES_WITHIN_S
+    line.let_go_if_stuck()
+
+    assert not line.is_gone
+
+
+def test_an_end_that_is_read_drop_by_drop_ends_all_the_same(
+    line: SocketLine, ends: tuple[socket.socket, socket.socket], clock: Clock
+) -> None:
+    line.answer(Response(LARGE))
+    line.end()
+    clock.now_s = TAKES_WITHIN_S - 1
+    ends[1].recv(8192)
+    line.flush()
+    clock.now_s = TAKES_WITHIN_S
+    line.let_go_if_stuck()
+
+    assert line.is_gone
+
+
+def test_a_client_that_keeps_sending_is_no_follower(
+    line: SocketLine, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    client = ends[1]
+    client.setblocking(False)
+    sent = 0
+    while sent <= HEARD_BYTES:
+        sent += client.send(b"y" * 1024)
+        line.hear()
+
+    assert line.is_gone
+
+
+def test_a_client_that_hangs_up_is_noticed(line: SocketLine, ends: tuple[socket.socket, socket.socket]) -> None:
+    line.hear()
+    assert not line.is_gone
+
+    ends[1].close()
+    line.hear()
+
+    assert line.is_gone
