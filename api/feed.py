@@ -117,7 +117,7 @@ class Feed:
     def _close(self) -> None:
         self._welcome()
         for follower, line in self._lines.items():
-            if not line.is_gone:
+            if not (line.is_gone or line.is_ending):  # who has been answered is not answered again
                 follower.dismiss()
             if isinstance(line, SocketLine):
                 self._tend(line)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
@@ -176,12 +176,3 @@ def _sqlite(url: str, begin: str) -> Engine:
         connection.exec_driver_sql(f"BEGIN {begin}")
 
     return engine
-
-
-def is_reachable(database: Database) -> bool:
-    """Say whether the database answers a query now."""
-    try:
-        database.read(lambda session: session.execute(text("SELECT 1")).scalar_one())
-    except OperationalError:
-        return False
-    return True
