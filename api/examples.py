@@ -41,6 +41,28 @@ STEP: dict[str, Any] = {
     "finished_at": LATER,
     "attempts": [ATTEMPT],
 }
+UPSTREAM: dict[str, Any] = {
+    "name": "jenkins",
+    "title": "Jenkins",
+    "state": "paused",
+    "since": AT,
+    "reason": "Upgrade to 2.541",
+    "paused_by": "grace",
+    "next_look_at": None,
+    "at_work": 2,
+    "at_once": 12,
+    "calls_per_second": 0,
+    "parked": 40,
+    "checks": [
+        {
+            "check": "version",
+            "question": "Is it new enough?",
+            "state": "well",
+            "said": "2.528.3",
+            "remedy": "",
+        }
+    ],
+}
 PERSON: dict[str, Any] = {
     "id": "ada",
     "email": "ada@example.com",
@@ -143,6 +165,11 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "Cancel": {},
     "Skip": {"reason": "Added to the group by hand"},
+    "Checkup": {},
+    "PauseUpstream": {"reason": "Upgrade to 2.541"},
+    "ResumeUpstream": {},
+    "Upstreams": {"upstreams": [UPSTREAM], "others": [], "checkup": JOB_ID, "checked_at": LATER},
+    "UpstreamShown": UPSTREAM,
     "JobAccepted": {"job_id": JOB_ID, "status_url": f"/api/v1/jobs/{JOB_ID}", "app_id": None},
     "JobSummary": SUMMARY,
     "Jobs": {**LAST_PAGE, "jobs": [SUMMARY]},

@@ -26,6 +26,7 @@ REFRESH_S = 60.0
 SAMPLES = 200  # the newest of each step, whatever its workflow
 FEWEST = 5  # fewer say nothing
 SOONEST_S, LATEST_S = 1, 30  # what a client may be told to wait before it looks again
+PARKED_S = 5.0  # while its upstream cannot take it: nobody knows for how long
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,8 @@ def _quantile(ascending: list[float], share: float) -> float:
 
 
 def _until_change_s(step: Step, usual: Mapping[str, Usual], now: datetime) -> float:
+    if step.parked_at is not None:
+        return PARKED_S
     if step.due_at is not None and step.state is not StepState.READY:
         return (step.due_at - now).total_seconds()
     known = usual.get(step.name)

@@ -73,7 +73,11 @@ class Progress(Result):
 
 
 class WaitingOn(Result):
-    """Why a lane stands still: on whom, since when, when it looks again."""
+    """Why a lane stands still: on whom, since when, when it looks again.
+
+    `code` is `outage` while the upstream does not answer, `paused` while an administrator keeps it free, `busy` while
+    as much is at work there as may be: then it goes on by itself, without a time that could be told.
+    """
 
     step: str
     upstream: str
@@ -94,7 +98,10 @@ class Failure(Result):
 
 
 class Link(Result):
-    """An outside object that the job made or found, at the address that people reach."""
+    """An outside object that the job made or found, at the address that people reach.
+
+    Administrators get one more, of upstream `flower`: where its tasks are shown.
+    """
 
     upstream: str
     kind: str

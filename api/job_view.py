@@ -26,9 +26,10 @@ from api.job_shapes import (
     StepShown,
     WaitingOn,
 )
-from common import workflows
-from common.jobs import OPEN, PASSED
-from common.models import Attempt, Job, Resource, Step, StepState
+from common import gates, traffic, workflows
+from common.gates import Held
+from common.jobs import CLAIMABLE, OPEN, PASSED
+from common.models import Attempt, Gate, Job, Resource, Step, StepState
 from common.settings import Settings
 
 WAITING = frozenset({StepState.WAITING, StepState.RETRYING})
@@ -61,14 +62,22 @@ class JobView:
             session, Attempt.step_id, [step.id for of_job in steps.values() for step in of_job], Attempt.number
         )
         resources = _by(session, Resource.job_id, [job.id for job in jobs], Resource.id)
+        is_any_parked = any(step.parked_at for of_job in steps.values() for step in of_job)
+        known = gates.read(session) if is_any_parked else {}
         return [
             Shown(
-                body=self._document(summary, job, steps[job.id], attempts, resources[job.id], now),
+                body=self._document(summary, job, steps[job.id], attempts, resources[job.id], known, now),
                 etag=etag(job),
                 pause_s=self.pause_s(job, steps[job.id], now),
             )
             for summary, job in zip(summaries(session, jobs), jobs, strict=True)
         ]
+
+    def for_operators(self, body: JobShown) -> JobShown:
+        """Return the document with a link to the job's tasks in Flower, where members have no log-in."""
+        url = links.to_flower(body.kind, body.job_id, self._settings)
+        link = [Link(upstream="flower", kind="tasks", name=body.job_id, url=url)] if url else []
+        return body.model_copy(update={"links": body.links + link})
 
     def pause_s(self, job: Job, steps: Sequence[Step], now: datetime) -> int | None:
         """Return after how many seconds an open job is worth another look."""
@@ -81,6 +90,7 @@ class JobView:
         steps: Sequence[Step],
         attempts: Mapping[str, list[Attempt]],
         made: Sequence[Resource],
+        known: Mapping[str, Gate],
         now: datetime,
     ) -> JobShown:
         flow = workflows.WORKFLOWS.get(job.kind)
@@ -93,7 +103,11 @@ class JobView:
                 total=len(steps),
                 remaining=self._remaining(job, steps, now),
             ),
-            waiting_on=[_waiting_on(step) for step in steps if step.state in WAITING],
+            waiting_on=[
+                _parked(job, step, known) if step.parked_at else _waiting_on(step)
+                for step in steps
+                if step.state in WAITING or (step.parked_at and step.state in CLAIMABLE)
+            ],
             errors=[_failure(step) for step in steps if step.state is StepState.FAILED],
             lanes=[
                 LaneShown(name=name, steps=[_step(job, step, attempts[step.id]) for step in lane])
@@ -176,6 +190,21 @@ def _waiting_on(step: Step) -> WaitingOn:
         reason=step.reason,
         since=step.waiting_since or step.started_at,
         next_look_at=step.due_at,
+    )
+
+
+def _parked(job: Job, step: Step, known: Mapping[str, Gate]) -> WaitingOn:
+    """Show why it is held back now; it may have been for another reason, and more than one after the other."""
+    plan = workflows.find_step(job.kind, step.name)
+    visits = plan.visits if plan else ()
+    hold = traffic.closed(known, visits) or (traffic.busy(visits) if step.code in set(Held) else None)
+    return WaitingOn(
+        step=step.name,
+        upstream=step.upstream,
+        code=hold.code if hold else step.code,
+        reason=hold.reason if hold else step.reason,
+        since=step.parked_at,
+        next_look_at=None,
     )
 
 

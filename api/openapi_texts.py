@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from api import fields, repeats, rules
+from common.gates import OUTSIDE
 
 Schema = dict[str, Any]
 
@@ -34,8 +35,10 @@ TAGS = {
     "lifecycle": "Comparison, repair and removal of an app.",
     "jobs": "What was accepted, and what has become of it.",
     "interventions": "What people do to a job.",
+    "upstreams": "Whether GitLab, Jenkins, Argo CD and Elasticsearch can be worked with.",
     "users": "People who leave.",
     "health": "For those who operate this.",
+    "metrics": "Numbers for Prometheus.",
     "document": "This document.",
     "docs": "This document, to be read and tried.",
 }
@@ -60,6 +63,7 @@ PATH: Mapping[str, Schema] = {
     "job_id": _ID,
     "team_id": {"type": "string", "pattern": f"^{rules.TEAM.pattern}$"},
     "login": _NAME,
+    "upstream": {"type": "string", "enum": list(OUTSIDE)},
     "step": {"type": "string", "pattern": "^[a-z_]{3,40}$"},
     "file": {"type": "string", "pattern": "^[a-z-]{1,40}\\.[a-z]{2,4}$"},
 }

@@ -10,13 +10,14 @@ import click
 from click.core import ParameterSource
 
 from client import address, tokens
-from client.commands.accounts import login, logout, me, signup
+from client.commands.accounts import login, logout, me, offboard, signup
 from client.commands.apps import app
 from client.commands.desk import Desk
 from client.commands.jobs import jobs
 from client.commands.program import Program
 from client.commands.projects import project
 from client.commands.releases import build, builds, deploy, deploys, rollback
+from client.commands.upstreams import upstreams
 from client.repeats import Repeats
 
 USUAL_URL = "http://127.0.0.1:8000"
@@ -61,7 +62,22 @@ def slipway(ctx: click.Context, url: str) -> None:
     )
 
 
-for command in (signup, login, logout, me, project, app, build, deploy, rollback, builds, deploys, jobs):
+for command in (
+    signup,
+    login,
+    logout,
+    me,
+    project,
+    app,
+    build,
+    deploy,
+    rollback,
+    builds,
+    deploys,
+    jobs,
+    upstreams,
+    offboard,
+):
     slipway.add_command(command)
 
 

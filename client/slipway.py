@@ -6,9 +6,10 @@ from client.accounts import Accounts
 from client.apps import Apps
 from client.jobs import Jobs
 from client.releases import Releases
+from client.upstreams import Upstreams
 
 
-class Client(Accounts, Apps, Releases, Jobs):
+class Client(Accounts, Apps, Releases, Jobs, Upstreams):
     """Slipway as its users see it.
 
     >>> slipway = Client("http://127.0.0.1:8000")

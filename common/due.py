@@ -11,10 +11,12 @@ from typing import Any
 from sqlalchemy import bindparam, case, delete, inspect, select, update
 from sqlalchemy.orm import Session
 
-from common import jobs
+from common import jobs, traffic
 from common.db import Database
+from common.ids import EPOCH
 from common.jobs import Lane
 from common.models import Attempt, Base, Job, KeptAnswer, LoginSession, Secret, Step, StepState, Tally
+from common.traffic import Sendable, Shares
 
 RESEND_DOUBLINGS = 6
 LAST_CALL_S = 1.0  # what a dead worker had sent may still arrive: look for its effect after this, not before
@@ -27,33 +29,31 @@ def take_due(db: Database, *, limit: int) -> list[Lane]:
 
     Safe to call from any number of clocks: a row goes to the one that moves its `nudge_at`.
     """
-    due = db.read(
-        lambda session: session.execute(
-            select(Step.id, Step.nudge_at, Step.nudges)
-            .where(Step.nudge_at <= db.now())
-            .order_by(Step.nudge_at)
-            .limit(limit)
-        ).all()
-    )
-    if not due:
-        return []
+    is_due = select(Step.id, Step.nudge_at, Step.nudges).where(Step.nudge_at <= db.now())
+    rows = db.read(lambda session: list(session.execute(is_due.order_by(Step.nudge_at).limit(limit))))
+    return _take(db, rows)
 
+
+def take_parked(db: Database, shares: Shares) -> list[Lane]:
+    """Return lanes whose head step was held back and may go now; each to one caller only, as with `take_due`."""
+    rows = db.read(lambda session: traffic.admissible(session, shares, db.now(), on_the_way_s=jobs.RESEND_S))
+    return _take(db, rows)
+
+
+def _take(db: Database, rows: Sequence[Sendable]) -> list[Lane]:
     def work(session: Session) -> list[Lane]:
         now = db.now()
-        mine = [
-            step_id
-            for step_id, nudge_at, nudges in due
-            if _rowcount(
-                session.execute(
-                    update(Step)
-                    .where(Step.id == step_id, Step.nudge_at == nudge_at)
-                    .values(nudge_at=now + timedelta(seconds=_resend_s(nudges)), nudges=nudges + 1)
-                )
-            )
-        ]
-        return _rest_of_lanes(session, mine)
+        return _rest_of_lanes(session, [row[0] for row in rows if _is_mine(session, row, now)])
 
-    return db.transaction(work)
+    return db.transaction(work) if rows else []
+
+
+def _is_mine(session: Session, row: Sendable, now: datetime) -> bool:
+    step_id, nudge_at, nudges = row
+    is_as_seen = (Step.nudge_at.is_(None), *traffic.IS_PARKED) if nudge_at is None else (Step.nudge_at == nudge_at,)
+    again_at = now + timedelta(seconds=_resend_s(nudges))
+    sent = update(Step).where(Step.id == step_id, *is_as_seen).values(nudge_at=again_at, nudges=nudges + 1)
+    return _rowcount(session.execute(sent)) == 1
 
 
 def put_back(db: Database, lanes: Sequence[Lane]) -> None:
@@ -76,7 +76,8 @@ def release(db: Database, worker: str) -> int:
         lambda session: session.execute(
             select(Step.id, Step.job_id, Step.claim_token)
             .join(Attempt, (Attempt.step_id == Step.id) & (Attempt.number == Step.attempts))
-            .where(Step.nudge_at.is_not(None), Step.state == StepState.RUNNING, Attempt.worker == worker)
+            # A range, for the index: with IS NOT NULL SQLite would begin with all the attempts that ever were.
+            .where(Step.nudge_at > EPOCH, Step.state == StepState.RUNNING, Attempt.worker == worker)
         ).all()
     )
     return sum(db.transaction(partial(_end_lease, db, *row)) for row in held)
@@ -85,6 +86,7 @@ def release(db: Database, worker: str) -> int:
 def _end_lease(db: Database, step_id: str, job_id: str, token: str | None, session: Session) -> int:
     jobs.lock(session, job_id)
     until = db.now() + timedelta(seconds=LAST_CALL_S)
+    traffic.shorten(session, str(token), until)
     is_still_held = (Step.id == step_id, Step.claim_token == token, Step.lease_until > until)
     return _rowcount(session.execute(update(Step).where(*is_still_held).values(lease_until=until, nudge_at=until)))
 

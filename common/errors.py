@@ -47,14 +47,23 @@ class NotYet(StepError):
 class Transient(StepError):
     """The outside stumbled or a call's outcome is unknown; look, then try again.
 
-    `retry_after_s` is the server's own hint in seconds, None when it gave none.
+    `retry_after_s` is the server's own hint in seconds, None when it gave none. `is_silent`: the upstream did not
+    answer, or said that it cannot; several such in a row may mean that it is down.
     """
 
     code = "upstream_unavailable"
 
-    def __init__(self, reason: str, *, retry_after_s: float | None = None, upstream: str | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        retry_after_s: float | None = None,
+        upstream: str | None = None,
+        is_silent: bool = False,
+    ) -> None:
         super().__init__(reason, upstream=upstream)
         self.retry_after_s = retry_after_s
+        self.is_silent = is_silent
 
 
 class Conflict(StepError):

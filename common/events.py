@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, object_session
 
+from common.gates import Held
 from common.models import Event, Job, Step, StepState
 
 MOVED = "moved steps"  # of the session: those of the one job that its transaction has locked
@@ -33,8 +34,8 @@ def move(step: Step, state: StepState, *, code: str | None = None, reason: str |
     """Change a step's state and say why; `write` makes it an event unless it is a look that found nothing new."""
     session = object_session(step)
     assert session is not None  # noqa: S101 - a step is added before it moves
-    is_look = state is StepState.RUNNING and step.state is StepState.WAITING
-    is_same = state is StepState.WAITING and (step.code, step.reason) == (code, reason)
+    is_look = state is StepState.RUNNING and step.state is StepState.WAITING and step.code not in set(Held)
+    is_same = state in (StepState.WAITING, step.state) and (step.code, step.reason) == (code, reason)
     step.state = state
     if is_look:
         return  # the reason of the wait stays: nobody knows yet that it is over

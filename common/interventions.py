@@ -113,7 +113,7 @@ def _stop(session: Session, step: Step, now: datetime) -> None:
             attempt.outcome, attempt.finished_at = Outcome.CANCELLED, now
     move(step, StepState.CANCELLED)
     step.finished_at = now
-    step.claim_token = step.lease_until = step.nudge_at = step.due_at = None
+    step.claim_token = step.lease_until = step.nudge_at = step.due_at = step.parked_at = None
 
 
 def _add_last_step(session: Session, job: Job, plan: workflows.Step, *, position: int, now: datetime) -> None:

@@ -1,38 +1,29 @@
-"""How does a job come to be, and how does each state of it change?  Nothing else writes those states.
+"""How does a job come to be, go on, and end?
 
-    step   pending ─▶ ready ─▶ running ─▶ succeeded
-                                ▲ ▲ ├───▶ waiting ──(due)──▶ running      NotYet
-                                │ │ ├───▶ retrying ─(due)──▶ running      Transient
-                                │ │ └───▶ failed                          Conflict, Permanent, out of attempts or time
-                                │ └ its lease ran out: the same state, a new claim, one attempt more
     job    queued ─▶ running ─▶ succeeded | failed, when every lane has settled
-                       └▶ cancelling ─▶ cancelled       what people do to a job: `common/interventions.py`
+                       └▶ cancelling ─▶ cancelled
 
-Every change locks the job's row first, so changes of one job happen one after the other, and bumps its version; what
-a person would notice of it is written down as an event with that number (`common/events.py`).
-A claim is a token and a lease in the step's row; recording an outcome needs the same token.
+Its steps are moved on by workers (`common/attempts.py`) and by people (`common/interventions.py`). Every change locks
+the job's row first, so changes of one job happen one after the other, and bumps its version; what a person would
+notice of it is written down as an event with that number (`common/events.py`).
 """
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from common import events, workflows
-from common.db import Database, Now
+from common import events, tracing, workflows
 from common.events import move
 from common.ids import new_id
-from common.models import Attempt, Job, JobState, Outcome, Secret, Step, StepState
+from common.metrics import JOBS_FINISHED, count_when_committed
+from common.models import Job, JobState, Step, StepState
 from common.workflows import Workflow
 
-LEASE_GRACE_S = 5.0  # a lease outlives the limit of its attempt by this much
 RESEND_S = 5.0  # a step whose turn it is and that nobody began is sent again after this, then ever more rarely
 
 CANCEL_LANE = "cancel"  # holds the step that stops what a cancelled job began outside
@@ -41,31 +32,6 @@ OPEN = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.CANCELLING})
 CLAIMABLE = frozenset({StepState.READY, StepState.WAITING, StepState.RETRYING})
 PASSED = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})
 UNSETTLED = CLAIMABLE | {StepState.RUNNING}
-
-
-class Refused(StrEnum):
-    """Why a claim was not granted."""
-
-    DONE = "the step has been done"
-    NOT_NOW = "it is not the step's turn, or another worker has it"
-    OVER = "the job is over"
-    UNKNOWN = "this version knows no such step"
-
-
-class ClaimLostError(Exception):
-    """The lease ran out and the step belongs to somebody else, or the job is over: whatever we know is stale."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """The right to run one attempt. `job` and `step` are copies as of the claim."""
-
-    job: Job
-    step: Step
-    plan: workflows.Step
-    token: str
-    attempt: int  # counted over the whole life of the step
-    tries: int  # counted since somebody last asked for a retry: what the policy counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +66,7 @@ def accept(
         app_id=app_id,
         input=inputs,
         request_id=request_id,
+        traceparent=tracing.traceparent(),
         version=1,
         created_at=now,
         updated_at=now,
@@ -134,181 +101,6 @@ def lanes(job: Job) -> list[Lane]:
     ]
 
 
-def claim(db: Database, job_id: str, step_name: str, *, worker: str) -> Claim | Refused:
-    """Take the right to run the next attempt of a step, for as long as its limit and a grace last."""
-    return db.transaction(lambda session: _claim(session, job_id, step_name, worker=worker, clock=db.now))
-
-
-def _claim(session: Session, job_id: str, step_name: str, *, worker: str, clock: Now) -> Claim | Refused:
-    job = lock(session, job_id)
-    now = clock()  # after the lock: a wait for it must not eat the lease
-    step = session.scalar(select(Step).where(Step.job_id == job_id, Step.name == step_name))
-    if job is None or step is None:
-        return Refused.UNKNOWN
-    if step.state in PASSED:
-        return Refused.DONE
-    if job.state not in OPEN:
-        return Refused.OVER
-    plan = workflows.find_step(job.kind, step_name)
-    if plan is None:
-        return Refused.UNKNOWN
-    if not _is_claimable(step, now):
-        return Refused.NOT_NOW
-    if step.state is StepState.RUNNING and step.attempts - step.forgiven >= plan.retry.attempts:
-        _fail(step, _close_lost(session, step, now), now, "worker_lost", "Its worker died at every attempt.", [])
-        settle(session, job, now)
-        return Refused.OVER
-    attempt = _begin_attempt(session, step, worker, now)
-    _mark_running(step, plan, now)
-    job.started_at = job.started_at or now
-    if job.state is JobState.QUEUED:
-        job.state = JobState.RUNNING
-    _touch(session, job, now)
-    assert step.claim_token  # noqa: S101 - set a line above
-    tries = attempt.number - step.forgiven
-    return Claim(job=job, step=step, plan=plan, token=step.claim_token, attempt=attempt.number, tries=tries)
-
-
-def _is_claimable(step: Step, now: datetime) -> bool:
-    if step.state is StepState.RUNNING:
-        return step.lease_until is not None and step.lease_until <= now
-    if step.state is StepState.READY:
-        return True  # its turn has come, whatever the clock of the process that said so
-    return step.state in CLAIMABLE and step.due_at is not None and step.due_at <= now
-
-
-def _begin_attempt(session: Session, step: Step, worker: str, now: datetime) -> Attempt:
-    if step.state is StepState.WAITING:
-        attempt = _open_attempt(session, step)
-        attempt.polls += 1
-        attempt.worker = worker
-        return attempt
-    if step.state is StepState.RUNNING:
-        _close_lost(session, step, now)
-    step.attempts += 1
-    attempt = Attempt(step_id=step.id, number=step.attempts, polls=0, worker=worker, started_at=now)
-    session.add(attempt)
-    return attempt
-
-
-def _mark_running(step: Step, plan: workflows.Step, now: datetime) -> None:
-    move(step, StepState.RUNNING)
-    step.claim_token = secrets.token_hex(16)
-    step.lease_until = step.nudge_at = now + timedelta(seconds=plan.limit_s + LEASE_GRACE_S)
-    step.nudges = 0
-    step.due_at = None
-    step.started_at = step.started_at or now
-
-
-def _open_attempt(session: Session, step: Step) -> Attempt:
-    return session.scalars(select(Attempt).where(Attempt.step_id == step.id, Attempt.number == step.attempts)).one()
-
-
-def _close_lost(session: Session, step: Step, now: datetime) -> Attempt:
-    attempt = _open_attempt(session, step)
-    attempt.outcome, attempt.code, attempt.finished_at = Outcome.LOST, "worker_lost", now
-    attempt.reason = "The worker died, or did not report back before its lease ran out."
-    return attempt
-
-
-# -- outcomes: each needs the claim's token -----------------------------------------------------------------------
-
-
-def succeed(db: Database, claim: Claim, output: dict[str, Any]) -> None:
-    """Record the output; the next step of the lane is ready. Raises ClaimLostError."""
-
-    def change(session: Session, step: Step, attempt: Attempt, now: datetime) -> None:
-        step.output, step.finished_at = output, now
-        step.waiting_since = None
-        move(step, StepState.SUCCEEDED)
-        attempt.outcome, attempt.finished_at = Outcome.SUCCEEDED, now
-        make_next_ready(session, step, now)
-        if step.needs_secret:
-            _wipe_secret_after_last_use(session, step)
-
-    _record(db, claim, change)
-
-
-def wait(db: Database, claim: Claim, *, code: str, reason: str, retry_after_s: float) -> StepState:
-    """Look again later; out of time means failed. Returns the new state. Raises ClaimLostError."""
-    limit = claim.plan.wait
-
-    def change(_session: Session, step: Step, attempt: Attempt, now: datetime) -> None:
-        step.forgiven = step.attempts - 1  # a good look: stumbles of hours ago do not add up over a long wait
-        step.waiting_since = step.waiting_since or now
-        until = step.waiting_since + timedelta(seconds=limit.at_most_s if limit else 0)
-        if now >= until:
-            waited = f"Waited {limit.at_most_s:.0f} s at most." if limit else "The step may not wait."
-            _fail(step, attempt, now, "wait_timed_out", f"{reason} {waited}", [])
-            return
-        _park(step, StepState.WAITING, min(now + timedelta(seconds=retry_after_s), until), code, reason)
-
-    return _record(db, claim, change)
-
-
-def stumble(db: Database, claim: Claim, *, code: str, reason: str, delay_s: float) -> StepState:
-    """Try again in `delay_s`; out of attempts means failed. Returns the new state. Raises ClaimLostError."""
-
-    def change(_session: Session, step: Step, attempt: Attempt, now: datetime) -> None:
-        attempts = claim.plan.retry.attempts
-        if step.attempts - step.forgiven >= attempts:
-            _fail(step, attempt, now, code, f"{reason} Gave up after {attempts} attempts.", [])
-        else:
-            _park(step, StepState.RETRYING, now + timedelta(seconds=delay_s), code, reason)
-        attempt.outcome, attempt.code, attempt.reason, attempt.finished_at = Outcome.STUMBLED, code, reason, now
-
-    return _record(db, claim, change)
-
-
-def fail(db: Database, claim: Claim, *, code: str, reason: str, remedy: Sequence[str] = ()) -> StepState:
-    """Stop the lane here. Returns the new state. Raises ClaimLostError."""
-    return _record(db, claim, lambda _session, step, attempt, now: _fail(step, attempt, now, code, reason, remedy))
-
-
-def still_holds(session: Session, claim: Claim, now: datetime) -> None:
-    """Check inside the caller's transaction that the claim is good. Raises ClaimLostError."""
-    _held(session, claim)
-    if claim.step.lease_until is not None and claim.step.lease_until <= now:
-        raise ClaimLostError
-
-
-Change = Callable[[Session, Step, Attempt, datetime], None]
-
-
-def _record(db: Database, claim: Claim, change: Change) -> StepState:
-    def work(session: Session) -> StepState:
-        job, step = _held(session, claim)
-        now = db.now()
-        step.claim_token = step.lease_until = step.nudge_at = None
-        step.nudges = 0
-        change(session, step, _open_attempt(session, step), now)
-        settle(session, job, now)
-        return step.state
-
-    return db.transaction(work)
-
-
-def _held(session: Session, claim: Claim) -> tuple[Job, Step]:
-    job = lock(session, claim.job.id)
-    step = session.get_one(Step, claim.step.id)
-    if job is None or job.state not in OPEN or step.claim_token != claim.token:
-        raise ClaimLostError
-    return job, step
-
-
-def _fail(step: Step, attempt: Attempt, now: datetime, code: str, reason: str, remedy: Sequence[str]) -> None:
-    move(step, StepState.FAILED, code=code, reason=reason)
-    step.finished_at, step.remedy = now, list(remedy)
-    step.claim_token = step.lease_until = step.nudge_at = step.due_at = None
-    attempt.outcome = attempt.outcome or Outcome.FAILED
-    attempt.code, attempt.reason, attempt.finished_at = code, reason, now
-
-
-def _park(step: Step, state: StepState, until: datetime, code: str, reason: str) -> None:
-    move(step, state, code=code, reason=reason)
-    step.due_at = step.nudge_at = until
-
-
 def make_ready(step: Step, now: datetime) -> None:
     """Give a step its turn."""
     move(step, StepState.READY)
@@ -323,16 +115,6 @@ def make_next_ready(session: Session, step: Step, now: datetime) -> None:
     )
     if following is not None and following.state is StepState.PENDING:
         make_ready(following, now)
-
-
-def _wipe_secret_after_last_use(session: Session, step: Step) -> None:
-    unfinished = session.scalar(
-        select(Step.id).where(
-            Step.job_id == step.job_id, Step.needs_secret, Step.id != step.id, Step.state.not_in(PASSED)
-        )
-    )
-    if unfinished is None:
-        session.execute(delete(Secret).where(Secret.job_id == step.job_id))
 
 
 def settle(session: Session, job: Job, now: datetime) -> None:
@@ -350,7 +132,8 @@ def settle(session: Session, job: Job, now: datetime) -> None:
             job.state = JobState.FAILED
         else:
             job.state = JobState.CANCELLED if is_cancelled else JobState.SUCCEEDED
-    _touch(session, job, now)
+        count_when_committed(session, JOBS_FINISHED.labels(job.kind, job.state.value))
+    touch(session, job, now)
 
 
 def lock(session: Session, job_id: str) -> Job | None:
@@ -360,7 +143,8 @@ def lock(session: Session, job_id: str) -> Job | None:
     return session.scalar(statement.execution_options(populate_existing=True))
 
 
-def _touch(session: Session, job: Job, now: datetime) -> None:
+def touch(session: Session, job: Job, now: datetime) -> None:
+    """Give the job a new version, and tell what has moved under it."""
     job.version += 1
     job.updated_at = now
     events.write(session, job, now)

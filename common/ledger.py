@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from common import jobs, workflows
+from common import attempts, workflows
+from common.attempts import Claim
 from common.db import Database
-from common.jobs import Claim
 from common.models import Attempt, Job, Outcome, Provenance, Resource, Step
 
 REPORTED = frozenset({Outcome.SUCCEEDED, Outcome.STUMBLED, Outcome.FAILED})  # the attempt makes no more calls
@@ -37,7 +37,7 @@ class Entry:
         """
 
         def work(session: Session) -> None:
-            jobs.still_holds(session, self._claim, self._db.now())
+            attempts.still_holds(session, self._claim, self._db.now())
             row = self._find(session) or self._new(session)
             row.provenance = Provenance.INTENDED
             row.outside_id = row.url = None  # they would be those of an earlier one, which is gone
@@ -123,7 +123,7 @@ def may_arrive_until(session: Session, row: Resource) -> datetime:
     plan = workflows.find_step(signed.kind, row.step)
     if plan is None or signed.outcome in REPORTED:
         return row.updated_at
-    return row.updated_at + timedelta(seconds=plan.limit_s + jobs.LEASE_GRACE_S)
+    return row.updated_at + timedelta(seconds=plan.limit_s + attempts.LEASE_GRACE_S)
 
 
 def withdraw(db: Database, claim: Claim) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     ForeignKey,
     Index,
@@ -109,6 +110,20 @@ class Team(Base):
     id: Mapped[str] = mapped_column(NAME, primary_key=True)
 
 
+class Invite(Base):
+    """The right to join a team at sign-up; the code itself is not stored, only its SHA-256. Kept when it is over."""
+
+    __tablename__ = "invites"
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
+    code_hash: Mapped[str] = mapped_column(identity(64), unique=True)
+    team_id: Mapped[str] = mapped_column(ForeignKey("teams.id"), index=True)
+    uses: Mapped[int] = mapped_column(Integer)  # people that may come by it
+    used: Mapped[int] = mapped_column(Integer, default=0)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)  # a revoked one has expired then
+
+
 class User(Base):
     __tablename__ = "users"
 
@@ -119,6 +134,7 @@ class User(Base):
     password_hash: Mapped[str] = mapped_column(String(255))
     team_id: Mapped[str] = mapped_column(ForeignKey("teams.id"), index=True)
     is_admin: Mapped[bool] = mapped_column(Boolean, default=False)
+    invite_id: Mapped[str | None] = mapped_column(ID, index=True)  # by which they came
     left_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # off-boarded: no more log-ins
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -192,6 +208,7 @@ class Job(Base):
     app_id: Mapped[str | None] = mapped_column(ForeignKey("apps.id"))
     input: Mapped[dict[str, Any]] = mapped_column(JSON)  # never a secret
     request_id: Mapped[str] = mapped_column(identity(64))
+    traceparent: Mapped[str | None] = mapped_column(identity(55))  # of that request, where requests are traced
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -202,7 +219,9 @@ class Step(Base):
     """One step of one job: its turn, its claim, its outcome."""
 
     __tablename__ = "steps"
-    __table_args__ = _table(UniqueConstraint("job_id", "name"), Index(None, "name", "finished_at"))
+    __table_args__ = _table(
+        UniqueConstraint("job_id", "name"), Index(None, "name", "finished_at"), Index(None, "upstream", "parked_at")
+    )
 
     id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
@@ -213,7 +232,7 @@ class Step(Base):
     needs_secret: Mapped[bool] = mapped_column(Boolean, default=False)
     state: Mapped[StepState] = mapped_column(states(StepState))
     attempts: Mapped[int] = mapped_column(Integer, default=0)
-    forgiven: Mapped[int] = mapped_column(Integer, default=0)  # attempts before the last `retry`: they do not count
+    forgiven: Mapped[int] = mapped_column(Integer, default=0)  # attempts that do not count
     output: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     code: Mapped[str | None] = mapped_column(NAME)  # why it waits, retries or failed
     reason: Mapped[str | None] = mapped_column(Text)
@@ -223,13 +242,14 @@ class Step(Base):
     due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # not to be begun before
     nudge_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)  # the clock looks at it then
     nudges: Mapped[int] = mapped_column(Integer, default=0)  # messages sent since the state last changed
+    parked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # held back since: its upstream cannot take it
     waiting_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class Attempt(Base):
-    """One try of a step; kept for ever. Polls of a wait belong to the attempt that waits."""
+    """One try of a step; kept as long as its job. Polls of a wait belong to the attempt that waits."""
 
     __tablename__ = "attempts"
     __table_args__ = _table(UniqueConstraint("step_id", "number"))
@@ -265,6 +285,35 @@ class Resource(Base):
     attempt: Mapped[int] = mapped_column(Integer)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Gate(Base):
+    """What all workers know of one upstream: whether it answers, whether it is paused, when the next call may go."""
+
+    __tablename__ = "upstreams"
+
+    name: Mapped[str] = mapped_column(NAME, primary_key=True)
+    failures: Mapped[int] = mapped_column(Integer, default=0)  # in a row, over all workers
+    reason: Mapped[str | None] = mapped_column(String(500))  # of the last failure
+    down_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    looks: Mapped[int] = mapped_column(Integer, default=0)  # in vain, since it is down
+    look_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # somebody looks whether it answers: nothing goes
+    open_since: Mapped[datetime | None] = mapped_column(UtcDateTime)  # it came back: few at first
+    paused_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    paused_by: Mapped[str | None] = mapped_column(NAME)
+    pause_reason: Mapped[str | None] = mapped_column(String(500))
+    next_call_us: Mapped[int] = mapped_column(BigInteger, default=0)  # microseconds since the epoch: not before
+
+
+class Slot(Base):
+    """One of the steps that may be at work on an upstream at once; free when `until` is past."""
+
+    __tablename__ = "slots"
+
+    upstream: Mapped[str] = mapped_column(NAME, primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    holder: Mapped[str | None] = mapped_column(identity(32))  # the claim's token
+    until: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class Secret(Base):

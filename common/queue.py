@@ -1,6 +1,7 @@
 """How does a message get from the API to a worker?  (a hint: the database knows what is to be done)
 
-A lane travels as one Celery chain of tasks named `workflow.step`, each with the job's id and nothing else.
+A lane travels as one Celery chain of tasks named `workflow.step`, each with the job's id and nothing else, and each
+through the queue of its step's upstream. A worker takes from all of them, or from those of its option `-Q`.
 """
 
 from __future__ import annotations
@@ -9,16 +10,17 @@ import logging
 import time
 from collections.abc import Iterable
 
-from celery import Celery, chain
+from celery import Celery, Signature, chain
+from kombu import Queue  # type: ignore[attr-defined] # it ships no types
 from kombu.exceptions import OperationalError
 
 from common.jobs import Lane
 from common.settings import Settings
-from common.workflows import task_name
+from common.workflows import Upstream, find_step, task_name
 
 log = logging.getLogger(__name__)
 
-QUEUE = "steps"
+QUEUES = tuple(upstream.value for upstream in Upstream)
 REST_AFTER_FAILURE_S = 10.0
 
 
@@ -26,7 +28,9 @@ def celery_app(settings: Settings, *, publishing_s: float = 0.5) -> Celery:
     """Return the Celery app of one process. `publishing_s` bounds how long a publisher waits for a silent broker."""
     app = Celery("slipway", broker=settings.redis_url.get_secret_value())
     app.conf.update(
-        task_default_queue=QUEUE,
+        # A mapping of names would do, but not for Flower.
+        task_queues=[Queue(name, routing_key=name) for name in QUEUES],  # type: ignore[no-untyped-call] # as above
+        task_default_queue=Upstream.SLIPWAY.value,
         task_serializer="json",
         accept_content=["json"],  # no pickle: whoever can write to the broker must not run code
         task_ignore_result=True,  # the database is the truth; a result backend would be a second one
@@ -82,13 +86,17 @@ class Publisher:
         return sent
 
     def _send(self, lane: Lane) -> bool:
-        links = [
-            self._app.signature(task_name(lane.kind, step), args=(lane.job_id,), immutable=True) for step in lane.steps
-        ]
         try:
-            chain(*links, app=self._app).apply_async()
+            chain(*(self._link(lane, step) for step in lane.steps), app=self._app).apply_async()
         except (OperationalError, OSError, RuntimeError) as error:  # RuntimeError: kombu's pool is exhausted
             log.warning("broker_unreachable", extra={"job_id": lane.job_id, "error": type(error).__name__})
             self._rest_until = time.monotonic() + REST_AFTER_FAILURE_S
             return False
         return True
+
+    def _link(self, lane: Lane, name: str) -> Signature:
+        """Return the message for a step; one that only another version knows goes by the queue of our own steps."""
+        plan = find_step(lane.kind, name)
+        queue = plan.upstream if plan else Upstream.SLIPWAY
+        task = task_name(lane.kind, name)
+        return self._app.signature(task, args=(lane.job_id,), immutable=True, options={"queue": queue.value})

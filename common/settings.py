@@ -1,23 +1,27 @@
 """Which settings are there, what are they for, and which of them are wrong?
 
-Read once from the environment, then from `.env`, then from what the embedded stack wrote; typed and frozen.
+Read once from the environment, then from `.env`, then from what the embedded stack wrote, then from files of
+secrets; typed and frozen.
 All problems are reported together, by name and without values. No secret has a default here.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from common.addresses import BrokerUrl, DatabaseUrl, HttpUrl, Origin
+from common.secret_files import USUAL_DIRECTORY, SecretFiles, Unreadable
 
 EMBEDDED_ENV = Path("var/embedded.env")
-DATABASES = ("mysql+pymysql", "mariadb+pymysql", "sqlite", "sqlite+pysqlite")
-BROKERS = ("redis://", "rediss://", "sentinel://")
+LOGIN = re.compile(r"[^:,]+:[^,]+")  # as HTTP's basic authentication has it
+
+AT_ONCE = "Steps at work on {} at once, over all workers: fewer than those have threads, or a slow one holds them all"
+RATE = "Calls a second to {}, over all workers: at least half of the steps at once. 0: unlimited"
 
 
 class SettingsError(Exception):
@@ -32,55 +36,6 @@ class SettingsError(Exception):
         )
 
 
-def _http_url(value: str) -> str:
-    """The messages are ours: those of urlsplit quote the value."""
-    try:
-        parts = urlsplit(value)
-        _port = parts.port  # looked at only when it is asked for
-    except ValueError:
-        raise ValueError("is not an address") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or any(map(str.isspace, value)):
-        raise ValueError("must be http:// or https:// and a host")
-    if "@" in parts.netloc:
-        raise ValueError("must not carry a user or a password")
-    if parts.query or parts.fragment:
-        raise ValueError("must end with the host or a path: no ? and no #")
-    return value.rstrip("/")
-
-
-def _database_url(value: SecretStr) -> SecretStr:
-    try:
-        url = make_url(value.get_secret_value())
-    except (ArgumentError, ValueError):
-        raise ValueError("is not an address") from None
-    if url.drivername not in DATABASES:
-        raise ValueError("must begin with mysql+pymysql://, mariadb+pymysql:// or sqlite:///")
-    if url.database in (None, "", ":memory:"):
-        raise ValueError("must name a database")
-    return value
-
-
-def _broker_url(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().startswith(BROKERS):
-        raise ValueError(f"must begin with {' or '.join(BROKERS)}")
-    return value
-
-
-def _origin(value: str) -> str:
-    """Browsers compare letter by letter what they would send: anything else would silently never match."""
-    parts = urlsplit(_http_url(value))
-    usual_port = {"http": 80, "https": 443}[parts.scheme]
-    port = f":{parts.port}" if parts.port not in (None, usual_port) else ""
-    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
-    if value != f"{parts.scheme}://{host}{port}" or not value.isascii() or "*" in value:
-        raise ValueError("must be as browsers send it: scheme://host, lower case, :port only if unusual, no path, no *")
-    return value
-
-
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-Origin = Annotated[str, AfterValidator(_origin)]
-
-
 class Settings(BaseSettings):
     """Everything that differs between two installations."""
 
@@ -93,12 +48,16 @@ class Settings(BaseSettings):
         env_file=(EMBEDDED_ENV, ".env"),
     )
 
-    db_url: Annotated[SecretStr, AfterValidator(_database_url)] = Field(
+    secrets_dir: Path = Field(
+        USUAL_DIRECTORY,
+        description="Directory of files that hold settings, one each, named in small letters: secrets/gitlab_token",
+    )
+    db_password: SecretStr | None = Field(None, description="Password for DB_URL, where that has none")
+    db_url: DatabaseUrl = Field(
         description="SQLAlchemy address: mysql+pymysql://user:password@host/name or sqlite:///file"
     )
-    redis_url: Annotated[SecretStr, AfterValidator(_broker_url)] = Field(
-        description="The broker's address: redis://:password@host:6379/0"
-    )
+    redis_password: SecretStr | None = Field(None, description="Password for REDIS_URL, where that has none")
+    redis_url: BrokerUrl = Field(description="The broker's address: redis://:password@host:6379/0")
     secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         description="Keys that seal what jobs must keep secret, newest first, comma-separated, 32+ characters each"
     )
@@ -163,8 +122,77 @@ class Settings(BaseSettings):
     signups_per_name: int = Field(
         10, ge=0, description="Sign-ups in an hour for one id, and for one e-mail address. 0: unlimited"
     )
+    retention_days: int = Field(
+        0, ge=0, le=36_500, description="Days after which jobs are deleted that are over and needed no more. 0: never"
+    )
     worker_concurrency: int = Field(16, ge=1, le=256, description="Steps that one worker process runs at once")
+    gitlab_concurrency: int = Field(12, ge=1, le=256, description=AT_ONCE.format("GitLab"))
+    jenkins_concurrency: int = Field(12, ge=1, le=256, description=AT_ONCE.format("Jenkins"))
+    argo_concurrency: int = Field(12, ge=1, le=256, description=AT_ONCE.format("Argo CD"))
+    kibana_concurrency: int = Field(12, ge=1, le=256, description=AT_ONCE.format("Elasticsearch"))
+    gitlab_calls_per_second: float = Field(0, ge=0, le=1000, description=RATE.format("GitLab"))
+    jenkins_calls_per_second: float = Field(0, ge=0, le=1000, description=RATE.format("Jenkins"))
+    argo_calls_per_second: float = Field(0, ge=0, le=1000, description=RATE.format("Argo CD"))
+    kibana_calls_per_second: float = Field(0, ge=0, le=1000, description=RATE.format("Elasticsearch"))
+    outage_after: int = Field(
+        3,
+        ge=0,
+        le=100,
+        description="Steps in a row that get no answer before a look tells whether their upstream is down. 0: never",
+    )
     log_format: str = Field("auto", pattern="^(auto|json|text)$", description="json, text, or auto: text in a terminal")
+    log_level: str = Field(
+        "info",
+        pattern="^(debug|info|warning|error)$",
+        description="debug, info, warning or error; debug tells each call to an upstream",
+    )
+    metrics_token: SecretStr | None = Field(
+        None, description="What Prometheus sends as its bearer token, to the API and to workers. Unset: no metrics"
+    )
+    worker_metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65_525,
+        description="Port of a worker's metrics; where it is taken, the next free of ten. 0: workers serve none",
+    )
+    otel_exporter_otlp_endpoint: HttpUrl | None = Field(
+        None,
+        description="OpenTelemetry collector that gets traces, by OTLP over HTTP: http://collector:4318. Unset: none",
+    )
+    trace_upstreams: bool = Field(False, description="Send upstreams the header traceparent with each call of a trace")
+    flower_basic_auth: SecretStr | None = Field(
+        None, description="Who may look into Flower: USER:PASSWORD, comma-separated. Unset: it does not start"
+    )
+    flower_address: str = Field("127.0.0.1", description="Where Flower listens: 0.0.0.0 in a container")
+    flower_port: int = Field(5555, ge=1, le=65_535, description="Port of Flower")
+    flower_ext_url: HttpUrl | None = Field(
+        None, description="Flower as operators reach it: administrators' jobs link to it. Unset: no links"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - theirs warns, and reads empty files
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, dotenv_settings, SecretFiles(settings_cls)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _readable(cls, value: Any) -> Any:
+        if isinstance(value, Unreadable):
+            raise ValueError(f"its file in SECRETS_DIR cannot be read: {value.why}")  # noqa: TRY004 - pydantic's way
+        return value
+
+    @field_validator("secrets_dir")
+    @classmethod
+    def _there(cls, directory: Path) -> Path:
+        if directory != USUAL_DIRECTORY and not directory.is_dir():  # the usual one need not be there
+            raise ValueError("is not a directory")
+        return directory
 
     @field_validator("secret_keys", "trusted_hosts", "cors_origins", mode="before")
     @classmethod
@@ -172,6 +200,38 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator(
+        "gitlab_calls_per_second", "jenkins_calls_per_second", "argo_calls_per_second", "kibana_calls_per_second"
+    )
+    @classmethod
+    def _paced_in_time(cls, per_second: float, info: ValidationInfo) -> float:
+        """A step at work waits for its next call in its thread: for at most so many calls of the others."""
+        name = str(info.field_name).replace("calls_per_second", "concurrency")
+        if 0 < per_second < info.data.get(name, 0) / 2:
+            raise ValueError(f"must be 0, or at least half of {name.upper()}: its steps would wait for each other")
+        return per_second
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _hard_to_guess(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and len(token.get_secret_value()) < 16:
+            raise ValueError("needs 16 characters or more")
+        return token
+
+    @field_validator("worker_metrics_port")
+    @classmethod
+    def _with_the_token(cls, port: int, info: ValidationInfo) -> int:
+        if port and info.data.get("metrics_token", ...) is None:
+            raise ValueError("needs METRICS_TOKEN beside it")
+        return port
+
+    @field_validator("flower_basic_auth")
+    @classmethod
+    def _each_with_its_password(cls, logins: SecretStr | None) -> SecretStr | None:
+        if logins and not all(map(LOGIN.fullmatch, logins.get_secret_value().split(","))):
+            raise ValueError("must be USER:PASSWORD, several separated by commas")
+        return logins
 
     @field_validator("gitlab_read_token")
     @classmethod

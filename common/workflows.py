@@ -19,6 +19,20 @@ class Upstream(StrEnum):
     ELASTICSEARCH = "elasticsearch"
     SLIPWAY = "slipway"  # our own database, or several of the above
 
+    @property
+    def label(self) -> str:
+        """Return its name as people write it."""
+        return LABELS[self]
+
+
+LABELS = {
+    Upstream.GITLAB: "GitLab",
+    Upstream.JENKINS: "Jenkins",
+    Upstream.ARGOCD: "Argo CD",
+    Upstream.ELASTICSEARCH: "Elasticsearch",
+    Upstream.SLIPWAY: "Slipway",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Retry:
@@ -35,7 +49,7 @@ class Retry:
 
     @property
     def gives_up_after_s(self) -> float:
-        """Return the sum of all pauses: how long an upstream may be away before the step fails."""
+        """Return the sum of all pauses: how long an upstream may fail the step before that fails."""
         return sum(self.delay_s(attempt) for attempt in range(1, self.attempts))
 
 
@@ -58,6 +72,12 @@ class Step:
     limit_s: float = 30.0
     secret: bool = False  # reads the sealed password of the job: it is wiped after the last such step
     skip: str | None = None  # why an administrator may skip it when it failed; None: later steps need it
+    reads: tuple[Upstream, ...] = ()  # of a step of our own: whose things it compares
+
+    @property
+    def visits(self) -> tuple[Upstream, ...]:
+        """Whom it calls: it runs while all of them can be worked with."""
+        return self.reads if self.upstream is Upstream.SLIPWAY else (self.upstream,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +106,7 @@ POLLED = Retry(attempts=8, first_s=1, factor=2, cap_s=60)  # gives up after abou
 
 G, J, A, E = Upstream.GITLAB, Upstream.JENKINS, Upstream.ARGOCD, Upstream.ELASTICSEARCH
 S = Upstream.SLIPWAY
+APP = (G, J, A)  # where an app has its parts
 HOUR_S = 3600.0
 REPLACED = "what is in its place may be somebody else's by now, and stays"
 
@@ -213,7 +234,7 @@ DRIFT = Workflow(
     result="compare_app",
     lanes=(
         Lane(name="drift", steps=(
-            Step(name="compare_app", upstream=S, retry=POLLED, limit_s=120,
+            Step(name="compare_app", upstream=S, retry=POLLED, limit_s=120, reads=APP,
                  repeat="only reads: the way to the upstreams refuses every write"),
         )),
     ),
@@ -225,8 +246,20 @@ PLAN = Workflow(
     result="foresee_app",
     lanes=(
         Lane(name="plan", steps=(
-            Step(name="foresee_app", upstream=S, retry=POLLED, limit_s=120,
+            Step(name="foresee_app", upstream=S, retry=POLLED, limit_s=120, reads=APP,
                  repeat="only reads: the way to the upstreams refuses every write"),
+        )),
+    ),
+)  # fmt: skip
+
+CHECKUP = Workflow(
+    name="checkup",
+    title="Whether everything is there that jobs need",
+    result="examine",
+    lanes=(
+        Lane(name="checkup", steps=(
+            Step(name="examine", upstream=S, retry=POLLED,
+                 repeat="only reads"),
         )),
     ),
 )  # fmt: skip
@@ -256,8 +289,11 @@ OFFBOARD = Workflow(
 
 WORKFLOWS: dict[str, Workflow] = {
     workflow.name: workflow
-    for workflow in (SIGNUP, PROVISION, BUILD, DEPLOY, DEPROVISION, RECONCILE, DRIFT, PLAN, OFFBOARD)
+    for workflow in (SIGNUP, PROVISION, BUILD, DEPLOY, DEPROVISION, RECONCILE, DRIFT, PLAN, CHECKUP, OFFBOARD)
 }
+
+MADE_BY = (PROVISION.name, RECONCILE.name)  # their steps make or confirm the parts of an app
+HARMLESS = frozenset({DRIFT.name, PLAN.name})  # these run beside anything, and say nothing of how an app is
 
 
 def task_name(workflow: str, step: str) -> str:

@@ -13,12 +13,14 @@ KINDS = ("delay", "status", "status_after", "reset", "lost", "drip", "truncate")
 class Call:
     """One request as the stand-in saw it. `status` is what the handler answered, None when it never ran.
 
-    `number` counts within the service, `order` over all services of the process. `kind` is `api` for the upstream's
+    `number` counts within the service, `order` over all services of the process. `began_at` and `at`, when it was
+    answered, are seconds since the epoch. `kind` is `api` for the upstream's
     API and anything else (`git`, `page`) for traffic that is no API call and never counts as a write.
     """
 
     number: int
     order: int
+    began_at: float
     at: float
     upstream: str
     kind: str

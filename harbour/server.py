@@ -156,12 +156,13 @@ class Service:
     # -- one request ---------------------------------------------------------------------------------------
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> WSGIResult:
+        began_at = time.time()
         request = Request(environ)
         path = raw_path(environ)
         faults = self._faults_for(request.method, path)
         body = request.get_data()
         response, fault = self._answer(request, path, faults)
-        self._log(request, path, response, fault, body)
+        self._log(began_at, request, path, response, fault, body)
         self._after(environ, fault)
         if fault and fault.kind == "drip":
             response = _drip(response, fault.delay_s)
@@ -214,7 +215,15 @@ class Service:
         """Name the kind of traffic under this raw path; only `api` counts as a write and has its body logged."""
         return "api"
 
-    def _log(self, request: Request, path: str, response: Response | None, fault: Fault | None, body: bytes) -> None:
+    def _log(
+        self,
+        began_at: float,
+        request: Request,
+        path: str,
+        response: Response | None,
+        fault: Fault | None,
+        body: bytes,
+    ) -> None:
         query = request.query_string.decode("ascii", "replace")
         kind = self.kind_of(path)
         with self.lock:
@@ -222,6 +231,7 @@ class Service:
                 Call(
                     number=len(self.calls) + 1,
                     order=next(_ORDER),
+                    began_at=began_at,
                     at=time.time(),
                     upstream=self.name,
                     kind=kind,

@@ -12,6 +12,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from stack.embedded import StackError
@@ -25,11 +26,12 @@ COLOURS = ("36", "33", "32", "35", "34", "31")
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One child. `is_ready` is asked until it says yes; the next program starts then."""
+    """One child. `is_ready` is asked until it says yes; the next program starts then. `cwd` None: where we are."""
 
     name: str
     command: Sequence[str]
     is_ready: Callable[[], bool] | None = None
+    cwd: Path | None = None
 
 
 class Launcher:
@@ -57,10 +59,10 @@ class Launcher:
         self._watchers.append(watcher)
         self._await_ready(program, ready_within_s)
 
-    def run_once(self, name: str, command: Sequence[str]) -> None:
+    def run_once(self, name: str, command: Sequence[str], *, cwd: Path | None = None) -> None:
         """Run a command to its end. Raises StackError with its output when it fails."""
         done = subprocess.run(  # noqa: S603 - our own command line
-            command, env=self._environment, capture_output=True, text=True, check=False, timeout=60
+            command, env=self._environment, cwd=cwd, capture_output=True, text=True, check=False, timeout=60
         )
         for line in (done.stdout + done.stderr).splitlines():
             self._log(name, line)
@@ -101,6 +103,7 @@ class Launcher:
             self._running[program.name] = subprocess.Popen(  # noqa: S603 - our own command lines
                 program.command,
                 env=self._environment,
+                cwd=program.cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

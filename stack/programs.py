@@ -14,8 +14,6 @@ from stack.launcher import Launcher, Program
 
 PYTHON = sys.executable
 CELERY = (PYTHON, "-m", "celery", "-A", "worker")
-# Gossip and mingle cost a second of start-up; the heartbeat's publish can stall a worker while the broker is away.
-LEAN = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 
 
 def start(
@@ -25,17 +23,19 @@ def start(
     workers: int = 1,
     with_flower: bool = True,
     harbour_options: Sequence[str] = (),
+    queues: Sequence[str] = (),
 ) -> None:
     """Start broker, harbour, schema, API, workers and Flower. Raises StackError.
 
-    `harbour_options` are those of `python -m harbour`: how long slow things take there.
+    `harbour_options` are those of `python -m harbour`: how long slow things take there. `queues` are those that each
+    worker takes from, as its option `-Q` has them; without them it is all of them.
     """
     launcher.start(broker(stack))
-    launcher.start(_harbour(stack, harbour_options))
+    launcher.start(harbour(stack, harbour_options))
     launcher.run_once("migrate", (PYTHON, "-m", "flask", "--app", "api", "db", "upgrade"))
-    launcher.start(_api(stack))
+    launcher.start(api(stack))
     for number in range(1, workers + 1):
-        launcher.start(worker(number))
+        launcher.start(worker(number, queues=queues[number - 1] if queues else None))
     if with_flower:
         launcher.start(flower(stack))
 
@@ -44,11 +44,12 @@ def broker(stack: Embedded) -> Program:
     return Program(name="broker", command=stack.broker, is_ready=_listens(stack.environment["REDIS_URL"]))
 
 
-def worker(number: int) -> Program:
-    return Program(name=f"worker{number}", command=(*CELERY, "worker", *LEAN, "-n", f"worker{number}@%h"))
+def worker(number: int, *, queues: str | None = None) -> Program:
+    only = ("-Q", queues) if queues else ()
+    return Program(name=f"worker{number}", command=(*CELERY, "worker", "-n", f"worker{number}@%h", *only))
 
 
-def _harbour(stack: Embedded, options: Sequence[str]) -> Program:
+def harbour(stack: Embedded, options: Sequence[str]) -> Program:
     where = ("--root", str(stack.root / "harbour"), "--port-base", str(stack.harbour_port))
     return Program(
         name="harbour",
@@ -57,7 +58,7 @@ def _harbour(stack: Embedded, options: Sequence[str]) -> Program:
     )
 
 
-def _api(stack: Embedded) -> Program:
+def api(stack: Embedded) -> Program:
     return Program(
         name="api",
         command=(PYTHON, "-m", "gunicorn", "api:create_app()", "--bind", urlsplit(stack.api_url).netloc),

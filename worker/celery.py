@@ -10,25 +10,32 @@ import os
 import secrets
 import socket
 import sys
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from celery import Celery, Task
+from celery import Celery
 from celery.exceptions import Ignore, Retry
-from celery.signals import setup_logging, worker_init, worker_ready, worker_shutdown
+from celery.signals import celeryd_init, setup_logging, worker_init, worker_ready, worker_shutdown
+from sqlalchemy.exc import SQLAlchemyError
 
-from common import catalog, logs, schema, settings
+from common import catalog, logs, schema, settings, tracing, traffic
 from common.db import Database
 from common.queue import Publisher, celery_app
 from common.schema import SchemaError
 from common.settings import Settings, SettingsError
 from common.vault import Vault
 from common.workflows import WORKFLOWS, task_name
-from worker import liveness, upstreams
-from worker.clock import Clock
+from worker import exposition, flower, liveness, pulse, upstreams
+from worker.clock import TICK_S, Clock
+from worker.consumer import LeanConsumer
+from worker.flower import Teller
 from worker.liveness import Register
+from worker.lookout import LOOK_S, Lookout
+from worker.pace import paces
 from worker.registry import load_steps
 from worker.runner import Result, Runner, Verdict
 from worker.running import Surroundings
+from worker.ticker import Ticker
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +43,10 @@ BROKER_SILENCE_S = 2.0  # must exceed kombu's blocking pop of 1 s, or idle worke
 
 
 class StepFailedError(Exception):
-    """What Flower shows of a failed step; the database has the whole of it."""
+    """What Flower shows of a failed step, by its representation; the database has the whole of it."""
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 class LaterError(Retry):  # type: ignore[misc] # Celery ships no types
@@ -49,6 +59,7 @@ class LaterError(Retry):  # type: ignore[misc] # Celery ships no types
 def create_worker(config: Settings) -> Celery:
     """Return the app with a task for each step and a clock that ticks while the worker runs."""
     app = celery_app(config, publishing_s=BROKER_SILENCE_S)
+    app.conf.worker_consumer = LeanConsumer
     db_url = config.db_url.get_secret_value()
     db = Database(db_url, pool_size=config.worker_concurrency)
     around = Surroundings(
@@ -57,26 +68,45 @@ def create_worker(config: Settings) -> Celery:
         catalog=catalog.load(config),
         vault=Vault([key.get_secret_value() for key in config.secret_keys]),
     )
-    steps = load_steps()
     name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    runner = Runner(around, upstreams.connect(config), steps, worker=name)
+    register = Register(liveness.directory_for(db_url))
+    shares = traffic.shares_of(config)
+    ways = upstreams.open_ways(config, paces(db, shares))
+    clock = Clock(db, Publisher(app), register, shares)
+    tickers = Tickers(
+        clock=Ticker("clock", clock.tick, every_s=TICK_S),
+        lookout=Ticker("lookout", Lookout(db, ways).look, every_s=LOOK_S),
+    )
+    teller = Teller()
+    runner = Runner(
+        around,
+        upstreams.clients(ways),
+        {step: teller.telling(function) for step, function in load_steps().items()},
+        shares,
+        worker=name,
+        on_silence=tickers.lookout.wake,
+        on_room=lambda: tickers.clock.wake() if clock.has_parked else None,
+    )
     for flow in WORKFLOWS.values():
         for step in flow.steps:
-            _add_task(app, runner, flow.name, step.name)
-    register = Register(liveness.directory_for(db_url))
+            _add_task(app, runner, teller, flow.name, step.name)
+    _check_schema_before_work(db)
     _sign_on_before_work(register, name)
-    _tick_while_running(Clock(db, Publisher(app), register), db)
+    _tick_while_running(tickers, db)
+    pulse.watch(app, register)
+    exposition.serve_while_running(config)
+    worker_init.connect(lambda **_: tracing.configure(config, "slipway-worker"), weak=False)
     return app
 
 
-def _add_task(app: Celery, runner: Runner, flow: str, step: str) -> None:
-    def run(task: Task, job_id: str) -> None:
-        _tell_celery(task, runner.run(job_id, step))
+def _add_task(app: Celery, runner: Runner, teller: Teller, flow: str, step: str) -> None:
+    def run(job_id: str) -> None:
+        _tell_celery(teller, runner.run(job_id, step))
 
-    app.task(name=task_name(flow, step), bind=True, throws=(StepFailedError,))(run)
+    app.task(name=task_name(flow, step), throws=(StepFailedError,))(run)
 
 
-def _tell_celery(task: Task, result: Result) -> None:
+def _tell_celery(teller: Teller, result: Result) -> None:
     """End the task so that Flower shows what happened, and so that the chain goes on or stops."""
     match result.verdict:
         case Verdict.GO_ON:
@@ -86,8 +116,16 @@ def _tell_celery(task: Task, result: Result) -> None:
         case Verdict.STOP:
             raise StepFailedError(result.headline)
         case Verdict.NOT_OURS:
-            task.send_event("task-rejected")
+            teller.refused(result.reason)
             raise Ignore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tickers:
+    """What a worker does beside its steps."""
+
+    clock: Ticker
+    lookout: Ticker
 
 
 def _sign_on_before_work(register: Register, name: str) -> None:
@@ -100,16 +138,30 @@ def _sign_on_before_work(register: Register, name: str) -> None:
     worker_init.connect(sign_on, weak=False)
 
 
-def _tick_while_running(clock: Clock, db: Database) -> None:
+def _tick_while_running(tickers: Tickers, db: Database) -> None:
     def start(**_: Any) -> None:
-        clock.start()
+        tickers.clock.start()
+        tickers.lookout.start()
 
     def stop(**_: Any) -> None:
-        clock.stop()
+        tickers.clock.stop()
+        tickers.lookout.stop()
         db.dispose()
 
     worker_ready.connect(start, weak=False)
     worker_shutdown.connect(stop, weak=False)
+
+
+def _check_schema_before_work(db: Database) -> None:
+    def check(**_: Any) -> None:
+        try:
+            schema.check(db)
+        except SchemaError as problem:
+            _refuse(problem)
+        except SQLAlchemyError:  # Celery would log it and go on
+            raise SystemExit("The database does not answer.") from None
+
+    celeryd_init.connect(check, weak=False)
 
 
 def _refuse(problem: Exception) -> NoReturn:
@@ -120,13 +172,12 @@ def _refuse(problem: Exception) -> NoReturn:
 def _load() -> Celery:
     try:
         config = settings.load()
-        logs.configure(config.log_format)
+        logs.configure(config)
         setup_logging.connect(lambda **_: None, weak=False)  # ours stands
         app = create_worker(config)
-        if "worker" in sys.argv:
-            schema.check(Database(config.db_url.get_secret_value()))
-    except (SettingsError, SchemaError) as problem:
+    except SettingsError as problem:
         _refuse(problem)
+    flower.prepare(app, config, refuse=_refuse)
     return app
 
 

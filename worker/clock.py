@@ -1,19 +1,21 @@
 """What is due, and who sends it again?
 
 A thread in every worker asks the database for lanes whose time has come: never sent, retries and polls that are
-due, leases that ran out. Any number of clocks may tick at once; each row goes to one of them. Before it asks, it ends
-the leases of workers of this host that are known to be dead.
+due, leases that ran out, steps that were held back and may go now. Any number of clocks may tick at once; each row
+goes to one of them. Before it asks, it ends the leases of workers of this host that are known to be dead.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
+from collections.abc import Sequence
 
-from common import due
+from common import due, traffic
 from common.db import Database
+from common.jobs import Lane
 from common.queue import Publisher
+from common.traffic import Shares
 from worker.liveness import Register
 
 log = logging.getLogger(__name__)
@@ -24,34 +26,37 @@ CLEAN_EVERY_S = 60.0
 
 
 class Clock:
-    """`start` and `stop` the thread; `tick` does one round for whoever calls it."""
+    """`tick` does one round for whoever calls it; a Ticker does in a worker."""
 
-    def __init__(self, db: Database, publisher: Publisher, register: Register, *, tick_s: float = TICK_S) -> None:
+    def __init__(self, db: Database, publisher: Publisher, register: Register, shares: Shares) -> None:
         self._db = db
         self._publisher = publisher
         self._register = register
-        self._tick_s = tick_s
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
+        self._shares = shares
         self._clean_at = 0.0
         self._has_warned = False
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._thread.join(timeout=5)
+        self._is_prepared = False
+        self.has_parked = False  # as of the last round: some step waits for room at its upstream
 
     def tick(self) -> int:
         """Send what is due and return how many lanes went out."""
+        if not self._is_prepared:
+            traffic.prepare(self._db, self._shares)
+            self._is_prepared = True
         if time.monotonic() >= self._clean_at:
             self._clean_at = time.monotonic() + CLEAN_EVERY_S
             due.forget_expired(self._db)
         self._bury_the_dead()
         if self._publisher.is_resting:
             return 0  # what is taken now would not go out, and would be taken ever more rarely
-        lanes = due.take_due(self._db, limit=BATCH)
+        sent = self._send(due.take_due(self._db, limit=BATCH))
+        self.has_parked = self._db.read(traffic.has_parked)
+        if self.has_parked:
+            sent += self._send(due.take_parked(self._db, self._shares))
+        return sent
+
+    def _send(self, lanes: Sequence[Lane]) -> int:
+        """Send what was taken, at once: what is taken and not sent waits for the next time it is due."""
         sent = self._publisher.send(lanes)
         due.put_back(self._db, lanes[sent:])
         return sent
@@ -70,10 +75,3 @@ class Clock:
             released = due.release(self._db, worker)
             self._register.strike_off(worker)  # after the release: who dies in between leaves it to the next clock
             log.warning("worker_dead", extra={"worker": worker, "released": released})
-
-    def _run(self) -> None:
-        while not self._stopping.wait(self._tick_s):
-            try:
-                self.tick()
-            except Exception:
-                log.exception("clock_tick_failed")

@@ -6,7 +6,8 @@ raises NotYet                writes when to look again                     RETRY
 raises Transient             writes when to try again, or fails            RETRY, or FAILURE
 raises Conflict, Permanent   fails                                         FAILURE, with the reason
 raises anything else         fails as internal, the trace goes to the log  FAILURE
-cannot be claimed            does nothing, or passes on a finished step    REJECTED, or SUCCESS
+cannot be claimed            does nothing, or passes on a finished step    REFUSED, or SUCCESS
+its upstream is not open     parks it: no attempt, no message until it is  RETRY, with the reason
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from common import jobs, ledger
+from common import attempts, ledger
+from common.attempts import INTERNAL, Claim, ClaimLostError, Refused
 from common.db import CommitUnknownError
 from common.errors import Conflict, NotYet, Permanent, StepError, Transient
-from common.jobs import Claim, ClaimLostError, Refused
+from common.gates import Hold
 from common.models import StepState
-from common.workflows import task_name
+from common.traffic import Shares
+from common.workflows import Upstream, task_name
+from worker import telemetry
 from worker.registry import StepFunction
 from worker.running import RunningJob, Surroundings
 from worker.upstreams import Upstreams
@@ -36,7 +40,14 @@ log = logging.getLogger(__name__)
 
 DATABASE_STUMBLED = (OperationalError, InterfaceError, IntegrityError, PoolTimeoutError, CommitUnknownError)
 
+LABELLED = {upstream.label: upstream for upstream in Upstream}
+
 Jitter = Callable[[], float]  # a factor around 1
+Signal = Callable[[], None]
+
+
+def _ignore() -> None:
+    """Nobody wants to know."""
 
 
 class Verdict(StrEnum):
@@ -50,7 +61,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
+    """`state` is the step's after an attempt; None: it was not this worker's to change."""
+
     verdict: Verdict
+    state: StepState | None = None
+    code: str = ""
     reason: str = ""
 
     @property
@@ -67,31 +82,43 @@ class Runner:
         surroundings: Surroundings,
         upstreams: Upstreams,
         steps: Mapping[str, StepFunction],
+        shares: Shares,
         *,
         worker: str,
+        on_silence: Signal = _ignore,
+        on_room: Signal = _ignore,
         jitter: Jitter = lambda: random.uniform(0.8, 1.2),  # noqa: S311 - spreads retries, guards nothing
     ) -> None:
+        """`on_silence` is called when an upstream did not answer, `on_room` when a step has left its own."""
         self._around = surroundings
         self._db = surroundings.db
         self._upstreams = upstreams
         self._steps = steps
+        self._shares = shares
         self._worker = worker
+        self._on_silence = on_silence
+        self._on_room = on_room
         self._jitter = jitter
 
     def run(self, job_id: str, step: str) -> Result:
         """Run one attempt of a step if it is to be run, and record what came of it."""
-        claim = jobs.claim(self._db, job_id, step, worker=self._worker)
-        if isinstance(claim, Refused):
-            log.info("step_not_claimed", extra={"job_id": job_id, "step": step, "why": claim.value})
-            return Result(verdict=Verdict.GO_ON if claim is Refused.DONE else Verdict.NOT_OURS, reason=claim.value)
-        extra = {"job_id": job_id, "step": step, "attempt": claim.attempt}
-        log.info("step_started", extra=extra)
+        with telemetry.message(job_id, step):
+            claim = attempts.claim(self._db, job_id, step, worker=self._worker, shares=self._shares)
+            if not isinstance(claim, Claim):
+                telemetry.not_run(claim)
+                return _not_run(claim)
+            with telemetry.attempt(claim, self._worker) as told:
+                result = self._run_claimed(claim)
+                told.ended(result.state, code=result.code, reason=result.headline)
+            return result
+
+    def _run_claimed(self, claim: Claim) -> Result:
         try:
             result = self._attempt(claim)
         except ClaimLostError:
-            log.warning("claim_lost", extra=extra)
-            return Result(verdict=Verdict.NOT_OURS, reason="its lease ran out while it ran")
-        log.info("step_ended", extra={**extra, "verdict": result.verdict.value, "reason": result.headline})
+            attempts.let_go(self._db, claim)
+            return Result(verdict=Verdict.NOT_OURS, code="claim_lost", reason="its lease ran out while it ran")
+        self._on_room()
         return result
 
     def _attempt(self, claim: Claim) -> Result:
@@ -104,36 +131,54 @@ class Runner:
         except ClaimLostError:
             raise
         except DATABASE_STUMBLED:
-            log.exception("database_stumbled", extra={"job_id": claim.job.id, "step": claim.step.name})
+            log.exception("database_stumbled")
             return self._not_done(claim, Transient("Slipway's database did not answer in time"))
         except Exception:  # the runner is where an unknown failure becomes a state
-            log.exception("step_crashed", extra={"job_id": claim.job.id, "step": claim.step.name})
+            log.exception("step_crashed")
             reason = "Something broke inside Slipway. The log has the details under this job's id."
-            jobs.fail(self._db, claim, code="internal", reason=reason)
-            return Result(verdict=Verdict.STOP, reason=reason)
-        jobs.succeed(self._db, claim, output)
-        return Result(verdict=Verdict.GO_ON)
+            attempts.fail(self._db, claim, code=INTERNAL, reason=reason)
+            return Result(verdict=Verdict.STOP, state=StepState.FAILED, code=INTERNAL, reason=reason)
+        attempts.succeed(self._db, claim, output)
+        return Result(verdict=Verdict.GO_ON, state=StepState.SUCCEEDED)
 
     def _not_done(self, claim: Claim, error: StepError) -> Result:
         match error:
             case NotYet():
-                state = jobs.wait(
+                state = attempts.wait(
                     self._db, claim, code=error.code, reason=error.reason, retry_after_s=error.retry_after_s
                 )
             case Transient():
                 # The hint is the least, not the most: a server that says 0 must not use up the attempts in no time.
                 delay_s = max(error.retry_after_s or 0, claim.plan.retry.delay_s(claim.tries) * self._jitter())
-                state = jobs.stumble(self._db, claim, code=error.code, reason=error.reason, delay_s=delay_s)
+                upstream = LABELLED.get(error.upstream or "")
+                state = attempts.stumble(
+                    self._db,
+                    claim,
+                    code=error.code,
+                    reason=error.reason,
+                    delay_s=delay_s,
+                    silent=upstream if error.is_silent else None,
+                    enough=self._around.settings.outage_after,
+                    is_answer=upstream is not None and not error.is_silent,
+                )
+                if error.is_silent:
+                    self._on_silence()
             case Conflict():
                 ledger.withdraw(self._db, claim)
-                state = jobs.fail(self._db, claim, code=error.code, reason=error.reason, remedy=error.choices)
+                state = attempts.fail(self._db, claim, code=error.code, reason=error.reason, remedy=error.choices)
             case Permanent():
                 remedy = [REMEDIES[error.mender]]
-                state = jobs.fail(self._db, claim, code=error.code, reason=error.reason, remedy=remedy)
+                state = attempts.fail(self._db, claim, code=error.code, reason=error.reason, remedy=remedy)
             case _:
                 raise TypeError(f"{type(error).__name__} is none of the four outcomes") from error
         verdict = Verdict.STOP if state is StepState.FAILED else Verdict.LATER
-        return Result(verdict=verdict, reason=error.reason)
+        return Result(verdict=verdict, state=state, code=error.code, reason=error.reason)
+
+
+def _not_run(why: Refused | Hold) -> Result:
+    if isinstance(why, Hold):
+        return Result(verdict=Verdict.LATER, reason=why.reason)
+    return Result(verdict=Verdict.GO_ON if why is Refused.DONE else Verdict.NOT_OURS, reason=why.value)
 
 
 REMEDIES: dict[Any, str] = {

@@ -8,11 +8,12 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from common import console, jobs, ledger
+from common import attempts, console, ledger
+from common.attempts import Claim
 from common.catalog import AppType, Catalog, Team
 from common.db import Database
 from common.errors import Mender, Permanent
-from common.jobs import PASSED, Claim
+from common.jobs import PASSED
 from common.ledger import Entry
 from common.models import App, Resource, Secret, Step
 from common.settings import Settings
@@ -46,7 +47,7 @@ class RunningJob:
     def require_claim(self) -> None:
         """Make sure that we are still wanted, before a write without an intent. Raises ClaimLostError."""
         now = self.around.db.now()
-        self.around.db.transaction(lambda session: jobs.still_holds(session, self.claim, now))
+        self.around.db.transaction(lambda session: attempts.still_holds(session, self.claim, now))
 
     def input(self, key: str) -> str:
         return str(self.claim.job.input[key])

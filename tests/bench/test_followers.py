@@ -32,7 +32,7 @@ from support.api import V1, serve
 from support.following import threads_of
 from support.services import mariadb_database
 
-from common import jobs, schema
+from common import attempts, jobs, schema
 from common.db import Database
 from common.ids import new_id
 from common.models import Event, Step, Team, User
@@ -136,16 +136,16 @@ class Jobs:
     def change(self, job_id: str) -> None:
         """Change it twice: an attempt that begins, and stumbles, for as long as it is wanted."""
         self._make_due(job_id)
-        claim = jobs.claim(self._db, job_id, "create_gitlab_user", worker="bench")
-        assert isinstance(claim, jobs.Claim)
-        jobs.stumble(self._db, claim, code="upstream_unavailable", reason=f"Away {new_id()}", delay_s=0)
+        claim = attempts.claim(self._db, job_id, "create_gitlab_user", worker="bench", shares={})
+        assert isinstance(claim, attempts.Claim)
+        attempts.stumble(self._db, claim, code="upstream_unavailable", reason=f"Away {new_id()}", delay_s=0)
 
     def end(self, job_id: str) -> None:
         self._make_due(job_id)
         for step in SIGNUP.steps:
-            claim = jobs.claim(self._db, job_id, step.name, worker="bench")
-            assert isinstance(claim, jobs.Claim)
-            jobs.succeed(self._db, claim, {})
+            claim = attempts.claim(self._db, job_id, step.name, worker="bench", shares={})
+            assert isinstance(claim, attempts.Claim)
+            attempts.succeed(self._db, claim, {})
 
     def _make_due(self, job_id: str) -> None:
         at_once = {"due_at": datetime(2000, 1, 1, tzinfo=UTC), "forgiven": Step.attempts}

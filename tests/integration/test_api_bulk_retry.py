@@ -17,7 +17,7 @@ from support.driven import ABSENT, add_provisioned, admin, claim, fail, job, nam
 from support.world import Time
 from werkzeug.test import TestResponse
 
-from common import interventions, jobs
+from common import attempts, interventions
 from common.db import Database
 from common.interventions import NotPossibleError
 from common.jobs import Lane
@@ -129,7 +129,7 @@ def test_each_filter_narrows_and_all_of_them_together(
     time.advance(60)
     app_id, since = job(db, first).app_id, time().isoformat()
     drift = dev.get(f"{V1}/app/{app_id}/drift").json["job_id"]
-    jobs.fail(db, claim(db, drift, "compare_app"), code="conflict", reason="It is not ours.")
+    attempts.fail(db, claim(db, drift, "compare_app"), code="conflict", reason="It is not ours.")
 
     def found(**which: Any) -> set[str]:
         return set(_retried(chief.post(PATH, json={"dry_run": True, **which})))

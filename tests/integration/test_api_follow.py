@@ -25,7 +25,7 @@ from api.followers import KEEP_ALIVE_S, STREAM_S, News, Watcher
 from api.history import History
 from api.job_view import JobView
 from api.lines import QueueLine
-from common import events, jobs, schema
+from common import attempts, events, schema
 from common.db import Database
 from common.events import Told
 from common.models import Event, JobState
@@ -160,7 +160,7 @@ def test_a_client_that_changes_between_poll_and_stream_misses_and_repeats_nothin
     event = stream.next_event()
     assert event is not None
     stream.leave()
-    jobs.succeed(server.db, claimed, {})
+    attempts.succeed(server.db, claimed, {})
     status, _, last, _ = poll(server.address, job_id, wait=15, etag=f'W/"{job_id}-{event["number"]}"')
 
     assert event["number"] == job["version"] + 1
@@ -268,11 +268,11 @@ def test_looks_that_find_nothing_new_are_no_events(api: Api, db: Database, time:
     grace = api.member("grace")
     project = grace.post(f"{V1}/project", json={"name": "compilers"}).json["project_id"]
     job_id = grace.post(f"{V1}/app", json={"project_id": project, "name": "abc", "type": "Flask"}).json["job_id"]
-    jobs.succeed(db, claim(db, job_id, "fork_source"), {})
+    attempts.succeed(db, claim(db, job_id, "fork_source"), {})
     before = len(events_of(db, job_id))
 
     for reason in ("copying", "copying", "copying", "nearly there"):
-        jobs.wait(db, claim(db, job_id, "await_source"), code="not_yet", reason=reason, retry_after_s=2)
+        attempts.wait(db, claim(db, job_id, "await_source"), code="not_yet", reason=reason, retry_after_s=2)
         time.advance(2)
 
     told = [(step["state"], step["reason"]) for event in events_of(db, job_id)[before:] for step in event.steps]

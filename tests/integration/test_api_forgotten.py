@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from support.api import Api, open_api
 from support.world import Time
 
-from common import jobs
+from common import attempts
 from common.models import Job, Provenance, Resource, User
 
 
@@ -22,9 +22,9 @@ def api(db_url: str, time: Time) -> Iterator[Api]:
 def _fail(api: Api, job_id: str, *, code: str) -> None:
     """End every lane of a sign-up at its first step."""
     for step in ("create_gitlab_user", "create_jenkins_user", "create_kibana_user"):
-        claim = jobs.claim(api.service.db, job_id, step, worker="test")
-        assert isinstance(claim, jobs.Claim)
-        jobs.fail(api.service.db, claim, code=code, reason="The name has an owner there.")
+        claim = attempts.claim(api.service.db, job_id, step, worker="test", shares={})
+        assert isinstance(claim, attempts.Claim)
+        attempts.fail(api.service.db, claim, code=code, reason="The name has an owner there.")
 
 
 def _make_something(api: Api, job_id: str) -> None:

@@ -10,7 +10,7 @@ from support.driven import claim
 from support.world import Time
 
 from api.history import FEWEST, History
-from common import jobs
+from common import attempts
 from common.db import Database
 from common.workflows import SIGNUP
 
@@ -31,7 +31,7 @@ def _run_through(api: Api, db: Database, time: Time, login: str, *, factor: floa
         for step in lane.steps:
             claimed = claim(db, job_id, step.name)
             time.advance(TAKES_S[step.name] * factor)
-            jobs.succeed(db, claimed, {})
+            attempts.succeed(db, claimed, {})
     return job_id
 
 
@@ -66,9 +66,9 @@ def test_a_client_is_told_to_look_when_a_change_is_likely(api: Api, db: Database
     job_id = api.sign_up("ada").json["job_id"]
     claimed = [claim(db, job_id, lane.steps[0].name) for lane in SIGNUP.lanes]
     for each in claimed[1:]:
-        jobs.succeed(db, each, {})
+        attempts.succeed(db, each, {})
     for name in ("assign_jenkins_role",):
-        jobs.succeed(db, claim(db, job_id, name), {})
+        attempts.succeed(db, claim(db, job_id, name), {})
 
     answer = api.visitor.get(f"{V1}/jobs/{job_id}")
     unchanged = api.visitor.get(f"{V1}/jobs/{job_id}", headers={"If-None-Match": answer.headers["ETag"]})
@@ -79,7 +79,8 @@ def test_a_client_is_told_to_look_when_a_change_is_likely(api: Api, db: Database
 def test_a_job_that_waits_says_when_it_looks_again(api: Api, db: Database, time: Time) -> None:
     job_id = api.sign_up("ada").json["job_id"]
     for lane in SIGNUP.lanes:
-        jobs.stumble(db, claim(db, job_id, lane.steps[0].name), code="upstream_unavailable", reason="Away.", delay_s=20)
+        claimed = claim(db, job_id, lane.steps[0].name)
+        attempts.stumble(db, claimed, code="upstream_unavailable", reason="Away.", delay_s=20)
 
     answer = api.visitor.get(f"{V1}/jobs/{job_id}")
 
@@ -92,7 +93,7 @@ def test_a_job_that_waits_says_when_it_looks_again(api: Api, db: Database, time:
 def test_a_wait_of_hours_is_looked_at_twice_a_minute(api: Api, db: Database) -> None:
     job_id = api.sign_up("ada").json["job_id"]
     for lane in SIGNUP.lanes:
-        jobs.stumble(
+        attempts.stumble(
             db, claim(db, job_id, lane.steps[0].name), code="upstream_unavailable", reason="Away.", delay_s=9999
         )
 

@@ -12,7 +12,7 @@ from support.driven import (
     ABSENT,
     add_provisioned,
     admin,
-    attempts,
+    attempts_of,
     claim,
     fail,
     job,
@@ -23,9 +23,9 @@ from support.driven import (
 )
 from support.world import Time
 
-from common import console, jobs
+from common import attempts, console
+from common.attempts import ClaimLostError, Refused
 from common.db import Database
-from common.jobs import ClaimLostError, Refused
 from common.models import App, ConsoleChunk, JobState, Outcome, Secret, StepState
 from common.workflows import BUILD, PROVISION, SIGNUP, find_step
 
@@ -78,7 +78,8 @@ def test_a_retry_takes_up_the_failed_steps_only_under_the_same_id(dev: FlaskClie
     assert {name: step(db, failed, name).finished_at for name in names(db, failed, StepState.SUCCEEDED)} == done
     succeed(db, failed)
     assert job(db, failed).state is JobState.SUCCEEDED
-    assert [each.outcome for each in attempts(db, failed, "open_to_developers")] == [Outcome.FAILED, Outcome.SUCCEEDED]
+    outcomes = [each.outcome for each in attempts_of(db, failed, "open_to_developers")]
+    assert outcomes == [Outcome.FAILED, Outcome.SUCCEEDED]
 
 
 def test_after_a_retry_a_step_has_all_its_attempts_again(
@@ -91,11 +92,11 @@ def test_after_a_retry_a_step_has_all_its_attempts_again(
     for number in range(1, plan.retry.attempts + 1):
         claimed = claim(db, failed, "open_to_developers")
         assert (claimed.tries, claimed.attempt) == (number, number + 1)
-        state = jobs.stumble(db, claimed, code="busy", reason="GitLab is busy.", delay_s=1)
+        state = attempts.stumble(db, claimed, code="busy", reason="GitLab is busy.", delay_s=1)
         time.advance(1)
 
     assert state is StepState.FAILED
-    assert len(attempts(db, failed, "open_to_developers")) == plan.retry.attempts + 1
+    assert len(attempts_of(db, failed, "open_to_developers")) == plan.retry.attempts + 1
     assert dev.post(f"{V1}/jobs/{failed}/retry", json={}).status_code == 202
 
 
@@ -244,7 +245,7 @@ def test_a_job_that_has_not_begun_is_cancelled_at_once(dev: FlaskClient, db: Dat
 
     assert (answer.status_code, answer.json["job_id"], job(db, build).state) == (202, build, JobState.CANCELLED)
     assert names(db, build, StepState.CANCELLED) == [each.name for each in BUILD.lanes[0].steps]
-    assert jobs.claim(db, build, "start_build", worker="w") is Refused.OVER
+    assert attempts.claim(db, build, "start_build", worker="w", shares={}) is Refused.OVER
 
 
 def test_a_running_step_of_a_cancelled_job_can_record_nothing(dev: FlaskClient, db: Database) -> None:
@@ -255,8 +256,8 @@ def test_a_running_step_of_a_cancelled_job_can_record_nothing(dev: FlaskClient, 
 
     assert (answer.status_code, job(db, job_id).state) == (202, JobState.CANCELLED)
     with pytest.raises(ClaimLostError):
-        jobs.succeed(db, running, {})
-    assert [each.outcome for each in attempts(db, job_id, "fork_source")] == [Outcome.CANCELLED]
+        attempts.succeed(db, running, {})
+    assert [each.outcome for each in attempts_of(db, job_id, "fork_source")] == [Outcome.CANCELLED]
     assert len(names(db, job_id, StepState.CANCELLED)) == len(PROVISION.steps)
 
 

@@ -9,9 +9,9 @@ from flask.testing import FlaskClient
 from support.api import V1, Api, add_app, add_project, open_api, without_request_id
 from support.world import Time
 
-from common import jobs
+from common import attempts
+from common.attempts import Claim
 from common.db import Database
-from common.jobs import Claim
 from common.workflows import PROVISION, SIGNUP, WORKFLOWS
 
 ABSENT = "01890000-0000-7000-8000-000000000000"
@@ -34,7 +34,7 @@ def _provision(member: FlaskClient, name: str = "compiler", project: str = "comp
 
 
 def _claim(db: Database, job_id: str, step: str) -> Claim:
-    claim = jobs.claim(db, job_id, step, worker="w")
+    claim = attempts.claim(db, job_id, step, worker="w", shares={})
     assert isinstance(claim, Claim)
     return claim
 
@@ -91,8 +91,8 @@ def test_a_new_job_shows_its_whole_plan(api: Api) -> None:
 
 def test_a_job_says_what_it_waits_for_and_what_failed(api: Api, db: Database) -> None:
     job_id = api.sign_up("grace").json["job_id"]
-    jobs.stumble(db, _claim(db, job_id, "create_gitlab_user"), code="busy", reason="GitLab is busy.", delay_s=4)
-    jobs.fail(
+    attempts.stumble(db, _claim(db, job_id, "create_gitlab_user"), code="busy", reason="GitLab is busy.", delay_s=4)
+    attempts.fail(
         db,
         _claim(db, job_id, "create_kibana_user"),
         code="conflict",
@@ -154,7 +154,7 @@ def test_a_running_job_says_when_to_look_again_and_a_finished_one_does_not(api: 
     assert api.visitor.get(f"{V1}/jobs/{job_id}").headers["Retry-After"] == "1"
 
     for step in SIGNUP.steps:
-        jobs.succeed(db, _claim(db, job_id, step.name), {})
+        attempts.succeed(db, _claim(db, job_id, step.name), {})
 
     finished = api.visitor.get(f"{V1}/jobs/{job_id}")
     assert finished.json["state"] == "succeeded"

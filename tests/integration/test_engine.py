@@ -13,10 +13,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from support.world import Time
 
-from common import due, jobs
+from common import attempts, due, jobs
+from common.attempts import Claim, ClaimLostError, Refused
 from common.db import Database
 from common.ids import new_id as make_id
-from common.jobs import Claim, ClaimLostError, Refused
 from common.ledger import Entry
 from common.models import Attempt, Job, JobState, Outcome, Provenance, Resource, Secret, Step, StepState, Team, User
 from common.workflows import PROVISION, SIGNUP, Workflow, find_step
@@ -64,7 +64,7 @@ Accept = Callable[[Workflow], Job]
 
 
 def _claim(db: Database, job: Job, step: str, worker: str = "w") -> Claim:
-    claim = jobs.claim(db, job.id, step, worker=worker)
+    claim = attempts.claim(db, job.id, step, worker=worker, shares={})
     assert isinstance(claim, Claim), claim
     return claim
 
@@ -86,7 +86,7 @@ def _state(db: Database, job: Job) -> JobState:
 
 def _succeed(db: Database, job: Job, *steps: str) -> None:
     for step in steps:
-        jobs.succeed(db, _claim(db, job, step), {})
+        attempts.succeed(db, _claim(db, job, step), {})
 
 
 def test_of_many_claims_at_once_one_is_granted(db: Database, accept: Accept, pool: ThreadPoolExecutor) -> None:
@@ -95,7 +95,7 @@ def test_of_many_claims_at_once_one_is_granted(db: Database, accept: Accept, poo
 
         def take(job: Job = job, together: Barrier = together) -> Claim | Refused:
             together.wait()
-            return jobs.claim(db, job.id, "fork_source", worker="w")
+            return attempts.claim(db, job.id, "fork_source", worker="w", shares={})
 
         granted = [future.result() for future in [pool.submit(take) for _ in range(THREADS)]]
 
@@ -113,7 +113,7 @@ def test_lanes_that_settle_at_the_same_moment_end_the_job_once(
 
         def end(claim: Claim, together: Barrier = together) -> None:
             together.wait()
-            jobs.succeed(db, claim, {})
+            attempts.succeed(db, claim, {})
 
         for future in [pool.submit(end, claim) for claim in last]:
             future.result()
@@ -124,7 +124,7 @@ def test_lanes_that_settle_at_the_same_moment_end_the_job_once(
 def test_a_step_whose_turn_has_not_come_cannot_be_claimed(db: Database, accept: Accept) -> None:
     job = accept(PROVISION)
 
-    assert jobs.claim(db, job.id, "await_source", worker="w") is Refused.NOT_NOW
+    assert attempts.claim(db, job.id, "await_source", worker="w", shares={}) is Refused.NOT_NOW
 
     assert _state(db, job) is JobState.QUEUED
 
@@ -132,18 +132,18 @@ def test_a_step_whose_turn_has_not_come_cannot_be_claimed(db: Database, accept: 
 def test_a_finished_step_is_told_apart_from_a_running_one(db: Database, accept: Accept) -> None:
     job = accept(PROVISION)
     claim = _claim(db, job, "fork_source")
-    assert jobs.claim(db, job.id, "fork_source", worker="v") is Refused.NOT_NOW
+    assert attempts.claim(db, job.id, "fork_source", worker="v", shares={}) is Refused.NOT_NOW
 
-    jobs.succeed(db, claim, {})
+    attempts.succeed(db, claim, {})
 
-    assert jobs.claim(db, job.id, "fork_source", worker="v") is Refused.DONE
+    assert attempts.claim(db, job.id, "fork_source", worker="v", shares={}) is Refused.DONE
 
 
 def test_an_unknown_job_or_step_is_refused(db: Database, accept: Accept) -> None:
     job = accept(PROVISION)
 
-    assert jobs.claim(db, make_id(), "fork_source", worker="w") is Refused.UNKNOWN
-    assert jobs.claim(db, job.id, "no_such_step", worker="w") is Refused.UNKNOWN
+    assert attempts.claim(db, make_id(), "fork_source", worker="w", shares={}) is Refused.UNKNOWN
+    assert attempts.claim(db, job.id, "no_such_step", worker="w", shares={}) is Refused.UNKNOWN
 
 
 def test_a_lease_that_ran_out_can_be_claimed_and_the_first_claim_records_nothing(
@@ -151,20 +151,20 @@ def test_a_lease_that_ran_out_can_be_claimed_and_the_first_claim_records_nothing
 ) -> None:
     job = accept(PROVISION)
     zombie = _claim(db, job, "fork_source", worker="zombie")
-    time.advance(zombie.plan.limit_s + jobs.LEASE_GRACE_S)
+    time.advance(zombie.plan.limit_s + attempts.LEASE_GRACE_S)
 
     heir = _claim(db, job, "fork_source", worker="heir")
 
     for record in (
-        lambda: jobs.succeed(db, zombie, {"by": "zombie"}),
-        lambda: jobs.stumble(db, zombie, code="c", reason="r", delay_s=1),
-        lambda: jobs.wait(db, zombie, code="c", reason="r", retry_after_s=1),
-        lambda: jobs.fail(db, zombie, code="c", reason="r"),
+        lambda: attempts.succeed(db, zombie, {"by": "zombie"}),
+        lambda: attempts.stumble(db, zombie, code="c", reason="r", delay_s=1),
+        lambda: attempts.wait(db, zombie, code="c", reason="r", retry_after_s=1),
+        lambda: attempts.fail(db, zombie, code="c", reason="r"),
         lambda: Entry(db, zombie, upstream="gitlab", kind="project", ref="x").intend(),
     ):
         with pytest.raises(ClaimLostError):
             record()
-    jobs.succeed(db, heir, {"by": "heir"})
+    attempts.succeed(db, heir, {"by": "heir"})
     assert _step(db, job, "fork_source").output == {"by": "heir"}
     assert [attempt.outcome for attempt in _attempts(db, job, "fork_source")] == [Outcome.LOST, Outcome.SUCCEEDED]
 
@@ -173,7 +173,7 @@ def test_the_fence_closes_when_the_lease_is_over_even_if_nobody_else_came(
     db: Database, accept: Accept, time: Time
 ) -> None:
     claim = _claim(db, accept(PROVISION), "fork_source")
-    time.advance(claim.plan.limit_s + jobs.LEASE_GRACE_S)
+    time.advance(claim.plan.limit_s + attempts.LEASE_GRACE_S)
 
     with pytest.raises(ClaimLostError):
         Entry(db, claim, upstream="gitlab", kind="project", ref="x").intend()
@@ -185,9 +185,9 @@ def test_a_step_that_kills_every_worker_fails_in_the_end(db: Database, accept: A
     assert plan is not None
     for _ in range(plan.retry.attempts):
         _claim(db, job, "fork_source")
-        time.advance(plan.limit_s + jobs.LEASE_GRACE_S)
+        time.advance(plan.limit_s + attempts.LEASE_GRACE_S)
 
-    assert jobs.claim(db, job.id, "fork_source", worker="w") is Refused.OVER
+    assert attempts.claim(db, job.id, "fork_source", worker="w", shares={}) is Refused.OVER
 
     step = _step(db, job, "fork_source")
     assert (step.state, step.code) == (StepState.FAILED, "worker_lost")
@@ -200,11 +200,11 @@ def test_a_wait_uses_no_attempt_and_ends_at_its_deadline(db: Database, accept: A
     began = time()
     while True:
         claim = _claim(db, job, "await_helm")
-        if jobs.wait(db, claim, code="not_yet", reason="copying", retry_after_s=4) is StepState.FAILED:
+        if attempts.wait(db, claim, code="not_yet", reason="copying", retry_after_s=4) is StepState.FAILED:
             break
         due_at = _step(db, job, "await_helm").due_at
         assert due_at is not None
-        assert jobs.claim(db, job.id, "await_helm", worker="early") is Refused.NOT_NOW
+        assert attempts.claim(db, job.id, "await_helm", worker="early", shares={}) is Refused.NOT_NOW
         time.advance((due_at - time()).total_seconds())
 
     assert (time() - began).total_seconds() == 30
@@ -221,13 +221,13 @@ def test_a_stumble_is_tried_again_when_due_and_fails_when_attempts_are_used_up(
     state = StepState.RETRYING
     while state is StepState.RETRYING:
         claim = _claim(db, job, "fork_source")
-        state = jobs.stumble(db, claim, code="upstream_unavailable", reason="GitLab is away.", delay_s=3)
-        assert jobs.claim(db, job.id, "fork_source", worker="early") in (Refused.NOT_NOW, Refused.OVER)
+        state = attempts.stumble(db, claim, code="upstream_unavailable", reason="GitLab is away.", delay_s=3)
+        assert attempts.claim(db, job.id, "fork_source", worker="early", shares={}) in (Refused.NOT_NOW, Refused.OVER)
         time.advance(3)
 
-    attempts = _attempts(db, job, "fork_source")
-    assert len(attempts) == 12
-    assert {attempt.outcome for attempt in attempts} == {Outcome.STUMBLED}
+    tried = _attempts(db, job, "fork_source")
+    assert len(tried) == 12
+    assert {attempt.outcome for attempt in tried} == {Outcome.STUMBLED}
     assert _step(db, job, "fork_source").reason == "GitLab is away. Gave up after 12 attempts."
 
 
@@ -235,7 +235,7 @@ def test_a_failed_lane_does_not_stop_the_other_and_the_job_fails_when_both_have_
     db: Database, accept: Accept
 ) -> None:
     job = accept(PROVISION)
-    jobs.fail(db, _claim(db, job, "fork_source"), code="conflict", reason="not ours")
+    attempts.fail(db, _claim(db, job, "fork_source"), code="conflict", reason="not ours")
 
     assert _state(db, job) is JobState.RUNNING
     _succeed(db, job, "fork_helm", "await_helm", "register_repository")
@@ -330,7 +330,7 @@ def test_every_change_of_a_job_changes_its_version(db: Database, accept: Accept)
 
     claim = _claim(db, job, "fork_source")
     versions.append(version())
-    jobs.stumble(db, claim, code="c", reason="r", delay_s=0)
+    attempts.stumble(db, claim, code="c", reason="r", delay_s=0)
     versions.append(version())
     _succeed(db, job, "fork_source")
     versions.append(version())

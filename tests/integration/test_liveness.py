@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from support.world import Time, World
 
-from common import due, jobs
+from common import attempts, due
+from common.attempts import Claim
 from common.db import Database
-from common.jobs import Claim
 from common.models import Job, Outcome
 from common.queue import Publisher, celery_app
 from worker.clock import Clock
@@ -73,7 +73,7 @@ def start_worker(directory: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def clock(world: World, register: Register) -> Clock:
-    return Clock(world.db, Publisher(celery_app(world.settings)), register)
+    return Clock(world.db, Publisher(celery_app(world.settings)), register, world.shares)
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
@@ -82,7 +82,7 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 
 def _claimed_by(world: World, job: Job, worker: str) -> datetime:
-    claim = jobs.claim(world.db, job.id, "fork_source", worker=worker)
+    claim = attempts.claim(world.db, job.id, "fork_source", worker=worker, shares={})
     assert isinstance(claim, Claim)
     return _lease(world, job)
 
@@ -105,7 +105,7 @@ def test_the_claim_of_a_killed_worker_can_be_taken_over_after_a_second(
 
     assert (_lease(world, job) - time()).total_seconds() == due.LAST_CALL_S
     time.advance(due.LAST_CALL_S)
-    assert isinstance(jobs.claim(world.db, job.id, "fork_source", worker="heir"), Claim)
+    assert isinstance(attempts.claim(world.db, job.id, "fork_source", worker="heir", shares={}), Claim)
     assert [attempt.outcome for attempt in world.attempts(job, "fork_source")] == [Outcome.LOST, None]
 
 
@@ -153,13 +153,13 @@ def test_a_poll_belongs_to_the_worker_that_polls(
 ) -> None:
     job = world.make_app(new_name("app"))
     victim = start_worker("victim")
-    first = jobs.claim(world.db, job.id, "fork_source", worker="watcher")
+    first = attempts.claim(world.db, job.id, "fork_source", worker="watcher", shares={})
     assert isinstance(first, Claim)
-    jobs.succeed(world.db, first, {})
-    poll = jobs.claim(world.db, job.id, "await_source", worker="watcher")
+    attempts.succeed(world.db, first, {})
+    poll = attempts.claim(world.db, job.id, "await_source", worker="watcher", shares={})
     assert isinstance(poll, Claim)
-    jobs.wait(world.db, poll, code="not_yet", reason="copying", retry_after_s=0)
-    assert isinstance(jobs.claim(world.db, job.id, "await_source", worker="victim"), Claim)
+    attempts.wait(world.db, poll, code="not_yet", reason="copying", retry_after_s=0)
+    assert isinstance(attempts.claim(world.db, job.id, "await_source", worker="victim", shares={}), Claim)
 
     _kill(victim)
     clock.tick()

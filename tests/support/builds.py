@@ -49,7 +49,9 @@ class Plant:
 
     def runner_with(self, mishap: Mishap) -> Runner:
         clients = dataclasses.replace(self.world.clients, jenkins=jenkins_with(self.world.settings, mishap))
-        return Runner(self.world.around, clients, self.world.steps, worker="unlucky", jitter=lambda: 1.0)
+        return Runner(
+            self.world.around, clients, self.world.steps, self.world.shares, worker="unlucky", jitter=lambda: 1.0
+        )
 
     def cancel(self, job: Job) -> Job:
         now = self.world.time()

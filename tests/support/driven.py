@@ -7,10 +7,10 @@ from typing import Any
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
-from common import console, jobs
+from common import attempts, console
+from common.attempts import Claim
 from common.db import Database
 from common.ids import new_id
-from common.jobs import Claim
 from common.models import Attempt, Job, Provenance, Resource, Step, StepState, User
 from support.api import Api, add_app, add_project
 
@@ -23,20 +23,20 @@ OUTPUTS: dict[str, dict[str, Any]] = {
 
 def claim(db: Database, job_id: str, step: str) -> Claim:
     """Begin a step as a worker does."""
-    claimed = jobs.claim(db, job_id, step, worker="w")
+    claimed = attempts.claim(db, job_id, step, worker="w", shares={})
     assert isinstance(claimed, Claim), claimed
     return claimed
 
 
 def fail(db: Database, job_id: str, step: str, reason: str = "It broke.") -> None:
-    jobs.fail(db, claim(db, job_id, step), code="rejected", reason=reason)
+    attempts.fail(db, claim(db, job_id, step), code="rejected", reason=reason)
 
 
 def succeed(db: Database, job_id: str, *, but: tuple[str, ...] = (), **outputs: dict[str, Any]) -> None:
     """Do every step whose turn it is or comes, except those in `but`, with these outputs."""
     while ready := [name for name in names(db, job_id, StepState.READY) if name not in but]:
         output = {**OUTPUTS, **outputs}.get(ready[0], {})
-        jobs.succeed(db, claim(db, job_id, ready[0]), output)
+        attempts.succeed(db, claim(db, job_id, ready[0]), output)
 
 
 def names(db: Database, job_id: str, state: StepState) -> list[str]:
@@ -50,7 +50,7 @@ def step(db: Database, job_id: str, name: str) -> Step:
     return db.read(lambda session: session.scalars(statement).one())
 
 
-def attempts(db: Database, job_id: str, name: str) -> list[Attempt]:
+def attempts_of(db: Database, job_id: str, name: str) -> list[Attempt]:
     statement = select(Attempt).where(Attempt.step_id == step(db, job_id, name).id).order_by(Attempt.number)
     return list(db.read(lambda session: session.scalars(statement).all()))
 

@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ import requests
 from redis import Redis
 
 from client import Client
+from common.queue import QUEUES
 from stack import programs
 from stack.demo import Made
 from stack.embedded import Embedded, Ports, prepare
@@ -30,7 +31,6 @@ from stack.launcher import Launcher
 T = TypeVar("T")
 
 PASSWORD = "engines weave numbers"
-QUEUE = "slipway:steps"
 BROKER, API, FLOWER = "broker", "api", "flower"
 POLL_S = 0.05
 FORK_S = 1.0  # long enough that a worker's first look finds GitLab still copying, over before the second
@@ -48,6 +48,9 @@ WRITES = {
     "pipeline": r"jenkins POST /job/dev/createItem\?.*",
     "repository": r"argocd POST /api/v1/repositories\?.*",
     "application": r"argocd POST /api/v1/applications\?.*",
+    "build": r"jenkins POST /job/dev/job/[^/]+/buildWithParameters\?.*",
+    "sync": r"argocd POST /api/v1/applications/[^/]+/sync",
+    "parameters": r"argocd (PATCH|PUT) /api/v1/applications/[^/]+(/spec)?(\?.*)?",
 }
 SIGN_UP_WRITES = Counter(["GitLab user", "member", "Jenkins user", "role", "Kibana user"])
 APP_WRITES = Counter(["fork", "fork", "protect", "pipeline", "repository", "application"])
@@ -131,13 +134,16 @@ class Stack:
         with_flower: bool = False,
         workers: int = 1,
         fork_s: float = FORK_S,
+        settings: Mapping[str, str] | None = None,
+        queues: Sequence[str] = (),
     ) -> None:
         self.embedded: Embedded = prepare(root, ports=unused_ports(), db_url=db_url)
-        self.environment = self.embedded.environment
+        self.environment = {**self.embedded.environment, **(settings or {})}
         self.harbour = Harbour(self.environment["HARBOUR_CONTROL_URL"])
         self.workers = [f"worker{number}" for number in range(1, workers + 1)]
         self._with_flower = with_flower
         self._fork_s = fork_s
+        self._queues = queues
         self._log: dict[str, list[str]] = {}
         self._log_lock = threading.Lock()
         self._temporary = root / "tmp"
@@ -153,6 +159,7 @@ class Stack:
             workers=len(self.workers),
             with_flower=self._with_flower,
             harbour_options=("--fork-s", str(self._fork_s)),
+            queues=self._queues,
         )
         self.await_workers()
 
@@ -162,7 +169,10 @@ class Stack:
 
     def await_workers(self) -> None:
         for name in self.workers:
-            wait_for(f"{name} works", lambda name=name: self._is_working(name))  # type: ignore[misc] # bound early
+            self.await_worker(name)
+
+    def await_worker(self, name: str) -> None:
+        wait_for(f"{name} works", lambda: self._is_working(name))
 
     def _is_working(self, name: str) -> bool:
         """Say whether the worker that runs now has signed on."""
@@ -219,7 +229,7 @@ class Stack:
         self.launcher.start(programs.broker(self.embedded))
 
     def waiting_messages(self) -> int:
-        return int(self.redis.llen(QUEUE))
+        return sum(int(self.redis.llen(f"slipway:{name}")) for name in QUEUES)
 
     # -- people -----------------------------------------------------------------------------------------------
 
@@ -258,10 +268,10 @@ class Person:
         self._slipway = Client(api_url)
         self._token = ""
 
-    def call(self, method: str, path: str) -> requests.Response:
+    def call(self, method: str, path: str, *, json: Any = None) -> requests.Response:
         """Return an answer as it is on the wire."""
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        return requests.request(method, self._url + path, headers=headers, timeout=15)
+        return requests.request(method, self._url + path, headers=headers, json=json, timeout=15)
 
     def sign_up(self, login: str, *, password: str = PASSWORD) -> str:
         email, name = f"{login}@example.com", f"Person {login}"

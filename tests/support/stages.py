@@ -70,6 +70,7 @@ class Stages:
             "reconcile": lambda is_missing: world.accept_for(self._new_app() if is_missing else self._app, "reconcile"),
             "drift": lambda _: world.accept_for(self._app, "drift"),
             "plan": lambda _: world.accept_for(self._app, "plan", app=new_name("planned")),
+            "checkup": lambda _: world.accept_for(self._app, "checkup"),
             "offboard": lambda _: world.accept_for(world.drive(world.sign_up(new_name("person"))), "offboard"),
         }
 

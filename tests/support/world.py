@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from common import catalog, due, jobs
+from common import catalog, due, jobs, traffic
 from common.db import Database
 from common.ids import new_id
 from common.jobs import Lane
@@ -65,6 +65,7 @@ def settings_for(harbour: Harbour, db_url: str, *, redis_url: str = "redis://127
         kibana_pwd=SecretStr(config.elastic_password),
         container_repository_image_name="registry.example.com/apps",
         cookie_secure=False,
+        outage_after=0,  # a harbour that misbehaves for one test is not down
     )
 
 
@@ -84,11 +85,13 @@ class World:
         )
         self.steps = load_steps()
         self.clients = upstreams.connect(self.settings)
+        self.shares = traffic.shares_of(self.settings)
+        traffic.prepare(db, self.shares)
         self.runner = self.runner_named("test")
         self.db.transaction(lambda session: session.add_all(Team(id=team) for team in self.around.catalog.teams))
 
     def runner_named(self, name: str) -> Runner:
-        return Runner(self.around, self.clients, self.steps, worker=name, jitter=lambda: 1.0)
+        return Runner(self.around, self.clients, self.steps, self.shares, worker=name, jitter=lambda: 1.0)
 
     # -- accept -----------------------------------------------------------------------------------------------
 
@@ -250,6 +253,9 @@ class World:
 
     # -- look -------------------------------------------------------------------------------------------------
 
+    def job_of(self, job_id: str) -> Job:
+        return self.db.read(lambda session: session.get_one(Job, job_id))
+
     def job(self, job: Job) -> Job:
         return self.db.read(lambda session: session.get_one(Job, job.id))
 
@@ -269,7 +275,7 @@ class World:
         return list(self.db.read(lambda session: session.scalars(statement).all()))
 
     def due(self) -> list[Lane]:
-        return due.take_due(self.db, limit=100)
+        return due.take_due(self.db, limit=100) + due.take_parked(self.db, self.shares)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state of all upstreams once what they are at has come to rest."""

@@ -92,7 +92,7 @@ class DatabaseChecks:
         try:
             schema.check(self._db)
         except SchemaError as error:
-            raise Wrong(str(error).partition(": run ")[0]) from None
+            raise Wrong(error.what, error.remedy) from None
         except SQLAlchemyError:
             raise Wrong("it cannot be read", "let the user of DB_URL read and write all tables") from None
         return "current"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from common.settings import Settings
+from common.workflows import Upstream
 from worker.upstreams import argocd
 from worker.upstreams.argocd import ArgoCD, argocd_headers
 from worker.upstreams.elasticsearch import Elasticsearch
 from worker.upstreams.gitlab import GitLab
-from worker.upstreams.http import Deadline, Http
+from worker.upstreams.http import Deadline, Http, Pace
 from worker.upstreams.jenkins import Jenkins
+
+NO_PACES: Mapping[Upstream, Pace] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +54,19 @@ class Ways:
     argocd: Http
     elasticsearch: Http
 
+    def to(self, upstream: Upstream) -> Http:
+        """Return the way to one of the four."""
+        way: Http = getattr(self, upstream.value)
+        return way
+
 
 def connect(settings: Settings) -> Upstreams:
     """Make the clients; nothing is called yet."""
-    ways = open_ways(settings)
+    return clients(open_ways(settings))
+
+
+def clients(ways: Ways) -> Upstreams:
+    """Make the clients that speak through these ways."""
     return Upstreams(
         gitlab=GitLab(ways.gitlab),
         jenkins=Jenkins(ways.jenkins),
@@ -62,39 +75,43 @@ def connect(settings: Settings) -> Upstreams:
     )
 
 
-def open_ways(settings: Settings) -> Ways:
-    """Make what the clients speak through; nothing is called yet."""
+def open_ways(settings: Settings, paces: Mapping[Upstream, Pace] = NO_PACES) -> Ways:
+    """Make what the clients speak through, each at its pace; nothing is called yet."""
     ca_file = str(settings.ca_file) if settings.ca_file else None
     pool_size = settings.worker_concurrency
     return Ways(
         gitlab=Http(
-            "GitLab",
+            Upstream.GITLAB.label,
             settings.gitlab_url,
             headers={"PRIVATE-TOKEN": settings.gitlab_token.get_secret_value()},
             ca_file=ca_file,
             pool_size=pool_size,
+            pace=paces.get(Upstream.GITLAB),
         ),
         jenkins=Http(
-            "Jenkins",
+            Upstream.JENKINS.label,
             settings.jenkins_url,
             headers={"Accept-Language": "en"},  # error texts are localised
             auth=(settings.jenkins_auth_id, settings.jenkins_auth_token.get_secret_value()),
             ca_file=ca_file,
             pool_size=pool_size,
+            pace=paces.get(Upstream.JENKINS),
         ),
         argocd=Http(
-            "Argo CD",
+            Upstream.ARGOCD.label,
             settings.argo_url,
             headers=argocd_headers(settings.argo_token.get_secret_value()),
             limits=argocd.LIMITS,  # it renders charts and lists remote repositories before it answers
             ca_file=ca_file,
             pool_size=pool_size,
+            pace=paces.get(Upstream.ARGOCD),
         ),
         elasticsearch=Http(
-            "Elasticsearch",
+            Upstream.ELASTICSEARCH.label,
             settings.kibana_url,
             auth=(settings.kibana_user, settings.kibana_pwd.get_secret_value()),
             ca_file=ca_file,
             pool_size=pool_size,
+            pace=paces.get(Upstream.ELASTICSEARCH),
         ),
     )

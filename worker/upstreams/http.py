@@ -16,7 +16,7 @@ import copy
 import json as jsonlib
 import time
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -30,6 +30,7 @@ from pydantic import TypeAdapter, ValidationError
 from urllib3.exceptions import HTTPError
 
 from common.errors import Mender, Permanent, StepError, Transient
+from worker import telemetry
 from worker.upstreams.reasons import reason_in
 from worker.upstreams.wire import Watch, open_session
 
@@ -74,6 +75,9 @@ class Deadline:
         if left_s <= 0:
             raise Transient("the time for this attempt is used up")
         return left_s
+
+
+Pace = Callable[[Deadline | None], None]  # returns when it is the next call's turn; raises Transient
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +150,7 @@ class Http:
         ca_file: str | None = None,
         pool_size: int = 32,
         limits: Limits = Limits(),
+        pace: Pace | None = None,
     ) -> None:
         self.name = upstream
         self._base_url = base_url
@@ -153,6 +158,7 @@ class Http:
         self._auth = auth
         self._verify: bool | str = ca_file or True
         self._limits = limits
+        self._pace = pace
         self._deadline: Deadline | None = None
         self._only_reads = False
         self._session = open_session(pool_size)
@@ -196,8 +202,13 @@ class Http:
         request = requests.Request(
             method, url, sent_headers, params=params, json=json, data=body, auth=_basic(auth or self._auth)
         )
-        with Watch(self._total_s(total_s)) as watch:
-            return self._answer(request, watch)
+        if self._pace is not None:
+            self._pace(self._deadline)
+        with Watch(self._total_s(total_s)) as watch, telemetry.call(self.name, method, url, watch) as made:
+            request.headers.update(made.headers)
+            reply = self._answer(request, watch)
+            made.status = reply.status
+            return reply
 
     def _total_s(self, wanted_s: float | None) -> float:
         total_s = wanted_s or self._limits.total_s
@@ -241,10 +252,10 @@ class Http:
     def _broken(self, error: Exception, watch: Watch) -> StepError:
         if watch.sent:
             reason = f"{self.name} did not finish its answer: the outcome is unknown"
-            return Transient(reason, upstream=self.name)
+            return Transient(reason, upstream=self.name, is_silent=True)
         if isinstance(error, ValueError):
             return Permanent(f"the request to {self.name} is not valid HTTP", upstream=self.name)
-        return Transient(f"{self.name} could not be reached", upstream=self.name)
+        return Transient(f"{self.name} could not be reached", upstream=self.name, is_silent=True)
 
 
 def _basic(auth: tuple[str, str] | None) -> tuple[bytes, bytes] | None:
@@ -278,7 +289,8 @@ def unexpected(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...]
     tail = f" while {doing}" + (f": {why}" if why else "")
     if reply.status in (408, 425, 429) or reply.status >= 500:
         reason = f"{http.name} answered {reply.status}{tail}"
-        return Transient(reason, retry_after_s=retry_after_s(reply), upstream=http.name)
+        hint_s, is_silent = retry_after_s(reply), reply.status >= 500
+        return Transient(reason, retry_after_s=hint_s, upstream=http.name, is_silent=is_silent)
     if reply.status == 401:
         return Permanent(f"{http.name} refuses our token{tail}", upstream=http.name)
     if reply.status == 403:

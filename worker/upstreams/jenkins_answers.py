@@ -39,7 +39,7 @@ def refusal(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...] = 
         hint = f"a plugin may be missing (Logging ID {trace[1]})" if trace else "a plugin may be missing"
         return Permanent(f"Jenkins failed while {doing}: {hint}", mender=Mender.OPERATOR, upstream=http.name)
     if reply.status == 503 and "getting ready" in reply.text:
-        return Transient("Jenkins is starting", upstream=http.name)
+        return Transient("Jenkins is starting", upstream=http.name, is_silent=True)
     return unexpected(http, reply, doing, secrets=secrets)
 
 

@@ -1,0 +1,83 @@
+"""Which addresses can work?  Looked at when the settings are read; no message quotes one, for some hold passwords."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import SplitResult, quote, urlsplit
+
+from pydantic import AfterValidator, SecretStr, ValidationInfo
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+DATABASES = ("mysql+pymysql", "mariadb+pymysql", "sqlite", "sqlite+pysqlite")
+BROKERS = ("redis://", "rediss://", "sentinel://")
+
+
+def _split(value: str) -> SplitResult:
+    """The message is ours: those of urlsplit quote the value."""
+    try:
+        parts = urlsplit(value)
+        _port = parts.port  # looked at only when it is asked for
+    except ValueError:
+        raise ValueError("is not an address") from None
+    return parts
+
+
+def _http_url(value: str) -> str:
+    parts = _split(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or any(map(str.isspace, value)):
+        raise ValueError("must be http:// or https:// and a host")
+    if "@" in parts.netloc:
+        raise ValueError("must not carry a user or a password")
+    if parts.query or parts.fragment:
+        raise ValueError("must end with the host or a path: no ? and no #")
+    return value.rstrip("/")
+
+
+def _origin(value: str) -> str:
+    """Browsers compare letter by letter what they would send: anything else would silently never match."""
+    parts = urlsplit(_http_url(value))
+    usual_port = {"http": 80, "https": 443}[parts.scheme]
+    port = f":{parts.port}" if parts.port not in (None, usual_port) else ""
+    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
+    if value != f"{parts.scheme}://{host}{port}" or not value.isascii() or "*" in value:
+        raise ValueError("must be as browsers send it: scheme://host, lower case, :port only if unusual, no path, no *")
+    return value
+
+
+def _database_url(value: SecretStr, info: ValidationInfo) -> SecretStr:
+    try:
+        url = make_url(value.get_secret_value())
+    except (ArgumentError, ValueError):
+        raise ValueError("is not an address") from None
+    if url.drivername not in DATABASES:
+        raise ValueError("must begin with mysql+pymysql://, mariadb+pymysql:// or sqlite:///")
+    if url.database in (None, "", ":memory:"):
+        raise ValueError("must name a database")
+    password: SecretStr | None = info.data.get("db_password")
+    if password is None or url.username is None or url.password is not None:
+        return value
+    return SecretStr(url.set(password=password.get_secret_value()).render_as_string(hide_password=False))
+
+
+def _broker_url(value: SecretStr, info: ValidationInfo) -> SecretStr:
+    """Several sentinels, or brokers to fall back to, are separated by semicolons."""
+    addresses = value.get_secret_value().split(";")
+    if not all(address.startswith(BROKERS) for address in addresses):
+        raise ValueError(f"must begin with {' or '.join(BROKERS)}")
+    password: SecretStr | None = info.data.get("redis_password")
+    if password is None:
+        return value
+    return SecretStr(";".join(_with_password(_split(address), password) for address in addresses))
+
+
+def _with_password(parts: SplitResult, password: SecretStr) -> str:
+    user, _, host = parts.netloc.rpartition("@")
+    netloc = f"{user}:{quote(password.get_secret_value(), safe='')}@{host}"
+    return (parts if parts.password is not None else parts._replace(netloc=netloc)).geturl()
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Origin = Annotated[str, AfterValidator(_origin)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]  # with the password of the field `db_password`
+BrokerUrl = Annotated[SecretStr, AfterValidator(_broker_url)]  # with the password of the field `redis_password`

@@ -1,0 +1,330 @@
+"""How is an attempt of a step begun, and what becomes of the step after it?
+
+    step   pending ─▶ ready ─▶ running ─▶ succeeded
+                                ▲ ▲ ├───▶ waiting ──(due)──▶ running      NotYet
+                                │ │ ├───▶ retrying ─(due)──▶ running      Transient
+                                │ │ └───▶ failed                          Conflict, Permanent, out of attempts or time
+                                │ └ its lease ran out: the same state, a new claim, one attempt more
+                                └ not while its upstream cannot take it: it is parked in the state it has
+
+A claim is a token and a lease in the step's row; recording an outcome needs the same token.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from common import gates, traffic, workflows
+from common.db import Database, Now
+from common.events import move
+from common.gates import Held, Hold
+from common.jobs import CLAIMABLE, OPEN, PASSED, lock, make_next_ready, settle, touch
+from common.metrics import ATTEMPTS_LOST, count_when_committed
+from common.models import Attempt, Job, JobState, Outcome, Secret, Step, StepState
+from common.traffic import Lease, Shares
+from common.workflows import Upstream
+
+LEASE_GRACE_S = 5.0  # a lease outlives the limit of its attempt by this much
+INTERNAL = "internal"  # the code of what broke inside Slipway
+
+
+class Refused(StrEnum):
+    """Why a claim was not granted."""
+
+    DONE = "the step has been done"
+    NOT_NOW = "it is not the step's turn, or another worker has it"
+    OVER = "the job is over"
+    UNKNOWN = "this version knows no such step"
+
+
+class ClaimLostError(Exception):
+    """The lease ran out and the step belongs to somebody else, or the job is over: whatever we know is stale."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """The right to run one attempt. `job` and `step` are copies as of the claim."""
+
+    job: Job
+    step: Step
+    plan: workflows.Step
+    token: str
+    attempt: int  # counted over the whole life of the step
+    tries: int  # counted since somebody last asked for a retry: what the policy counts
+    admission: traffic.Admission
+    at: datetime
+
+
+def claim(db: Database, job_id: str, step_name: str, *, worker: str, shares: Shares) -> Claim | Refused | Hold:
+    """Take the right to run the next attempt of a step, for as long as its limit and a grace last.
+
+    A Hold says why its upstream cannot take it now; the step is parked.
+    """
+    return db.transaction(
+        lambda session: _claim(session, job_id, step_name, worker=worker, shares=shares, clock=db.now)
+    )
+
+
+def _claim(
+    session: Session, job_id: str, step_name: str, *, worker: str, shares: Shares, clock: Now
+) -> Claim | Refused | Hold:
+    job = lock(session, job_id)
+    now = clock()  # after the lock: a wait for it must not eat the lease
+    step = session.scalar(select(Step).where(Step.job_id == job_id, Step.name == step_name))
+    if job is None or step is None:
+        return Refused.UNKNOWN
+    plan = workflows.find_step(job.kind, step_name)
+    refused = _refused(job, step, plan, now)
+    if refused or plan is None:
+        return refused or Refused.UNKNOWN
+    if step.state is StepState.RUNNING:
+        count_when_committed(session, ATTEMPTS_LOST.labels(workflows.task_name(job.kind, step_name)))
+    if step.state is StepState.RUNNING and step.attempts - step.forgiven >= plan.retry.attempts:
+        _fail(step, _close_lost(session, step, now), now, "worker_lost", "Its worker died at every attempt.", [])
+        settle(session, job, now)
+        return Refused.OVER
+    lease = Lease(token=secrets.token_hex(16), until=now + timedelta(seconds=plan.limit_s + LEASE_GRACE_S), now=now)
+    admission = traffic.enter(session, step, plan.visits, lease, shares)
+    if isinstance(admission, Hold):
+        _hold_back(session, job, step, admission, now)
+        return admission
+    attempt = _begin_attempt(session, step, worker, now)
+    _mark_running(step, lease)
+    job.started_at = job.started_at or now
+    if job.state is JobState.QUEUED:
+        job.state = JobState.RUNNING
+    touch(session, job, now)
+    tries = attempt.number - step.forgiven
+    return Claim(
+        job=job,
+        step=step,
+        plan=plan,
+        token=lease.token,
+        attempt=attempt.number,
+        tries=tries,
+        admission=admission,
+        at=now,
+    )
+
+
+def _refused(job: Job, step: Step, plan: workflows.Step | None, now: datetime) -> Refused | None:
+    if step.state in PASSED:
+        return Refused.DONE
+    if job.state not in OPEN:
+        return Refused.OVER
+    if plan is None:
+        return Refused.UNKNOWN
+    return None if _is_claimable(step, now) else Refused.NOT_NOW
+
+
+def _hold_back(session: Session, job: Job, step: Step, hold: Hold, now: datetime) -> None:
+    """Park a step in the state it has; `traffic` says when it is sent again.
+
+    Those that are merely in line keep the reason for which they wait or try again: it says more.
+    """
+    state, told = step.state, (step.code, step.reason)
+    if state is StepState.RUNNING:
+        _close_lost(session, step, now)
+        state, step.due_at = StepState.RETRYING, now
+        step.claim_token = step.lease_until = None
+    is_old_hold = step.code in set(Held)
+    if hold.code is not Held.BUSY or is_old_hold or step.state in (StepState.READY, StepState.RUNNING):
+        told = (hold.code.value, hold.reason)
+    step.parked_at = step.parked_at or now
+    step.nudge_at = None
+    step.nudges = 0
+    if (step.state, step.code, step.reason) != (state, *told):
+        move(step, state, code=told[0], reason=told[1])
+        touch(session, job, now)
+
+
+def _is_claimable(step: Step, now: datetime) -> bool:
+    if step.state is StepState.RUNNING:
+        return step.lease_until is not None and step.lease_until <= now
+    if step.state is StepState.READY:
+        return True  # its turn has come, whatever the clock of the process that said so
+    return step.state in CLAIMABLE and step.due_at is not None and step.due_at <= now
+
+
+def _begin_attempt(session: Session, step: Step, worker: str, now: datetime) -> Attempt:
+    if step.state is StepState.WAITING:
+        attempt = _open_attempt(session, step)
+        attempt.polls += 1
+        attempt.worker = worker
+        return attempt
+    if step.state is StepState.RUNNING:
+        _close_lost(session, step, now)
+    step.attempts += 1
+    attempt = Attempt(step_id=step.id, number=step.attempts, polls=0, worker=worker, started_at=now)
+    session.add(attempt)
+    return attempt
+
+
+def _mark_running(step: Step, lease: Lease) -> None:
+    move(step, StepState.RUNNING)
+    step.claim_token = lease.token
+    step.lease_until = step.nudge_at = lease.until
+    step.nudges = 0
+    step.due_at = None
+    step.started_at = step.started_at or lease.now
+    if step.parked_at is not None and step.waiting_since is not None:
+        step.waiting_since += lease.now - step.parked_at  # it could not look all that time
+    step.parked_at = None
+
+
+def _open_attempt(session: Session, step: Step) -> Attempt:
+    return session.scalars(select(Attempt).where(Attempt.step_id == step.id, Attempt.number == step.attempts)).one()
+
+
+def _close_lost(session: Session, step: Step, now: datetime) -> Attempt:
+    attempt = _open_attempt(session, step)
+    attempt.outcome, attempt.code, attempt.finished_at = Outcome.LOST, "worker_lost", now
+    attempt.reason = "The worker died, or did not report back before its lease ran out."
+    return attempt
+
+
+# -- outcomes: each needs the claim's token -----------------------------------------------------------------------
+
+
+def succeed(db: Database, claim: Claim, output: dict[str, Any]) -> None:
+    """Record the output; the next step of the lane is ready. Raises ClaimLostError."""
+
+    def change(session: Session, step: Step, attempt: Attempt, now: datetime) -> None:
+        step.output, step.finished_at = output, now
+        step.waiting_since = None
+        move(step, StepState.SUCCEEDED)
+        attempt.outcome, attempt.finished_at = Outcome.SUCCEEDED, now
+        make_next_ready(session, step, now)
+        if step.needs_secret:
+            _wipe_secret_after_last_use(session, step)
+
+    _record(db, claim, change)
+
+
+def wait(db: Database, claim: Claim, *, code: str, reason: str, retry_after_s: float) -> StepState:
+    """Look again later; out of time means failed. Returns the new state. Raises ClaimLostError."""
+    limit = claim.plan.wait
+
+    def change(_session: Session, step: Step, attempt: Attempt, now: datetime) -> None:
+        step.forgiven = step.attempts - 1  # a good look: stumbles of hours ago do not add up over a long wait
+        step.waiting_since = step.waiting_since or now
+        until = step.waiting_since + timedelta(seconds=limit.at_most_s if limit else 0)
+        if now >= until:
+            waited = f"Waited {limit.at_most_s:.0f} s at most." if limit else "The step may not wait."
+            _fail(step, attempt, now, "wait_timed_out", f"{reason} {waited}", [])
+            return
+        _put_off(step, StepState.WAITING, min(now + timedelta(seconds=retry_after_s), until), code, reason)
+
+    return _record(db, claim, change)
+
+
+def stumble(
+    db: Database,
+    claim: Claim,
+    *,
+    code: str,
+    reason: str,
+    delay_s: float,
+    silent: Upstream | None = None,
+    enough: int = 0,
+    is_answer: bool = False,
+) -> StepState:
+    """Try again in `delay_s`; out of attempts means failed. Returns the new state. Raises ClaimLostError.
+
+    `silent` is the upstream that did not answer. After `enough` such steps in a row it is looked at; what stumbles
+    while it is down has not used an attempt. `is_answer`: the upstream did answer, if not as was hoped.
+    """
+
+    def change(session: Session, step: Step, attempt: Attempt, now: datetime) -> None:
+        attempts = claim.plan.retry.attempts
+        if silent and gates.note_silence(session, silent, reason, now, enough=enough):
+            step.forgiven += 1
+        if silent and step.waiting_since is not None:
+            step.waiting_since += now - claim.at + timedelta(seconds=delay_s)  # who is silent was not waited for
+        if step.attempts - step.forgiven >= attempts:
+            _fail(step, attempt, now, code, f"{reason} Gave up after {attempts} attempts.", [])
+        else:
+            _put_off(step, StepState.RETRYING, now + timedelta(seconds=delay_s), code, reason)
+        attempt.outcome, attempt.code, attempt.reason, attempt.finished_at = Outcome.STUMBLED, code, reason, now
+
+    return _record(db, claim, change, is_answer=is_answer)
+
+
+def let_go(db: Database, claim: Claim) -> None:
+    """Give back the slots of a claim that was lost, now that nothing is done under it any more."""
+    db.transaction(lambda session: traffic.leave(session, claim.admission, claim.token, db.now()))
+
+
+def fail(db: Database, claim: Claim, *, code: str, reason: str, remedy: Sequence[str] = ()) -> StepState:
+    """Stop the lane here. Returns the new state. Raises ClaimLostError."""
+    return _record(
+        db,
+        claim,
+        lambda _session, step, attempt, now: _fail(step, attempt, now, code, reason, remedy),
+        is_answer=code != INTERNAL,
+    )
+
+
+def still_holds(session: Session, claim: Claim, now: datetime) -> None:
+    """Check inside the caller's transaction that the claim is good. Raises ClaimLostError."""
+    _held(session, claim)
+    if claim.step.lease_until is not None and claim.step.lease_until <= now:
+        raise ClaimLostError
+
+
+Change = Callable[[Session, Step, Attempt, datetime], None]
+
+
+def _record(db: Database, claim: Claim, change: Change, *, is_answer: bool = True) -> StepState:
+    def work(session: Session) -> StepState:
+        job, step = _held(session, claim)
+        now = db.now()
+        step.claim_token = step.lease_until = step.nudge_at = None
+        step.nudges = 0
+        traffic.leave(session, claim.admission, claim.token, now)  # before a gate is locked, as everywhere
+        change(session, step, _open_attempt(session, step), now)
+        settle(session, job, now)
+        if claim.admission.is_doubted and is_answer:
+            gates.note_answer(session, claim.plan.visits)
+        return step.state
+
+    return db.transaction(work)
+
+
+def _held(session: Session, claim: Claim) -> tuple[Job, Step]:
+    job = lock(session, claim.job.id)
+    step = session.get_one(Step, claim.step.id)
+    if job is None or job.state not in OPEN or step.claim_token != claim.token:
+        raise ClaimLostError
+    return job, step
+
+
+def _fail(step: Step, attempt: Attempt, now: datetime, code: str, reason: str, remedy: Sequence[str]) -> None:
+    move(step, StepState.FAILED, code=code, reason=reason)
+    step.finished_at, step.remedy = now, list(remedy)
+    step.claim_token = step.lease_until = step.nudge_at = step.due_at = None
+    attempt.outcome = attempt.outcome or Outcome.FAILED
+    attempt.code, attempt.reason, attempt.finished_at = code, reason, now
+
+
+def _put_off(step: Step, state: StepState, until: datetime, code: str, reason: str) -> None:
+    move(step, state, code=code, reason=reason)
+    step.due_at = step.nudge_at = until
+
+
+def _wipe_secret_after_last_use(session: Session, step: Step) -> None:
+    unfinished = session.scalar(
+        select(Step.id).where(
+            Step.job_id == step.job_id, Step.needs_secret, Step.id != step.id, Step.state.not_in(PASSED)
+        )
+    )
+    if unfinished is None:
+        session.execute(delete(Secret).where(Secret.job_id == step.job_id))

@@ -1,0 +1,18 @@
+"""Is everything there that jobs need?  What `python -m worker.doctor` says, as a job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from worker.doctor import report, rounds
+from worker.doctor.groups import groups_for
+from worker.running import RunningJob
+from worker.upstreams import Upstreams
+
+WITHIN_S = 15.0
+
+
+def examine(job: RunningJob, _upstreams: Upstreams) -> dict[str, Any]:
+    """Check the settings and every upstream; what is wrong is a finding, not a failure."""
+    findings = rounds.look(groups_for(job.settings, job.around.catalog), within_s=WITHIN_S)
+    return report.as_document(report.without_secrets(findings, job.settings))
