@@ -1,6 +1,13 @@
-"""How does the API listen?  Read by `gunicorn 'api:create_app()'` when started here; command-line options win."""
+"""How does the API listen?  Read by `gunicorn 'api:create_app()'` when started here.
 
+Options win, and so does the environment: GUNICORN_CMD_ARGS="--workers=4 --threads=16".
+"""
+
+import itertools
+import os
 import resource
+import shutil
+import tempfile
 from typing import Any
 
 OPEN_FILES = 65_536
@@ -17,8 +24,26 @@ limit_request_fields = 50
 control_socket_disable = True  # it would open a socket in the home directory
 
 
-def post_fork(_server: Any, _worker: Any) -> None:
+def on_starting(_server: Any) -> None:
+    """Make the place where the processes write their numbers: any of them can tell Prometheus those of all."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="slipway-metrics-")
+
+
+def on_exit(_server: Any) -> None:
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Give a process the number of one that is gone: it goes on counting in the same file, and none is left over."""
+    taken = {other.number for other in server.WORKERS.values()}
+    worker.number = next(number for number in itertools.count() if number not in taken)
+
+
+def post_fork(_server: Any, worker: Any) -> None:
     """Every follower is an open file: the usual 1024 would do for a thousand of them in all."""
+    from prometheus_client import values  # not in the master: it would never let go of it
+
+    values.ValueClass = values.MultiProcessValue(lambda: worker.number)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))

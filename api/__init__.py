@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import re
-import time
-from urllib.parse import quote
-
 from flask import Flask, Response, g, request
 
 from api import (
@@ -23,31 +18,32 @@ from api import (
     lifecycle,
     limits,
     login,
+    metrics,
     problems,
     projects,
     reading,
     signup,
+    telemetry,
+    upstreams,
     users,
 )
 from api.calls import BASE
+from api.census import Census
 from api.feed import Feed
 from api.history import History
 from api.job_view import JobView
 from api.passwords import Passwords
 from api.readiness import Readiness
 from api.service import Service, service
-from common import catalog, logs
+from common import catalog, logs, tracing
 from common import settings as common_settings
 from common.db import Database, Now
-from common.ids import new_id
 from common.queue import Publisher, celery_app
 from common.settings import Settings, SettingsError
 from common.vault import Vault
 
-log = logging.getLogger(__name__)
-
 FEED_ANSWERS_WITHIN_S = 3  # one thread waits for it, and a thousand followers for that
-REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
+WATCH_ANSWERS_WITHIN_S = 2  # whoever asks whether we are well is not kept waiting
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -68,19 +64,20 @@ def create_app(config: Settings | None = None, *, now: Now | None = None) -> Fla
         parts = _parts(config, now)
     except SettingsError as problem:
         raise SystemExit(str(problem)) from None
-    logs.configure(config.log_format)
+    logs.configure(config)
+    tracing.configure(config, "slipway-api")
     app = Flask(__name__, static_folder=None)
     app.extensions["slipway"] = parts
     app.config.update(MAX_CONTENT_LENGTH=reading.BODY_BYTES, PROPAGATE_EXCEPTIONS=False)
     app.config["TRUSTED_HOSTS"] = list(config.trusted_hosts) or None
     app.url_map.merge_slashes = False  # a doubled slash is an unknown path, not a redirect
     add_calls(app)
-    app.before_request(_begin)
+    telemetry.install(app)
     cors.install(app, config.cors_origins)
     app.before_request(_require_readiness)
-    app.after_request(_end)
+    app.after_request(_add_headers)
     limits.trust_proxies(app, config.proxy_count)
-    app.cli.add_command(cli.database)
+    cli.install(app)
     problems.install(app)
     document.keep(app)
     return app
@@ -88,9 +85,9 @@ def create_app(config: Settings | None = None, *, now: Now | None = None) -> Fla
 
 def add_calls(app: Flask) -> None:
     """Register every call; the order is that of the document."""
-    for module in (signup, login, projects, apps, builds, deploys, lifecycle, jobs, interventions, users):
+    for module in (signup, login, projects, apps, builds, deploys, lifecycle, jobs, interventions, upstreams, users):
         app.register_blueprint(module.blueprint)
-    for module in (health, document, docs):
+    for module in (health, metrics, document, docs):
         app.register_blueprint(module.blueprint)
 
 
@@ -100,24 +97,21 @@ def _parts(config: Settings, now: Now | None) -> Service:
     teams_and_types = catalog.load(config)
     history = History(db)
     view = JobView(config, history)
+    queue = celery_app(config)
+    impatient = Database(db_url, now=db.now, pool_size=1, answers_within_s=WATCH_ANSWERS_WITHIN_S, tries=1)
     return Service(
         settings=config,
         catalog=teams_and_types,
         db=db,
         vault=Vault([key.get_secret_value() for key in config.secret_keys]),
-        publisher=Publisher(celery_app(config)),
+        publisher=Publisher(queue),
         passwords=Passwords(),
-        readiness=Readiness(db, teams_and_types),
+        readiness=Readiness(impatient, teams_and_types),
         history=history,
         view=view,
         feed=Feed(Database(db_url, now=now, pool_size=1, answers_within_s=FEED_ANSWERS_WITHIN_S, tries=1), view),
+        census=Census(impatient, queue),
     )
-
-
-def _begin() -> None:
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if REQUEST_ID.fullmatch(given) else new_id()
-    g.began_s = time.monotonic()
 
 
 def _require_readiness() -> None:
@@ -125,17 +119,9 @@ def _require_readiness() -> None:
         service().readiness.require()
 
 
-def _end(response: Response) -> Response:
+def _add_headers(response: Response) -> Response:
     headers = HEADERS | OVER_HTTPS if service().settings.cookie_secure else HEADERS
     for name, value in headers.items():
         response.headers.setdefault(name, value)
     response.headers["X-Request-Id"] = g.request_id
-    extra = {
-        "request_id": g.request_id,
-        "method": request.method,
-        "path": quote(request.path),  # a line break in a path must not begin a line of the log
-        "status": response.status_code,
-        "ms": round((time.monotonic() - g.began_s) * 1000, 1),
-    }
-    log.info("request", extra=extra)
     return response

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from flask import current_app
 
+from api.census import Census
 from api.feed import Feed
 from api.history import History
 from api.job_view import JobView
@@ -32,6 +33,7 @@ class Service:
     history: History
     view: JobView
     feed: Feed
+    census: Census
 
 
 def service() -> Service:

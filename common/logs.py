@@ -1,37 +1,77 @@
-"""How does a process of ours log?  One line an event: text in a terminal, JSON elsewhere."""
+"""How does a process of ours log?  One line an event: text in a terminal, JSON elsewhere.
+
+What is bound around the work (`structlog.contextvars`) is on every line written in it, those of libraries included: the
+request's id in the API; job, step, attempt and the id of the request that began the job in a worker.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
+from structlog.typing import EventDict, Processor
 
+from common.redaction import Redaction
+from common.settings import Settings
+
+OURS = ("api", "common", "worker")
+SERVER = ("gunicorn.error", "gunicorn.access")  # it writes to standard error by itself, and to files if it is told to
 # Celery tells each task twice in its own words; the runner tells it once in ours.
 QUIET = ("alembic", "urllib3", "kombu", "amqp", "werkzeug", "celery.app.trace", "celery.worker.strategy")
 
 
-def configure(log_format: str) -> None:
-    """Send every log of this process to standard error, in one form; `extra` fields become fields."""
-    is_text = log_format == "text" or (log_format == "auto" and sys.stderr.isatty())
-    shared: list[structlog.typing.Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-    render: structlog.typing.Processor = (
+def configure(config: Settings) -> None:
+    """Send every log of this process to standard error, in one form; `extra` fields become fields.
+
+    LOG_LEVEL is that of our own lines. Libraries tell at most what they call info: their debug shows what they send.
+    """
+    is_text = config.log_format == "text" or (config.log_format == "auto" and sys.stderr.isatty())
+    render: Processor = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if is_text else structlog.processors.JSONRenderer()
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
+            foreign_pre_chain=_fields(is_text=is_text),
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render, Redaction(config)],
         )
     )
+    level = logging.getLevelNamesMapping()[config.log_level.upper()]
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
+    root.setLevel(max(level, logging.INFO))
+    for name in OURS:
+        logging.getLogger(name).setLevel(level)
+    for name in SERVER:
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [each for each in logger.handlers if isinstance(each, logging.FileHandler)]
+        logger.propagate = True
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("opentelemetry").setLevel(logging.ERROR)  # a line for what is lost, not for every try
+
+
+def _fields(*, is_text: bool) -> list[Processor]:
+    """Return what makes a line's fields, in this order: what a call says itself wins over what is bound around it."""
+    trace: Processor = (
+        structlog.processors.format_exc_info
+        if is_text
+        else structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
+    )
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        _add_process,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        trace,
+    ]
+
+
+def _add_process(_logger: object, _method: str, line: EventDict) -> EventDict:
+    line["pid"] = os.getpid()
+    return line

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import math
 import os
 import stat
-import tempfile
+import time
 from pathlib import Path
 
 from sqlalchemy import make_url
 
-FORMING = "."  # begins the name of a file that is not locked yet
+from worker.alive import FORMING, Mark, home, is_unlocked
 
 
 class Register:
@@ -31,14 +32,20 @@ class Register:
         forming = self._directory / f"{FORMING}{worker}"
         self._own = os.open(forming, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(self._own, fcntl.LOCK_EX)
+        self.leave_mark(Mark(at_s=time.monotonic(), turned_at_s=-math.inf))
         forming.rename(self._directory / worker)  # seen only now: nobody finds it unlocked
+
+    def leave_mark(self, mark: Mark) -> None:
+        """Write into our file that we live; nothing, where we could not sign on. Raises OSError."""
+        if self._own is not None:
+            os.pwrite(self._own, str(mark).encode(), 0)
 
     def dead(self) -> list[str]:
         """Return the names of the workers that signed on and are no more."""
         if self._own is None:
             return []
         return [
-            file.name for file in self._directory.iterdir() if not file.name.startswith(FORMING) and _is_unlocked(file)
+            file.name for file in self._directory.iterdir() if not file.name.startswith(FORMING) and is_unlocked(file)
         ]
 
     def strike_off(self, worker: str) -> None:
@@ -51,7 +58,7 @@ def directory_for(db_url: str) -> Path:
     url = make_url(db_url)
     database = str(Path(url.database or "").absolute()) if url.get_backend_name() == "sqlite" else url.database
     identity = f"{url.get_backend_name()} {url.host} {url.port} {database}"
-    return Path(tempfile.gettempdir()) / f"slipway-{os.getuid()}" / hashlib.sha256(identity.encode()).hexdigest()[:16]
+    return home() / hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
 def _make_private(directory: Path) -> None:
@@ -61,17 +68,3 @@ def _make_private(directory: Path) -> None:
         found = place.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
             raise PermissionError(f"{place} is not a directory that only this user can write to")
-
-
-def _is_unlocked(file: Path) -> bool:
-    try:
-        descriptor = os.open(file, os.O_RDWR | os.O_NOFOLLOW)
-    except FileNotFoundError:  # struck off meanwhile
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True

@@ -1,0 +1,191 @@
+"""How much waits, since when, and what is in the way?  Asked of the database and of the broker for Prometheus.
+
+Every query reads what is open, by an index; a million finished jobs change nothing. One query at a time: its answer is
+kept for a few seconds, and whoever asks waits 2 s for all of them at most, then does without those that are missing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as TooLateError
+from datetime import datetime
+from functools import partial
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from redis.exceptions import RedisError
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from common import metrics
+from common.db import Database
+from common.gates import Held, closed
+from common.ids import EPOCH
+from common.jobs import CLAIMABLE, OPEN
+from common.metrics import LookedUp
+from common.models import Gate, Job, Slot, Step, Team
+from common.queue import QUEUES
+from common.workflows import WORKFLOWS, Upstream
+
+log = logging.getLogger(__name__)
+
+KEPT_S = 5.0
+WAITS_S = 2.0
+
+Number = tuple[LookedUp, tuple[str, ...], float]  # of which gauge, the values of its labels, how much
+Found = list[Number]
+
+
+class Look:
+    """One question, asked by a thread that may have others, too; `is_there` is the gauge that says whether it did."""
+
+    def __init__(
+        self,
+        thread: Executor,
+        ask: Callable[[], Found],
+        *,
+        is_there: LookedUp | None = None,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.is_there = is_there
+        self._thread = thread
+        self._ask = ask
+        self._clock_s = clock_s
+        self._choosing = threading.Lock()
+        self._latest: Future[Found] | None = None
+        self._began_at_s = 0.0
+
+    def begin(self) -> Future[Found]:
+        """Return the answer that is kept, or the one that is on its way, or ask."""
+        with self._choosing:
+            if self._latest is None or (self._latest.done() and self._clock_s() >= self._began_at_s + KEPT_S):
+                self._latest, self._began_at_s = self._thread.submit(self._ask), self._clock_s()
+            return self._latest
+
+
+class Census(Collector):
+    """What Prometheus is told of the database and the broker."""
+
+    def __init__(self, db: Database, queue: Celery) -> None:
+        self._db = db
+        self._queue = queue
+        self._threads = {name: ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("database", "broker")}
+        database = self._threads["database"]
+        self._looks = (
+            Look(database, partial(db.read, self._upstreams), is_there=metrics.DATABASE_UP),
+            Look(database, partial(db.read, self._jobs)),
+            Look(database, partial(db.read, self._due)),
+            Look(self._threads["broker"], self._messages, is_there=metrics.BROKER_UP),
+        )
+
+    def stop(self) -> None:
+        for thread in self._threads.values():
+            thread.shutdown(wait=False, cancel_futures=True)
+        self._db.dispose()
+
+    def describe(self) -> Iterable[GaugeMetricFamily]:
+        return [_family(each) for each in metrics.LOOKED_UP]
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        until_s = time.monotonic() + WAITS_S
+        families: dict[LookedUp, GaugeMetricFamily] = {}
+        for gauge, labels, number in self._numbers([(look.is_there, look.begin()) for look in self._looks], until_s):
+            families.setdefault(gauge, _family(gauge)).add_metric(labels, number)
+        return families.values()
+
+    def _numbers(self, begun: list[tuple[LookedUp | None, Future[Found]]], until_s: float) -> Iterator[Number]:
+        for is_there, answer in begun:
+            found = _awaited(answer, until_s)
+            if is_there is not None:
+                yield is_there, (), float(found is not None)
+            yield from found or ()
+
+    def _upstreams(self, session: Session) -> Found:
+        """Look at what is quickly told: which upstreams are held back, what waits for them, whether the clocks tick."""
+        now = self._db.now()
+        gates = {gate.name: gate for gate in session.scalars(select(Gate))}
+        taken = select(Slot.upstream, func.count()).where(Slot.until > now).group_by(Slot.upstream)
+        in_use = {row[0]: row[1] for row in session.execute(taken)}
+        found: Found = [(metrics.CLOCK_LAG_S, (), _age_s(session.scalar(select(func.min(Step.nudge_at))), now))]
+        for name, gate in gates.items():
+            found += [
+                (metrics.UPSTREAM_UP, (name,), float(gate.down_since is None)),
+                (metrics.UPSTREAM_PAUSED, (name,), float(gate.paused_at is not None)),
+                (metrics.SLOTS_IN_USE, (name,), in_use.get(name, 0)),
+            ]
+        parked = (
+            select(Step.upstream, func.count())
+            .where(Step.upstream.in_(list(Upstream)), Step.parked_at.is_not(None))
+            .group_by(Step.upstream)
+        )
+        for name, count in session.execute(parked):
+            found.append((metrics.STEPS_PARKED, (name, _why_parked(gates, name)), count))
+        return found
+
+    def _jobs(self, session: Session) -> Found:
+        """Read an index only: a list of teams and kinds is what makes it begin with the states of each."""
+        now, teams = self._db.now(), session.scalars(select(Team.id)).all()
+        rows = session.execute(
+            select(Job.kind, Job.state, func.count(), func.min(Job.id))
+            .where(Job.team_id.in_(teams), Job.kind.in_(list(WORKFLOWS)), Job.state.in_(sorted(OPEN)))
+            .group_by(Job.kind, Job.state)
+        ).all()
+        oldest = select(Job.state, func.min(Job.created_at)).where(Job.id.in_([row[3] for row in rows]))
+        since = {row[0]: row[1] for row in session.execute(oldest.group_by(Job.state))}
+        ages = [(metrics.OLDEST_JOB_S, (state.value,), _age_s(since.get(state), now)) for state in OPEN]
+        return [*ages, *((metrics.JOBS, (kind, state.value), count) for kind, state, count, _ in rows)]
+
+    def _due(self, session: Session) -> Found:
+        now = self._db.now()
+        is_due = (Step.nudge_at > EPOCH, Step.parked_at.is_(None), Step.state.in_(CLAIMABLE), Step.due_at <= now)
+        name = Step.upstream + ""  # by the bare column, SQLite would group all steps that ever were
+        rows = session.execute(select(name, func.count(), func.min(Step.due_at)).where(*is_due).group_by(name))
+        due = {upstream: (count, _age_s(since, now)) for upstream, count, since in rows}
+        found: Found = []
+        for upstream in Upstream:
+            count, age_s = due.get(upstream.value, (0, 0.0))
+            found += [
+                (metrics.STEPS_DUE, (upstream.value,), count),
+                (metrics.OLDEST_DUE_STEP_S, (upstream.value,), age_s),
+            ]
+        return found
+
+    def _messages(self) -> Found:
+        with self._queue.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=WAITS_S)
+            channel = connection.default_channel
+            # Redis keeps no empty queues: to declare one is no more than to ask.
+            sizes = {name: channel.queue_declare(queue=name).message_count for name in QUEUES}
+        return [(metrics.BROKER_MESSAGES, (name,), size) for name, size in sizes.items()]
+
+
+def _awaited(answer: Future[Found], until_s: float) -> Found | None:
+    try:
+        return answer.result(max(0.0, until_s - time.monotonic()))
+    except TooLateError:
+        return None
+    except (SQLAlchemyError, OperationalError, RedisError, OSError) as error:
+        log.warning("census_failed", extra={"error": type(error).__name__})
+        return None
+
+
+def _family(gauge: LookedUp) -> GaugeMetricFamily:
+    return GaugeMetricFamily(gauge.name, gauge.help, labels=gauge.labels)
+
+
+def _age_s(since: datetime | None, now: datetime) -> float:
+    return max(0.0, (now - since).total_seconds()) if since else 0.0
+
+
+def _why_parked(gates: Mapping[str, Gate], upstream: str) -> str:
+    """Return why what is parked for it does not go; what is ours to do visits several."""
+    visited = [gates[name] for name in gates if upstream in (name, Upstream.SLIPWAY)]
+    hold = next((hold for gate in visited if (hold := closed(gate))), None)
+    return hold.code.value if hold else Held.BUSY.value

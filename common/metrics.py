@@ -1,0 +1,151 @@
+"""What is counted and measured, and under which name?  All of it is declared here; `docs/metrics.md` is made from this.
+
+Every label has few values, which are ours: a workflow, a step, a route, an upstream, never what a client sends. What
+the database knows (`LOOKED_UP`) is asked when Prometheus asks, of the API alone: every process would say the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+disable_created_metrics()  # type: ignore[no-untyped-call] # they would be a second series for every one
+
+API, WORKER = CollectorRegistry(), CollectorRegistry()  # what each of them shows
+
+CALL_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+ATTEMPT_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 200)
+REQUEST_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+TICK_BUCKETS_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 15)
+
+# -- the API
+
+REQUEST_S = Histogram(
+    "slipway_http_request_duration_seconds",
+    "How long requests took until their answers began; followers wait after that.",
+    ("route", "method", "status"),
+    buckets=REQUEST_BUCKETS_S,
+    registry=API,
+)
+
+# -- workers
+
+ATTEMPT_S = Histogram(
+    "slipway_attempt_duration_seconds",
+    "How long workers were at work on a step; a task is workflow.step.",
+    ("task", "outcome"),
+    buckets=ATTEMPT_BUCKETS_S,
+    registry=WORKER,
+)
+RETRIES = Counter(
+    "slipway_retries", "Attempts after which another one follows, by their cause.", ("task", "code"), registry=WORKER
+)
+ATTEMPTS_LOST = Counter(
+    "slipway_attempts_lost", "Attempts whose worker died or was too late.", ("task",), registry=WORKER
+)
+CLAIMS_REFUSED = Counter(
+    "slipway_claims_refused",
+    "Messages upon which nothing was run; those that come twice are usual, and harmless.",
+    ("reason",),
+    registry=WORKER,
+)
+CALL_S = Histogram(
+    "slipway_upstream_call_duration_seconds",
+    "How long calls took; the status is 2xx, …, or none: no whole answer came.",
+    ("upstream", "method", "status"),
+    buckets=CALL_BUCKETS_S,
+    registry=WORKER,
+)
+CALL_ERRORS = Counter(
+    "slipway_upstream_errors",
+    "Calls without a whole answer: unreachable (nothing was sent), timed_out, broken, or invalid (our fault).",
+    ("upstream", "kind"),
+    registry=WORKER,
+)
+TICK_S = Histogram(
+    "slipway_tick_duration_seconds",
+    "How long rounds took of what workers do beside their steps: clock, lookout, pulse.",
+    ("ticker", "outcome"),
+    buckets=TICK_BUCKETS_S,
+    registry=WORKER,
+)
+
+# -- both
+
+JOBS_FINISHED = Counter(
+    "slipway_jobs_finished", "Jobs that this process ended, however they did.", ("kind", "state"), registry=WORKER
+)
+API.register(JOBS_FINISHED)
+
+
+def count_when_committed(session: Session, counter: Counter) -> None:
+    """Count one as soon as the session's transaction is committed; what is rolled back never was."""
+    event.listen(session, "after_commit", lambda _session: counter.inc(), once=True)
+
+
+# -- the database and the broker
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookedUp:
+    """A gauge that is looked up when it is asked for."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+DATABASE_UP = LookedUp(
+    name="slipway_database_up",
+    help="1 when the database answered within 2 s; what only it knows is left out while it does not.",
+)
+JOBS = LookedUp(name="slipway_jobs", help="Jobs that are not over.", labels=("kind", "state"))
+OLDEST_JOB_S = LookedUp(
+    name="slipway_oldest_job_age_seconds",
+    help="How long ago the oldest job in this state was accepted.",
+    labels=("state",),
+)
+STEPS_DUE = LookedUp(
+    name="slipway_steps_due",
+    help="Steps whose time has come and that nobody has begun; those that are held back apart.",
+    labels=("upstream",),
+)
+OLDEST_DUE_STEP_S = LookedUp(
+    name="slipway_oldest_due_step_age_seconds",
+    help="For how long the oldest of these steps is due: the age of the queue.",
+    labels=("upstream",),
+)
+STEPS_PARKED = LookedUp(
+    name="slipway_steps_parked",
+    help="Steps that are held back because their upstream cannot take them now: outage, paused, or busy.",
+    labels=("upstream", "reason"),
+)
+UPSTREAM_UP = LookedUp(
+    name="slipway_upstream_up",
+    help="0 while an upstream is known to be down: it is looked at until it answers.",
+    labels=("upstream",),
+)
+UPSTREAM_PAUSED = LookedUp(
+    name="slipway_upstream_paused",
+    help="1 while an upstream is held back by hand.",
+    labels=("upstream",),
+)
+SLOTS_IN_USE = LookedUp(
+    name="slipway_upstream_slots_in_use", help="Steps that are at work on an upstream.", labels=("upstream",)
+)
+CLOCK_LAG_S = LookedUp(
+    name="slipway_clock_lag_seconds",
+    help="For how long the oldest step waits for a clock to send it; a few seconds mean that no clock ticks.",
+)
+BROKER_UP = LookedUp(name="slipway_broker_up", help="1 when the broker answered within 2 s.")
+BROKER_MESSAGES = LookedUp(
+    name="slipway_broker_messages", help="Messages that no worker has taken yet.", labels=("queue",)
+)
+
+LOOKED_UP = (
+    DATABASE_UP, JOBS, OLDEST_JOB_S, STEPS_DUE, OLDEST_DUE_STEP_S, STEPS_PARKED, UPSTREAM_UP, UPSTREAM_PAUSED,
+    SLOTS_IN_USE, CLOCK_LAG_S, BROKER_UP, BROKER_MESSAGES,
+)  # fmt: skip

@@ -1,0 +1,48 @@
+"""Which words must nobody read in a log or a report, whoever put them there?  Those of the secret settings."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import SecretStr
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from common.settings import Settings
+
+SHORTEST_SECRET = 8  # what is shorter would be blotted out of other words
+
+
+def secrets_of(settings: Settings) -> tuple[str, ...]:
+    """Return the value of every secret setting, the passwords in addresses, and tokens without the word Bearer."""
+    values = [value for name in type(settings).model_fields for value in _flat(getattr(settings, name))]
+    texts = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    bare = [text.split()[-1] for text in texts if text.split()]
+    return tuple(filter(None, {*texts, *bare, *map(_password_in, texts)}))
+
+
+def _flat(value: object) -> tuple[object, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _password_in(address: str) -> str:
+    try:
+        return str(make_url(address).password or "")
+    except (ArgumentError, ValueError):
+        return ""
+
+
+class Redaction:
+    """The last thing that is done to a line of the log: no value of a secret setting is left in it."""
+
+    def __init__(self, settings: Settings) -> None:
+        secrets = {secret for secret in secrets_of(settings) if len(secret) >= SHORTEST_SECRET}
+        in_json = {json.dumps(secret)[1:-1] for secret in secrets}
+        self._secrets = sorted(secrets | in_json, key=len, reverse=True)  # an address before the password in it
+
+    def __call__(self, _logger: object, _method: str, line: Any) -> str:
+        told = str(line)
+        for secret in self._secrets:
+            told = told.replace(secret, "***")
+        return told

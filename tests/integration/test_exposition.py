@@ -1,0 +1,78 @@
+"""A worker's own page of metrics: for the token only, on the first free port, and whole from the beginning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from socket import create_server
+from typing import Any
+
+import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+from support.services import free_port
+from support.telling import heard, samples_of
+
+from worker.exposition import PORTS, Exposition
+
+TOKEN = "a-token-of-the-metrics"
+
+
+@contextmanager
+def _exposed(port: int) -> Iterator[dict[str, Any]]:
+    """Serve from this port on; yields the line that is logged of it."""
+    served = Exposition(port, TOKEN)
+    with heard() as lines:
+        served.start()
+    try:
+        yield lines[0]
+    finally:
+        served.stop()
+
+
+def _get(port: int, path: str = "/metrics", token: str = TOKEN) -> requests.Response:
+    return requests.get(f"http://127.0.0.1:{port}{path}", headers={"Authorization": f"Bearer {token}"}, timeout=10)
+
+
+@pytest.mark.parametrize(
+    ("path", "token", "status"),
+    [
+        ("/metrics", TOKEN, 200),
+        ("/metrics", "another", 401),
+        ("/metrics", f"{TOKEN}ü", 401),
+        ("/", TOKEN, 404),
+        ("/", "", 401),
+    ],
+)
+def test_the_page_is_for_whoever_has_the_token(path: str, token: str, status: int) -> None:
+    port = free_port()
+
+    with _exposed(port):
+        assert _get(port, path, token.encode().decode("latin-1")).status_code == status
+
+
+def test_what_is_rare_is_there_before_it_happens() -> None:
+    port = free_port()
+
+    with _exposed(port):
+        told = samples_of(text_string_to_metric_families(_get(port).text))
+
+    assert ("slipway_jobs_finished_total", "offboard", "failed") in told
+    assert ("slipway_attempts_lost_total", "offboard.block_gitlab_user") in told
+
+
+def test_the_next_worker_of_a_host_takes_another_port() -> None:
+    with _exposed(free_port()) as first, _exposed(first["port"]) as second:
+        assert first["port"] < second["port"] < first["port"] + PORTS
+        assert _get(second["port"]).status_code == 200
+
+
+def test_a_worker_that_finds_no_free_port_says_so_and_goes_on() -> None:
+    first = free_port()
+    with ExitStack() as taken:
+        for port in range(first, first + PORTS):
+            with suppress(OSError):  # somebody else has it: as good
+                taken.enter_context(create_server(("", port)))
+
+        with _exposed(first) as told:
+            assert told["event"] == "metrics_not_served"

@@ -1,0 +1,40 @@
+"""What is shown to Prometheus is written down, and what it is to look out for is there."""
+
+from __future__ import annotations
+
+import re
+
+from support.api import ROOT
+
+from common import metrics
+from common.metrics import LookedUp
+
+SUFFIXES = re.compile(r"_(bucket|count|sum|total)$")
+
+
+def _documented() -> set[str]:
+    text = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+    return set(re.findall(r"^\| `(slipway_\w+)`", text, re.MULTILINE))
+
+
+def test_every_metric_is_in_the_document() -> None:
+    counted = {family.name for registry in (metrics.API, metrics.WORKER) for family in registry.collect()}
+    looked_up = {each.name for each in metrics.LOOKED_UP}
+
+    documented = {SUFFIXES.sub("", name) for name in _documented()}
+    assert {name for name in counted if not name.startswith("process_")} | looked_up == documented
+
+
+def test_whatever_can_be_looked_up_is_among_what_is_looked_up() -> None:
+    declared = {each for each in vars(metrics).values() if isinstance(each, LookedUp)}
+
+    assert declared == set(metrics.LOOKED_UP)
+
+
+def test_every_alert_is_about_metrics_that_there_are() -> None:
+    rules = (ROOT / "docs/alerts.yml").read_text(encoding="utf-8")
+
+    named = set(re.findall(r"slipway_\w+", rules))
+    known = {name for each in _documented() for name in (each, f"{each}_count", f"{each}_sum", f"{each}_bucket")}
+    assert named
+    assert named <= known

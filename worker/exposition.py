@@ -1,0 +1,97 @@
+"""Where does Prometheus read what a worker counts?  On a port of its own, with the token that the API wants, too."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import secrets
+import threading
+from socketserver import ThreadingTCPServer
+
+from celery.signals import worker_init, worker_shutdown
+from prometheus_client import MetricsHandler, ProcessCollector
+
+from common.jobs import OPEN
+from common.metrics import ATTEMPTS_LOST, JOBS_FINISHED, WORKER
+from common.models import JobState
+from common.settings import Settings
+from common.workflows import WORKFLOWS, task_name
+
+log = logging.getLogger(__name__)
+
+PORTS = 10
+READS_WITHIN_S = 5.0
+
+
+class Exposition:
+    """`GET /metrics` on the first free port at `port` or above; `start` and `stop` the thread that serves it."""
+
+    def __init__(self, port: int, token: str) -> None:
+        self._port = port
+        self._handler = type("Handler", (_Handler,), {"registry": WORKER, "authorization": f"Bearer {token}"})
+        self._server: _Server | None = None
+
+    def start(self) -> None:
+        """Listen, or log that no port is free: a worker without metrics works all the same."""
+        _begin_at_zero()
+        self._server = self._first_free()
+        if self._server is None:
+            log.error("metrics_not_served", extra={"ports": f"{self._port} to {self._port + PORTS - 1}"})
+            return
+        log.info("metrics_served", extra={"port": self._server.server_address[1]})
+        threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def _first_free(self) -> _Server | None:
+        for port in range(self._port, self._port + PORTS):
+            try:
+                return _Server(("", port), self._handler)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+        return None
+
+
+def _begin_at_zero() -> None:
+    """Prometheus sees no increase where a series begins with its first event: it would miss what is rare."""
+    for flow in WORKFLOWS.values():
+        for state in set(JobState) - OPEN:
+            JOBS_FINISHED.labels(flow.name, state.value)
+        for step in flow.steps:
+            ATTEMPTS_LOST.labels(task_name(flow.name, step.name))
+
+
+def serve_while_running(config: Settings) -> None:
+    """Serve as long as the worker runs, if a port is set."""
+    if config.worker_metrics_port and config.metrics_token:
+        served = Exposition(config.worker_metrics_port, config.metrics_token.get_secret_value())
+        worker_init.connect(lambda **_: served.start(), weak=False)
+        worker_shutdown.connect(lambda **_: served.stop(), weak=False)
+
+
+class _Server(ThreadingTCPServer):
+    """Not the library's HTTP server: that one asks the DNS for our name before it listens."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+
+class _Handler(MetricsHandler):
+    timeout = READS_WITHIN_S
+    authorization: str
+
+    def do_GET(self) -> None:  # noqa: N802 - the library's name
+        sent = self.headers.get("Authorization", "")
+        if not secrets.compare_digest(sent.encode(), self.authorization.encode()):
+            self.send_error(401)
+        elif self.path != "/metrics":
+            self.send_error(404)
+        else:
+            super().do_GET()
+
+
+ProcessCollector(registry=WORKER)

@@ -1,0 +1,83 @@
+"""Does this worker still work, as far as a restart could mend it?  Then it leaves a mark; `worker/alive.py` reads it.
+
+What has to turn is Celery's main loop: it takes the messages. It stands still, as it must, while the broker is away:
+that is no reason for a restart, so a thread asks the broker before it stops to leave marks.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from worker.alive import Mark
+from worker.liveness import Register
+from worker.ticker import Ticker
+
+BEAT_S = 1.0
+STANDS_AFTER_S = 3.0
+ANSWERS_WITHIN_S = 2.0
+
+
+class Pulse:
+    """`turned` is called by the main loop, `beat` by a thread, `end` when the worker is told to stop."""
+
+    def __init__(
+        self,
+        leave_mark: Callable[[Mark], None],
+        broker_answers: Callable[[], bool],
+        *,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._leave_mark = leave_mark
+        self._broker_answers = broker_answers
+        self._clock_s = clock_s
+        self._began_at_s = clock_s()
+        self._turned_at_s = -math.inf
+        self._is_ending = False
+
+    def turned(self) -> None:
+        self._turned_at_s = self._clock_s()
+
+    def end(self) -> None:
+        """From now on the main loop waits for the steps that run."""
+        self._is_ending = True
+
+    def beat(self) -> None:
+        """Leave a mark, unless the main loop stands still though the broker is there. Raises OSError."""
+        turned_at_s = max(self._turned_at_s, self._began_at_s)
+        stands = self._clock_s() - turned_at_s > STANDS_AFTER_S and not self._is_ending
+        if not stands or not self._broker_answers():
+            self._leave_mark(Mark(at_s=self._clock_s(), turned_at_s=self._turned_at_s))
+
+
+def watch(app: Celery, register: Register) -> None:
+    """Leave marks from before the worker connects until it has ended."""
+    pulse = Pulse(register.leave_mark, partial(_answers, app))
+    ticker = Ticker("pulse", pulse.beat, every_s=BEAT_S)
+
+    def ready(sender: Any, **_: Any) -> None:
+        sender.timer.call_repeatedly(BEAT_S, pulse.turned)  # a timer of the main loop, that is: of its thread
+
+    worker_init.connect(lambda **_: ticker.start(), weak=False)
+    worker_ready.connect(ready, weak=False)
+    worker_shutting_down.connect(lambda **_: pulse.end(), weak=False)
+    worker_shutdown.connect(lambda **_: ticker.stop(), weak=False)
+
+
+def _answers(app: Celery) -> bool:
+    """Say whether the broker answers, within seconds."""
+    try:
+        with app.connection_for_read() as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=ANSWERS_WITHIN_S)
+            connection.default_channel.client.ping()
+    except (OperationalError, RedisError, OSError):
+        return False
+    return True

@@ -1,0 +1,178 @@
+"""What is told of an attempt, of a call, of a tick?  Lines of the log, numbers for Prometheus, and spans.
+
+Every line that is written meanwhile, by whatever code, has the ids of the job and of the attempt, and the id of the
+request that began the job. Of a call nothing is told but where it went, how it was answered, and how long it took: no
+query, no header, no body.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPMethod
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from structlog.contextvars import bound_contextvars
+
+from common import metrics, tracing
+from common.attempts import Claim, Refused
+from common.errors import Permanent, StepError
+from common.gates import Hold
+from common.models import StepState
+from common.tracing import Kind, Span
+from common.workflows import Upstream, task_name
+
+if TYPE_CHECKING:
+    from worker.upstreams.wire import Watch  # whose package is made of modules that tell of their calls
+
+log = logging.getLogger(__name__)
+
+SLOW_S = 5.0  # a call that takes longer is told of, whatever the level of the log
+UPSTREAMS = {upstream.label: upstream.value for upstream in Upstream}
+LOST = "lost"  # the attempt's claim ran out, or its job was over
+UNRECORDED = "unrecorded"  # the database did not take what came of it: the lease runs out, and another attempt follows
+AMISS = (StepState.FAILED, LOST, UNRECORDED)
+
+
+# -- an attempt ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def message(job_id: str, step: str) -> Iterator[None]:
+    """Put the ids of a message on every line written inside."""
+    with bound_contextvars(job_id=job_id, step=step):
+        yield
+
+
+def not_run(why: Refused | Hold) -> None:
+    """Tell why nothing was run upon a message."""
+    if isinstance(why, Hold):
+        log.info("step_held_back", extra={"why": why.code.value})
+        metrics.CLAIMS_REFUSED.labels(why.code.value).inc()
+    else:
+        log.info("step_not_claimed", extra={"why": why.value})
+        metrics.CLAIMS_REFUSED.labels(why.name.lower()).inc()
+
+
+@dataclass
+class Attempt:
+    """What came of an attempt: the step's state after it, with its code and reason."""
+
+    outcome: str = UNRECORDED
+    code: str = ""
+    reason: str = ""
+
+    def ended(self, state: StepState | None, *, code: str, reason: str) -> None:
+        self.outcome, self.code, self.reason = (state.value if state else LOST), code, reason
+
+
+@contextmanager
+def attempt(claim: Claim, worker: str) -> Iterator[Attempt]:
+    """Tell of the attempt that is made inside."""
+    job, task = claim.job, task_name(claim.job.kind, claim.step.name)
+    ids: dict[str, str | int] = {"kind": job.kind, "attempt": claim.attempt, "request_id": job.request_id}
+    about = {"job_id": job.id, "step": claim.step.name, **ids}
+    attributes = {f"slipway.{name}": value for name, value in about.items()}
+    came_of_it, began_s = Attempt(), time.monotonic()
+    with tracing.span(task, Kind.CONSUMER, parent=job.traceparent, attributes=attributes) as span:
+        trace = {"trace_id": span.trace_id} if span.trace_id else {}
+        with bound_contextvars(**ids, **trace, worker=worker):
+            log.info("step_started")
+            try:
+                yield came_of_it
+            finally:
+                _tell(task, came_of_it, span, time.monotonic() - began_s)
+
+
+def _tell(task: str, attempt: Attempt, span: Span, took_s: float) -> None:
+    metrics.ATTEMPT_S.labels(task, attempt.outcome).observe(took_s)
+    if attempt.outcome == StepState.RETRYING:
+        metrics.RETRIES.labels(task, attempt.code).inc()
+    span.set({"slipway.outcome": attempt.outcome})
+    if attempt.outcome in AMISS:
+        span.fail(attempt.code or attempt.outcome)
+    why = {"code": attempt.code, "reason": attempt.reason} if attempt.code else {}
+    extra = {"outcome": attempt.outcome, **why, "ms": _ms(took_s)}
+    log.log(logging.WARNING if attempt.outcome in AMISS else logging.INFO, "step_ended", extra=extra)
+
+
+# -- a call -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(kw_only=True)
+class Call:
+    """One call, and what came of it: a status, or of which kind its failure was. `headers` tell of the trace."""
+
+    upstream: str
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    status: int | None = None
+    failure: str = ""
+
+    @property
+    def is_well(self) -> bool:
+        return self.status is not None and self.status != 429 and self.status < 500
+
+
+@contextmanager
+def call(upstream: str, method: str, url: str, watch: Watch, *, slow_s: float = SLOW_S) -> Iterator[Call]:
+    """Tell of the call that is made inside to the upstream with this label."""
+    began_s, parts = time.monotonic(), urlsplit(url)
+    attributes = {"http.request.method": method, "server.address": parts.hostname or ""}
+    with tracing.span(f"{method} {upstream}", Kind.CLIENT, attributes=attributes) as span:
+        upstream = UPSTREAMS.get(upstream, "other")
+        made = Call(upstream=upstream, method=method, path=parts.path, headers=tracing.headers())
+        try:
+            yield made
+        except StepError as error:
+            made.failure = _kind_of(error, watch)
+            raise
+        finally:
+            took_s = time.monotonic() - began_s
+            _tell_call(made, span, took_s, is_slow=took_s >= slow_s)
+
+
+def _kind_of(error: StepError, watch: Watch) -> str:
+    if isinstance(error, Permanent):
+        return "invalid"
+    if not watch.sent:
+        return "unreachable"
+    return "timed_out" if watch.expired else "broken"
+
+
+def _tell_call(made: Call, span: Span, took_s: float, *, is_slow: bool) -> None:
+    status = f"{made.status // 100}xx" if made.status else "none"
+    method = made.method if made.method in HTTPMethod.__members__ else "other"
+    metrics.CALL_S.labels(made.upstream, method, status).observe(took_s)
+    if made.failure:
+        metrics.CALL_ERRORS.labels(made.upstream, made.failure).inc()
+        span.fail(made.failure)
+    came_of_it = {"status": made.status} if made.status else {"failure": made.failure}
+    if made.status:
+        span.set({"http.response.status_code": made.status})
+    level = logging.WARNING if not made.is_well else logging.INFO if is_slow else logging.DEBUG
+    extra = {"upstream": made.upstream, "method": made.method, "path": made.path, **came_of_it, "ms": _ms(took_s)}
+    log.log(level, "upstream_called", extra=extra)
+
+
+# -- a tick -------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def tick(ticker: str) -> Iterator[None]:
+    """Measure one round of what is done again and again."""
+    outcome, began_s = "failed", time.monotonic()
+    try:
+        yield
+        outcome = "done"
+    finally:
+        metrics.TICK_S.labels(ticker, outcome).observe(time.monotonic() - began_s)
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)
