@@ -20,11 +20,20 @@ from api.repeats import once
 from api.service import service
 from common import jobs
 from common.models import App, Job, JobState, User
-from common.workflows import BUILD, DEPLOY, DEPROVISION, PROVISION, RECONCILE, SIGNUP, WORKFLOWS, Workflow
+from common.workflows import (
+    BUILD,
+    DEPLOY,
+    DEPROVISION,
+    HARMLESS,
+    MADE_BY,
+    PROVISION,
+    RECONCILE,
+    SIGNUP,
+    WORKFLOWS,
+    Workflow,
+)
 
 ALONE = frozenset({PROVISION.name, DEPROVISION.name, RECONCILE.name})  # nothing else may run beside these
-HARMLESS = frozenset({"drift", "plan"})  # these run beside anything
-MADE_BY = (PROVISION.name, RECONCILE.name)
 RESENT_WITHIN = timedelta(seconds=10)  # a GET that comes again so soon is the same request, resent on the way
 
 

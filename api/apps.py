@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api import app_jobs, auth, links, pages, rules, visible
+from api import auth, links, pages, rules, visible
 from api.accepted import JobAccepted, accepted, request_id
 from api.calls import Answer, Body, Flag, Policy, Query, Result
 from api.fields import Description, GivenId, NewAppName, TypeName
@@ -23,7 +23,7 @@ from api.service import service
 from common import jobs, ledger
 from common.ids import new_id
 from common.models import App, Job, JobState, Project, Provenance, Resource, Step, User
-from common.workflows import PLAN, PROVISION, Workflow
+from common.workflows import HARMLESS, MADE_BY, PLAN, PROVISION, Workflow
 
 blueprint = Blueprint("apps", __name__)
 
@@ -211,7 +211,7 @@ def _fields(app: App) -> dict[str, object]:
 
 
 def _detail(session: Session, app: App) -> AppDetail:
-    at_work = (Job.app_id == app.id, Job.kind.not_in(app_jobs.HARMLESS))
+    at_work = (Job.app_id == app.id, Job.kind.not_in(HARMLESS))
     job = session.scalar(select(Job).where(*at_work).order_by(Job.id.desc()).limit(1))
     resources = session.scalars(
         select(Resource)
@@ -241,7 +241,7 @@ def _clone_urls(session: Session, app: App) -> dict[tuple[str, str | None], str]
         .join(Job, Job.id == Step.job_id)
         .where(
             Job.app_id == app.id,
-            Job.kind.in_(app_jobs.MADE_BY),
+            Job.kind.in_(MADE_BY),
             Step.name.in_(("await_source", "await_helm")),
         )
     )

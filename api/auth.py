@@ -53,6 +53,13 @@ def require_bearer() -> None:
         raise Problem("not_logged_in", "This call takes the token from Authorization: Bearer only.")
 
 
+def require_scraper() -> None:
+    """Refuse whoever does not send METRICS_TOKEN. Raises Problem."""
+    token = service().settings.metrics_token
+    if token is None or not secrets.compare_digest((_bearer() or "").encode(), token.get_secret_value().encode()):
+        raise Problem("no_metrics_token")
+
+
 def find_user() -> User | None:
     """Return who is asking, None for a visitor; looked up once a request."""
     if "user" not in g:

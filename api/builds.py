@@ -10,15 +10,16 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import app_jobs, auth, links, outputs, pages, people, visible
+from api import app_jobs, auth, links, pages, people, visible
 from api.accepted import JobAccepted
 from api.calls import BASE, Answer, Body, Policy, Result
 from api.pages import JobPage, Listed
 from api.problems import Problem
 from api.routes import route
 from api.service import service
+from common import outputs
 from common.models import Job, JobState, Step
-from common.workflows import BUILD
+from common.workflows import BUILD, MADE_BY
 
 blueprint = Blueprint("builds", __name__)
 
@@ -148,7 +149,7 @@ def _addresses(session: Session, app_id: str) -> dict[str, str]:
         .join(Job, Job.id == Step.job_id)
         .where(
             Job.app_id == app.id,
-            Job.kind.in_(app_jobs.MADE_BY),
+            Job.kind.in_(MADE_BY),
             Job.state == JobState.SUCCEEDED,
             Step.name.in_(("await_source", "await_helm")),
         )

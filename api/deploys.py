@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from flask import Blueprint
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import app_jobs, auth, outputs, pages, people, visible
+from api import app_jobs, auth, pages, people, visible
 from api.accepted import JobAccepted
 from api.builds import Branch, Tag
 from api.calls import Answer, Body, Policy, Result
@@ -18,13 +16,11 @@ from api.pages import JobPage, Listed
 from api.problems import Problem
 from api.routes import route
 from api.service import service
-from common import naming
+from common import deployments
 from common.models import App, Job, JobState
 from common.workflows import DEPLOY
 
 blueprint = Blueprint("deploys", __name__)
-
-LOOKED_AT = 100  # deployments back that a rollback searches
 
 
 class NewDeploy(Body):
@@ -100,7 +96,7 @@ def list_deploys(app_id: str, query: JobPage) -> Answer:
         app = visible.app(session, user, app_id)
         narrowed = {"app_id": app.id, "kind": DEPLOY.name, **pages.given(query, "state")}
         found = pages.read(session, Job, query, narrowed)
-        brought = _brought(session, found.rows)
+        brought = deployments.brought(session, found.rows)
         logins = people.logins(session, (job.user_id for job in found.rows))
         shown = [_shown(job, brought.get(job.id, {}), logins.get(job.user_id)) for job in found.rows]
         return Deploys(deploys=shown, **found.told)
@@ -110,28 +106,11 @@ def list_deploys(app_id: str, query: JobPage) -> Answer:
 
 def _previous_good(session: Session, app: App) -> dict[str, Any]:
     """Return what the last good deployment before the newest one brought. Raises Problem `nothing_to_roll_back_to`."""
-    statement = select(Job).where(Job.app_id == app.id, Job.kind == DEPLOY.name).order_by(Job.id.desc())
-    newest_first = list(session.scalars(statement.limit(LOOKED_AT)))
-    brought = _brought(session, newest_first)
-    newest = _version(newest_first[0], brought) if newest_first else None
-    for job in newest_first[1:]:
-        if job.state is JobState.SUCCEEDED and (version := _version(job, brought)) != newest:
-            return {"image_tag": version[0], "revision": version[1], "rollback_of": newest_first[0].id}
-    raise Problem("nothing_to_roll_back_to", "There is no other good deployment before the newest one.")
-
-
-def _version(job: Job, brought: Mapping[str, dict[str, Any]]) -> tuple[str | None, str | None]:
-    """Return (image tag, revision): what it brought where it succeeded, else what it asked for."""
-    output = brought.get(job.id)
-    if not output:
-        return job.input.get("image_tag"), job.input.get("revision")
-    ours = f"{naming.image(service().settings, job.input['app'])}:"
-    tag = next((image.removeprefix(ours) for image in output["images"] if image.startswith(ours)), None)
-    return tag or job.input.get("image_tag"), output["revision"]
-
-
-def _brought(session: Session, jobs: Sequence[Job]) -> Mapping[str, dict[str, Any]]:
-    return outputs.of_step(session, jobs, DEPLOY.result) if DEPLOY.result else {}
+    newest_first = deployments.newest_first(session, service().settings, app.id)
+    target = deployments.previous_good(newest_first)
+    if target is None:
+        raise Problem("nothing_to_roll_back_to", "There is no other good deployment before the newest one.")
+    return {"image_tag": target.image_tag, "revision": target.revision, "rollback_of": newest_first[0].job.id}
 
 
 def _shown(job: Job, output: dict[str, Any], user: str | None) -> DeployShown:

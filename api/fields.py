@@ -85,6 +85,12 @@ Description = Annotated[
     Field(max_length=500),
     _described({"pattern": _whole(rules.TEXT)}, "Any text, over several lines; no other control characters."),
 ]
-OpenTeam = Annotated[str, _described({"x-one-of": "open teams"}, "A team that is open to all.")]
+JoinedTeam = Annotated[str, _described({"x-one-of": "teams"}, "A team that is open to all, or the invitation's.")]
+InviteCode = Annotated[
+    str | None,
+    Field(
+        repr=False, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Of a team that is not open: the invitation's code."
+    ),
+]
 TypeName = Annotated[str, _described({"x-one-of": "types"}, "A type of the catalog.")]
 GivenId = Annotated[str, _described({"pattern": _whole(rules.ID)}, "An id from an earlier answer.")]

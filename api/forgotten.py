@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Select, delete, exists, or_, select
 from sqlalchemy.orm import Session
 
+from api import invites
 from api.service import service
 from common import jobs
 from common.errors import Conflict
@@ -22,6 +23,7 @@ def free_names(session: Session, *, login: str, email: str) -> None:
         if _came_to_nothing(session, person):
             person.left_at = person.left_at or service().db.now()
             person.login, person.email = f"gone-{person.id}", f"{person.id}@gone.invalid"
+            invites.give_back(session, person)
             session.execute(delete(LoginSession).where(LoginSession.user_id == person.id))
             session.execute(delete(Secret).where(Secret.job_id.in_(_jobs_of(person))))
     session.flush()

@@ -9,6 +9,7 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api.problems import FieldError
 from common.models import User
 
 # Looser than what a new login must keep to: `gone-…` is somebody's, too.
@@ -17,6 +18,19 @@ Login = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
 
 def find_id(session: Session, login: str) -> str | None:
     return session.scalar(select(User.id).where(User.login == login))
+
+
+def taken(session: Session, *, login: str, email: str) -> list[FieldError]:
+    """Say which of the two belong to somebody."""
+    messages = {
+        "id": (User.login == login, "This id is taken. Choose another one, or log in."),
+        "email": (User.email == email.lower(), "This e-mail address has an account. Log in with it."),
+    }
+    return [
+        FieldError(field=field, code="taken", message=message)
+        for field, (is_theirs, message) in messages.items()
+        if session.scalar(select(User.id).where(is_theirs)) is not None
+    ]
 
 
 def logins(session: Session, user_ids: Iterable[str | None]) -> dict[str | None, str]:

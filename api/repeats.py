@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import sha256
+from typing import Any
 
 from flask import Response, g, request
 from sqlalchemy import delete
@@ -22,6 +24,7 @@ from api import auth, limits
 from api.calls import JSON, Answer, Body, Call, Policy
 from api.problems import FieldError, Problem
 from api.service import service
+from common import sealing
 from common.models import KeptAnswer
 from common.vault import CannotOpenError
 
@@ -29,7 +32,6 @@ HEADER, MARK = "Idempotency-Key", "Idempotency-Replayed"
 KEY = re.compile(r'[A-Za-z0-9._:-]{8,128}|"[A-Za-z0-9._:-]{8,128}"')  # quoted: a string as RFC 8941 writes it
 LIVES = timedelta(hours=24)
 ANYONE = "anyone"
-PURPOSE = "answer"
 
 
 class Repeated(Exception):
@@ -52,6 +54,10 @@ class Repeatable:
     key: str
     told: str
     password: str | None
+
+    @property
+    def digest(self) -> str:
+        return sha256(self.told.encode()).hexdigest()
 
 
 def begin(call: Call, body: Body | None) -> None:
@@ -81,7 +87,7 @@ def once(work: Callable[[Session], Answer]) -> Answer:
     def keep(session: Session) -> Answer:
         kept = _claim(session, repeatable, password_hash)
         answer = work(session)
-        _seal(kept, answer)
+        _seal(kept, answer, repeatable)
         return answer
 
     try:
@@ -106,15 +112,9 @@ def _answer_if_repeated(repeatable: Repeatable) -> None:
     kept = service().db.read(lambda session: session.get(KeptAnswer, (repeatable.owner, repeatable.key)))
     if kept is None or kept.expires_at <= service().db.now():
         return
-    try:
-        if not _is_same(kept, repeatable):
-            raise Problem("key_reused")
-        plain = service().vault.open(kept.key_id, kept.sealed, job_id=_bound_to(kept), purpose=PURPOSE)
-    except CannotOpenError:
-        raise Problem(
-            "key_reused", "The answer kept under this key can no longer be read: look at what is there."
-        ) from None
-    told = json.loads(plain)
+    told = _opened(kept)
+    if not _is_same(kept, told, repeatable):
+        raise Problem("key_reused")
     response = Response(told["body"], told["status"], told["headers"])
     response.mimetype = JSON
     response.headers[MARK] = "true"
@@ -123,13 +123,28 @@ def _answer_if_repeated(repeatable: Repeatable) -> None:
     raise Repeated(response)
 
 
-def _is_same(kept: KeptAnswer, repeatable: Repeatable) -> bool:
-    fingerprint = service().vault.fingerprint(repeatable.told, key_id=kept.key_id)
-    if fingerprint != kept.fingerprint or (kept.password_hash is None) != (repeatable.password is None):
+def _opened(kept: KeptAnswer) -> dict[str, Any]:
+    """Return what `_seal` put in. Raises Problem `key_reused`."""
+    owner, purpose = sealing.bound_to(kept)
+    try:
+        told: dict[str, Any] = json.loads(service().vault.open(kept.key_id, kept.sealed, job_id=owner, purpose=purpose))
+    except CannotOpenError:
+        raise Problem(
+            "key_reused", "The answer kept under this key can no longer be read: look at what is there."
+        ) from None
+    return told
+
+
+def _is_same(kept: KeptAnswer, told: dict[str, Any], repeatable: Repeatable) -> bool:
+    if "request" in told:
+        is_same = told["request"] == repeatable.digest
+    else:  # kept by the version before, which knows fingerprints only; both may run side by side
+        is_same = service().vault.fingerprint(repeatable.told, key_id=kept.key_id) == kept.fingerprint
+    if not is_same or (kept.password_hash is None) != (repeatable.password is None):
         return False
     if repeatable.password is None:
         return True
-    with limits.password_try(_bound_to(kept)):  # who knows a key must not try passwords at its answer
+    with limits.password_try(f"{kept.owner} {kept.key}"):  # who knows a key must not try passwords at its answer
         if not service().passwords.is_right(repeatable.password, kept.password_hash):
             raise Problem("key_reused")
     return True
@@ -142,8 +157,8 @@ def _claim(session: Session, repeatable: Repeatable, password_hash: str | None) 
     kept = KeptAnswer(
         owner=repeatable.owner,
         key=repeatable.key,
-        fingerprint=vault.fingerprint(repeatable.told, key_id=vault.sealing_key_id),
         password_hash=password_hash,
+        fingerprint=vault.fingerprint(repeatable.told),
         key_id=vault.sealing_key_id,
         sealed=b"",
         expires_at=now + LIVES,
@@ -156,11 +171,9 @@ def _claim(session: Session, repeatable: Repeatable, password_hash: str | None) 
     return kept
 
 
-def _seal(kept: KeptAnswer, answer: Answer) -> None:
+def _seal(kept: KeptAnswer, answer: Answer, repeatable: Repeatable) -> None:
+    """Seal the answer with the digest of what it answers: so the row needs no key but the one that seals it."""
     body = answer.body.model_dump_json() if answer.body is not None else ""
-    told = json.dumps({"status": answer.status, "headers": dict(answer.headers), "body": body})
-    _, kept.sealed = service().vault.seal(told, job_id=_bound_to(kept), purpose=PURPOSE)
-
-
-def _bound_to(kept: KeptAnswer) -> str:
-    return f"{kept.owner} {kept.key}"
+    told = {"request": repeatable.digest, "status": answer.status, "headers": dict(answer.headers), "body": body}
+    owner, purpose = sealing.bound_to(kept)
+    kept.key_id, kept.sealed = service().vault.seal(json.dumps(told), job_id=owner, purpose=purpose)

@@ -80,17 +80,23 @@ class Retries(Result):
 
 
 def retry_all(which: RetryAll, take_up: TakeUp) -> Answer:
-    """Take up those that match, by the rules of `take_up`.
+    """Answer with what has become of those that match.
 
     This one write is many transactions, so its key cannot be claimed with the work: the answer is kept when all is
     done. A repetition in the meantime does no harm, for what has been taken up is no longer failed.
     """
+    body, lanes = take_up_some(which, take_up)
+    return once(lambda _session: Answer(body=body, lanes=lanes))
+
+
+def take_up_some(which: RetryAll, take_up: TakeUp) -> tuple[Retries, list[Lane]]:
+    """Take up those that match, by the rules of `take_up`. Returns what has become of them, and what may be sent."""
     found, following = service().db.read(lambda session: _find(session, which))
     batch = (_Rehearsal if which.dry_run else _Batch)(take_up)
     for job_id, app_id in found:
         batch.attempt(job_id, app_id)
-    body = Retries(retried=batch.retried, refused=batch.refused, more=following is not None, next=following)
-    return once(lambda _session: Answer(body=body, lanes=batch.lanes))
+    done = Retries(retried=batch.retried, refused=batch.refused, more=following is not None, next=following)
+    return done, batch.lanes
 
 
 class _Batch:

@@ -61,6 +61,16 @@ def reserved_apps() -> frozenset[str]:
     return _words("reserved_apps.txt")
 
 
+def person_problems(*, login: str, email: str, name: str, password: str, catalog: Catalog) -> list[FieldError]:
+    """Return all that is wrong with a new person."""
+    return [
+        *login_problems(login, catalog),
+        *email_problems(email),
+        *person_name_problems(name),
+        *password_problems(password, login=login, email=email, name=name),
+    ]
+
+
 def app_name_problems(name: str) -> list[FieldError]:
     """An app's name becomes a repository, a pipeline, an application and a Kubernetes namespace."""
     if not NAME.fullmatch(name):

@@ -6,14 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api import forgotten, limits, rules
+from api import forgotten, invites, limits, people, rules
 from api.accepted import JobAccepted, accepted, request_id
 from api.calls import Answer, Body, Policy
-from api.fields import Email, NewLogin, NewPassword, OpenTeam, PersonName
+from api.fields import Email, InviteCode, JoinedTeam, NewLogin, NewPassword, PersonName
 from api.problems import FieldError, Problem
 from api.repeats import once
 from api.routes import route
@@ -35,7 +34,8 @@ class Signup(Body):
     email: Email
     name: PersonName
     password: NewPassword
-    team: OpenTeam
+    team: JoinedTeam
+    invite: InviteCode = None
 
 
 @route(
@@ -51,7 +51,8 @@ def sign_up(body: Signup) -> Answer:
     """Sign a person up.
 
     A job makes their accounts on GitLab, Jenkins and Kibana in the roles of their team. It can be followed without a
-    login by whoever knows its id. The password is sealed until the last account is made, then deleted.
+    login by whoever knows its id. The password is sealed until the last account is made, then deleted. A team that is
+    not open to all is joined by `invite`, the code of an invitation; it is used up with an accepted sign-up.
     """
     _check(body)
     limits.sign_up_try(body.id, body.email)
@@ -59,27 +60,25 @@ def sign_up(body: Signup) -> Answer:
     try:
         return once(lambda session: accepted(_write(session, body, password_hash)))
     except IntegrityError:
-        if not (taken := _what_is_taken(body)):
+        if not (taken := service().db.read(lambda session: people.taken(session, login=body.id, email=body.email))):
             raise
         raise Problem("taken", errors=taken) from None
 
 
 def _check(body: Signup) -> None:
-    problems = [
-        *rules.login_problems(body.id, service().catalog),
-        *rules.email_problems(body.email),
-        *rules.person_name_problems(body.name),
-        *rules.password_problems(body.password, login=body.id, email=body.email, name=body.name),
-    ]
-    team = service().catalog.teams.get(body.team)
-    open_teams = [team.id for team in service().catalog.teams.values() if team.self_join]
+    catalog = service().catalog
+    problems = rules.person_problems(
+        login=body.id, email=body.email, name=body.name, password=body.password, catalog=catalog
+    )
+    team = catalog.teams.get(body.team)
+    open_teams = [team.id for team in catalog.teams.values() if team.self_join]
     if team is None:
         message = f"There is no such team. Choose one of: {', '.join(open_teams)}."
         problems.append(FieldError(field="team", code="unknown", message=message))
     if problems:
         raise Problem("invalid_fields", errors=problems)
-    if team is not None and not team.self_join:
-        message = f"An administrator adds people to this team. Open to all: {', '.join(open_teams)}."
+    if team is not None and not team.self_join and body.invite is None:
+        message = f"Send the code of an invitation as `invite`. Open to all: {', '.join(open_teams)}."
         raise Problem("team_not_open", errors=[FieldError(field="team", code="not_open", message=message)])
 
 
@@ -96,6 +95,8 @@ def _write(session: Session, body: Signup, password_hash: str) -> Job:
         created_at=now,
     )
     forgotten.free_names(session, login=user.login, email=user.email)
+    if body.invite is not None:
+        user.invite_id = invites.use(session, body.invite, team_id=body.team, now=now)
     session.add(user)
     session.flush()  # the job refers to it
     job = jobs.accept(
@@ -111,20 +112,3 @@ def _write(session: Session, body: Signup, password_hash: str) -> Job:
     key_id, sealed = service().vault.seal(body.password, job_id=job.id, purpose="password")
     session.add(Secret(job_id=job.id, purpose="password", key_id=key_id, sealed=sealed, expires_at=now + SECRET_LIVES))
     return job
-
-
-def _what_is_taken(body: Signup) -> list[FieldError]:
-    by_login, by_email = (
-        select(User.id).where(User.login == body.id),
-        select(User.id).where(User.email == body.email.lower()),
-    )
-    found = service().db.read(lambda session: (session.scalar(by_login), session.scalar(by_email)))
-    messages = {
-        "id": "This id is taken. Choose another one, or log in.",
-        "email": "This e-mail address has an account. Log in with it.",
-    }
-    return [
-        FieldError(field=field, code="taken", message=message)
-        for (field, message), owner in zip(messages.items(), found, strict=True)
-        if owner
-    ]

@@ -9,13 +9,16 @@ from client.errors import Document
 class Accounts(Calls):
     """Sign-up, log-in, log-out, off-boarding."""
 
-    def sign_up(self, login: str, *, email: str, name: str, password: str, team: str) -> Document:
+    def sign_up(
+        self, login: str, *, email: str, name: str, password: str, team: str, invite: str | None = None
+    ) -> Document:
         """Start the making of a person's accounts. Anyone may. Returns `{job_id, status_url}`.
 
-        Raises ProblemError `taken`, `invalid_fields`, `team_not_open`.
+        `invite`: the code of an invitation, to a team that is not open to all. Raises ProblemError `taken`,
+        `invalid_fields`, `team_not_open`.
         """
         body = {"id": login, "email": email, "name": name, "password": password, "team": team}
-        return self._write("signup", body=body)
+        return self._write("signup", body=body if invite is None else {**body, "invite": invite})
 
     def log_in(self, login: str, password: str) -> Document:
         """Return `{token, expires_at, user}` and send the token from now on. Raises ProblemError."""

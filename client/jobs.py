@@ -26,12 +26,16 @@ class Jobs(Calls):
         kind: str | None = None,
         app_id: str | None = None,
         user: str | None = None,
+        team: str | None = None,
         since: datetime | None = None,
         limit: int = PAGE_ROWS,
     ) -> Iterator[Document]:
-        """Yield the team's jobs, newest first; `since` is aware, `limit` is the size of a page."""
-        began = since.isoformat() if since else None
-        return self._pages("jobs", "jobs", state=state, kind=kind, app_id=app_id, user=user, since=began, limit=limit)
+        """Yield the team's jobs, newest first; `since` is aware, `limit` is the size of a page.
+
+        `team`: another one than one's own, for administrators.
+        """
+        which = {"state": state, "kind": kind, "app_id": app_id, "user": user, "team": team}
+        return self._pages("jobs", "jobs", **which, since=since.isoformat() if since else None, limit=limit)
 
     def get_job(self, job_id: str) -> Document:
         """Return the job with its lanes, steps, `errors`, `result`, `progress`, … as it is now."""

@@ -65,9 +65,12 @@ class Progress:
                     yield lane, step
 
 
-def table(job: Document, *, width: int = USUAL_COLUMNS) -> list[str]:
-    """Return the job in lines that fit: a lane each, how far it is, and what it waits for."""
-    lines = [line for lane in job["lanes"] for line in _lane(lane, width)]
+def table(job: Document, *, width: int | None = None) -> list[str]:
+    """Return the job in lines: a lane each, how far it is, and what it waits for.
+
+    `width`: as many columns as a line may have; None: reasons are told whole.
+    """
+    lines = [line for lane in job["lanes"] for line in _lane(lane, width or USUAL_COLUMNS)]
     left = time_left(job["progress"].get("remaining"))
     done = f"  {job['state']}, {job['progress']['done']} of {job['progress']['total']} steps done"
     lines.append(f"{done}, {left}" if left else done)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -49,14 +50,22 @@ class Catalog(BaseModel):
 
 def load(settings: Settings) -> Catalog:
     """Read the catalog. Raises SettingsError that names what is wrong in the file."""
-    if settings.catalog_file is None:
-        text = resources.files("common").joinpath("catalog.toml").read_text(encoding="utf-8")
-    else:
-        try:
-            text = settings.catalog_file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise SettingsError([f"CATALOG_FILE cannot be read: {why}"]) from None
+    return parse(read(settings.catalog_file), settings)
+
+
+def read(file: Path | None) -> str:
+    """Return the text of a catalog, of the bundled one for None. Raises SettingsError."""
+    if file is None:
+        return resources.files("common").joinpath("catalog.toml").read_text(encoding="utf-8")
+    try:
+        return file.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SettingsError([f"CATALOG_FILE cannot be read: {why}"]) from None
+
+
+def parse(text: str, settings: Settings) -> Catalog:
+    """Return the catalog that a text says. Raises SettingsError that names what is wrong in it."""
     try:
         return _parse(tomllib.loads(text), settings)
     except tomllib.TOMLDecodeError as error:

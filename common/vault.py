@@ -30,7 +30,8 @@ class Vault:
     def __init__(self, keys: Sequence[str]) -> None:
         self._keys = {_key_id(key): AESGCM(_derive(key, VAULT)) for key in keys}
         self._marks = {_key_id(key): _derive(key, FINGERPRINT) for key in keys}
-        self.sealing_key_id = _key_id(keys[0])
+        self.key_ids = tuple(self._keys)  # newest first
+        self.sealing_key_id = self.key_ids[0]
 
     def fingerprint(self, text: str, *, key_id: str | None = None) -> str:
         """Return a keyed hash (64 hexadecimal digits): without the key nobody can try texts against it.

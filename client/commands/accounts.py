@@ -1,4 +1,4 @@
-"""slipway login, logout, me, signup"""
+"""slipway login, logout, me, signup, offboard"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import click
 
 from client.commands.desk import Desk
-from client.commands.options import awaited, pass_desk, password_stdin, read_password
+from client.commands.options import PathPart, awaited, pass_desk, password_stdin, read_invite, read_password
 from client.commands.program import Command
 from client.phrases import moment
 
@@ -59,17 +59,48 @@ def me(desk: Desk) -> None:
 @click.option("--email", required=True, help="The person's e-mail address.")
 @click.option("--name", required=True, help="The person's full name.")
 @click.option("--team", required=True, help="The team to join, such as dev.")
+@click.option(
+    "--invite", "is_invited", is_flag=True, help="Ask for the code of an invitation, too; piped, it is the next line."
+)
 @password_stdin
 @awaited
 @pass_desk
-def signup(desk: Desk, *, login: str, email: str, name: str, team: str, is_piped: bool, is_awaited: bool) -> None:
+def signup(
+    desk: Desk,
+    *,
+    login: str,
+    email: str,
+    name: str,
+    team: str,
+    is_invited: bool,
+    is_piped: bool,
+    is_awaited: bool,
+) -> None:
     """Make a person's accounts.
 
     On GitLab, Jenkins and Kibana, in the roles of the team. ID is the login on all of them. The password is asked for
-    twice, without an echo.
+    twice, without an echo. A team that is not open to all is joined with --invite.
     """
     password = read_password(is_piped=is_piped, is_new=True)
-    accepted = desk.client.sign_up(login, email=email, name=name, password=password, team=team)
+    invite = read_invite(is_piped=is_piped) if is_invited else None
+    accepted = desk.client.sign_up(login, email=email, name=name, password=password, team=team, invite=invite)
     job = desk.finish(accepted, f"Sign-up of {login} in team {team}", is_awaited=is_awaited)
     if job is not None:
         desk.screen.show(job, f"Done. Log in with: slipway {desk.url_option}login {login}")
+
+
+@click.command(cls=Command)
+@click.argument("login", metavar="ID", type=PathPart())
+@click.option("--yes", "is_sure", is_flag=True, help="Do not ask. Nobody is asked without a terminal, either.")
+@awaited
+@pass_desk
+def offboard(desk: Desk, *, login: str, is_sure: bool, is_awaited: bool) -> None:
+    """Close the accounts that were made for a person.
+
+    For administrators. Their log-ins end at once; what they made for the team stays.
+    """
+    if not is_sure and sys.stdin.isatty():
+        click.confirm(f"Close the accounts of {login}?", abort=True, err=True)
+    job = desk.finish(desk.client.remove_person(login), f"Off-boarding of {login}", is_awaited=is_awaited)
+    if job is not None:
+        desk.screen.show(job, f"The accounts of {login} are closed.")

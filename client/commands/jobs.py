@@ -33,23 +33,22 @@ def jobs() -> None:
 @click.option("--kind", help="Only those of this kind: signup, provision, build, deploy, …")
 @click.option("--app", help="Only those of this app: its name or its id.")
 @click.option("--user", metavar="ID", help="Only those that this person started.")
+@click.option("--team", help="Those of another team, for administrators.")
 @click.option("--since", type=Since(), help="Only those since a time, or since 90m, 12h, 7d ago.")
 @limit
 @pass_desk
 def list_all(
     desk: Desk,
+    /,
     *,
-    state: str | None,
-    kind: str | None,
     app: str | None,
-    user: str | None,
     since: datetime | None,
     limit: int,
+    **which: str | None,
 ) -> None:
     """List the jobs of your team, newest first."""
     app_id = desk.app_id(app) if app is not None else None
-    listed = desk.client.list_jobs(state=state, kind=kind, app_id=app_id, user=user, since=since, limit=min(limit, 100))
-    found = list(islice(listed, limit))
+    found = list(islice(desk.client.list_jobs(app_id=app_id, since=since, limit=min(limit, 100), **which), limit))
     rows = [(each["job_id"], each["kind"], each["state"], moment(each["created_at"])) for each in found]
     desk.screen.show(found, columns(rows, nothing="There is no such job."))
 

@@ -64,11 +64,21 @@ step = click.argument("step", type=PathPart())
 def read_password(*, is_piped: bool, is_new: bool = False) -> str:
     """Return a password that nobody saw: asked for without an echo, or piped. Raises UsageError."""
     if is_piped:
-        line = sys.stdin.readline().removesuffix("\n").removesuffix("\r")
-        if not line:
-            raise click.UsageError("There is no password on standard input.")
-        return line
+        return _read_line("password")
     if not sys.stdin.isatty():
         raise click.UsageError("There is no terminal to ask for the password: use --password-stdin.")
     password: str = click.prompt("Password", hide_input=True, confirmation_prompt=is_new, err=True)
     return password
+
+
+def read_invite(*, is_piped: bool) -> str:
+    """Return the code of an invitation, asked for or piped: no list of processes shows it. Raises UsageError."""
+    code: str = _read_line("code of an invitation") if is_piped else click.prompt("Code of the invitation", err=True)
+    return code.strip()
+
+
+def _read_line(wanted: str) -> str:
+    line = sys.stdin.readline().removesuffix("\n").removesuffix("\r")
+    if not line:
+        raise click.UsageError(f"There is no {wanted} on standard input.")
+    return line

@@ -26,6 +26,16 @@ PART = {"state": "created", "kind": "project", "url": "http://git/shop", "name":
 DEPLOY = {"job_id": JOB_ID, "state": "succeeded", "image_tag": "7", "revision": "main", "created_at": AT}
 ACCEPTED = ok({"job_id": JOB_ID, "status_url": f"/api/v1/jobs/{JOB_ID}", "app_id": APP_ID}, 202)
 PIECE = {"text": "one\n", "start": 0, "next_start": 4, "more": False, "truncated": False}
+CHECK = {
+    "group": "Jenkins", "check": "version", "question": "New enough?", "state": "wrong", "said": "2.1",
+    "remedy": "Upgrade it.",
+}  # fmt: skip
+UPSTREAM = {
+    "name": "jenkins", "title": "Jenkins", "state": "open", "since": None, "reason": None, "paused_by": None,
+    "next_look_at": None, "at_work": 2, "at_once": 12, "calls_per_second": 0, "parked": 0, "checks": [CHECK],
+}  # fmt: skip
+PAUSED = {**UPSTREAM, "state": "paused", "since": AT, "reason": "Upgrade to 2.541", "paused_by": "grace", "parked": 40}
+UPSTREAMS = {"upstreams": [PAUSED], "others": [], "checkup": JOB_ID, "checked_at": AT}
 LOGGED_IN = ok({"token": TOKEN, "expires_at": AT, "user": ME}, 201)
 
 Run = Callable[..., Result]
@@ -224,13 +234,18 @@ IN_JSON = {
     "rollback shop": dict,
     "builds shop": list,
     "deploys shop": list,
-    "jobs list --app shop --state running --since 7d": list,
+    "jobs list --app shop --state running --team dev --since 7d": list,
     f"jobs show {JOB_ID}": dict,
     f"jobs watch {JOB_ID}": dict,
     f"jobs log {JOB_ID}": dict,
     f"jobs retry {JOB_ID}": dict,
     f"jobs cancel {JOB_ID}": dict,
     f"jobs skip {JOB_ID} start_build --reason because": dict,
+    "upstreams list": dict,
+    "upstreams pause jenkins --reason Upgrade": dict,
+    "upstreams resume jenkins": dict,
+    "upstreams check": dict,
+    "offboard bob": dict,
 }
 
 
@@ -238,7 +253,8 @@ IN_JSON = {
 def results(server: StandIn) -> None:
     """Jobs that find, bring and remove things: every command has what it prints."""
     found = {"possible": True, "steps": [], "drifted": False, "repairable": True, "parts": [], "images": ["shop:7"]}
-    done = job_of("succeeded", result={**found, "number": 7, "url": "http://jenkins/7/"})
+    looked = {"is_well": False, "checks": [CHECK]}
+    done = job_of("succeeded", result={**found, **looked, "number": 7, "url": "http://jenkins/7/"})
     for method, path in (
         ("POST", "/signup"),
         ("POST", "/app"),
@@ -249,6 +265,8 @@ def results(server: StandIn) -> None:
         ("POST", f"/jobs/{JOB_ID}/retry"),
         ("POST", f"/jobs/{JOB_ID}/cancel"),
         ("POST", f"/jobs/{JOB_ID}/steps/start_build/skip"),
+        ("POST", "/upstreams/checkups"),
+        ("DELETE", "/users/bob"),
     ):
         server.on(method, path, ACCEPTED)
     item = {"kind": "project", "name": "shop", "url": None, "reason": "We made it."}
@@ -256,6 +274,9 @@ def results(server: StandIn) -> None:
     server.on("DELETE", f"/app/{APP_ID}", lambda asked: preview if "dry_run" in asked.query else ACCEPTED)
     server.on("POST", "/project", ok(PROJECT, 201))
     server.on("POST", "/logout", Say(status=204))
+    server.on("GET", "/upstreams", ok(UPSTREAMS))
+    server.on("POST", "/upstreams/jenkins/pause", ok(PAUSED))
+    server.on("POST", "/upstreams/jenkins/resume", ok(UPSTREAM))
     server.on("GET", f"/jobs/{JOB_ID}", ok(done))
 
 
@@ -367,6 +388,18 @@ def test_a_piped_password_is_the_line_and_only_its_end_is_taken_off(run: Run, se
     assert server.asked[0].body["password"] == " with blanks "
 
 
+def test_the_code_of_an_invitation_is_the_line_behind_the_password(run: Run, server: StandIn) -> None:
+    server.on("POST", "/signup", ACCEPTED)
+    line = "signup ada --email a@b.co --name Ada --team core --password-stdin --invite --no-wait"
+
+    invited = run(*line.split(), input=f"{PASSWORD}\nfX52IpzvY9pp6QqM7txggoq8\n")
+    without_code = run(*line.split(), input=f"{PASSWORD}\n")
+
+    (asked,) = server.calls("POST", "/signup")
+    assert (invited.exit_code, without_code.exit_code) == (0, 2)
+    assert (asked.body["password"], asked.body["invite"]) == (PASSWORD, "fX52IpzvY9pp6QqM7txggoq8")
+
+
 def test_a_sign_up_that_needs_its_password_again_says_how_to_give_it(run: Run, server: StandIn) -> None:
     server.on("POST", f"/jobs/{JOB_ID}/retry", problem(409, "password_needed"), ACCEPTED)
 
@@ -376,6 +409,37 @@ def test_a_sign_up_that_needs_its_password_again_says_how_to_give_it(run: Run, s
     assert (refused.exit_code, retried.exit_code) == (3, 0)
     assert "--password-stdin" in refused.stderr
     assert [asked.body for asked in server.calls("POST", f"/jobs/{JOB_ID}/retry")] == [{}, {"password": PASSWORD}]
+
+
+# -- for administrators -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("results")
+def test_a_pause_is_shown_with_who_and_why_and_how_much_waits(run: Run, server: StandIn) -> None:
+    paused = run("upstreams", "pause", "jenkins", "--reason", "Upgrade to 2.541")
+
+    assert server.calls("POST", "/upstreams/jenkins/pause")[0].body == {"reason": "Upgrade to 2.541"}
+    words = paused.stdout.split()
+    assert words[:8] == ["jenkins", "paused", "2", "of", "12", "at", "work", "40"]
+    assert "by grace since 2026-" in paused.stdout
+    assert paused.stdout.endswith(": Upgrade to 2.541\n")
+
+
+@pytest.mark.usefixtures("results")
+def test_upstreams_are_listed_with_what_the_last_check_up_found(run: Run, server: StandIn) -> None:
+    listed = run("upstreams", "list")
+    server.on("GET", "/upstreams", ok({**UPSTREAMS, "checkup": None, "checked_at": None}))
+    never_checked = run("upstreams", "list")
+
+    assert f"1 of 1 wrong. All of it: slipway jobs show {JOB_ID} --json" in listed.stdout
+    assert "Last check-up" not in never_checked.stdout
+
+
+@pytest.mark.usefixtures("results")
+def test_a_check_up_says_what_to_do_about_what_is_wrong(run: Run) -> None:
+    said = run("upstreams", "check").stdout
+
+    assert "Jenkins\n  ✗ version: 2.1\n      → Upgrade it.\n" in said
 
 
 # -- the rest -----------------------------------------------------------------------------------------------------

@@ -92,6 +92,14 @@ def test_what_a_job_waits_for_is_one_line() -> None:
     assert len(last) == 60
 
 
+def test_where_nothing_is_drawn_over_a_reason_is_told_whole() -> None:
+    waiting = [{"upstream": "gitlab", "reason": "x" * 100}]
+
+    *_, last = table(job_of("running", waiting_on=waiting))
+
+    assert last == f"  waiting on gitlab: {'x' * 100}"
+
+
 def test_a_step_state_of_a_newer_server_is_shown_as_it_is() -> None:
     lanes = [{"name": "build", "steps": [{"name": "start_build", "state": "pondering", "reason": None}]}]
     stream = StringIO()

@@ -1,0 +1,109 @@
+"""flask --app api invites create, list, revoke"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import timedelta
+
+import click
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api import invites as invitations
+from api import rules
+from api.commands import options
+from api.commands.options import Span
+from api.commands.program import Group, Refusal, as_json, note, say
+from api.commands.words import columns, moment, number
+from api.service import service
+from common.models import Invite, User
+
+MOST_USES = 1_000
+
+
+@click.group(cls=Group)
+def invites() -> None:
+    """Codes by which people join a team that is not open to all.
+
+    A team of the catalog without `self_join = true` is joined with such a code: slipway signup … --team TEAM --invite.
+    """
+
+
+@invites.command("create")
+@click.option("--team", required=True, help="The team that is joined by it.")
+@click.option("--uses", type=click.IntRange(1, MOST_USES), default=1, show_default=True, help="For how many people.")
+@click.option("--expires", type=Span(), default="7d", show_default=True, help="How long it is good: 12h, 7d.")
+@as_json
+def create(*, team: str, uses: int, expires: timedelta, is_json: bool) -> None:
+    """Make a code and show it, this once: it is stored as a hash.
+
+    A sign-up that is accepted uses it up. One that comes to nothing because somebody else has the login gives it back
+    as soon as the person signs up again.
+    """
+    now = service().db.now()
+    team = options.known_team(team)
+    if service().catalog.teams[team].self_join:
+        note(f"The team {team} is open to all: nobody needs a code for it.")
+
+    def work(session: Session) -> tuple[Invite, str]:
+        return invitations.make(session, team_id=team, uses=uses, now=now, expires_at=now + expires)
+
+    invite, code = service().db.transaction(work)
+    said = f"{code}\n\nGood for {number(uses, 'person', 'people')} until {moment(invite.expires_at)}. To revoke it: "
+    say(is_json, {**_document(invite, []), "code": code}, f"{said}flask --app api invites revoke {invite.id}")
+
+
+@invites.command("list")
+@click.option("--team", help="Only those to this team.")
+@click.option("--all", "is_all", is_flag=True, help="Those that are used up, expired or revoked, too.")
+@as_json
+def list_all(*, team: str | None, is_all: bool, is_json: bool) -> None:
+    """List the invitations, and who came by them. The codes themselves are not known to anybody."""
+    good = [] if is_all else [Invite.expires_at > service().db.now(), Invite.used < Invite.uses]
+    if team is not None:
+        good.append(Invite.team_id == options.known_team(team))
+
+    def work(session: Session) -> list[tuple[Invite, list[str]]]:
+        found = session.scalars(select(Invite).where(*good).order_by(Invite.id)).all()
+        came: dict[str | None, list[str]] = defaultdict(list)
+        for invite_id, login in session.execute(
+            select(User.invite_id, User.login).where(User.invite_id.in_([each.id for each in found])).order_by(User.id)
+        ):
+            came[invite_id].append(login)
+        return [(each, came[each.id]) for each in found]
+
+    found = service().db.read(work)
+    rows = [
+        (each.id, each.team_id, f"{each.used} of {each.uses} used", f"until {moment(each.expires_at)}", ", ".join(came))
+        for each, came in found
+    ]
+    say(is_json, [_document(*each) for each in found], columns(rows, nothing="There is no invitation."))
+
+
+@invites.command("revoke")
+@click.argument("invite_id", metavar="ID")
+@as_json
+def revoke(invite_id: str, is_json: bool) -> None:
+    """Let nobody come by a code any more. Whoever came by it stays. ID is the one of `invites list`."""
+
+    def work(session: Session) -> Invite:
+        found = session.get(Invite, invite_id, with_for_update=True) if rules.ID.fullmatch(invite_id) else None
+        if found is None:
+            raise Refusal("There is no such invitation. To see which there are: flask --app api invites list --all")
+        found.expires_at = min(found.expires_at, service().db.now())
+        return found
+
+    invite = service().db.transaction(work)
+    say(is_json, _document(invite, []), f"Nobody joins {invite.team_id} by it any more. {invite.used} did.")
+
+
+def _document(invite: Invite, came: list[str]) -> dict[str, object]:
+    return {
+        "id": invite.id,
+        "team": invite.team_id,
+        "uses": invite.uses,
+        "used": invite.used,
+        "used_by": came,
+        "created_at": moment(invite.created_at),
+        "expires_at": moment(invite.expires_at),
+    }

@@ -1,0 +1,124 @@
+"""Which options do several commands share, and what may be given to them?"""
+
+from __future__ import annotations
+
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api import rules
+from api.commands.program import Refusal
+from api.service import service
+from common.ids import EPOCH
+from common.models import App, User
+
+SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
+SPAN = re.compile(r"([1-9]\d{0,4})([mhd])")
+LOGIN = re.compile(r"[a-z][a-z0-9-]{0,63}")
+
+
+class Span(click.ParamType[timedelta]):
+    """How long: `30m`, `12h`, `90d`; `least` and more."""
+
+    name = "span"
+
+    def __init__(self, least: timedelta = timedelta(minutes=1)) -> None:
+        self._least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        found = SPAN.fullmatch(value)
+        if found is None:
+            self.fail("Use a number of minutes, hours or days: 30m, 12h, 90d.", param, ctx)
+        length = timedelta(seconds=int(found[1]) * SECONDS[found[2]])
+        if length < self._least:
+            self.fail(f"Use {self._least.days}d or more.", param, ctx)
+        return length
+
+
+class Since(click.ParamType[datetime]):
+    """A time, or how long ago: `2026-01-31T08:00Z`, `90m`, `12h`, `7d`."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            if span := SPAN.fullmatch(value):
+                return max(EPOCH, datetime.now(UTC) - timedelta(seconds=int(span[1]) * SECONDS[span[2]]))
+            return datetime.fromisoformat(value).astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail("Use a time such as 2026-01-31T08:00Z, or how long ago: 90m, 12h, 7d.", param, ctx)
+
+
+class Matching(click.ParamType[str]):
+    """A text that matches a pattern from end to end; `remedy` says what one looks like."""
+
+    name = "text"
+
+    def __init__(self, pattern: re.Pattern[str], remedy: str) -> None:
+        self._pattern = pattern
+        self._remedy = remedy
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not self._pattern.fullmatch(value):
+            self.fail(self._remedy, param, ctx)
+        return str(value)
+
+
+password_stdin = click.option(
+    "--password-stdin", "is_piped", is_flag=True, help="Read the password from a line of standard input."
+)
+
+
+def read_password(*, is_piped: bool) -> str:
+    """Return a new password that nobody saw: asked for twice without an echo, or piped. Raises UsageError."""
+    if is_piped:
+        line = sys.stdin.readline().removesuffix("\n").removesuffix("\r")
+        if not line:
+            raise click.UsageError("There is no password on standard input.")
+        return line
+    if not sys.stdin.isatty():
+        raise click.UsageError("There is no terminal to ask for the password: use --password-stdin.")
+    password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    return password
+
+
+def known_team(team: str) -> str:
+    """Return a team of the catalog. Raises Refusal."""
+    teams = service().catalog.teams
+    if team not in teams:
+        raise Refusal(f"The catalog has no team {team!r}. It has: {', '.join(teams)}.")
+    return team
+
+
+def find_user(session: Session, login: str, *, for_update: bool = False) -> User:
+    """Return the account of that login. Raises Refusal."""
+    statement = select(User).where(User.login == login)
+    if for_update:
+        statement = statement.with_for_update()
+    user = session.scalar(statement) if LOGIN.fullmatch(login) else None
+    if user is None:
+        raise Refusal(f"Nobody has the login {login!r}. To see who there is: flask --app api users list")
+    return user
+
+
+def app_id(session: Session, named: str) -> str:
+    """Return the id of an app that is named by its name or its id. Raises Refusal."""
+    if rules.ID.fullmatch(named):
+        is_it = App.id == named
+    elif rules.NAME.fullmatch(named):
+        is_it = App.claimed_name == named
+    else:
+        raise Refusal(f"{named!r} is neither the name nor the id of an app.")
+    found = session.scalar(select(App.id).where(is_it))
+    if found is None:
+        raise Refusal(f"There is no app {named!r}. One that was removed is found by its id only.")
+    return found

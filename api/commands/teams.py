@@ -1,0 +1,144 @@
+"""flask --app api teams list, add"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from api import rules
+from api.commands import catalog_file
+from api.commands.options import Matching
+from api.commands.program import Group, Refusal, as_json, dry_run, say
+from api.commands.words import columns, number
+from api.service import service
+from common import catalog
+from common.catalog import Team
+from common.models import Project, User
+
+TEAM = Matching(rules.TEAM, "Use letters, digits and . _ -, and begin with a letter or a digit.")
+NEXT = ("  restart the API and the workers", "  python -m worker.doctor    # are its places there?")
+TEXT = Matching(rules.PRINTABLE, "Use printable characters, with no blank at either end.")
+
+
+@click.group(cls=Group)
+def teams() -> None:
+    """Teams, and their places on the upstreams.
+
+    They are configuration: sections of the file that CATALOG_FILE names.
+    """
+
+
+@teams.command("list")
+@as_json
+def list_all(is_json: bool) -> None:
+    """List the teams: of the catalog, and those that left it.
+
+    A team that has left the catalog still has people or projects; their jobs fail until it is back.
+    """
+    people, projects = service().db.read(_counts)
+    known = service().catalog.teams
+    named = [(team, known.get(team)) for team in (*known, *sorted({*people, *projects} - set(known)))]
+    documents = [
+        {
+            "id": team,
+            "in_catalog": places is not None,
+            "places": places.model_dump(exclude={"id"}) if places else None,
+            "people": people.get(team, 0),
+            "projects": projects.get(team, 0),
+        }
+        for team, places in named
+    ]
+    rows = [
+        (
+            team,
+            places.title if places else "(not in the catalog)",
+            "open to all" if places and places.self_join else "by invitation",
+            number(people.get(team, 0), "person", "people"),
+            number(projects.get(team, 0), "project"),
+        )
+        for team, places in named
+    ]
+    say(is_json, documents, columns(rows, nothing="The catalog has no team."))
+
+
+@teams.command("add")
+@click.argument("team_id", metavar="TEAM", type=TEAM)
+@click.option("--title", type=TEXT, required=True, help="Its name for people.")
+@click.option("--cluster", type=TEXT, required=True, help="Argo CD's name of the cluster that its apps run on.")
+@click.option("--gitlab-group", type=TEXT, help="Its group on GitLab.  [default: TEAM]")
+@click.option("--jenkins-folder", type=TEXT, help="Its folder on Jenkins.  [default: TEAM]")
+@click.option("--jenkins-role", type=TEXT, help="Its project role on Jenkins.  [default: TEAM]")
+@click.option("--kibana-role", type=TEXT, help="Its role in Elasticsearch.  [default: TEAM]")
+@click.option("--argocd-project", type=TEXT, help="Its project on Argo CD.  [default: TEAM]")
+@click.option("--self-join", is_flag=True, help="Anybody may join it at sign-up; otherwise only by invitation.")
+@click.option(
+    "--copy-to",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where the catalog goes, if it is still the bundled one.",
+)
+@dry_run
+@as_json
+def add(
+    *,
+    team_id: str,
+    copy_to: Path | None,
+    is_dry: bool,
+    is_json: bool,
+    title: str,
+    cluster: str,
+    self_join: bool,
+    **places: str | None,
+) -> None:
+    """Add a team at the end of the catalog's file.
+
+    The rest of it stays as it is. The file is replaced as a whole, or not at all. Processes read it when they start, so
+    they must be restarted. What is not there on the upstreams yet is not made: `python -m worker.doctor` says what is
+    missing.
+    """
+    named = {name: place or team_id for name, place in places.items()}
+    team = Team(id=team_id, title=title, self_join=self_join, cluster=cluster, **named)
+    settings = service().settings
+    source, target = settings.catalog_file, _target(settings.catalog_file, copy_to)
+
+    def longer() -> str:
+        return catalog_file.with_team(catalog.read(source), team, settings)
+
+    if is_dry:
+        longer()
+        say(is_json, _document(team, target), f"This would go to the end of {target}:\n\n{catalog_file.section(team)}")
+        return
+    catalog_file.edit(target, longer)
+    steps = [f"The team {team_id} is in {target}. Next:", f"  set CATALOG_FILE={target.absolute()}", *NEXT]
+    if source is not None:
+        del steps[1]
+    say(is_json, _document(team, target), "\n".join(steps))
+
+
+def _counts(session: Session) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the number of people and of projects, by team."""
+    people = select(User.team_id, func.count()).where(User.left_at.is_(None)).group_by(User.team_id)
+    projects = select(Project.team_id, func.count()).group_by(Project.team_id)
+    return dict(session.execute(people).all()), dict(session.execute(projects).all())
+
+
+def _target(file: Path | None, copy_to: Path | None) -> Path:
+    """Return the file to write. Raises Refusal, UsageError."""
+    if file is not None:
+        if copy_to is not None:
+            raise click.UsageError(f"The catalog is {file} (CATALOG_FILE) already: leave out --copy-to.")
+        return file
+    if copy_to is None:
+        raise Refusal(
+            "Only the bundled catalog is in use, and that is part of the program. Say --copy-to FILE: it is copied "
+            "there with the team in it, and you point CATALOG_FILE at it."
+        )
+    if copy_to.exists():
+        raise Refusal(f"{copy_to} is there already. Point CATALOG_FILE at it, or name another file.")
+    return copy_to
+
+
+def _document(team: Team, file: Path) -> dict[str, object]:
+    return {**team.model_dump(), "file": str(file.absolute())}

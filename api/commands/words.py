@@ -1,0 +1,42 @@
+"""How is it said to an operator?  Plain text in columns: what others wrote must not move the cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
+
+
+def plain(text: str) -> str:
+    """Return the text without what a terminal would obey; line ends and tabs stay."""
+    return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def columns(rows: Sequence[Sequence[object]], *, nothing: str) -> str:
+    """Return rows as lines with their cells aligned; `nothing` when there are no rows."""
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
+    return "\n".join(line.rstrip() for line in lines) or nothing
+
+
+def moment(at: datetime) -> str:
+    """Return a time in UTC, to the second, as it can be given back to an option."""
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def span(length: timedelta) -> str:
+    """Return how long, in the two largest units that matter: `3 h 12 min`."""
+    seconds = max(0, int(length.total_seconds()))
+    parts: list[str] = []
+    for name, size in UNITS:
+        if seconds >= size and len(parts) < 2:
+            parts.append(f"{seconds // size} {name}")
+            seconds %= size
+    return " ".join(parts) or f"{seconds} s"
+
+
+def number(count: int, one: str, many: str = "") -> str:
+    """Return `1 job`, `2,000 jobs`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

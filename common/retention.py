@@ -1,0 +1,170 @@
+"""Which jobs ended long ago and are needed by nothing any more?  They go, with all that is known of them, bit by bit.
+
+What stays, however old it is:
+
+    of the ledger      a job that a row names, unless that is the trace of the job's own run: a build, a sync
+    of an app          the newest job that people see of it; the last good one that made its parts, for their addresses;
+                       the deployments that a rollback may go back to
+    of a person        the sign-up, unless it succeeded: it can be taken up again, or has to give their names free
+    what failed        and stays for one of these reasons keeps the newer ones of its kind and app: without them it
+                       would pass for the newest, and could be taken up again
+
+Jobs go oldest first, some in a transaction, so a pass may end anywhere and a later one goes on. Any number of passes
+may run at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
+from sqlalchemy.orm import Session
+
+from common import deployments
+from common.db import Database
+from common.ids import first_id
+from common.jobs import OPEN
+from common.ledger import OF_A_RUN
+from common.models import App, Attempt, ConsoleChunk, Event, Job, JobState, Resource, Secret, Step, User
+from common.settings import Settings
+from common.workflows import HARMLESS, MADE_BY, SIGNUP
+
+JOBS = 50  # looked at, and deleted in one transaction
+EVERY_S = 60.0  # a worker looks at some
+SKEW = timedelta(minutes=5)  # an id has the time of the host that made it, `finished_at` that of the database's host
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swept:
+    """What has become of some jobs, by kind, and how many rows went with them."""
+
+    gone: Counter[str]
+    kept: Counter[str]
+    rows: int
+
+
+def sweep(db: Database, settings: Settings, *, before: datetime, is_dry: bool = False) -> Iterator[Swept]:
+    """Delete the jobs that ended before a time and are not needed, and yield after some of them."""
+    judge = _Judge(settings, before)
+    page = db.read(partial(_next, "", before))
+    while page:
+        going = db.read(partial(judge.going, page))
+        rows = 0 if is_dry or not going else db.transaction(partial(_delete, going, before))
+        kinds = {job.id: job.kind for job in page}
+        yield Swept(
+            gone=Counter(kinds[job_id] for job_id in going),
+            kept=Counter(kind for job_id, kind in kinds.items() if job_id not in going),
+            rows=rows,
+        )
+        page = db.read(partial(_next, page[-1].id, before))
+
+
+class Keeper:
+    """Sweeps by itself, as `RETENTION_DAYS` says: a little at a time, over and over."""
+
+    def __init__(self, db: Database, settings: Settings) -> None:
+        self._db = db
+        self._settings = settings
+        self._pass: Iterator[Swept] = iter(())
+
+    def sweep_some(self) -> None:
+        """Look at some jobs, and delete those that are not needed; with no days given, do nothing."""
+        days = self._settings.retention_days
+        if days and next(self._pass, None) is None:
+            self._pass = sweep(self._db, self._settings, before=self._db.now() - timedelta(days=days))
+
+
+# -- what goes ----------------------------------------------------------------------------------------------------
+
+
+def _next(after: str, before: datetime, session: Session) -> Sequence[Any]:
+    """Return the jobs that follow, whatever has become of them: id, kind, state, app."""
+    return session.execute(
+        select(Job.id, Job.kind, Job.state, Job.app_id)
+        .where(Job.id > after, Job.id < first_id(before + SKEW))
+        .order_by(Job.id)
+        .limit(JOBS)
+    ).all()
+
+
+class _Judge:
+    """Says which jobs go. It is asked about all of them in the order of their ids, and remembers what it has found.
+
+    What an app needs is looked up once: whatever is begun later is too young to go.
+    """
+
+    def __init__(self, settings: Settings, before: datetime) -> None:
+        self._settings = settings
+        self._before = before
+        self._needed: dict[str, frozenset[str]] = {}  # by app
+        self._held: set[tuple[str, str]] = set()  # app and kind of which an older job has failed and stays
+
+    def going(self, page: Sequence[Any], session: Session) -> set[str]:
+        """Return the ids of those that go."""
+        ids = [job.id for job in page]
+        free = set(session.scalars(select(Job.id).where(Job.id.in_(ids), *_is_over(self._before), ~_is_needed())))
+        going = set()
+        for job in page:
+            if job.id in free and (job.app_id is None or self._is_needless(job, session)):
+                going.add(job.id)
+            elif job.state is JobState.FAILED and job.app_id is not None:
+                self._held.add((job.app_id, job.kind))
+        return going
+
+    def _is_needless(self, job: Any, session: Session) -> bool:
+        if job.app_id not in self._needed:
+            self._needed[job.app_id] = frozenset(_needed_of_app(session, self._settings, job.app_id))
+        return job.id not in self._needed[job.app_id] and (job.app_id, job.kind) not in self._held
+
+
+def _is_over(before: datetime) -> tuple[ColumnElement[bool], ...]:
+    return Job.state.not_in(OPEN), Job.finished_at < before
+
+
+def _is_needed() -> ColumnElement[bool]:
+    is_in_ledger = exists().where(Resource.job_id == Job.id, Resource.kind.not_in(OF_A_RUN))
+    is_unfinished_sign_up = and_(
+        Job.kind == SIGNUP.name,
+        Job.state != JobState.SUCCEEDED,
+        exists().where(User.id == Job.subject_id, User.left_at.is_(None)),
+    )
+    return or_(is_in_ledger, is_unfinished_sign_up)
+
+
+def _needed_of_app(session: Session, settings: Settings, app_id: str) -> Iterator[str]:
+    """Yield the ids of the jobs that an app needs, as long as it is not removed."""
+    if session.scalar(select(App.id).where(App.id == app_id, App.claimed_name.is_not(None))) is None:
+        return
+    newest = select(func.max(Job.id)).where(Job.app_id == app_id)
+    yield session.scalar(newest.where(Job.kind.not_in(HARMLESS))) or ""
+    yield session.scalar(newest.where(Job.kind.in_(MADE_BY), Job.state == JobState.SUCCEEDED)) or ""
+    for each in deployments.needed(deployments.newest_first(session, settings, app_id)):
+        yield each.job.id
+
+
+# -- how it goes --------------------------------------------------------------------------------------------------
+
+
+def _delete(ids: Iterable[str], before: datetime, session: Session) -> int:
+    """Delete the jobs that are still over, and return how many rows went. What was taken up meanwhile stays."""
+    over = select(Job.id).where(Job.id.in_(ids), *_is_over(before)).order_by(Job.id).with_for_update()
+    jobs = session.scalars(over).all()
+    steps = session.scalars(select(Step.id).where(Step.job_id.in_(jobs))).all()
+    statements = (
+        delete(Attempt).where(Attempt.step_id.in_(steps)),
+        delete(Step).where(Step.job_id.in_(jobs)),
+        delete(Event).where(Event.job_id.in_(jobs)),
+        delete(ConsoleChunk).where(ConsoleChunk.job_id.in_(jobs)),
+        delete(Secret).where(Secret.job_id.in_(jobs)),
+        delete(Resource).where(Resource.job_id.in_(jobs), Resource.kind.in_(OF_A_RUN)),
+        delete(Job).where(Job.id.in_(jobs)),
+    )
+    unnoticed = {"synchronize_session": False}  # no object of this session is one of them
+    return sum(
+        cast("Any", session.execute(statement, execution_options=unnoticed)).rowcount for statement in statements
+    )
