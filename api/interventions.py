@@ -79,7 +79,9 @@ def retry_job(job_id: str, body: Retry) -> Answer:
         _check_password(job_id, user, password)
 
     def work(session: Session) -> Job:
-        return _take_up(session, visible.job(session, user, job_id), user, password=password)
+        job = visible.job(session, user, job_id)
+        _require_admin_for_leaving(job, user)
+        return take_up(session, job, password=password)
 
     return _resumed(work)
 
@@ -101,11 +103,7 @@ def retry_jobs(body: RetryAll) -> Answer:
     """
     user = auth.require_user()
     service().db.read(lambda session: visible.team(session, user, body.team))
-
-    def take_up(session: Session, job_id: str) -> Job:
-        return _take_up(session, visible.own_job(session, user, job_id), user)
-
-    return retries.retry_all(body, take_up)
+    return retries.retry_all(body, lambda session, job_id: take_up(session, visible.own_job(session, user, job_id)))
 
 
 @route(
@@ -170,9 +168,8 @@ def read_log(job_id: str, query: LogQuery) -> Answer:
     return Answer(body=service().db.read(work))
 
 
-def _take_up(session: Session, job: Job, user: User | None, *, password: str | None = None) -> Job:
+def take_up(session: Session, job: Job, *, password: str | None = None) -> Job:
     """Give a failed job another turn, alone or among many. Raises Problem, NotPossibleError."""
-    _require_admin_for_leaving(job, user)
     app_jobs.require_wanted(session, job)
     if password is not None and interventions.needs_secret(session, job):
         _seal_again(session, job, password)

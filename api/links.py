@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from common.settings import Settings
 
 
@@ -17,3 +19,14 @@ def external(url: str | None, settings: Settings) -> str | None:
         if outer and (url == inner or url.startswith(f"{inner}/")):
             return outer + url.removeprefix(inner)
     return url
+
+
+def to_flower(kind: str, job_id: str, settings: Settings) -> str | None:
+    """Return where Flower lists a job's tasks, None when nobody said where Flower is.
+
+    Flower takes a state, a worker and a name from the address and searches for all that is in them, so the name may be
+    followed by another word of its search. Source: Flower, "Task filtering".
+    """
+    if settings.flower_ext_url is None:
+        return None
+    return f"{settings.flower_ext_url}/tasks?name={quote(f'{kind}. args:{job_id}', safe='')}"

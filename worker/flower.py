@@ -1,0 +1,114 @@
+"""What do operators see in Flower, and who may look?
+
+`celery -A worker flower` needs no option: it asks for a password or does not start, listens on this machine only, and
+shows without letting anybody act. Flower's own options and variables (`FLOWER_…`) win over what is set here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NoReturn
+
+from celery import Celery, current_task
+from celery.signals import import_modules, worker_ready
+from celery.utils.sysinfo import load_average
+from celery.worker import state as worker_state
+from celery.worker.control import control_command
+
+from common.settings import LOGIN, Settings
+from worker.registry import StepFunction
+from worker.running import RunningJob
+from worker.ticker import Ticker
+from worker.upstreams import Upstreams
+
+COLUMNS = "received,name,state,args,kwargs,exception,runtime,worker,uuid"
+FORGET_WORKERS_S = 3600  # that are gone: each container that was replaced is one
+ABOUT = ("app", "login", "team")  # of a job's input: what it is about, in words that people know
+ASK_EVERY_S, ALIVE_FOR_S = 5.0, 20.0
+
+Refuse = Callable[[Exception], NoReturn]
+
+
+class UnguardedError(Exception):
+    """Flower shows every job and worker and has no password: set FLOWER_BASIC_AUTH=USER:PASSWORD, or FLOWER_AUTH."""
+
+    def __str__(self) -> str:
+        return str(self.__doc__)
+
+
+# -- in Flower's process ------------------------------------------------------------------------------------------
+
+
+def prepare(app: Celery, config: Settings, *, refuse: Refuse) -> None:
+    """Set how Flower runs unless its own options say otherwise. Any command may call this; only `flower` heeds it.
+
+    `refuse` is called with what is wrong once those options are read.
+    """
+    from flower.options import options
+
+    options.address = config.flower_address
+    options.port = config.flower_port
+    if config.flower_basic_auth:
+        options.basic_auth = config.flower_basic_auth.get_secret_value().split(",")
+    options.read_only = True  # who may look may not run, revoke or shut down
+    options.tasks_columns = COLUMNS
+    options.purge_offline_workers = FORGET_WORKERS_S
+    begin = partial(_begin, app, options, refuse)
+    # Flower loads our modules when it has read all of its options and listens nowhere yet.
+    options.add_parse_callback(lambda: import_modules.connect(begin, weak=False, dispatch_uid="flower"))
+
+
+def _begin(app: Celery, options: Any, refuse: Refuse, **_: Any) -> None:
+    if not options.auth and not all(LOGIN.fullmatch(each) for each in options.basic_auth or [""]):
+        refuse(UnguardedError())
+    # Workers send no heartbeat by themselves: sent into a dead broker, it would hold up everything else they do.
+    Ticker("flower", partial(app.control.broadcast, give_sign_of_life.__name__), every_s=ASK_EVERY_S).start()
+
+
+# -- in a worker --------------------------------------------------------------------------------------------------
+
+
+@control_command()  # type: ignore[untyped-decorator] # Celery ships no types
+def give_sign_of_life(state: Any) -> None:
+    """Tell Flower that this worker is there, and how much it has to do."""
+    state.consumer.event_dispatcher.send(
+        "worker-heartbeat",
+        freq=ALIVE_FOR_S / 2,  # Celery takes a worker for gone after two of these
+        active=len(worker_state.active_requests),
+        processed=worker_state.all_total_count[0],
+        loadavg=load_average(),
+        **worker_state.SOFTWARE_INFO,
+    )
+
+
+class Teller:
+    """Tells Flower what Celery's own events leave out, in its turn among them: they are sent in batches."""
+
+    def __init__(self) -> None:
+        self._consumer: Any = None
+        worker_ready.connect(self._meet, weak=False)
+
+    def _meet(self, sender: Any, **_: Any) -> None:
+        self._consumer = sender
+
+    def telling(self, step: StepFunction) -> StepFunction:
+        """Return the step as it is, but that Flower shows what its job is about; the message has the id only."""
+
+        def run(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+            about = {word: told for word in ABOUT if (told := job.option(word)) is not None}
+            # An event that Celery does not know brings the state that it is named after: started it is already.
+            # Were it `task-started`, Flower would count the task twice.
+            self._tell("task-STARTED", kwargs=repr(about))
+            return step(job, upstreams)
+
+        return run
+
+    def refused(self, reason: str) -> None:
+        """Show that the task was not run, and why. `task-rejected` would leave it as started, for ever."""
+        self._tell("task-refused", exception=reason)
+
+    def _tell(self, event: str, **fields: Any) -> None:
+        dispatcher = self._consumer and self._consumer.event_dispatcher  # none while the broker is away
+        if dispatcher:
+            dispatcher.send(event, uuid=current_task.request.id, **fields)
