@@ -6,12 +6,14 @@ wait or a connection lost before the commit.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
@@ -22,9 +24,11 @@ T = TypeVar("T")
 Now = Callable[[], datetime]
 Known = tuple[datetime, float]  # the host's time, and ours (monotonic) when it was told
 
-DEADLOCK, LOCK_WAIT, GONE_AWAY, LOST = 1213, 1205, 2006, 2013
+DEADLOCK, LOCK_WAIT = 1213, 1205
 CLOCK_CHECK_S = 30.0
 ANSWERS_WITHIN_S = 15
+LOCKED_FOR_S = 10  # by another process, on SQLite
+LONG_S = 24 * 3600  # a migration waits for another one
 TRIES = 5
 
 
@@ -33,7 +37,7 @@ def _is_worth_repeating(error: BaseException) -> bool:
         return False
     if isinstance(error.orig, sqlite3.OperationalError):
         return "locked" in str(error.orig)
-    return bool(error.orig.args) and error.orig.args[0] in (DEADLOCK, LOCK_WAIT, GONE_AWAY, LOST)
+    return error.connection_invalidated or error.orig.args[:1] in ((DEADLOCK,), (LOCK_WAIT,))
 
 
 _whole_again = Retrying(
@@ -52,7 +56,7 @@ def _commit(session: Session) -> None:
     try:
         session.commit()
     except DBAPIError as error:
-        if error.orig is not None and error.orig.args and error.orig.args[0] in (GONE_AWAY, LOST):
+        if error.connection_invalidated:
             raise CommitUnknownError("the connection was lost during the commit") from error
         raise
 
@@ -75,9 +79,12 @@ class Database:
     ) -> None:
         """`answers_within_s`: how long a statement may take on MySQL; None, for a migration, is as long as it takes."""
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
-        self.engine = _sqlite(url, "IMMEDIATE") if self.is_sqlite else _mysql(url, pool_size, answers_within_s)
-        # BEGIN IMMEDIATE takes SQLite's one write lock: readers need an engine that does not.
-        self.read_engine = _sqlite(url, "DEFERRED") if self.is_sqlite else self.engine
+        if self.is_sqlite:
+            # BEGIN IMMEDIATE takes SQLite's one write lock: readers need an engine that does not.
+            wait_s = LOCKED_FOR_S if answers_within_s else LONG_S
+            self.engine, self.read_engine = (_sqlite(url, begin, wait_s) for begin in ("IMMEDIATE", "DEFERRED"))
+        else:
+            self.engine = self.read_engine = _mysql(url, pool_size, answers_within_s)
         self._whole_again = _whole_again.copy(stop=stop_after_attempt(tries))
         self._write = sessionmaker(self.engine, expire_on_commit=False)
         self._read = sessionmaker(self.read_engine, expire_on_commit=False)
@@ -144,7 +151,9 @@ def _utc_now() -> datetime:
 
 
 def _mysql(url: str, pool_size: int, answers_within_s: int | None = ANSWERS_WITHIN_S) -> Engine:
-    return create_engine(
+    # Who waits too long for a lock is told so, and begins anew, before it is cut off and knows nothing.
+    wait_s = max(1, answers_within_s // 3) if answers_within_s else LONG_S
+    engine = create_engine(
         url,
         isolation_level="READ COMMITTED",  # REPEATABLE READ's gap locks deadlock insert-after-look
         pool_pre_ping=True,
@@ -158,21 +167,40 @@ def _mysql(url: str, pool_size: int, answers_within_s: int | None = ANSWERS_WITH
             "read_timeout": answers_within_s,
             "write_timeout": answers_within_s,
             "charset": "utf8mb4",
+            "init_command": f"SET innodb_lock_wait_timeout = {wait_s}",
         },
     )
+    return _forgetful(engine)
 
 
-def _sqlite(url: str, begin: str) -> Engine:
-    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": 10}, pool_size=8, max_overflow=32)
+def _sqlite(url: str, begin: str, wait_s: int) -> Engine:
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": wait_s}, pool_size=8, max_overflow=32)
 
     @event.listens_for(engine, "connect")
     def _connect(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None  # the driver's own BEGIN cannot wait for a lock: ours below can
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000"):
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:
         connection.exec_driver_sql(f"BEGIN {begin}")
 
+    return _forgetful(engine)
+
+
+_engines: WeakSet[Engine] = WeakSet()
+
+
+def _forgetful(engine: Engine) -> Engine:
+    """Have a process that is forked off open its own connections: over one, two would read each other's answers."""
+    _engines.add(engine)
     return engine
+
+
+def _forget_connections() -> None:
+    for engine in _engines:
+        engine.dispose(close=False)  # they are the parent's
+
+
+os.register_at_fork(after_in_child=_forget_connections)

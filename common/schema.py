@@ -1,51 +1,148 @@
-"""Is the database's schema the one that this version needs, and how does it get there?"""
+"""Is the database's schema the one that this version needs, and how does it get there?
+
+On SQLite an upgrade is one transaction. MySQL commits every statement of it by itself: an upgrade that was interrupted
+is begun again at the revision that it did not complete, and passes over what it finds done.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from pymysql.err import MySQLError
+from sqlalchemy import Connection, Engine, event, func, select
+from sqlalchemy.exc import DBAPIError
 
-from common.db import Database
+from common.db import LONG_S, Database
 from common.models import Base
+
+HEAD = "head"
+TABLE_IS_THERE, COLUMN_IS_THERE, INDEX_IS_THERE, IS_GONE = 1050, 1060, 1061, 1091
+DONE_BEFORE = frozenset({TABLE_IS_THERE, COLUMN_IS_THERE, INDEX_IS_THERE, IS_GONE})
 
 
 class SchemaError(Exception):
-    """The schema is not current; the message says what to type."""
+    """The schema is not what it should be: `what` says how, `remedy` what to do about it."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"{what}: {remedy}.")
+        self.what = what
+        self.remedy = remedy
 
 
-def upgrade(db: Database) -> None:
-    """Bring the schema to this version; does nothing when it is there."""
-    with db.engine.begin() as connection:
-        command.upgrade(_config(connection), "head")
+def upgrade(db: Database, revision: str = HEAD) -> None:
+    """Bring the schema to this version, or to an older revision of it; does nothing when it is there or beyond.
+
+    Waits while another process does the same. Raises SchemaError when it cannot, or when something is missing then.
+    """
+    with db.engine.connect() as connection:
+        try:
+            changed = _upgrade(db, connection, revision)
+        finally:
+            connection.invalidate()  # what it locks is let go with it
+    if changed and revision == HEAD and (missing := [text for text, is_missing in _compare(db) if is_missing]):
+        raise SchemaError("The upgrade did not make all that it should", "\n".join(missing))
+
+
+def _upgrade(db: Database, connection: Connection, revision: str) -> bool:
+    with connection.begin():  # on SQLite this takes the one write lock
+        if not db.is_sqlite:
+            _await_turn(connection)
+        current = _current(connection)
+        _require_known(current)
+        try:
+            with _passing_over(db.engine):
+                command.upgrade(_config(connection), revision)
+        except DBAPIError as error:
+            raise SchemaError(
+                f"The upgrade from schema {current or 'none'} stopped at {error.orig}",
+                "mend that, and run it again; it goes on where it stopped",
+            ) from error
+        return _current(connection) != current
 
 
 def check(db: Database) -> None:
     """Raises SchemaError when the database is not at this version's schema."""
     with db.read_engine.connect() as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
-    wanted = ScriptDirectory.from_config(_config(None)).get_current_head()
-    if current != wanted:
+        current = _current(connection)
+    _require_known(current)
+    if current != (wanted := revisions()[-1]):
         raise SchemaError(
-            f"The database is at schema {current or 'none'}, this version needs {wanted}: "
-            "run `flask --app api db upgrade`."
+            f"The database is at schema {current or 'none'}, this version needs {wanted}",
+            "run `flask --app api db upgrade`",
         )
+
+
+def revisions() -> list[str]:
+    """Return what this version knows of, oldest first."""
+    newest_first = ScriptDirectory.from_config(_config(None)).walk_revisions()
+    return [script.revision for script in newest_first][::-1]
 
 
 def differences(db: Database) -> list[str]:
     """Return what the models have and the migrated database has not, or the reverse, in Alembic's words."""
-    with db.read_engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-        return [str(difference) for difference in compare_metadata(context, Base.metadata)]
+    return [text for text, _ in _compare(db)]
 
 
 def revise(db: Database, message: str) -> None:
     """Write a new migration from the difference between the models and the database."""
     with db.engine.begin() as connection:
         command.revision(_config(connection), message=message, autogenerate=True)
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _require_known(current: str | None) -> None:
+    if current not in (None, *revisions()):
+        raise SchemaError(
+            f"The database is at schema {current}, which this version does not know",
+            "start the version that brought it there, or a newer one",
+        )
+
+
+def _compare(db: Database) -> list[tuple[str, bool]]:
+    """Return each difference in Alembic's words, and whether the database lacks something.
+
+    What it has besides, an index of somebody's own say, is no reason to stop.
+    """
+    with db.read_engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        found = compare_metadata(context, Base.metadata)
+    return [(str(each), not str(each[0]).startswith("remove_")) for each in found]
+
+
+def _await_turn(connection: Connection) -> None:
+    """Take a lock that ends with the connection: any other would end with the first statement of the schema."""
+    name = func.concat("slipway.", func.md5(func.database()))
+    if connection.scalar(select(func.get_lock(name, LONG_S))) != 1:
+        raise SchemaError("Another upgrade of this database has been at it for a day", "see what it does")
+
+
+@contextmanager
+def _passing_over(engine: Engine) -> Iterator[None]:
+    """Take what is there already, from an upgrade that was interrupted, for done; the check at the end sees to it."""
+
+    def execute(cursor: Any, statement: str, parameters: Any, _context: Any) -> bool:
+        try:
+            cursor.execute(statement, parameters)
+        except MySQLError as error:
+            if error.args[0] not in DONE_BEFORE:
+                raise
+        return True  # it has been executed
+
+    event.listen(engine, "do_execute", execute)
+    try:
+        yield
+    finally:
+        event.remove(engine, "do_execute", execute)
 
 
 def _config(connection: Connection | None) -> Config:

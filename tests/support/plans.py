@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,8 +12,13 @@ from typing import Any
 from sqlalchemy import Connection, event
 
 from common.db import Database
+from common.models import Base
 
-LONG = ("jobs", "steps", "apps", "projects")  # a table of a few people may well be read as a whole
+SHORT = frozenset({"teams", "users", "invites", "upstreams", "slots"})  # may be read as a whole: few have many rows
+LONG = frozenset(Base.metadata.tables) - SHORT
+STEPS_A_ROW, STEPS_A_SORTED_ROW = 3, 30  # of SQLite's machine, at least
+UNTOLD = 10**9
+WHOLE = re.compile(r"\bSCAN (\w+)|\bSEARCH (\w+) USING AUTOMATIC")  # an index made for the one statement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,23 +61,38 @@ def listening(db: Database) -> Iterator[list[Asked]]:
 def plan(db: Database, asked: Asked) -> Plan:
     """Ask the database for its way."""
     with db.read_engine.connect() as connection:
-        if db.is_sqlite:
-            return _sqlite_plan(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked.sql}", asked.parameters).all())
-        return _mariadb_plan(connection.exec_driver_sql(f"EXPLAIN {asked.sql}", asked.parameters).mappings().all())
+        return explain(connection, asked)
 
 
-def _sqlite_plan(lines: Sequence[Any]) -> Plan:
-    """SQLite tells no numbers: whatever it sorts may be everything."""
-    text = " | ".join(line.detail for line in lines)
-    is_bad = "TEMP B-TREE" in text or any(f"SCAN {table}" in text for table in LONG)
-    return Plan(text=text, sorted_rows=10**9 if is_bad else 0)
+def explain(connection: Connection, asked: Asked) -> Plan:
+    """Ask for the way over a connection that may be in the midst of a transaction."""
+    if connection.dialect.name == "sqlite":
+        return _sqlite_plan(connection, asked)
+    with connection.connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {asked.sql}", asked.parameters)
+        names = [name for name, *_ in cursor.description]
+        return _mariadb_plan([dict(zip(names, line, strict=True)) for line in cursor.fetchall()])
+
+
+def _sqlite_plan(connection: Connection, asked: Asked) -> Plan:
+    """SQLite tells no numbers: what is sorted, or read up to a limit, is asked for, to see what that takes."""
+    lines = _driver(connection).execute(f"EXPLAIN QUERY PLAN {asked.sql}", asked.parameters).fetchall()
+    text = " | ".join(line[-1] for line in lines)
+    is_whole = LONG & {table for pair in WHOLE.findall(text) for table in pair}
+    is_sorted = "TEMP B-TREE" in text and LONG & set(re.findall(r"\bSEARCH (\w+)", text))
+    if not is_whole and not is_sorted:
+        return Plan(text=text, sorted_rows=0)
+    if not asked.sql.startswith("SELECT") or (is_whole and "LIMIT" not in asked.sql):
+        return Plan(text=text, sorted_rows=UNTOLD)
+    return Plan(text=text, sorted_rows=_steps(connection, asked) // (STEPS_A_ROW if is_whole else STEPS_A_SORTED_ROW))
 
 
 def _mariadb_plan(lines: Sequence[Any]) -> Plan:
     text = " | ".join(f"{line['table']} {line['type']} {line['key']} {line['rows']} {line['Extra']}" for line in lines)
     sorted_rows = [
         int(line["rows"] or 0)
-        for line in (line for line in lines if line["table"] in LONG)
+        for line in lines
+        if re.sub(r"_\d+$", "", line["table"] or "") in LONG
         if line["type"] in ("ALL", "index", "index_merge")
         or any(word in (line["Extra"] or "") for word in ("filesort", "temporary"))
     ]
@@ -85,9 +106,7 @@ def cost(db: Database, asked: Sequence[Asked]) -> int:
 
 
 def _steps(connection: Connection, asked: Asked) -> int:
-    driver = connection.connection.dbapi_connection
-    assert isinstance(driver, sqlite3.Connection)
-    steps = 0
+    driver, steps = _driver(connection), 0
 
     def count() -> int:
         nonlocal steps
@@ -98,6 +117,12 @@ def _steps(connection: Connection, asked: Asked) -> int:
     driver.execute(asked.sql, asked.parameters).fetchall()
     driver.set_progress_handler(None, 0)
     return steps
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    driver = connection.connection.dbapi_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
 
 
 def _rows_read(connection: Connection, asked: Asked) -> int:

@@ -1,0 +1,89 @@
+"""A MariaDB of a test's own: to be stopped, killed and set as it likes. It starts in a fifth of a second."""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pymysql
+
+from support.services import free_port, missing
+
+HOST = "127.0.0.1"
+WITHIN_S = 20.0
+
+
+class Server:
+    """One server process over one directory."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        (root / "data").mkdir()
+
+    def url(self, name: str) -> str:
+        """Make an empty database and return its address."""
+        self.run(f"CREATE OR REPLACE DATABASE {name}")
+        return f"mysql+pymysql://root@{HOST}:{self._port}/{name}"
+
+    def start(self) -> None:
+        options: dict[str, Any] = {
+            "user": getpass.getuser(),
+            "datadir": self._root / "data",
+            "socket": self._root / "socket",
+            "port": self._port,
+            "bind-address": HOST,
+            "innodb-buffer-pool-size": "64M",
+            "innodb-log-file-size": "16M",
+            "innodb-flush-log-at-trx-commit": 2,  # survives the death of the server, if not of the machine
+        }
+        command = ["mariadbd", "--no-defaults", "--skip-grant-tables", *(f"--{k}={v}" for k, v in options.items())]
+        with (self._root / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        wait_until("the server answers", self._answers)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(WITHIN_S)
+
+    def run(self, statement: str) -> list[tuple[Any, ...]]:
+        with pymysql.connect(host=HOST, port=self._port, user="root", autocommit=True) as connection:
+            cursor = connection.cursor()
+            cursor.execute(statement)
+            return list(cursor.fetchall())
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.run("SELECT 1"))
+        except pymysql.err.OperationalError:
+            return False
+
+
+@contextmanager
+def server(root: Path) -> Iterator[Server]:
+    if shutil.which("mariadbd") is None:
+        missing("mariadbd")
+    made = Server(root)
+    made.start()
+    made.end()  # a directory of no age at all does not survive a kill
+    made.start()
+    try:
+        yield made
+    finally:
+        made.end(signal.SIGKILL)
+
+
+def wait_until(what: str, is_so: Callable[[], bool]) -> None:
+    ends_at_s = time.monotonic() + WITHIN_S
+    while not is_so():
+        assert time.monotonic() < ends_at_s, f"not within {WITHIN_S:.0f} s: {what}"
+        time.sleep(0.02)
