@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PACKAGES := api worker common harbour stack client server
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up harbour doctor test fuzz bench proofs docs check lint types contract format clean
+.PHONY: help install demo up harbour doctor secrets test fuzz bench load proofs compose docs check lint types contract format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,6 +22,9 @@ harbour: $(VENV)/runtime ## Start the stand-ins for the four upstreams alone; pr
 doctor: $(VENV)/runtime ## Check the settings and every upstream, reading only, and say what to do about what is wrong
 	@$(BIN)/python -m worker.doctor
 
+secrets: ## Make what is missing of the secrets of docker-compose.yml (for=harbour: the tokens of the stand-ins, too)
+	@sh compose/make-secrets.sh $(for)
+
 test: $(VENV)/tools ## Run the tests; what needs a missing service is skipped
 	@$(BIN)/python -m pytest tests/unit tests/contract tests/integration --numprocesses 2 --dist loadfile
 	@$(BIN)/python -m pytest tests/fuzz
@@ -30,15 +33,23 @@ test: $(VENV)/tools ## Run the tests; what needs a missing service is skipped
 fuzz: $(VENV)/tools ## Send what the OpenAPI document allows and what it forbids, more than 10,000 times, and count the answers
 	@SLIPWAY_CASES=100 SLIPWAY_SEED=$${SLIPWAY_SEED:-$$(date +%s)} $(BIN)/python -m pytest -v tests/fuzz
 
-bench: $(VENV)/tools ## Measure following, looking and listing on MariaDB and SQLite, a million jobs (about half an hour)
-	@SLIPWAY_FOLLOWERS=1000 SLIPWAY_JOBS=1000000 $(BIN)/python -m pytest -s tests/bench
+bench: $(VENV)/tools ## Measure following, looking, listing and pruning on MariaDB and SQLite, a million jobs (about 40 minutes)
+	@SLIPWAY_FOLLOWERS=1000 SLIPWAY_JOBS=1000000 SLIPWAY_OLD_JOBS=100000 $(BIN)/python -m pytest -s tests/bench
+
+compose: $(VENV)/tools ## Run the services of docker-compose.yml as processes, no engine: the main job on its stand-ins
+	@$(BIN)/python -m pytest tests/integration/test_composition.py tests/compose
+
+load: $(VENV)/tools ## Rolling restarts, an outage, shares and rates on MariaDB with four workers, at full count (about half an hour)
+	@SLIPWAY_ROLLING_JOBS=1000 SLIPWAY_OUTAGE_S=300 SLIPWAY_OUTAGE_JOBS=200 SLIPWAY_SHARED_JOBS=100 \
+		$(BIN)/python -m pytest -s tests/load
 
 docs: $(VENV)/tools ## Write docs/openapi.json and docs/problems.md afresh
 	@$(BIN)/python -m api.publish
 
-proofs: $(VENV)/tools ## Run the seeded proofs at full count (about half an hour): builds, worlds, every lost reply
+proofs: $(VENV)/tools ## Run the seeded proofs at full count (about half an hour): builds, worlds, every lost reply, commands
 	@SLIPWAY_RUNS=300 $(BIN)/python -m pytest tests/integration/test_worlds.py tests/integration/test_builds.py
 	@SLIPWAY_BUILDS=500 $(BIN)/python -m pytest -s tests/integration/test_waiting.py
+	@SLIPWAY_COMMANDS=100 $(BIN)/python -m pytest tests/integration/test_commands.py
 
 check: lint types contract test ## What CI runs: lint, types, import contract, tests
 

@@ -54,7 +54,8 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m harbour",
         description="Stand-ins for GitLab, Jenkins, Argo CD and Elasticsearch.",
-        epilog=f"Credentials come from the environment ({', '.join(NAMES)}); those not set are made up once and kept.",
+        epilog=f"Credentials come from the environment ({', '.join(NAMES)}), or from files in "
+        "SECRETS_DIR; those that are not given are made up once and kept.",
     )
     add = parser.add_argument
     add("--root", type=Path, required=True, help="directory of its own for repositories and state")
@@ -67,12 +68,16 @@ def parse_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def given(name: str) -> str:
+    """Return a credential as Slipway's own settings have it, from the environment or a file; empty when neither has."""
+    file = Path(os.environ.get("SECRETS_DIR", "/run/secrets"), name.lower())
+    return os.environ.get(name) or (file.read_text().strip() if file.is_file() else "")
+
+
 def choose_credentials(file: Path) -> dict[str, str]:
-    """Return name and value of every credential: the environment's, else last time's, else a new one."""
+    """Return name and value of every credential: what is given, else last time's, else a new one."""
     kept: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
-    chosen = {
-        name: os.environ.get(name) or kept.get(name) or USERS.get(name) or secrets.token_urlsafe(32) for name in NAMES
-    }
+    chosen = {name: given(name) or kept.get(name) or USERS.get(name) or secrets.token_urlsafe(32) for name in NAMES}
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch(mode=0o600)
     file.write_text(json.dumps(chosen))
@@ -95,8 +100,8 @@ def serve(config: HarbourConfig, credentials: dict[str, str]) -> None:
         "KIBANA_URL": harbour.elasticsearch.url,
         "HARBOUR_CONTROL_URL": control.url,
     }
-    made_up = {name: value for name, value in credentials.items() if not os.environ.get(name)}
-    for name, value in sorted((urls | made_up).items()):  # what came from the environment is known, and secret
+    made_up = {name: value for name, value in credentials.items() if not given(name)}
+    for name, value in sorted((urls | made_up).items()):  # what was given is known, and secret
         sys.stdout.write(f"{name}={value}\n")
     sys.stdout.flush()
     told_to_stop.wait()

@@ -115,6 +115,7 @@ def _next_commands(stack: Embedded) -> str:
     urls = {
         "API": f"{stack.api_url}/readyz",
         "Flower": f"{stack.flower_url}  (user {user}, password {password})",
+        "Metrics": f"{stack.api_url}/metrics  (METRICS_TOKEN is in {stack.root / 'embedded.env'})",
         **{name: stack.environment[key] for name, key in STAND_INS.items()},
     }
     listed = "\n".join(f"  {name:<14}{url}" for name, url in urls.items())
@@ -147,13 +148,10 @@ def _slipway() -> str:
 
 
 def _summary(made: Made, findings: list[str], seconds: float) -> str:
-    parts = "\n".join(
-        f"  {part['state']:<8} {part['kind']:<12} {part['url'] or part['name']}" for part in made.app["parts"]
-    )
     there = "\n".join(f"  ✓ {finding}" for finding in findings)
     return f"""
 What the API says of the app {made.app["name"]}:
-{parts}
+{demo.parts_of(made.app)}
 
 What the upstreams hold:
 {there}

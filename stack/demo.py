@@ -1,4 +1,4 @@
-"""Does the whole thing work?  Drive it as a front end would, then ask the upstreams what they really hold."""
+"""Does the whole thing work?  Drive it as a front end would: `python -m stack.demo URL`, or as part of `make demo`."""
 
 from __future__ import annotations
 
@@ -68,3 +68,22 @@ def _show_console(slipway: Client, job_id: str) -> None:
     sys.stdout.write(f"  … the last of {len(lines)} lines that it printed:\n")
     sys.stdout.writelines(f"    | {line}\n" for line in lines[-LAST_LINES:])
     sys.stdout.flush()
+
+
+def parts_of(app: dict[str, Any]) -> str:
+    """Return what the API says of the app's parts, one a line."""
+    return "\n".join(f"  {part['state']:<8} {part['kind']:<12} {part['url'] or part['name']}" for part in app["parts"])
+
+
+def main() -> int:
+    try:
+        made = run(sys.argv[1])
+    except StackError as problem:
+        sys.stderr.write(f"{problem}\n")
+        return 1
+    sys.stdout.write(f"\nWhat the API says of the app {made.app['name']}:\n{parts_of(made.app)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

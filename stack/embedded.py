@@ -39,10 +39,11 @@ class Ports:
     flower: int = 5555
     broker: int = 16379
     harbour: int = 18080
+    metrics: int = 9100
 
     @classmethod
     def from_base(cls, first: int) -> Ports:
-        return cls(api=first, flower=first + 1, broker=first + 2, harbour=first + 3)
+        return cls(api=first, flower=first + 1, broker=first + 2, harbour=first + 3, metrics=first + 8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,9 +95,12 @@ def prepare(root: Path, *, ports: Ports = Ports(), db_url: str | None = None) ->
         "COOKIE_SECURE": "false",  # plain HTTP on loopback
         **dict.fromkeys(LIMITS, "0"),  # unlimited: everybody here has the same address
         "HARBOUR_CONTROL_URL": control,
+        "METRICS_TOKEN": kept["METRICS_TOKEN"],
+        "WORKER_METRICS_PORT": str(_free_port(ports.metrics)),
         "FLOWER_ADDRESS": HOST,
         "FLOWER_PORT": str(flower_port),
         "FLOWER_BASIC_AUTH": f"operator:{kept['FLOWER_PASSWORD']}",
+        "FLOWER_EXT_URL": f"http://{HOST}:{flower_port}",
     }
     _write_private(root / "embedded.env", "".join(f"{key}={value}\n" for key, value in environment.items()))
     return Embedded(
@@ -114,6 +118,7 @@ def _kept_secrets(file: Path) -> dict[str, str]:
         "SECRET_KEYS",
         "BROKER_PASSWORD",
         "FLOWER_PASSWORD",
+        "METRICS_TOKEN",
         "GITLAB_TOKEN",
         "GITLAB_READ_TOKEN",
         "JENKINS_AUTH_TOKEN",

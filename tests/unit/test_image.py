@@ -1,26 +1,47 @@
-"""The image holds what its commands import: no engine runs here to build it."""
+"""The images hold what their commands import, for nobody in particular: no engine runs here to build them."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
+import tomllib
 
-ROOT = Path(__file__).parents[2]
+import pytest
+from support.images import ROOT, copied
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+STAGES = ("slipway", "harbour")
 
 
-def _copied() -> set[str]:
-    return set(re.findall(r"^COPY (\S+) ", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_is_copied_is_sent_to_the_engine(stage: str) -> None:
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    sent = {line[1:] for line in lines if line.startswith("!")}
+
+    assert lines[0] == "*"
+    assert set(copied(stage)) <= sent
+    assert sent == {name for each in STAGES for name in copied(each)}
 
 
-def test_what_is_copied_is_sent_to_the_engine() -> None:
-    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+def test_the_base_is_pinned_and_of_the_version_that_the_project_takes() -> None:
+    bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.M)
+    stages = re.findall(r"^FROM \S+ AS (\S+)", DOCKERFILE, re.M)
 
-    assert _copied() <= allowed
-    assert all((ROOT / name).exists() for name in _copied())
+    assert [base for base in bases if base not in stages] == ["python:3.13.16-slim-bookworm"]
+    assert stages[-1] == "slipway"  # what `docker build .` makes
+
+
+def test_an_image_runs_as_nobody_and_keeps_no_installer() -> None:
+    ends = [part.strip() for part in re.split(r"^FROM ", DOCKERFILE, flags=re.M)[2:]]
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+
+    assert all(re.findall(r"^USER (\S+)", part, re.M) == ["10001:10001"] for part in ends)
+    assert "pip uninstall --yes" in DOCKERFILE
+    assert f'image.version="{version}"' in DOCKERFILE
 
 
 def test_every_package_that_a_process_imports_is_copied() -> None:
-    server_class = re.search(r'worker_class = "(\w+)\.', (ROOT / "gunicorn.conf.py").read_text())
+    server_class = re.search(r'worker_class = "(\w+)\.', (ROOT / "gunicorn.conf.py").read_text(encoding="utf-8"))
 
     assert server_class is not None
-    assert {"api", "worker", "common", "gunicorn.conf.py", server_class[1]} <= _copied()
+    assert {"api", "worker", "common", "gunicorn.conf.py", server_class[1]} <= set(copied("slipway"))
+    assert {"harbour", "client", "stack", server_class[1]} <= set(copied("harbour"))

@@ -1,0 +1,219 @@
+"""docker-compose.yml says what it must: pinned, shut in, limited, checked, and without a secret in it."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import SecretStr
+from support.composition import load
+from support.images import ROOT
+
+from common import settings
+from common.settings import Settings
+from common.workflows import WORKFLOWS
+
+FILE = load()
+SERVICES: dict[str, dict[str, Any]] = FILE["services"]
+OURS = {name for name, said in SERVICES.items() if said["image"].startswith("slipway:")}
+ONE_SHOT = {"migrate", "demo"}
+SECRET_WORDS = re.compile(r"PASSWORD|PWD|TOKEN|SECRET|KEYS?$|AUTH$")
+
+every_service = pytest.mark.parametrize("name", SERVICES)
+every_program_of_ours = pytest.mark.parametrize("name", OURS)
+every_long_running_service = pytest.mark.parametrize("name", SERVICES.keys() - ONE_SHOT)
+
+
+def test_it_is_a_compose_file() -> None:
+    checked = subprocess.run(
+        (sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", "docker-compose.yml"),
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_the_services_are_these() -> None:
+    assert set(SERVICES) == {"mysql", "redis", "migrate", "api", "worker", "flower", "harbour", "demo"}
+    assert {name for name, said in SERVICES.items() if "profiles" in said} == {"harbour", "demo"}
+
+
+@every_service
+def test_an_image_has_an_exact_version(name: str) -> None:
+    image, _, version = SERVICES[name]["image"].partition(":")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    assert re.match(r"\d+\.\d+\.\d+(-\w+)?$", version)
+    assert version == project["version"] or not image.startswith("slipway")
+
+
+@every_service
+def test_a_service_is_shut_in(name: str) -> None:
+    said = SERVICES[name]
+
+    assert said["read_only"] is True
+    assert said["init"] is True
+    assert said["cap_drop"] == ["ALL"]
+    assert "cap_add" not in said
+    assert said["security_opt"] == ["no-new-privileges:true"]
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", said["user"])
+    assert all("size=" in place for place in said["tmpfs"])
+
+
+@every_service
+def test_a_service_takes_no_more_than_its_share(name: str) -> None:
+    said = SERVICES[name]
+
+    assert said["deploy"]["resources"]["limits"].keys() == {"cpus", "memory", "pids"}
+    assert said["logging"]["options"].keys() == {"max-size", "max-file"}
+
+
+@every_long_running_service
+def test_a_service_that_runs_on_is_checked_restarted_and_given_time_to_end(name: str) -> None:
+    said = SERVICES[name]
+
+    assert said["restart"] == "unless-stopped"
+    assert said["healthcheck"].keys() == {"test", "interval", "timeout", "retries", "start_period", "start_interval"}
+    assert said["stop_grace_period"].endswith("s")
+
+
+@pytest.mark.parametrize("name", ONE_SHOT)
+def test_what_runs_once_is_not_started_again(name: str) -> None:
+    assert SERVICES[name]["restart"] == "no"
+    assert "healthcheck" not in SERVICES[name]
+
+
+def test_a_worker_may_end_the_longest_step_and_the_api_its_requests() -> None:
+    longest_s = max(step.limit_s for flow in WORKFLOWS.values() for step in flow.steps)
+    gunicorn = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
+
+    assert float(SERVICES["worker"]["stop_grace_period"][:-1]) > longest_s
+    assert float(SERVICES["api"]["stop_grace_period"][:-1]) > gunicorn["graceful_timeout"]
+
+
+def test_only_this_machine_reaches_what_is_published() -> None:
+    published = {name: said["ports"] for name, said in SERVICES.items() if "ports" in said}
+
+    assert published.keys() == {"api", "flower", "harbour"}
+    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+
+
+def test_the_databases_have_no_way_out_and_what_is_published_none_to_the_upstreams() -> None:
+    networks = {name: set(said["networks"]) for name, said in SERVICES.items()}
+
+    assert FILE["networks"]["data"] == {"internal": True}
+    assert networks["mysql"] == networks["redis"] == networks["migrate"] == {"data"}
+    assert networks["api"] == networks["flower"] == {"data", "front"}
+    assert networks["worker"] == {"data", "upstreams"}
+    assert networks["harbour"] == {"upstreams"}
+
+
+def test_nothing_starts_before_what_it_needs() -> None:
+    needs = {name: said.get("depends_on", {}) for name, said in SERVICES.items()}
+    migrated = {"condition": "service_completed_successfully"}
+
+    assert needs["migrate"] == {"mysql": {"condition": "service_healthy"}}
+    assert all(needs[name]["migrate"] == migrated for name in OURS - {"migrate"})
+    assert all(needs[name]["redis"] == {"condition": "service_healthy"} for name in ("worker", "flower"))
+
+
+@every_service
+def test_no_secret_is_in_an_environment_or_a_command(name: str) -> None:
+    said = SERVICES[name]
+    names = {each for each in said.get("environment", {}) if SECRET_WORDS.search(each.removesuffix("_FILE"))}
+
+    assert all(each.endswith("_FILE") for each in names)
+    assert not re.search(r"://[^/\s]*:[^/\s]*@", json.dumps(said))
+
+
+def test_no_setting_of_the_stand_ins_is_a_secret() -> None:
+    names = [line.partition("=")[0] for line in _lines("compose/harbour.env")]
+
+    assert not [name for name in names if SECRET_WORDS.search(name)]
+    assert {name.lower() for name in names} <= {*Settings.model_fields, "compose_profiles"}
+
+
+def test_secrets_are_files_that_git_does_not_see_and_the_readme_tells_of() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    files = {name: said["file"] for name, said in FILE["secrets"].items()}
+
+    assert files == {name: f"secrets/{name}" for name in files}
+    assert {secret for said in SERVICES.values() for secret in said.get("secrets", ())} == set(files)
+    assert "secrets/" in _lines(".gitignore")
+    assert all(f"`{name}`" in readme for name in files)
+
+
+@every_program_of_ours
+def test_every_secret_that_a_process_needs_is_handed_to_it(name: str) -> None:
+    fields = Settings.model_fields
+    needed = {key for key, field in fields.items() if field.is_required() and SecretStr in _kinds(field.annotation)}
+    beside = {"db_password", "redis_password"}  # their addresses come without them
+
+    assert needed - {"db_url", "redis_url"} | beside <= set(SERVICES[name]["secrets"]) <= set(fields)
+
+
+@every_program_of_ours
+def test_a_process_has_all_its_settings(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in Settings.model_fields:
+        monkeypatch.delenv(key.upper(), raising=False)
+    made = _make_secrets(tmp_path, "harbour")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text((ROOT / "compose/harbour.env").read_text(encoding="utf-8"), encoding="utf-8")
+    for key, value in SERVICES[name]["environment"].items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setenv("SECRETS_DIR", str(made))
+
+    config = settings.load()
+
+    password = (made / "db_password").read_text()
+    assert config.db_url.get_secret_value() == f"mysql+pymysql://slipway:{password}@mysql/slipway"
+    assert config.redis_url.get_secret_value() == f"redis://:{(made / 'redis_password').read_text()}@redis:6379/0"
+    assert config.gitlab_token.get_secret_value() == (made / "gitlab_token").read_text()
+
+
+def test_secrets_are_made_once_each_its_own_for_nobody_else_on_this_machine(tmp_path: Path) -> None:
+    made = _make_secrets(tmp_path, "harbour")
+    texts = {file.name: file.read_text() for file in made.iterdir()}
+
+    assert _make_secrets(tmp_path, "harbour") == made
+    assert {file.name: file.read_text() for file in made.iterdir()} == texts
+    assert texts.keys() == FILE["secrets"].keys()
+    assert len(set(texts.values())) == len(texts)
+    assert all(re.fullmatch(r"(operator:)?[\w-]{43}", text) for text in texts.values())
+    assert made.stat().st_mode & 0o777 == 0o700
+
+
+def test_tokens_of_real_upstreams_are_not_made_up_and_not_written_over(tmp_path: Path) -> None:
+    made = _make_secrets(tmp_path)
+    empty = {file.name for file in made.iterdir() if not file.read_text()}
+    (made / "argo_token").write_text("issued by Argo CD\n")
+
+    _make_secrets(tmp_path, "harbour")
+
+    assert empty == {"gitlab_token", "gitlab_read_token", "jenkins_auth_token", "argo_token", "kibana_pwd"}
+    assert (made / "argo_token").read_text() == "issued by Argo CD\n"
+
+
+def _make_secrets(place: Path, *arguments: str) -> Path:
+    """Run a copy of the script where it can do no harm."""
+    script = place / "compose/make-secrets.sh"
+    script.parent.mkdir(exist_ok=True)
+    script.write_bytes((ROOT / "compose/make-secrets.sh").read_bytes())
+    subprocess.run(("sh", script, *arguments), check=True, capture_output=True)
+    return place / "secrets"
+
+
+def _lines(file: str) -> list[str]:
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    return annotation, *get_args(annotation)
