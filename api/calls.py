@@ -27,6 +27,7 @@ class Policy(StrEnum):
     BEARER = "as member, but by the Authorization header alone: a browser cannot be made to send it"
     ADMIN = "administrators"
     VISITOR = "anyone for the job of a sign-up whose id they know, otherwise as member"
+    SCRAPER = "whoever sends METRICS_TOKEN as bearer token, if it is set: Prometheus"
 
 
 class Body(BaseModel):
@@ -107,7 +108,7 @@ class Call:
 
     @property
     def takes_cookie(self) -> bool:
-        return self.policy not in (Policy.PUBLIC, Policy.BEARER)
+        return self.policy not in (Policy.PUBLIC, Policy.BEARER, Policy.SCRAPER)
 
     @property
     def problems(self) -> list[str]:

@@ -15,10 +15,12 @@ from api import sockets
 from api.calls import JSON
 from api.feed import Feed
 from api.followers import Line, Waiter, Watcher
+from api.job_shapes import JobShown
 from api.job_view import Shown
 from api.lines import QueueLine, SocketLine
 
 StartResponse = Callable[..., Any]
+Seen = Callable[[JobShown], JobShown]
 
 MOST_THREADS = 4  # held for followers whose connection the server does not show: the others must be served, too
 
@@ -57,12 +59,16 @@ class HeldStream(Response):
 
 
 class HeldAnswer(Response):
-    """An answer that is held back until the job has changed since `version`, or `wait_s` are over: then it is `now`."""
+    """An answer that is held back until the job has changed since `version`, or `wait_s` are over: then it is `now`.
 
-    def __init__(self, feed: Feed, job_id: str, now: Response, *, version: int, wait_s: float) -> None:
+    `seen` makes of the document, which is the same for all, what this follower may see.
+    """
+
+    def __init__(self, feed: Feed, job_id: str, now: Response, seen: Seen, *, version: int, wait_s: float) -> None:
         super().__init__(now.get_data(), now.status_code, now.headers)
         self._feed = feed
         self._job_id = job_id
+        self._seen = seen
         self._version = version
         self._wait_s = wait_s
 
@@ -88,7 +94,7 @@ class HeldAnswer(Response):
         )
 
     def _changed(self, shown: Shown) -> Response:
-        response = Response(shown.body.model_dump_json(), 200, self.headers, mimetype=JSON)
+        response = Response(self._seen(shown.body).model_dump_json(), 200, self.headers, mimetype=JSON)
         for name in ("ETag", "Retry-After"):
             response.headers.pop(name, None)
         response.headers.update(shown.headers)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from api import auth, holding, job_view, pages, visible
 from api.calls import Answer, Digits, Policy, Query
-from api.holding import HeldAnswer, HeldStream
+from api.holding import HeldAnswer, HeldStream, Seen
 from api.job_shapes import JobEvent, JobShown, JobSummary
 from api.pages import Id, JobPage, Kind, Listed, TeamName
 from api.problems import FieldError, Problem
@@ -19,7 +19,7 @@ from api.routes import render, route
 from api.service import service
 from common import events
 from common.jobs import OPEN
-from common.models import App, Job, Step
+from common.models import App, Job, Step, User
 
 blueprint = Blueprint("jobs", __name__)
 
@@ -88,11 +88,12 @@ def show_job(job_id: str, query: Wait) -> Answer | Response:
     is held back until it has changed. `Retry-After` says when a look is worth it, from how long such steps take.
     """
     user = auth.find_user()
-    job, answer = service().db.read(lambda session: _look(session, visible.job(session, user, job_id), query))
+    seen = _seen_by(user)
+    job, answer = service().db.read(lambda session: _look(session, visible.job(session, user, job_id), query, seen))
     is_news = bool(request.if_none_match) and answer.status == 200
     if not query.wait or is_news or job.state not in OPEN or not holding.is_possible(service().feed):
         return answer
-    return HeldAnswer(service().feed, job.id, render(answer), version=job.version, wait_s=query.wait)
+    return HeldAnswer(service().feed, job.id, render(answer), seen, version=job.version, wait_s=query.wait)
 
 
 @route(
@@ -120,11 +121,15 @@ def follow_job(job_id: str, query: Resume) -> Answer | Response:
     return HeldStream(service().feed, job.id, number=min(number, job.version))
 
 
-def _look(session: Session, job: Job, query: Wait) -> tuple[Job, Answer]:
+def _seen_by(user: User | None) -> Seen:
+    return service().view.for_operators if user is not None and user.is_admin else lambda body: body
+
+
+def _look(session: Session, job: Job, query: Wait, seen: Seen) -> tuple[Job, Answer]:
     view, now, tag = service().view, service().db.now(), job_view.etag(job)
     if not request.if_none_match.contains_weak(tag):
         shown = view.show(session, [job], now)[0]
-        return job, Answer(body=shown.body, headers=shown.headers)
+        return job, Answer(body=seen(shown.body), headers=shown.headers)
     if query.wait or job.state not in OPEN:  # whoever waits here need not be told when to come again
         return job, Answer(status=304, headers=job_view.headers(tag, None))
     steps = session.scalars(select(Step).where(Step.job_id == job.id)).all()

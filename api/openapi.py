@@ -26,6 +26,7 @@ SECURITY: dict[Policy, list[dict[str, list[str]]]] = {
     Policy.MEMBER: [{"token": []}, {"cookie": []}],
     Policy.BEARER: [{"token": []}],
     Policy.ADMIN: [{"token": []}, {"cookie": []}],
+    Policy.SCRAPER: [{"metrics": []}],
 }
 
 
@@ -51,6 +52,7 @@ def document(calls: Sequence[Call], catalog: Catalog, *, cookie: str) -> Schema:
             "schemas": {name: schema for name, schema in schemas.items() if name not in _query_names(calls)},
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "description": "The `token` of a log-in."},
+                "metrics": {"type": "http", "scheme": "bearer", "description": "The setting METRICS_TOKEN."},
                 "cookie": {"type": "apiKey", "in": "cookie", "name": cookie, "description": "Set by a log-in."},
             },
             "examples": {code: {"summary": CODES[code].title, "value": _example_of(code)} for code in CODES},
@@ -227,8 +229,8 @@ def _finished(schema: Any, catalog: Catalog) -> Any:
 
 def _listed(name: str, catalog: Catalog) -> Iterable[str]:
     match name:
-        case "open teams":
-            return [team.id for team in catalog.teams.values() if team.self_join]
+        case "teams":
+            return catalog.teams
         case "types":
             return catalog.types
         case "logins":

@@ -38,9 +38,14 @@ CODES: dict[str, Meaning] = {
     "malformed_json": Meaning(400, "The body is not JSON", "Send one JSON object, in UTF-8."),
     "not_logged_in": Meaning(401, "Log in first", "Send the token of POST /api/v1/login as Authorization: Bearer."),
     "invalid_credentials": Meaning(401, "Invalid credentials", "Check id and password. Nobody told which was wrong."),
+    "no_metrics_token": Meaning(
+        401, "The token of the metrics is missing or wrong", "Send METRICS_TOKEN, if set, as Authorization: Bearer."
+    ),
     "cross_site": Meaning(403, "Refused: the request comes from another site", "Use Authorization: Bearer."),
     "not_admin": Meaning(403, "Only administrators may do this", "Ask an administrator."),
-    "team_not_open": Meaning(403, "The team cannot be joined at sign-up", "Join another, or ask an administrator."),
+    "team_not_open": Meaning(
+        403, "The team is not open to all", "Ask an administrator for an invitation, or join another."
+    ),
     "not_found": Meaning(404, "There is no such thing, or it is not yours to see", "Check the id, and your team."),
     "method_not_allowed": Meaning(405, "The method is not allowed here", "Use one of those in the header Allow."),
     "taken": Meaning(409, "Already taken", "Choose another value for the field that is named."),

@@ -1,20 +1,47 @@
-"""Write the OpenAPI document and the table of problems to `docs/`: `python -m api.publish`, or `make docs`."""
+"""Write the OpenAPI document, the problems and the metrics to `docs/`: `python -m api.publish`, or `make docs`."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flask import Flask
+from prometheus_client import Counter, Histogram
 
 from api import add_calls, openapi
 from api.openapi_texts import Schema
 from api.problems import CODES
 from api.routes import declared
-from common import catalog
+from common import catalog, metrics
 from common.settings import Settings
 
 COOKIE = "__Host-session"
+METRICS = """\
+# Metrics
+
+In Prometheus' text format, for whoever sends the setting METRICS_TOKEN as a bearer token; nobody while it is not set.
+
+The **API** serves them at `/metrics` on its own port: the numbers of all its processes, and what it looks up in the
+database and the broker, 5 seconds old at most. Every replica of the API looks up the same: take their `max`, not their
+`sum`. Each **worker** serves its own at `/metrics` on WORKER_METRICS_PORT; several on one host take the next free
+ports, ten at most.
+
+```yaml
+scrape_configs:
+  - job_name: slipway-api
+    authorization: {credentials_file: /etc/prometheus/slipway-token}
+    static_configs: [{targets: ["api.example.com:8000"]}]
+  - job_name: slipway-worker
+    authorization: {credentials_file: /etc/prometheus/slipway-token}
+    dns_sd_configs: [{names: [worker], type: A, port: 9100}] # each container of the service `worker`
+```
+
+Rules that are worth an alert are in [`alerts.yml`](alerts.yml).
+
+| metric | type | labels | says | of |
+| --- | --- | --- | --- | --- |
+"""
 PROBLEMS = """\
 # Problems
 
@@ -42,7 +69,29 @@ def files() -> dict[Path, str]:
     return {
         Path("docs/openapi.json"): json.dumps(document(), indent=1) + "\n",
         Path("docs/problems.md"): PROBLEMS + table,
+        Path("docs/metrics.md"): METRICS + "".join(_metric_rows()),
     }
+
+
+def _metric_rows() -> Iterator[str]:
+    """Return the rows of the table: what each process counts, then what is looked up."""
+    shown = {"API": metrics.API, "worker": metrics.WORKER}
+    names = {process: {told.name for told in registry.collect()} for process, registry in shown.items()}
+    for metric in (each for each in vars(metrics).values() if isinstance(each, Counter | Histogram)):
+        (told,) = metric.describe()
+        shown_by = [process for process in shown if told.name in names[process]]
+        name = f"{told.name}_total" if told.type == "counter" else told.name
+        labels = metric._labelnames  # noqa: SLF001 - it tells them nowhere else
+        yield _metric_row(name, told.type, labels, told.documentation, " and ".join(shown_by))
+    for gauge in metrics.LOOKED_UP:
+        yield _metric_row(gauge.name, "gauge", gauge.labels, gauge.help, "API")
+    yield _metric_row(
+        "process_…", "gauge", (), "Memory, processor time and open files, by Prometheus' own names.", "worker"
+    )
+
+
+def _metric_row(name: str, kind: str, labels: Sequence[str], says: str, of: str) -> str:
+    return f"| `{name}` | {kind} | {', '.join(f'`{label}`' for label in labels)} | {says} | {of} |\n"
 
 
 if __name__ == "__main__":

@@ -76,6 +76,8 @@ def _admit(call: Call) -> None:
         raise MethodNotAllowed(valid_methods=[call.method])
     if call.policy is Policy.BEARER:
         auth.require_bearer()
+    if call.policy is Policy.SCRAPER:
+        auth.require_scraper()
     if call.needs_login:
         user = auth.require_user()
         if call.policy is Policy.ADMIN and not user.is_admin:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.collector import Collector, collecting
 from support.services import mariadb_database
 from support.stack import Stack
 
@@ -26,15 +27,24 @@ def _running(root: Path, database: str, **options: Any) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def stack_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Stack]]:
+def collector() -> Iterator[Collector]:
+    """What the shared stacks tell of their traces."""
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="session")
+def stack_on(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Callable[[str], Stack]]:
     """Return the shared stack of a database, started when it is first asked for."""
     running: dict[str, Stack] = {}
+    settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}
     with ExitStack() as leave:
 
         def on(database: str) -> Stack:
             if database not in running:
                 root = tmp_path_factory.mktemp(database)
-                running[database] = leave.enter_context(_running(root, database, with_flower=database == "sqlite"))
+                options = {"with_flower": database == "sqlite", "settings": settings}
+                running[database] = leave.enter_context(_running(root, database, **options))
             return running[database]
 
         yield on

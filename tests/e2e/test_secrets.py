@@ -12,18 +12,19 @@ from urllib.parse import quote, quote_plus
 import pytest
 import requests
 from sqlalchemy import MetaData, make_url
+from support.collector import Collector
+from support.flower import Flower
 from support.stack import FLOWER, Person, Stack, processes_of, wait_for
 
 from common.db import Database
 from common.models import Secret
 
 NewName = Callable[[str], str]
-FLOWER_PAGES = ("/workers", "/tasks", "/broker", "/api/workers", "/api/tasks", "/api/queues/length", "/metrics")
 
 
 @pytest.mark.parametrize("stack", ["sqlite", "mariadb"], indirect=True)
 def test_the_password_is_readable_nowhere_while_a_sign_up_stands_still_and_gone_after_it(
-    stack: Stack, new_name: NewName
+    stack: Stack, collector: Collector, new_name: NewName
 ) -> None:
     login, canary = new_name("ada"), f'ü"&/+{secrets.token_hex(16)}\\~é'
     person = stack.anyone()
@@ -33,13 +34,14 @@ def test_the_password_is_readable_nowhere_while_a_sign_up_stands_still_and_gone_
     person.log_in(login, password=canary)
 
     sealed = _sealed(stack, job_id)
-    looked_at = {place.split()[0] for place, content in _places(stack, person, job_id) if job_id.encode() in content}
-    found_during = [place for place, content in _places(stack, person, job_id) if _tells(content, canary)]
+    places = list(_places(stack, collector, person, job_id))
+    looked_at = {place.split()[0] for place, content in places if job_id.encode() in content}
+    found_during = [place for place, content in places if _tells(content, canary)]
     stack.harbour.heal()
     person.follow(job_id)
-    found_after = [place for place, content in _places(stack, person, job_id) if _tells(content, canary)]
+    found_after = [place for place, content in _places(stack, collector, person, job_id) if _tells(content, canary)]
 
-    assert looked_at >= {"table", "log", "API"}  # these do tell of the job: the search reads what it should
+    assert looked_at >= {"table", "log", "API", "traces"}  # these do tell of the job: the search reads what it should
     assert sealed is not None
     assert found_during == []
     assert found_after == []
@@ -72,7 +74,7 @@ def _sealed(stack: Stack, job_id: str) -> bytes | None:
 # -- where it might be --------------------------------------------------------------------------------------------
 
 
-def _places(stack: Stack, person: Person, job_id: str) -> Iterator[tuple[str, bytes]]:
+def _places(stack: Stack, collector: Collector, person: Person, job_id: str) -> Iterator[tuple[str, bytes]]:
     """Return everything of ours that keeps or shows something, by name."""
     yield from _broker(stack)
     yield from _database(stack)
@@ -80,6 +82,10 @@ def _places(stack: Stack, person: Person, job_id: str) -> Iterator[tuple[str, by
     yield from _processes(stack)
     for path in (f"/jobs/{job_id}", "/jobs", "/me"):
         yield f"API {path}", person.call("GET", path).content
+    for url in (stack.embedded.api_url, f"http://127.0.0.1:{stack.environment['WORKER_METRICS_PORT']}"):
+        token = {"Authorization": f"Bearer {stack.environment['METRICS_TOKEN']}"}
+        yield f"metrics {url}", requests.get(f"{url}/metrics", headers=token, timeout=10).content
+    yield "traces", b"".join(collector.bodies)
     if stack.has(FLOWER):
         yield from _flower(stack)
 
@@ -122,13 +128,7 @@ def _processes(stack: Stack) -> Iterator[tuple[str, bytes]]:
 
 
 def _flower(stack: Stack) -> Iterator[tuple[str, bytes]]:
-    login = stack.flower_login
-    tasks = requests.get(f"{stack.embedded.flower_url}/api/tasks", auth=login, timeout=10).json()
-    assert tasks
-    for path in (*FLOWER_PAGES, *(f"/task/{task}" for task in tasks)):
-        answer = requests.get(f"{stack.embedded.flower_url}{path}", auth=login, timeout=10)
-        assert answer.status_code == 200, path
-        yield f"Flower {path}", answer.content
+    yield from ((f"Flower {path}", answer.content) for path, answer in Flower(stack).answers())
 
 
 # -- how it might look --------------------------------------------------------------------------------------------

@@ -22,7 +22,15 @@ from api import publish
 
 # A class of so many characters takes hypothesis seconds to read; a few that it draws for it are put right by `fit`.
 MANY, FEWER = "\U000e0000-\U0010ffff", f"\U000e0000-{LAST_UNSEEN}"
-TROUBLE = ("request_crashed", "undeclared_problem", "feed_failed", "database_failed", "commit_unknown", "Traceback")
+TROUBLE = (
+    "request_crashed",
+    "undeclared_problem",
+    "feed_failed",
+    "database_failed",
+    "commit_unknown",
+    "exc_type",
+    "Traceback",
+)
 
 
 def _document() -> BaseSchema:

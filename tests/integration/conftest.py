@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
+from support.mariadb import Server, server
 from support.world import Time, World
 
 from common.db import Database
@@ -16,6 +17,13 @@ from harbour.config import HarbourConfig
 from harbour.world import Harbour
 
 _NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A MariaDB of our own, which a test may kill, if it starts it again."""
+    with server(tmp_path_factory.mktemp("mariadb")) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

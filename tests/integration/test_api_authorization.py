@@ -106,6 +106,8 @@ def _is_hidden(about: About, who: str, whose: str) -> bool:
 
 
 def _expected(call: Call, about: About, who: str, whose: str, *, by_cookie: bool) -> int:
+    if call.policy is Policy.SCRAPER:
+        return 401  # a person's token is none of the metrics
     is_known = who != ANYONE and (call.takes_cookie or not by_cookie)
     is_hidden = _is_hidden(about, who, whose)
     if not is_known and (call.needs_login or (call.policy is Policy.VISITOR and is_hidden)):

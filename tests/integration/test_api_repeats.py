@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select, text
+from sqlalchemy.orm import Session
 from support.api import PASSWORD, V1, Api, add_app, add_project, newcomer, open_api, row_counts
 from support.driven import ABSENT, add_provisioned, admin, fail
 from support.world import Time
@@ -208,6 +210,25 @@ def test_nothing_kept_can_be_read_without_the_keys(api: Api, db: Database) -> No
     assert len(rows) == 2
     assert not any(word in stored for word in ("canary", PASSWORD, token, "job_id"))
     assert all(row.password_hash and row.password_hash.startswith("$argon2id$") for row in rows)
+
+
+@pytest.mark.parametrize("change", [{}, {"team": "ops"}])
+def test_an_answer_that_the_version_before_has_kept_is_given_to_the_same_request_only(
+    api: Api, db: Database, change: dict[str, str]
+) -> None:
+    first = api.visitor.post(f"{V1}/signup", json=newcomer("ada"), headers=KEY)
+    vault, bound = api.service.vault, {"job_id": f"anyone {KEY['Idempotency-Key']}", "purpose": "answer"}
+
+    def keep_as_before(session: Session) -> None:
+        kept = session.scalars(select(KeptAnswer)).one()
+        told = json.loads(vault.open(kept.key_id, kept.sealed, **bound))
+        del told["request"]
+        _, kept.sealed = vault.seal(json.dumps(told), **bound)
+
+    db.transaction(keep_as_before)
+    again = api.visitor.post(f"{V1}/signup", json=newcomer("ada", **change), headers=KEY)
+
+    assert (again.status_code, again.data == first.data) == ((422, False) if change else (202, True))
 
 
 def test_an_answer_whose_key_was_retired_is_not_given_and_nothing_is_done(

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 import requests
+from sqlalchemy import update
 from support.api import PASSWORD, row_counts, serve
 from support.stand_in import BASE, Asked, Say, StandIn, lost, problem, standing_in
 
 from client import Client, ProblemError, Repeats
 from common.db import Database
+from common.models import User
 
 KEPT = ("Content-Type", "ETag", "Retry-After", "Idempotency-Replayed")
 SENT = ("Authorization", "Idempotency-Key", "If-None-Match")
@@ -48,6 +50,18 @@ def token(url: str) -> str:
 def member(url: str, token: str) -> Iterator[Client]:
     with Client(url, token) as member:
         yield member
+
+
+@pytest.fixture
+def chief(url: str, db_file: Path) -> Iterator[Client]:
+    """The log-in of an administrator."""
+    db = Database(f"sqlite:///{db_file}")
+    with Client(url) as chief:
+        _sign_up(chief, "chief")
+        db.transaction(lambda session: session.execute(update(User).where(User.login == "chief").values(is_admin=True)))
+        chief.log_in("chief", PASSWORD)
+        yield chief
+    db.dispose()
 
 
 @pytest.fixture
@@ -155,10 +169,12 @@ def test_lists_are_read_over_pages_and_every_filter_is_known(member: Client) -> 
 
     listed = [project["name"] for project in member.list_projects("dev")]
     since = datetime.now(UTC) - timedelta(hours=1)
-    signups = list(member.list_jobs(state="queued", kind="signup", user="grace", since=since, limit=1))
+    signups = list(member.list_jobs(state="queued", kind="signup", user="grace", team="dev", since=since, limit=1))
 
     assert [name for name in listed if name in names] == names[::-1]
     assert [job["kind"] for job in signups] == ["signup"]
+    with pytest.raises(ProblemError, match="no such thing"):
+        next(member.list_jobs(team="ops"))
     assert list(member.list_jobs(since=datetime.now(UTC) + timedelta(hours=1))) == []
 
 
@@ -177,6 +193,17 @@ def test_every_call_about_an_app_is_understood(member: Client) -> None:
         member.cancel_job(start(app_id)["job_id"])
     member.cancel_job(member.plan_app(project_id, "simula", type="Flask")["job_id"])
     assert member.delete_app(app_id)["app_id"] == app_id
+
+
+def test_administrators_pause_resume_and_check_upstreams(chief: Client) -> None:
+    paused = chief.pause_upstream("jenkins", reason="Upgrade to 2.541")
+    listed = {each["name"]: each["state"] for each in chief.list_upstreams()["upstreams"]}
+    resumed = chief.resume_upstream("jenkins")
+    check_up = chief.get_job(chief.check_upstreams()["job_id"])
+
+    assert (paused["state"], paused["paused_by"], paused["reason"]) == ("paused", "chief", "Upgrade to 2.541")
+    assert listed == {"gitlab": "open", "jenkins": "paused", "argocd": "open", "elasticsearch": "open"}
+    assert (resumed["state"], check_up["kind"]) == ("open", "checkup")
 
 
 def test_refusals_keep_their_code_and_say_what_to_do(member: Client, url: str) -> None:

@@ -50,6 +50,7 @@ ENVIRONMENT = {
     "KIBANA_USER": "elastic",
     "KIBANA_PWD": "canary-kibana-password",
     "CONTAINER_REPOSITORY_IMAGE_NAME": "registry.example.com/apps",
+    "METRICS_TOKEN": "canary-metrics-token",
     "COOKIE_SECURE": "false",
     "LOGIN_FAILURES_PER_ACCOUNT_AND_ADDRESS": "0",  # unlimited: all the people of a test have one address
     "LOGIN_FAILURES_PER_ACCOUNT": "0",
@@ -155,6 +156,7 @@ def open_api(db_url: str, time: Time, **changes: Any) -> Iterator[Api]:
         yield api
     finally:
         api.service.feed.stop()
+        api.service.census.stop()
         api.service.db.dispose()
         root.handlers[:] = handlers
         root.setLevel(level)

@@ -36,6 +36,9 @@ class Objects:
     def file(self, _team: str) -> Values:
         return {"file": "docs.js"}
 
+    def upstream(self, _team: str) -> Values:
+        return {"upstream": "jenkins"}
+
     # -- people ---------------------------------------------------------------------------------------------------
 
     def newcomer(self, _team: str) -> Values:

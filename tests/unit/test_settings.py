@@ -198,6 +198,13 @@ def test_the_embedded_stack_and_the_tests_lift_every_limit() -> None:
     assert {ENVIRONMENT[name] for name in limits} == {"0"}
 
 
+@pytest.mark.parametrize("logins", ["operator", "operator:", ":password", "a:b,", "a:b,operator"])
+def test_a_login_of_flower_without_its_password_is_refused_at_start(load: Load, logins: str) -> None:
+    (problem,) = _problems(load, FLOWER_BASIC_AUTH=logins)
+
+    assert problem.startswith("FLOWER_BASIC_AUTH: ")
+
+
 def _example() -> dict[str, dict[str, Any]]:
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     return {match["name"]: match.groupdict() for match in EXAMPLE.finditer(text)}
@@ -228,3 +235,13 @@ def test_the_example_as_it_stands_sets_nothing(load: Load, tmp_path: Path) -> No
 
 def test_a_read_token_without_its_user_is_named(load: Load) -> None:
     assert _problems(load, GITLAB_READ_TOKEN="made-up-token") == ["GITLAB_READ_TOKEN: needs GITLAB_READ_USER beside it"]
+
+
+def test_a_token_of_the_metrics_that_can_be_guessed_is_refused(load: Load) -> None:
+    assert _problems(load, METRICS_TOKEN="prometheus") == ["METRICS_TOKEN: needs 16 characters or more"]
+
+
+def test_metrics_of_workers_without_a_token_are_refused(load: Load) -> None:
+    problems = _problems(load, METRICS_TOKEN="", WORKER_METRICS_PORT="9100")
+
+    assert problems == ["WORKER_METRICS_PORT: needs METRICS_TOKEN beside it"]

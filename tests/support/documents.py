@@ -1,0 +1,112 @@
+"""What do README.md and docs/*.md tell people to type, and what do they show as its answer?
+
+In a block that begins with ```console, a line `$ …` is a command; the lines below that it needs to be whole belong to
+it, the others are what it prints. A line `…` there is any number of lines, `…` in a line any text; a number stands for
+any number, an id for any id, and blanks for as many as there are.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+README, OPERATIONS = "README.md", "docs/operations.md"
+DOCUMENTS = (README, *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md")))
+ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`([^`]+)`")
+ANY = "…"
+LOOSE = re.compile(rf"(?P<id>{ID}|\bJOB\b)|(?P<any>{ANY})|(?P<number>\d+)|(?P<blank>\s+)")
+LOOSELY = {"id": ID, "any": ".*", "number": r"\d+", "blank": r"\s+"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One command as it is written. `shown` is what the document says it prints; nothing where it does not say."""
+
+    document: str
+    heading: str
+    text: str
+    shown: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.document}, {self.heading}: {self.text}"
+
+
+def text_of(document: str) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def blocks(document: str, language: str) -> Iterator[tuple[str, str]]:
+    """Yield the blocks in a language, each with the heading above it."""
+    text = text_of(document)
+    for found in BLOCK.finditer(text):
+        if found[1] == language:
+            headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", text[: found.start()]), re.MULTILINE)
+            yield headings[-1], found[2]
+
+
+def commands(document: str) -> list[Command]:
+    """Return all commands of a document, in order."""
+    return [
+        Command(document=document, heading=heading, text=text, shown=shown)
+        for heading, block in blocks(document, "console")
+        for text, shown in _typed(block.splitlines())
+    ]
+
+
+def _typed(lines: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    text, shown = "", []
+    for line in lines:
+        if text and not is_whole(text):
+            text += f"\n{line}"
+            continue
+        if line.startswith("$ "):
+            if text:
+                yield text, _without_blank_end(shown)
+            text, shown = line.removeprefix("$ "), []
+        else:
+            shown.append(line)
+    assert is_whole(text), text
+    yield text, _without_blank_end(shown)
+
+
+def _without_blank_end(lines: list[str]) -> tuple[str, ...]:
+    return tuple("\n".join(lines).rstrip().splitlines())
+
+
+def is_whole(text: str) -> bool:
+    """Say whether no quote is open, and no line is to follow."""
+    try:
+        shlex.split(text, comments=True)
+    except ValueError:
+        return False
+    return True
+
+
+def inline(document: str) -> Iterator[str]:
+    """Yield what is set as code in running text, on one line."""
+    for found in INLINE.finditer(BLOCK.sub("", text_of(document))):
+        yield " ".join(found[1].split())
+
+
+def mismatch(shown: Iterable[str], printed: str) -> str:
+    """Return what is not as it is shown; nothing when all of it is."""
+    pattern = "".join(r"(?:.*\n)*?" if line.strip() == ANY else f"{_loosely(line)}\\s*\\n" for line in shown)
+    if not pattern or re.fullmatch(pattern, f"{printed.strip()}\n"):
+        return ""
+    wanted = "\n".join(shown)
+    return f"shown:\n{wanted}\n\nprinted:\n{printed}"
+
+
+def _loosely(line: str) -> str:
+    """Return a pattern for lines of the same shape."""
+    pattern, end = "", 0
+    for found in LOOSE.finditer(line):
+        pattern += re.escape(line[end : found.start()]) + LOOSELY[str(found.lastgroup)]
+        end = found.end()
+    return rf"\s*{pattern}{re.escape(line[end:])}"
