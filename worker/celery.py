@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from common import catalog, logs, schema, settings, tracing, traffic
 from common.db import Database
 from common.queue import Publisher, celery_app
+from common.retention import EVERY_S, Keeper
 from common.schema import SchemaError
 from common.settings import Settings, SettingsError
 from common.vault import Vault
@@ -76,6 +77,7 @@ def create_worker(config: Settings) -> Celery:
     tickers = Tickers(
         clock=Ticker("clock", clock.tick, every_s=TICK_S),
         lookout=Ticker("lookout", Lookout(db, ways).look, every_s=LOOK_S),
+        keeper=Ticker("keeper", Keeper(db, config).sweep_some, every_s=EVERY_S),
     )
     teller = Teller()
     runner = Runner(
@@ -126,6 +128,15 @@ class Tickers:
 
     clock: Ticker
     lookout: Ticker
+    keeper: Ticker
+
+    def start(self) -> None:
+        for ticker in (self.clock, self.lookout, self.keeper):
+            ticker.start()
+
+    def stop(self) -> None:
+        for ticker in (self.clock, self.lookout, self.keeper):
+            ticker.stop()
 
 
 def _sign_on_before_work(register: Register, name: str) -> None:
@@ -140,12 +151,10 @@ def _sign_on_before_work(register: Register, name: str) -> None:
 
 def _tick_while_running(tickers: Tickers, db: Database) -> None:
     def start(**_: Any) -> None:
-        tickers.clock.start()
-        tickers.lookout.start()
+        tickers.start()
 
     def stop(**_: Any) -> None:
-        tickers.clock.stop()
-        tickers.lookout.stop()
+        tickers.stop()
         db.dispose()
 
     worker_ready.connect(start, weak=False)

@@ -10,7 +10,7 @@ from common.stuck import Stuck, Why
 
 LOOK = "python -m worker.doctor"
 CANCEL = "flask --app api jobs cancel {job_id}"
-PAUSED = "It goes on when the pause is over. An administrator ends it: POST /api/v1/upstreams/NAME/resume"
+PAUSED = "It goes on when the pause is over. An administrator ends it: slipway upstreams resume UPSTREAM"
 ADVICE = {
     Why.OVERDUE: "No worker has looked at it. Start workers: celery -A worker worker",
     Why.UNWATCHED: f"No worker will look at it. Its row was changed by other hands: {CANCEL}",

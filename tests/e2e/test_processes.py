@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -67,13 +69,34 @@ def test_a_worker_with_wrong_settings_names_all_problems_and_no_value(
     assert not any(value in ended.stderr for value in wrong.values() if value)
 
 
-def test_a_worker_does_not_start_on_another_versions_schema(stack: Stack, tmp_path: Path) -> None:
-    empty = f"sqlite:///{tmp_path / 'empty.db'}"
+@pytest.mark.parametrize(
+    ("revision", "remedy"),
+    [
+        (None, "run `flask --app api db upgrade`"),
+        ("9999", "start the version that brought it there, or a newer one"),
+    ],
+)
+def test_a_worker_does_not_start_on_another_versions_schema(
+    stack: Stack, tmp_path: Path, revision: str | None, remedy: str
+) -> None:
+    file = tmp_path / "another.db"
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)")
+        database.executemany("INSERT INTO alembic_version VALUES (?)", [(revision,)] if revision else [])
 
-    ended = _run((*CELERY, "worker"), {**stack.environment, "DB_URL": empty}, tmp_path)
+    ended = _run((*CELERY, "worker"), {**stack.environment, "DB_URL": f"sqlite:///{file}"}, tmp_path)
 
     assert ended.returncode == EX_CONFIG
-    assert "flask --app api db upgrade" in ended.stderr
+    assert remedy in ended.stderr
+
+
+def test_a_worker_whose_database_is_away_ends_to_be_started_again(stack: Stack, tmp_path: Path) -> None:
+    away = "mysql+pymysql://slipway:canary@127.0.0.1:1/slipway"
+
+    ended = _run((*CELERY, "worker"), {**stack.environment, "DB_URL": away}, tmp_path)
+
+    assert (ended.returncode, "The database does not answer." in ended.stderr) == (1, True), ended.stderr
+    assert "canary" not in ended.stderr
 
 
 @pytest.mark.parametrize(

@@ -82,30 +82,6 @@ def test_the_database_keeps_what_it_has_committed(composition: Composition) -> N
     assert told.stdout.split() == ["1", "1", "READ-COMMITTED", "utf8mb4"]
 
 
-def test_what_operators_type_into_a_service_works_there(composition: Composition) -> None:
-    """With a dump of the database among it, which is read back."""
-    composition.up("migrate").await_condition("service_completed_successfully")
-    files: dict[str, str] = {}
-    typed = [shlex.split(each.text) for each in commands(OPERATIONS) if each.text.startswith("docker compose exec ")]
-
-    for words in typed:
-        ended = _typed_into(composition, words, files)
-        assert ended.returncode == 0, f"{shlex.join(words)}\n{ended.stderr}"
-
-    assert "CREATE TABLE `jobs`" in files["slipway.sql"]
-    assert "-- Dump completed on" in files["slipway.sql"]
-
-
-def _typed_into(composition: Composition, words: list[str], files: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run what `docker compose exec` runs; what is sent into a file, or comes out of one, is in `files`."""
-    service, *command = [word for word in words[3:] if word != "-T"]
-    *command, arrow, file = command if command[-2] in "<>" else (*command, "", "")
-    ended = composition.up(service).run(*command, fed=files[file] if arrow == "<" else None)
-    if arrow == ">":
-        files[file] = ended.stdout
-    return ended
-
-
 def test_flower_is_for_those_who_have_the_password_and_only_to_look(composition: Composition) -> None:
     login = (composition.secrets / "flower_basic_auth").read_text()
     worker, stop = "http://127.0.0.1:5555/api/workers", "http://127.0.0.1:5555/api/worker/shutdown/celery@worker-1"
@@ -133,6 +109,30 @@ def test_a_plain_worker_looks_for_no_neighbours(composition: Composition) -> Non
 
     assert "worker-1 ready." in worker.log
     assert "mingle" not in worker.log
+
+
+def test_what_operators_type_into_a_service_works_there(composition: Composition) -> None:
+    """With a dump of the database among it, which is read back."""
+    composition.up("migrate").await_condition("service_completed_successfully")
+    files: dict[str, str] = {}
+    typed = [shlex.split(each.text) for each in commands(OPERATIONS) if each.text.startswith("docker compose exec ")]
+
+    for words in typed:
+        ended = _typed_into(composition, words, files)
+        assert ended.returncode == 0, f"{shlex.join(words)}\n{ended.stderr}"
+
+    assert "CREATE TABLE `jobs`" in files["slipway.sql"]
+    assert "-- Dump completed on" in files["slipway.sql"]
+
+
+def _typed_into(composition: Composition, words: list[str], files: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run what `docker compose exec` runs; what is sent into a file, or comes out of one, is in `files`."""
+    service, *command = [word for word in words[3:] if word != "-T"]
+    *command, arrow, file = command if command[-2] in "<>" else (*command, "", "")
+    ended = composition.up(service).run(*command, fed=files[file] if arrow == "<" else None)
+    if arrow == ">":
+        files[file] = ended.stdout
+    return ended
 
 
 @pytest.mark.parametrize("name", RUNNING)

@@ -181,6 +181,7 @@ ILLS = (
         "Broker: persistence",
         "appendonly yes",
     ),
+    Ill("broker full", lambda clinic: clinic.broker.configure(maxmemory="1mb"), "Broker: room", "FLUSHALL"),
     # -- GitLab
     Ill("GitLab down", lambda clinic: clinic.harbour.gitlab.stop(), "GitLab: answers", "GITLAB_URL"),
     Ill("GitLab hangs", fault("gitlab", kind="delay", delay_s=8), "GitLab: answers", "GITLAB_URL"),
@@ -595,7 +596,7 @@ def test_the_command_prints_lines_with_the_remedy_below_and_fails(clinic: Clinic
     lines = ended.stdout.splitlines()
     at = next(number for number, line in enumerate(lines) if line.startswith("  ✗ role ops: "))
     assert lines[at + 1].startswith("      → in Kibana")
-    assert lines[-1].startswith("67 checks in ")
+    assert lines[-1].startswith("68 checks in ")
     assert (ended.returncode, ended.stderr) == (1, "")
 
 

@@ -63,7 +63,7 @@ class Broker:
             self.client.config_set(name.replace("_", "-"), value)
 
     def heal(self) -> None:
-        self.configure(maxmemory_policy="noeviction", appendonly="yes", save="")
+        self.configure(maxmemory="0", maxmemory_policy="noeviction", appendonly="yes", save="")
         self.client.acl_deluser("hidden")
 
     def stop(self) -> None:

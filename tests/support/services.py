@@ -41,8 +41,10 @@ def mariadb_database() -> Iterator[str]:
         missing("MariaDB")
     with connection, connection.cursor() as cursor:
         cursor.execute(f"CREATE DATABASE {name}")
-        yield server.set(database=name).render_as_string(hide_password=False)
-        cursor.execute(f"DROP DATABASE {name}")
+        try:
+            yield server.set(database=name).render_as_string(hide_password=False)
+        finally:
+            cursor.execute(f"DROP DATABASE {name}")
 
 
 def free_port() -> int:

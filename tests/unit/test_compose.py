@@ -26,9 +26,9 @@ OURS = {name for name, said in SERVICES.items() if said["image"].startswith("sli
 ONE_SHOT = {"migrate", "demo"}
 SECRET_WORDS = re.compile(r"PASSWORD|PWD|TOKEN|SECRET|KEYS?$|AUTH$")
 
-every_service = pytest.mark.parametrize("name", SERVICES)
-every_program_of_ours = pytest.mark.parametrize("name", OURS)
-every_long_running_service = pytest.mark.parametrize("name", SERVICES.keys() - ONE_SHOT)
+every_service = pytest.mark.parametrize("name", sorted(SERVICES))
+every_program_of_ours = pytest.mark.parametrize("name", sorted(OURS))
+every_long_running_service = pytest.mark.parametrize("name", sorted(SERVICES.keys() - ONE_SHOT))
 
 
 def test_it_is_a_compose_file() -> None:
@@ -84,7 +84,7 @@ def test_a_service_that_runs_on_is_checked_restarted_and_given_time_to_end(name:
     assert said["stop_grace_period"].endswith("s")
 
 
-@pytest.mark.parametrize("name", ONE_SHOT)
+@pytest.mark.parametrize("name", sorted(ONE_SHOT))
 def test_what_runs_once_is_not_started_again(name: str) -> None:
     assert SERVICES[name]["restart"] == "no"
     assert "healthcheck" not in SERVICES[name]

@@ -49,6 +49,7 @@ GIVES_UP_AFTER_S = {
     "reconcile.create_application": 1111,
     "drift.compare_app": 123,
     "plan.foresee_app": 123,
+    "checkup.examine": 123,
     "offboard.leave_gitlab_group": 1111,
     "offboard.block_gitlab_user": 1111,
     "offboard.revoke_jenkins_role": 1111,

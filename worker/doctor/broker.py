@@ -12,6 +12,7 @@ from common.settings import Settings
 from worker.doctor.checks import Check, Untold, Wrong
 
 CALL_S = 3.0
+FULL = 0.9  # of the memory that it may use
 _HIDDEN = "ask whoever runs the server; or let our user run INFO and CONFIG GET"
 
 
@@ -42,6 +43,13 @@ class BrokerChecks:
                 look=self._persistence,
                 needs=("answers",),
             ),
+            Check(
+                name="room",
+                question="Does it have room for messages?",
+                remedy="redis-cli FLUSHALL: workers send again what is due. Then see who fills it, or raise maxmemory",
+                look=self._room,
+                needs=("answers",),
+            ),
         )
 
     def _answers(self) -> str:
@@ -66,6 +74,13 @@ class BrokerChecks:
         if not self._configured("save"):
             raise Wrong("neither an append-only file nor snapshots are on")
         return "snapshots"
+
+    def _room(self) -> str:
+        memory = self._told("memory")
+        used, most = int(memory.get("used_memory", 0)), int(memory.get("maxmemory", 0))
+        if most and used >= FULL * most:
+            raise Wrong(f"{used:,} of {most:,} bytes are taken: it refuses messages when it is full")
+        return f"{used:,} of {most:,} bytes taken" if most else "as much as its host has"
 
     def _told(self, section: str) -> dict[str, Any]:
         try:
