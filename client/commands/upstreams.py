@@ -44,7 +44,8 @@ def list_all(desk: Desk) -> None:
 def pause(desk: Desk, name: str, reason: str) -> None:
     """Keep an upstream free, for maintenance say.
 
-    What is at work there ends; further steps wait, and use no attempt, until it is resumed.
+    What is at work there ends; further steps wait, and use no attempt, until it is resumed. Sign-ups wait for a day:
+    then their passwords are deleted.
     """
     _show(desk, desk.client.pause_upstream(name, reason=reason))
 

@@ -15,6 +15,7 @@ what a section is about. `ELSEWHERE` lists what is not run here, and why.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -28,15 +29,12 @@ from support.documents import DOCUMENTS, ID, OPERATIONS, README, ROOT, Command, 
 from support.stack import PASSWORD, Stack, wait_for
 from support.terminal import Ended, Terminal
 
-CHECKOUT = (
-    ".env.example", ".venv", "Makefile", "api", "client", "common", "compose", "docker-compose.yml",
-    "gunicorn.conf.py", "server", "worker",
-)  # fmt: skip
+CHECKOUT = ("Makefile", "api", "client", "common", "gunicorn.conf.py", "server", "worker")
 NO_ENGINE = "no engine here: test_composition.py runs the services as processes, and in them what is typed into them"
 ELSEWHERE = {
     r"make (demo|check)\b": "CI runs it: .ci/run",
     r"make (test|up)\b": "this is part of it",
-    r"make (docs|compose|fuzz|bench)\b": "the tests that it runs are run by CI, in small where they are long",
+    r"make (docs|compose|fuzz|bench|load)\b": "CI runs the tests of it, in small where they are long",
     r"make doctor\b": "it is python -m worker.doctor, which docs/operations.md has",
     r"make secrets\b": "tests/unit/test_compose.py runs its script",
     r"cp \S+ \.env\b": "other settings than those of this stack; test_compose.py reads both files",
@@ -48,7 +46,7 @@ PATH = "/usr/local/bin:/usr/bin:/bin"
 PRINTED_URL = "http://127.0.0.1:8000"
 NUMBERS = count(1)
 NEEDS_A_SHELL = re.compile(r"^[^#]*[|<>$;&]")
-ASKED = re.compile(rf'"(job|app|project)_id": ?"({ID})"|(jobs?)/({ID})')
+ASKED = re.compile(rf'"(job|app|project)_id": ?"({ID})"|jobs/({ID})')
 PLACES = {
     "job": re.compile(rf"\bJOB\b|{ID}|(?<=/jobs/)…"),
     "app": re.compile(r"(?<=/app/)…"),
@@ -64,9 +62,11 @@ class Play:
         self.nobody_else_signs_up = nobody_else_signs_up
         self._url = stack.embedded.api_url
         (checkout / "home").mkdir(parents=True)
+        (checkout / "secrets").mkdir()
         (checkout / "home/.curlrc").write_text("fail-with-body\n")  # or a refusal would end with 0
         for name in CHECKOUT:
             (checkout / name).symlink_to(ROOT / name)
+        (checkout / ".venv").symlink_to(sys.prefix)
         (checkout / "var").symlink_to(stack.embedded.root)
         (checkout / "catalog.toml").write_bytes((ROOT / "common/catalog.toml").read_bytes())
         environment = {
@@ -97,6 +97,7 @@ class Play:
         self._learn(command.text, ended.printed)
 
     def types(self, text: str) -> Ended:
+        """Run a command in the shell; one of `flask` that needs none, and asks for nothing, where it is quicker."""
         is_simple = text.startswith("flask ") and not NEEDS_A_SHELL.search(text) and "asks" not in text
         return self._terminal.runs_at_once(text) if is_simple else self._terminal.types(text)
 
@@ -115,7 +116,7 @@ class Play:
 
     def _learn(self, text: str, printed: str) -> None:
         for found in ASKED.finditer(printed):
-            self._ids[found[1] or "job"] = found[2] or found[4]
+            self._ids[found[1] or "job"] = found[2] or found[3]
         begun = re.search(rf'"job_id": ?"({ID})"', printed)
         self._begun_by_curl = begun[1] if begun and text.startswith("curl") else ""
 
@@ -193,8 +194,7 @@ def _people(stack: Stack, checkout: Path, signed_up: Event) -> None:
 
 
 def _operator(stack: Stack, checkout: Path, signed_up: Event) -> None:
-    path = f"{ROOT / '.venv/bin'}:{PATH}"
-    with closing(Play(stack, checkout, path=path, nobody_else_signs_up=signed_up)) as play:
+    with closing(Play(stack, checkout, path=f"{sys.prefix}/bin:{PATH}", nobody_else_signs_up=signed_up)) as play:
         for command in _here(OPERATIONS):
             play.perform(command)
 

@@ -129,7 +129,9 @@ def _typed_into(composition: Composition, words: list[str], files: dict[str, str
     """Run what `docker compose exec` runs; what is sent into a file, or comes out of one, is in `files`."""
     service, *command = [word for word in words[3:] if word != "-T"]
     *command, arrow, file = command if command[-2] in "<>" else (*command, "", "")
-    ended = composition.up(service).run(*command, fed=files[file] if arrow == "<" else None)
+    container = composition.up(service)
+    container.await_health()
+    ended = container.run(*command, fed=files[file] if arrow == "<" else None)
     if arrow == ">":
         files[file] = ended.stdout
     return ended

@@ -82,7 +82,7 @@ class Terminal:
         """Run a simple command of `flask`, forked off a process that has loaded it: that takes a second otherwise."""
         file = self._directory / ".printed"
         arguments = (shlex.split(text, comments=True), self._environment, self._directory, file)
-        process = _warm.Process(target=_run_flask, args=arguments)
+        process = _warm.Process(target=_run_flask, args=arguments, daemon=True)
         process.start()
         process.join(WITHIN_S)
         return Ended(printed=file.read_text(encoding="utf-8"), code=process.exitcode)
