@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -167,9 +168,10 @@ def elsewhere(private: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 @pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize("kind", ["sqlite", "mariadb"])
 def test_times_are_utc_to_the_microsecond_wherever_the_two_live(
-    request: pytest.FixtureRequest, migrated_sqlite: Path, kind: str
+    request: pytest.FixtureRequest, migrated_sqlite: Path, tmp_path: Path, kind: str
 ) -> None:
-    db = Database(f"sqlite:///{migrated_sqlite}" if kind == "sqlite" else request.getfixturevalue("private_url"))
+    file = shutil.copy(migrated_sqlite, tmp_path / "slipway.db")
+    db = Database(f"sqlite:///{file}" if kind == "sqlite" else request.getfixturevalue("private_url"))
     bucket = f"time-{next(_NUMBERS)}"
     _add_tallies(db, bucket)
 
