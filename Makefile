@@ -28,7 +28,8 @@ secrets: ## Make what is missing of the secrets of docker-compose.yml (for=harbo
 test: $(VENV)/tools ## Run the tests; what needs a missing service is skipped
 	@$(BIN)/python -m pytest tests/unit tests/contract tests/integration --numprocesses 2 --dist loadfile
 	@$(BIN)/python -m pytest tests/fuzz
-	@$(BIN)/python -m pytest tests/e2e
+	@$(BIN)/python -m pytest tests/e2e --ignore tests/e2e/test_pace.py --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest tests/e2e/test_pace.py
 
 fuzz: $(VENV)/tools ## Send what the OpenAPI document allows and what it forbids, more than 10,000 times, and count the answers
 	@SLIPWAY_CASES=100 SLIPWAY_SEED=$${SLIPWAY_SEED:-$$(date +%s)} $(BIN)/python -m pytest -v tests/fuzz
