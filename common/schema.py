@@ -90,12 +90,6 @@ def differences(db: Database) -> list[str]:
     return [text for text, _ in _compare(db)]
 
 
-def revise(db: Database, message: str) -> None:
-    """Write a new migration from the difference between the models and the database."""
-    with db.engine.begin() as connection:
-        command.revision(_config(connection), message=message, autogenerate=True)
-
-
 def _current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
