@@ -24,13 +24,13 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from common import metrics
+from common import gates, metrics, traffic
 from common.db import Database
-from common.gates import Held, closed
+from common.gates import Held
 from common.ids import EPOCH
 from common.jobs import CLAIMABLE, OPEN
 from common.metrics import LookedUp
-from common.models import Gate, Job, Slot, Step, Team
+from common.models import Gate, Job, Step, Team
 from common.queue import QUEUES
 from common.workflows import WORKFLOWS, Upstream
 
@@ -110,15 +110,13 @@ class Census(Collector):
     def _upstreams(self, session: Session) -> Found:
         """Look at what is quickly told: which upstreams are held back, what waits for them, whether the clocks tick."""
         now = self._db.now()
-        gates = {gate.name: gate for gate in session.scalars(select(Gate))}
-        taken = select(Slot.upstream, func.count()).where(Slot.until > now).group_by(Slot.upstream)
-        in_use = {row[0]: row[1] for row in session.execute(taken)}
+        known, at_work = gates.read(session), traffic.at_work(session, now)
         found: Found = [(metrics.CLOCK_LAG_S, (), _age_s(session.scalar(select(func.min(Step.nudge_at))), now))]
-        for name, gate in gates.items():
+        for name, gate in known.items():
             found += [
                 (metrics.UPSTREAM_UP, (name,), float(gate.down_since is None)),
                 (metrics.UPSTREAM_PAUSED, (name,), float(gate.paused_at is not None)),
-                (metrics.SLOTS_IN_USE, (name,), in_use.get(name, 0)),
+                (metrics.SLOTS_IN_USE, (name,), at_work.get(name, 0)),
             ]
         parked = (
             select(Step.upstream, func.count())
@@ -126,7 +124,7 @@ class Census(Collector):
             .group_by(Step.upstream)
         )
         for name, count in session.execute(parked):
-            found.append((metrics.STEPS_PARKED, (name, _why_parked(gates, name)), count))
+            found.append((metrics.STEPS_PARKED, (name, _why_parked(known, name)), count))
         return found
 
     def _jobs(self, session: Session) -> Found:
@@ -184,8 +182,7 @@ def _age_s(since: datetime | None, now: datetime) -> float:
     return max(0.0, (now - since).total_seconds()) if since else 0.0
 
 
-def _why_parked(gates: Mapping[str, Gate], upstream: str) -> str:
-    """Return why what is parked for it does not go; what is ours to do visits several."""
-    visited = [gates[name] for name in gates if upstream in (name, Upstream.SLIPWAY)]
-    hold = next((hold for gate in visited if (hold := closed(gate))), None)
+def _why_parked(known: Mapping[str, Gate], line: str) -> str:
+    """Return why what is parked in a line does not go."""
+    hold = traffic.closed(known, traffic.visited_from(Upstream(line)))
     return hold.code.value if hold else Held.BUSY.value

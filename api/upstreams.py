@@ -21,7 +21,7 @@ from api.routes import route
 from api.service import service
 from common import gates, jobs, traffic
 from common.gates import OUTSIDE
-from common.models import Gate, Job, Slot, Step
+from common.models import Gate, Job, Step
 from common.workflows import CHECKUP, Upstream
 
 blueprint = Blueprint("upstreams", __name__)
@@ -186,8 +186,7 @@ def _one(session: Session, name: Upstream) -> Answer:
 def _shown(session: Session) -> Upstreams:
     job, checks = _last_checkup(session)
     known, now = gates.read(session), service().db.now()
-    in_use = select(Slot.upstream, func.count()).where(Slot.until > now).group_by(Slot.upstream)
-    at_work = {row.upstream: row[1] for row in session.execute(in_use)}
+    at_work = traffic.at_work(session, now)
     shares = traffic.shares_of(service().settings)
     return Upstreams(
         upstreams=[

@@ -166,6 +166,12 @@ def reserve_call(session: Session, upstream: Upstream, every_s: float, clock: No
     return EPOCH + at_us * MICROSECOND
 
 
+def at_work(session: Session, now: datetime) -> dict[str, int]:
+    """Return how many slots are taken at each upstream that has any taken."""
+    taken = select(Slot.upstream, func.count()).where(Slot.until > now).group_by(Slot.upstream)
+    return {row.upstream: row[1] for row in session.execute(taken)}
+
+
 # -- what waits ---------------------------------------------------------------------------------------------------
 
 
@@ -217,13 +223,18 @@ def admissible(session: Session, shares: Shares, now: datetime, *, on_the_way_s:
     return [parked.sendable for parked in found]
 
 
+def visited_from(line: Upstream) -> tuple[Upstream, ...]:
+    """Return whom those visit that wait in a line: all whom comparisons read, where the line is our own."""
+    return APP if line is Upstream.SLIPWAY else (line,)
+
+
 def _places(room: Mapping[Upstream, int], name: Upstream) -> int:
     """Return how many more may go: of the comparisons as many as to the fullest of those that they read."""
-    return min(room[each] for each in APP) if name is Upstream.SLIPWAY else room[name]
+    return min(room[each] for each in visited_from(name))
 
 
 def _take_places(room: dict[Upstream, int], name: Upstream, count: int) -> None:
-    for each in APP if name is Upstream.SLIPWAY else (name,):
+    for each in visited_from(name):
         room[each] -= count
 
 
@@ -245,8 +256,7 @@ def _line(session: Session, upstream: Upstream, limit: int) -> list[Parked]:
 
 def _room(session: Session, known: Mapping[str, Gate], shares: Shares, now: datetime) -> dict[Upstream, int]:
     """Return how many more steps may go to each upstream; below 0 where a share has shrunk."""
-    counted = select(Slot.upstream, func.count()).where(Slot.until > now).group_by(Slot.upstream)
-    taken = {row.upstream: row[1] for row in session.execute(counted)}
+    taken = at_work(session, now)
     room: dict[Upstream, int] = {}
     for name in gates.OUTSIDE:
         allowed = 0 if closed(known, (name,)) else _allowed(shares[name], known.get(name), now)

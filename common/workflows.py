@@ -24,6 +24,11 @@ class Upstream(StrEnum):
         """Return its name as people write it."""
         return LABELS[self]
 
+    @classmethod
+    def labelled(cls, label: str | None) -> Upstream | None:
+        """Return the one whose name people write so; None when there is none."""
+        return next((upstream for upstream in cls if upstream.label == label), None)
+
 
 LABELS = {
     Upstream.GITLAB: "GitLab",

@@ -40,8 +40,6 @@ log = logging.getLogger(__name__)
 
 DATABASE_STUMBLED = (OperationalError, InterfaceError, IntegrityError, PoolTimeoutError, CommitUnknownError)
 
-LABELLED = {upstream.label: upstream for upstream in Upstream}
-
 Jitter = Callable[[], float]  # a factor around 1
 Signal = Callable[[], None]
 
@@ -150,7 +148,7 @@ class Runner:
             case Transient():
                 # The hint is the least, not the most: a server that says 0 must not use up the attempts in no time.
                 delay_s = max(error.retry_after_s or 0, claim.plan.retry.delay_s(claim.tries) * self._jitter())
-                upstream = LABELLED.get(error.upstream or "")
+                upstream = Upstream.labelled(error.upstream)
                 state = attempts.stumble(
                     self._db,
                     claim,

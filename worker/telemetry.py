@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SLOW_S = 5.0  # a call that takes longer is told of, whatever the level of the log
-UPSTREAMS = {upstream.label: upstream.value for upstream in Upstream}
 LOST = "lost"  # the attempt's claim ran out, or its job was over
 UNRECORDED = "unrecorded"  # the database did not take what came of it: the lease runs out, and another attempt follows
 AMISS = (StepState.FAILED, LOST, UNRECORDED)
@@ -125,8 +124,8 @@ def call(upstream: str, method: str, url: str, watch: Watch, *, slow_s: float = 
     began_s, parts = time.monotonic(), urlsplit(url)
     attributes = {"http.request.method": method, "server.address": parts.hostname or ""}
     with tracing.span(f"{method} {upstream}", Kind.CLIENT, attributes=attributes) as span:
-        upstream = UPSTREAMS.get(upstream, "other")
-        made = Call(upstream=upstream, method=method, path=parts.path, headers=tracing.headers())
+        name = Upstream.labelled(upstream) or "other"
+        made = Call(upstream=name, method=method, path=parts.path, headers=tracing.headers())
         try:
             yield made
         except StepError as error:

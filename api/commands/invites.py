@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from api import invites as invitations
 from api import rules
 from api.commands import options
-from api.commands.options import Span
+from api.commands.options import Span, at_most, hint_at_more
 from api.commands.program import Group, Refusal, as_json, note, say
 from api.commands.words import columns, moment, number
 from api.service import service
@@ -56,15 +56,16 @@ def create(*, team: str, uses: int, expires: timedelta, is_json: bool) -> None:
 @invites.command("list")
 @click.option("--team", help="Only those to this team.")
 @click.option("--all", "is_all", is_flag=True, help="Those that are used up, expired or revoked, too.")
+@at_most(1000)
 @as_json
-def list_all(*, team: str | None, is_all: bool, is_json: bool) -> None:
-    """List the invitations, and who came by them. The codes themselves are not known to anybody."""
+def list_all(*, team: str | None, is_all: bool, limit: int, is_json: bool) -> None:
+    """List the invitations, the oldest first, and who came by them. The codes themselves are not known to anybody."""
     good = [] if is_all else [Invite.expires_at > service().db.now(), Invite.used < Invite.uses]
     if team is not None:
         good.append(Invite.team_id == options.known_team(team))
 
     def work(session: Session) -> list[tuple[Invite, list[str]]]:
-        found = session.scalars(select(Invite).where(*good).order_by(Invite.id)).all()
+        found = session.scalars(select(Invite).where(*good).order_by(Invite.id).limit(limit)).all()
         came: dict[str | None, list[str]] = defaultdict(list)
         for invite_id, login in session.execute(
             select(User.invite_id, User.login).where(User.invite_id.in_([each.id for each in found])).order_by(User.id)
@@ -78,6 +79,7 @@ def list_all(*, team: str | None, is_all: bool, is_json: bool) -> None:
         for each, came in found
     ]
     say(is_json, [_document(*each) for each in found], columns(rows, nothing="There is no invitation."))
+    hint_at_more(found, limit)
 
 
 @invites.command("revoke")

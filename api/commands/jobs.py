@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from api import retries, rules
 from api.commands import advice, options
-from api.commands.options import Matching, Since, Span
+from api.commands.options import Matching, Since, Span, at_most, hint_at_more
 from api.commands.program import WRONG, Group, Refusal, as_json, dry_run, make_sure, note, say, yes
 from api.commands.prune import prune
 from api.commands.words import number
@@ -49,7 +49,7 @@ jobs.add_command(prune)
     help="For how long something that should have moved has not.",
 )
 @click.option("--waiting", type=Span(), default="1h", show_default=True, help="For how long an upstream is waited for.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many at most.")
+@at_most(50)
 @as_json
 def list_stuck(*, idle: timedelta, waiting: timedelta, limit: int, is_json: bool) -> None:
     """List open jobs that do not move, why, and what to type. Exit 1: there are some.
@@ -66,8 +66,7 @@ def list_stuck(*, idle: timedelta, waiting: timedelta, limit: int, is_json: bool
     found = service().db.read(lambda session: stuck.find(session, patience, now, limit=limit))
     told = [advice.lines(each, now) for each in found] or ["No job is stuck."]
     say(is_json, [advice.document(each, now) for each in found], "\n\n".join(told))
-    if len(found) == limit:
-        note("There may be more: say --limit.")
+    hint_at_more(found, limit)
     if found:
         click.get_current_context().exit(WRONG)
 

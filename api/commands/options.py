@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable, Sized
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api import rules
-from api.commands.program import Refusal
+from api.commands.program import Refusal, note
 from api.service import service
 from common.ids import EPOCH
 from common.models import App, User
 
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
 SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
 SPAN = re.compile(r"([1-9]\d{0,4})([mhd])")
 LOGIN = re.compile(r"[a-z][a-z0-9-]{0,63}")
+
+
+def at_most(usual: int) -> Callable[[Decorated], Decorated]:
+    """Add `--limit` to a command that lists."""
+    return click.option(
+        "--limit", type=click.IntRange(1, 10_000), default=usual, show_default=True, help="How many at most."
+    )
+
+
+def hint_at_more(found: Sized, limit: int) -> None:
+    """Say how to see the rest, when there may be one."""
+    if len(found) == limit:
+        note("There may be more: say --limit.")
 
 
 class Span(click.ParamType[timedelta]):

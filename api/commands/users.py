@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from api import forgotten, people, rules
 from api.commands import options
-from api.commands.options import password_stdin, read_password
+from api.commands.options import at_most, hint_at_more, password_stdin, read_password
 from api.commands.program import Group, Refusal, as_json, note, say
 from api.commands.words import columns, moment
 from api.problems import FieldError
@@ -31,15 +31,18 @@ def users() -> None:
 @users.command("list")
 @click.option("--admins", "only_admins", is_flag=True, help="Only administrators.")
 @click.option("--team", help="Only those of this team.")
+@at_most(1000)
 @as_json
-def list_all(*, only_admins: bool, team: str | None, is_json: bool) -> None:
-    """List the accounts, those that were closed, too."""
+def list_all(*, only_admins: bool, team: str | None, limit: int, is_json: bool) -> None:
+    """List the accounts, those that were closed, too: the oldest first."""
     wanted: list[ColumnElement[bool]] = [User.is_admin.is_(True)] if only_admins else []
     if team is not None:
         wanted.append(User.team_id == options.known_team(team))
-    found = service().db.read(lambda session: session.scalars(select(User).where(*wanted).order_by(User.id)).all())
+    wanted_users = select(User).where(*wanted).order_by(User.id).limit(limit)
+    found = service().db.read(lambda session: session.scalars(wanted_users).all())
     rows = [(user.login, user.team_id, user.email, user.name, _standing(user)) for user in found]
     say(is_json, [_document(user) for user in found], columns(rows, nothing="There is nobody."))
+    hint_at_more(found, limit)
 
 
 @users.command("create-admin")

@@ -1,6 +1,7 @@
-"""A harbour for the whole run: tests tell their things apart by name, and heal what they broke.
+"""An API with people for each test, and a harbour for the whole run.
 
-Its builds and syncs take their time on the clock that the tests turn. That one never goes back: there is one for all.
+Tests of the harbour tell their things apart by name, and heal what they broke. Its builds and syncs take their time on
+the clock that the tests turn. That one never goes back: there is one for all.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
+from flask.testing import FlaskClient
+from support.api import Api, open_api
+from support.driven import admin
 from support.mariadb import Server, server
 from support.world import Time, World
 
@@ -29,6 +33,30 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def time() -> Time:
     return Time()
+
+
+@pytest.fixture
+def api(db_url: str, time: Time) -> Iterator[Api]:
+    with open_api(db_url, time) as opened:
+        yield opened
+
+
+@pytest.fixture
+def dev(api: Api) -> FlaskClient:
+    """Somebody of the team dev who is logged in."""
+    return api.member("grace")
+
+
+@pytest.fixture
+def ops(api: Api) -> FlaskClient:
+    """Somebody of the team ops who is logged in."""
+    return api.member("linus", team="ops")
+
+
+@pytest.fixture
+def chief(api: Api, db: Database) -> FlaskClient:
+    """An administrator who is logged in."""
+    return admin(api, db)
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
-from support.api import V1, Api, add_app, add_project, open_api, row_counts, without_request_id
+from support.api import V1, Api, add_app, add_project, row_counts, without_request_id
 from support.driven import admin
 from support.world import Time
 from werkzeug.test import TestResponse
@@ -18,22 +17,6 @@ from common.ids import new_id
 from common.models import Job, Provenance, Resource, Step, StepState
 
 ABSENT = "01890000-0000-7000-8000-000000000000"
-
-
-@pytest.fixture
-def api(db_url: str, time: Time) -> Iterator[Api]:
-    with open_api(db_url, time) as opened:
-        yield opened
-
-
-@pytest.fixture
-def dev(api: Api) -> FlaskClient:
-    return api.member("grace")
-
-
-@pytest.fixture
-def ops(api: Api) -> FlaskClient:
-    return api.member("linus", team="ops")
 
 
 def _faults(answer: TestResponse) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
@@ -18,17 +17,6 @@ from support.world import Time
 from common.db import Database
 
 RACERS = 20
-
-
-@pytest.fixture
-def api(db_url: str, time: Time) -> Iterator[Api]:
-    with open_api(db_url, time) as opened:
-        yield opened
-
-
-@pytest.fixture
-def dev(api: Api) -> FlaskClient:
-    return api.member("grace")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Barrier
@@ -12,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import delete, select, update
 from support import many
-from support.api import V1, Api, open_api, row_counts
+from support.api import V1, Api, row_counts
 from support.driven import ABSENT, add_provisioned, admin, claim, fail, job, names, succeed
 from support.world import Time
 from werkzeug.test import TestResponse
@@ -32,22 +31,6 @@ KEY = {"Idempotency-Key": "5b1e4c0e-0000-4000-8000-000000000001"}
 def time() -> Time:
     """A clock of this test's own: ids have the time of the machine, and `since` looks at both."""
     return Time()
-
-
-@pytest.fixture
-def api(db_url: str, time: Time) -> Iterator[Api]:
-    with open_api(db_url, time) as opened:
-        yield opened
-
-
-@pytest.fixture
-def dev(api: Api) -> FlaskClient:
-    return api.member("grace")
-
-
-@pytest.fixture
-def chief(api: Api, db: Database) -> FlaskClient:
-    return admin(api, db)
 
 
 def _failed_build(member: FlaskClient, db: Database, name: str, *, step: str = "start_build") -> str:

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from support.api import V1, Api, add_app, add_project, open_api
+from support.api import V1, add_app, add_project
 from support.driven import add_provisioned, count_jobs, fail, job, succeed
-from support.world import Time
 
 from common.db import Database
-
-
-@pytest.fixture
-def api(db_url: str, time: Time) -> Iterator[Api]:
-    with open_api(db_url, time) as opened:
-        yield opened
-
-
-@pytest.fixture
-def dev(api: Api) -> FlaskClient:
-    return api.member("grace")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 import requests
 from flask import Response
 from sqlalchemy import select
-from support.api import V1, Api, newcomer, open_api, serve, settings
+from support.api import V1, Api, newcomer, serve, settings
 from support.driven import claim, fail, succeed
 from support.following import Address, Stream, poll
 from support.services import mariadb_database
@@ -203,12 +203,6 @@ def test_a_retried_job_goes_on_under_its_numbers(server: Server) -> None:
 
 
 # -- without gunicorn's sockets: a thread each, and few of them -----------------------------------------------------
-
-
-@pytest.fixture
-def api(db_url: str, time: Time) -> Iterator[Api]:
-    with open_api(db_url, time) as opened:
-        yield opened
 
 
 def test_where_no_connection_can_be_had_a_thread_is_held(api: Api, db: Database) -> None:

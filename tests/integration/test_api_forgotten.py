@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy.orm import Session
-from support.api import Api, open_api
-from support.world import Time
+from support.api import Api
 
 from common import attempts
 from common.models import Job, Provenance, Resource, User
-
-
-@pytest.fixture
-def api(db_url: str, time: Time) -> Iterator[Api]:
-    with open_api(db_url, time) as opened:
-        yield opened
 
 
 def _fail(api: Api, job_id: str, *, code: str) -> None:

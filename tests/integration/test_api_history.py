@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-from support.api import V1, Api, open_api
+from support.api import V1, Api
 from support.driven import claim
 from support.world import Time
 
@@ -16,12 +13,6 @@ from common.workflows import SIGNUP
 
 GITLAB, GROUP = "create_gitlab_user", "join_gitlab_group"
 TAKES_S = {GITLAB: 8.0, GROUP: 4.0, "create_jenkins_user": 2.0, "assign_jenkins_role": 1.0, "create_kibana_user": 3.0}
-
-
-@pytest.fixture
-def api(db_url: str, time: Time) -> Iterator[Api]:
-    with open_api(db_url, time) as opened:
-        yield opened
 
 
 def _run_through(api: Api, db: Database, time: Time, login: str, *, factor: float = 1.0) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import time as clock
-from collections.abc import Iterator
 from pathlib import Path
 from socket import create_server
 
@@ -25,12 +24,6 @@ JSON = "application/json"
 HEADERS = ("Cache-Control", "Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options", "X-Request-Id")
 KIB = 1024
 SOON_S = 4.0  # of the 5 that health checks give it
-
-
-@pytest.fixture
-def api(db_url: str, time: Time) -> Iterator[Api]:
-    with open_api(db_url, time) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import delete, func, select, update
-from support.api import PASSWORD, V1, Api, add_app, add_project, open_api, row_counts
+from support.api import PASSWORD, V1, Api, add_app, add_project, row_counts
 from support.driven import (
     ABSENT,
     add_provisioned,
-    admin,
     attempts_of,
     claim,
     fail,
@@ -30,22 +27,6 @@ from common.models import App, ConsoleChunk, JobState, Outcome, Secret, StepStat
 from common.workflows import BUILD, PROVISION, SIGNUP, find_step
 
 DAY_S = 24 * 3600.0
-
-
-@pytest.fixture
-def api(db_url: str, time: Time) -> Iterator[Api]:
-    with open_api(db_url, time) as opened:
-        yield opened
-
-
-@pytest.fixture
-def dev(api: Api) -> FlaskClient:
-    return api.member("grace")
-
-
-@pytest.fixture
-def chief(api: Api, db: Database) -> FlaskClient:
-    return admin(api, db)
 
 
 @pytest.fixture

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from flask.testing import FlaskClient
-from support.api import V1, Api, add_app, add_project, open_api, without_request_id
-from support.world import Time
+from support.api import V1, Api, add_app, add_project, without_request_id
 
 from common import attempts
 from common.attempts import Claim
@@ -15,17 +12,6 @@ from common.db import Database
 from common.workflows import PROVISION, SIGNUP, WORKFLOWS
 
 ABSENT = "01890000-0000-7000-8000-000000000000"
-
-
-@pytest.fixture
-def api(db_url: str, time: Time) -> Iterator[Api]:
-    with open_api(db_url, time) as opened:
-        yield opened
-
-
-@pytest.fixture
-def dev(api: Api) -> FlaskClient:
-    return api.member("grace")
 
 
 def _provision(member: FlaskClient, name: str = "compiler", project: str = "compilers") -> str:

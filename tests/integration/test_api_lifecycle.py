@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from flask.testing import FlaskClient
-from support.api import V1, Api, add_app, add_project, open_api, row_counts
+from support.api import V1, add_app, add_project, row_counts
 from support.driven import add_provisioned, count_jobs, fail, job, record, succeed
-from support.world import Time
 from werkzeug.test import TestResponse
 
 from common.db import Database
 from common.models import App, JobState, Provenance
-
-
-@pytest.fixture
-def api(db_url: str, time: Time) -> Iterator[Api]:
-    with open_api(db_url, time) as opened:
-        yield opened
-
-
-@pytest.fixture
-def dev(api: Api) -> FlaskClient:
-    return api.member("grace")
 
 
 @pytest.fixture

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 from support import many, plans
-from support.api import Api, open_api
+from support.api import Api
 from support.lists import Listing, expected, listings
 from support.plans import Asked
-from support.world import Time
 
 from api import pages
 from common.db import Database
@@ -20,17 +18,6 @@ from common.db import Database
 JOBS = 3_000
 LIMIT = 20
 SOME_PAGES = 5 * LIMIT  # may be sorted, or read besides: where so few are left, databases find their own ways
-
-
-@pytest.fixture
-def api(db_url: str, time: Time) -> Iterator[Api]:
-    with open_api(db_url, time) as opened:
-        yield opened
-
-
-@pytest.fixture
-def dev(api: Api) -> FlaskClient:
-    return api.member("grace")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,11 +9,10 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import event, insert, select, update
 from support import many
-from support.api import V1, Api, add_app, add_project, open_api, without_request_id
+from support.api import V1, Api, add_app, add_project, without_request_id
 from support.driven import ABSENT, add_provisioned, admin, claim, fail, job, succeed
 from support.lists import Listing, expected, listings, walk
 from support.many import Many
-from support.world import Time
 
 from api.pages import COUNTED, SKEW
 from common.db import Database
@@ -24,22 +22,6 @@ from common.workflows import BUILD, WORKFLOWS
 JOBS = 400
 AT = datetime(2026, 5, 17, 12, 0, 0, 500_000, tzinfo=UTC)
 STATEMENTS = 8  # of one page, SQLite's two BEGINs among them
-
-
-@pytest.fixture
-def api(db_url: str, time: Time) -> Iterator[Api]:
-    with open_api(db_url, time) as opened:
-        yield opened
-
-
-@pytest.fixture
-def dev(api: Api) -> FlaskClient:
-    return api.member("grace")
-
-
-@pytest.fixture
-def ops(api: Api) -> FlaskClient:
-    return api.member("linus", team="ops")
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import shutil
 import signal
 import threading
 import time as clock
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from http.client import HTTPConnection
@@ -39,12 +38,6 @@ TOKEN = ENVIRONMENT["METRICS_TOKEN"]
 REQUESTS = "slipway_http_request_duration_seconds_count"
 NOWHERE = "mysql+pymysql://slipway@127.0.0.1:1/slipway"
 SOON_S = 3.0
-
-
-@pytest.fixture
-def api(db_url: str, time: Time) -> Iterator[Api]:
-    with open_api(db_url, time) as opened:
-        yield opened
 
 
 def _looked_up(db_url: str, time: Time, *, redis_url: str = NO_BROKER) -> Samples:

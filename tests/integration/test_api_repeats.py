@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -23,12 +22,6 @@ from common.models import Job, KeptAnswer
 KEY = {"Idempotency-Key": "9b2f7c1e-0000-4000-8000-000000000001"}
 OTHER_KEY = {"Idempotency-Key": "9b2f7c1e-0000-4000-8000-000000000002"}
 OF_ONE_ANSWER = {"Date", "X-Request-Id", "Idempotency-Replayed"}
-
-
-@pytest.fixture
-def api(db_url: str, time: Time) -> Iterator[Api]:
-    with open_api(db_url, time) as opened:
-        yield opened
 
 
 @pytest.fixture

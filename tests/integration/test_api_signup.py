@@ -42,12 +42,6 @@ helm_template = "templates/Helm_Template"
 
 
 @pytest.fixture
-def api(db_url: str, time: Time) -> Iterator[Api]:
-    with open_api(db_url, time) as opened:
-        yield opened
-
-
-@pytest.fixture
 def closed_team(db_url: str, time: Time, tmp_path: Path) -> Iterator[Api]:
     """An API whose team `core` may not be chosen at sign-up."""
     (tmp_path / "catalog.toml").write_text(CATALOG)

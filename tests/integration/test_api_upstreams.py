@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from support.api import V1, Api, open_api
+from support.api import V1, Api
 from support.driven import admin, claim, names, step
 from support.world import Time
 
@@ -16,12 +15,6 @@ from common.db import Database
 from common.gates import Hold
 from common.models import StepState
 from common.workflows import Upstream
-
-
-@pytest.fixture
-def api(db_url: str, time: Time) -> Iterator[Api]:
-    with open_api(db_url, time) as opened:
-        yield opened
 
 
 @pytest.fixture

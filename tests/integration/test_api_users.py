@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from flask.testing import FlaskClient
-from support.api import PASSWORD, V1, Api, add_app, add_project, open_api, without_request_id
-from support.driven import admin, count_jobs, fail, job, succeed
-from support.world import Time
+from support.api import PASSWORD, V1, Api, add_app, add_project, without_request_id
+from support.driven import count_jobs, fail, job, succeed
 
 from common.db import Database
 from common.models import JobState
-
-
-@pytest.fixture
-def api(db_url: str, time: Time) -> Iterator[Api]:
-    with open_api(db_url, time) as opened:
-        yield opened
-
-
-@pytest.fixture
-def chief(api: Api, db: Database) -> FlaskClient:
-    return admin(api, db)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 from support import many, plans
-from support.api import V1, Api, open_api
+from support.api import V1, Api
 from support.commands import Operator
 from support.driven import ABSENT, add_provisioned, claim, fail, job, names, succeed
 from support.past import Past
@@ -32,12 +31,6 @@ NEVER = "01890000-0000-7000-8000-000000000000"
 def time() -> Time:
     """A clock of this test's own: ids have the time of the machine."""
     return Time()
-
-
-@pytest.fixture
-def api(db_url: str, time: Time) -> Iterator[Api]:
-    with open_api(db_url, time) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
 from io import StringIO
 from typing import Any
 
@@ -12,10 +11,9 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import insert
 from support import past
-from support.api import Api, open_api
+from support.api import Api
 from support.commands import Operator
 from support.driven import add_provisioned, job, record, succeed
-from support.world import Time
 
 from api.commands import ledger
 from common.db import Database
@@ -23,19 +21,8 @@ from common.models import Provenance, Resource
 
 
 @pytest.fixture
-def api(db_url: str, time: Time) -> Iterator[Api]:
-    with open_api(db_url, time) as opened:
-        yield opened
-
-
-@pytest.fixture
 def operator(api: Api) -> Operator:
     return Operator(api)
-
-
-@pytest.fixture
-def dev(api: Api) -> FlaskClient:
-    return api.member("grace")
 
 
 def _made_by(member: FlaskClient, kind: str) -> str:

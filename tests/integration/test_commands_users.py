@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import update
-from support.api import PASSWORD, V1, Api, open_api, row_counts
+from support.api import PASSWORD, V1, Api, row_counts
 from support.commands import Operator
 from support.driven import count_jobs
-from support.world import Time, World
+from support.world import World
 
 from common.db import Database
 from common.models import Job, JobState, User
 from common.workflows import OFFBOARD
 
 WHO = {"--email": "root@example.com", "--name": "Grace Hopper", "--team": "ops"}
-
-
-@pytest.fixture
-def api(db_url: str, time: Time) -> Iterator[Api]:
-    with open_api(db_url, time) as opened:
-        yield opened
 
 
 @pytest.fixture
