@@ -1,8 +1,9 @@
-"""Where is the OpenAPI document?  At `/openapi.json`, made once when the process starts."""
+"""Where is the OpenAPI document?  At `/openapi.json`, made when it is first asked for."""
 
 from __future__ import annotations
 
 import json
+from functools import cache
 
 from flask import Blueprint, Flask, Response, current_app
 
@@ -22,14 +23,21 @@ class OpenApi(Result):
 
 
 def keep(app: Flask) -> None:
-    """Make the document of an app that has all its calls. Raises RuntimeError for a call that nobody declared."""
-    with app.app_context():
-        made = openapi.document(declared(app), service().catalog, cookie=auth.cookie_name())
-    app.extensions[KEPT] = json.dumps(made).encode()
+    """Keep the document of an app that has all its calls. Raises RuntimeError for a call that nobody declared.
+
+    It takes a while to make, and many a process, such as a command's, never shows it.
+    """
+    calls = declared(app)
+
+    @cache
+    def made() -> bytes:
+        return json.dumps(openapi.document(calls, service().catalog, cookie=auth.cookie_name())).encode()
+
+    app.extensions[KEPT] = made
 
 
 @route(blueprint, "GET", "/openapi.json", policy=Policy.PUBLIC, answers={200: OpenApi}, base="")
 def show_document() -> Response:
     """Read this document."""
     headers = {"Cache-Control": f"public, max-age={FRESH_S}"}
-    return Response(current_app.extensions[KEPT], mimetype=JSON, headers=headers)
+    return Response(current_app.extensions[KEPT](), mimetype=JSON, headers=headers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from threading import BoundedSemaphore
 
 from argon2 import PasswordHasher
@@ -18,7 +19,7 @@ class Passwords:
     def __init__(self, hasher: PasswordHasher = OWASP) -> None:
         self._hasher = hasher
         self._at_once = BoundedSemaphore((os.cpu_count() or 1) * HASHES_PER_CORE)
-        self._nobody = self.hash("nobody has this password")
+        self._nobody = _hash_of_nobody(hasher)
 
     def hash(self, password: str) -> str:
         with self._at_once:
@@ -32,3 +33,9 @@ class Passwords:
             except (VerificationError, InvalidHashError):
                 return False
         return stored is not None
+
+
+@cache
+def _hash_of_nobody(hasher: PasswordHasher) -> str:
+    """Made at the start of a process, once: the first unknown user must not take longer than the next."""
+    return hasher.hash("nobody has this password")

@@ -34,7 +34,7 @@ def users() -> None:
 @at_most(1000)
 @as_json
 def list_all(*, only_admins: bool, team: str | None, limit: int, is_json: bool) -> None:
-    """List the accounts, those that were closed, too: the oldest first."""
+    """List the accounts, the oldest first, and those that were closed."""
     wanted: list[ColumnElement[bool]] = [User.is_admin.is_(True)] if only_admins else []
     if team is not None:
         wanted.append(User.team_id == options.known_team(team))

@@ -32,7 +32,7 @@ class Server:
     def url(self, name: str) -> str:
         """Make an empty database and return its address."""
         self.run(f"CREATE OR REPLACE DATABASE {name}")
-        return f"mysql+pymysql://root@{HOST}:{self._port}/{name}"
+        return f"mysql+pymysql://root@{HOST}:{self._port}/{name}?ssl_disabled=true"
 
     def start(self) -> None:
         options: dict[str, Any] = {
@@ -56,7 +56,7 @@ class Server:
             self._process.wait(WITHIN_S)
 
     def run(self, statement: str) -> list[tuple[Any, ...]]:
-        with pymysql.connect(host=HOST, port=self._port, user="root", autocommit=True) as connection:
+        with pymysql.connect(host=HOST, port=self._port, user="root", autocommit=True, ssl_disabled=True) as connection:
             cursor = connection.cursor()
             cursor.execute(statement)
             return list(cursor.fetchall())

@@ -14,7 +14,8 @@ import pytest
 from pymysql.err import OperationalError
 from sqlalchemy import make_url
 
-MARIADB_SERVER = os.environ.get("TEST_MARIADB_URL", "mysql+pymysql://root@127.0.0.1:3306/")
+# No TLS: the driver reads all of the host's certificates again for each connection, a fifth of the tests' time.
+MARIADB_SERVER = os.environ.get("TEST_MARIADB_URL", "mysql+pymysql://root@127.0.0.1:3306/?ssl_disabled=true")
 
 
 def missing(service: str) -> NoReturn:
@@ -36,6 +37,7 @@ def mariadb_database() -> Iterator[str]:
             user=server.username,
             password=server.password or "",
             connect_timeout=3,
+            ssl_disabled=True,
         )
     except OperationalError:
         missing("MariaDB")
