@@ -26,7 +26,7 @@ secrets: ## Make what is missing of the secrets of docker-compose.yml (for=harbo
 	@sh compose/make-secrets.sh $(for)
 
 test: $(VENV)/tools ## Run the tests; what needs a missing service is skipped
-	@$(BIN)/python -m pytest tests/unit tests/contract tests/integration --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest tests/unit tests/contract tests/integration --numprocesses 3 --dist loadfile
 	@$(BIN)/python -m pytest tests/fuzz
 	@$(BIN)/python -m pytest tests/e2e --ignore tests/e2e/test_pace.py --numprocesses 2 --dist loadfile
 	@$(BIN)/python -m pytest tests/e2e/test_pace.py

@@ -60,7 +60,7 @@ def create_app(config: Settings | None = None, *, now: Now | None = None) -> Fla
     `now` is the time that sessions and jobs go by; None is the time of the database's host.
     """
     try:
-        config = config or common_settings.load()
+        config = config or common_settings.load(Settings)
         parts = _parts(config, now)
     except SettingsError as problem:
         raise SystemExit(str(problem)) from None

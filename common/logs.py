@@ -15,7 +15,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor
 
 from common.redaction import Redaction
-from common.settings import Settings
+from common.settings import CommonSettings
 
 OURS = ("api", "common", "worker")
 SERVER = ("gunicorn.error", "gunicorn.access")  # it writes to standard error by itself, and to files if it is told to
@@ -23,7 +23,7 @@ SERVER = ("gunicorn.error", "gunicorn.access")  # it writes to standard error by
 QUIET = ("alembic", "urllib3", "kombu", "amqp", "werkzeug", "celery.app.trace", "celery.worker.strategy")
 
 
-def configure(config: Settings) -> None:
+def configure(config: CommonSettings) -> None:
     """Send every log of this process to standard error, in one form; `extra` fields become fields.
 
     LOG_LEVEL is that of our own lines. Libraries tell at most what they call info: their debug shows what they send.

@@ -15,7 +15,7 @@ from kombu import Queue  # type: ignore[attr-defined] # it ships no types
 from kombu.exceptions import OperationalError
 
 from common.jobs import Lane
-from common.settings import Settings
+from common.settings import CommonSettings
 from common.workflows import Upstream, find_step, task_name
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ QUEUES = tuple(upstream.value for upstream in Upstream)
 REST_AFTER_FAILURE_S = 10.0
 
 
-def celery_app(settings: Settings, *, publishing_s: float = 0.5) -> Celery:
+def celery_app(settings: CommonSettings, *, publishing_s: float = 0.5) -> Celery:
     """Return the Celery app of one process. `publishing_s` bounds how long a publisher waits for a silent broker."""
     app = Celery("slipway", broker=settings.redis_url.get_secret_value())
     app.conf.update(

@@ -9,12 +9,12 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from common.settings import Settings
+from common.settings import CommonSettings
 
 SHORTEST_SECRET = 8  # what is shorter would be blotted out of other words
 
 
-def secrets_of(settings: Settings) -> tuple[str, ...]:
+def secrets_of(settings: CommonSettings) -> tuple[str, ...]:
     """Return the value of every secret setting, the passwords in addresses, and tokens without the word Bearer."""
     values = [value for name in type(settings).model_fields for value in _flat(getattr(settings, name))]
     texts = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
@@ -36,7 +36,7 @@ def _password_in(address: str) -> str:
 class Redaction:
     """The last thing that is done to a line of the log: no value of a secret setting is left in it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: CommonSettings) -> None:
         secrets = {secret for secret in secrets_of(settings) if len(secret) >= SHORTEST_SECRET}
         in_json = {json.dumps(secret)[1:-1] for secret in secrets}
         self._secrets = sorted(secrets | in_json, key=len, reverse=True)  # an address before the password in it

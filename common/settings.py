@@ -1,7 +1,7 @@
 """Which settings are there, what are they for, and which of them are wrong?
 
 Read once from the environment, then from `.env`, then from what the embedded stack wrote, then from files of
-secrets; typed and frozen.
+secrets; typed and frozen. Each process reads those it needs, and no secret besides.
 All problems are reported together, by name and without values. No secret has a default here.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -36,8 +36,8 @@ class SettingsError(Exception):
         )
 
 
-class Settings(BaseSettings):
-    """Everything that differs between two installations."""
+class CommonSettings(BaseSettings):
+    """What every process is told."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -52,38 +52,81 @@ class Settings(BaseSettings):
         USUAL_DIRECTORY,
         description="Directory of files that hold settings, one each, named in small letters: secrets/gitlab_token",
     )
+    redis_password: SecretStr | None = Field(None, description="Password for REDIS_URL, where that has none")
+    redis_url: BrokerUrl = Field(description="The broker's address: redis://:password@host:6379/0")
+    worker_concurrency: int = Field(16, ge=1, le=256, description="Steps that one worker process runs at once")
+    log_format: str = Field("auto", pattern="^(auto|json|text)$", description="json, text, or auto: text in a terminal")
+    log_level: str = Field(
+        "info",
+        pattern="^(debug|info|warning|error)$",
+        description="debug, info, warning or error; debug tells each call to an upstream",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - theirs warns, and reads empty files
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, dotenv_settings, SecretFiles(settings_cls)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _readable(cls, value: Any) -> Any:
+        if isinstance(value, Unreadable):
+            raise ValueError(f"its file in SECRETS_DIR cannot be read: {value.why}")  # noqa: TRY004 - pydantic's way
+        return value
+
+    @field_validator("secrets_dir")
+    @classmethod
+    def _there(cls, directory: Path) -> Path:
+        if directory != USUAL_DIRECTORY and not directory.is_dir():  # the usual one need not be there
+            raise ValueError("is not a directory")
+        return directory
+
+
+class FlowerSettings(CommonSettings):
+    """What Flower is told: no key and no token of others, for it only shows what passes through the broker."""
+
+    flower_basic_auth: SecretStr | None = Field(
+        None, description="Who may look into Flower: USER:PASSWORD, comma-separated. Unset: it does not start"
+    )
+    flower_address: str = Field("127.0.0.1", description="Where Flower listens: 0.0.0.0 in a container")
+    flower_port: int = Field(5555, ge=1, le=65_535, description="Port of Flower")
+
+    @field_validator("flower_basic_auth")
+    @classmethod
+    def _each_with_its_password(cls, logins: SecretStr | None) -> SecretStr | None:
+        if logins and not all(map(LOGIN.fullmatch, logins.get_secret_value().split(","))):
+            raise ValueError("must be USER:PASSWORD, several separated by commas")
+        return logins
+
+
+class Settings(CommonSettings):
+    """What the API is told, and workers too: no token of an upstream, for the API calls none."""
+
     db_password: SecretStr | None = Field(None, description="Password for DB_URL, where that has none")
     db_url: DatabaseUrl = Field(
         description="SQLAlchemy address: mysql+pymysql://user:password@host/name or sqlite:///file"
     )
-    redis_password: SecretStr | None = Field(None, description="Password for REDIS_URL, where that has none")
-    redis_url: BrokerUrl = Field(description="The broker's address: redis://:password@host:6379/0")
     secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         description="Keys that seal what jobs must keep secret, newest first, comma-separated, 32+ characters each"
     )
 
     gitlab_url: HttpUrl = Field(description="GitLab as the workers reach it")
-    gitlab_token: SecretStr = Field(description="An administrator's token with the scope `api`")
     gitlab_ext_url: HttpUrl | None = Field(None, description="GitLab as users reach it, for links")
-    gitlab_read_user: str | None = Field(None, description="User of the token below")
-    gitlab_read_token: SecretStr | None = Field(
-        None,
-        description="A token that may only read repositories: Argo CD clones with it. Unset: Argo CD's own templates",
-    )
     gitlab_credential: str = Field("gitlab", description="Id of the Jenkins credential with which pipelines clone")
 
     jenkins_url: HttpUrl = Field(description="Jenkins as the workers reach it")
-    jenkins_auth_id: str = Field(description="An administrator's login on Jenkins")
-    jenkins_auth_token: SecretStr = Field(description="That login's API token (not its password)")
     jenkins_ext_url: HttpUrl | None = Field(None, description="Jenkins as users reach it, for links")
 
     argo_url: HttpUrl = Field(description="Argo CD as the workers reach it")
-    argo_token: SecretStr = Field(description="Argo CD API token, with or without the word Bearer")
     argo_ext_url: HttpUrl | None = Field(None, description="Argo CD as users reach it, for links")
 
     kibana_url: HttpUrl = Field(description="Elasticsearch, where Kibana's users live, as the workers reach it")
-    kibana_user: str = Field(description="A user with the cluster privilege manage_security")
-    kibana_pwd: SecretStr = Field(description="That user's password")
     kibana_ext_url: HttpUrl | None = Field(None, description="Kibana as users reach it, for links")
 
     dev_cluster_name: str = Field("dev-cluster", description="Argo CD's name of the cluster of team dev")
@@ -125,7 +168,6 @@ class Settings(BaseSettings):
     retention_days: int = Field(
         0, ge=0, le=36_500, description="Days after which jobs are deleted that are over and needed no more. 0: never"
     )
-    worker_concurrency: int = Field(16, ge=1, le=256, description="Steps that one worker process runs at once")
     gitlab_concurrency: int = Field(12, ge=1, le=256, description=AT_ONCE.format("GitLab"))
     jenkins_concurrency: int = Field(12, ge=1, le=256, description=AT_ONCE.format("Jenkins"))
     argo_concurrency: int = Field(12, ge=1, le=256, description=AT_ONCE.format("Argo CD"))
@@ -139,12 +181,6 @@ class Settings(BaseSettings):
         ge=0,
         le=100,
         description="Steps in a row that get no answer before a look tells whether their upstream is down. 0: never",
-    )
-    log_format: str = Field("auto", pattern="^(auto|json|text)$", description="json, text, or auto: text in a terminal")
-    log_level: str = Field(
-        "info",
-        pattern="^(debug|info|warning|error)$",
-        description="debug, info, warning or error; debug tells each call to an upstream",
     )
     metrics_token: SecretStr | None = Field(
         None, description="What Prometheus sends as its bearer token, to the API and to workers. Unset: no metrics"
@@ -160,39 +196,9 @@ class Settings(BaseSettings):
         description="OpenTelemetry collector that gets traces, by OTLP over HTTP: http://collector:4318. Unset: none",
     )
     trace_upstreams: bool = Field(False, description="Send upstreams the header traceparent with each call of a trace")
-    flower_basic_auth: SecretStr | None = Field(
-        None, description="Who may look into Flower: USER:PASSWORD, comma-separated. Unset: it does not start"
-    )
-    flower_address: str = Field("127.0.0.1", description="Where Flower listens: 0.0.0.0 in a container")
-    flower_port: int = Field(5555, ge=1, le=65_535, description="Port of Flower")
     flower_ext_url: HttpUrl | None = Field(
         None, description="Flower as operators reach it: administrators' jobs link to it. Unset: no links"
     )
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - theirs warns, and reads empty files
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, dotenv_settings, SecretFiles(settings_cls)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _readable(cls, value: Any) -> Any:
-        if isinstance(value, Unreadable):
-            raise ValueError(f"its file in SECRETS_DIR cannot be read: {value.why}")  # noqa: TRY004 - pydantic's way
-        return value
-
-    @field_validator("secrets_dir")
-    @classmethod
-    def _there(cls, directory: Path) -> Path:
-        if directory != USUAL_DIRECTORY and not directory.is_dir():  # the usual one need not be there
-            raise ValueError("is not a directory")
-        return directory
 
     @field_validator("secret_keys", "trusted_hosts", "cors_origins", mode="before")
     @classmethod
@@ -226,20 +232,6 @@ class Settings(BaseSettings):
             raise ValueError("needs METRICS_TOKEN beside it")
         return port
 
-    @field_validator("flower_basic_auth")
-    @classmethod
-    def _each_with_its_password(cls, logins: SecretStr | None) -> SecretStr | None:
-        if logins and not all(map(LOGIN.fullmatch, logins.get_secret_value().split(","))):
-            raise ValueError("must be USER:PASSWORD, several separated by commas")
-        return logins
-
-    @field_validator("gitlab_read_token")
-    @classmethod
-    def _with_its_user(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if token is not None and not info.data.get("gitlab_read_user"):
-            raise ValueError("needs GITLAB_READ_USER beside it")
-        return token
-
     @field_validator("secret_keys")
     @classmethod
     def _long_enough(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
@@ -248,17 +240,43 @@ class Settings(BaseSettings):
         return keys
 
 
-def load() -> Settings:
-    """Read the settings. Raises SettingsError with every problem at once."""
+class WorkerSettings(Settings):
+    """What workers are told: the above, and how to log in to the upstreams."""
+
+    gitlab_token: SecretStr = Field(description="An administrator's token with the scope `api`")
+    gitlab_read_user: str | None = Field(None, description="User of the token below")
+    gitlab_read_token: SecretStr | None = Field(
+        None,
+        description="A token that may only read repositories: Argo CD clones with it. Unset: Argo CD's own templates",
+    )
+    jenkins_auth_id: str = Field(description="An administrator's login on Jenkins")
+    jenkins_auth_token: SecretStr = Field(description="That login's API token (not its password)")
+    argo_token: SecretStr = Field(description="Argo CD API token, with or without the word Bearer")
+    kibana_user: str = Field(description="A user with the cluster privilege manage_security")
+    kibana_pwd: SecretStr = Field(description="That user's password")
+
+    @field_validator("gitlab_read_token")
+    @classmethod
+    def _with_its_user(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if token is not None and not info.data.get("gitlab_read_user"):
+            raise ValueError("needs GITLAB_READ_USER beside it")
+        return token
+
+
+Read = TypeVar("Read", bound=CommonSettings)
+
+
+def load(kind: type[Read]) -> Read:
+    """Read the settings of this kind. Raises SettingsError with every problem at once."""
     try:
-        return Settings()
+        return kind()
     except ValidationError as error:
-        raise SettingsError([_problem(detail) for detail in error.errors()]) from None
+        raise SettingsError([_problem(kind, detail) for detail in error.errors()]) from None
 
 
-def _problem(detail: Any) -> str:
+def _problem(kind: type[CommonSettings], detail: Any) -> str:
     name = ".".join(str(part) for part in detail["loc"]).upper()
-    field = Settings.model_fields.get(str(detail["loc"][0]))
+    field = kind.model_fields.get(str(detail["loc"][0]))
     if detail["type"] == "missing":
         return f"{name} is not set: {field.description if field else ''}"
     return f"{name}: {detail['msg'].removeprefix('Value error, ')}"

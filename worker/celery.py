@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from celery import Celery
+from celery.apps.worker import Worker
 from celery.exceptions import Ignore, Retry
-from celery.signals import celeryd_init, setup_logging, worker_init, worker_ready, worker_shutdown
+from celery.signals import setup_logging, worker_init, worker_ready, worker_shutdown
 from sqlalchemy.exc import SQLAlchemyError
 
 from common import catalog, logs, schema, settings, tracing, traffic
@@ -23,7 +24,7 @@ from common.db import Database
 from common.queue import Publisher, celery_app
 from common.retention import EVERY_S, Keeper
 from common.schema import SchemaError
-from common.settings import Settings, SettingsError
+from common.settings import FlowerSettings, SettingsError, WorkerSettings
 from common.vault import Vault
 from common.workflows import WORKFLOWS, task_name
 from worker import exposition, flower, liveness, pulse, upstreams
@@ -57,10 +58,24 @@ class LaterError(Retry):  # type: ignore[misc] # Celery ships no types
         return str(self.message)
 
 
-def create_worker(config: Settings) -> Celery:
-    """Return the app with a task for each step and a clock that ticks while the worker runs."""
-    app = celery_app(config, publishing_s=BROKER_SILENCE_S)
-    app.conf.worker_consumer = LeanConsumer
+class EquippedWorker(Worker):  # type: ignore[misc] # Celery ships no types
+    """Celery's own, that reads how to log in to the upstreams, or does not start. No other command gets to know it."""
+
+    def on_before_init(self, **options: Any) -> None:
+        try:
+            config = settings.load(WorkerSettings)
+            logs.configure(config)
+            equip(self.app, config)
+        except (SettingsError, SchemaError) as problem:
+            _refuse(problem)
+        super().on_before_init(**options)
+
+
+def equip(app: Celery, config: WorkerSettings) -> None:
+    """Give the app a task for each step, and a clock that ticks while the worker runs.
+
+    Raises SettingsError for a catalog that does not hold together, SchemaError for another version's database.
+    """
     db_url = config.db_url.get_secret_value()
     db = Database(db_url, pool_size=config.worker_concurrency)
     around = Surroundings(
@@ -92,13 +107,12 @@ def create_worker(config: Settings) -> Celery:
     for flow in WORKFLOWS.values():
         for step in flow.steps:
             _add_task(app, runner, teller, flow.name, step.name)
-    _check_schema_before_work(db)
+    _check_schema(db)
     _sign_on_before_work(register, name)
     _tick_while_running(tickers, db)
     pulse.watch(app, register)
     exposition.serve_while_running(config)
     worker_init.connect(lambda **_: tracing.configure(config, "slipway-worker"), weak=False)
-    return app
 
 
 def _add_task(app: Celery, runner: Runner, teller: Teller, flow: str, step: str) -> None:
@@ -161,16 +175,11 @@ def _tick_while_running(tickers: Tickers, db: Database) -> None:
     worker_shutdown.connect(stop, weak=False)
 
 
-def _check_schema_before_work(db: Database) -> None:
-    def check(**_: Any) -> None:
-        try:
-            schema.check(db)
-        except SchemaError as problem:
-            _refuse(problem)
-        except SQLAlchemyError:  # Celery would log it and go on
-            raise SystemExit("The database does not answer.") from None
-
-    celeryd_init.connect(check, weak=False)
+def _check_schema(db: Database) -> None:
+    try:
+        schema.check(db)
+    except SQLAlchemyError:  # what it says holds the address
+        raise SystemExit("The database does not answer.") from None
 
 
 def _refuse(problem: Exception) -> NoReturn:
@@ -179,13 +188,18 @@ def _refuse(problem: Exception) -> NoReturn:
 
 
 def _load() -> Celery:
+    """Return the app that every command of Celery starts from."""
     try:
-        config = settings.load()
-        logs.configure(config)
-        setup_logging.connect(lambda **_: None, weak=False)  # ours stands
-        app = create_worker(config)
+        if "flower" not in sys.argv:
+            settings.load(WorkerSettings)  # who starts a worker hears of all problems at once
+        config = settings.load(FlowerSettings)
     except SettingsError as problem:
         _refuse(problem)
+    logs.configure(config)
+    setup_logging.connect(lambda **_: None, weak=False)  # ours stands
+    app = celery_app(config, publishing_s=BROKER_SILENCE_S)
+    app.conf.worker_consumer = LeanConsumer
+    app.Worker = app.subclass_with_self(EquippedWorker)
     flower.prepare(app, config, refuse=_refuse)
     return app
 

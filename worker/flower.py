@@ -11,18 +11,21 @@ from functools import partial
 from typing import Any, NoReturn
 
 from celery import Celery, current_task
+from celery.events.state import Task
 from celery.signals import import_modules, worker_ready
+from celery.states import PENDING
 from celery.utils.sysinfo import load_average
 from celery.worker import state as worker_state
 from celery.worker.control import control_command
 
-from common.settings import LOGIN, Settings
+from common.settings import LOGIN, FlowerSettings
 from worker.registry import StepFunction
 from worker.running import RunningJob
 from worker.ticker import Ticker
 from worker.upstreams import Upstreams
 
 COLUMNS = "received,name,state,args,kwargs,exception,runtime,worker,uuid"
+WHERE_TO = ("queue", "exchange", "routing_key")  # what only the sender of a task tells
 FORGET_WORKERS_S = 3600  # that are gone: each container that was replaced is one
 ABOUT = ("app", "login", "team")  # of a job's input: what it is about, in words that people know
 ASK_EVERY_S, ALIVE_FOR_S = 5.0, 20.0
@@ -40,7 +43,7 @@ class UnguardedError(Exception):
 # -- in Flower's process ------------------------------------------------------------------------------------------
 
 
-def prepare(app: Celery, config: Settings, *, refuse: Refuse) -> None:
+def prepare(app: Celery, config: FlowerSettings, *, refuse: Refuse) -> None:
     """Set how Flower runs unless its own options say otherwise. Any command may call this; only `flower` heeds it.
 
     `refuse` is called with what is wrong once those options are read.
@@ -62,8 +65,14 @@ def prepare(app: Celery, config: Settings, *, refuse: Refuse) -> None:
 def _begin(app: Celery, options: Any, refuse: Refuse, **_: Any) -> None:
     if not options.auth and not all(LOGIN.fullmatch(each) for each in options.basic_auth or [""]):
         refuse(UnguardedError())
+    believe_workers()
     # Workers send no heartbeat by themselves: sent into a dead broker, it would hold up everything else they do.
     Ticker("flower", partial(app.control.broadcast, give_sign_of_life.__name__), every_s=ASK_EVERY_S).start()
+
+
+def believe_workers() -> None:
+    """Let no sender write over what a worker told: that a task was sent is often told after it has begun."""
+    Task.merge_rules = {**Task.merge_rules, PENDING: WHERE_TO}
 
 
 # -- in a worker --------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ class Pace:
         self._every_s = SLOWER / calls_per_s
 
     def __call__(self, deadline: Deadline | None) -> None:
-        """Wait in this thread, for a moment: `Settings` sees to it. Raises Transient when the deadline is before."""
+        """Wait in this thread, for a moment: the settings see to it. Raises Transient when the deadline is before."""
         for _ in range(TURNS):
             until_s = self._take_turn()
             wait_s = max(0.0, until_s - time.monotonic())

@@ -16,7 +16,7 @@ from common.errors import Mender, Permanent
 from common.jobs import PASSED
 from common.ledger import Entry
 from common.models import App, Resource, Secret, Step
-from common.settings import Settings
+from common.settings import WorkerSettings
 from common.vault import CannotOpenError, Vault
 
 
@@ -25,7 +25,7 @@ class Surroundings:
     """What every step of this worker shares."""
 
     db: Database
-    settings: Settings
+    settings: WorkerSettings
     catalog: Catalog
     vault: Vault
 

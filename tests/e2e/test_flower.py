@@ -21,7 +21,7 @@ from support.stack import PASSWORD, Stack, wait_for
 
 from api import links
 from common.queue import QUEUES, celery_app
-from common.settings import Settings
+from common.settings import WorkerSettings
 
 NewName = Callable[[str], str]
 COMMAND = (sys.executable, "-m", "celery", "-A", "worker", "flower")
@@ -45,8 +45,8 @@ def busy(stack: Stack, flower: Flower, new_name: NewName) -> Flower:
 
 
 @pytest.fixture
-def config(stack: Stack) -> Settings:
-    return Settings(_env_file=None, **{name.lower(): value for name, value in stack.environment.items()})
+def config(stack: Stack) -> WorkerSettings:
+    return WorkerSettings(_env_file=None, **{name.lower(): value for name, value in stack.environment.items()})
 
 
 def _environment(stack: Stack, **changes: str) -> dict[str, str]:
@@ -110,7 +110,7 @@ def test_it_takes_its_password_from_a_file_and_listens_on_this_machine_only(stac
         assert not _is_open("127.0.0.2", port)  # this machine, too, but another address: 0.0.0.0 would listen there
 
 
-def test_nothing_that_it_shows_holds_a_secret(busy: Flower, config: Settings) -> None:
+def test_nothing_that_it_shows_holds_a_secret(busy: Flower, config: WorkerSettings) -> None:
     hidden = [PASSWORD, busy.login[1], *_secrets(config)]
 
     shown = {path: answer.text for path, answer in busy.answers()}
@@ -120,7 +120,7 @@ def test_nothing_that_it_shows_holds_a_secret(busy: Flower, config: Settings) ->
     assert [path for path, text in shown.items() if any(secret in text for secret in hidden)] == []
 
 
-def _secrets(config: Settings) -> Iterator[str]:
+def _secrets(config: WorkerSettings) -> Iterator[str]:
     for _, value in config:
         for each in value if isinstance(value, tuple) else (value,):
             if isinstance(each, SecretStr):
@@ -174,7 +174,7 @@ def test_a_failure_is_shown_by_the_first_line_of_its_reason(stack: Stack, flower
 
 
 def test_a_message_that_comes_twice_is_shown_as_refused_and_not_as_running(
-    stack: Stack, flower: Flower, config: Settings, new_name: NewName
+    stack: Stack, flower: Flower, config: WorkerSettings, new_name: NewName
 ) -> None:
     person = stack.anyone()
     stack.harbour.fault("elasticsearch", kind="delay", delay_s=2.0, path="^/_security/user/", times=1)
@@ -191,7 +191,7 @@ def test_a_message_that_comes_twice_is_shown_as_refused_and_not_as_running(
 
 
 def test_the_link_of_a_job_leads_to_its_tasks(
-    stack: Stack, flower: Flower, config: Settings, new_name: NewName
+    stack: Stack, flower: Flower, config: WorkerSettings, new_name: NewName
 ) -> None:
     person = stack.anyone()
     job_id, other = person.sign_up(new_name("ada")), person.sign_up(new_name("ada"))

@@ -22,7 +22,7 @@ from common import settings, tracing
 from common.tracing import Kind
 from worker.upstreams.http import Http
 
-tracing.configure(settings.load(), "a-service")
+tracing.configure(settings.load(settings.WorkerSettings), "a-service")
 for parent in sys.argv[2:]:
     with tracing.span("work", Kind.CONSUMER, parent=parent, attributes={}):
         Http("GitLab", sys.argv[1]).send("GET", "version")
@@ -32,7 +32,7 @@ import sys
 from common import settings, tracing
 import api, worker.runner
 
-tracing.configure(settings.load(), "a-service")
+tracing.configure(settings.load(settings.WorkerSettings), "a-service")
 print(*sys.modules)
 """
 SPANS = ("common.spans", "opentelemetry.sdk.trace", "opentelemetry.exporter", "opentelemetry.proto", "google.protobuf")

@@ -27,7 +27,7 @@ from api.passwords import Passwords
 from api.service import Service
 from common.db import Database
 from common.models import Base
-from common.settings import Settings
+from common.settings import CommonSettings, Settings
 from support.world import Time
 
 ROOT = Path(__file__).parents[2]
@@ -60,10 +60,10 @@ ENVIRONMENT = {
 }
 
 
-def settings(db_url: str, **changes: Any) -> Settings:
+def settings(db_url: str, kind: type[CommonSettings] = Settings, **changes: Any) -> Any:
     """Return whole settings; nothing that they name is there except the database."""
     fields = {name.lower(): value for name, value in ENVIRONMENT.items()}
-    return Settings(_env_file=None, db_url=SecretStr(db_url), **{**fields, **changes})
+    return kind(_env_file=None, db_url=SecretStr(db_url), **{**fields, **changes})
 
 
 def newcomer(login: str, **changes: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as NotUp
 
 from common import catalog
-from common.settings import Settings
+from common.settings import WorkerSettings
 from harbour.config import HarbourConfig
 from harbour.world import Harbour
 from stack.embedded import prepare
@@ -113,7 +113,7 @@ def token_that_ends_in(days: int) -> str:
     return f"e30.{base64.urlsafe_b64encode(claims.encode()).decode().rstrip('=')}.c2lnbmF0dXJl"
 
 
-def environment_of(settings: Settings) -> dict[str, str]:
+def environment_of(settings: WorkerSettings) -> dict[str, str]:
     """Return the settings as a process gets them."""
     texts = {}
     for name, value in settings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from common.settings import Settings
+from common.settings import WorkerSettings
 from worker.upstreams.http import Http, Reply
 from worker.upstreams.jenkins import Jenkins
 
@@ -40,7 +40,7 @@ class Mishap:
 class _Way(Http):
     """The way to Jenkins, and its copies, with one mishap on it."""
 
-    def __init__(self, settings: Settings, mishap: Mishap) -> None:
+    def __init__(self, settings: WorkerSettings, mishap: Mishap) -> None:
         account = (settings.jenkins_auth_id, settings.jenkins_auth_token.get_secret_value())
         super().__init__("Jenkins", settings.jenkins_url, auth=account)
         self._mishap = mishap
@@ -52,5 +52,5 @@ class _Way(Http):
         return reply
 
 
-def jenkins_with(settings: Settings, mishap: Mishap) -> Jenkins:
+def jenkins_with(settings: WorkerSettings, mishap: Mishap) -> Jenkins:
     return Jenkins(_Way(settings, mishap))

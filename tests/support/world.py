@@ -17,7 +17,7 @@ from common.db import Database
 from common.ids import new_id
 from common.jobs import Lane
 from common.models import App, Attempt, Job, JobState, Project, Resource, Secret, Step, StepState, Team, User
-from common.settings import Settings
+from common.settings import WorkerSettings
 from common.vault import Vault
 from common.workflows import PROVISION, SIGNUP, WORKFLOWS
 from harbour.world import Harbour
@@ -43,10 +43,10 @@ class Time:
         self._now += timedelta(seconds=seconds)
 
 
-def settings_for(harbour: Harbour, db_url: str, *, redis_url: str = "redis://127.0.0.1:1/0") -> Settings:
+def settings_for(harbour: Harbour, db_url: str, *, redis_url: str = "redis://127.0.0.1:1/0") -> WorkerSettings:
     """Return settings that point at this harbour; the default broker does not exist."""
     config = harbour.config
-    return Settings(
+    return WorkerSettings(
         _env_file=None,
         db_url=SecretStr(db_url),
         redis_url=SecretStr(redis_url),

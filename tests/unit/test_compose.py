@@ -15,14 +15,16 @@ import pytest
 from pydantic import SecretStr
 from support.composition import load
 from support.images import ROOT
+from support.settings import EVERY
 
 from common import settings
-from common.settings import Settings
+from common.settings import FlowerSettings, Settings, WorkerSettings
 from common.workflows import WORKFLOWS
 
 FILE = load()
 SERVICES: dict[str, dict[str, Any]] = FILE["services"]
 OURS = {name for name, said in SERVICES.items() if said["image"].startswith("slipway:")}
+KINDS = {"migrate": Settings, "api": Settings, "worker": WorkerSettings, "flower": FlowerSettings}
 ONE_SHOT = {"migrate", "demo"}
 SECRET_WORDS = re.compile(r"PASSWORD|PWD|TOKEN|SECRET|KEYS?$|AUTH$")
 
@@ -137,7 +139,7 @@ def test_no_setting_of_the_stand_ins_is_a_secret() -> None:
     names = [line.partition("=")[0] for line in _lines("compose/harbour.env")]
 
     assert not [name for name in names if SECRET_WORDS.search(name)]
-    assert {name.lower() for name in names} <= {*Settings.model_fields, "compose_profiles"}
+    assert {name.lower() for name in names} <= {*EVERY, "compose_profiles"}
 
 
 def test_secrets_are_files_that_git_does_not_see_and_the_readme_tells_of() -> None:
@@ -151,31 +153,43 @@ def test_secrets_are_files_that_git_does_not_see_and_the_readme_tells_of() -> No
 
 
 @every_program_of_ours
-def test_every_secret_that_a_process_needs_is_handed_to_it(name: str) -> None:
-    fields = Settings.model_fields
+def test_a_process_is_handed_the_secrets_that_it_needs_and_no_other(name: str) -> None:
+    fields = KINDS[name].model_fields
     needed = {key for key, field in fields.items() if field.is_required() and SecretStr in _kinds(field.annotation)}
-    beside = {"db_password", "redis_password"}  # their addresses come without them
+    beside = {"db_password", "redis_password"} & set(fields)  # their addresses come without them
+    unused = {"redis_password"} if name == "migrate" else set()
 
-    assert needed - {"db_url", "redis_url"} | beside <= set(SERVICES[name]["secrets"]) <= set(fields)
+    assert (
+        (needed - {"db_url", "redis_url"} | beside) - unused <= set(SERVICES[name]["secrets"]) <= set(fields) - unused
+    )
 
 
 @every_program_of_ours
 def test_a_process_has_all_its_settings(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for key in Settings.model_fields:
+    for key in EVERY:
         monkeypatch.delenv(key.upper(), raising=False)
     made = _make_secrets(tmp_path, "harbour")
+    for secret in made.iterdir():
+        if secret.name not in SERVICES[name]["secrets"]:
+            secret.unlink()
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text((ROOT / "compose/harbour.env").read_text(encoding="utf-8"), encoding="utf-8")
     for key, value in SERVICES[name]["environment"].items():
         monkeypatch.setenv(key, value)
     monkeypatch.setenv("SECRETS_DIR", str(made))
 
-    config = settings.load()
+    config = settings.load(KINDS[name])
 
-    password = (made / "db_password").read_text()
-    assert config.db_url.get_secret_value() == f"mysql+pymysql://slipway:{password}@mysql/slipway"
-    assert config.redis_url.get_secret_value() == f"redis://:{(made / 'redis_password').read_text()}@redis:6379/0"
-    assert config.gitlab_token.get_secret_value() == (made / "gitlab_token").read_text()
+    read = {key: value.get_secret_value() for key, value in config if isinstance(value, SecretStr)}
+    for secret in made.iterdir():
+        text = secret.read_text()
+        if secret.name == "secret_keys":
+            assert isinstance(config, Settings)
+            assert [key.get_secret_value() for key in config.secret_keys] == [text]
+        else:
+            assert read[secret.name] == text
+    assert "db_url" not in read or read["db_url"] == f"mysql+pymysql://slipway:{read['db_password']}@mysql/slipway"
+    assert name == "migrate" or read["redis_url"] == f"redis://:{read['redis_password']}@redis:6379/0"
 
 
 def test_secrets_are_made_once_each_its_own_for_nobody_else_on_this_machine(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from structlog.contextvars import bound_contextvars
 from support.api import settings
 
 from common import logs
+from common.settings import WorkerSettings
 
 Lines = Callable[[], list[dict[str, Any]]]
 PASSWORD = 'pass"wörd\\with/all'  # JSON writes it otherwise
@@ -34,7 +35,7 @@ def _as_it_was() -> Iterator[None]:
 
 
 def _configure(**changes: Any) -> None:
-    logs.configure(settings(DB_URL, **{"log_format": "json", "kibana_pwd": PASSWORD, **changes}))
+    logs.configure(settings(DB_URL, WorkerSettings, **{"log_format": "json", "kibana_pwd": PASSWORD, **changes}))
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from support.api import ENVIRONMENT
+from support.settings import EVERY
 
 from common import settings
-from common.settings import Settings, SettingsError
+from common.settings import SettingsError, WorkerSettings
 
 GOOD = {**ENVIRONMENT, "DB_URL": "mysql+pymysql://slipway@mysql/slipway", "REDIS_URL": "redis://redis:6379/0"}
 
@@ -18,7 +19,7 @@ GOOD = {**ENVIRONMENT, "DB_URL": "mysql+pymysql://slipway@mysql/slipway", "REDIS
 def secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A directory of secrets, empty, in a world where everything else is set."""
     monkeypatch.chdir(tmp_path)  # no .env here
-    for name in Settings.model_fields:
+    for name in EVERY:
         monkeypatch.delenv(name.upper(), raising=False)
     place = tmp_path / "secrets"
     place.mkdir()
@@ -38,34 +39,34 @@ def no_token(monkeypatch: pytest.MonkeyPatch, secrets: Path) -> Path:
 def test_a_setting_is_read_from_its_file_without_what_is_around_it(no_token: Path, around: str) -> None:
     (no_token / "gitlab_token").write_text(around.format("canary"))
 
-    assert settings.load().gitlab_token.get_secret_value() == "canary"
+    assert settings.load(WorkerSettings).gitlab_token.get_secret_value() == "canary"
 
 
 def test_the_environment_wins_over_a_file(secrets: Path) -> None:
     (secrets / "gitlab_token").write_text("of the file")
 
-    assert settings.load().gitlab_token.get_secret_value() == ENVIRONMENT["GITLAB_TOKEN"]
+    assert settings.load(WorkerSettings).gitlab_token.get_secret_value() == ENVIRONMENT["GITLAB_TOKEN"]
 
 
 def test_a_setting_that_is_left_empty_in_env_comes_from_its_file(no_token: Path) -> None:
     Path(".env").write_text("GITLAB_TOKEN=\n")
     (no_token / "gitlab_token").write_text("canary")
 
-    assert settings.load().gitlab_token.get_secret_value() == "canary"
+    assert settings.load(WorkerSettings).gitlab_token.get_secret_value() == "canary"
 
 
 def test_keys_in_a_file_are_separated_by_commas_as_elsewhere(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SECRET_KEYS")
     (secrets / "secret_keys").write_text(f"{'n' * 32},{'o' * 32}\n")
 
-    assert [key.get_secret_value() for key in settings.load().secret_keys] == ["n" * 32, "o" * 32]
+    assert [key.get_secret_value() for key in settings.load(WorkerSettings).secret_keys] == ["n" * 32, "o" * 32]
 
 
 def test_an_empty_file_counts_as_not_set(no_token: Path) -> None:
     (no_token / "gitlab_token").write_text("\n")
 
     with pytest.raises(SettingsError) as refused:
-        settings.load()
+        settings.load(WorkerSettings)
 
     assert [problem.partition(":")[0] for problem in refused.value.problems] == ["GITLAB_TOKEN is not set"]
 
@@ -81,7 +82,7 @@ def test_files_that_cannot_be_read_are_named_all_at_once_and_not_shown(
     (secrets / "secret_keys").write_text("canary-too-short")
 
     with pytest.raises(SettingsError) as refused:
-        settings.load()
+        settings.load(WorkerSettings)
 
     told = "\n".join(sorted(refused.value.problems))
     assert told == (
@@ -101,7 +102,7 @@ def test_a_directory_that_is_none_is_a_problem(
     monkeypatch.setenv("SECRETS_DIR", str(tmp_path / place))
 
     with pytest.raises(SettingsError) as refused:
-        settings.load()
+        settings.load(WorkerSettings)
 
     assert secrets.is_dir()
     assert refused.value.problems == ["SECRETS_DIR: is not a directory"]
@@ -115,7 +116,7 @@ def test_passwords_are_put_into_addresses_that_have_none(secrets: Path, password
     (secrets / "db_password").write_text(password)
     (secrets / "redis_password").write_text(password)
 
-    config = settings.load()
+    config = settings.load(WorkerSettings)
 
     assert make_url(config.db_url.get_secret_value()).password == password
     assert parse_url(config.redis_url.get_secret_value())["password"] == password
@@ -137,7 +138,7 @@ def test_an_address_keeps_a_password_of_its_own(
     monkeypatch.setenv("REDIS_URL", given)
     (secrets / "redis_password").write_text("canary")
 
-    assert settings.load().redis_url.get_secret_value() == made
+    assert settings.load(WorkerSettings).redis_url.get_secret_value() == made
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ def test_a_database_that_takes_none_gets_none(monkeypatch: pytest.MonkeyPatch, s
     monkeypatch.setenv("DB_URL", address)
     (secrets / "db_password").write_text("canary")
 
-    assert settings.load().db_url.get_secret_value() == address
+    assert settings.load(WorkerSettings).db_url.get_secret_value() == address
 
 
 def test_a_broker_that_is_no_address_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch, secrets: Path) -> None:
@@ -155,6 +156,6 @@ def test_a_broker_that_is_no_address_is_named_and_not_shown(monkeypatch: pytest.
     (secrets / "redis_password").write_text("secret")
 
     with pytest.raises(SettingsError) as refused:
-        settings.load()
+        settings.load(WorkerSettings)
 
     assert refused.value.problems == ["REDIS_URL: is not an address"]

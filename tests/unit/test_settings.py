@@ -9,13 +9,17 @@ from typing import Any
 
 import pytest
 from support.api import ENVIRONMENT, ROOT
+from support.settings import EVERY
 
 from common import catalog, settings
-from common.settings import Settings, SettingsError
+from common.settings import CommonSettings, FlowerSettings, Settings, SettingsError, WorkerSettings
 from stack.embedded import LIMITS
 
-Load = Callable[..., Settings]
+Load = Callable[..., Any]
+Kind = type[CommonSettings]
 GOOD = {**ENVIRONMENT, "DB_URL": "sqlite:////tmp/slipway.db"}
+KINDS = (FlowerSettings, Settings, WorkerSettings)
+SECRETS = {name for name, field in EVERY.items() if "Secret" in str(field.annotation)}
 EXAMPLE = re.compile(r"^# (?P<text>[^\n]+)\n(?P<required># required\n)?(?:# )?(?P<name>[A-Z_]+)=(?P<value>.*)$", re.M)
 
 
@@ -23,20 +27,20 @@ EXAMPLE = re.compile(r"^# (?P<text>[^\n]+)\n(?P<required># required\n)?(?:# )?(?
 def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Load:
     """Return a function that reads settings out of nothing but what it is given."""
     monkeypatch.chdir(tmp_path)  # no .env here
-    for name in Settings.model_fields:
+    for name in EVERY:
         monkeypatch.delenv(name.upper(), raising=False)
 
-    def load_from(**environment: str) -> Settings:
+    def load_from(kind: Kind = WorkerSettings, /, **environment: str) -> CommonSettings:
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        return settings.load()
+        return settings.load(kind)
 
     return load_from
 
 
-def _problems(load: Load, **changes: str) -> list[str]:
+def _problems(load: Load, kind: Kind = WorkerSettings, /, **changes: str) -> list[str]:
     with pytest.raises(SettingsError) as refused:
-        load(**{**GOOD, **changes})
+        load(kind, **{**GOOD, **changes})
     return refused.value.problems
 
 
@@ -48,13 +52,25 @@ def test_a_whole_environment_is_read(load: Load) -> None:
     assert config.cookie_secure is False
 
 
-def test_nothing_set_names_everything_that_is_required(load: Load) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_set_names_everything_that_is_required(load: Load, kind: Kind) -> None:
     with pytest.raises(SettingsError) as refused:
-        load()
+        load(kind)
 
-    required = [name.upper() for name, field in Settings.model_fields.items() if field.is_required()]
+    required = [name.upper() for name, field in kind.model_fields.items() if field.is_required()]
     assert [problem.split()[0] for problem in refused.value.problems] == required
     assert "make up" in str(refused.value)
+
+
+def test_each_process_reads_the_secrets_it_needs_and_no_others(load: Load) -> None:
+    read = {kind: {name for name in kind.model_fields if name in SECRETS} for kind in KINDS}
+    broker = {"redis_password", "redis_url"}
+    own = {"db_password", "db_url", "secret_keys", "metrics_token"}
+
+    assert read[FlowerSettings] == {*broker, "flower_basic_auth"}
+    assert read[Settings] == broker | own
+    assert read[WorkerSettings] == SECRETS - {"flower_basic_auth"}
+    assert "canary-gitlab-token" not in str(load(Settings, **GOOD).__dict__)
 
 
 def test_all_problems_are_reported_at_once_by_name_and_without_values(load: Load) -> None:
@@ -192,7 +208,7 @@ def test_a_number_below_nothing_is_refused_at_start(load: Load, name: str) -> No
 
 
 def test_the_embedded_stack_and_the_tests_lift_every_limit() -> None:
-    limits = {name.upper() for name in Settings.model_fields if name.startswith(("login_failures", "signups"))}
+    limits = {name.upper() for name in EVERY if name.startswith(("login_failures", "signups"))}
 
     assert set(LIMITS) == limits
     assert {ENVIRONMENT[name] for name in limits} == {"0"}
@@ -200,23 +216,23 @@ def test_the_embedded_stack_and_the_tests_lift_every_limit() -> None:
 
 @pytest.mark.parametrize("logins", ["operator", "operator:", ":password", "a:b,", "a:b,operator"])
 def test_a_login_of_flower_without_its_password_is_refused_at_start(load: Load, logins: str) -> None:
-    (problem,) = _problems(load, FLOWER_BASIC_AUTH=logins)
+    (problem,) = _problems(load, FlowerSettings, FLOWER_BASIC_AUTH=logins)
 
     assert problem.startswith("FLOWER_BASIC_AUTH: ")
 
 
-def _example() -> dict[str, dict[str, Any]]:
+def _examples() -> list[dict[str, Any]]:
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
-    return {match["name"]: match.groupdict() for match in EXAMPLE.finditer(text)}
+    return [match.groupdict() for match in EXAMPLE.finditer(text)]
 
 
-def test_the_example_names_exactly_the_settings_in_their_order() -> None:
-    assert list(_example()) == [name.upper() for name in Settings.model_fields]
+def test_the_example_names_every_setting_once() -> None:
+    assert sorted(shown["name"] for shown in _examples()) == sorted(name.upper() for name in EVERY)
 
 
-@pytest.mark.parametrize("name", Settings.model_fields)
+@pytest.mark.parametrize("name", EVERY)
 def test_the_example_says_of_each_setting_what_it_is(name: str) -> None:
-    field, shown = Settings.model_fields[name], _example()[name.upper()]
+    field, (shown,) = EVERY[name], [each for each in _examples() if each["name"] == name.upper()]
     default = "" if field.is_required() or field.default in (None, ()) else str(field.default)
 
     assert shown["text"] == field.description
@@ -230,7 +246,7 @@ def test_the_example_as_it_stands_sets_nothing(load: Load, tmp_path: Path) -> No
     with pytest.raises(SettingsError) as refused:
         load()
 
-    assert len(refused.value.problems) == sum(field.is_required() for field in Settings.model_fields.values())
+    assert len(refused.value.problems) == sum(field.is_required() for field in WorkerSettings.model_fields.values())
 
 
 def test_a_read_token_without_its_user_is_named(load: Load) -> None:

@@ -11,7 +11,7 @@ import sys
 import time
 
 from common import catalog, settings
-from common.settings import SettingsError
+from common.settings import SettingsError, WorkerSettings
 from worker.doctor import report, rounds
 from worker.doctor.groups import groups_for
 
@@ -24,7 +24,7 @@ def main() -> int:
     options = _options()
     logging.disable()  # what goes wrong is in the report
     try:
-        config = settings.load()
+        config = settings.load(WorkerSettings)
         groups = groups_for(config, catalog.load(config))
     except SettingsError as problem:
         sys.stderr.write(f"{problem}\n")

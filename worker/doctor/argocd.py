@@ -16,7 +16,7 @@ from typing import Any
 
 from common.catalog import Catalog, Team
 from common.naming import helm_repository
-from common.settings import Settings
+from common.settings import WorkerSettings
 from worker.doctor.checks import Check, Untold, Wrong
 from worker.doctor.globs import allows_destination, allows_source
 from worker.doctor.way import Way, at_least, json_object
@@ -39,7 +39,7 @@ _POLICY = "in policy.csv of the ConfigMap argocd-rbac-cm"
 class ArgoCDChecks:
     """`clone_base` returns the address under which GitLab offers its repositories, "" when it does not say."""
 
-    def __init__(self, way: Way, settings: Settings, catalog: Catalog, *, clone_base: Callable[[], str]) -> None:
+    def __init__(self, way: Way, settings: WorkerSettings, catalog: Catalog, *, clone_base: Callable[[], str]) -> None:
         self._way = way
         self._token_text = settings.argo_token.get_secret_value().rpartition(" ")[2]
         self._teams = list(catalog.teams.values())

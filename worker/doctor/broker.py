@@ -8,7 +8,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from common.queue import celery_app
-from common.settings import Settings
+from common.settings import WorkerSettings
 from worker.doctor.checks import Check, Untold, Wrong
 
 CALL_S = 3.0
@@ -17,7 +17,7 @@ _HIDDEN = "ask whoever runs the server; or let our user run INFO and CONFIG GET"
 
 
 class BrokerChecks:
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: WorkerSettings) -> None:
         self._app = celery_app(settings, publishing_s=CALL_S)
 
     def table(self) -> tuple[Check, ...]:

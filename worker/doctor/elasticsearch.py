@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from common.catalog import Catalog
-from common.settings import Settings
+from common.settings import WorkerSettings
 from worker.doctor.checks import Check, Untold, Wrong
 from worker.doctor.way import Way, at_least, json_object
 from worker.upstreams.http import Reply
@@ -20,7 +20,7 @@ TAGLINE = "You Know, for Search"
 
 
 class ElasticsearchChecks:
-    def __init__(self, way: Way, settings: Settings, catalog: Catalog) -> None:
+    def __init__(self, way: Way, settings: WorkerSettings, catalog: Catalog) -> None:
         self._way = way
         self._login = settings.kibana_user
         self._roles = sorted({team.kibana_role for team in catalog.teams.values()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from common.catalog import Catalog
-from common.settings import Settings
+from common.settings import WorkerSettings
 from worker import upstreams
 from worker.doctor.argocd import ArgoCDChecks
 from worker.doctor.broker import BrokerChecks
@@ -19,7 +19,7 @@ from worker.doctor.way import Way, json_object
 from worker.upstreams.http import Http
 
 
-def groups_for(settings: Settings, catalog: Catalog) -> list[Group]:
+def groups_for(settings: WorkerSettings, catalog: Catalog) -> list[Group]:
     """Return all checks; none of them has looked yet."""
     ways = upstreams.open_ways(settings)
     gitlab = Way(ways.gitlab, setting="GITLAB_URL", url=settings.gitlab_url)
@@ -48,7 +48,7 @@ def _distinct(table: tuple[Check, ...]) -> tuple[Check, ...]:
     return tuple({check.name: check for check in table}.values())
 
 
-def _cloning(settings: Settings) -> Way | None:
+def _cloning(settings: WorkerSettings) -> Way | None:
     """Return the way of git, with the token that reads and without ours, which would open everything."""
     token, user = settings.gitlab_read_token, settings.gitlab_read_user
     if token is None or user is None:

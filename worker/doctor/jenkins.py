@@ -12,7 +12,7 @@ from typing import Any
 
 from common import naming
 from common.catalog import Catalog, Team
-from common.settings import Settings
+from common.settings import WorkerSettings
 from worker.doctor.checks import Check, Untold, Wrong
 from worker.doctor.way import Way, at_least, json_object
 from worker.upstreams.jenkins_edge import job_path
@@ -35,7 +35,7 @@ _ROLES = "on Jenkins: Manage Jenkins → Manage and Assign Roles → Manage Role
 
 
 class JenkinsChecks:
-    def __init__(self, way: Way, settings: Settings, catalog: Catalog) -> None:
+    def __init__(self, way: Way, settings: WorkerSettings, catalog: Catalog) -> None:
         self._way = way
         self._login = settings.jenkins_auth_id
         self._credential = settings.gitlab_credential

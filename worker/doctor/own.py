@@ -10,7 +10,7 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from common.catalog import Catalog
-from common.settings import Settings
+from common.settings import WorkerSettings
 from worker.doctor.checks import Check, Wrong
 
 _PLACEHOLDERS = ("change", "placeholder", "replace", "example", "0123456789", "1234567890")
@@ -19,7 +19,7 @@ _INSIDE = (".svc", ".cluster.local")  # of Kubernetes
 
 
 class OwnChecks:
-    def __init__(self, settings: Settings, catalog: Catalog) -> None:
+    def __init__(self, settings: WorkerSettings, catalog: Catalog) -> None:
         self._settings = settings
         self._catalog = catalog
 

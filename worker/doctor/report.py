@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from common.redaction import secrets_of
-from common.settings import Settings
+from common.settings import WorkerSettings
 from worker.doctor.checks import Finding, State
 from worker.upstreams.reasons import cleaned
 
@@ -44,7 +44,7 @@ def is_well(findings: Iterable[Finding]) -> bool:
     return not any(finding.state is State.WRONG for finding in findings)
 
 
-def without_secrets(findings: Iterable[Finding], settings: Settings) -> list[Finding]:
+def without_secrets(findings: Iterable[Finding], settings: WorkerSettings) -> list[Finding]:
     """Return the findings without any secret of ours, should an upstream have echoed one."""
     secrets = secrets_of(settings)
     return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from common.settings import Settings
+from common.settings import WorkerSettings
 from common.workflows import Upstream
 from worker.upstreams import argocd
 from worker.upstreams.argocd import ArgoCD, argocd_headers
@@ -60,7 +60,7 @@ class Ways:
         return way
 
 
-def connect(settings: Settings) -> Upstreams:
+def connect(settings: WorkerSettings) -> Upstreams:
     """Make the clients; nothing is called yet."""
     return clients(open_ways(settings))
 
@@ -75,7 +75,7 @@ def clients(ways: Ways) -> Upstreams:
     )
 
 
-def open_ways(settings: Settings, paces: Mapping[Upstream, Pace] = NO_PACES) -> Ways:
+def open_ways(settings: WorkerSettings, paces: Mapping[Upstream, Pace] = NO_PACES) -> Ways:
     """Make what the clients speak through, each at its pace; nothing is called yet."""
     ca_file = str(settings.ca_file) if settings.ca_file else None
     pool_size = settings.worker_concurrency

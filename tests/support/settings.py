@@ -1,0 +1,7 @@
+"""Which settings are there, whoever reads them?"""
+
+from __future__ import annotations
+
+from common.settings import FlowerSettings, WorkerSettings
+
+EVERY = {**WorkerSettings.model_fields, **FlowerSettings.model_fields}
