@@ -13,6 +13,7 @@ from typing import Any
 OPEN_FILES = 65_536
 
 worker_class = "server.worker.PatientWorker"
+logger_class = "server.lines.Lines"
 workers = 2
 threads = 8
 timeout = 30

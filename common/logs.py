@@ -28,7 +28,7 @@ def configure(config: CommonSettings) -> None:
 
     LOG_LEVEL is that of our own lines. Libraries tell at most what they call info: their debug shows what they send.
     """
-    is_text = config.log_format == "text" or (config.log_format == "auto" and sys.stderr.isatty())
+    is_text = is_for_people(config)
     render: Processor = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if is_text else structlog.processors.JSONRenderer()
     )
@@ -52,6 +52,11 @@ def configure(config: CommonSettings) -> None:
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("opentelemetry").setLevel(logging.ERROR)  # a line for what is lost, not for every try
+
+
+def is_for_people(config: CommonSettings) -> bool:
+    """Say whether lines are text."""
+    return config.log_format == "text" or (config.log_format == "auto" and sys.stderr.isatty())
 
 
 def _fields(*, is_text: bool) -> list[Processor]:

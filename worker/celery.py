@@ -59,7 +59,10 @@ class LaterError(Retry):  # type: ignore[misc] # Celery ships no types
 
 
 class EquippedWorker(Worker):  # type: ignore[misc] # Celery ships no types
-    """Celery's own, that reads how to log in to the upstreams, or does not start. No other command gets to know it."""
+    """Celery's own, that reads how to log in to the upstreams, or does not start. No other command gets to know it.
+
+    Its banner and Python's warnings are no lines of a log: people get to see the one, the others become such lines.
+    """
 
     def on_before_init(self, **options: Any) -> None:
         try:
@@ -68,7 +71,8 @@ class EquippedWorker(Worker):  # type: ignore[misc] # Celery ships no types
             equip(self.app, config)
         except (SettingsError, SchemaError) as problem:
             _refuse(problem)
-        super().on_before_init(**options)
+        logging.captureWarnings(capture=True)
+        super().on_before_init(**{**options, "quiet": options.get("quiet") or not logs.is_for_people(config)})
 
 
 def equip(app: Celery, config: WorkerSettings) -> None:

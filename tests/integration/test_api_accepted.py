@@ -17,6 +17,7 @@ from support.world import Time
 
 from common.db import Database
 from common.models import Base
+from common.settings import WorkerSettings
 from common.workflows import SIGNUP
 
 ANSWERS_WITHIN_S = 2.5
@@ -95,7 +96,7 @@ def test_the_password_is_readable_nowhere(
 
 
 def test_settings_never_show_in_an_answer_or_a_log(db_url: str, time: Time, capfd: pytest.CaptureFixture[str]) -> None:
-    config = settings(db_url)
+    config = settings(db_url, WorkerSettings)
     secrets = [
         config.gitlab_token,
         config.jenkins_auth_token,

@@ -6,6 +6,7 @@ profile `harbour` adds, and a job from end to end, is in tests/compose.
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from support.composition import Composition, Container, opened
 from support.documents import OPERATIONS, commands
 
 RUNNING = ("mysql", "redis", "api", "worker", "flower")
+SAID_IN_A_SIGNAL = "\nworker: Warm shutdown (MainProcess)\n"  # by Celery: no logger may be called there
 ASK = """
 import sys, urllib.error, urllib.request
 url, login, method = sys.argv[1:]
@@ -170,6 +172,19 @@ def test_a_service_that_is_told_to_stop_ends_in_its_time(stopped: dict[str, tupl
 
     assert took_s < 10
     assert code == 0
+
+
+@pytest.mark.parametrize("name", ["api", "worker", "flower"])
+def test_every_line_of_a_log_is_a_json_object_with_the_same_fields(
+    composition: Composition, stopped: dict[str, tuple[float, int]], name: str
+) -> None:
+    assert name in stopped, "the last words are looked at, too"
+
+    log = composition.up(name).log.replace(SAID_IN_A_SIGNAL, "")
+    lines = [json.loads(line) for line in log.splitlines()]
+
+    assert lines
+    assert all({"event", "level", "logger", "pid", "timestamp"} <= line.keys() for line in lines)
 
 
 def _ask(container: Container, url: str, *, login: str = ":", method: str = "GET") -> str:
