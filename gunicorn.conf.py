@@ -13,7 +13,7 @@ from typing import Any
 OPEN_FILES = 65_536
 
 worker_class = "server.worker.PatientWorker"
-logger_class = "server.lines.Lines"
+logger_class = "server.lines.Lines"  # --statsd-host needs --logger-class gunicorn.instrument.statsd.Statsd
 workers = 2
 threads = 8
 timeout = 30

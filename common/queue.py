@@ -37,7 +37,6 @@ def celery_app(settings: CommonSettings, *, publishing_s: float = 0.5) -> Celery
         task_acks_late=False,  # a lost task comes back by its lease; late acks crash the worker when Redis drops
         worker_prefetch_multiplier=1,
         worker_pool="threads",  # steps wait on networks
-        worker_concurrency=settings.worker_concurrency,
         worker_send_task_events=True,  # Flower
         task_send_sent_event=True,
         worker_hijack_root_logger=False,

@@ -54,7 +54,6 @@ class CommonSettings(BaseSettings):
     )
     redis_password: SecretStr | None = Field(None, description="Password for REDIS_URL, where that has none")
     redis_url: BrokerUrl = Field(description="The broker's address: redis://:password@host:6379/0")
-    worker_concurrency: int = Field(16, ge=1, le=256, description="Steps that one worker process runs at once")
     log_format: str = Field("auto", pattern="^(auto|json|text)$", description="json, text, or auto: text in a terminal")
     log_level: str = Field(
         "info",
@@ -254,6 +253,8 @@ class WorkerSettings(Settings):
     argo_token: SecretStr = Field(description="Argo CD API token, with or without the word Bearer")
     kibana_user: str = Field(description="A user with the cluster privilege manage_security")
     kibana_pwd: SecretStr = Field(description="That user's password")
+
+    worker_concurrency: int = Field(16, ge=1, le=256, description="Steps that one worker process runs at once")
 
     @field_validator("gitlab_read_token")
     @classmethod

@@ -28,7 +28,7 @@ class JsonLine(logging.Formatter):
             "timestamp": at.replace("+00:00", "Z"),
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line)
 
 
@@ -38,8 +38,13 @@ class Lines(Logger):  # type: ignore[misc] # gunicorn ships no types
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
         if not _is_text():
-            for handler in self.error_log.handlers:
+            for handler in filter(_is_gunicorns, self.error_log.handlers):
                 handler.setFormatter(JsonLine())
+
+
+def _is_gunicorns(handler: logging.Handler) -> bool:
+    """Say whether it writes where ERRORLOG says; others were asked for, with a form of their own."""
+    return getattr(handler, "_gunicorn", False) and isinstance(handler, logging.StreamHandler)
 
 
 def _is_text() -> bool:

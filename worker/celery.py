@@ -59,7 +59,7 @@ class LaterError(Retry):  # type: ignore[misc] # Celery ships no types
 
 
 class EquippedWorker(Worker):  # type: ignore[misc] # Celery ships no types
-    """Celery's own, that reads how to log in to the upstreams, or does not start. No other command gets to know it.
+    """Celery's own, with our tasks: it reads how to log in to the upstreams, or does not start.
 
     Its banner and Python's warnings are no lines of a log: people get to see the one, the others become such lines.
     """
@@ -81,6 +81,7 @@ def equip(app: Celery, config: WorkerSettings) -> None:
     Raises SettingsError for a catalog that does not hold together, SchemaError for another version's database.
     """
     db_url = config.db_url.get_secret_value()
+    app.conf.worker_concurrency = config.worker_concurrency
     db = Database(db_url, pool_size=config.worker_concurrency)
     around = Surroundings(
         db=db,
@@ -194,9 +195,7 @@ def _refuse(problem: Exception) -> NoReturn:
 def _load() -> Celery:
     """Return the app that every command of Celery starts from."""
     try:
-        if "flower" not in sys.argv:
-            settings.load(WorkerSettings)  # who starts a worker hears of all problems at once
-        config = settings.load(FlowerSettings)
+        config = settings.load(FlowerSettings if "flower" in sys.argv else WorkerSettings)
     except SettingsError as problem:
         _refuse(problem)
     logs.configure(config)
@@ -204,7 +203,7 @@ def _load() -> Celery:
     app = celery_app(config, publishing_s=BROKER_SILENCE_S)
     app.conf.worker_consumer = LeanConsumer
     app.Worker = app.subclass_with_self(EquippedWorker)
-    flower.prepare(app, config, refuse=_refuse)
+    flower.prepare(app, config if isinstance(config, FlowerSettings) else None, refuse=_refuse)
     return app
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from celery import Celery, current_task
-from celery.events.state import Task
+from celery.events.state import State, Task
 from celery.signals import import_modules, worker_ready
 from celery.states import PENDING
 from celery.utils.sysinfo import load_average
@@ -43,16 +43,18 @@ class UnguardedError(Exception):
 # -- in Flower's process ------------------------------------------------------------------------------------------
 
 
-def prepare(app: Celery, config: FlowerSettings, *, refuse: Refuse) -> None:
+def prepare(app: Celery, config: FlowerSettings | None, *, refuse: Refuse) -> None:
     """Set how Flower runs unless its own options say otherwise. Any command may call this; only `flower` heeds it.
 
-    `refuse` is called with what is wrong once those options are read.
+    Without a `config` it has the password that its own options give it, or none. `refuse` is called with what is wrong
+    once those options are read.
     """
     from flower.options import options
 
-    options.address = config.flower_address
-    options.port = config.flower_port
-    if config.flower_basic_auth:
+    options.address = "127.0.0.1"
+    if config:
+        options.address, options.port = config.flower_address, config.flower_port
+    if config and config.flower_basic_auth:
         options.basic_auth = config.flower_basic_auth.get_secret_value().split(",")
     options.read_only = True  # who may look may not run, revoke or shut down
     options.tasks_columns = COLUMNS
@@ -65,14 +67,20 @@ def prepare(app: Celery, config: FlowerSettings, *, refuse: Refuse) -> None:
 def _begin(app: Celery, options: Any, refuse: Refuse, **_: Any) -> None:
     if not options.auth and not all(LOGIN.fullmatch(each) for each in options.basic_auth or [""]):
         refuse(UnguardedError())
-    believe_workers()
+    State.Task = ToldTask
     # Workers send no heartbeat by themselves: sent into a dead broker, it would hold up everything else they do.
     Ticker("flower", partial(app.control.broadcast, give_sign_of_life.__name__), every_s=ASK_EVERY_S).start()
 
 
-def believe_workers() -> None:
-    """Let no sender write over what a worker told: that a task was sent is often told after it has begun."""
-    Task.merge_rules = {**Task.merge_rules, PENDING: WHERE_TO}
+class ToldTask(Task):  # type: ignore[misc] # Celery ships no types
+    """Celery's own, but no sender writes over what a worker told: that a task was sent is often told after it began."""
+
+    def event(self, type_: str, timestamp: Any, local_received: Any, fields: dict[str, Any], **options: Any) -> None:
+        if type_ == "sent" and self.state != PENDING:
+            self.sent = timestamp
+            self.__dict__.update({name: fields.get(name) for name in WHERE_TO})
+        else:
+            super().event(type_, timestamp, local_received, fields, **options)
 
 
 # -- in a worker --------------------------------------------------------------------------------------------------

@@ -27,9 +27,7 @@ LOGIN = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
 def at_most(usual: int) -> Callable[[Decorated], Decorated]:
     """Add `--limit` to a command that lists."""
-    return click.option(
-        "--limit", type=click.IntRange(1, 10_000), default=usual, show_default=True, help="How many at most."
-    )
+    return click.option("--limit", type=click.IntRange(1), default=usual, show_default=True, help="How many at most.")
 
 
 def hint_at_more(found: Sized, limit: int) -> None:

@@ -95,7 +95,7 @@ def test_every_line_about_a_job_leads_to_the_request_that_began_it(stack: Stack,
     lines = wait_for("the ends are logged", lambda: _ends(told("worker1"), signed_up))
     (request_id,) = {line["request_id"] for line in lines}
 
-    (request,) = (line for line in told("api") if line["request_id"] == request_id)
+    (request,) = (line for line in told("api") if line.get("request_id") == request_id)
     assert (request["path"], request["status"]) == ("/api/v1/signup", 202)
     assert {line["trace_id"] for line in lines} == {request["trace_id"]}
     assert Counter(task_name(line["kind"], line["step"]) for line in lines) == TASKS

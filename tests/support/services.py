@@ -37,7 +37,7 @@ def mariadb_database() -> Iterator[str]:
             user=server.username,
             password=server.password or "",
             connect_timeout=3,
-            ssl_disabled=True,
+            ssl_disabled="ssl_disabled" in server.query,
         )
     except OperationalError:
         missing("MariaDB")
