@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import Any, cast
 
 from flask import g, request
 from sqlalchemy import delete, select, update
@@ -37,6 +38,12 @@ def end_session() -> None:
         service().db.transaction(
             lambda session: session.execute(delete(LoginSession).where(LoginSession.token_hash == _hash(token)))
         )
+
+
+def end_sessions_of(session: Session, user: User) -> int:
+    """Forget every token of somebody and return how many there were."""
+    ended = session.execute(delete(LoginSession).where(LoginSession.user_id == user.id))
+    return int(cast("Any", ended).rowcount)
 
 
 def require_user() -> User:

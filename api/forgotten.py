@@ -9,11 +9,11 @@ from __future__ import annotations
 from sqlalchemy import Select, delete, exists, or_, select
 from sqlalchemy.orm import Session
 
-from api import invites
+from api import auth, invites
 from api.service import service
 from common import jobs
 from common.errors import Conflict
-from common.models import Job, LoginSession, Provenance, Resource, Secret, Step, User
+from common.models import Job, Provenance, Resource, Secret, Step, User
 
 
 def free_names(session: Session, *, login: str, email: str) -> None:
@@ -24,7 +24,7 @@ def free_names(session: Session, *, login: str, email: str) -> None:
             person.left_at = person.left_at or service().db.now()
             person.login, person.email = f"gone-{person.id}", f"{person.id}@gone.invalid"
             invites.give_back(session, person)
-            session.execute(delete(LoginSession).where(LoginSession.user_id == person.id))
+            auth.end_sessions_of(session, person)
             session.execute(delete(Secret).where(Secret.job_id.in_(_jobs_of(person))))
     session.flush()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flask import Blueprint
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api import auth, rules
@@ -14,7 +14,7 @@ from api.repeats import once
 from api.routes import route
 from api.service import service
 from common import jobs
-from common.models import Job, LoginSession, User
+from common.models import Job, User
 from common.workflows import OFFBOARD
 
 blueprint = Blueprint("users", __name__)
@@ -48,7 +48,7 @@ def remove_user(login: str) -> Answer:
 def _offboard(session: Session, person: User) -> Job:
     now = service().db.now()
     person.left_at = person.left_at or now
-    session.execute(delete(LoginSession).where(LoginSession.user_id == person.id))
+    auth.end_sessions_of(session, person)
     return jobs.accept(
         session,
         OFFBOARD,

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api import forgotten, people, rules
+from api import auth, forgotten, people, rules
 from api.commands import options
 from api.commands.options import at_most, hint_at_more, password_stdin, read_password
 from api.commands.program import Group, Refusal, as_json, note, say
@@ -106,6 +106,17 @@ def revoke_admin(login: str, is_json: bool) -> None:
     if not service().db.read(lambda session: session.scalar(there_is_one)):
         note("There is no administrator any more. To make one: flask --app api users grant-admin ID")
     say(is_json, _document(user), f"{login} is no administrator.")
+
+
+@users.command("log-out")
+@click.argument("login", metavar="ID")
+@as_json
+def log_out(login: str, is_json: bool) -> None:
+    """End every log-in of somebody. They may log in again while they have an account."""
+    ended = service().db.transaction(
+        lambda session: auth.end_sessions_of(session, options.find_user(session, login, for_update=True))
+    )
+    say(is_json, {"id": login, "ended": ended}, f"{ended} log-ins of {login} have ended.")
 
 
 def _set_admin(login: str, *, is_admin: bool) -> User:

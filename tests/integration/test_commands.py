@@ -38,6 +38,7 @@ LINES = {  # every command, with the code that it ends with here; one of each gr
     "users list": 0,
     "users grant-admin grace": 0,
     "users revoke-admin linus": 0,
+    "users log-out linus": 0,
     "teams list": 0,
     "invites list": 0,
     f"invites revoke {ABSENT}": 3,

@@ -96,6 +96,17 @@ def test_rights_hold_from_the_next_request_on_and_granting_twice_is_fine(operato
     assert "There is no administrator any more." in revoked.stderr
 
 
+def test_all_log_ins_of_one_person_end_and_nobody_elses(operator: Operator, api: Api) -> None:
+    grace, linus = [api.member("grace"), api.bearer(api.token("grace"))], api.member("linus")
+
+    ended = [operator.reads("users", "log-out", "grace") for _ in range(2)]
+
+    assert ended == [{"id": "grace", "ended": 2}, {"id": "grace", "ended": 0}]
+    assert [client.get(f"{V1}/me").status_code for client in (*grace, linus)] == [401, 401, 200]
+    assert api.bearer(api.token("grace")).get(f"{V1}/me").status_code == 200
+    assert operator.types("users", "log-out", "nobody").exit_code == 3
+
+
 @pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
 def test_nobody_and_who_has_left_is_made_no_administrator(operator: Operator, api: Api, db: Database) -> None:
     api.sign_up("grace")

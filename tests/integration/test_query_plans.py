@@ -76,7 +76,7 @@ COMMANDS = (
     "db upgrade", "db check",
     "users list", "users list --team dev", "users list --admins",
     "users create-admin hopper --email h@example.com --name Grace --team dev --password-stdin",
-    "users grant-admin {login}", "users revoke-admin {login}",
+    "users grant-admin {login}", "users revoke-admin {login}", "users log-out {login}",
     "teams list", "teams add qa --title Quality --cluster qa",
     "invites create --team dev", "invites list", "invites list --team dev --all", f"invites revoke {ABSENT}",
     "keys status", "keys rotate",
