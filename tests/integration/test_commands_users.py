@@ -138,6 +138,18 @@ def test_the_list_is_narrowed_to_administrators_and_to_a_team(operator: Operator
 
 
 @pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
+def test_a_list_is_cut_at_its_limit_and_says_so(operator: Operator, api: Api) -> None:
+    for login in ("grace", "linus"):
+        api.sign_up(login)
+
+    some, every = (operator.types("users", "list", "--limit", limit) for limit in ("1", "3"))
+
+    assert [line.split()[0] for line in some.stdout.splitlines()] == ["grace"]
+    assert [line.split()[0] for line in every.stdout.splitlines()] == ["grace", "linus"]
+    assert ("say --limit" in some.stderr, every.stderr) == (True, "")
+
+
+@pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
 def test_who_has_no_accounts_outside_can_leave_and_nothing_outside_is_touched(
     operator: Operator, api: Api, db: Database, world: World
 ) -> None:

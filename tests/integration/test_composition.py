@@ -174,12 +174,9 @@ def test_a_service_that_is_told_to_stop_ends_in_its_time(stopped: dict[str, tupl
     assert code == 0
 
 
+@pytest.mark.usefixtures("stopped")  # the last words are looked at, too
 @pytest.mark.parametrize("name", ["api", "worker", "flower"])
-def test_every_line_of_a_log_is_a_json_object_with_the_same_fields(
-    composition: Composition, stopped: dict[str, tuple[float, int]], name: str
-) -> None:
-    assert name in stopped, "the last words are looked at, too"
-
+def test_every_line_of_a_log_is_a_json_object_with_the_same_fields(composition: Composition, name: str) -> None:
     log = composition.up(name).log.replace(SAID_IN_A_SIGNAL, "")
     lines = [json.loads(line) for line in log.splitlines()]
 

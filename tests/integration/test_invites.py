@@ -118,6 +118,7 @@ def test_the_code_is_stored_and_told_nowhere(operator: Operator, api: Api, db: D
 
     assert not any(code in str(vars(row)) for table in rows for row in table)
     assert code not in str(operator.reads("invites", "list", "--all"))
+    assert "say --limit" in operator.types("invites", "list", "--all", "--limit", "1").stderr
 
 
 def test_each_way_of_not_being_good_is_told_apart_and_makes_no_account(
