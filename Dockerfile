@@ -19,7 +19,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && install --directory --owner=slipway --mode=700 /var/lib/harbour
 COPY harbour harbour
-COPY client client
+COPY slipway slipway
 COPY stack stack
 USER 10001:10001
 VOLUME /var/lib/harbour

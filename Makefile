@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := api worker common harbour stack client server
+PACKAGES := api worker common harbour stack slipway client server
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up harbour doctor secrets test fuzz bench load proofs compose docs check lint types contract format clean

@@ -1,17 +1,10 @@
-"""Slipway from Python and from the command line. It knows the HTTP interface, and nothing of the server."""
+"""Deprecated name of the package `slipway`, kept for one release: `from slipway import Client`."""
 
-from client.errors import ClientError, JobFailedError, NotOverError, ProblemError, UnreachableError
-from client.events import Event
-from client.repeats import Repeats
-from client.slipway import Client
+import warnings
 
-__all__ = [
-    "Client",
-    "ClientError",
-    "Event",
-    "JobFailedError",
-    "NotOverError",
-    "ProblemError",
-    "Repeats",
-    "UnreachableError",
-]
+from slipway import *  # noqa: F403 - the same names
+from slipway import __all__ as __all__
+
+warnings.warn(
+    "the package `client` is now `slipway`: write `from slipway import Client`", DeprecationWarning, stacklevel=2
+)

@@ -144,7 +144,7 @@ Type next, in another terminal:
 def _slipway() -> str:
     """Return how the client that was installed beside this Python is called from here."""
     command = Path(sys.executable).with_name("slipway")
-    return os.path.relpath(command) if command.exists() else "python -m client"
+    return os.path.relpath(command) if command.exists() else "python -m slipway"
 
 
 def _summary(made: Made, findings: list[str], seconds: float) -> str:

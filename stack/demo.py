@@ -7,8 +7,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from client import Client, ClientError
-from client.progress import Progress
+from slipway import Client, ClientError
+from slipway.progress import Progress
 from stack.embedded import StackError
 
 JOB_S = 120.0

@@ -29,7 +29,7 @@ from support.documents import DOCUMENTS, ID, OPERATIONS, README, ROOT, Command, 
 from support.stack import PASSWORD, Stack, wait_for
 from support.terminal import Ended, Terminal
 
-CHECKOUT = ("Makefile", "api", "client", "common", "gunicorn.conf.py", "server", "worker")
+CHECKOUT = ("Makefile", "api", "slipway", "client", "common", "gunicorn.conf.py", "server", "worker")
 NO_ENGINE = "no engine here: test_composition.py runs the services as processes, and in them what is typed into them"
 ELSEWHERE = {
     r"make (demo|check)\b": "CI runs it: .ci/run",

@@ -16,7 +16,7 @@ import pytest
 from support.stand_in import JOB_ID, StandIn, event, job_of, ok, standing_in, stream
 
 ROOT = Path(__file__).parents[2]
-SLIPWAY = (sys.executable, "-m", "client")
+SLIPWAY = (sys.executable, "-m", "slipway")
 TOKEN, PASSWORD = "canary-token-3f1c", "canary-password-77aa"
 ME = {"id": "ada", "email": "ada@example.com", "name": "Ada", "team": "dev", "is_admin": False}
 ENDS_WITHIN_S = 20

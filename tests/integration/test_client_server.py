@@ -16,9 +16,9 @@ from sqlalchemy import update
 from support.api import PASSWORD, row_counts, serve
 from support.stand_in import BASE, Asked, Say, StandIn, lost, problem, standing_in
 
-from client import Client, ProblemError, Repeats
 from common.db import Database
 from common.models import User
+from slipway import Client, ProblemError, Repeats
 
 KEPT = ("Content-Type", "ETag", "Retry-After", "Idempotency-Replayed")
 SENT = ("Authorization", "Idempotency-Key", "If-None-Match")

@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 import requests
 from redis import Redis
 
-from client import Client
 from common.queue import QUEUES
+from slipway import Client
 from stack import programs
 from stack.demo import Made
 from stack.embedded import Embedded, Ports, prepare

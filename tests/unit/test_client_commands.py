@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 from support.stand_in import JOB_ID, Clock, JobScript, Say, StandIn, job_of, lost, ok, page, problem, standing_in
 
-from client import Repeats
-from client.cli import slipway
+from slipway import Repeats
+from slipway.cli import slipway
 
 TOKEN, PASSWORD = "canary-token-3f1c", "canary-password-77aa"
 APP_ID, PROJECT_ID = "01a20680-0000-7000-8000-00000000000a", "01a20680-0000-7000-8000-00000000000b"

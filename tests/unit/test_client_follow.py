@@ -21,8 +21,8 @@ from support.stand_in import (
     stream,
 )
 
-from client import Client, JobFailedError, NotOverError, ProblemError, Repeats, UnreachableError
-from client.events import parse
+from slipway import Client, JobFailedError, NotOverError, ProblemError, Repeats, UnreachableError
+from slipway.events import parse
 
 JOB, EVENTS = f"/jobs/{JOB_ID}", f"/jobs/{JOB_ID}/events"
 FOUR = ("queued", "running", "running", "succeeded")

@@ -7,8 +7,8 @@ from io import StringIO
 import pytest
 from support.stand_in import job_of
 
-from client.phrases import columns, plain, time_left
-from client.progress import Progress, table
+from slipway.progress import Progress, table
+from slipway.text import columns, plain, time_left
 
 
 class Terminal(StringIO):

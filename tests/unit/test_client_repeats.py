@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from support.stand_in import Clock, Say, StandIn, lost, ok, page, problem, standing_in
 
-from client import Client, ProblemError, Repeats, UnreachableError
-from client.repeats import SHORT_S
+from slipway import Client, ProblemError, Repeats, UnreachableError
+from slipway.retry import SHORT_S
 
 TOKEN, PASSWORD = "canary-token-3f1c", "canary-password-77aa"
 ACCEPTED = ok({"job_id": "j", "status_url": "/api/v1/jobs/j", "app_id": "a"}, 202)

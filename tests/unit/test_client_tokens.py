@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from client.tokens import Tokens, directory
+from slipway.tokens import Tokens, directory
 
 URL, OTHER_URL, TOKEN = "http://127.0.0.1:8000", "https://slipway.example.com", "canary-token"
 

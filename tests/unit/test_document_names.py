@@ -15,7 +15,7 @@ import yaml
 from support.documents import DOCUMENTS, OPERATIONS, README, ROOT, commands, inline, mismatch, text_of
 
 from api.cli import GROUPS
-from client.cli import slipway
+from slipway.cli import slipway
 
 PROGRAMS = {"slipway": slipway, "flask --app api": click.Group(commands=GROUPS)}
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")

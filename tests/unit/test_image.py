@@ -44,4 +44,4 @@ def test_every_package_that_a_process_imports_is_copied() -> None:
 
     assert server_class is not None
     assert {"api", "worker", "common", "gunicorn.conf.py", server_class[1]} <= set(copied("slipway"))
-    assert {"harbour", "client", "stack", server_class[1]} <= set(copied("harbour"))
+    assert {"harbour", "slipway", "stack", server_class[1]} <= set(copied("harbour"))

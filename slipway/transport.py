@@ -1,7 +1,7 @@
 """How is one request exchanged with the server?
 
     an answer came, whatever its status   -> a Reply; `Reply.require` turns a refusal into its ProblemError
-    nothing came, or not all of it        -> UnreachableError; `client/repeats.py` decides whether it is sent again
+    nothing came, or not all of it        -> UnreachableError; `slipway/retry.py` decides whether it is sent again
 
 Redirects are answers: a token goes to the address that it was given for and to no other. Neither cookies nor
 `~/.netrc` have a say in who is asking. Proxies and certificates are the environment's, as users expect.
@@ -19,8 +19,8 @@ from typing import Any, cast
 import requests
 from requests.auth import AuthBase
 
-from client import address
-from client.errors import Document, ProblemError, UnreachableError
+from slipway import address
+from slipway.errors import Document, ProblemError, UnreachableError
 
 CONNECT_S = 5.0
 

@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from client.commands.desk import Desk
-from client.commands.options import PathPart, awaited, pass_desk, password_stdin, read_invite, read_password
-from client.commands.program import Command
-from client.phrases import moment
+from slipway.commands.base import Command
+from slipway.commands.context import Desk
+from slipway.commands.options import PathPart, awaited, pass_desk, password_stdin, read_invite, read_password
+from slipway.text import moment
 
 
 @click.command(cls=Command)

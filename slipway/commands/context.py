@@ -8,12 +8,12 @@ from functools import cached_property
 
 import click
 
-from client.errors import Document, UnreachableError
-from client.progress import Progress
-from client.repeats import Repeats
-from client.screen import Screen
-from client.slipway import Client
-from client.tokens import Tokens
+from slipway.client import Client
+from slipway.errors import Document, UnreachableError
+from slipway.output import Screen
+from slipway.progress import Progress
+from slipway.retry import Repeats
+from slipway.tokens import Tokens
 
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

@@ -11,8 +11,8 @@ from typing import IO
 
 import click
 
-from client.errors import Document
-from client.phrases import plain
+from slipway.errors import Document
+from slipway.text import plain
 
 
 class Screen:

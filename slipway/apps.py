@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from client.calls import Calls
-from client.errors import Document
+from slipway.calls import Calls
+from slipway.errors import Document
 
 
 class Apps(Calls):

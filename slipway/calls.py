@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
-from client import address
-from client.errors import Document
-from client.repeats import Repeats
-from client.wire import Reply, Request, Wire
+from slipway import address
+from slipway.errors import Document
+from slipway.retry import Repeats
+from slipway.transport import Reply, Request, Wire
 
 READ_S = 15.0
 SILENCE_S = 20.0

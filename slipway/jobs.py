@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from client import address
-from client.calls import PAGE_ROWS, Calls, Seen
-from client.errors import Document, JobFailedError
-from client.events import Event, Listener
-from client.follower import Deadline, Follower
-from client.repeats import Repeats
+from slipway import address
+from slipway.calls import PAGE_ROWS, Calls, Seen
+from slipway.errors import Document, JobFailedError
+from slipway.events import Event, Listener
+from slipway.follow import Deadline, Follower
+from slipway.retry import Repeats
 
 OUTAGE_S = 120.0  # who follows a job waits this long for a server that is being restarted
 LOOK_AGAIN_S = 1.0  # at a console that has nothing new

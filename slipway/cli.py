@@ -9,16 +9,16 @@ from io import TextIOWrapper
 import click
 from click.core import ParameterSource
 
-from client import address, tokens
-from client.commands.accounts import login, logout, me, offboard, signup
-from client.commands.apps import app
-from client.commands.desk import Desk
-from client.commands.jobs import jobs
-from client.commands.program import Program
-from client.commands.projects import project
-from client.commands.releases import build, builds, deploy, deploys, rollback
-from client.commands.upstreams import upstreams
-from client.repeats import Repeats
+from slipway import address, tokens
+from slipway.commands.accounts import login, logout, me, offboard, signup
+from slipway.commands.apps import app
+from slipway.commands.base import Program
+from slipway.commands.context import Desk
+from slipway.commands.jobs import jobs
+from slipway.commands.projects import project
+from slipway.commands.releases import build, builds, deploy, deploys, rollback
+from slipway.commands.upstreams import upstreams
+from slipway.retry import Repeats
 
 USUAL_URL = "http://127.0.0.1:8000"
 EPILOG = """\b

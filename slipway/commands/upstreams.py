@@ -7,11 +7,11 @@ from itertools import groupby
 
 import click
 
-from client.commands.desk import Desk
-from client.commands.options import PathPart, awaited, pass_desk
-from client.commands.program import Group
-from client.errors import Document
-from client.phrases import columns, moment
+from slipway.commands.base import Group
+from slipway.commands.context import Desk
+from slipway.commands.options import PathPart, awaited, pass_desk
+from slipway.errors import Document
+from slipway.text import columns, moment
 
 SIGNS = {"well": "✓", "wrong": "✗", "untold": "–"}  # as the doctor has them
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from client.accounts import Accounts
-from client.apps import Apps
-from client.jobs import Jobs
-from client.releases import Releases
-from client.upstreams import Upstreams
+from slipway.accounts import Accounts
+from slipway.apps import Apps
+from slipway.jobs import Jobs
+from slipway.releases import Releases
+from slipway.upstreams import Upstreams
 
 
 class Client(Accounts, Apps, Releases, Jobs, Upstreams):
@@ -17,5 +17,5 @@ class Client(Accounts, Apps, Releases, Jobs, Upstreams):
     >>> job = slipway.await_job(slipway.start_build(app_id)["job_id"])
 
     Whatever is called is sent again when its answer is lost, and done once. Objects are what the server sends, as
-    dicts; lists are read page by page, as far as they are asked for. Raises what `client/errors.py` lists.
+    dicts; lists are read page by page, as far as they are asked for. Raises what `slipway/errors.py` lists.
     """

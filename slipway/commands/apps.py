@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 import click
 
-from client.commands import options
-from client.commands.desk import Desk
-from client.commands.options import awaited, pass_desk
-from client.commands.program import Group
-from client.errors import Document
-from client.phrases import columns, moment
+from slipway.commands import options
+from slipway.commands.base import Group
+from slipway.commands.context import Desk
+from slipway.commands.options import awaited, pass_desk
+from slipway.errors import Document
+from slipway.text import columns, moment
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

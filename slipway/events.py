@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import requests
 
-from client.errors import Document, UnreachableError
-from client.repeats import Repeats
-from client.wire import Request, Wire, reply_of
+from slipway.errors import Document, UnreachableError
+from slipway.retry import Repeats
+from slipway.transport import Request, Wire, reply_of
 
 MEDIA_TYPE = "text/event-stream"
 CHANGE = "change"

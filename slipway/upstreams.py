@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from client.calls import Calls
-from client.errors import Document
+from slipway.calls import Calls
+from slipway.errors import Document
 
 
 class Upstreams(Calls):

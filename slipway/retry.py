@@ -17,8 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
 
-from client.errors import UnreachableError
-from client.wire import Reply
+from slipway.errors import UnreachableError
+from slipway.transport import Reply
 
 PASSING = frozenset({502, 503, 504})
 TOO_MANY = 429

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from client.commands.desk import Desk
-from client.errors import ClientError, Document, JobFailedError, ProblemError, UnreachableError
+from slipway.commands.context import Desk
+from slipway.errors import ClientError, Document, JobFailedError, ProblemError, UnreachableError
 
 FAILED, REFUSED, UNREACHABLE = 1, 3, 4
 HINTS = {  # in place of the server's remedy, which speaks of HTTP

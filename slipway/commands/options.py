@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from client import address
-from client.commands.desk import Desk
+from slipway import address
+from slipway.commands.context import Desk
 
 SECONDS = {"m": 60, "h": 3600, "d": 86400}
 SPAN = re.compile(r"(\d{1,6})([mhd])")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from client.calls import PAGE_ROWS, Calls
-from client.errors import Document
+from slipway.calls import PAGE_ROWS, Calls
+from slipway.errors import Document
 
 
 class Releases(Calls):

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import IO
 
-from client.errors import Document
-from client.phrases import plain, time_left
+from slipway.errors import Document
+from slipway.text import plain, time_left
 
 SIGNS = {
     "pending": "·",

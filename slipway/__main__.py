@@ -1,5 +1,5 @@
 """`python -m client` is `slipway`."""
 
-from client.cli import main
+from slipway.cli import main
 
 main()

@@ -6,12 +6,12 @@ from itertools import islice
 
 import click
 
-from client.commands import options
-from client.commands.desk import Desk
-from client.commands.options import awaited, limit, pass_desk
-from client.commands.program import Command
-from client.errors import Document
-from client.phrases import columns, moment
+from slipway.commands import options
+from slipway.commands.base import Command
+from slipway.commands.context import Desk
+from slipway.commands.options import awaited, limit, pass_desk
+from slipway.errors import Document
+from slipway.text import columns, moment
 
 
 @click.command(cls=Command)

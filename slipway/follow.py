@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from client.calls import Seen
-from client.errors import Document, NotOverError, ProblemError, UnreachableError
-from client.events import Listener
-from client.repeats import Repeats
+from slipway.calls import Seen
+from slipway.errors import Document, NotOverError, ProblemError, UnreachableError
+from slipway.events import Listener
+from slipway.retry import Repeats
 
 HELD_S = 25.0  # less than most proxies allow a request
 BRISK_S = 1.0  # an unchanged job that is told sooner was not held back: ask more slowly

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from client.commands.desk import Desk
-from client.commands.options import pass_desk
-from client.commands.program import Group
-from client.phrases import columns, moment
+from slipway.commands.base import Group
+from slipway.commands.context import Desk
+from slipway.commands.options import pass_desk
+from slipway.text import columns, moment
 
 
 @click.group(cls=Group)

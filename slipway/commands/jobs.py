@@ -8,14 +8,14 @@ from itertools import islice
 
 import click
 
-from client.commands import options
-from client.commands.desk import Desk
-from client.commands.failures import job_lines
-from client.commands.options import Since, awaited, limit, pass_desk, password_stdin, read_password
-from client.commands.program import Group
-from client.errors import Document, JobFailedError, ProblemError
-from client.phrases import columns, moment
-from client.progress import table
+from slipway.commands import options
+from slipway.commands.base import Group
+from slipway.commands.context import Desk
+from slipway.commands.failures import job_lines
+from slipway.commands.options import Since, awaited, limit, pass_desk, password_stdin, read_password
+from slipway.errors import Document, JobFailedError, ProblemError
+from slipway.progress import table
+from slipway.text import columns, moment
 
 STATES = ("queued", "running", "succeeded", "failed", "cancelling", "cancelled")
 

@@ -17,9 +17,9 @@ from typing import Any, NoReturn
 
 import click
 
-from client.commands import failures
-from client.commands.desk import Desk
-from client.errors import ClientError
+from slipway.commands import failures
+from slipway.commands.context import Desk
+from slipway.errors import ClientError
 
 INTERRUPTED = 130
 HUNG_UP = 141
