@@ -15,7 +15,7 @@ from common.errors import Conflict, Mender, NotYet, Permanent, StepError, Transi
 from harbour.config import HarbourConfig
 from harbour.faults import Fault
 from harbour.gitlab import GitLab as GitLabService
-from worker.upstreams.gitlab import GitLab, Membership, Project, User
+from worker.upstreams.gitlab.client import GitLab, Membership, Project, User
 from worker.upstreams.http import Deadline, Http, Limits
 
 MARKER = "slipway:anna:7f3c"

@@ -13,7 +13,7 @@ from common.errors import Conflict, Mender, NotYet, Permanent, StepError, Transi
 from harbour.config import HarbourConfig
 from harbour.faults import Fault
 from harbour.gitlab import GitLab as GitLabService
-from worker.upstreams.gitlab import GitLab
+from worker.upstreams.gitlab.client import GitLab
 from worker.upstreams.http import Http, Limits
 
 MARKER = "slipway:shop:7f3c"

@@ -23,7 +23,7 @@ from harbour.gitlab import GitLab as GitLabService
 from harbour.world import Harbour
 from worker.upstreams.argocd import ArgoCD, argocd_headers
 from worker.upstreams.elasticsearch import Elasticsearch
-from worker.upstreams.gitlab import GitLab
+from worker.upstreams.gitlab.client import GitLab
 from worker.upstreams.http import Http
 
 SPECS = Path(__file__).parents[3] / "shared" / "specs"

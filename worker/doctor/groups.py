@@ -12,10 +12,10 @@ from worker.doctor.broker import BrokerChecks
 from worker.doctor.checks import Check, Group, Wrong
 from worker.doctor.database import DatabaseChecks
 from worker.doctor.elasticsearch import ElasticsearchChecks
-from worker.doctor.gitlab import GitLabChecks
 from worker.doctor.jenkins import JenkinsChecks
 from worker.doctor.own import OwnChecks
 from worker.doctor.way import Way, json_object
+from worker.upstreams.gitlab.checks import GitLabChecks
 from worker.upstreams.http import Http
 
 

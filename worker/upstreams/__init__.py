@@ -10,7 +10,7 @@ from common.workflows import Upstream
 from worker.upstreams import argocd
 from worker.upstreams.argocd import ArgoCD, argocd_headers
 from worker.upstreams.elasticsearch import Elasticsearch
-from worker.upstreams.gitlab import GitLab
+from worker.upstreams.gitlab.client import GitLab
 from worker.upstreams.http import Deadline, Http, Pace
 from worker.upstreams.jenkins import Jenkins
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from common.errors import Conflict, Mender, Permanent, StepError, Transient
-from worker.upstreams.gitlab_edge import Edge, is_locked
-from worker.upstreams.gitlab_rows import (
+from worker.upstreams.gitlab.base import Edge, is_locked
+from worker.upstreams.gitlab.schemas import (
     DEVELOPER,
     Group,
     GroupRow,

@@ -7,8 +7,8 @@ again looks first, too, and goes by the marker.
 
 from __future__ import annotations
 
-from worker.upstreams.gitlab_removal import Removal
-from worker.upstreams.gitlab_rows import Group, Membership, Project, User
+from worker.upstreams.gitlab.removal import Removal
+from worker.upstreams.gitlab.schemas import Group, Membership, Project, User
 
 __all__ = ["GitLab", "Group", "Membership", "Project", "User"]
 

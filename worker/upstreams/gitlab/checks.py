@@ -12,7 +12,7 @@ from typing import Any
 from common.catalog import Catalog
 from worker.doctor.checks import Check, Untold, Wrong
 from worker.doctor.way import Way, at_least, is_html, json_object
-from worker.upstreams.gitlab_rows import ProjectRow
+from worker.upstreams.gitlab.schemas import ProjectRow
 from worker.upstreams.http import Reply
 from worker.upstreams.reasons import reason_in
 

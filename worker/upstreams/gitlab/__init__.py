@@ -1,0 +1,1 @@
+"""GitLab: accounts, memberships, repositories, and their removal."""
