@@ -18,8 +18,8 @@ from harbour.jenkins_console import raw_log, without_notes
 from harbour.jenkins_core import Role, User
 from harbour.jenkins_xml import FOLDER
 from worker.upstreams.http import Http, Reply
-from worker.upstreams.jenkins import Build, Console, Jenkins, QueueItem, Sighting
-from worker.upstreams.jenkins_console import piece_of
+from worker.upstreams.jenkins.client import Build, Console, Jenkins, QueueItem, Sighting
+from worker.upstreams.jenkins.console import piece_of
 
 WHERE = ("dev", "shop_dev")
 KEY, VALUE = "slipway_job_id", "job-1"

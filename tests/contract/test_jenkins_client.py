@@ -14,8 +14,8 @@ from harbour.config import HarbourConfig
 from harbour.faults import Fault
 from harbour.jenkins import Jenkins as StandIn
 from worker.upstreams.http import Http
-from worker.upstreams.jenkins import Jenkins, Pipeline, RoleAssignment, User
-from worker.upstreams.jenkins_xml import Parameter, PipelineDefinition, drift, read, render
+from worker.upstreams.jenkins.client import Jenkins, Pipeline, RoleAssignment, User
+from worker.upstreams.jenkins.config_xml import Parameter, PipelineDefinition, drift, read, render
 
 PASSWORD = 'Öffne "dich" <Sesam> & 1'
 FORM = {"login": "anna", "password": PASSWORD, "name": "Anna Ohm", "email": "anna@example.org"}

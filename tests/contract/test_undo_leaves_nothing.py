@@ -14,7 +14,7 @@ from harbour.config import HarbourConfig
 from harbour.world import Harbour
 from worker import upstreams
 from worker.upstreams import Upstreams
-from worker.upstreams.jenkins_xml import PipelineDefinition
+from worker.upstreams.jenkins.config_xml import PipelineDefinition
 
 MARKER = "slipway:shop:7f3c"
 PASSWORD = "Correct-Horse-Battery-9"

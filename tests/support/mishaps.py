@@ -7,7 +7,7 @@ from typing import Any
 
 from common.settings import WorkerSettings
 from worker.upstreams.http import Http, Reply
-from worker.upstreams.jenkins import Jenkins
+from worker.upstreams.jenkins.client import Jenkins
 
 
 class Killed(BaseException):

@@ -12,11 +12,11 @@ from worker.doctor.broker import BrokerChecks
 from worker.doctor.checks import Check, Group, Wrong
 from worker.doctor.database import DatabaseChecks
 from worker.doctor.elasticsearch import ElasticsearchChecks
-from worker.doctor.jenkins import JenkinsChecks
 from worker.doctor.own import OwnChecks
 from worker.doctor.way import Way, json_object
 from worker.upstreams.gitlab.checks import GitLabChecks
 from worker.upstreams.http import Http
+from worker.upstreams.jenkins.checks import JenkinsChecks
 
 
 def groups_for(settings: WorkerSettings, catalog: Catalog) -> list[Group]:

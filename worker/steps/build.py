@@ -9,7 +9,7 @@ from common.errors import Mender, NotYet, Permanent
 from worker.running import RunningJob
 from worker.steps.provision import BUILD_KEY
 from worker.upstreams import Upstreams
-from worker.upstreams.jenkins_builds import Build
+from worker.upstreams.jenkins.builds import Build
 
 IN_FLIGHT_S = 35.0  # a trigger whose answer was lost may still reach Jenkins: our own time-out and a little more
 LOOK_AGAIN_S = 3.0

@@ -8,7 +8,7 @@ from common import naming
 from common.errors import Permanent
 from worker.running import RunningJob
 from worker.upstreams import Upstreams
-from worker.upstreams.jenkins_xml import Parameter, PipelineDefinition
+from worker.upstreams.jenkins.config_xml import Parameter, PipelineDefinition
 
 CHART_PATH = "."
 SCRIPT_PATH = "Jenkinsfile"

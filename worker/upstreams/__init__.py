@@ -12,7 +12,7 @@ from worker.upstreams.argocd import ArgoCD, argocd_headers
 from worker.upstreams.elasticsearch import Elasticsearch
 from worker.upstreams.gitlab.client import GitLab
 from worker.upstreams.http import Deadline, Http, Pace
-from worker.upstreams.jenkins import Jenkins
+from worker.upstreams.jenkins.client import Jenkins
 
 NO_PACES: Mapping[Upstream, Pace] = {}
 

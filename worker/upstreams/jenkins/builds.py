@@ -15,10 +15,10 @@ from urllib.parse import unquote, urlsplit
 
 from common.errors import Permanent, Transient
 from worker.upstreams.http import Reply
-from worker.upstreams.jenkins_answers import location, refusal
-from worker.upstreams.jenkins_console import Console, piece_of, start_within
-from worker.upstreams.jenkins_edge import Edge, job_path
-from worker.upstreams.jenkins_rows import (
+from worker.upstreams.jenkins.base import Edge, job_path
+from worker.upstreams.jenkins.console import Console, piece_of, start_within
+from worker.upstreams.jenkins.errors import location, refusal
+from worker.upstreams.jenkins.schemas import (
     Build,
     BuildList,
     BuildRow,

@@ -14,9 +14,9 @@ from urllib.parse import quote
 from pydantic import Field
 
 from common.errors import Conflict, Mender, NotYet, Transient
-from worker.upstreams.jenkins_answers import refusal
-from worker.upstreams.jenkins_edge import Edge, job_path
-from worker.upstreams.jenkins_xml import PipelineDefinition, drift, read, render
+from worker.upstreams.jenkins.base import Edge, job_path
+from worker.upstreams.jenkins.config_xml import PipelineDefinition, drift, read, render
+from worker.upstreams.jenkins.errors import refusal
 from worker.upstreams.reasons import cleaned
 
 _FOLDER = "com.cloudbees.hudson.plugins.folder.Folder"

@@ -7,9 +7,9 @@ Source: jenkinsci/jenkins 2.568, role-strategy 898, cloudbees-folder 6.1100.
 
 from __future__ import annotations
 
-from worker.upstreams.jenkins_builds import Build, Builds, Console, QueueItem, Sighting
-from worker.upstreams.jenkins_people import People, RoleAssignment, User
-from worker.upstreams.jenkins_pipelines import Pipeline, Pipelines
+from worker.upstreams.jenkins.accounts import People, RoleAssignment, User
+from worker.upstreams.jenkins.builds import Build, Builds, Console, QueueItem, Sighting
+from worker.upstreams.jenkins.pipelines import Pipeline, Pipelines
 
 __all__ = ["Build", "Console", "Jenkins", "Pipeline", "QueueItem", "RoleAssignment", "Sighting", "User"]
 

@@ -6,7 +6,7 @@ from typing import Self
 
 from common.errors import Mender, Permanent, Transient
 from worker.upstreams.http import Deadline, Http, Reply
-from worker.upstreams.jenkins_answers import refusal
+from worker.upstreams.jenkins.errors import refusal
 
 
 class Edge:

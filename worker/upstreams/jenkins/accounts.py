@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import Conflict, Mender, Permanent
-from worker.upstreams.jenkins_answers import form_errors, location, refusal
-from worker.upstreams.jenkins_edge import Edge
+from worker.upstreams.jenkins.base import Edge
+from worker.upstreams.jenkins.errors import form_errors, location, refusal
 
 _LOGIN_ACCOUNT = "hudson.security.HudsonPrivateSecurityRealm$Details"
 _STRATEGY = ("role-strategy", "strategy")

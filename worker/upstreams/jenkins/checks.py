@@ -15,7 +15,7 @@ from common.catalog import Catalog, Team
 from common.settings import WorkerSettings
 from worker.doctor.checks import Check, Untold, Wrong
 from worker.doctor.way import Way, at_least, json_object
-from worker.upstreams.jenkins_edge import job_path
+from worker.upstreams.jenkins.base import job_path
 
 OLDEST = (2, 211)  # since then the queue answers by status
 PLUGINS = {

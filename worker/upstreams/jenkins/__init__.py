@@ -1,0 +1,1 @@
+"""Jenkins: accounts, roles, pipelines and builds."""
