@@ -15,10 +15,10 @@ from common.errors import Conflict, NotYet, Permanent, StepError, Transient
 from harbour.argocd import ArgoCD as StandIn
 from harbour.config import HarbourConfig
 from harbour.faults import Fault
-from worker.upstreams.argocd import LIMITS, ArgoCD, argocd_headers
-from worker.upstreams.argocd_rows import Info, Object, Operation
-from worker.upstreams.argocd_spec import with_parameters
-from worker.upstreams.argocd_status import SyncStatus, read_status
+from worker.upstreams.argocd.client import LIMITS, ArgoCD, argocd_headers
+from worker.upstreams.argocd.manifest import with_parameters
+from worker.upstreams.argocd.schemas import Info, Object, Operation
+from worker.upstreams.argocd.sync_status import SyncStatus, read_status
 from worker.upstreams.http import Http
 
 MARKER = "app-1"

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from common.models import App, Job
 from harbour.argocd import ArgoCD
 from support.world import World
-from worker.upstreams.argocd_status import OPERATION_ID
+from worker.upstreams.argocd.sync_status import OPERATION_ID
 
 AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@example.org")
 MOMENTS = ("pickup_s", "refresh_s", "terminate_s", "recovery_s", "is_window_closed")

@@ -8,7 +8,7 @@ from common import naming
 from common.errors import Mender, NotYet, Permanent
 from worker.running import RunningJob
 from worker.upstreams import Upstreams
-from worker.upstreams.argocd_sync import SyncStatus
+from worker.upstreams.argocd.syncs import SyncStatus
 
 POLL = {"first_s": 2.0, "cap_s": 15.0}
 

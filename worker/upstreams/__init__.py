@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from common.settings import WorkerSettings
 from common.workflows import Upstream
-from worker.upstreams import argocd
-from worker.upstreams.argocd import ArgoCD, argocd_headers
+from worker.upstreams.argocd import client
+from worker.upstreams.argocd.client import ArgoCD, argocd_headers
 from worker.upstreams.elasticsearch import Elasticsearch
 from worker.upstreams.gitlab.client import GitLab
 from worker.upstreams.http import Deadline, Http, Pace
@@ -101,7 +101,7 @@ def open_ways(settings: WorkerSettings, paces: Mapping[Upstream, Pace] = NO_PACE
             Upstream.ARGOCD.label,
             settings.argo_url,
             headers=argocd_headers(settings.argo_token.get_secret_value()),
-            limits=argocd.LIMITS,  # it renders charts and lists remote repositories before it answers
+            limits=client.LIMITS,  # it renders charts and lists remote repositories before it answers
             ca_file=ca_file,
             pool_size=pool_size,
             pace=paces.get(Upstream.ARGOCD),

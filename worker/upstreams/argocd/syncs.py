@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from common.errors import Mender, NotYet, Permanent
-from worker.upstreams.argocd_answers import BUSY_POLL_S, is_idle, is_not_found, refusal
-from worker.upstreams.argocd_edge import APPLICATIONS, SLOW_S, Edge
-from worker.upstreams.argocd_spec import holds, with_parameters
-from worker.upstreams.argocd_status import OPERATION_ID, SyncStatus, is_ours, read_status
+from worker.upstreams.argocd.base import APPLICATIONS, SLOW_S, Edge
+from worker.upstreams.argocd.errors import BUSY_POLL_S, is_idle, is_not_found, refusal
+from worker.upstreams.argocd.manifest import holds, with_parameters
+from worker.upstreams.argocd.sync_status import OPERATION_ID, SyncStatus, is_ours, read_status
 
 __all__ = ["SyncStatus", "Syncs"]
 

@@ -18,8 +18,8 @@ from common.catalog import Catalog, Team
 from common.naming import helm_repository
 from common.settings import WorkerSettings
 from worker.doctor.checks import Check, Untold, Wrong
-from worker.doctor.globs import allows_destination, allows_source
 from worker.doctor.way import Way, at_least, json_object
+from worker.upstreams.argocd.project_globs import allows_destination, allows_source
 from worker.upstreams.http import Reply
 from worker.upstreams.reasons import reason_in
 

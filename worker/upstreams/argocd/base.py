@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Self
 
 from common.errors import Conflict, Mender, NotYet, Permanent
-from worker.upstreams.argocd_answers import is_not_found, refusal
-from worker.upstreams.argocd_rows import Object, Registrations
-from worker.upstreams.argocd_spec import Spec, holds, is_same_repository
+from worker.upstreams.argocd.errors import is_not_found, refusal
+from worker.upstreams.argocd.manifest import Spec, holds, is_same_repository
+from worker.upstreams.argocd.schemas import Object, Registrations
 from worker.upstreams.http import Deadline, Http, Reply
 
 MARKER = "slipway.dev/marker"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pydantic import AwareDatetime
 
-from worker.upstreams.argocd_spec import Spec
+from worker.upstreams.argocd.manifest import Spec
 
 
 @dataclass(frozen=True, kw_only=True)

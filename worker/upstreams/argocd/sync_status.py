@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from worker.upstreams.argocd_rows import Object, Operation, Status
+from worker.upstreams.argocd.schemas import Object, Operation, Status
 from worker.upstreams.reasons import cleaned
 
 OPERATION_ID = "slipway-job"

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from common.errors import Conflict, Mender, Permanent, Transient
-from worker.upstreams.argocd_answers import is_different_spec, refusal
-from worker.upstreams.argocd_edge import APPLICATIONS, MARKER, REPOSITORIES, SLOW_S
-from worker.upstreams.argocd_removal import Removals
-from worker.upstreams.argocd_rows import Object, Objects
-from worker.upstreams.argocd_spec import Spec, application, canonical_url, chart, corrected, holds
-from worker.upstreams.argocd_sync import Syncs
+from worker.upstreams.argocd.base import APPLICATIONS, MARKER, REPOSITORIES, SLOW_S
+from worker.upstreams.argocd.errors import is_different_spec, refusal
+from worker.upstreams.argocd.manifest import Spec, application, canonical_url, chart, corrected, holds
+from worker.upstreams.argocd.removal import Removals
+from worker.upstreams.argocd.schemas import Object, Objects
+from worker.upstreams.argocd.syncs import Syncs
 from worker.upstreams.http import Limits
 
 __all__ = ["LIMITS", "MARKER", "Application", "ArgoCD", "Repository", "argocd_headers"]

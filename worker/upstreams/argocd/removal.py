@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from common.errors import NotYet
-from worker.upstreams.argocd_answers import refusal
-from worker.upstreams.argocd_edge import APPLICATIONS, DELETION_POLL_S, REPOSITORIES, SLOW_S, Edge
-from worker.upstreams.argocd_rows import Object
+from worker.upstreams.argocd.base import APPLICATIONS, DELETION_POLL_S, REPOSITORIES, SLOW_S, Edge
+from worker.upstreams.argocd.errors import refusal
+from worker.upstreams.argocd.schemas import Object
 from worker.upstreams.reasons import cleaned
 
 

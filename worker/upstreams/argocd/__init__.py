@@ -1,0 +1,1 @@
+"""Argo CD: repositories, applications, syncs and health."""
