@@ -12,7 +12,7 @@ from common.errors import Conflict, Mender, Permanent, StepError, Transient
 from harbour.config import HarbourConfig
 from harbour.elasticsearch import Elasticsearch as ElasticsearchService
 from harbour.faults import Fault
-from worker.upstreams.elasticsearch import Elasticsearch, User
+from worker.upstreams.elasticsearch.client import Elasticsearch, User
 from worker.upstreams.http import Deadline, Http, Limits
 
 MARKER = "slipway:anna:7f3c"

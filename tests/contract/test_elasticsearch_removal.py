@@ -14,7 +14,7 @@ from harbour.elastic_users import USER
 from harbour.elasticsearch import Elasticsearch as ElasticsearchService
 from harbour.faults import Fault
 from harbour.server import route
-from worker.upstreams.elasticsearch import Elasticsearch
+from worker.upstreams.elasticsearch.client import Elasticsearch
 from worker.upstreams.http import Http, Limits
 
 MARKER = "slipway:anna:7f3c"

@@ -22,7 +22,7 @@ from harbour.faults import Call
 from harbour.gitlab import GitLab as GitLabService
 from harbour.world import Harbour
 from worker.upstreams.argocd.client import ArgoCD, argocd_headers
-from worker.upstreams.elasticsearch import Elasticsearch
+from worker.upstreams.elasticsearch.client import Elasticsearch
 from worker.upstreams.gitlab.client import GitLab
 from worker.upstreams.http import Http
 

@@ -10,10 +10,10 @@ from worker import upstreams
 from worker.doctor.broker import BrokerChecks
 from worker.doctor.checks import Check, Group, Wrong
 from worker.doctor.database import DatabaseChecks
-from worker.doctor.elasticsearch import ElasticsearchChecks
 from worker.doctor.own import OwnChecks
 from worker.doctor.way import Way, json_object
 from worker.upstreams.argocd.checks import ArgoCDChecks
+from worker.upstreams.elasticsearch.checks import ElasticsearchChecks
 from worker.upstreams.gitlab.checks import GitLabChecks
 from worker.upstreams.http import Http
 from worker.upstreams.jenkins.checks import JenkinsChecks

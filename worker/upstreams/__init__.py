@@ -9,7 +9,7 @@ from common.settings import WorkerSettings
 from common.workflows import Upstream
 from worker.upstreams.argocd import client
 from worker.upstreams.argocd.client import ArgoCD, argocd_headers
-from worker.upstreams.elasticsearch import Elasticsearch
+from worker.upstreams.elasticsearch.client import Elasticsearch
 from worker.upstreams.gitlab.client import GitLab
 from worker.upstreams.http import Deadline, Http, Pace
 from worker.upstreams.jenkins.client import Jenkins

@@ -1,0 +1,1 @@
+"""Elasticsearch: the users who log in to Kibana."""
