@@ -27,7 +27,7 @@ from common.tracing import Kind, Span
 from common.workflows import Upstream, task_name
 
 if TYPE_CHECKING:
-    from worker.upstreams.wire import Watch  # whose package is made of modules that tell of their calls
+    from worker.upstreams.transport import Watch  # whose package is made of modules that tell of their calls
 
 log = logging.getLogger(__name__)
 

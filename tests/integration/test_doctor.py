@@ -26,7 +26,7 @@ from harbour.faults import Fault
 from harbour.jenkins_core import Role
 from harbour.passwords import digest
 from worker.doctor import report
-from worker.doctor.checks import State
+from worker.upstreams.check import State
 
 HELM = "templates/Helm_Template"
 HTML = {"Content-Type": "text/html; charset=utf-8"}

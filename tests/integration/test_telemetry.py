@@ -27,7 +27,7 @@ from worker.runner import Runner
 from worker.running import RunningJob
 from worker.upstreams import Upstreams
 from worker.upstreams.http import Http, Limits
-from worker.upstreams.wire import Watch
+from worker.upstreams.transport import Watch
 
 NewName = Callable[[str], str]
 STEP, TASK = "create_gitlab_user", "signup.create_gitlab_user"

@@ -24,8 +24,8 @@ from stack.embedded import prepare
 from support.stack import unused_ports
 from support.world import settings_for
 from worker.doctor import report, rounds
-from worker.doctor.checks import Finding, State
 from worker.doctor.groups import groups_for
+from worker.upstreams.check import Finding, State
 
 SECRETS = {
     "gitlab_token": "glpat-made-up-0001",

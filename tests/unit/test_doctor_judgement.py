@@ -9,9 +9,9 @@ import pytest
 
 from common.errors import Transient
 from worker.doctor import rounds
-from worker.doctor.checks import Check, Group, State, Untold, Wrong
-from worker.doctor.way import number_of
 from worker.upstreams.argocd.project_globs import allows_destination, allows_source
+from worker.upstreams.check import Check, Group, State, Untold, Wrong
+from worker.upstreams.probe import number_of
 
 HELM = "https://git.example/dev/shop_helm.git"
 NO_RED = {"name": "!red-*", "server": "", "namespace": "*"}

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from common.queue import celery_app
 from common.settings import WorkerSettings
-from worker.doctor.checks import Check, Untold, Wrong
+from worker.upstreams.check import Check, Untold, Wrong
 
 CALL_S = 3.0
 FULL = 0.9  # of the memory that it may use

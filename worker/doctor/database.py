@@ -12,7 +12,7 @@ from common import schema
 from common.db import Database
 from common.models import Base
 from common.schema import SchemaError
-from worker.doctor.checks import Check, Untold, Wrong
+from worker.upstreams.check import Check, Untold, Wrong
 
 UPGRADE = "flask --app api db upgrade"
 _ACCESS_DENIED, _NO_DATABASE_RIGHT, _NO_DATABASE = 1045, 1044, 1049

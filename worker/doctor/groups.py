@@ -8,15 +8,15 @@ from common.catalog import Catalog
 from common.settings import WorkerSettings
 from worker import upstreams
 from worker.doctor.broker import BrokerChecks
-from worker.doctor.checks import Check, Group, Wrong
 from worker.doctor.database import DatabaseChecks
 from worker.doctor.own import OwnChecks
-from worker.doctor.way import Way, json_object
 from worker.upstreams.argocd.checks import ArgoCDChecks
+from worker.upstreams.check import Check, Group, Wrong
 from worker.upstreams.elasticsearch.checks import ElasticsearchChecks
 from worker.upstreams.gitlab.checks import GitLabChecks
 from worker.upstreams.http import Http
 from worker.upstreams.jenkins.checks import JenkinsChecks
+from worker.upstreams.probe import Way, json_object
 
 
 def groups_for(settings: WorkerSettings, catalog: Catalog) -> list[Group]:

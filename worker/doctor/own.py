@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from common.catalog import Catalog
 from common.settings import WorkerSettings
-from worker.doctor.checks import Check, Wrong
+from worker.upstreams.check import Check, Wrong
 
 _PLACEHOLDERS = ("change", "placeholder", "replace", "example", "0123456789", "1234567890")
 _FEWEST_CHARACTERS = 10

@@ -11,8 +11,8 @@ from typing import Any
 
 from common.redaction import secrets_of
 from common.settings import WorkerSettings
-from worker.doctor.checks import Finding, State
-from worker.upstreams.reasons import cleaned
+from worker.upstreams.check import Finding, State
+from worker.upstreams.error_text import cleaned
 
 SIGNS = {State.WELL: "✓", State.WRONG: "✗", State.UNTOLD: "–"}
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from worker.doctor.checks import Finding, Group, State, find, overdue, unlooked
+from worker.upstreams.check import Finding, Group, State, find, overdue, unlooked
 
 
 def look(groups: Sequence[Group], *, within_s: float) -> list[Finding]:

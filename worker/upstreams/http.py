@@ -31,8 +31,8 @@ from urllib3.exceptions import HTTPError
 
 from common.errors import Mender, Permanent, StepError, Transient
 from worker import telemetry
-from worker.upstreams.reasons import reason_in
-from worker.upstreams.wire import Watch, open_session
+from worker.upstreams.error_text import reason_in
+from worker.upstreams.transport import Watch, open_session
 
 T = TypeVar("T")
 _CHUNK_BYTES = 64 * 1024

@@ -17,11 +17,11 @@ from typing import Any
 from common.catalog import Catalog, Team
 from common.naming import helm_repository
 from common.settings import WorkerSettings
-from worker.doctor.checks import Check, Untold, Wrong
-from worker.doctor.way import Way, at_least, json_object
 from worker.upstreams.argocd.project_globs import allows_destination, allows_source
+from worker.upstreams.check import Check, Untold, Wrong
+from worker.upstreams.error_text import reason_in
 from worker.upstreams.http import Reply
-from worker.upstreams.reasons import reason_in
+from worker.upstreams.probe import Way, at_least, json_object
 
 OLDEST = (2, 8)  # since then a look at an application may name its project
 SOON = timedelta(days=7)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from common.errors import Mender, NotYet, Permanent, StepError, Transient
+from worker.upstreams.error_text import cleaned
 from worker.upstreams.http import Http, Reply, unexpected
-from worker.upstreams.reasons import cleaned
 
 _UNKNOWN, _INVALID, _NOT_FOUND, _UNMET = 2, 3, 5, 9
 BUSY_POLL_S = 5.0

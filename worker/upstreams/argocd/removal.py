@@ -6,7 +6,7 @@ from common.errors import NotYet
 from worker.upstreams.argocd.base import APPLICATIONS, DELETION_POLL_S, REPOSITORIES, SLOW_S, Edge
 from worker.upstreams.argocd.errors import refusal
 from worker.upstreams.argocd.schemas import Object
-from worker.upstreams.reasons import cleaned
+from worker.upstreams.error_text import cleaned
 
 
 class Removals(Edge):

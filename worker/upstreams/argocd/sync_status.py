@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from worker.upstreams.argocd.schemas import Object, Operation, Status
-from worker.upstreams.reasons import cleaned
+from worker.upstreams.error_text import cleaned
 
 OPERATION_ID = "slipway-job"
 Phase = Literal["absent", "running", "succeeded", "failed", "superseded"]

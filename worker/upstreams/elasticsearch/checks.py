@@ -10,9 +10,9 @@ from typing import Any
 
 from common.catalog import Catalog
 from common.settings import WorkerSettings
-from worker.doctor.checks import Check, Untold, Wrong
-from worker.doctor.way import Way, at_least, json_object
+from worker.upstreams.check import Check, Untold, Wrong
 from worker.upstreams.http import Reply
+from worker.upstreams.probe import Way, at_least, json_object
 
 OLDEST = (7,)  # before it the security API was elsewhere
 PRIVILEGE = "manage_security"

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from common.errors import Conflict, Mender, Permanent, StepError, Transient
+from worker.upstreams.error_text import reason_in
 from worker.upstreams.http import Deadline, Http, Reply, unexpected
-from worker.upstreams.reasons import reason_in
 
 _NOT_OURS_TO_WRITE = ("is reserved", "is anonymous", "is internal")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from common.errors import Conflict, Mender, Permanent, StepError, Transient
+from worker.upstreams.error_text import reason_in
 from worker.upstreams.gitlab.base import Edge, is_locked
 from worker.upstreams.gitlab.schemas import (
     DEVELOPER,
@@ -24,7 +25,6 @@ from worker.upstreams.gitlab.schemas import (
     user_of,
 )
 from worker.upstreams.http import Reply
-from worker.upstreams.reasons import reason_in
 
 
 class People(Edge):

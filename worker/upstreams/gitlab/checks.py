@@ -10,11 +10,11 @@ from functools import partial
 from typing import Any
 
 from common.catalog import Catalog
-from worker.doctor.checks import Check, Untold, Wrong
-from worker.doctor.way import Way, at_least, is_html, json_object
+from worker.upstreams.check import Check, Untold, Wrong
+from worker.upstreams.error_text import reason_in
 from worker.upstreams.gitlab.schemas import ProjectRow
 from worker.upstreams.http import Reply
-from worker.upstreams.reasons import reason_in
+from worker.upstreams.probe import Way, at_least, is_html, json_object
 
 OLDEST = (16,)
 SOON = timedelta(days=7)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from common.errors import Conflict, Mender, NotYet, Permanent
+from worker.upstreams.error_text import cleaned
 from worker.upstreams.gitlab.base import Edge, is_locked
 from worker.upstreams.gitlab.schemas import (
     DEVELOPER,
@@ -19,7 +20,6 @@ from worker.upstreams.gitlab.schemas import (
     project_of,
     same_path,
 )
-from worker.upstreams.reasons import cleaned
 
 POLL_S = 2.0
 _IMPORT_FAILED = frozenset({"failed", "canceled"})

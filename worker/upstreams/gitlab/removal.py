@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 
 from common.errors import Mender, NotYet, Permanent, Transient
+from worker.upstreams.error_text import reason_in
 from worker.upstreams.gitlab.accounts import People
 from worker.upstreams.gitlab.projects import POLL_S, Projects
 from worker.upstreams.gitlab.schemas import ProjectRow, UserRow, carries, same_path
-from worker.upstreams.reasons import reason_in
 
 _BLOCKED = frozenset({"blocked", "ldap_blocked", "blocked_pending_approval", "banned"})  # a block changes none of them
 

@@ -13,9 +13,9 @@ from typing import Any
 from common import naming
 from common.catalog import Catalog, Team
 from common.settings import WorkerSettings
-from worker.doctor.checks import Check, Untold, Wrong
-from worker.doctor.way import Way, at_least, json_object
+from worker.upstreams.check import Check, Untold, Wrong
 from worker.upstreams.jenkins.base import job_path
+from worker.upstreams.probe import Way, at_least, json_object
 
 OLDEST = (2, 211)  # since then the queue answers by status
 PLUGINS = {

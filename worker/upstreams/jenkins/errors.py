@@ -9,8 +9,8 @@ import re
 from urllib.parse import urlsplit
 
 from common.errors import Conflict, Mender, Permanent, StepError, Transient
+from worker.upstreams.error_text import cleaned
 from worker.upstreams.http import Http, Reply, unexpected
-from worker.upstreams.reasons import cleaned
 
 _FORM_ERROR = re.compile(r'<div class="error\b[^>]*>(.*?)</div>', re.DOTALL)
 _LOGGING_ID = re.compile(r"Logging ID=([\w-]{1,64})")

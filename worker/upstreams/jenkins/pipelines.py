@@ -14,10 +14,10 @@ from urllib.parse import quote
 from pydantic import Field
 
 from common.errors import Conflict, Mender, NotYet, Transient
+from worker.upstreams.error_text import cleaned
 from worker.upstreams.jenkins.base import Edge, job_path
 from worker.upstreams.jenkins.config_xml import PipelineDefinition, drift, read, render
 from worker.upstreams.jenkins.errors import refusal
-from worker.upstreams.reasons import cleaned
 
 _FOLDER = "com.cloudbees.hudson.plugins.folder.Folder"
 _XML = "application/xml; charset=utf-8"  # config.xml is decoded by this charset, not by the prolog

@@ -7,10 +7,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from common.errors import StepError
-from worker.doctor.checks import Wrong
 from worker.doctor.own import is_loopback
+from worker.upstreams.check import Wrong
+from worker.upstreams.error_text import reason_in
 from worker.upstreams.http import Http, Reply
-from worker.upstreams.reasons import reason_in
 
 CALL_S = 4.0  # a first look and a second one are over before the whole has to be
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
