@@ -23,8 +23,8 @@ from harbour.world import Harbour
 from stack.embedded import prepare
 from support.stack import unused_ports
 from support.world import settings_for
-from worker.doctor import report, rounds
-from worker.doctor.groups import groups_for
+from worker.doctor import report, run
+from worker.doctor.catalogue import groups_for
 from worker.upstreams.check import Finding, State
 
 SECRETS = {
@@ -88,7 +88,7 @@ class Clinic:
     def examine(self, *, within_s: float = WITHIN_S) -> list[Finding]:
         groups = groups_for(self.settings, catalog.load(self.settings))
         began_s = time.monotonic()
-        found = rounds.look(groups, within_s=within_s)
+        found = run.look(groups, within_s=within_s)
         self.took_s = time.monotonic() - began_s
         return report.without_secrets(found, self.settings)
 

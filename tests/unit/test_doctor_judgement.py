@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from common.errors import Transient
-from worker.doctor import rounds
+from worker.doctor import run
 from worker.upstreams.argocd.project_globs import allows_destination, allows_source
 from worker.upstreams.check import Check, Group, State, Untold, Wrong
 from worker.upstreams.probe import number_of
@@ -97,7 +97,7 @@ def test_each_end_of_a_check_is_a_finding_and_what_needs_it_is_not_looked_at() -
         ),
     )
 
-    found = rounds.look([group], within_s=5)
+    found = run.look([group], within_s=5)
 
     assert [(each.check, each.state, each.said, each.remedy) for each in found] == [
         ("well", State.WELL, "seen", ""),
@@ -113,7 +113,7 @@ def test_a_check_that_hangs_ends_with_the_time_and_holds_nobody_else_up() -> Non
     hanging = Group(name="Moon", checks=(_check("hangs", lambda: time.sleep(2) or "late"), _check("next", lambda: "")))
     quick = Group(name="Sun", checks=(_check("shines", lambda: "warm"),))
 
-    found = rounds.look([hanging, quick], within_s=0.2)
+    found = run.look([hanging, quick], within_s=0.2)
 
     assert [each.state for each in found] == [State.WRONG, State.UNTOLD, State.WELL]
     assert "--seconds" in found[1].remedy
@@ -121,7 +121,7 @@ def test_a_check_that_hangs_ends_with_the_time_and_holds_nobody_else_up() -> Non
 
 def test_a_fault_of_our_own_is_not_a_finding() -> None:
     with pytest.raises(ZeroDivisionError):
-        rounds.look([Group(name="Moon", checks=(_check("odd", lambda: str(1 // 0)),))], within_s=5)
+        run.look([Group(name="Moon", checks=(_check("odd", lambda: str(1 // 0)),))], within_s=5)
 
 
 def _check(name: str, look: Any, *needs: str) -> Check:

@@ -12,8 +12,8 @@ import time
 
 from common import catalog, settings
 from common.settings import SettingsError, WorkerSettings
-from worker.doctor import report, rounds
-from worker.doctor.groups import groups_for
+from worker.doctor import report, run
+from worker.doctor.catalogue import groups_for
 
 WITHIN_S = 12.0
 NOT_WELL = 1
@@ -30,7 +30,7 @@ def main() -> int:
         sys.stderr.write(f"{problem}\n")
         return EX_CONFIG
     began_s = time.monotonic()
-    findings = report.without_secrets(rounds.look(groups, within_s=options.seconds), config)
+    findings = report.without_secrets(run.look(groups, within_s=options.seconds), config)
     written = report.as_json if options.json else report.as_text
     sys.stdout.write(written(findings, took_s=time.monotonic() - began_s))
     return 0 if report.is_well(findings) else NOT_WELL

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from worker.doctor import report, rounds
-from worker.doctor.groups import groups_for
+from worker.doctor import report, run
+from worker.doctor.catalogue import groups_for
 from worker.running import RunningJob
 from worker.upstreams import Upstreams
 
@@ -14,5 +14,5 @@ WITHIN_S = 15.0
 
 def examine(job: RunningJob, _upstreams: Upstreams) -> dict[str, Any]:
     """Check the settings and every upstream; what is wrong is a finding, not a failure."""
-    findings = rounds.look(groups_for(job.settings, job.around.catalog), within_s=WITHIN_S)
+    findings = run.look(groups_for(job.settings, job.around.catalog), within_s=WITHIN_S)
     return report.as_document(report.without_secrets(findings, job.settings))

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from common.errors import StepError
-from worker.doctor.own import is_loopback
+from worker.doctor.settings import is_loopback
 from worker.upstreams.check import Wrong
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.http import Http, Reply

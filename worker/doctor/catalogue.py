@@ -9,7 +9,7 @@ from common.settings import WorkerSettings
 from worker import upstreams
 from worker.doctor.broker import BrokerChecks
 from worker.doctor.database import DatabaseChecks
-from worker.doctor.own import OwnChecks
+from worker.doctor.settings import OwnChecks
 from worker.upstreams.argocd.checks import ArgoCDChecks
 from worker.upstreams.check import Check, Group, Wrong
 from worker.upstreams.elasticsearch.checks import ElasticsearchChecks
