@@ -27,17 +27,17 @@ from common.schema import SchemaError
 from common.settings import FlowerSettings, SettingsError, WorkerSettings
 from common.vault import Vault
 from common.workflows import WORKFLOWS, task_name
-from worker import exposition, flower, liveness, pulse, upstreams
+from worker import flower, heartbeat, liveness, metrics_server, upstreams
 from worker.clock import TICK_S, Clock
 from worker.consumer import LeanConsumer
+from worker.context import Surroundings
 from worker.flower import Teller
 from worker.liveness import Register
-from worker.lookout import LOOK_S, Lookout
-from worker.pace import paces
+from worker.outage_probe import LOOK_S, Lookout
+from worker.periodic import Ticker
+from worker.rate_limit import paces
 from worker.registry import load_steps
 from worker.runner import Result, Runner, Verdict
-from worker.running import Surroundings
-from worker.ticker import Ticker
 
 log = logging.getLogger(__name__)
 
@@ -115,8 +115,8 @@ def equip(app: Celery, config: WorkerSettings) -> None:
     _check_schema(db)
     _sign_on_before_work(register, name)
     _tick_while_running(tickers, db)
-    pulse.watch(app, register)
-    exposition.serve_while_running(config)
+    heartbeat.watch(app, register)
+    metrics_server.serve_while_running(config)
     worker_init.connect(lambda **_: tracing.configure(config, "slipway-worker"), weak=False)
 
 

@@ -19,9 +19,9 @@ from celery.worker import state as worker_state
 from celery.worker.control import control_command
 
 from common.settings import LOGIN, FlowerSettings
+from worker.context import RunningJob
+from worker.periodic import Ticker
 from worker.registry import StepFunction
-from worker.running import RunningJob
-from worker.ticker import Ticker
 from worker.upstreams import Upstreams
 
 COLUMNS = "received,name,state,args,kwargs,exception,runtime,worker,uuid"

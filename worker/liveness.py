@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from worker.alive import FORMING, Mark, home, is_unlocked
+from worker.healthcheck import FORMING, Mark, home, is_unlocked
 
 
 class Register:

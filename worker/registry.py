@@ -10,7 +10,7 @@ from typing import Any
 
 import worker.steps
 from common.workflows import WORKFLOWS, task_name
-from worker.running import RunningJob
+from worker.context import RunningJob
 from worker.upstreams import Upstreams
 
 StepFunction = Callable[[RunningJob, Upstreams], dict[str, Any]]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from common.errors import Conflict, NotYet
 from common.models import Provenance, Resource
-from worker.running import RunningJob
+from worker.context import RunningJob
 
 OURS = frozenset({Provenance.INTENDED, Provenance.CREATED})
 

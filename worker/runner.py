@@ -31,8 +31,8 @@ from common.models import StepState
 from common.traffic import Shares
 from common.workflows import Upstream, task_name
 from worker import telemetry
+from worker.context import RunningJob, Surroundings
 from worker.registry import StepFunction
-from worker.running import RunningJob, Surroundings
 from worker.upstreams import Upstreams
 from worker.upstreams.http import Deadline
 

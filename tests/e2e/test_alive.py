@@ -10,7 +10,7 @@ import sys
 from support.api import ROOT
 from support.stack import BROKER, Stack, wait_for
 
-from worker.pulse import STANDS_AFTER_S
+from worker.heartbeat import STANDS_AFTER_S
 
 MAX_AGE_S = 4.0
 
@@ -18,7 +18,7 @@ MAX_AGE_S = 4.0
 def _asked(stack: Stack, *options: str, max_age_s: float = MAX_AGE_S) -> int:
     """Return the exit code of a health check of the stack's worker."""
     pid = str(stack.launcher.pid("worker1"))
-    command = [sys.executable, "-m", "worker.alive", "--pid", pid, "--max-age", str(max_age_s), *options]
+    command = [sys.executable, "-m", "worker.healthcheck", "--pid", pid, "--max-age", str(max_age_s), *options]
     environment = {**os.environ, "TMPDIR": str(stack.embedded.root / "tmp")}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False).returncode
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from support.api import ROOT
 
-from worker.alive import Mark
+from worker.healthcheck import Mark
+from worker.heartbeat import STANDS_AFTER_S, Pulse
 from worker.liveness import Register
-from worker.pulse import STANDS_AFTER_S, Pulse
 
 Ask = Callable[..., tuple[int, str]]
 
@@ -105,12 +105,12 @@ def register(directory: Path) -> Register:
     return register
 
 
-@pytest.fixture
-def ask(tmp_path: Path) -> Ask:
-    """Ask as a health check does: returns the exit code and the sentence."""
+@pytest.fixture(params=["worker.healthcheck", "worker.alive"])
+def ask(request: pytest.FixtureRequest, tmp_path: Path) -> Ask:
+    """Ask as a health check does, also under the command's former name: returns the exit code and the sentence."""
 
     def run(*options: str) -> tuple[int, str]:
-        command = [sys.executable, "-m", "worker.alive", *options]
+        command = [sys.executable, "-m", request.param, *options]
         environment = {**os.environ, "TMPDIR": str(tmp_path)}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         return done.returncode, done.stderr
@@ -170,7 +170,7 @@ def test_workers_that_have_ended_or_are_about_to_sign_on_are_none(directory: Pat
 
 
 def test_to_ask_loads_nothing_of_a_worker() -> None:
-    loaded = "import sys, worker.alive; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = "import sys, worker.healthcheck; print(*{name.partition('.')[0] for name in sys.modules})"
 
     told = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 

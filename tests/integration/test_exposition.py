@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.services import free_port
 from support.telling import heard, samples_of
 
-from worker.exposition import PORTS, Exposition
+from worker.metrics_server import PORTS, Exposition
 
 TOKEN = "a-token-of-the-metrics"
 

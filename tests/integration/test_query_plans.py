@@ -49,7 +49,7 @@ from worker import upstreams
 from worker.clock import Clock
 from worker.doctor.database import DatabaseChecks
 from worker.liveness import Register
-from worker.lookout import Lookout
+from worker.outage_probe import Lookout
 
 Name = Callable[[str], str]
 JOBS = 2_000

@@ -23,8 +23,8 @@ from common.workflows import SIGNUP, task_name
 from harbour.faults import Fault
 from tests.contract.raw_server import saying
 from worker import telemetry
+from worker.context import RunningJob
 from worker.runner import Runner
-from worker.running import RunningJob
 from worker.upstreams import Upstreams
 from worker.upstreams.http import Http, Limits
 from worker.upstreams.transport import Watch

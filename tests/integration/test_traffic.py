@@ -25,8 +25,8 @@ from common.traffic import Share, Shares
 from common.workflows import Upstream
 from harbour.faults import Fault
 from worker import upstreams
-from worker.lookout import Lookout
-from worker.pace import Pace
+from worker.outage_probe import Lookout
+from worker.rate_limit import Pace
 from worker.runner import Runner, Verdict
 from worker.upstreams.http import Deadline
 

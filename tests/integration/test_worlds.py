@@ -14,7 +14,7 @@ from support.world import World
 from support.worlds import Fate, Place, Strangers, live_through, mischief
 
 from common.models import Job, JobState, Provenance, StepState
-from worker.inspection import Verdict
+from worker.dry_run import Verdict
 
 SEEDS = range(runs(20))
 pytestmark = pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)  # the upstreams are what differs here

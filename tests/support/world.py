@@ -22,9 +22,9 @@ from common.vault import Vault
 from common.workflows import PROVISION, SIGNUP, WORKFLOWS
 from harbour.world import Harbour
 from worker import upstreams
+from worker.context import Surroundings
 from worker.registry import load_steps
 from worker.runner import Result, Runner, Verdict
-from worker.running import Surroundings
 
 PASSWORD = "engines weave numbers"
 ROUNDS = 200

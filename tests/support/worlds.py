@@ -17,9 +17,9 @@ from harbour.world import Harbour
 from support.hands import FOLDER_XML, Hands, pipeline_xml
 from support.mishaps import Killed
 from support.world import World
+from worker.context import RunningJob
 from worker.registry import StepFunction
 from worker.runner import Runner
-from worker.running import RunningJob
 from worker.upstreams import Upstreams
 
 SOMEBODY = "slipway:01920000-0000-7000-8000-000000000000"  # the marker of an app that is not ours

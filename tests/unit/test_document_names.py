@@ -62,7 +62,7 @@ def test_every_module_that_is_named_explains_itself() -> None:
     with ThreadPoolExecutor() as pool:
         told = dict(zip(modules, pool.map(_help_of, modules), strict=True))
 
-    assert {"harbour", "worker.alive", "worker.doctor"} <= told.keys()
+    assert {"harbour", "worker.healthcheck", "worker.doctor"} <= told.keys()
     assert {module for module, text in told.items() if not text.startswith(f"usage: python -m {module} ")} == set()
 
 

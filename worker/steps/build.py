@@ -6,7 +6,7 @@ from typing import Any
 
 from common import naming
 from common.errors import Mender, NotYet, Permanent
-from worker.running import RunningJob
+from worker.context import RunningJob
 from worker.steps.provision import BUILD_KEY
 from worker.upstreams import Upstreams
 from worker.upstreams.jenkins.builds import Build

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from worker.context import RunningJob
 from worker.doctor import report, run
 from worker.doctor.catalogue import groups_for
-from worker.running import RunningJob
 from worker.upstreams import Upstreams
 
 WITHIN_S = 15.0

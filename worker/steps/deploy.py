@@ -6,7 +6,7 @@ from typing import Any
 
 from common import naming
 from common.errors import Mender, NotYet, Permanent
-from worker.running import RunningJob
+from worker.context import RunningJob
 from worker.upstreams import Upstreams
 from worker.upstreams.argocd.syncs import SyncStatus
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from common.models import Provenance, Resource
+from worker.context import RunningJob
 from worker.removal import OURS, is_removed
-from worker.running import RunningJob
 from worker.upstreams import Upstreams
 
 

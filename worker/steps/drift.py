@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from worker import inspection
-from worker.inspection import Finding, Verdict
-from worker.running import RunningJob
+from worker import dry_run
+from worker.context import RunningJob
+from worker.dry_run import Finding, Verdict
 from worker.upstreams import Upstreams
 
 WORDS = {
@@ -22,11 +22,11 @@ WORDS = {
 
 def compare_app(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
     """Say which parts are missing, changed or somebody else's, and whether `reconcile` can put them right."""
-    findings = inspection.Inspector(job, upstreams).findings()
+    findings = dry_run.Inspector(job, upstreams).findings()
     off = [finding for finding in findings if finding.verdict is not Verdict.OK]
     return {
         "drifted": bool(off),
-        "repairable": not any(finding.verdict in inspection.STOPPING for finding in off),
+        "repairable": not any(finding.verdict in dry_run.STOPPING for finding in off),
         "parts": [_part(finding) for finding in off],
     }
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from worker import inspection
-from worker.running import RunningJob
+from worker import dry_run
+from worker.context import RunningJob
 from worker.upstreams import Upstreams
 
 
 def foresee_app(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
     """Say for each step of provisioning what it would do: create, adopt, conflict, …"""
-    findings = inspection.Inspector(job, upstreams).findings()
-    is_possible = not any(finding.verdict in inspection.STOPPING for finding in findings)
-    return {"possible": is_possible, "steps": inspection.as_report(findings)}
+    findings = dry_run.Inspector(job, upstreams).findings()
+    is_possible = not any(finding.verdict in dry_run.STOPPING for finding in findings)
+    return {"possible": is_possible, "steps": dry_run.as_report(findings)}

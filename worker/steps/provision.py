@@ -6,7 +6,7 @@ from typing import Any
 
 from common import naming
 from common.errors import Permanent
-from worker.running import RunningJob
+from worker.context import RunningJob
 from worker.upstreams import Upstreams
 from worker.upstreams.jenkins.config_xml import Parameter, PipelineDefinition
 

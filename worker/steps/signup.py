@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from worker.running import RunningJob
+from worker.context import RunningJob
 from worker.upstreams import Upstreams
 
 DEVELOPER = 30  # GitLab's access level

@@ -1,7 +1,7 @@
-"""Does this worker still work, as far as a restart could mend it?  Then it leaves a mark; `worker/alive.py` reads it.
+"""The worker's heartbeat: a file that it rewrites while it works, read by `worker/healthcheck.py`.
 
-What has to turn is Celery's main loop: it takes the messages. It stands still, as it must, while the broker is away:
-that is no reason for a restart, so a thread asks the broker before it stops to leave marks.
+What must keep turning is Celery's main loop, because it takes the messages. While the broker is unavailable it stands
+still, as it must; a restart would not help then, so a thread asks the broker before it stops writing the file.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from celery.signals import worker_init, worker_ready, worker_shutdown, worker_sh
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from worker.alive import Mark
+from worker.healthcheck import Mark
 from worker.liveness import Register
-from worker.ticker import Ticker
+from worker.periodic import Ticker
 
 BEAT_S = 1.0
 STANDS_AFTER_S = 3.0

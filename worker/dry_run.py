@@ -14,7 +14,7 @@ from typing import Any
 from common import naming
 from common.errors import Conflict, NotYet, Permanent
 from common.workflows import PROVISION, Lane, Step
-from worker.running import RunningJob
+from worker.context import RunningJob
 from worker.steps import provision
 from worker.upstreams import Upstreams
 from worker.upstreams.http import WouldWrite

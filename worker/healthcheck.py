@@ -1,0 +1,98 @@
+"""Health check of the workers on this host: `python -m worker.healthcheck`.
+
+Exit 0: they work; 1: one does not, with a sentence that says why. It reads the heartbeat files that workers write
+(`worker/heartbeat.py`), connects nowhere and imports nothing of a worker, because it runs every few seconds. A broker
+or a database that is unavailable does not make a worker unhealthy: a restart would not help.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+MAX_AGE_S = 120.0
+FORMING = "."  # begins the name of a file that is not locked yet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """What a worker wrote last, in seconds of the host's monotonic clock: when, and when its main loop last turned."""
+
+    at_s: float
+    turned_at_s: float  # minus infinity: never yet
+
+    def __str__(self) -> str:
+        return f"{self.at_s:20.3f}{self.turned_at_s:20.3f}\n"  # of one length: it is written over the one before
+
+
+def home() -> Path:
+    """Return the directory of this user's workers on this host: one directory below it for each database."""
+    return Path(tempfile.gettempdir()) / f"slipway-{os.getuid()}"
+
+
+def is_unlocked(file: Path) -> bool:
+    """Say whether the worker whose file it is has ended: the kernel dropped its lock."""
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:  # struck off meanwhile
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def read(file: Path) -> Mark:
+    """Return a worker's mark."""
+    at_s, turned_at_s = map(float, file.read_text().split())
+    return Mark(at_s=at_s, turned_at_s=turned_at_s)
+
+
+def amiss(*, max_age_s: float, pid: str = "*", is_to_be_ready: bool = False) -> str:
+    """Return what is wrong with the workers here, in a sentence; nothing when all is well."""
+    files = [file for file in home().glob(f"*/*:{pid}:*") if not file.name.startswith(FORMING)]
+    living = [file for file in files if not is_unlocked(file)]
+    if not living:
+        return f"No such worker of this user runs here: none has signed on below {home()}."
+    for file in living:
+        mark, now_s = read(file), time.monotonic()
+        if now_s - mark.at_s > max_age_s:
+            return f"{file.name} has given no sign of life for {now_s - mark.at_s:.0f} s: it hangs, or was stopped."
+        if is_to_be_ready and now_s - mark.turned_at_s > max_age_s:
+            return f"{file.name} is alive, and does not take work: the broker may be away."
+    return ""
+
+
+def main() -> int:
+    options = _options()
+    sentence = amiss(max_age_s=options.max_age, pid=options.pid, is_to_be_ready=options.ready)
+    if sentence:
+        sys.stderr.write(f"{sentence}\n")
+    return 1 if sentence else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m worker.healthcheck",
+        description="Say whether the workers of this host are alive. Connects nowhere.",
+        epilog="Exit 0: they are. 1: one is not, or none is here.",
+    )
+    parser.add_argument("--ready", action="store_true", help="ask whether they take work, which needs the broker")
+    parser.add_argument("--pid", default="*", help="ask about this process (default: all workers of this user)")
+    parser.add_argument(
+        "--max-age", type=float, default=MAX_AGE_S, metavar="S", help="oldest sign of life, in seconds (default: 120)"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
