@@ -9,7 +9,7 @@ from typing import Any
 from harbour.argocd import ArgoCD
 from harbour.config import HarbourConfig
 from harbour.elasticsearch import Elasticsearch
-from harbour.gitlab import GitLab
+from harbour.gitlab.app import GitLab
 from harbour.jenkins import Jenkins
 from harbour.server import Call, Service
 

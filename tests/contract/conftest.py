@@ -11,7 +11,7 @@ import pytest
 
 from harbour.config import HarbourConfig
 from harbour.elasticsearch import Elasticsearch
-from harbour.gitlab import GitLab
+from harbour.gitlab.app import GitLab
 
 if TYPE_CHECKING:
     from harbour.world import Harbour

@@ -14,7 +14,7 @@ from common.errors import Conflict, Mender, NotYet, Permanent, StepError, Transi
 from harbour.argocd import ArgoCD as StandIn
 from harbour.config import HarbourConfig
 from harbour.faults import Fault
-from harbour.gitlab import GitLab
+from harbour.gitlab.app import GitLab
 from worker.upstreams.argocd.client import LIMITS, MARKER, Application, ArgoCD, Repository, argocd_headers
 from worker.upstreams.argocd.manifest import application, canonical_url, chart, corrected, holds, is_same_repository
 from worker.upstreams.http import Http

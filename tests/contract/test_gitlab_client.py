@@ -14,7 +14,7 @@ import pytest
 from common.errors import Conflict, Mender, NotYet, Permanent, StepError, Transient
 from harbour.config import HarbourConfig
 from harbour.faults import Fault
-from harbour.gitlab import GitLab as GitLabService
+from harbour.gitlab.app import GitLab as GitLabService
 from worker.upstreams.gitlab.client import GitLab, Membership, Project, User
 from worker.upstreams.http import Deadline, Http, Limits
 

@@ -12,7 +12,7 @@ import pytest
 from common.errors import Conflict, Mender, NotYet, Permanent, StepError, Transient
 from harbour.config import HarbourConfig
 from harbour.faults import Fault
-from harbour.gitlab import GitLab as GitLabService
+from harbour.gitlab.app import GitLab as GitLabService
 from worker.upstreams.gitlab.client import GitLab
 from worker.upstreams.http import Http, Limits
 

@@ -13,9 +13,9 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from harbour.background import Background
 from harbour.config import HarbourConfig
-from harbour.gitlab import GitLab
+from harbour.gitlab.app import GitLab
+from harbour.gitlab.background import Background
 from harbour.server import Fault
 
 MAIN = "/projects/dev%2Fshop/protected_branches/main"

@@ -19,7 +19,7 @@ import pytest
 from common.errors import NotYet
 from harbour.elasticsearch import Elasticsearch as ElasticsearchService
 from harbour.faults import Call
-from harbour.gitlab import GitLab as GitLabService
+from harbour.gitlab.app import GitLab as GitLabService
 from harbour.world import Harbour
 from worker.upstreams.argocd.client import ArgoCD, argocd_headers
 from worker.upstreams.elasticsearch.client import Elasticsearch
@@ -128,7 +128,7 @@ def test_elasticsearch(elasticsearch: ElasticsearchService, version: str) -> Non
 def test_argocd(harbour: Harbour) -> None:
     config = harbour.config
     client = ArgoCD(Http("Argo CD", harbour.argocd.url, headers=argocd_headers(config.argocd_token)))
-    url = f"{harbour.gitlab.url}/templates/Helm_Template.git"
+    url = f"{harbour.gitlab.app.url}/templates/Helm_Template.git"
 
     client.ensure_repository(url, username=config.gitlab_user, password=config.gitlab_read_token, on_create=nothing)
     for tag in ("1", "2"):

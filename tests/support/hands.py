@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import requests
 
-from harbour.gitlab_model import Project
+from harbour.gitlab.model import Project
 from harbour.world import Harbour
 
 MARKER = "slipway.dev/marker"

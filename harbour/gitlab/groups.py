@@ -6,9 +6,9 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from harbour.gitlab_base import GitLabBase
-from harbour.gitlab_errors import ApiError, Params, as_json, bad_parameters, empty, refuse
-from harbour.gitlab_model import Group, Member, User
+from harbour.gitlab.errors import ApiError, Params, as_json, bad_parameters, empty, refuse
+from harbour.gitlab.model import Group, Member, User
+from harbour.gitlab.state import GitLabBase
 from harbour.server import route
 
 GROUP = "/api/v4/groups/:group_id"

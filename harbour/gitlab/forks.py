@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from werkzeug.wrappers import Request, Response
 
-from harbour import gitlab_rules as rules
 from harbour import repository
-from harbour.gitlab_errors import Params, as_json, empty, refuse
-from harbour.gitlab_model import MAINTAINER, Branch, Project
-from harbour.gitlab_projects import PROJECT, Projects
+from harbour.gitlab import rules
+from harbour.gitlab.errors import Params, as_json, empty, refuse
+from harbour.gitlab.model import MAINTAINER, Branch, Project
+from harbour.gitlab.projects import PROJECT, Projects
 from harbour.server import route
 
 VISIBILITIES = ("private", "internal", "public")

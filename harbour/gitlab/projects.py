@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from werkzeug.wrappers import Request, Response
 
-from harbour.gitlab_base import GitLabBase
-from harbour.gitlab_errors import Params, as_json, refuse
-from harbour.gitlab_model import Project
+from harbour.gitlab.errors import Params, as_json, refuse
+from harbour.gitlab.model import Project
+from harbour.gitlab.state import GitLabBase
 from harbour.server import route
 
 PROJECT = "/api/v4/projects/:project_id"

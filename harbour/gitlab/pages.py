@@ -7,8 +7,8 @@ from html import escape
 from werkzeug.wrappers import Request, Response
 
 from harbour import repository
-from harbour.gitlab_base import GitLabBase
-from harbour.gitlab_model import Project
+from harbour.gitlab.model import Project
+from harbour.gitlab.state import GitLabBase
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title} · GitLab (harbour)</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem}}</style>

@@ -17,8 +17,8 @@ from pathlib import Path
 from werkzeug.wrappers import Request, Response
 
 from harbour import passwords, repository
-from harbour.gitlab_base import GitLabBase
-from harbour.gitlab_model import ADMIN, DEVELOPER, Branch, Project, User
+from harbour.gitlab.model import ADMIN, DEVELOPER, Branch, Project, User
+from harbour.gitlab.state import GitLabBase
 
 GIT_PATH = re.compile(r"/(?P<project>.+?)(?P<suffix>\.git)?(?P<service>/info/refs|/git-upload-pack|/git-receive-pack)")
 REPORTER = 20

@@ -6,11 +6,11 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from harbour.gitlab_errors import Params, as_json, empty, refuse
-from harbour.gitlab_forks import Forks
-from harbour.gitlab_model import MAINTAINER, Branch, Project
-from harbour.gitlab_projects import PROJECT
-from harbour.gitlab_views import branch_view
+from harbour.gitlab.errors import Params, as_json, empty, refuse
+from harbour.gitlab.forks import Forks
+from harbour.gitlab.model import MAINTAINER, Branch, Project
+from harbour.gitlab.projects import PROJECT
+from harbour.gitlab.views import branch_view
 from harbour.server import route
 
 BRANCHES = f"{PROJECT}/protected_branches"

@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 
 from werkzeug.wrappers import Request, Response
 
-from harbour.background import Background
 from harbour.config import HarbourConfig
-from harbour.gitlab_errors import ApiError, Params, as_json, bad_parameters, refuse
-from harbour.gitlab_model import Group, Project, State, User
-from harbour.gitlab_views import Views
+from harbour.gitlab.background import Background
+from harbour.gitlab.errors import ApiError, Params, as_json, bad_parameters, refuse
+from harbour.gitlab.model import Group, Project, State, User
+from harbour.gitlab.views import Views
 from harbour.server import READS, Service, raw_path
 
 Row = TypeVar("Row")

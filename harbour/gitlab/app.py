@@ -14,12 +14,13 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from harbour import git, pages, repository, templates
-from harbour.gitlab_branches import Branches
-from harbour.gitlab_errors import ApiError, as_json
-from harbour.gitlab_groups import Groups
-from harbour.gitlab_model import MAINTAINER, OWNER, Group, Member, Project, User, load_state, now
-from harbour.gitlab_users import API, OPTIONS, Users
+from harbour import repository, templates
+from harbour.gitlab import git_http, pages
+from harbour.gitlab.branches import Branches
+from harbour.gitlab.errors import ApiError, as_json
+from harbour.gitlab.groups import Groups
+from harbour.gitlab.model import MAINTAINER, OWNER, Group, Member, Project, User, load_state, now
+from harbour.gitlab.users import API, OPTIONS, Users
 from harbour.server import READS, Handler, route
 
 REVISION = "c401a659d0c"
@@ -165,8 +166,8 @@ class GitLab(Users, Groups, Branches):
 
     def no_route(self, request: Request, methods: set[str]) -> Response:
         """Send git to the repositories, a browser to a page, and an unknown API call to GitLab's own 404."""
-        if git.is_git(request.path):
-            return git.serve(self, request)
+        if git_http.is_git(request.path):
+            return git_http.serve(self, request)
         if not request.path.startswith("/api/"):
             return pages.show(self, request)
         if methods:
@@ -176,7 +177,7 @@ class GitLab(Users, Groups, Branches):
     def kind_of(self, path: str) -> str:
         if path.startswith("/api/"):
             return "api"
-        return "git" if git.is_git(path) else "page"
+        return "git" if git_http.is_git(path) else "page"
 
     # -- about itself --------------------------------------------------------------------------------------
 

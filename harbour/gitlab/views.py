@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harbour.gitlab_model import Branch, Group, Member, Project, State, User
+from harbour.gitlab.model import Branch, Group, Member, Project, State, User
 
 LEVEL_NAMES = {0: "No one", 30: "Developers + Maintainers", 40: "Maintainers", 60: "Administrators"}
 

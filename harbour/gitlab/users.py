@@ -7,10 +7,10 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from harbour import gitlab_rules as rules
-from harbour.gitlab_base import GitLabBase
-from harbour.gitlab_errors import Params, as_json, bad_parameters, empty, refuse
-from harbour.gitlab_model import OWNER, Group, User, now
+from harbour.gitlab import rules
+from harbour.gitlab.errors import Params, as_json, bad_parameters, empty, refuse
+from harbour.gitlab.model import OWNER, Group, User, now
+from harbour.gitlab.state import GitLabBase
 from harbour.passwords import digest
 from harbour.server import route
 

@@ -1,0 +1,1 @@
+"""Stand-in for GitLab, with real git repositories."""
