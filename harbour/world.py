@@ -10,7 +10,7 @@ from harbour.argocd import ArgoCD
 from harbour.config import HarbourConfig
 from harbour.elasticsearch import Elasticsearch
 from harbour.gitlab.app import GitLab
-from harbour.jenkins import Jenkins
+from harbour.jenkins.app import Jenkins
 from harbour.server import Call, Service
 
 

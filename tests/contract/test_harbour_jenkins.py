@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from harbour.config import HarbourConfig
-from harbour.jenkins import Jenkins
+from harbour.jenkins.app import Jenkins
 
 PASSWORD = "correct-horse-battery"
 FORM = {"username": "anna", "password1": PASSWORD, "password2": PASSWORD, "fullname": "Anna", "email": "a@x.org"}

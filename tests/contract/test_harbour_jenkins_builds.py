@@ -12,7 +12,7 @@ import requests
 from support.jenkins import JOB, PATH, SOURCE_URL, Clock, pipeline, slow_down
 
 from harbour.config import HarbourConfig
-from harbour.jenkins import Jenkins
+from harbour.jenkins.app import Jenkins
 
 QUEUE_S, BUILD_S = 2.0, 100.0
 STARTED_S = QUEUE_S + 0.5  # of a trigger without a quiet period: the build's first moment, which nobody sees

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from harbour.config import HarbourConfig
-from harbour.jenkins_core import Role
+from harbour.jenkins.core import Role
 from harbour.world import Harbour
 
 

@@ -13,10 +13,10 @@ from support.jenkins import JOB, SOURCE_URL, Clock, pipeline, slow_down
 from common.errors import Conflict, Mender, NotYet, Permanent, StepError, Transient
 from harbour.config import HarbourConfig
 from harbour.faults import Fault
-from harbour.jenkins import Jenkins as StandIn
-from harbour.jenkins_console import raw_log, without_notes
-from harbour.jenkins_core import Role, User
-from harbour.jenkins_xml import FOLDER
+from harbour.jenkins.app import Jenkins as StandIn
+from harbour.jenkins.console import raw_log, without_notes
+from harbour.jenkins.core import Role, User
+from harbour.jenkins.xml import FOLDER
 from worker.upstreams.http import Http, Reply
 from worker.upstreams.jenkins.client import Build, Console, Jenkins, QueueItem, Sighting
 from worker.upstreams.jenkins.console import piece_of

@@ -12,7 +12,7 @@ import pytest
 from common.errors import Conflict, Mender, Permanent, StepError, Transient
 from harbour.config import HarbourConfig
 from harbour.faults import Fault
-from harbour.jenkins import Jenkins as StandIn
+from harbour.jenkins.app import Jenkins as StandIn
 from worker.upstreams.http import Http
 from worker.upstreams.jenkins.client import Jenkins, Pipeline, RoleAssignment, User
 from worker.upstreams.jenkins.config_xml import Parameter, PipelineDefinition, drift, read, render

@@ -17,7 +17,7 @@ from support.world import World
 from common.interventions import NotPossibleError
 from common.models import Job, JobState, StepState
 from harbour.faults import Fault
-from harbour.jenkins_model import LEFT_ITEM_KEPT_S
+from harbour.jenkins.model import LEFT_ITEM_KEPT_S
 from worker.runner import Verdict
 
 DELIVERIES = 20

@@ -23,7 +23,7 @@ from support.services import free_port, mariadb_database
 from common import schema
 from common.db import Database
 from harbour.faults import Fault
-from harbour.jenkins_core import Role
+from harbour.jenkins.core import Role
 from harbour.passwords import digest
 from worker.doctor import report
 from worker.upstreams.check import State

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from common import console, interventions
 from common.models import Job, StepState
-from harbour.jenkins import Jenkins
-from harbour.jenkins_model import Build
+from harbour.jenkins.app import Jenkins
+from harbour.jenkins.model import Build
 from support.mishaps import Mishap, jenkins_with
 from support.world import World
 from worker.runner import Result, Runner

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape
 
-from harbour.jenkins import Jenkins
+from harbour.jenkins.app import Jenkins
 
 SOURCE_URL = "https://git.example/dev/shop.git"
 JOB = "dev/shop_dev"

@@ -12,17 +12,17 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from harbour import jenkins_xml as xml
 from harbour.config import HarbourConfig
-from harbour.jenkins_builds import JenkinsBuilds
-from harbour.jenkins_core import ADMINISTER, Clock, Role, User, caller_of
-from harbour.jenkins_items import ITEM
-from harbour.jenkins_model import Build, QueueItem
-from harbour.jenkins_pages import is_browser, not_found, page
-from harbour.jenkins_roles import JenkinsRoles
-from harbour.jenkins_tree import exported
-from harbour.jenkins_users import JenkinsUsers
-from harbour.jenkins_views import item_brief
+from harbour.jenkins import xml
+from harbour.jenkins.builds import JenkinsBuilds
+from harbour.jenkins.core import ADMINISTER, Clock, Role, User, caller_of
+from harbour.jenkins.items import ITEM
+from harbour.jenkins.model import Build, QueueItem
+from harbour.jenkins.pages import is_browser, not_found, page
+from harbour.jenkins.roles import JenkinsRoles
+from harbour.jenkins.tree import exported
+from harbour.jenkins.users import JenkinsUsers
+from harbour.jenkins.views import item_brief
 from harbour.server import route
 
 CREDENTIAL_ID = "gitlab"

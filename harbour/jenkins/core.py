@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from werkzeug.wrappers import Request, Response
 
 from harbour.config import HarbourConfig
-from harbour.jenkins_pages import Refused, forbidden, jetty_error, page, unauthorized
+from harbour.jenkins.pages import Refused, forbidden, jetty_error, page, unauthorized
 from harbour.passwords import matches
 from harbour.server import Service
 

@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from typing import Any
 
-from harbour.jenkins_pages import oops
+from harbour.jenkins.pages import oops
 
 Shape = dict[str, "Shape | None"]
 """Known children by tag, or by `tag:class` where the class decides; None is an element with text."""

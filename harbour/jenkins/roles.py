@@ -12,8 +12,8 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from harbour.jenkins_core import ADMINISTER, JenkinsCore, Role
-from harbour.jenkins_pages import Refused, failure, jetty_error, oops
+from harbour.jenkins.core import ADMINISTER, JenkinsCore, Role
+from harbour.jenkins.pages import Refused, failure, jetty_error, oops
 from harbour.server import route
 
 BASE = "/role-strategy/strategy"

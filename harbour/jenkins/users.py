@@ -12,9 +12,9 @@ from html import escape
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Request, Response
 
-from harbour.jenkins_core import ADMINISTER, REALM, JenkinsCore, User, caller_of
-from harbour.jenkins_pages import failure, not_found, page, redirect
-from harbour.jenkins_tree import exported
+from harbour.jenkins.core import ADMINISTER, REALM, JenkinsCore, User, caller_of
+from harbour.jenkins.pages import failure, not_found, page, redirect
+from harbour.jenkins.tree import exported
 from harbour.passwords import digest
 from harbour.server import route
 

@@ -10,16 +10,16 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from harbour import jenkins_xml as xml
 from harbour.config import HarbourConfig
-from harbour.jenkins_build_views import build_body, build_brief, build_shown, builds_list, color
-from harbour.jenkins_console import raw_log, without_notes
-from harbour.jenkins_core import Clock, caller_of
-from harbour.jenkins_items import ITEM, ITEM_PERMISSION, full_name, path_of
-from harbour.jenkins_model import Build
-from harbour.jenkins_pages import failure, is_browser, not_found, page, redirect
-from harbour.jenkins_queue import JenkinsQueue
-from harbour.jenkins_tree import exported
+from harbour.jenkins import xml
+from harbour.jenkins.build_views import build_body, build_brief, build_shown, builds_list, color
+from harbour.jenkins.console import raw_log, without_notes
+from harbour.jenkins.core import Clock, caller_of
+from harbour.jenkins.items import ITEM, ITEM_PERMISSION, full_name, path_of
+from harbour.jenkins.model import Build
+from harbour.jenkins.pages import failure, is_browser, not_found, page, redirect
+from harbour.jenkins.queue import JenkinsQueue
+from harbour.jenkins.tree import exported
 from harbour.server import route
 
 BUILD = f"{ITEM}/(?P<number>[1-9][0-9]*)"

@@ -9,7 +9,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from harbour.jenkins_pages import oops
+from harbour.jenkins.pages import oops
 
 Tree = dict[str, tuple["Tree | None", slice]]
 TOKEN = re.compile(r"\s*([\w-]+|\*|[\[\],]|\{\d*,?\d*\})")

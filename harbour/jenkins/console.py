@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from harbour.jenkins_model import Build
+from harbour.jenkins.model import Build
 
 NOTE = "\x1b[8mha:////4Kq0Zm9yLXRoZS1wYWdlLW9ubHk=\x1b[0m"
 _NOTES = re.compile(rb"\x1b\[8mha:.*?\x1b\[0m")

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from werkzeug.wrappers import Response
 
-from harbour import jenkins_xml as xml
-from harbour.jenkins_pages import page
+from harbour.jenkins import xml
+from harbour.jenkins.pages import page
 
 
 def item_url(name: str, base: str) -> str:

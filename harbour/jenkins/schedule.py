@@ -12,11 +12,11 @@ from dataclasses import asdict
 
 from werkzeug.wrappers import Request, Response
 
-from harbour import jenkins_xml as xml
 from harbour.config import HarbourConfig
-from harbour.jenkins_core import Clock
-from harbour.jenkins_items import JenkinsItems
-from harbour.jenkins_model import Build, QueueItem
+from harbour.jenkins import xml
+from harbour.jenkins.core import Clock
+from harbour.jenkins.items import JenkinsItems
+from harbour.jenkins.model import Build, QueueItem
 
 NEVER = float("inf")
 

@@ -13,11 +13,11 @@ from typing import Any
 from werkzeug.http import parse_options_header
 from werkzeug.wrappers import Request, Response
 
-from harbour import jenkins_xml as xml
-from harbour.jenkins_core import JenkinsCore, caller_of
-from harbour.jenkins_pages import Refused, failure, is_browser, jetty_error, not_found, oops, redirect
-from harbour.jenkins_tree import exported
-from harbour.jenkins_views import item_page, item_shown
+from harbour.jenkins import xml
+from harbour.jenkins.core import JenkinsCore, caller_of
+from harbour.jenkins.pages import Refused, failure, is_browser, jetty_error, not_found, oops, redirect
+from harbour.jenkins.tree import exported
+from harbour.jenkins.views import item_page, item_shown
 from harbour.server import route
 
 ITEM = "(?P<item>(?:/job/[^/]+)+)"

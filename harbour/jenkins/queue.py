@@ -11,14 +11,14 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from harbour import jenkins_xml as xml
-from harbour.jenkins_build_views import queue_item_shown
-from harbour.jenkins_core import caller_of
-from harbour.jenkins_items import ITEM, ITEM_PERMISSION, path_of
-from harbour.jenkins_model import Parameters, QueueItem
-from harbour.jenkins_pages import Refused, jetty_error, not_found, oops, page, redirect
-from harbour.jenkins_schedule import JenkinsSchedule
-from harbour.jenkins_tree import exported
+from harbour.jenkins import xml
+from harbour.jenkins.build_views import queue_item_shown
+from harbour.jenkins.core import caller_of
+from harbour.jenkins.items import ITEM, ITEM_PERMISSION, path_of
+from harbour.jenkins.model import Parameters, QueueItem
+from harbour.jenkins.pages import Refused, jetty_error, not_found, oops, page, redirect
+from harbour.jenkins.schedule import JenkinsSchedule
+from harbour.jenkins.tree import exported
 from harbour.server import route
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from harbour.jenkins_model import Build, Parameters, QueueItem
-from harbour.jenkins_views import item_url
+from harbour.jenkins.model import Build, Parameters, QueueItem
+from harbour.jenkins.views import item_url
 
 RUN = "org.jenkinsci.plugins.workflow.job.WorkflowRun"
 JOB = "org.jenkinsci.plugins.workflow.job.WorkflowJob"

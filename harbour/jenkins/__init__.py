@@ -1,0 +1,1 @@
+"""Stand-in for Jenkins, with a queue, executors and consoles."""
