@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from harbour.argocd import ArgoCD
+from harbour.argocd.app import ArgoCD
 from harbour.config import HarbourConfig
 from harbour.elasticsearch import Elasticsearch
 from harbour.gitlab.app import GitLab

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from common.errors import Conflict, Mender, NotYet, Permanent, StepError, Transient
-from harbour.argocd import ArgoCD as StandIn
+from harbour.argocd.app import ArgoCD as StandIn
 from harbour.config import HarbourConfig
 from harbour.faults import Fault
 from harbour.gitlab.app import GitLab

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from support.argocd import VALUES, Chart, Clock, served_chart
 
 from common.errors import Conflict, NotYet, Permanent, StepError, Transient
-from harbour.argocd import ArgoCD as StandIn
+from harbour.argocd.app import ArgoCD as StandIn
 from harbour.config import HarbourConfig
 from harbour.faults import Fault
 from worker.upstreams.argocd.client import LIMITS, ArgoCD, argocd_headers

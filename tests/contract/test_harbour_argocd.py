@@ -18,7 +18,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from harbour.argocd import ArgoCD
+from harbour.argocd.app import ArgoCD
 from harbour.config import HarbourConfig
 
 PASSWORD = "glpat-canary"

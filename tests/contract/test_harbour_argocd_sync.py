@@ -12,7 +12,7 @@ import pytest
 import requests
 from support.argocd import VALUES, Chart, Clock, served_chart
 
-from harbour.argocd import ArgoCD
+from harbour.argocd.app import ArgoCD
 from harbour.config import HarbourConfig
 
 BUSY = (400, 9, "another operation is already in progress")

@@ -13,7 +13,7 @@ import requests
 from sqlalchemy import select
 
 from common.models import App, Job
-from harbour.argocd import ArgoCD
+from harbour.argocd.app import ArgoCD
 from support.world import World
 from worker.upstreams.argocd.sync_status import OPERATION_ID
 

@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from harbour.argocd_core import timestamp
+from harbour.argocd.core import timestamp
 
 DONE = "successfully synced (all tasks run)"
 RESOURCES = (("apps", "Deployment"), ("", "Service"))

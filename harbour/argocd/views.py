@@ -7,10 +7,10 @@ from typing import Any
 
 from werkzeug.wrappers import Response
 
-from harbour.argocd_checks import NAMESPACE
-from harbour.argocd_core import timestamp
-from harbour.argocd_model import Application, Spec
-from harbour.argocd_runs import RESOURCES, Run, health_shown, history_shown, operation_state
+from harbour.argocd.checks import NAMESPACE
+from harbour.argocd.core import timestamp
+from harbour.argocd.model import Application, Spec
+from harbour.argocd.runs import RESOURCES, Run, health_shown, history_shown, operation_state
 
 UNRECONCILED = {
     "health": {},

@@ -13,11 +13,11 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from harbour.argocd_checks import ArgoCDChecks, check_metadata
-from harbour.argocd_core import DENIED, INVALID, NOT_FOUND, Refused, answer, body_of, flag, object_in
-from harbour.argocd_model import Application, Spec, Wanted, spec_in, stored, wanted_in
-from harbour.argocd_patch import patched
-from harbour.argocd_views import application_shown
+from harbour.argocd.checks import ArgoCDChecks, check_metadata
+from harbour.argocd.core import DENIED, INVALID, NOT_FOUND, Refused, answer, body_of, flag, object_in
+from harbour.argocd.model import Application, Spec, Wanted, spec_in, stored, wanted_in
+from harbour.argocd.patch import patched
+from harbour.argocd.views import application_shown
 from harbour.config import HarbourConfig
 from harbour.server import route
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from harbour.argocd_core import INVALID, NOT_FOUND, Refused, answer
-from harbour.argocd_model import Application
-from harbour.argocd_repositories import ArgoCDRepositories
-from harbour.argocd_sync import ArgoCDSync
-from harbour.argocd_views import page
+from harbour.argocd.core import INVALID, NOT_FOUND, Refused, answer
+from harbour.argocd.model import Application
+from harbour.argocd.repositories import ArgoCDRepositories
+from harbour.argocd.sync import ArgoCDSync
+from harbour.argocd.views import page
 from harbour.passwords import digest
 from harbour.server import route
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from harbour.argocd_applications import BASE, ArgoCDApplications
-from harbour.argocd_checks import target_of
-from harbour.argocd_core import DENIED, INVALID, UNMET, Refused, answer, body_of, object_in
-from harbour.argocd_git import ChartError, GitError, resolve
-from harbour.argocd_model import Application, Spec
-from harbour.argocd_runs import Run, images_of
+from harbour.argocd.applications import BASE, ArgoCDApplications
+from harbour.argocd.checks import target_of
+from harbour.argocd.core import DENIED, INVALID, UNMET, Refused, answer, body_of, object_in
+from harbour.argocd.git import ChartError, GitError, resolve
+from harbour.argocd.model import Application, Spec
+from harbour.argocd.runs import Run, images_of
 from harbour.config import HarbourConfig
 from harbour.server import route
 

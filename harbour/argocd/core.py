@@ -11,7 +11,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from harbour.argocd_git import Credentials
+from harbour.argocd.git import Credentials
 from harbour.config import HarbourConfig
 from harbour.server import READS, Handler, Service
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from harbour.argocd_core import INVALID, Refused, object_in
-from harbour.argocd_runs import Run
+from harbour.argocd.core import INVALID, Refused, object_in
+from harbour.argocd.runs import Run
 
 Spec = dict[str, Any]
 Shape = dict[str, Any]

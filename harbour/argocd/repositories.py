@@ -12,7 +12,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from harbour.argocd_core import (
+from harbour.argocd.core import (
     DENIED,
     INVALID,
     UNKNOWN,
@@ -24,7 +24,7 @@ from harbour.argocd_core import (
     object_in,
     timestamp,
 )
-from harbour.argocd_git import Credentials, GitError, check_readable
+from harbour.argocd.git import Credentials, GitError, check_readable
 from harbour.config import HarbourConfig
 from harbour.server import route
 

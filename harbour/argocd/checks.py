@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from harbour.argocd_core import DENIED, INVALID, UNKNOWN, ArgoCDCore, Refused
-from harbour.argocd_git import Chart, ChartError, GitError, find_chart
-from harbour.argocd_model import Spec, Wanted
+from harbour.argocd.core import DENIED, INVALID, UNKNOWN, ArgoCDCore, Refused
+from harbour.argocd.git import Chart, ChartError, GitError, find_chart
+from harbour.argocd.model import Spec, Wanted
 from harbour.config import HarbourConfig
 
 NAMESPACE = "argocd"

@@ -6,7 +6,7 @@ import copy
 import json
 from typing import Any
 
-from harbour.argocd_core import INVALID, Refused
+from harbour.argocd.core import INVALID, Refused
 
 
 def patched(shown: dict[str, Any], patch: str, kind: str) -> dict[str, Any]:
