@@ -8,7 +8,7 @@ from typing import Any
 
 from harbour.argocd.app import ArgoCD
 from harbour.config import HarbourConfig
-from harbour.elasticsearch import Elasticsearch
+from harbour.elasticsearch.app import Elasticsearch
 from harbour.gitlab.app import GitLab
 from harbour.jenkins.app import Jenkins
 from harbour.server import Call, Service

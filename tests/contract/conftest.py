@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harbour.config import HarbourConfig
-from harbour.elasticsearch import Elasticsearch
+from harbour.elasticsearch.app import Elasticsearch
 from harbour.gitlab.app import GitLab
 
 if TYPE_CHECKING:

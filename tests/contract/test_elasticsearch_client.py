@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import Conflict, Mender, Permanent, StepError, Transient
 from harbour.config import HarbourConfig
-from harbour.elasticsearch import Elasticsearch as ElasticsearchService
+from harbour.elasticsearch.app import Elasticsearch as ElasticsearchService
 from harbour.faults import Fault
 from worker.upstreams.elasticsearch.client import Elasticsearch, User
 from worker.upstreams.http import Deadline, Http, Limits

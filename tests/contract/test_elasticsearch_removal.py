@@ -10,8 +10,8 @@ from werkzeug.wrappers import Request, Response
 
 from common.errors import Conflict, Permanent, StepError, Transient
 from harbour.config import HarbourConfig
-from harbour.elastic_users import USER
-from harbour.elasticsearch import Elasticsearch as ElasticsearchService
+from harbour.elasticsearch.app import Elasticsearch as ElasticsearchService
+from harbour.elasticsearch.users import USER
 from harbour.faults import Fault
 from harbour.server import route
 from worker.upstreams.elasticsearch.client import Elasticsearch

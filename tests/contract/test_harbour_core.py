@@ -17,7 +17,7 @@ from werkzeug.wrappers import Request, Response
 
 from harbour.config import HarbourConfig
 from harbour.control import Control
-from harbour.elasticsearch import Elasticsearch
+from harbour.elasticsearch.app import Elasticsearch
 from harbour.server import Fault, Service, route
 from harbour.world import Harbour
 
@@ -247,7 +247,7 @@ def control(harbour: Harbour) -> Iterator[str]:
 
 def test_control_lists_calls_since_a_number_without_bodies(harbour: Harbour, control: str) -> None:
     requests.get(harbour.gitlab.url, timeout=10)
-    requests.post(f"{harbour.elasticsearch.url}/x", data="canary", timeout=10)
+    requests.post(f"{harbour.elasticsearch.app.url}/x", data="canary", timeout=10)
 
     listed = requests.get(f"{control}/calls", timeout=10)
     last = listed.json()["calls"][-1]

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from harbour.config import HarbourConfig
-from harbour.elasticsearch import Elasticsearch
+from harbour.elasticsearch.app import Elasticsearch
 
 PASSWORD = "made-up-for-anna"
 ANNA = {"password": PASSWORD, "roles": ["dev"], "full_name": "Anna", "metadata": {"idp": {"managed": True}}}

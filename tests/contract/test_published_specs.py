@@ -17,7 +17,7 @@ import jsonschema_rs
 import pytest
 
 from common.errors import NotYet
-from harbour.elasticsearch import Elasticsearch as ElasticsearchService
+from harbour.elasticsearch.app import Elasticsearch as ElasticsearchService
 from harbour.faults import Call
 from harbour.gitlab.app import GitLab as GitLabService
 from harbour.world import Harbour

@@ -7,7 +7,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from harbour.elastic_base import ElasticBase, as_json, invalid_request, invalid_state, json_object, not_allowed
+from harbour.elasticsearch.state import ElasticBase, as_json, invalid_request, invalid_state, json_object, not_allowed
 from harbour.passwords import digest
 from harbour.server import route
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from harbour.elastic_base import as_json
-from harbour.elastic_roles import Roles
-from harbour.elastic_users import Users
+from harbour.elasticsearch.roles import Roles
+from harbour.elasticsearch.state import as_json
+from harbour.elasticsearch.users import Users
 from harbour.passwords import digest
 from harbour.server import route
 

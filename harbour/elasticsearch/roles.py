@@ -6,8 +6,8 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from harbour.elastic_base import ElasticBase, as_json, invalid_request, json_object, not_allowed
-from harbour.elastic_users import is_name
+from harbour.elasticsearch.state import ElasticBase, as_json, invalid_request, json_object, not_allowed
+from harbour.elasticsearch.users import is_name
 from harbour.server import route
 
 ROLE = "/_security/role/:name"

@@ -1,0 +1,1 @@
+"""Stand-in for Elasticsearch's security API."""
