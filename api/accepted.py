@@ -10,7 +10,8 @@ from api.calls import BASE, Answer, Result
 from api.service import service
 from common import jobs
 from common.jobs import Lane
-from common.models import Job, JobState
+from common.models import Job
+from common.states import JobState
 
 
 class JobAccepted(Result):

@@ -19,7 +19,8 @@ from api.problems import Problem
 from api.repeats import once
 from api.service import service
 from common import jobs
-from common.models import App, Job, JobState, User
+from common.models import App, Job, User
+from common.states import OPEN, JobState
 from common.workflows import (
     BUILD,
     DEPLOY,
@@ -109,7 +110,7 @@ def _is_same(job: Job, workflow: Workflow, wanted: dict[str, Any]) -> bool:
 
 
 def _open_jobs(session: Session, app: App) -> list[Job]:
-    return list(session.scalars(select(Job).where(Job.app_id == app.id, Job.state.in_(jobs.OPEN))))
+    return list(session.scalars(select(Job).where(Job.app_id == app.id, Job.state.in_(OPEN))))
 
 
 def _just_made(session: Session, app: App, user: User, workflow: Workflow, wanted: dict[str, Any]) -> Job | None:

@@ -28,10 +28,10 @@ from common import gates, metrics, traffic
 from common.db import Database
 from common.gates import Held
 from common.ids import EPOCH
-from common.jobs import CLAIMABLE, OPEN
 from common.metrics import LookedUp
 from common.models import Gate, Job, Step, Team
 from common.queue import QUEUES
+from common.states import CLAIMABLE, OPEN
 from common.workflows import WORKFLOWS, Upstream
 
 log = logging.getLogger(__name__)

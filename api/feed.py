@@ -26,7 +26,8 @@ from api.lines import QueueLine, SocketLine
 from common import events
 from common.db import Database
 from common.events import Told
-from common.models import Job, JobState
+from common.models import Job
+from common.states import JobState
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from flask import Response
 from api.job_shapes import JobEvent
 from api.job_view import Shown
 from common.events import Told
-from common.jobs import OPEN
-from common.models import Event, JobState
+from common.models import Event
+from common.states import OPEN, JobState
 
 KEEP_ALIVE_S = 15.0
 STREAM_S = 600.0  # then the client comes again, and is asked again who it is

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from api import auth, invites
 from api.service import service
-from common import jobs
 from common.errors import Conflict
-from common.models import Job, Provenance, Resource, Secret, Step, User
+from common.models import Job, Resource, Secret, Step, User
+from common.states import OPEN, Provenance
 
 
 def free_names(session: Session, *, login: str, email: str) -> None:
@@ -30,7 +30,7 @@ def free_names(session: Session, *, login: str, email: str) -> None:
 
 
 def _came_to_nothing(session: Session, person: User) -> bool:
-    is_at_work = exists().where(Job.subject_id == person.id, Job.state.in_(jobs.OPEN))
+    is_at_work = exists().where(Job.subject_id == person.id, Job.state.in_(OPEN))
     has_made = exists().where(
         Resource.subject_id == person.id, Resource.provenance.in_((Provenance.INTENDED, Provenance.CREATED))
     )

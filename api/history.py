@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 
 from common import workflows
 from common.db import Database
-from common.jobs import PASSED, UNSETTLED
-from common.models import Job, Step, StepState
+from common.models import Job, Step
+from common.states import PASSED, UNSETTLED, StepState
 
 REFRESH_S = 60.0
 SAMPLES = 200  # the newest of each step, whatever its workflow

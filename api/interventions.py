@@ -20,8 +20,8 @@ from api.service import service
 from api.signup import SECRET_LIVES
 from common import console, interventions
 from common.interventions import NotPossibleError
-from common.jobs import OPEN
-from common.models import Job, JobState, Secret, User
+from common.models import Job, Secret, User
+from common.states import OPEN, JobState
 from common.workflows import OFFBOARD, SIGNUP
 
 blueprint = Blueprint("interventions", __name__)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from api.calls import Result
-from common.models import JobState, Outcome, StepState
+from common.states import JobState, Outcome, StepState
 
 
 class JobSummary(Result):

@@ -28,9 +28,9 @@ from api.job_shapes import (
 )
 from common import gates, traffic, workflows
 from common.gates import Held
-from common.jobs import CLAIMABLE, OPEN, PASSED
-from common.models import Attempt, Gate, Job, Resource, Step, StepState
+from common.models import Attempt, Gate, Job, Resource, Step
 from common.settings import Settings
+from common.states import CLAIMABLE, OPEN, PASSED, StepState
 
 WAITING = frozenset({StepState.WAITING, StepState.RETRYING})
 

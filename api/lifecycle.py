@@ -12,7 +12,8 @@ from api.calls import Answer, Body, Flag, Policy, Query, Result
 from api.routes import route
 from api.service import service
 from common import ledger
-from common.models import App, Provenance, Resource
+from common.models import App, Resource
+from common.states import Provenance
 from common.workflows import DEPROVISION, DRIFT, RECONCILE
 
 blueprint = Blueprint("lifecycle", __name__)

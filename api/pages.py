@@ -22,7 +22,8 @@ from api.fields import GivenId
 from api.moments import Moment
 from api.people import Login
 from common.ids import EPOCH, first_id
-from common.models import App, Job, JobState, Project
+from common.models import App, Job, Project
+from common.states import JobState
 from common.workflows import WORKFLOWS
 
 Row = TypeVar("Row", Project, App, Job)

@@ -30,7 +30,8 @@ from common.db import CommitUnknownError
 from common.ids import EPOCH, first_id
 from common.interventions import NotPossibleError
 from common.jobs import Lane
-from common.models import Job, JobState, Step, StepState
+from common.models import Job, Step
+from common.states import JobState, StepState
 
 log = logging.getLogger(__name__)
 

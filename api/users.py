@@ -15,6 +15,7 @@ from api.routes import route
 from api.service import service
 from common import jobs
 from common.models import Job, User
+from common.states import OPEN
 from common.workflows import OFFBOARD
 
 blueprint = Blueprint("users", __name__)
@@ -34,7 +35,7 @@ def remove_user(login: str) -> Answer:
         if person is None:
             raise Problem("not_found")
         open_job = session.scalar(
-            select(Job).where(Job.subject_id == person.id, Job.state.in_(jobs.OPEN)).order_by(Job.id).limit(1)
+            select(Job).where(Job.subject_id == person.id, Job.state.in_(OPEN)).order_by(Job.id).limit(1)
         )
         if open_job is not None and open_job.kind == OFFBOARD.name:
             return open_job

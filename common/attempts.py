@@ -26,9 +26,10 @@ from common import gates, traffic, workflows
 from common.db import Database, Now
 from common.events import move
 from common.gates import Held, Hold
-from common.jobs import CLAIMABLE, OPEN, PASSED, lock, make_next_ready, settle, touch
+from common.jobs import lock, make_next_ready, settle, touch
 from common.metrics import ATTEMPTS_LOST, count_when_committed
-from common.models import Attempt, Job, JobState, Outcome, Secret, Step, StepState
+from common.models import Attempt, Job, Secret, Step
+from common.states import CLAIMABLE, OPEN, PASSED, JobState, Outcome, StepState
 from common.traffic import Lease, Shares
 from common.workflows import Upstream
 

@@ -10,8 +10,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from common import naming, outputs
-from common.models import Job, JobState
+from common.models import Job
 from common.settings import Settings
+from common.states import JobState
 from common.workflows import DEPLOY
 
 LOOKED_AT = 100  # deployments back that a rollback searches

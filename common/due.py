@@ -15,7 +15,8 @@ from common import jobs, traffic
 from common.db import Database
 from common.ids import EPOCH
 from common.jobs import Lane
-from common.models import Attempt, Base, Job, KeptAnswer, LoginSession, Secret, Step, StepState, Tally
+from common.models import Attempt, Base, Job, KeptAnswer, LoginSession, Secret, Step, Tally
+from common.states import OPEN, StepState
 from common.traffic import Sendable, Shares
 
 RESEND_DOUBLINGS = 6
@@ -107,7 +108,7 @@ def _rest_of_lanes(session: Session, step_ids: Sequence[str]) -> list[Lane]:
         select(Job.id, Job.kind, Step.lane, Step.name)
         .join(Step, Step.job_id == Job.id)
         .join(head, (head.c.job_id == Step.job_id) & (head.c.lane == Step.lane) & (head.c.position <= Step.position))
-        .where(Job.state.in_(jobs.OPEN))
+        .where(Job.state.in_(OPEN))
         .order_by(Job.id, Step.position)
     ).all()
     return [

@@ -15,7 +15,8 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, object_session
 
 from common.gates import Held
-from common.models import Event, Job, Step, StepState
+from common.models import Event, Job, Step
+from common.states import StepState
 
 MOVED = "moved steps"  # of the session: those of the one job that its transaction has locked
 REASON_CHARACTERS = 500

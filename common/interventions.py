@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from common import jobs, workflows
 from common.events import move
-from common.models import Attempt, Job, JobState, Outcome, Secret, Step, StepState
+from common.models import Attempt, Job, Secret, Step
+from common.states import OPEN, PASSED, UNSETTLED, JobState, Outcome, StepState
 
 
 class NotPossibleError(Exception):
@@ -38,7 +39,7 @@ def retry(session: Session, job_id: str, now: datetime) -> Job:
 
 def needs_secret(session: Session, job: Job) -> bool:
     """Say whether a step that is not done yet reads the job's secret."""
-    return any(step.needs_secret and step.state not in jobs.PASSED for step in _steps(session, job))
+    return any(step.needs_secret and step.state not in PASSED for step in _steps(session, job))
 
 
 def skip(session: Session, job_id: str, step_name: str, *, reason: str, now: datetime) -> Job:
@@ -63,14 +64,14 @@ def cancel(session: Session, job_id: str, now: datetime) -> Job:
     the database. Raises NotPossibleError `is_over`; cancelling twice is fine.
     """
     job = jobs.lock(session, job_id)
-    if job is None or job.state not in jobs.OPEN:
+    if job is None or job.state not in OPEN:
         raise NotPossibleError("is_over", "The job is over.")
     if job.state is JobState.CANCELLING:
         return job
     steps = _steps(session, job)
     has_begun = any(step.attempts for step in steps)
     for step in steps:
-        if step.state in jobs.UNSETTLED or step.state is StepState.PENDING:
+        if step.state in UNSETTLED or step.state is StepState.PENDING:
             _stop(session, step, now)
     job.state = JobState.CANCELLING
     session.execute(delete(Secret).where(Secret.job_id == job.id))  # nobody can take the job up again
@@ -107,7 +108,7 @@ def _reopen(session: Session, job: Job, now: datetime) -> Job:
 
 
 def _stop(session: Session, step: Step, now: datetime) -> None:
-    if step.attempts and step.state in jobs.UNSETTLED:
+    if step.attempts and step.state in UNSETTLED:
         attempt = session.scalar(select(Attempt).where(Attempt.step_id == step.id, Attempt.number == step.attempts))
         if attempt is not None and attempt.outcome is None:
             attempt.outcome, attempt.finished_at = Outcome.CANCELLED, now

@@ -21,17 +21,13 @@ from common import events, tracing, workflows
 from common.events import move
 from common.ids import new_id
 from common.metrics import JOBS_FINISHED, count_when_committed
-from common.models import Job, JobState, Step, StepState
+from common.models import Job, Step
+from common.states import UNSETTLED, JobState, StepState
 from common.workflows import Workflow
 
 RESEND_S = 5.0  # a step whose turn it is and that nobody began is sent again after this, then ever more rarely
 
 CANCEL_LANE = "cancel"  # holds the step that stops what a cancelled job began outside
-
-OPEN = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.CANCELLING})
-CLAIMABLE = frozenset({StepState.READY, StepState.WAITING, StepState.RETRYING})
-PASSED = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})
-UNSETTLED = CLAIMABLE | {StepState.RUNNING}
 
 
 @dataclass(frozen=True, kw_only=True)

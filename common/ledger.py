@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from common import attempts, workflows
 from common.attempts import Claim
 from common.db import Database
-from common.models import Attempt, Job, Outcome, Provenance, Resource, Step
+from common.models import Attempt, Job, Resource, Step
+from common.states import Outcome, Provenance
 
 REPORTED = frozenset({Outcome.SUCCEEDED, Outcome.STUMBLED, Outcome.FAILED})  # the attempt makes no more calls
 OF_A_RUN = ("build", "sync")  # kinds that are traces of one job: they go with what they ran on

@@ -28,10 +28,10 @@ from sqlalchemy.orm import Session
 from common import deployments
 from common.db import Database
 from common.ids import first_id
-from common.jobs import OPEN
 from common.ledger import OF_A_RUN
-from common.models import App, Attempt, ConsoleChunk, Event, Job, JobState, Resource, Secret, Step, User
+from common.models import App, Attempt, ConsoleChunk, Event, Job, Resource, Secret, Step, User
 from common.settings import Settings
+from common.states import OPEN, JobState
 from common.workflows import HARMLESS, MADE_BY, SIGNUP
 
 JOBS = 50  # looked at, and deleted in one transaction

@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, and_, case, func, null, select, type_coerc
 from sqlalchemy.orm import Session
 
 from common.columns import UtcDateTime
-from common.jobs import CLAIMABLE, OPEN, UNSETTLED
-from common.models import App, Job, Step, StepState
+from common.models import App, Job, Step
+from common.states import CLAIMABLE, OPEN, UNSETTLED, StepState
 
 AT = UtcDateTime()
 

@@ -27,9 +27,9 @@ from common import gates
 from common.db import Database, Now
 from common.gates import Held, Hold
 from common.ids import EPOCH
-from common.jobs import CLAIMABLE
 from common.models import Gate, Slot, Step
 from common.settings import Settings
+from common.states import CLAIMABLE
 from common.workflows import APP, Upstream
 
 RAMP_S = 5.0  # after this much, twice as many may go as before

@@ -13,10 +13,10 @@ from common.attempts import Claim
 from common.catalog import AppType, Catalog, Team
 from common.db import Database
 from common.errors import Mender, Permanent
-from common.jobs import PASSED
 from common.ledger import Entry
 from common.models import App, Resource, Secret, Step
 from common.settings import WorkerSettings
+from common.states import PASSED
 from common.vault import CannotOpenError, Vault
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from common.errors import Conflict, NotYet
-from common.models import Provenance, Resource
+from common.models import Resource
+from common.states import Provenance
 from worker.context import RunningJob
 
 OURS = frozenset({Provenance.INTENDED, Provenance.CREATED})

@@ -27,7 +27,7 @@ from common.attempts import INTERNAL, Claim, ClaimLostError, Refused
 from common.db import CommitUnknownError
 from common.errors import Conflict, NotYet, Permanent, StepError, Transient
 from common.gates import Hold
-from common.models import StepState
+from common.states import StepState
 from common.traffic import Shares
 from common.workflows import Upstream, task_name
 from worker import telemetry

@@ -22,7 +22,7 @@ from common import metrics, tracing
 from common.attempts import Claim, Refused
 from common.errors import Permanent, StepError
 from common.gates import Hold
-from common.models import StepState
+from common.states import StepState
 from common.tracing import Kind, Span
 from common.workflows import Upstream, task_name
 

@@ -14,7 +14,8 @@ from werkzeug.test import TestResponse
 
 from common.db import Database
 from common.ids import new_id
-from common.models import Job, Provenance, Resource, Step, StepState
+from common.models import Job, Resource, Step
+from common.states import Provenance, StepState
 
 ABSENT = "01890000-0000-7000-8000-000000000000"
 

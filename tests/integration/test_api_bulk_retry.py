@@ -20,8 +20,9 @@ from common import attempts, interventions
 from common.db import Database
 from common.interventions import NotPossibleError
 from common.jobs import Lane
-from common.models import App, Job, JobState, Secret, Step, StepState, User
+from common.models import App, Job, Secret, Step, User
 from common.queue import Publisher, celery_app
+from common.states import JobState, StepState
 
 PATH = f"{V1}/jobs/retry"
 KEY = {"Idempotency-Key": "5b1e4c0e-0000-4000-8000-000000000001"}

@@ -28,7 +28,8 @@ from api.lines import QueueLine
 from common import attempts, events, schema
 from common.db import Database
 from common.events import Told
-from common.models import Event, JobState
+from common.models import Event
+from common.states import JobState
 
 FIRST = "create_kibana_user"
 

@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 from support.api import Api
 
 from common import attempts
-from common.models import Job, Provenance, Resource, User
+from common.models import Job, Resource, User
+from common.states import Provenance
 
 
 def _fail(api: Api, job_id: str, *, code: str) -> None:

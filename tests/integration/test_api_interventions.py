@@ -23,7 +23,8 @@ from support.world import Time
 from common import attempts, console
 from common.attempts import ClaimLostError, Refused
 from common.db import Database
-from common.models import App, ConsoleChunk, JobState, Outcome, Secret, StepState
+from common.models import App, ConsoleChunk, Secret
+from common.states import JobState, Outcome, StepState
 from common.workflows import BUILD, PROVISION, SIGNUP, find_step
 
 DAY_S = 24 * 3600.0

@@ -9,7 +9,8 @@ from support.driven import add_provisioned, count_jobs, fail, job, record, succe
 from werkzeug.test import TestResponse
 
 from common.db import Database
-from common.models import App, JobState, Provenance
+from common.models import App
+from common.states import JobState, Provenance
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from support.many import Many
 
 from api.pages import COUNTED, SKEW
 from common.db import Database
-from common.models import App, Job, JobState, User
+from common.models import App, Job, User
+from common.states import JobState
 from common.workflows import BUILD, WORKFLOWS
 
 JOBS = 400

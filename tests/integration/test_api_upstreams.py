@@ -13,7 +13,7 @@ from support.world import Time
 from common import attempts, gates, traffic
 from common.db import Database
 from common.gates import Hold
-from common.models import StepState
+from common.states import StepState
 from common.workflows import Upstream
 
 

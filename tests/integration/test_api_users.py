@@ -8,7 +8,7 @@ from support.api import PASSWORD, V1, Api, add_app, add_project, without_request
 from support.driven import count_jobs, fail, job, succeed
 
 from common.db import Database
-from common.models import JobState
+from common.states import JobState
 
 
 @pytest.fixture

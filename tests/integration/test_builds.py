@@ -15,7 +15,8 @@ from support.runs import runs
 from support.world import World
 
 from common.interventions import NotPossibleError
-from common.models import Job, JobState, StepState
+from common.models import Job
+from common.states import JobState, StepState
 from harbour.faults import Fault
 from harbour.jenkins.model import LEFT_ITEM_KEPT_S
 from worker.runner import Verdict

@@ -17,7 +17,8 @@ from support.driven import add_provisioned, job, record, succeed
 
 from api.commands import ledger
 from common.db import Database
-from common.models import Provenance, Resource
+from common.models import Resource
+from common.states import Provenance
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from support.driven import count_jobs
 from support.world import World
 
 from common.db import Database
-from common.models import Job, JobState, User
+from common.models import Job, User
+from common.states import JobState
 from common.workflows import OFFBOARD
 
 WHO = {"--email": "root@example.com", "--name": "Grace Hopper", "--team": "ops"}

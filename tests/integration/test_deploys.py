@@ -9,7 +9,8 @@ import pytest
 from support.deploys import Stage, paced, syncs_take
 from support.world import World
 
-from common.models import Job, JobState, Step, StepState
+from common.models import Job, Step
+from common.states import JobState, StepState
 from harbour.faults import Fault
 
 MINUTE_S, HOUR_S = 60.0, 3600.0

@@ -13,7 +13,8 @@ import pytest
 from support.hands import FOLDER_XML, MARKER, Hands, pipeline_xml
 from support.world import World
 
-from common.models import Job, JobState, StepState
+from common.models import Job
+from common.states import JobState, StepState
 
 pytestmark = pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)  # the upstreams are what differs here
 

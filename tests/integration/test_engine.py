@@ -18,7 +18,8 @@ from common.attempts import Claim, ClaimLostError, Refused
 from common.db import Database
 from common.ids import new_id as make_id
 from common.ledger import Entry
-from common.models import Attempt, Job, JobState, Outcome, Provenance, Resource, Secret, Step, StepState, Team, User
+from common.models import Attempt, Job, Resource, Secret, Step, Team, User
+from common.states import JobState, Outcome, Provenance, StepState
 from common.workflows import PROVISION, SIGNUP, Workflow, find_step
 
 THREADS = 8

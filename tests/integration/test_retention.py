@@ -21,8 +21,9 @@ from support.world import Time
 
 from common import deployments, interventions, retention
 from common.db import Database
-from common.models import App, Attempt, ConsoleChunk, Event, Job, JobState, Provenance, Resource, Step
+from common.models import App, Attempt, ConsoleChunk, Event, Job, Resource, Step
 from common.retention import Keeper
+from common.states import JobState, Provenance
 
 OF_A_JOB = (Step, Event, ConsoleChunk, Resource)
 DAYS = 90

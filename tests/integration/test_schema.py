@@ -24,8 +24,9 @@ from support.world import Time
 
 from common import schema
 from common.db import Database
-from common.models import App, Base, Job, Step, StepState, User
+from common.models import App, Base, Job, Step, User
 from common.schema import SchemaError
+from common.states import StepState
 
 REVISIONS = schema.revisions()
 WITHIN_S = 20.0

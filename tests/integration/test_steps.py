@@ -19,7 +19,7 @@ from support.world import Time, World
 
 from common import schema
 from common.db import Database
-from common.models import Outcome, StepState
+from common.states import Outcome, StepState
 from common.workflows import Upstream
 from harbour.faults import Call, Fault
 from harbour.world import Harbour

@@ -20,7 +20,8 @@ from common.db import Database
 from common.errors import Transient
 from common.gates import Held, Hold
 from common.jobs import Lane
-from common.models import Gate, Job, JobState, Outcome, Slot, Step, StepState
+from common.models import Gate, Job, Slot, Step
+from common.states import JobState, Outcome, StepState
 from common.traffic import Share, Shares
 from common.workflows import Upstream
 from harbour.faults import Fault

@@ -18,7 +18,8 @@ from support.workers import Workers, counted_statements
 from support.world import World
 
 from common import due, jobs
-from common.models import Job, JobState, StepState
+from common.models import Job
+from common.states import OPEN, JobState, StepState
 
 BUILDS = runs(50, "SLIPWAY_BUILDS")
 SLOTS = 4
@@ -99,7 +100,7 @@ def _sign_up(plant: Plant, workers: Workers, login: str) -> float:
     job = plant.world.sign_up(login)
     began_s = last_s = clock.perf_counter()
     workers.send(jobs.lanes(job))
-    while plant.world.job(job).state in jobs.OPEN:
+    while plant.world.job(job).state in OPEN:
         workers.pause(0.02)
         now_s = clock.perf_counter()
         plant.world.time.advance(now_s - last_s)

@@ -11,7 +11,8 @@ from common import attempts, console
 from common.attempts import Claim
 from common.db import Database
 from common.ids import new_id
-from common.models import Attempt, Job, Provenance, Resource, Step, StepState, User
+from common.models import Attempt, Job, Resource, Step, User
+from common.states import Provenance, StepState
 from support.api import Api, add_app, add_project
 
 ABSENT = "01890000-0000-7000-8000-000000000000"

@@ -18,8 +18,8 @@ from sqlalchemy import Connection, insert, select, text
 
 from common.db import Database
 from common.ids import uuid7
-from common.jobs import OPEN
-from common.models import App, Base, Job, JobState, Project, Step, StepState, Team, User
+from common.models import App, Base, Job, Project, Step, Team, User
+from common.states import OPEN, JobState, StepState
 from common.workflows import WORKFLOWS
 
 TEAMS = ("dev", "ops", "tools", "research")  # most is of the first

@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 from common.db import Database
-from common.models import Provenance, StepState
+from common.states import Provenance, StepState
 from support.api import PASSWORD, V1, Api, add_app, add_project
 from support.driven import admin, fail, names, prints, record, succeed
 

@@ -14,23 +14,8 @@ from sqlalchemy import insert, select, update
 
 from common.db import Database
 from common.ids import new_id
-from common.models import (
-    App,
-    Attempt,
-    Base,
-    ConsoleChunk,
-    Event,
-    Job,
-    JobState,
-    Outcome,
-    Project,
-    Provenance,
-    Resource,
-    Step,
-    StepState,
-    Team,
-    User,
-)
+from common.models import App, Attempt, Base, ConsoleChunk, Event, Job, Project, Resource, Step, Team, User
+from common.states import JobState, Outcome, Provenance, StepState
 from common.workflows import WORKFLOWS
 from support import many
 

@@ -11,7 +11,8 @@ import requests
 
 from common import interventions, naming, workflows
 from common.errors import NotYet
-from common.models import Job, StepState
+from common.models import Job
+from common.states import StepState
 from common.workflows import Step, Upstream, Workflow
 from harbour.faults import Call
 from harbour.server import Service

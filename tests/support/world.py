@@ -16,8 +16,9 @@ from common import catalog, due, jobs, traffic
 from common.db import Database
 from common.ids import new_id
 from common.jobs import Lane
-from common.models import App, Attempt, Job, JobState, Project, Resource, Secret, Step, StepState, Team, User
+from common.models import App, Attempt, Job, Project, Resource, Secret, Step, Team, User
 from common.settings import WorkerSettings
+from common.states import UNSETTLED, JobState, StepState
 from common.vault import Vault
 from common.workflows import PROVISION, SIGNUP, WORKFLOWS
 from harbour.world import Harbour
@@ -230,7 +231,7 @@ class World:
             self.time.advance((due_at - self.time()).total_seconds())
 
     def _next_step(self, job: Job, until: str | None) -> Step | None:
-        movable = [step for step in self.step_rows(job) if step.state in jobs.UNSETTLED and step.name != until]
+        movable = [step for step in self.step_rows(job) if step.state in UNSETTLED and step.name != until]
         return min(movable, key=lambda step: step.due_at or step.lease_until or self.time(), default=None)
 
     def deliver_again(self, job: Job, step: str) -> Result:

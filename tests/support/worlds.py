@@ -8,9 +8,10 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from common import interventions, jobs
+from common import interventions
 from common.errors import StepError
 from common.models import Job
+from common.states import OPEN
 from common.workflows import task_name
 from harbour.faults import Fault
 from harbour.world import Harbour
@@ -196,7 +197,7 @@ def live_through(world: World, job: Job, fate: Fate) -> Job:
             cancel(world, job)
     world.harbour.heal()
     world.runner = world.runner_named("survivor")
-    return world.drive(job) if world.job(job).state in jobs.OPEN else world.job(job)
+    return world.drive(job) if world.job(job).state in OPEN else world.job(job)
 
 
 def cancel(world: World, job: Job) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from common import deployments
 from common.deployments import Deployment
-from common.models import Job, JobState
+from common.models import Job
+from common.states import JobState
 
 ENDS = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 VERSIONS = ("1", "2", "3")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from common.models import Provenance, Resource
+from common.models import Resource
+from common.states import Provenance
 from worker.context import RunningJob
 from worker.removal import OURS, is_removed
 from worker.upstreams import Upstreams
