@@ -37,8 +37,8 @@ from api.readiness import Readiness
 from api.service import Service, service
 from common import catalog, logs, tracing
 from common import settings as common_settings
+from common.broker import Publisher, celery_app
 from common.db import Database, Now
-from common.queue import Publisher, celery_app
 from common.settings import Settings, SettingsError
 from common.vault import Vault
 

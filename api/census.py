@@ -25,12 +25,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from common import gates, metrics, traffic
+from common.broker import QUEUES
 from common.db import Database
 from common.gates import Held
 from common.ids import EPOCH
 from common.metrics import LookedUp
 from common.models import Gate, Job, Step, Team
-from common.queue import QUEUES
 from common.states import CLAIMABLE, OPEN
 from common.workflows import WORKFLOWS, Upstream
 

@@ -12,9 +12,9 @@ from api.history import History
 from api.job_view import JobView
 from api.passwords import Passwords
 from api.readiness import Readiness
+from common.broker import Publisher
 from common.catalog import Catalog
 from common.db import Database
-from common.queue import Publisher
 from common.settings import Settings
 from common.vault import Vault
 

@@ -20,8 +20,8 @@ from celery.signals import setup_logging, worker_init, worker_ready, worker_shut
 from sqlalchemy.exc import SQLAlchemyError
 
 from common import catalog, logs, schema, settings, tracing, traffic
+from common.broker import Publisher, celery_app
 from common.db import Database
-from common.queue import Publisher, celery_app
 from common.retention import EVERY_S, Keeper
 from common.schema import SchemaError
 from common.settings import FlowerSettings, SettingsError, WorkerSettings

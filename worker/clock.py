@@ -12,9 +12,9 @@ import time
 from collections.abc import Sequence
 
 from common import due, traffic
+from common.broker import Publisher
 from common.db import Database
 from common.jobs import Lane
-from common.queue import Publisher
 from common.traffic import Shares
 from worker.liveness import Register
 

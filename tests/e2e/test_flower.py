@@ -20,7 +20,7 @@ from support.services import free_port
 from support.stack import PASSWORD, Stack, wait_for
 
 from api import links
-from common.queue import QUEUES, celery_app
+from common.broker import QUEUES, celery_app
 from common.settings import WorkerSettings
 
 NewName = Callable[[str], str]

@@ -9,8 +9,8 @@ import pytest
 from support.stack import APP_WRITES, SIGN_UP_WRITES, Stack, wait_for
 
 from common import workflows
+from common.broker import Publisher, celery_app
 from common.jobs import Lane
-from common.queue import Publisher, celery_app
 from common.settings import Settings
 
 NewName = Callable[[str], str]

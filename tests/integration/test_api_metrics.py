@@ -27,10 +27,10 @@ from support.world import Time
 
 from api.census import KEPT_S, Census, Found, Look
 from common import attempts, gates, metrics, traffic
+from common.broker import QUEUES, celery_app
 from common.db import Database
 from common.gates import Held
 from common.models import Step
-from common.queue import QUEUES, celery_app
 from common.traffic import Share
 from common.workflows import Upstream
 

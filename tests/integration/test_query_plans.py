@@ -37,11 +37,11 @@ from api.cli import GROUPS
 from api.routes import declared
 from common import attempts, catalog, due, retention, schema
 from common.attempts import Claim
+from common.broker import Publisher, celery_app
 from common.db import Database
 from common.gates import Hold
 from common.ids import new_id
 from common.models import App, Base, Job, KeptAnswer, LoginSession, Project, Secret, Tally, User
-from common.queue import Publisher, celery_app
 from common.traffic import Share
 from common.workflows import Upstream
 from harbour.faults import Fault

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import requests
 from redis import Redis
 
-from common.queue import QUEUES
+from common.broker import QUEUES
 from slipway import Client
 from stack import programs
 from stack.demo import Made

@@ -7,7 +7,7 @@ from typing import Any
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from common.queue import celery_app
+from common.broker import celery_app
 from common.settings import WorkerSettings
 from worker.upstreams.check import Check, Untold, Wrong
 
