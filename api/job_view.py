@@ -27,9 +27,9 @@ from api.job_shapes import (
     WaitingOn,
 )
 from common import gates, traffic, workflows
+from common.config.settings import Settings
 from common.gates import Held
 from common.models import Attempt, Gate, Job, Resource, Step
-from common.settings import Settings
 from common.states import CLAIMABLE, OPEN, PASSED, StepState
 
 WAITING = frozenset({StepState.WAITING, StepState.RETRYING})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from common.settings import Settings
+from common.config.settings import Settings
 
 
 def external(url: str | None, settings: Settings) -> str | None:

@@ -16,7 +16,7 @@ from api.calls import JSON, Call, Policy, Result
 from api.examples import EXAMPLES
 from api.openapi_texts import Schema
 from api.problems import CODES, MEDIA_TYPE, ProblemShown
-from common.catalog import Catalog
+from common.config.catalog import Catalog
 
 REF = "#/components/schemas/{model}"
 SECURITY: dict[Policy, list[dict[str, list[str]]]] = {

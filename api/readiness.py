@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from api.problems import Problem
 from common import schema
-from common.catalog import Catalog
+from common.config.catalog import Catalog
 from common.db import Database
 from common.models import Team
 from common.schema import SchemaError

@@ -11,7 +11,7 @@ from functools import cache
 from importlib import resources
 
 from api.problems import FieldError
-from common.catalog import Catalog
+from common.config.catalog import Catalog
 
 # What is published of these patterns says the same (api/fields.py); here they match from end to end.
 NAME = re.compile(r"(?=.{3,32}\Z)[a-z][a-z0-9]*(?:-[a-z0-9]+)*")

@@ -13,9 +13,9 @@ from api.job_view import JobView
 from api.passwords import Passwords
 from api.readiness import Readiness
 from common.broker import Publisher
-from common.catalog import Catalog
+from common.config.catalog import Catalog
+from common.config.settings import Settings
 from common.db import Database
-from common.settings import Settings
 from common.vault import Vault
 
 

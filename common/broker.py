@@ -14,8 +14,8 @@ from celery import Celery, Signature, chain
 from kombu import Queue  # type: ignore[attr-defined] # it ships no types
 from kombu.exceptions import OperationalError
 
+from common.config.settings import CommonSettings
 from common.jobs import Lane
-from common.settings import CommonSettings
 from common.workflows import Upstream, find_step, task_name
 
 log = logging.getLogger(__name__)

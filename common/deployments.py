@@ -9,9 +9,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from common import naming, outputs
+from common import outputs
+from common.config import naming
+from common.config.settings import Settings
 from common.models import Job
-from common.settings import Settings
 from common.states import JobState
 from common.workflows import DEPLOY
 

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from common.settings import CommonSettings
+from common.config.settings import CommonSettings
 
 SHORTEST_SECRET = 8  # what is shorter would be blotted out of other words
 

@@ -26,11 +26,11 @@ from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from common import deployments
+from common.config.settings import Settings
 from common.db import Database
 from common.ids import first_id
 from common.ledger import OF_A_RUN
 from common.models import App, Attempt, ConsoleChunk, Event, Job, Resource, Secret, Step, User
-from common.settings import Settings
 from common.states import OPEN, JobState
 from common.workflows import HARMLESS, MADE_BY, SIGNUP
 

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from typing import Protocol
 
-from common.settings import Settings
+from common.config.settings import Settings
 
 Value = str | int | bool
 

@@ -24,11 +24,11 @@ from sqlalchemy.orm import Session
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from common import gates
+from common.config.settings import Settings
 from common.db import Database, Now
 from common.gates import Held, Hold
 from common.ids import EPOCH
 from common.models import Gate, Slot, Step
-from common.settings import Settings
 from common.states import CLAIMABLE
 from common.workflows import APP, Upstream
 

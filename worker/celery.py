@@ -19,12 +19,13 @@ from celery.exceptions import Ignore, Retry
 from celery.signals import setup_logging, worker_init, worker_ready, worker_shutdown
 from sqlalchemy.exc import SQLAlchemyError
 
-from common import catalog, logs, schema, settings, tracing, traffic
+from common import logs, schema, tracing, traffic
 from common.broker import Publisher, celery_app
+from common.config import catalog, settings
+from common.config.settings import FlowerSettings, SettingsError, WorkerSettings
 from common.db import Database
 from common.retention import EVERY_S, Keeper
 from common.schema import SchemaError
-from common.settings import FlowerSettings, SettingsError, WorkerSettings
 from common.vault import Vault
 from common.workflows import WORKFLOWS, task_name
 from worker import flower, heartbeat, liveness, metrics_server, upstreams

@@ -10,12 +10,12 @@ from sqlalchemy import select, update
 
 from common import attempts, console, ledger
 from common.attempts import Claim
-from common.catalog import AppType, Catalog, Team
+from common.config.catalog import AppType, Catalog, Team
+from common.config.settings import WorkerSettings
 from common.db import Database
 from common.errors import Mender, Permanent
 from common.ledger import Entry
 from common.models import App, Resource, Secret, Step
-from common.settings import WorkerSettings
 from common.states import PASSED
 from common.vault import CannotOpenError, Vault
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from common import naming
+from common.config import naming
 from common.errors import Conflict, NotYet, Permanent
 from common.workflows import PROVISION, Lane, Step
 from worker.context import RunningJob

@@ -18,7 +18,7 @@ from celery.utils.sysinfo import load_average
 from celery.worker import state as worker_state
 from celery.worker.control import control_command
 
-from common.settings import LOGIN, FlowerSettings
+from common.config.settings import LOGIN, FlowerSettings
 from worker.context import RunningJob
 from worker.periodic import Ticker
 from worker.registry import StepFunction

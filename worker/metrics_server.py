@@ -11,8 +11,8 @@ from socketserver import ThreadingTCPServer
 from celery.signals import worker_init, worker_shutdown
 from prometheus_client import MetricsHandler, ProcessCollector
 
+from common.config.settings import Settings
 from common.metrics import ATTEMPTS_LOST, JOBS_FINISHED, WORKER
-from common.settings import Settings
 from common.states import OPEN, JobState
 from common.workflows import WORKFLOWS, task_name
 

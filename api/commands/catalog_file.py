@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from api.commands.program import Refusal
-from common import catalog
-from common.catalog import Team
-from common.settings import Settings, SettingsError
+from common.config import catalog
+from common.config.catalog import Team
+from common.config.settings import Settings, SettingsError
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 

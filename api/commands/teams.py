@@ -14,8 +14,8 @@ from api.commands.options import Matching
 from api.commands.program import Group, Refusal, as_json, dry_run, say
 from api.commands.words import columns, number
 from api.service import service
-from common import catalog
-from common.catalog import Team
+from common.config import catalog
+from common.config.catalog import Team
 from common.models import Project, User
 
 TEAM = Matching(rules.TEAM, "Use letters, digits and . _ -, and begin with a letter or a digit.")

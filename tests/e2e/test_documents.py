@@ -69,7 +69,7 @@ class Play:
             (checkout / name).symlink_to(ROOT / name)
         (checkout / ".venv").symlink_to(sys.prefix)
         (checkout / "var").symlink_to(stack.embedded.root)
-        (checkout / "catalog.toml").write_bytes((ROOT / "common/catalog.toml").read_bytes())
+        (checkout / "catalog.toml").write_bytes((ROOT / "common/config/catalog.toml").read_bytes())
         environment = {
             "PATH": path,
             "HOME": str(checkout / "home"),

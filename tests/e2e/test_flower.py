@@ -21,7 +21,7 @@ from support.stack import PASSWORD, Stack, wait_for
 
 from api import links
 from common.broker import QUEUES, celery_app
-from common.settings import WorkerSettings
+from common.config.settings import WorkerSettings
 
 NewName = Callable[[str], str]
 COMMAND = (sys.executable, "-m", "celery", "-A", "worker", "flower")

@@ -20,7 +20,7 @@ from support.services import free_port
 from support.world import Time
 
 from api.cli import GROUPS
-from common import catalog
+from common.config import catalog
 from common.db import Database
 
 AT_ONCE = 4

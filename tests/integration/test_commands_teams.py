@@ -15,8 +15,8 @@ from support.world import Time
 
 from api.commands import catalog_file
 from api.commands.program import Refusal
-from common import catalog
-from common.catalog import Team
+from common.config import catalog
+from common.config.catalog import Team
 
 Open = Callable[..., AbstractContextManager[Api]]
 QA = ("teams", "add", "qa", "--title", 'Quality "A"', "--cluster", "qa-cluster")

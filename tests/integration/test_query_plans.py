@@ -35,9 +35,10 @@ from support.world import Time, World
 from api.calls import Policy
 from api.cli import GROUPS
 from api.routes import declared
-from common import attempts, catalog, due, retention, schema
+from common import attempts, due, retention, schema
 from common.attempts import Claim
 from common.broker import Publisher, celery_app
+from common.config import catalog
 from common.db import Database
 from common.gates import Hold
 from common.ids import new_id

@@ -25,9 +25,9 @@ from werkzeug.test import TestResponse
 from api import create_app
 from api.passwords import Passwords
 from api.service import Service
+from common.config.settings import CommonSettings, Settings
 from common.db import Database
 from common.models import Base
-from common.settings import CommonSettings, Settings
 from support.world import Time
 
 ROOT = Path(__file__).parents[2]

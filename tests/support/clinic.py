@@ -16,8 +16,8 @@ from pydantic import SecretStr
 from redis import Redis
 from redis.exceptions import ConnectionError as NotUp
 
-from common import catalog
-from common.settings import WorkerSettings
+from common.config import catalog
+from common.config.settings import WorkerSettings
 from harbour.config import HarbourConfig
 from harbour.world import Harbour
 from stack.embedded import prepare

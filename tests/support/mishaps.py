@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from common.settings import WorkerSettings
+from common.config.settings import WorkerSettings
 from worker.upstreams.http import Http, Reply
 from worker.upstreams.jenkins.client import Jenkins
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from common.settings import FlowerSettings, WorkerSettings
+from common.config.settings import FlowerSettings, WorkerSettings
 
 EVERY = {**WorkerSettings.model_fields, **FlowerSettings.model_fields}

@@ -9,7 +9,8 @@ from typing import Any
 
 import requests
 
-from common import interventions, naming, workflows
+from common import interventions, workflows
+from common.config import naming
 from common.errors import NotYet
 from common.models import Job
 from common.states import StepState

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from support import api
 
-from common import catalog
-from common.settings import SettingsError
+from common.config import catalog
+from common.config.settings import SettingsError
 
 
 def _load(tmp_path: Path, content: bytes) -> catalog.Catalog:

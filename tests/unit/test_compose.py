@@ -17,8 +17,8 @@ from support.composition import load
 from support.images import ROOT
 from support.settings import EVERY
 
-from common import settings
-from common.settings import FlowerSettings, Settings, WorkerSettings
+from common.config import settings
+from common.config.settings import FlowerSettings, Settings, WorkerSettings
 from common.workflows import WORKFLOWS
 
 FILE = load()

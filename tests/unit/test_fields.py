@@ -23,8 +23,8 @@ from api.problems import FieldError
 from api.projects import NewProject
 from api.retries import RetryAll
 from api.signup import Signup
-from common import catalog
-from common.settings import Settings
+from common.config import catalog
+from common.config.settings import Settings
 
 CATALOG = catalog.load(Settings.model_construct())
 DOCUMENT = publish.document()

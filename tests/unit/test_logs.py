@@ -14,7 +14,7 @@ from structlog.contextvars import bound_contextvars
 from support.api import settings
 
 from common import logs
-from common.settings import WorkerSettings
+from common.config.settings import WorkerSettings
 
 Lines = Callable[[], list[dict[str, Any]]]
 PASSWORD = 'pass"wörd\\with/all'  # JSON writes it otherwise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from api import rules
-from common.catalog import AppType, Catalog, Team
+from common.config.catalog import AppType, Catalog, Team
 
 TEAM = Team(
     id="dev",

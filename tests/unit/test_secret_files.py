@@ -9,8 +9,8 @@ import pytest
 from support.api import ENVIRONMENT
 from support.settings import EVERY
 
-from common import settings
-from common.settings import SettingsError, WorkerSettings
+from common.config import settings
+from common.config.settings import SettingsError, WorkerSettings
 
 GOOD = {**ENVIRONMENT, "DB_URL": "mysql+pymysql://slipway@mysql/slipway", "REDIS_URL": "redis://redis:6379/0"}
 

@@ -11,8 +11,8 @@ import pytest
 from support.api import ENVIRONMENT, ROOT
 from support.settings import EVERY
 
-from common import catalog, settings
-from common.settings import CommonSettings, FlowerSettings, Settings, SettingsError, WorkerSettings
+from common.config import catalog, settings
+from common.config.settings import CommonSettings, FlowerSettings, Settings, SettingsError, WorkerSettings
 from stack.embedded import LIMITS
 
 Load = Callable[..., Any]

@@ -10,8 +10,8 @@ import logging
 import sys
 import time
 
-from common import catalog, settings
-from common.settings import SettingsError, WorkerSettings
+from common.config import catalog, settings
+from common.config.settings import SettingsError, WorkerSettings
 from worker.doctor import report, run
 from worker.doctor.catalogue import groups_for
 

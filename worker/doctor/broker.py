@@ -8,7 +8,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from common.broker import celery_app
-from common.settings import WorkerSettings
+from common.config.settings import WorkerSettings
 from worker.upstreams.check import Check, Untold, Wrong
 
 CALL_S = 3.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from common.catalog import Catalog
-from common.settings import WorkerSettings
+from common.config.catalog import Catalog
+from common.config.settings import WorkerSettings
 from worker import upstreams
 from worker.doctor.broker import BrokerChecks
 from worker.doctor.database import DatabaseChecks

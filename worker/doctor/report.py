@@ -9,8 +9,8 @@ from dataclasses import asdict, replace
 from itertools import groupby
 from typing import Any
 
+from common.config.settings import WorkerSettings
 from common.redaction import secrets_of
-from common.settings import WorkerSettings
 from worker.upstreams.check import Finding, State
 from worker.upstreams.error_text import cleaned
 

@@ -9,8 +9,8 @@ import ipaddress
 from functools import partial
 from urllib.parse import urlsplit
 
-from common.catalog import Catalog
-from common.settings import WorkerSettings
+from common.config.catalog import Catalog
+from common.config.settings import WorkerSettings
 from worker.upstreams.check import Check, Wrong
 
 _PLACEHOLDERS = ("change", "placeholder", "replace", "example", "0123456789", "1234567890")
@@ -40,7 +40,7 @@ class OwnChecks:
             Check(
                 name="catalog",
                 question="Are there teams that people can join, and types of apps?",
-                remedy="complete the catalog: copy common/catalog.toml, and set CATALOG_FILE to the copy",
+                remedy="complete the catalog: copy common/config/catalog.toml, and set CATALOG_FILE to the copy",
                 look=self._complete,
             ),
             *(

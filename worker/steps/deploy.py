@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from common import naming
+from common.config import naming
 from common.errors import Mender, NotYet, Permanent
 from worker.context import RunningJob
 from worker.upstreams import Upstreams

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from common.settings import WorkerSettings
+from common.config.settings import WorkerSettings
 from common.workflows import Upstream
 from worker.upstreams.argocd import client
 from worker.upstreams.argocd.client import ArgoCD, argocd_headers

@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from typing import Any
 
-from common.catalog import Catalog, Team
-from common.naming import helm_repository
-from common.settings import WorkerSettings
+from common.config.catalog import Catalog, Team
+from common.config.naming import helm_repository
+from common.config.settings import WorkerSettings
 from worker.upstreams.argocd.project_globs import allows_destination, allows_source
 from worker.upstreams.check import Check, Untold, Wrong
 from worker.upstreams.error_text import reason_in

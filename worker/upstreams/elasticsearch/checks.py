@@ -8,8 +8,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from common.catalog import Catalog
-from common.settings import WorkerSettings
+from common.config.catalog import Catalog
+from common.config.settings import WorkerSettings
 from worker.upstreams.check import Check, Untold, Wrong
 from worker.upstreams.http import Reply
 from worker.upstreams.probe import Way, at_least, json_object

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from common.catalog import Catalog
+from common.config.catalog import Catalog
 from worker.upstreams.check import Check, Untold, Wrong
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.gitlab.schemas import ProjectRow

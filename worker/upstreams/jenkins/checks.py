@@ -10,9 +10,9 @@ import re
 from functools import cached_property, partial
 from typing import Any
 
-from common import naming
-from common.catalog import Catalog, Team
-from common.settings import WorkerSettings
+from common.config import naming
+from common.config.catalog import Catalog, Team
+from common.config.settings import WorkerSettings
 from worker.upstreams.check import Check, Untold, Wrong
 from worker.upstreams.jenkins.base import job_path
 from worker.upstreams.probe import Way, at_least, json_object

@@ -14,8 +14,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from common.addresses import BrokerUrl, DatabaseUrl, HttpUrl, Origin
-from common.secret_files import USUAL_DIRECTORY, SecretFiles, Unreadable
+from common.config.secret_files import USUAL_DIRECTORY, SecretFiles, Unreadable
+from common.config.urls import BrokerUrl, DatabaseUrl, HttpUrl, Origin
 
 EMBEDDED_ENV = Path("var/embedded.env")
 LOGIN = re.compile(r"[^:,]+:[^,]+")  # as HTTP's basic authentication has it

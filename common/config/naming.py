@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.settings import Settings
+from common.config.settings import Settings
 
 
 def helm_repository(app: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from common.settings import Settings, SettingsError
+from common.config.settings import Settings, SettingsError
 
 
 class Team(BaseModel):
@@ -56,7 +56,7 @@ def load(settings: Settings) -> Catalog:
 def read(file: Path | None) -> str:
     """Return the text of a catalog, of the bundled one for None. Raises SettingsError."""
     if file is None:
-        return resources.files("common").joinpath("catalog.toml").read_text(encoding="utf-8")
+        return resources.files(__package__).joinpath("catalog.toml").read_text(encoding="utf-8")
     try:
         return file.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -1,0 +1,1 @@
+"""Settings, secret files, the catalog of teams and types, and naming rules."""
