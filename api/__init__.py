@@ -40,7 +40,7 @@ from common.broker import Publisher, celery_app
 from common.config import catalog
 from common.config import settings as common_settings
 from common.config.settings import Settings, SettingsError
-from common.db import Database, Now
+from common.database.engine import Database, Now
 from common.vault import Vault
 
 FEED_ANSWERS_WITHIN_S = 3  # one thread waits for it, and a thousand followers for that

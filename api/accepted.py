@@ -9,8 +9,8 @@ from flask import g
 from api.calls import BASE, Answer, Result
 from api.service import service
 from common import jobs
+from common.database.models import Job
 from common.jobs import Lane
-from common.models import Job
 from common.states import JobState
 
 

@@ -19,7 +19,7 @@ from api.problems import Problem
 from api.repeats import once
 from api.service import service
 from common import jobs
-from common.models import App, Job, User
+from common.database.models import App, Job, User
 from common.states import OPEN, JobState
 from common.workflows import (
     BUILD,

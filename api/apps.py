@@ -21,8 +21,8 @@ from api.repeats import once
 from api.routes import route
 from api.service import service
 from common import jobs, ledger
-from common.ids import new_id
-from common.models import App, Job, Project, Resource, Step, User
+from common.database.ids import new_id
+from common.database.models import App, Job, Project, Resource, Step, User
 from common.states import JobState, Provenance
 from common.workflows import HARMLESS, MADE_BY, PLAN, PROVISION, Workflow
 

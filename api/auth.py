@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from api.problems import Problem
 from api.service import service
-from common.models import LoginSession, User
+from common.database.models import LoginSession, User
 
 IDLE = timedelta(hours=2)
 LONGEST = timedelta(hours=12)

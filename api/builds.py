@@ -18,7 +18,7 @@ from api.problems import Problem
 from api.routes import route
 from api.service import service
 from common import outputs
-from common.models import Job, Step
+from common.database.models import Job, Step
 from common.states import JobState
 from common.workflows import BUILD, MADE_BY
 

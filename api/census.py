@@ -26,11 +26,11 @@ from sqlalchemy.orm import Session
 
 from common import gates, metrics, traffic
 from common.broker import QUEUES
-from common.db import Database
+from common.database.engine import Database
+from common.database.ids import EPOCH
+from common.database.models import Gate, Job, Step, Team
 from common.gates import Held
-from common.ids import EPOCH
 from common.metrics import LookedUp
-from common.models import Gate, Job, Step, Team
 from common.states import CLAIMABLE, OPEN
 from common.workflows import WORKFLOWS, Upstream
 

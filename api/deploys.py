@@ -17,7 +17,7 @@ from api.problems import Problem
 from api.routes import route
 from api.service import service
 from common import deployments
-from common.models import App, Job
+from common.database.models import App, Job
 from common.states import JobState
 from common.workflows import DEPLOY
 

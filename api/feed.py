@@ -24,9 +24,9 @@ from api.followers import Follower, News, Waiter, Watcher
 from api.job_view import JobView, Shown
 from api.lines import QueueLine, SocketLine
 from common import events
-from common.db import Database
+from common.database.engine import Database
+from common.database.models import Job
 from common.events import Told
-from common.models import Job
 from common.states import JobState
 
 log = logging.getLogger(__name__)

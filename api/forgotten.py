@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from api import auth, invites
 from api.service import service
+from common.database.models import Job, Resource, Secret, Step, User
 from common.errors import Conflict
-from common.models import Job, Resource, Secret, Step, User
 from common.states import OPEN, Provenance
 
 

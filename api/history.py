@@ -18,8 +18,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from common import workflows
-from common.db import Database
-from common.models import Job, Step
+from common.database.engine import Database
+from common.database.models import Job, Step
 from common.states import PASSED, UNSETTLED, StepState
 
 REFRESH_S = 60.0

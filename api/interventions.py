@@ -19,8 +19,8 @@ from api.routes import route
 from api.service import service
 from api.signup import SECRET_LIVES
 from common import console, interventions
+from common.database.models import Job, Secret, User
 from common.interventions import NotPossibleError
-from common.models import Job, Secret, User
 from common.states import OPEN, JobState
 from common.workflows import OFFBOARD, SIGNUP
 

@@ -15,8 +15,8 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from api.problems import FieldError, Problem
-from common.ids import new_id
-from common.models import Invite, User
+from common.database.ids import new_id
+from common.database.models import Invite, User
 
 CODE_BYTES = 18  # 24 characters
 

@@ -28,8 +28,8 @@ from api.job_shapes import (
 )
 from common import gates, traffic, workflows
 from common.config.settings import Settings
+from common.database.models import Attempt, Gate, Job, Resource, Step
 from common.gates import Held
-from common.models import Attempt, Gate, Job, Resource, Step
 from common.states import CLAIMABLE, OPEN, PASSED, StepState
 
 WAITING = frozenset({StepState.WAITING, StepState.RETRYING})

@@ -18,7 +18,7 @@ from api.problems import FieldError, Problem
 from api.routes import render, route
 from api.service import service
 from common import events
-from common.models import App, Job, Step, User
+from common.database.models import App, Job, Step, User
 from common.states import OPEN
 
 blueprint = Blueprint("jobs", __name__)

@@ -12,7 +12,7 @@ from api.calls import Answer, Body, Flag, Policy, Query, Result
 from api.routes import route
 from api.service import service
 from common import ledger
-from common.models import App, Resource
+from common.database.models import App, Resource
 from common.states import Provenance
 from common.workflows import DEPROVISION, DRIFT, RECONCILE
 

@@ -17,7 +17,7 @@ from api.problems import Problem
 from api.repeats import once
 from api.routes import route
 from api.service import service
-from common.models import User
+from common.database.models import User
 
 blueprint = Blueprint("login", __name__)
 

@@ -21,8 +21,8 @@ from api.calls import Digits, Flag, Query, Result
 from api.fields import GivenId
 from api.moments import Moment
 from api.people import Login
-from common.ids import EPOCH, first_id
-from common.models import App, Job, Project
+from common.database.ids import EPOCH, first_id
+from common.database.models import App, Job, Project
 from common.states import JobState
 from common.workflows import WORKFLOWS
 

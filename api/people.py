@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.problems import FieldError
-from common.models import User
+from common.database.models import User
 
 # Looser than what a new login must keep to: `gone-…` is somebody's, too.
 Login = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]

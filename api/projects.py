@@ -16,8 +16,8 @@ from api.problems import FieldError, Problem
 from api.repeats import once
 from api.routes import route
 from api.service import service
-from common.ids import new_id
-from common.models import Project
+from common.database.ids import new_id
+from common.database.models import Project
 
 blueprint = Blueprint("projects", __name__)
 

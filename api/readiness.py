@@ -7,11 +7,11 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from api.problems import Problem
-from common import schema
 from common.config.catalog import Catalog
-from common.db import Database
-from common.models import Team
-from common.schema import SchemaError
+from common.database import migrate
+from common.database.engine import Database
+from common.database.migrate import SchemaError
+from common.database.models import Team
 
 
 class Readiness:
@@ -30,7 +30,7 @@ class Readiness:
     def look(self) -> None:
         """Look now, whatever was found before. Raises Problem `unavailable`."""
         try:
-            schema.check(self._db)
+            migrate.check(self._db)
             self._db.transaction(self._add_missing_teams)
         except SchemaError as error:
             raise Problem("unavailable", str(error)) from None

@@ -25,7 +25,7 @@ from api.calls import JSON, Answer, Body, Call, Policy
 from api.problems import FieldError, Problem
 from api.service import service
 from common import sealing
-from common.models import KeptAnswer
+from common.database.models import KeptAnswer
 from common.vault import CannotOpenError
 
 HEADER, MARK = "Idempotency-Key", "Idempotency-Replayed"

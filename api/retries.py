@@ -26,11 +26,11 @@ from api.problems import CODES, Problem
 from api.repeats import once
 from api.service import service
 from common import interventions
-from common.db import CommitUnknownError
-from common.ids import EPOCH, first_id
+from common.database.engine import CommitUnknownError
+from common.database.ids import EPOCH, first_id
+from common.database.models import Job, Step
 from common.interventions import NotPossibleError
 from common.jobs import Lane
-from common.models import Job, Step
 from common.states import JobState, StepState
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from api.readiness import Readiness
 from common.broker import Publisher
 from common.config.catalog import Catalog
 from common.config.settings import Settings
-from common.db import Database
+from common.database.engine import Database
 from common.vault import Vault
 
 

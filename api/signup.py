@@ -18,8 +18,8 @@ from api.repeats import once
 from api.routes import route
 from api.service import service
 from common import jobs
-from common.ids import new_id
-from common.models import Job, Secret, User
+from common.database.ids import new_id
+from common.database.models import Job, Secret, User
 from common.workflows import SIGNUP
 
 blueprint = Blueprint("signup", __name__)

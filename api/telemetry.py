@@ -17,7 +17,7 @@ from structlog.contextvars import bound_contextvars
 
 from api.calls import BASE
 from common import tracing
-from common.ids import new_id
+from common.database.ids import new_id
 from common.metrics import REQUEST_S
 from common.tracing import Kind, Span
 

@@ -20,8 +20,8 @@ from api.repeats import once
 from api.routes import route
 from api.service import service
 from common import gates, jobs, traffic
+from common.database.models import Gate, Job, Step
 from common.gates import OUTSIDE
-from common.models import Gate, Job, Step
 from common.workflows import CHECKUP, Upstream
 
 blueprint = Blueprint("upstreams", __name__)

@@ -14,7 +14,7 @@ from api.repeats import once
 from api.routes import route
 from api.service import service
 from common import jobs
-from common.models import Job, User
+from common.database.models import Job, User
 from common.states import OPEN
 from common.workflows import OFFBOARD
 

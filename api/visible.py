@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from api.problems import Problem
 from api.rules import ID, TEAM
-from common.models import App, Job, Project, Team, User
+from common.database.models import App, Job, Project, Team, User
 
 Row = TypeVar("Row", Project, App, Job)
 

@@ -23,12 +23,12 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from common import gates, traffic, workflows
-from common.db import Database, Now
+from common.database.engine import Database, Now
+from common.database.models import Attempt, Job, Secret, Step
 from common.events import move
 from common.gates import Held, Hold
 from common.jobs import lock, make_next_ready, settle, touch
 from common.metrics import ATTEMPTS_LOST, count_when_committed
-from common.models import Attempt, Job, Secret, Step
 from common.states import CLAIMABLE, OPEN, PASSED, JobState, Outcome, StepState
 from common.traffic import Lease, Shares
 from common.workflows import Upstream

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from common.models import ConsoleChunk
+from common.database.models import ConsoleChunk
 
 CHARACTERS = 1_000_000  # of one build's console are kept
 PAGE_CHARACTERS = 64_000

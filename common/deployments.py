@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from common import outputs
 from common.config import naming
 from common.config.settings import Settings
-from common.models import Job
+from common.database.models import Job
 from common.states import JobState
 from common.workflows import DEPLOY
 

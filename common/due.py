@@ -12,10 +12,10 @@ from sqlalchemy import bindparam, case, delete, inspect, select, update
 from sqlalchemy.orm import Session
 
 from common import jobs, traffic
-from common.db import Database
-from common.ids import EPOCH
+from common.database.engine import Database
+from common.database.ids import EPOCH
+from common.database.models import Attempt, Base, Job, KeptAnswer, LoginSession, Secret, Step, Tally
 from common.jobs import Lane
-from common.models import Attempt, Base, Job, KeptAnswer, LoginSession, Secret, Step, Tally
 from common.states import OPEN, StepState
 from common.traffic import Sendable, Shares
 

@@ -17,7 +17,7 @@ from typing import Any, cast
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from common.models import Gate
+from common.database.models import Gate
 from common.workflows import Upstream
 
 OUTSIDE = tuple(upstream for upstream in Upstream if upstream is not Upstream.SLIPWAY)

@@ -8,8 +8,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from common import jobs, workflows
+from common.database.models import Attempt, Job, Secret, Step
 from common.events import move
-from common.models import Attempt, Job, Secret, Step
 from common.states import OPEN, PASSED, UNSETTLED, JobState, Outcome, StepState
 
 

@@ -18,10 +18,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from common import events, tracing, workflows
+from common.database.ids import new_id
+from common.database.models import Job, Step
 from common.events import move
-from common.ids import new_id
 from common.metrics import JOBS_FINISHED, count_when_committed
-from common.models import Job, Step
 from common.states import UNSETTLED, JobState, StepState
 from common.workflows import Workflow
 

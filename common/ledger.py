@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from common import attempts, workflows
 from common.attempts import Claim
-from common.db import Database
-from common.models import Attempt, Job, Resource, Step
+from common.database.engine import Database
+from common.database.models import Attempt, Job, Resource, Step
 from common.states import Outcome, Provenance
 
 REPORTED = frozenset({Outcome.SUCCEEDED, Outcome.STUMBLED, Outcome.FAILED})  # the attempt makes no more calls

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from common.models import Job, Step
+from common.database.models import Job, Step
 
 
 def of_step(session: Session, jobs: Sequence[Job], name: str) -> dict[str, dict[str, Any]]:

@@ -27,10 +27,10 @@ from sqlalchemy.orm import Session
 
 from common import deployments
 from common.config.settings import Settings
-from common.db import Database
-from common.ids import first_id
+from common.database.engine import Database
+from common.database.ids import first_id
+from common.database.models import App, Attempt, ConsoleChunk, Event, Job, Resource, Secret, Step, User
 from common.ledger import OF_A_RUN
-from common.models import App, Attempt, ConsoleChunk, Event, Job, Resource, Secret, Step, User
 from common.states import OPEN, JobState
 from common.workflows import HARMLESS, MADE_BY, SIGNUP
 

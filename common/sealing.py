@@ -14,8 +14,8 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from common.db import Database
-from common.models import KeptAnswer, Secret
+from common.database.engine import Database
+from common.database.models import KeptAnswer, Secret
 from common.vault import CannotOpenError, Vault
 
 Sealed = Secret | KeptAnswer

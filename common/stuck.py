@@ -12,8 +12,8 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, and_, case, func, null, select, type_coerce
 from sqlalchemy.orm import Session
 
-from common.columns import UtcDateTime
-from common.models import App, Job, Step
+from common.database.models import App, Job, Step
+from common.database.types import UtcDateTime
 from common.states import CLAIMABLE, OPEN, UNSETTLED, StepState
 
 AT = UtcDateTime()

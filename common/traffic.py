@@ -25,10 +25,10 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from common import gates
 from common.config.settings import Settings
-from common.db import Database, Now
+from common.database.engine import Database, Now
+from common.database.ids import EPOCH
+from common.database.models import Gate, Slot, Step
 from common.gates import Held, Hold
-from common.ids import EPOCH
-from common.models import Gate, Slot, Step
 from common.states import CLAIMABLE
 from common.workflows import APP, Upstream
 

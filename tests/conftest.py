@@ -10,9 +10,9 @@ import pytest
 from support.services import mariadb_database
 from support.world import Time
 
-from common import schema
-from common.db import Database
-from common.models import Base
+from common.database import migrate
+from common.database.engine import Database
+from common.database.models import Base
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +20,7 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated database file, to be copied."""
     file = tmp_path_factory.mktemp("sqlite") / "migrated.db"
     db = Database(f"sqlite:///{file}")
-    schema.upgrade(db)
+    migrate.upgrade(db)
     db.dispose()
     return file
 
@@ -30,7 +30,7 @@ def migrated_mariadb() -> Iterator[str]:
     """A migrated database of its own on the server, to be emptied between tests."""
     with mariadb_database() as url:
         db = Database(url)
-        schema.upgrade(db)
+        migrate.upgrade(db)
         db.dispose()
         yield url
 

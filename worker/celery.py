@@ -19,13 +19,14 @@ from celery.exceptions import Ignore, Retry
 from celery.signals import setup_logging, worker_init, worker_ready, worker_shutdown
 from sqlalchemy.exc import SQLAlchemyError
 
-from common import logs, schema, tracing, traffic
+from common import logs, tracing, traffic
 from common.broker import Publisher, celery_app
 from common.config import catalog, settings
 from common.config.settings import FlowerSettings, SettingsError, WorkerSettings
-from common.db import Database
+from common.database import migrate
+from common.database.engine import Database
+from common.database.migrate import SchemaError
 from common.retention import EVERY_S, Keeper
-from common.schema import SchemaError
 from common.vault import Vault
 from common.workflows import WORKFLOWS, task_name
 from worker import flower, heartbeat, liveness, metrics_server, upstreams
@@ -183,7 +184,7 @@ def _tick_while_running(tickers: Tickers, db: Database) -> None:
 
 def _check_schema(db: Database) -> None:
     try:
-        schema.check(db)
+        migrate.check(db)
     except SQLAlchemyError:  # what it says holds the address
         raise SystemExit("The database does not answer.") from None
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from common import due, traffic
 from common.broker import Publisher
-from common.db import Database
+from common.database.engine import Database
 from common.jobs import Lane
 from common.traffic import Shares
 from worker.liveness import Register

@@ -12,10 +12,10 @@ from common import attempts, console, ledger
 from common.attempts import Claim
 from common.config.catalog import AppType, Catalog, Team
 from common.config.settings import WorkerSettings
-from common.db import Database
+from common.database.engine import Database
+from common.database.models import App, Resource, Secret, Step
 from common.errors import Mender, Permanent
 from common.ledger import Entry
-from common.models import App, Resource, Secret, Step
 from common.states import PASSED
 from common.vault import CannotOpenError, Vault
 

@@ -6,7 +6,7 @@ import logging
 from functools import partial
 
 from common import gates
-from common.db import Database
+from common.database.engine import Database
 from common.errors import StepError
 from common.workflows import Upstream
 from worker.upstreams import Ways

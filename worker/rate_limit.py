@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from common import traffic
-from common.db import Database
+from common.database.engine import Database
 from common.traffic import Shares
 from common.workflows import Upstream
 from worker.upstreams.http import Deadline

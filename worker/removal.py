@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from common.database.models import Resource
 from common.errors import Conflict, NotYet
-from common.models import Resource
 from common.states import Provenance
 from worker.context import RunningJob
 

@@ -24,7 +24,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from common import attempts, ledger
 from common.attempts import INTERNAL, Claim, ClaimLostError, Refused
-from common.db import CommitUnknownError
+from common.database.engine import CommitUnknownError
 from common.errors import Conflict, NotYet, Permanent, StepError, Transient
 from common.gates import Hold
 from common.states import StepState

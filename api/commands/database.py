@@ -6,9 +6,9 @@ import click
 
 from api.commands.program import Command, Group, Unavailable
 from api.service import service
-from common import schema
-from common.db import Database
-from common.schema import SchemaError
+from common.database import migrate
+from common.database.engine import Database
+from common.database.migrate import SchemaError
 
 
 class SchemaCommand(Command):
@@ -34,7 +34,7 @@ def upgrade() -> None:
     It waits while another one is at it, and goes on where one was interrupted.
     """
     try:
-        schema.upgrade(_database())
+        migrate.upgrade(_database())
     except SchemaError as problem:
         raise Unavailable(str(problem)) from None
     click.echo("The schema is current.")
@@ -45,9 +45,9 @@ def check() -> None:
     """Say whether the schema is this version's; exit 1 when it is not."""
     db = _database()
     try:
-        schema.check(db)
+        migrate.check(db)
     except SchemaError as problem:
         raise click.ClickException(str(problem)) from None
-    if differences := schema.differences(db):
+    if differences := migrate.differences(db):
         raise click.ClickException("The schema differs from the models:\n" + "\n".join(differences))
     click.echo("The schema is current.")

@@ -16,7 +16,7 @@ from api.commands.options import Span, at_most, hint_at_more
 from api.commands.program import Group, Refusal, as_json, note, say
 from api.commands.words import columns, moment, number
 from api.service import service
-from common.models import Invite, User
+from common.database.models import Invite, User
 
 MOST_USES = 1_000
 

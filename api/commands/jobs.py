@@ -19,8 +19,8 @@ from api.interventions import take_up
 from api.retries import NotRetried, RetryAll
 from api.service import service
 from common import interventions, stuck
+from common.database.models import Job
 from common.interventions import NotPossibleError
-from common.models import Job
 from common.stuck import Patience
 from common.workflows import WORKFLOWS
 

@@ -18,7 +18,7 @@ from api.commands import options
 from api.commands.program import Group
 from api.commands.words import moment
 from api.service import service
-from common.models import App, Job, Resource, User
+from common.database.models import App, Job, Resource, User
 from common.states import Provenance
 
 ROWS = 1_000  # in memory at once

@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 from api import rules
 from api.commands.program import Refusal, note
 from api.service import service
-from common.ids import EPOCH
-from common.models import App, User
+from common.database.ids import EPOCH
+from common.database.models import App, User
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 

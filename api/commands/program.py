@@ -22,7 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from api.commands.words import plain
 from api.problems import Problem
 from api.service import service
-from common.db import CommitUnknownError
+from common.database.engine import CommitUnknownError
 
 WRONG, INTERRUPTED = 1, 130
 CODES = """\b

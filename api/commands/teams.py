@@ -16,7 +16,7 @@ from api.commands.words import columns, number
 from api.service import service
 from common.config import catalog
 from common.config.catalog import Team
-from common.models import Project, User
+from common.database.models import Project, User
 
 TEAM = Matching(rules.TEAM, "Use letters, digits and . _ -, and begin with a letter or a digit.")
 NEXT = ("  restart the API and the workers", "  python -m worker.doctor    # are its places there?")

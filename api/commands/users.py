@@ -14,8 +14,8 @@ from api.commands.program import Group, Refusal, as_json, note, say
 from api.commands.words import columns, moment
 from api.problems import FieldError
 from api.service import service
-from common.ids import new_id
-from common.models import User
+from common.database.ids import new_id
+from common.database.models import User
 
 SAID_AS = {"id": "ID", "email": "--email", "name": "--name", "password": "the password"}
 

@@ -32,10 +32,11 @@ from support.api import V1, serve
 from support.following import threads_of
 from support.services import mariadb_database
 
-from common import attempts, jobs, schema
-from common.db import Database
-from common.ids import new_id
-from common.models import Event, Step, Team, User
+from common import attempts, jobs
+from common.database import migrate
+from common.database.engine import Database
+from common.database.ids import new_id
+from common.database.models import Event, Step, Team, User
 from common.workflows import SIGNUP
 
 FOLLOWERS = int(os.environ.get("SLIPWAY_FOLLOWERS", "0"))
@@ -260,7 +261,7 @@ def _numbers_by_job(session: Session) -> dict[str, list[int]]:
 def test_a_thousand_followers(tmp_path: Path) -> None:
     with mariadb_database() as url, _own_user(url) as (api_url, user):
         db = Database(url)
-        schema.upgrade(db)
+        migrate.upgrade(db)
         db.transaction(lambda session: session.add(Team(id="dev")))
         made = Jobs(db)
         with serve(api_url, tmp_path / "log", gunicorn_cmd_args="--workers 1 --max-requests 0") as address:

@@ -27,9 +27,9 @@ from support.many import Many
 from support.services import mariadb_database
 from support.world import Time
 
-from common import schema
-from common.db import Database
-from common.models import App, Job, User
+from common.database import migrate
+from common.database.engine import Database
+from common.database.models import App, Job, User
 
 JOBS = int(os.environ.get("SLIPWAY_JOBS", "0"))
 ROUNDS, WARM_UP, LIMIT = 100, 5, 50
@@ -54,7 +54,7 @@ def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     file = tmp_path_factory.mktemp("lists") / "slipway.db"
     database = mariadb_database() if request.param == "mariadb" else nullcontext(f"sqlite:///{file}")
     with database as url:
-        schema.upgrade(Database(url))
+        migrate.upgrade(Database(url))
         with open_api(url, Time()) as api:
             logging.getLogger().setLevel(logging.ERROR)  # a line a request is not what is measured
             yield _filled(api, request.param)

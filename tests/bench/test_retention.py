@@ -21,9 +21,10 @@ from support import many, past
 from support.api import row_counts, settings
 from support.services import mariadb_database
 
-from common import retention, schema
-from common.db import Database
-from common.models import Job
+from common import retention
+from common.database import migrate
+from common.database.engine import Database
+from common.database.models import Job
 
 JOBS = int(os.environ.get("SLIPWAY_OLD_JOBS", "0"))
 GO = 0.9  # of them are old enough
@@ -38,7 +39,7 @@ def test_old_jobs_go_fast_and_hold_nobody_up(name: str, tmp_path_factory: pytest
     file = tmp_path_factory.mktemp("retention") / "slipway.db"
     with mariadb_database() if name == "mariadb" else nullcontext(f"sqlite:///{file}") as url:
         db, neighbour = Database(url), Database(url)
-        schema.upgrade(db)
+        migrate.upgrade(db)
         began_s = clock.monotonic()
         many.fill(db, JOBS)
         past.add(db)

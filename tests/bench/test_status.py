@@ -25,9 +25,9 @@ from support.many import fill
 from support.services import mariadb_database
 
 from api.passwords import Passwords
-from common import schema
-from common.db import Database
-from common.models import Job, User
+from common.database import migrate
+from common.database.engine import Database
+from common.database.models import Job, User
 
 MANY = int(os.environ.get("SLIPWAY_JOBS", "0"))
 FEW = 1000
@@ -56,7 +56,7 @@ def _served(database: str, count: int, place: Path) -> Iterator[Served]:
         url = leave.enter_context(mariadb_database()) if on_mariadb else f"sqlite:///{place}/{count}.db"
         db = Database(url)
         leave.callback(db.dispose)
-        schema.upgrade(db)
+        migrate.upgrade(db)
         began_s = time.monotonic()
         many = fill(db, count)
         print(f"\n{database}: {count} jobs made in {time.monotonic() - began_s:.0f} s")

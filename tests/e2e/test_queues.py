@@ -8,8 +8,8 @@ from pathlib import Path
 from sqlalchemy import select
 from support.stack import Stack
 
-from common.db import Database
-from common.models import Attempt, Step
+from common.database.engine import Database
+from common.database.models import Attempt, Step
 
 QUEUES = ("gitlab,slipway", "jenkins,argocd,elasticsearch")
 

@@ -16,8 +16,8 @@ from support.collector import Collector
 from support.flower import Flower
 from support.stack import FLOWER, Person, Stack, processes_of, wait_for
 
-from common.db import Database
-from common.models import Secret
+from common.database.engine import Database
+from common.database.models import Secret
 
 NewName = Callable[[str], str]
 

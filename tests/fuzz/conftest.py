@@ -14,7 +14,7 @@ from support.objects import Objects
 from support.scores import Score
 from support.world import Time
 
-from common.db import Database
+from common.database.engine import Database
 
 SCORE = pytest.StashKey[Score]()
 

@@ -16,7 +16,7 @@ from support.driven import admin
 from support.mariadb import Server, server
 from support.world import Time, World
 
-from common.db import Database
+from common.database.engine import Database
 from harbour.config import HarbourConfig
 from harbour.world import Harbour
 

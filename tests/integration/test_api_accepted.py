@@ -16,8 +16,8 @@ from support.api import V1, open_api, row_counts, settings
 from support.world import Time
 
 from common.config.settings import WorkerSettings
-from common.db import Database
-from common.models import Base
+from common.database.engine import Database
+from common.database.models import Base
 from common.workflows import SIGNUP
 
 ANSWERS_WITHIN_S = 2.5

@@ -12,9 +12,9 @@ from support.driven import admin
 from support.world import Time
 from werkzeug.test import TestResponse
 
-from common.db import Database
-from common.ids import new_id
-from common.models import Job, Resource, Step
+from common.database.engine import Database
+from common.database.ids import new_id
+from common.database.models import Job, Resource, Step
 from common.states import Provenance, StepState
 
 ABSENT = "01890000-0000-7000-8000-000000000000"

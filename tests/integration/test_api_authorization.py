@@ -20,7 +20,7 @@ from werkzeug.test import TestResponse
 
 from api.calls import Call, Policy
 from api.routes import declared
-from common.db import Database
+from common.database.engine import Database
 
 ANYONE, OTHER, OWN, ADMIN = WHO = ("anonymous", "other team", "own team", "admin")
 TEAMS = {OWN: "dev", OTHER: "ops"}

@@ -14,7 +14,7 @@ from support.api import PASSWORD, V1, Api, add_app, add_project, open_api, row_c
 from support.driven import ABSENT, add_provisioned, claim, count_jobs, fail, job, succeed
 from support.world import Time
 
-from common.db import Database
+from common.database.engine import Database
 
 RACERS = 20
 

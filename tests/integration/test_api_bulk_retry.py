@@ -18,10 +18,10 @@ from werkzeug.test import TestResponse
 
 from common import attempts, interventions
 from common.broker import Publisher, celery_app
-from common.db import Database
+from common.database.engine import Database
+from common.database.models import App, Job, Secret, Step, User
 from common.interventions import NotPossibleError
 from common.jobs import Lane
-from common.models import App, Job, Secret, Step, User
 from common.states import JobState, StepState
 
 PATH = f"{V1}/jobs/retry"

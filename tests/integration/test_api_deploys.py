@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from support.api import V1, add_app, add_project
 from support.driven import add_provisioned, count_jobs, fail, job, succeed
 
-from common.db import Database
+from common.database.engine import Database
 
 
 @pytest.fixture

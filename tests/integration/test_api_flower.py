@@ -12,7 +12,7 @@ from support.driven import admin, claim
 from support.stack import wait_for
 from support.world import Time
 
-from common.db import Database
+from common.database.engine import Database
 
 pytestmark = pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)  # who asks is what differs here
 FLOWER = "https://flower.example.com/ops"

@@ -25,10 +25,11 @@ from api.followers import KEEP_ALIVE_S, STREAM_S, News, Watcher
 from api.history import History
 from api.job_view import JobView
 from api.lines import QueueLine
-from common import attempts, events, schema
-from common.db import Database
+from common import attempts, events
+from common.database import migrate
+from common.database.engine import Database
+from common.database.models import Event
 from common.events import Told
-from common.models import Event
 from common.states import JobState
 
 FIRST = "create_kibana_user"
@@ -64,7 +65,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         url = leave.enter_context(mariadb_database()) if on_mariadb else f"sqlite:///{place}/slipway.db"
         db = Database(url)
         leave.callback(db.dispose)
-        schema.upgrade(db)
+        migrate.upgrade(db)
         yield Server(leave.enter_context(serve(url, place / "gunicorn.log")), db)
 
 

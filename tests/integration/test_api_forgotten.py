@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from support.api import Api
 
 from common import attempts
-from common.models import Job, Resource, User
+from common.database.models import Job, Resource, User
 from common.states import Provenance
 
 

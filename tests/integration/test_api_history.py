@@ -8,7 +8,7 @@ from support.world import Time
 
 from api.history import FEWEST, History
 from common import attempts
-from common.db import Database
+from common.database.engine import Database
 from common.workflows import SIGNUP
 
 GITLAB, GROUP = "create_gitlab_user", "join_gitlab_group"

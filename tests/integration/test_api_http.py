@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 from api import routes
 from api.calls import Policy
 from api.problems import CODES, Problem
-from common.db import Database
+from common.database.engine import Database
 
 JSON = "application/json"
 HEADERS = ("Cache-Control", "Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options", "X-Request-Id")

@@ -22,8 +22,8 @@ from support.world import Time
 
 from common import attempts, console
 from common.attempts import ClaimLostError, Refused
-from common.db import Database
-from common.models import App, ConsoleChunk, Secret
+from common.database.engine import Database
+from common.database.models import App, ConsoleChunk, Secret
 from common.states import JobState, Outcome, StepState
 from common.workflows import BUILD, PROVISION, SIGNUP, find_step
 

@@ -8,8 +8,8 @@ from support.api import V1, add_app, add_project, row_counts
 from support.driven import add_provisioned, count_jobs, fail, job, record, succeed
 from werkzeug.test import TestResponse
 
-from common.db import Database
-from common.models import App
+from common.database.engine import Database
+from common.database.models import App
 from common.states import JobState, Provenance
 
 

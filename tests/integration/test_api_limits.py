@@ -24,8 +24,8 @@ from werkzeug.test import TestResponse
 from api import limits
 from api.passwords import Passwords
 from api.tallies import EPOCH
-from common.db import Database
-from common.models import Job, Secret, Tally
+from common.database.engine import Database
+from common.database.models import Job, Secret, Tally
 
 OpenApi = Callable[..., Api]
 Address = tuple[str, int]

@@ -12,7 +12,7 @@ from support.driven import ABSENT
 from support.lists import listings
 from support.world import Time
 
-from common.db import Database
+from common.database.engine import Database
 
 LISTS = ("jobs", "builds", "deploys", "apps", "projects")
 OF_ALL = {

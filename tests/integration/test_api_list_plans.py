@@ -13,7 +13,7 @@ from support.lists import Listing, expected, listings
 from support.plans import Asked
 
 from api import pages
-from common.db import Database
+from common.database.engine import Database
 
 JOBS = 3_000
 LIMIT = 20

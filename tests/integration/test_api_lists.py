@@ -15,8 +15,8 @@ from support.lists import Listing, expected, listings, walk
 from support.many import Many
 
 from api.pages import COUNTED, SKEW
-from common.db import Database
-from common.models import App, Job, User
+from common.database.engine import Database
+from common.database.models import App, Job, User
 from common.states import JobState
 from common.workflows import BUILD, WORKFLOWS
 

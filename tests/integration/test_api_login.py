@@ -12,8 +12,8 @@ from support.api import PASSWORD, V1, Api, open_api, row_counts, without_request
 from support.world import Time
 
 from api.passwords import Passwords
-from common.db import Database
-from common.models import LoginSession, User
+from common.database.engine import Database
+from common.database.models import LoginSession, User
 
 HOUR = 3600
 

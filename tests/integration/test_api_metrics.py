@@ -28,9 +28,9 @@ from support.world import Time
 from api.census import KEPT_S, Census, Found, Look
 from common import attempts, gates, metrics, traffic
 from common.broker import QUEUES, celery_app
-from common.db import Database
+from common.database.engine import Database
+from common.database.models import Step
 from common.gates import Held
-from common.models import Step
 from common.traffic import Share
 from common.workflows import Upstream
 

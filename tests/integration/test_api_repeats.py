@@ -16,8 +16,8 @@ from support.world import Time
 from werkzeug.test import TestResponse
 
 from api.repeats import LIVES
-from common.db import Database
-from common.models import Job, KeptAnswer
+from common.database.engine import Database
+from common.database.models import Job, KeptAnswer
 
 KEY = {"Idempotency-Key": "9b2f7c1e-0000-4000-8000-000000000001"}
 OTHER_KEY = {"Idempotency-Key": "9b2f7c1e-0000-4000-8000-000000000002"}

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from support.api import PASSWORD, V1, newcomer, row_counts, serve
 
-from common.db import Database
+from common.database.engine import Database
 from common.workflows import PROVISION, SIGNUP
 
 RACERS = 20

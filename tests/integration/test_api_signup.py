@@ -12,8 +12,8 @@ from support.api import PASSWORD, V1, Api, newcomer, open_api, row_counts
 from support.world import Time
 from werkzeug.test import TestResponse
 
-from common.db import Database
-from common.models import Job, Secret, Step, User
+from common.database.engine import Database
+from common.database.models import Job, Secret, Step, User
 from common.workflows import SIGNUP
 
 CATALOG = """

@@ -11,7 +11,7 @@ from support.driven import admin, claim, names, step
 from support.world import Time
 
 from common import attempts, gates, traffic
-from common.db import Database
+from common.database.engine import Database
 from common.gates import Hold
 from common.states import StepState
 from common.workflows import Upstream

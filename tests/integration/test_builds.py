@@ -14,8 +14,8 @@ from support.mishaps import Killed, Mishap, die
 from support.runs import runs
 from support.world import World
 
+from common.database.models import Job
 from common.interventions import NotPossibleError
-from common.models import Job
 from common.states import JobState, StepState
 from harbour.faults import Fault
 from harbour.jenkins.model import LEFT_ITEM_KEPT_S

@@ -16,8 +16,8 @@ from sqlalchemy import update
 from support.api import PASSWORD, row_counts, serve
 from support.stand_in import BASE, Asked, Say, StandIn, lost, problem, standing_in
 
-from common.db import Database
-from common.models import User
+from common.database.engine import Database
+from common.database.models import User
 from slipway import Client, ProblemError, Repeats
 
 KEPT = ("Content-Type", "ETag", "Retry-After", "Idempotency-Replayed")

@@ -21,7 +21,7 @@ from support.world import Time
 
 from api.cli import GROUPS
 from common.config import catalog
-from common.db import Database
+from common.database.engine import Database
 
 AT_ONCE = 4
 WITHIN_S = 60

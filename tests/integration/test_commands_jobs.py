@@ -18,8 +18,8 @@ from support.world import Time
 
 from api.commands.jobs import PAGE
 from common import attempts, due, jobs, stuck
-from common.db import Database
-from common.models import Job, Step, User
+from common.database.engine import Database
+from common.database.models import Job, Step, User
 from common.states import JobState, StepState
 from common.stuck import Patience
 from common.workflows import BUILD

@@ -13,8 +13,8 @@ from support.commands import Operator
 from support.world import Time
 
 from common import sealing
-from common.db import Database
-from common.models import KeptAnswer, Secret
+from common.database.engine import Database
+from common.database.models import KeptAnswer, Secret
 from common.vault import Vault
 
 OLD, NEW = "the old key of thirty-two characters or more", "the new key of thirty-two characters or more"

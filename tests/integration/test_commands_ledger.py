@@ -16,8 +16,8 @@ from support.commands import Operator
 from support.driven import add_provisioned, job, record, succeed
 
 from api.commands import ledger
-from common.db import Database
-from common.models import Resource
+from common.database.engine import Database
+from common.database.models import Resource
 from common.states import Provenance
 
 

@@ -9,8 +9,8 @@ from support.commands import Operator
 from support.driven import count_jobs
 from support.world import World
 
-from common.db import Database
-from common.models import Job, User
+from common.database.engine import Database
+from common.database.models import Job, User
 from common.states import JobState
 from common.workflows import OFFBOARD
 

@@ -22,9 +22,9 @@ from sqlalchemy.orm import Session
 from support.api import ROOT
 from support.mariadb import Server, wait_until
 
-from common import schema
-from common.db import LOCK_WAIT, CommitUnknownError, Database
-from common.models import Tally, Team
+from common.database import migrate
+from common.database.engine import LOCK_WAIT, CommitUnknownError, Database
+from common.database.models import Tally, Team
 
 WITHIN_S = 20.0
 WORKERS, DEEDS = 4, 40
@@ -38,7 +38,7 @@ def private_url(private: Server) -> str:
     """The address of a migrated database on a server that may be killed."""
     url = private.url("private")
     db = Database(url)
-    schema.upgrade(db)
+    migrate.upgrade(db)
     db.dispose()
     return url
 

@@ -9,7 +9,7 @@ import pytest
 from support.deploys import Stage, paced, syncs_take
 from support.world import World
 
-from common.models import Job, Step
+from common.database.models import Job, Step
 from common.states import JobState, StepState
 from harbour.faults import Fault
 

@@ -20,8 +20,8 @@ from sqlalchemy import text
 from support.clinic import SECRETS, Broker, Clinic, environment_of, healthy_harbour, token_that_ends_in
 from support.services import free_port, mariadb_database
 
-from common import schema
-from common.db import Database
+from common.database import migrate
+from common.database.engine import Database
 from harbour.faults import Fault
 from harbour.jenkins.core import Role
 from harbour.passwords import digest
@@ -556,7 +556,7 @@ def test_a_role_that_leaves_the_folder_to_another_is_not_called_wrong(clinic: Cl
 def test_tables_that_lose_what_they_are_given_are_found(clinic: Clinic, harm: str, wrong: str) -> None:
     with mariadb_database() as url:
         db = Database(url)
-        schema.upgrade(db)
+        migrate.upgrade(db)
         with db.engine.begin() as connection:
             connection.execute(text(harm))
         db.dispose()

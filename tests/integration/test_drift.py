@@ -13,7 +13,7 @@ import pytest
 from support.hands import FOLDER_XML, MARKER, Hands, pipeline_xml
 from support.world import World
 
-from common.models import Job
+from common.database.models import Job
 from common.states import JobState, StepState
 
 pytestmark = pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)  # the upstreams are what differs here

@@ -15,10 +15,10 @@ from support.world import Time
 
 from common import attempts, due, jobs
 from common.attempts import Claim, ClaimLostError, Refused
-from common.db import Database
-from common.ids import new_id as make_id
+from common.database.engine import Database
+from common.database.ids import new_id as make_id
+from common.database.models import Attempt, Job, Resource, Secret, Step, Team, User
 from common.ledger import Entry
-from common.models import Attempt, Job, Resource, Secret, Step, Team, User
 from common.states import JobState, Outcome, Provenance, StepState
 from common.workflows import PROVISION, SIGNUP, Workflow, find_step
 

@@ -11,8 +11,8 @@ from support.api import row_counts
 from support.world import Time
 
 from common import due
-from common.db import Database
-from common.models import KeptAnswer, Tally
+from common.database.engine import Database
+from common.database.models import KeptAnswer, Tally
 
 
 def _add_tallies(db: Database, count: int, *, expires_in_s: float = 0, period: int = 1) -> None:

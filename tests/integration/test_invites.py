@@ -19,8 +19,8 @@ from support.world import Time
 from werkzeug.test import TestResponse
 
 from common import attempts
-from common.db import Database
-from common.models import Invite, Job, User
+from common.database.engine import Database
+from common.database.models import Invite, Job, User
 
 CLOSED = (
     """

@@ -16,8 +16,8 @@ from support.world import Time, World
 from common import attempts, due
 from common.attempts import Claim
 from common.broker import Publisher, celery_app
-from common.db import Database
-from common.models import Job
+from common.database.engine import Database
+from common.database.models import Job
 from common.states import Outcome
 from worker.clock import Clock
 from worker.liveness import Register, directory_for

@@ -35,14 +35,15 @@ from support.world import Time, World
 from api.calls import Policy
 from api.cli import GROUPS
 from api.routes import declared
-from common import attempts, due, retention, schema
+from common import attempts, due, retention
 from common.attempts import Claim
 from common.broker import Publisher, celery_app
 from common.config import catalog
-from common.db import Database
+from common.database import migrate
+from common.database.engine import Database
+from common.database.ids import new_id
+from common.database.models import App, Base, Job, KeptAnswer, LoginSession, Project, Secret, Tally, User
 from common.gates import Hold
-from common.ids import new_id
-from common.models import App, Base, Job, KeptAnswer, LoginSession, Project, Secret, Tally, User
 from common.traffic import Share
 from common.workflows import Upstream
 from harbour.faults import Fault
@@ -94,7 +95,7 @@ def db_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     private: Server = request.getfixturevalue("private")
     url = private.url("plans") if request.param == "mariadb" else f"sqlite:///{tmp_path / 'plans.db'}"
     db = Database(url)
-    schema.upgrade(db)
+    migrate.upgrade(db)
     db.dispose()
     return url
 

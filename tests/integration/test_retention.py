@@ -20,8 +20,8 @@ from support.past import Past
 from support.world import Time
 
 from common import deployments, interventions, retention
-from common.db import Database
-from common.models import App, Attempt, ConsoleChunk, Event, Job, Resource, Step
+from common.database.engine import Database
+from common.database.models import App, Attempt, ConsoleChunk, Event, Job, Resource, Step
 from common.retention import Keeper
 from common.states import JobState, Provenance
 

@@ -22,13 +22,13 @@ from support.api import ENVIRONMENT, ROOT, open_api
 from support.mariadb import Server, wait_until
 from support.world import Time
 
-from common import schema
-from common.db import Database
-from common.models import App, Base, Job, Step, User
-from common.schema import SchemaError
+from common.database import migrate
+from common.database.engine import Database
+from common.database.migrate import SchemaError
+from common.database.models import App, Base, Job, Step, User
 from common.states import StepState
 
-REVISIONS = schema.revisions()
+REVISIONS = migrate.revisions()
 WITHIN_S = 20.0
 _NUMBERS = itertools.count(1)
 UPGRADE = (sys.executable, "-m", "flask", "--app", "api", "db", "upgrade")
@@ -83,12 +83,12 @@ def test_a_newer_schema_is_left_alone(empty: Database) -> None:
     _bring_to(empty, "9999")
 
     with pytest.raises(SchemaError, match="which this version does not know"):
-        schema.upgrade(empty)
+        migrate.upgrade(empty)
 
 
 def _bring_to(db: Database, revision: str) -> None:
     """Let the database say that it is at a revision."""
-    schema.upgrade(db, REVISIONS[0])
+    migrate.upgrade(db, REVISIONS[0])
     with db.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
 
@@ -97,7 +97,7 @@ def _bring_to(db: Database, revision: str) -> None:
 
 
 def test_the_migrations_make_what_the_models_say(db: Database) -> None:
-    assert schema.differences(db) == []
+    assert migrate.differences(db) == []
 
 
 @pytest.mark.parametrize("db_url", ["mariadb"], indirect=True)  # SQLite compares byte by byte
@@ -121,12 +121,12 @@ def test_names_that_must_match_exactly_do_on_mariadb(db: Database) -> None:
 
 def test_what_older_versions_wrote_is_there_afterwards(empty: Database) -> None:
     for revision in REVISIONS:
-        schema.upgrade(empty, revision)
+        migrate.upgrade(empty, revision)
         with empty.engine.begin() as connection:
             rows.fill(connection, revision)
 
-    schema.check(empty)
-    assert schema.differences(empty) == []
+    migrate.check(empty)
+    assert migrate.differences(empty) == []
     with empty.engine.connect() as connection:
         assert rows.counts(connection) == rows.EXPECTED
     _assert_readable(empty)
@@ -150,8 +150,8 @@ def test_two_upgrades_at_once_do_it_once(empty: Database, empty_url: str, tmp_pa
     said = [each.communicate(timeout=60)[1] for each in both]
 
     assert [each.returncode for each in both] == [0, 0], said
-    schema.check(empty)
-    assert schema.differences(empty) == []
+    migrate.check(empty)
+    assert migrate.differences(empty) == []
 
 
 def test_an_upgrade_waits_for_another_one(private: Server) -> None:
@@ -159,15 +159,15 @@ def test_an_upgrade_waits_for_another_one(private: Server) -> None:
     first, second, go_on = Database(url), Database(url), threading.Event()
 
     with ThreadPoolExecutor(2) as pool, _heard(first, "CREATE TABLE teams", lambda: go_on.wait(WITHIN_S)):
-        upgrades = [pool.submit(schema.upgrade, first)]
+        upgrades = [pool.submit(migrate.upgrade, first)]
         wait_until("the first is at it", lambda: _is_locked(private))
-        upgrades.append(pool.submit(schema.upgrade, second))
+        upgrades.append(pool.submit(migrate.upgrade, second))
         wait_until("the second waits", lambda: _states(private).count("User lock") == 1)
         go_on.set()
         for each in upgrades:
             each.result(WITHIN_S)
 
-    schema.check(second)
+    migrate.check(second)
     first.dispose()
     second.dispose()
 
@@ -176,7 +176,7 @@ def test_no_migration_copies_a_table_or_shuts_writers_out(private: Server) -> No
     private.run("SET GLOBAL alter_algorithm = 'NOCOPY'")  # a statement that needs more is refused
     db = Database(private.url("online"))
     try:
-        schema.upgrade(db)
+        migrate.upgrade(db)
     finally:
         private.run("SET GLOBAL alter_algorithm = 'DEFAULT'")
         db.dispose()
@@ -200,9 +200,9 @@ def test_an_upgrade_that_is_interrupted_at_any_statement_goes_on_where_it_was(pr
         before, reached, runs = reached, _revision(db), runs + 1
         allowed = 1 if reached != before else allowed + 1
 
-    schema.check(db)
+    migrate.check(db)
     assert runs > len(Base.metadata.tables)
-    assert schema.differences(db) == []
+    assert migrate.differences(db) == []
     db.dispose()
 
 
@@ -216,7 +216,7 @@ def _is_interrupted(db: Database, *, after: int) -> bool:
 
     with _heard(db, ("CREATE", "ALTER", "DROP", "INSERT", "UPDATE"), die_in_the_end):
         try:
-            schema.upgrade(db)
+            migrate.upgrade(db)
         except Interrupted:
             return True
     return False
@@ -229,35 +229,35 @@ def _revision(db: Database) -> str | None:
 
 @pytest.mark.parametrize("empty_url", ["sqlite"], indirect=True)
 def test_on_sqlite_an_upgrade_that_is_interrupted_has_changed_nothing(empty: Database) -> None:
-    schema.upgrade(empty, REVISIONS[0])
+    migrate.upgrade(empty, REVISIONS[0])
     before = set(inspect(empty.engine).get_table_names())
 
     assert _is_interrupted(empty, after=3)
 
     assert set(inspect(empty.engine).get_table_names()) == before
-    schema.upgrade(empty)
-    assert schema.differences(empty) == []
+    migrate.upgrade(empty)
+    assert migrate.differences(empty) == []
 
 
 def test_an_upgrade_says_what_is_in_its_way(empty: Database) -> None:
-    schema.upgrade(empty, REVISIONS[0])
+    migrate.upgrade(empty, REVISIONS[0])
     with empty.engine.begin() as connection:
         connection.execute(
             text("CREATE TABLE tallies (bucket INTEGER PRIMARY KEY, period INTEGER, expires_at TIMESTAMP)")
         )
 
     with pytest.raises(SchemaError, match="tallies"):
-        schema.upgrade(empty)
+        migrate.upgrade(empty)
 
 
 def test_an_index_of_somebodys_own_is_no_reason_to_stop(empty: Database) -> None:
-    schema.upgrade(empty, REVISIONS[0])
+    migrate.upgrade(empty, REVISIONS[0])
     with empty.engine.begin() as connection:
         connection.execute(text("CREATE INDEX of_our_own ON jobs (kind)"))
 
-    schema.upgrade(empty)
+    migrate.upgrade(empty)
 
-    assert "of_our_own" in schema.differences(empty)[0]
+    assert "of_our_own" in migrate.differences(empty)[0]
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from support.services import mariadb_database
 from support.stages import CASES, Case, Done, Stages
 from support.world import Time, World
 
-from common import schema
-from common.db import Database
+from common.database import migrate
+from common.database.engine import Database
 from common.states import Outcome, StepState
 from common.workflows import Upstream
 from harbour.faults import Call, Fault
@@ -85,7 +85,7 @@ def open_stages(
                 url = opened.enter_context(mariadb_database())
             db = Database(url, now=time)
             opened.callback(db.dispose)
-            schema.upgrade(db)
+            migrate.upgrade(db)
             return Stages(World(db, time, open_harbour), new_name)
 
         yield on

@@ -14,8 +14,8 @@ from support.world import Time
 from api import tallies
 from api.tallies import EPOCH, FullError, Hit, Quota
 from common import due
-from common.db import Database
-from common.models import Tally
+from common.database.engine import Database
+from common.database.models import Tally
 
 MINUTE = Quota(bucket="a" * 64, limit=10, window_s=60)
 HOUR = Quota(bucket="b" * 64, limit=20, window_s=3600)

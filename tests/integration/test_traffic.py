@@ -16,11 +16,11 @@ from support.world import Time, World
 
 from common import attempts, due, gates, interventions, traffic, workflows
 from common.attempts import Claim, Refused
-from common.db import Database
+from common.database.engine import Database
+from common.database.models import Gate, Job, Slot, Step
 from common.errors import Transient
 from common.gates import Held, Hold
 from common.jobs import Lane
-from common.models import Gate, Job, Slot, Step
 from common.states import JobState, Outcome, StepState
 from common.traffic import Share, Shares
 from common.workflows import Upstream

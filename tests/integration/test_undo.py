@@ -10,7 +10,7 @@ from support.world import World
 from support.worlds import cancel, dying_at
 
 from common import interventions
-from common.models import Job
+from common.database.models import Job
 from common.states import JobState, Provenance, StepState
 from harbour.faults import Fault
 from worker.runner import Verdict

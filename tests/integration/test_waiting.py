@@ -18,7 +18,7 @@ from support.workers import Workers, counted_statements
 from support.world import World
 
 from common import due, jobs
-from common.models import Job
+from common.database.models import Job
 from common.states import OPEN, JobState, StepState
 
 BUILDS = runs(50, "SLIPWAY_BUILDS")

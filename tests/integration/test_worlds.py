@@ -13,7 +13,7 @@ from support.runs import runs
 from support.world import World
 from support.worlds import Fate, Place, Strangers, live_through, mischief
 
-from common.models import Job
+from common.database.models import Job
 from common.states import JobState, Provenance, StepState
 from worker.dry_run import Verdict
 

@@ -26,8 +26,8 @@ from api import create_app
 from api.passwords import Passwords
 from api.service import Service
 from common.config.settings import CommonSettings, Settings
-from common.db import Database
-from common.models import Base
+from common.database.engine import Database
+from common.database.models import Base
 from support.world import Time
 
 ROOT = Path(__file__).parents[2]

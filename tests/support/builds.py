@@ -10,7 +10,7 @@ import requests
 from sqlalchemy.orm import Session
 
 from common import console, interventions
-from common.models import Job
+from common.database.models import Job
 from common.states import StepState
 from harbour.jenkins.app import Jenkins
 from harbour.jenkins.model import Build

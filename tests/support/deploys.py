@@ -12,7 +12,7 @@ from typing import Any
 import requests
 from sqlalchemy import select
 
-from common.models import App, Job
+from common.database.models import App, Job
 from harbour.argocd.app import ArgoCD
 from support.world import World
 from worker.upstreams.argocd.sync_status import OPERATION_ID

@@ -9,9 +9,9 @@ from sqlalchemy import select, update
 
 from common import attempts, console
 from common.attempts import Claim
-from common.db import Database
-from common.ids import new_id
-from common.models import Attempt, Job, Resource, Step, User
+from common.database.engine import Database
+from common.database.ids import new_id
+from common.database.models import Attempt, Job, Resource, Step, User
 from common.states import Provenance, StepState
 from support.api import Api, add_app, add_project
 

@@ -1,7 +1,7 @@
-"""Which way does the database go for each statement that our code sends?  Asked the moment before it is sent.
+"""Query plans of every statement that our code sends, asked for the moment before it is sent.
 
-What a test asks for itself is not looked at: the nearest file that is neither the library's nor `common/db.py` says
-whose statement it is.
+What a test asks for itself is left out: the nearest file that is neither a library's nor `common/database/engine.py`
+says whose statement it is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import Connection, Engine, event
 
-from common import db as common_db
+from common.database import engine as common_db
 from support.plans import Asked, Plan, explain
 
 ROOT = Path(__file__).parents[2]

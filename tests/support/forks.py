@@ -11,7 +11,7 @@ import sys
 
 from sqlalchemy import literal, select
 
-from common.db import Database
+from common.database.engine import Database
 
 
 def answers(db: Database) -> bool:

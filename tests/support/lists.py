@@ -11,8 +11,8 @@ from typing import Any
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from common.db import Database
-from common.models import App, Job, Project, User
+from common.database.engine import Database
+from common.database.models import App, Job, Project, User
 from support.api import V1
 from support.many import Many
 

@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, insert, select, text
 
-from common.db import Database
-from common.ids import uuid7
-from common.models import App, Base, Job, Project, Step, Team, User
+from common.database.engine import Database
+from common.database.ids import uuid7
+from common.database.models import App, Base, Job, Project, Step, Team, User
 from common.states import OPEN, JobState, StepState
 from common.workflows import WORKFLOWS
 

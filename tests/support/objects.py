@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from common.db import Database
+from common.database.engine import Database
 from common.states import Provenance, StepState
 from support.api import PASSWORD, V1, Api, add_app, add_project
 from support.driven import admin, fail, names, prints, record, succeed

@@ -12,9 +12,9 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
-from common.db import Database
-from common.ids import new_id
-from common.models import App, Attempt, Base, ConsoleChunk, Event, Job, Project, Resource, Step, Team, User
+from common.database.engine import Database
+from common.database.ids import new_id
+from common.database.models import App, Attempt, Base, ConsoleChunk, Event, Job, Project, Resource, Step, Team, User
 from common.states import JobState, Outcome, Provenance, StepState
 from common.workflows import WORKFLOWS
 from support import many

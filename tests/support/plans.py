@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, event
 
-from common.db import Database
-from common.models import Base
+from common.database.engine import Database
+from common.database.models import Base
 
 SHORT = frozenset({"teams", "users", "invites", "upstreams", "slots"})  # may be read as a whole: few have many rows
 LONG = frozenset(Base.metadata.tables) - SHORT

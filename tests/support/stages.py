@@ -11,8 +11,8 @@ import requests
 
 from common import interventions, workflows
 from common.config import naming
+from common.database.models import Job
 from common.errors import NotYet
-from common.models import Job
 from common.states import StepState
 from common.workflows import Step, Upstream, Workflow
 from harbour.faults import Call

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-from common.db import Database
+from common.database.engine import Database
 from common.jobs import Lane
 from support.world import World
 from worker.runner import Verdict

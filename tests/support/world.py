@@ -15,10 +15,10 @@ from sqlalchemy import select
 from common import due, jobs, traffic
 from common.config import catalog
 from common.config.settings import WorkerSettings
-from common.db import Database
-from common.ids import new_id
+from common.database.engine import Database
+from common.database.ids import new_id
+from common.database.models import App, Attempt, Job, Project, Resource, Secret, Step, Team, User
 from common.jobs import Lane
-from common.models import App, Attempt, Job, Project, Resource, Secret, Step, Team, User
 from common.states import UNSETTLED, JobState, StepState
 from common.vault import Vault
 from common.workflows import PROVISION, SIGNUP, WORKFLOWS

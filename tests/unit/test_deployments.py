@@ -8,8 +8,8 @@ from itertools import product
 import pytest
 
 from common import deployments
+from common.database.models import Job
 from common.deployments import Deployment
-from common.models import Job
 from common.states import JobState
 
 ENDS = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from common import schema
-from common.db import Database
-from common.models import Base
-from common.schema import SchemaError
+from common.database import migrate
+from common.database.engine import Database
+from common.database.migrate import SchemaError
+from common.database.models import Base
 from worker.upstreams.check import Check, Untold, Wrong
 
 UPGRADE = "flask --app api db upgrade"
@@ -90,7 +90,7 @@ class DatabaseChecks:
 
     def _schema(self) -> str:
         try:
-            schema.check(self._db)
+            migrate.check(self._db)
         except SchemaError as error:
             raise Wrong(error.what, error.remedy) from None
         except SQLAlchemyError:

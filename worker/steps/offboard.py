@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from common.models import Resource
+from common.database.models import Resource
 from common.states import Provenance
 from worker.context import RunningJob
 from worker.removal import OURS, is_removed

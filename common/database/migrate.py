@@ -19,8 +19,8 @@ from pymysql.err import MySQLError
 from sqlalchemy import Connection, Engine, event, func, select
 from sqlalchemy.exc import DBAPIError
 
-from common.db import LONG_S, Database
-from common.models import Base
+from common.database.engine import LONG_S, Database
+from common.database.models import Base
 
 HEAD = "head"
 TABLE_IS_THERE, COLUMN_IS_THERE, INDEX_IS_THERE, IS_GONE = 1050, 1060, 1061, 1091
@@ -141,7 +141,7 @@ def _passing_over(engine: Engine) -> Iterator[None]:
 
 def _config(connection: Connection | None) -> Config:
     config = Config()
-    config.set_main_option("script_location", "common:migrations")
+    config.set_main_option("script_location", "common.database:migrations")
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     return config

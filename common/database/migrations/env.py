@@ -1,8 +1,8 @@
-"""Run the migrations on the connection that `common.schema` hands over."""
+"""Run the migrations on the connection that `common.database.migrate` hands over."""
 
 from alembic import context
 
-from common.models import Base
+from common.database.models import Base
 
 context.configure(
     connection=context.config.attributes["connection"],

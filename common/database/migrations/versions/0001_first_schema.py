@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
-from common.columns import UtcDateTime
+from common.database.types import UtcDateTime
 
 revision = "0001"
 down_revision = None

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
-from common.columns import UtcDateTime
+from common.database.types import UtcDateTime
 
 revision = "0003"
 down_revision = "0002"

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
-from common.columns import UtcDateTime
+from common.database.types import UtcDateTime
 
 revision = "0002"
 down_revision = "0001"

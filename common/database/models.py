@@ -25,8 +25,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from common.columns import ID, NAME, UtcDateTime, identity, states
-from common.ids import new_id
+from common.database.ids import new_id
+from common.database.types import ID, NAME, UtcDateTime, identity, states
 from common.states import JobState, Outcome, Provenance, StepState
 
 TABLE_OPTIONS = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_unicode_ci"}

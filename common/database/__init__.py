@@ -1,0 +1,1 @@
+"""The connection to the database, its models and its migrations."""
