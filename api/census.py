@@ -24,12 +24,13 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from common import gates, metrics, traffic
+from common import metrics
+from common.admission import outages, slots
+from common.admission.outages import Held
 from common.broker import QUEUES
 from common.database.engine import Database
 from common.database.ids import EPOCH
 from common.database.models import Gate, Job, Step, Team
-from common.gates import Held
 from common.metrics import LookedUp
 from common.states import CLAIMABLE, OPEN
 from common.workflows import WORKFLOWS, Upstream
@@ -110,7 +111,7 @@ class Census(Collector):
     def _upstreams(self, session: Session) -> Found:
         """Look at what is quickly told: which upstreams are held back, what waits for them, whether the clocks tick."""
         now = self._db.now()
-        known, at_work = gates.read(session), traffic.at_work(session, now)
+        known, at_work = outages.read(session), slots.at_work(session, now)
         found: Found = [(metrics.CLOCK_LAG_S, (), _age_s(session.scalar(select(func.min(Step.nudge_at))), now))]
         for name, gate in known.items():
             found += [
@@ -184,5 +185,5 @@ def _age_s(since: datetime | None, now: datetime) -> float:
 
 def _why_parked(known: Mapping[str, Gate], line: str) -> str:
     """Return why what is parked in a line does not go."""
-    hold = traffic.closed(known, traffic.visited_from(Upstream(line)))
+    hold = slots.closed(known, slots.visited_from(Upstream(line)))
     return hold.code.value if hold else Held.BUSY.value

@@ -26,10 +26,11 @@ from api.job_shapes import (
     StepShown,
     WaitingOn,
 )
-from common import gates, traffic, workflows
+from common import workflows
+from common.admission import outages, slots
+from common.admission.outages import Held
 from common.config.settings import Settings
 from common.database.models import Attempt, Gate, Job, Resource, Step
-from common.gates import Held
 from common.states import CLAIMABLE, OPEN, PASSED, StepState
 
 WAITING = frozenset({StepState.WAITING, StepState.RETRYING})
@@ -63,7 +64,7 @@ class JobView:
         )
         resources = _by(session, Resource.job_id, [job.id for job in jobs], Resource.id)
         is_any_parked = any(step.parked_at for of_job in steps.values() for step in of_job)
-        known = gates.read(session) if is_any_parked else {}
+        known = outages.read(session) if is_any_parked else {}
         return [
             Shown(
                 body=self._document(summary, job, steps[job.id], attempts, resources[job.id], known, now),
@@ -197,7 +198,7 @@ def _parked(job: Job, step: Step, known: Mapping[str, Gate]) -> WaitingOn:
     """Show why it is held back now; it may have been for another reason, and more than one after the other."""
     plan = workflows.find_step(job.kind, step.name)
     visits = plan.visits if plan else ()
-    hold = traffic.closed(known, visits) or (traffic.busy(visits) if step.code in set(Held) else None)
+    hold = slots.closed(known, visits) or (slots.busy(visits) if step.code in set(Held) else None)
     return WaitingOn(
         step=step.name,
         upstream=step.upstream,

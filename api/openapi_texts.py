@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from api import fields, repeats, rules
-from common.gates import OUTSIDE
+from common.admission.outages import OUTSIDE
 
 Schema = dict[str, Any]
 

@@ -19,9 +19,10 @@ from api.problems import Problem
 from api.repeats import once
 from api.routes import route
 from api.service import service
-from common import gates, jobs, traffic
+from common import jobs
+from common.admission import outages, slots
+from common.admission.outages import OUTSIDE
 from common.database.models import Gate, Job, Step
-from common.gates import OUTSIDE
 from common.workflows import CHECKUP, Upstream
 
 blueprint = Blueprint("upstreams", __name__)
@@ -143,7 +144,7 @@ def pause_upstream(upstream: str, body: PauseUpstream) -> Answer:
     name, by = _known(upstream), auth.require_user().login
 
     def work(session: Session) -> Answer:
-        gates.pause(session, name, by=by, reason=body.reason, now=service().db.now())
+        outages.pause(session, name, by=by, reason=body.reason, now=service().db.now())
         return _one(session, name)
 
     return once(work)
@@ -165,7 +166,7 @@ def resume_upstream(upstream: str, body: ResumeUpstream) -> Answer:  # noqa: ARG
     name = _known(upstream)
 
     def work(session: Session) -> Answer:
-        gates.resume(session, name, service().db.now())
+        outages.resume(session, name, service().db.now())
         return _one(session, name)
 
     return once(work)
@@ -185,9 +186,9 @@ def _one(session: Session, name: Upstream) -> Answer:
 
 def _shown(session: Session) -> Upstreams:
     job, checks = _last_checkup(session)
-    known, now = gates.read(session), service().db.now()
-    at_work = traffic.at_work(session, now)
-    shares = traffic.shares_of(service().settings)
+    known, now = outages.read(session), service().db.now()
+    at_work = slots.at_work(session, now)
+    shares = slots.shares_of(service().settings)
     return Upstreams(
         upstreams=[
             UpstreamShown(
@@ -225,7 +226,7 @@ def _state(gate: Gate | None) -> dict[str, Any]:
 
 
 def _parked(session: Session, name: Upstream) -> int:
-    some = select(Step.id).where(Step.upstream == name, *traffic.IS_PARKED).limit(PARKED_COUNTED)
+    some = select(Step.id).where(Step.upstream == name, *slots.IS_PARKED).limit(PARKED_COUNTED)
     return session.scalar(select(func.count()).select_from(some.subquery())) or 0
 
 

@@ -22,15 +22,16 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from common import gates, traffic, workflows
+from common import workflows
+from common.admission import outages, slots
+from common.admission.outages import Held, Hold
+from common.admission.slots import Lease, Shares
 from common.database.engine import Database, Now
 from common.database.models import Attempt, Job, Secret, Step
 from common.events import move
-from common.gates import Held, Hold
 from common.jobs import lock, make_next_ready, settle, touch
 from common.metrics import ATTEMPTS_LOST, count_when_committed
 from common.states import CLAIMABLE, OPEN, PASSED, JobState, Outcome, StepState
-from common.traffic import Lease, Shares
 from common.workflows import Upstream
 
 LEASE_GRACE_S = 5.0  # a lease outlives the limit of its attempt by this much
@@ -60,7 +61,7 @@ class Claim:
     token: str
     attempt: int  # counted over the whole life of the step
     tries: int  # counted since somebody last asked for a retry: what the policy counts
-    admission: traffic.Admission
+    admission: slots.Admission
     at: datetime
 
 
@@ -93,7 +94,7 @@ def _claim(
         settle(session, job, now)
         return Refused.OVER
     lease = Lease(token=secrets.token_hex(16), until=now + timedelta(seconds=plan.limit_s + LEASE_GRACE_S), now=now)
-    admission = traffic.enter(session, step, plan.visits, lease, shares)
+    admission = slots.enter(session, step, plan.visits, lease, shares)
     if isinstance(admission, Hold):
         _hold_back(session, job, step, admission, now)
         return admission
@@ -246,7 +247,7 @@ def stumble(
 
     def change(session: Session, step: Step, attempt: Attempt, now: datetime) -> None:
         attempts = claim.plan.retry.attempts
-        if silent and gates.note_silence(session, silent, reason, now, enough=enough):
+        if silent and outages.note_silence(session, silent, reason, now, enough=enough):
             step.forgiven += 1
         if silent and step.waiting_since is not None:
             step.waiting_since += now - claim.at + timedelta(seconds=delay_s)  # who is silent was not waited for
@@ -261,7 +262,7 @@ def stumble(
 
 def let_go(db: Database, claim: Claim) -> None:
     """Give back the slots of a claim that was lost, now that nothing is done under it any more."""
-    db.transaction(lambda session: traffic.leave(session, claim.admission, claim.token, db.now()))
+    db.transaction(lambda session: slots.leave(session, claim.admission, claim.token, db.now()))
 
 
 def fail(db: Database, claim: Claim, *, code: str, reason: str, remedy: Sequence[str] = ()) -> StepState:
@@ -290,11 +291,11 @@ def _record(db: Database, claim: Claim, change: Change, *, is_answer: bool = Tru
         now = db.now()
         step.claim_token = step.lease_until = step.nudge_at = None
         step.nudges = 0
-        traffic.leave(session, claim.admission, claim.token, now)  # before a gate is locked, as everywhere
+        slots.leave(session, claim.admission, claim.token, now)  # before a gate is locked, as everywhere
         change(session, step, _open_attempt(session, step), now)
         settle(session, job, now)
         if claim.admission.is_doubted and is_answer:
-            gates.note_answer(session, claim.plan.visits)
+            outages.note_answer(session, claim.plan.visits)
         return step.state
 
     return db.transaction(work)

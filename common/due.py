@@ -11,13 +11,14 @@ from typing import Any
 from sqlalchemy import bindparam, case, delete, inspect, select, update
 from sqlalchemy.orm import Session
 
-from common import jobs, traffic
+from common import jobs
+from common.admission import slots
+from common.admission.slots import Sendable, Shares
 from common.database.engine import Database
 from common.database.ids import EPOCH
 from common.database.models import Attempt, Base, Job, KeptAnswer, LoginSession, Secret, Step, Tally
 from common.jobs import Lane
 from common.states import OPEN, StepState
-from common.traffic import Sendable, Shares
 
 RESEND_DOUBLINGS = 6
 LAST_CALL_S = 1.0  # what a dead worker had sent may still arrive: look for its effect after this, not before
@@ -37,7 +38,7 @@ def take_due(db: Database, *, limit: int) -> list[Lane]:
 
 def take_parked(db: Database, shares: Shares) -> list[Lane]:
     """Return lanes whose head step was held back and may go now; each to one caller only, as with `take_due`."""
-    rows = db.read(lambda session: traffic.admissible(session, shares, db.now(), on_the_way_s=jobs.RESEND_S))
+    rows = db.read(lambda session: slots.admissible(session, shares, db.now(), on_the_way_s=jobs.RESEND_S))
     return _take(db, rows)
 
 
@@ -51,7 +52,7 @@ def _take(db: Database, rows: Sequence[Sendable]) -> list[Lane]:
 
 def _is_mine(session: Session, row: Sendable, now: datetime) -> bool:
     step_id, nudge_at, nudges = row
-    is_as_seen = (Step.nudge_at.is_(None), *traffic.IS_PARKED) if nudge_at is None else (Step.nudge_at == nudge_at,)
+    is_as_seen = (Step.nudge_at.is_(None), *slots.IS_PARKED) if nudge_at is None else (Step.nudge_at == nudge_at,)
     again_at = now + timedelta(seconds=_resend_s(nudges))
     sent = update(Step).where(Step.id == step_id, *is_as_seen).values(nudge_at=again_at, nudges=nudges + 1)
     return _rowcount(session.execute(sent)) == 1
@@ -87,7 +88,7 @@ def release(db: Database, worker: str) -> int:
 def _end_lease(db: Database, step_id: str, job_id: str, token: str | None, session: Session) -> int:
     jobs.lock(session, job_id)
     until = db.now() + timedelta(seconds=LAST_CALL_S)
-    traffic.shorten(session, str(token), until)
+    slots.shorten(session, str(token), until)
     is_still_held = (Step.id == step_id, Step.claim_token == token, Step.lease_until > until)
     return _rowcount(session.execute(update(Step).where(*is_still_held).values(lease_until=until, nudge_at=until)))
 

@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, object_session
 
+from common.admission.outages import Held
 from common.database.models import Event, Job, Step
-from common.gates import Held
 from common.states import StepState
 
 MOVED = "moved steps"  # of the session: those of the one job that its transaction has locked

@@ -19,7 +19,8 @@ from celery.exceptions import Ignore, Retry
 from celery.signals import setup_logging, worker_init, worker_ready, worker_shutdown
 from sqlalchemy.exc import SQLAlchemyError
 
-from common import logs, tracing, traffic
+from common import logs, tracing
+from common.admission import slots
 from common.broker import Publisher, celery_app
 from common.config import catalog, settings
 from common.config.settings import FlowerSettings, SettingsError, WorkerSettings
@@ -93,7 +94,7 @@ def equip(app: Celery, config: WorkerSettings) -> None:
     )
     name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     register = Register(liveness.directory_for(db_url))
-    shares = traffic.shares_of(config)
+    shares = slots.shares_of(config)
     ways = upstreams.open_ways(config, paces(db, shares))
     clock = Clock(db, Publisher(app), register, shares)
     tickers = Tickers(

@@ -11,11 +11,12 @@ import logging
 import time
 from collections.abc import Sequence
 
-from common import due, traffic
+from common import due
+from common.admission import slots
+from common.admission.slots import Shares
 from common.broker import Publisher
 from common.database.engine import Database
 from common.jobs import Lane
-from common.traffic import Shares
 from worker.liveness import Register
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class Clock:
     def tick(self) -> int:
         """Send what is due and return how many lanes went out."""
         if not self._is_prepared:
-            traffic.prepare(self._db, self._shares)
+            slots.prepare(self._db, self._shares)
             self._is_prepared = True
         if time.monotonic() >= self._clean_at:
             self._clean_at = time.monotonic() + CLEAN_EVERY_S
@@ -50,7 +51,7 @@ class Clock:
         if self._publisher.is_resting:
             return 0  # what is taken now would not go out, and would be taken ever more rarely
         sent = self._send(due.take_due(self._db, limit=BATCH))
-        self.has_parked = self._db.read(traffic.has_parked)
+        self.has_parked = self._db.read(slots.has_parked)
         if self.has_parked:
             sent += self._send(due.take_parked(self._db, self._shares))
         return sent

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from common import gates
+from common.admission import outages
 from common.database.engine import Database
 from common.errors import StepError
 from common.workflows import Upstream
@@ -32,8 +32,8 @@ class Lookout:
 
     def look(self) -> None:
         """Look at every upstream whose time has come, and tell all workers what came of it."""
-        for look in self._db.read(lambda session: gates.due_looks(session, self._db.now())):
-            if self._db.transaction(partial(gates.take_look, look=look, now=self._db.now())):
+        for look in self._db.read(lambda session: outages.due_looks(session, self._db.now())):
+            if self._db.transaction(partial(outages.take_look, look=look, now=self._db.now())):
                 self._tell(look.upstream, self._silence_of(look.upstream))
 
     def _silence_of(self, upstream: Upstream) -> str | None:
@@ -48,8 +48,8 @@ class Lookout:
         extra = {"upstream": upstream.value}
         now = self._db.now()
         if silence is None:
-            down_since = self._db.transaction(lambda session: gates.saw_it(session, upstream, now))
+            down_since = self._db.transaction(lambda session: outages.saw_it(session, upstream, now))
             if down_since is not None:
                 log.warning("upstream_back", extra={**extra, "down_s": round((now - down_since).total_seconds())})
-        elif self._db.transaction(lambda session: gates.missed_it(session, upstream, silence, now)):
+        elif self._db.transaction(lambda session: outages.missed_it(session, upstream, silence, now)):
             log.error("upstream_down", extra={**extra, "reason": silence})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from common import traffic
+from common.admission import slots
+from common.admission.slots import Shares
 from common.database.engine import Database
-from common.traffic import Shares
 from common.workflows import Upstream
 from worker.upstreams.http import Deadline
 
@@ -37,7 +37,7 @@ class Pace:
     def _take_turn(self) -> float:
         """Return the next moment that nobody else has, on our monotonic clock."""
         at = self._db.transaction(
-            lambda session: traffic.reserve_call(session, self._upstream, self._every_s, self._db.now)
+            lambda session: slots.reserve_call(session, self._upstream, self._every_s, self._db.now)
         )
         return time.monotonic() + (at - self._db.now()).total_seconds()  # asking took a moment, too
 

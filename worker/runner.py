@@ -23,12 +23,12 @@ from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from common import attempts, ledger
+from common.admission.outages import Hold
+from common.admission.slots import Shares
 from common.attempts import INTERNAL, Claim, ClaimLostError, Refused
 from common.database.engine import CommitUnknownError
 from common.errors import Conflict, NotYet, Permanent, StepError, Transient
-from common.gates import Hold
 from common.states import StepState
-from common.traffic import Shares
 from common.workflows import Upstream, task_name
 from worker import telemetry
 from worker.context import RunningJob, Surroundings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from api.commands.words import moment, span
-from common.gates import Held
+from common.admission.outages import Held
 from common.stuck import Stuck, Why
 
 LOOK = "python -m worker.doctor"

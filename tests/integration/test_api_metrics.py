@@ -26,12 +26,13 @@ from support.telling import Numbers, Samples, samples_of
 from support.world import Time
 
 from api.census import KEPT_S, Census, Found, Look
-from common import attempts, gates, metrics, traffic
+from common import attempts, metrics
+from common.admission import outages, slots
+from common.admission.outages import Held
+from common.admission.slots import Share
 from common.broker import QUEUES, celery_app
 from common.database.engine import Database
 from common.database.models import Step
-from common.gates import Held
-from common.traffic import Share
 from common.workflows import Upstream
 
 TOKEN = ENVIRONMENT["METRICS_TOKEN"]
@@ -161,9 +162,9 @@ def test_the_clocks_are_late_by_the_step_that_waits_longest_for_them(
 def test_upstreams_tell_whether_they_are_up_paused_and_how_much_is_at_work_there(
     api: Api, db: Database, db_url: str, time: Time
 ) -> None:
-    traffic.prepare(db, {upstream: Share(at_once=2) for upstream in gates.OUTSIDE})
-    db.transaction(lambda session: gates.pause(session, Upstream.JENKINS, by="chief", reason="moved", now=time()))
-    db.transaction(lambda session: gates.missed_it(session, Upstream.ARGOCD, "no answer", time()))
+    slots.prepare(db, {upstream: Share(at_once=2) for upstream in outages.OUTSIDE})
+    db.transaction(lambda session: outages.pause(session, Upstream.JENKINS, by="chief", reason="moved", now=time()))
+    db.transaction(lambda session: outages.missed_it(session, Upstream.ARGOCD, "no answer", time()))
     job_id = api.sign_up("grace").json["job_id"]
     shares = {Upstream.GITLAB: Share(at_once=2), Upstream.JENKINS: Share(at_once=2)}
     for step in ("create_gitlab_user", "create_jenkins_user"):

@@ -10,16 +10,17 @@ from support.api import V1, Api
 from support.driven import admin, claim, names, step
 from support.world import Time
 
-from common import attempts, gates, traffic
+from common import attempts
+from common.admission import outages, slots
+from common.admission.outages import Hold
 from common.database.engine import Database
-from common.gates import Hold
 from common.states import StepState
 from common.workflows import Upstream
 
 
 @pytest.fixture
 def chief(api: Api, db: Database) -> FlaskClient:
-    traffic.prepare(db, traffic.shares_of(api.service.settings))
+    slots.prepare(db, slots.shares_of(api.service.settings))
     return admin(api, db)
 
 
@@ -74,7 +75,7 @@ def test_what_is_no_upstream_cannot_be_paused(chief: FlaskClient) -> None:
 
 
 def test_an_outage_is_shown_with_what_was_seen_and_the_next_look(chief: FlaskClient, db: Database, time: Time) -> None:
-    db.transaction(lambda session: gates.missed_it(session, Upstream.JENKINS, "Jenkins answered 503", time()))
+    db.transaction(lambda session: outages.missed_it(session, Upstream.JENKINS, "Jenkins answered 503", time()))
 
     shown = _shown(chief)
 

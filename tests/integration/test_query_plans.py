@@ -36,6 +36,8 @@ from api.calls import Policy
 from api.cli import GROUPS
 from api.routes import declared
 from common import attempts, due, retention
+from common.admission.outages import Hold
+from common.admission.slots import Share
 from common.attempts import Claim
 from common.broker import Publisher, celery_app
 from common.config import catalog
@@ -43,8 +45,6 @@ from common.database import migrate
 from common.database.engine import Database
 from common.database.ids import new_id
 from common.database.models import App, Base, Job, KeptAnswer, LoginSession, Project, Secret, Tally, User
-from common.gates import Hold
-from common.traffic import Share
 from common.workflows import Upstream
 from harbour.faults import Fault
 from worker import upstreams

@@ -14,15 +14,17 @@ from sqlalchemy import update
 from support.workers import Workers
 from support.world import Time, World
 
-from common import attempts, due, gates, interventions, traffic, workflows
+from common import attempts, due, interventions, workflows
+from common.admission import outages
+from common.admission import slots as traffic
+from common.admission.outages import Held, Hold
+from common.admission.slots import Share, Shares
 from common.attempts import Claim, Refused
 from common.database.engine import Database
 from common.database.models import Gate, Job, Slot, Step
 from common.errors import Transient
-from common.gates import Held, Hold
 from common.jobs import Lane
 from common.states import JobState, Outcome, StepState
-from common.traffic import Share, Shares
 from common.workflows import Upstream
 from harbour.faults import Fault
 from worker import upstreams
@@ -55,7 +57,7 @@ def lookout(world: World) -> Lookout:
 
 
 def _gate(world: World, upstream: Upstream = GITLAB) -> Gate:
-    return world.db.read(lambda session: gates.read(session)[upstream])
+    return world.db.read(lambda session: outages.read(session)[upstream])
 
 
 def _share(world: World, upstream: Upstream, at_once: int) -> Runner:
@@ -210,7 +212,7 @@ def test_a_comparison_that_waits_for_a_paused_upstream_keeps_no_place_at_another
     world.drive(made)
     _share(world, GITLAB, 1)
     drift = world.accept_for(made, "drift")
-    world.db.transaction(lambda session: gates.pause(session, JENKINS, by="chief", reason="Upgrade.", now=time()))
+    world.db.transaction(lambda session: outages.pause(session, JENKINS, by="chief", reason="Upgrade.", now=time()))
     assert isinstance(_claim(world, drift, "compare_app"), Hold)
     first, second = _sign_ups(world, new_name, 2)
     at_work = _claim(world, first, "create_gitlab_user")
@@ -227,11 +229,13 @@ def test_a_comparison_does_not_wait_for_an_upstream_that_it_does_not_read(
     made = world.make_app(new_name("shop"))
     world.drive(made)
     drift = world.accept_for(made, "drift")
-    world.db.transaction(lambda session: gates.pause(session, JENKINS, by="chief", reason="Upgrade.", now=time()))
+    world.db.transaction(lambda session: outages.pause(session, JENKINS, by="chief", reason="Upgrade.", now=time()))
     assert isinstance(_claim(world, drift, "compare_app"), Hold)
-    for_elasticsearch = partial(gates.pause, upstream=Upstream.ELASTICSEARCH, by="chief", reason="Upgrade.", now=time())
+    for_elasticsearch = partial(
+        outages.pause, upstream=Upstream.ELASTICSEARCH, by="chief", reason="Upgrade.", now=time()
+    )
     world.db.transaction(for_elasticsearch)
-    world.db.transaction(lambda session: gates.resume(session, JENKINS, time()))
+    world.db.transaction(lambda session: outages.resume(session, JENKINS, time()))
 
     assert [lane.job_id for lane in _parked(world)] == [drift.id]
 
@@ -305,7 +309,7 @@ def _assert_calls_are_declared(world: World, job: Job) -> None:
 def test_every_worker_gets_its_own_moment_for_a_call(db_url: str, world: World, time: Time) -> None:
     """Four workers with connections of their own ask as fast as they can, while time stands still."""
     every_s, calls = 0.25, 15
-    assert {gate.next_call_us for gate in world.db.read(gates.read).values()} == {0}
+    assert {gate.next_call_us for gate in world.db.read(outages.read).values()} == {0}
 
     def ask(_: int) -> list[float]:
         db = Database(db_url, now=time)
@@ -408,7 +412,7 @@ def test_few_go_at_first_when_it_is_back_then_twice_as_many_every_few_seconds(
     assert _parked(watched) == []
 
     watched.harbour.heal()
-    watched.time.advance(gates.LOOKS_S[0])
+    watched.time.advance(outages.LOOKS_S[0])
     lookout.look()
 
     sent = []
@@ -532,10 +536,10 @@ def test_a_wait_stands_still_while_an_upstream_says_nothing(world: World, new_na
 
 def test_a_clock_that_was_put_back_stops_nothing(world: World, new_name: NewName, time: Time) -> None:
     (job,) = _sign_ups(world, new_name, 1)
-    world.db.transaction(lambda session: gates.pause(session, GITLAB, by="chief", reason="Upgrade.", now=time()))
+    world.db.transaction(lambda session: outages.pause(session, GITLAB, by="chief", reason="Upgrade.", now=time()))
     world.runner.run(job.id, "create_gitlab_user")
     later = time() + timedelta(seconds=60)
-    world.db.transaction(lambda session: gates.resume(session, GITLAB, later))
+    world.db.transaction(lambda session: outages.resume(session, GITLAB, later))
 
     assert [lane.job_id for lane in _parked(world)] == [job.id]
 
@@ -551,13 +555,13 @@ def test_an_answer_ends_the_row_of_silences(watched: World, new_name: NewName) -
 def test_one_worker_looks_and_another_one_when_that_dies_looking(watched: World, new_name: NewName) -> None:
     _fail_three(watched, new_name)
     now = watched.time()
-    (look,) = watched.db.read(lambda session: gates.due_looks(session, now))
+    (look,) = watched.db.read(lambda session: outages.due_looks(session, now))
 
-    taken = [watched.db.transaction(lambda session: gates.take_look(session, look=look, now=now)) for _ in range(2)]
+    taken = [watched.db.transaction(lambda session: outages.take_look(session, look=look, now=now)) for _ in range(2)]
 
     assert taken == [True, False]
-    watched.time.advance(gates.LOOK_LASTS_S)
-    assert len(watched.db.read(lambda session: gates.due_looks(session, watched.time()))) == 1
+    watched.time.advance(outages.LOOK_LASTS_S)
+    assert len(watched.db.read(lambda session: outages.due_looks(session, watched.time()))) == 1
 
 
 def test_the_step_of_a_dead_worker_is_held_back_too(watched: World, lookout: Lookout, new_name: NewName) -> None:
@@ -585,7 +589,7 @@ def test_the_step_of_a_dead_worker_is_held_back_too(watched: World, lookout: Loo
 def test_a_paused_upstream_is_left_alone_until_it_is_resumed(world: World, new_name: NewName, time: Time) -> None:
     job = world.sign_up(new_name("ada"))
     world.db.transaction(
-        lambda session: gates.pause(session, JENKINS, by="chief", reason="Upgrade to 2.541.", now=time())
+        lambda session: outages.pause(session, JENKINS, by="chief", reason="Upgrade to 2.541.", now=time())
     )
     before = len(world.harbour.jenkins.calls)
 
@@ -595,7 +599,7 @@ def test_a_paused_upstream_is_left_alone_until_it_is_resumed(world: World, new_n
     assert len(world.harbour.jenkins.calls) == before
     assert _parked(world) == []
 
-    world.db.transaction(lambda session: gates.resume(session, JENKINS, time()))
+    world.db.transaction(lambda session: outages.resume(session, JENKINS, time()))
     assert [lane.job_id for lane in _parked(world)] == [job.id]
     assert world.runner.run(job.id, "create_jenkins_user").verdict is Verdict.GO_ON
 
@@ -604,22 +608,22 @@ def test_a_comparison_waits_for_everyone_whom_it_reads(world: World, new_name: N
     made = world.make_app(new_name("shop"))
     world.drive(made)
     drift = world.accept_for(made, "drift")
-    world.db.transaction(lambda session: gates.pause(session, JENKINS, by="chief", reason="Upgrade.", now=time()))
+    world.db.transaction(lambda session: outages.pause(session, JENKINS, by="chief", reason="Upgrade.", now=time()))
 
     assert world.runner.run(drift.id, "compare_app").verdict is Verdict.LATER
     assert _parked(world) == []
 
-    world.db.transaction(lambda session: gates.resume(session, JENKINS, time()))
+    world.db.transaction(lambda session: outages.resume(session, JENKINS, time()))
     assert [lane.job_id for lane in _parked(world)] == [drift.id]
 
 
 def test_what_is_parked_can_be_cancelled_and_is_not_sent_any_more(world: World, new_name: NewName, time: Time) -> None:
     job = world.sign_up(new_name("ada"))
-    world.db.transaction(lambda session: gates.pause(session, GITLAB, by="chief", reason="Upgrade.", now=time()))
+    world.db.transaction(lambda session: outages.pause(session, GITLAB, by="chief", reason="Upgrade.", now=time()))
     world.runner.run(job.id, "create_gitlab_user")
 
     world.db.transaction(lambda session: interventions.cancel(session, job.id, time()))
-    world.db.transaction(lambda session: gates.resume(session, GITLAB, time()))
+    world.db.transaction(lambda session: outages.resume(session, GITLAB, time()))
 
     assert _parked(world) == []
     assert world.job(job).state is JobState.CANCELLED

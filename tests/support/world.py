@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from common import due, jobs, traffic
+from common import due, jobs
+from common.admission import slots
 from common.config import catalog
 from common.config.settings import WorkerSettings
 from common.database.engine import Database
@@ -87,8 +88,8 @@ class World:
         )
         self.steps = load_steps()
         self.clients = upstreams.connect(self.settings)
-        self.shares = traffic.shares_of(self.settings)
-        traffic.prepare(db, self.shares)
+        self.shares = slots.shares_of(self.settings)
+        slots.prepare(db, self.shares)
         self.runner = self.runner_named("test")
         self.db.transaction(lambda session: session.add_all(Team(id=team) for team in self.around.catalog.teams))
 

@@ -23,12 +23,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from common import gates
+from common.admission import outages
+from common.admission.outages import Held, Hold
 from common.config.settings import Settings
 from common.database.engine import Database, Now
 from common.database.ids import EPOCH
 from common.database.models import Gate, Slot, Step
-from common.gates import Held, Hold
 from common.states import CLAIMABLE
 from common.workflows import APP, Upstream
 
@@ -108,7 +108,7 @@ class Admission:
 
 def enter(session: Session, step: Step, visits: Collection[Upstream], claim: Lease, shares: Shares) -> Admission | Hold:
     """Take a slot at every upstream that the step visits, or say why it may not go."""
-    known = gates.read(session, visits)
+    known = outages.read(session, visits)
     if hold := closed(known, visits):
         return hold
     limited = [name for name in visits if name in shares]
@@ -130,7 +130,7 @@ def enter(session: Session, step: Step, visits: Collection[Upstream], claim: Lea
 
 def closed(known: Mapping[str, Gate], visits: Collection[Upstream]) -> Hold | None:
     """Say why one of these upstreams takes nothing, None when all of them do."""
-    return next((hold for name in visits if (gate := known.get(name)) and (hold := gates.closed(gate))), None)
+    return next((hold for name in visits if (gate := known.get(name)) and (hold := outages.closed(gate))), None)
 
 
 def busy(visits: Collection[Upstream]) -> Hold:
@@ -196,7 +196,7 @@ def admissible(session: Session, shares: Shares, now: datetime, *, on_the_way_s:
 
     A step that was sent less than `on_the_way_s` ago is taken for one that is about to arrive.
     """
-    known = gates.read(session)
+    known = outages.read(session)
     room = _room(session, known, shares, now)
     lines: dict[Upstream, list[Parked]] = {}
     for name in Upstream:
@@ -258,7 +258,7 @@ def _room(session: Session, known: Mapping[str, Gate], shares: Shares, now: date
     """Return how many more steps may go to each upstream; below 0 where a share has shrunk."""
     taken = at_work(session, now)
     room: dict[Upstream, int] = {}
-    for name in gates.OUTSIDE:
+    for name in outages.OUTSIDE:
         allowed = 0 if closed(known, (name,)) else _allowed(shares[name], known.get(name), now)
         room[name] = allowed - taken.get(name, 0)
     return room

@@ -1,0 +1,1 @@
+"""Which steps may call an upstream now: concurrency slots, rate limits, outages."""
