@@ -8,9 +8,9 @@ from flask import g
 
 from api.calls import BASE, Answer, Result
 from api.service import service
-from common import jobs
 from common.database.models import Job
-from common.jobs import Lane
+from common.jobs import lifecycle
+from common.jobs.lifecycle import Lane
 from common.states import JobState
 
 
@@ -28,7 +28,7 @@ def accepted(job: Job, *, lanes: Sequence[Lane] | None = None, headers: Mapping[
     `lanes`: what is to be sent of a job that goes on; a job that has begun already is sent nothing by default.
     """
     if lanes is None:
-        lanes = jobs.lanes(job) if job.state is JobState.QUEUED else []
+        lanes = lifecycle.lanes(job) if job.state is JobState.QUEUED else []
     location = f"{BASE}/jobs/{job.id}"
     body = JobAccepted(job_id=job.id, status_url=location, app_id=job.app_id)
     pause = service().history.first_pause_s(job.kind)

@@ -18,8 +18,8 @@ from api.calls import Answer
 from api.problems import Problem
 from api.repeats import once
 from api.service import service
-from common import jobs
 from common.database.models import App, Job, User
+from common.jobs import lifecycle
 from common.states import OPEN, JobState
 from common.workflows import (
     BUILD,
@@ -64,7 +64,7 @@ def begin(
         _require_free(workflow, open_jobs)
         if workflow in (BUILD, DEPLOY):
             _require_provisioned(session, app)
-        return jobs.accept(
+        return lifecycle.accept(
             session,
             workflow,
             now=service().db.now(),

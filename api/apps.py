@@ -20,9 +20,9 @@ from api.problems import FieldError, Problem
 from api.repeats import once
 from api.routes import route
 from api.service import service
-from common import jobs, ledger
 from common.database.ids import new_id
 from common.database.models import App, Job, Project, Resource, Step, User
+from common.jobs import ledger, lifecycle
 from common.states import JobState, Provenance
 from common.workflows import HARMLESS, MADE_BY, PLAN, PROVISION, Workflow
 
@@ -186,7 +186,7 @@ def _write(session: Session, body: NewApp, project: Project, user: User) -> Job:
 def _accept(
     session: Session, workflow: Workflow, body: NewApp, project: Project, user: User, *, app_id: str | None
 ) -> Job:
-    return jobs.accept(
+    return lifecycle.accept(
         session,
         workflow,
         now=service().db.now(),

@@ -17,8 +17,8 @@ from api.pages import JobPage, Listed
 from api.problems import Problem
 from api.routes import route
 from api.service import service
-from common import outputs
 from common.database.models import Job, Step
+from common.jobs import outputs
 from common.states import JobState
 from common.workflows import BUILD, MADE_BY
 

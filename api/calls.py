@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from common.jobs import Lane
+from common.jobs.lifecycle import Lane
 
 BASE = "/api/v1"
 JSON = "application/json"

@@ -16,8 +16,8 @@ from api.pages import JobPage, Listed
 from api.problems import Problem
 from api.routes import route
 from api.service import service
-from common import deployments
 from common.database.models import App, Job
+from common.jobs import deployments
 from common.states import JobState
 from common.workflows import DEPLOY
 

@@ -23,10 +23,10 @@ from sqlalchemy.orm import Session
 from api.followers import Follower, News, Waiter, Watcher
 from api.job_view import JobView, Shown
 from api.lines import QueueLine, SocketLine
-from common import events
 from common.database.engine import Database
 from common.database.models import Job
-from common.events import Told
+from common.jobs import events
+from common.jobs.events import Told
 from common.states import JobState
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from flask import Response
 from api.job_shapes import JobEvent
 from api.job_view import Shown
 from common.database.models import Event
-from common.events import Told
+from common.jobs.events import Told
 from common.states import OPEN, JobState
 
 KEEP_ALIVE_S = 15.0

@@ -18,9 +18,9 @@ from api.retries import Retries, RetryAll
 from api.routes import route
 from api.service import service
 from api.signup import SECRET_LIVES
-from common import console, interventions
 from common.database.models import Job, Secret, User
-from common.interventions import NotPossibleError
+from common.jobs import build_log, interventions
+from common.jobs.interventions import NotPossibleError
 from common.states import OPEN, JobState
 from common.workflows import OFFBOARD, SIGNUP
 
@@ -46,7 +46,7 @@ class Cancel(Body):
 class LogQuery(Query):
     """`start` counts characters; send back the last answer's `next_start`."""
 
-    start: Annotated[int, Field(ge=0, le=console.CHARACTERS), Digits] = 0
+    start: Annotated[int, Field(ge=0, le=build_log.CHARACTERS), Digits] = 0
 
 
 class Log(Result):
@@ -156,13 +156,13 @@ def read_log(job_id: str, query: LogQuery) -> Answer:
 
     def work(session: Session) -> Log:
         job = visible.own_job(session, user, job_id)
-        page = console.read(session, job.id, start=query.start)
+        page = build_log.read(session, job.id, start=query.start)
         return Log(
             text=page.text,
             start=page.start,
             next_start=page.next_start,
             more=job.state in OPEN or not page.is_end,
-            truncated=page.next_start >= console.CHARACTERS,
+            truncated=page.next_start >= build_log.CHARACTERS,
         )
 
     return Answer(body=service().db.read(work))

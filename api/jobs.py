@@ -17,8 +17,8 @@ from api.pages import Id, JobPage, Kind, Listed, TeamName
 from api.problems import FieldError, Problem
 from api.routes import render, route
 from api.service import service
-from common import events
 from common.database.models import App, Job, Step, User
+from common.jobs import events
 from common.states import OPEN
 
 blueprint = Blueprint("jobs", __name__)

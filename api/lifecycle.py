@@ -11,8 +11,8 @@ from api.accepted import JobAccepted
 from api.calls import Answer, Body, Flag, Policy, Query, Result
 from api.routes import route
 from api.service import service
-from common import ledger
 from common.database.models import App, Resource
+from common.jobs import ledger
 from common.states import Provenance
 from common.workflows import DEPROVISION, DRIFT, RECONCILE
 

@@ -25,12 +25,12 @@ from api.people import Login
 from api.problems import CODES, Problem
 from api.repeats import once
 from api.service import service
-from common import interventions
 from common.database.engine import CommitUnknownError
 from common.database.ids import EPOCH, first_id
 from common.database.models import Job, Step
-from common.interventions import NotPossibleError
-from common.jobs import Lane
+from common.jobs import interventions
+from common.jobs.interventions import NotPossibleError
+from common.jobs.lifecycle import Lane
 from common.states import JobState, StepState
 
 log = logging.getLogger(__name__)

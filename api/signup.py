@@ -17,9 +17,9 @@ from api.problems import FieldError, Problem
 from api.repeats import once
 from api.routes import route
 from api.service import service
-from common import jobs
 from common.database.ids import new_id
 from common.database.models import Job, Secret, User
+from common.jobs import lifecycle
 from common.workflows import SIGNUP
 
 blueprint = Blueprint("signup", __name__)
@@ -99,7 +99,7 @@ def _write(session: Session, body: Signup, password_hash: str) -> Job:
         user.invite_id = invites.use(session, body.invite, team_id=body.team, now=now)
     session.add(user)
     session.flush()  # the job refers to it
-    job = jobs.accept(
+    job = lifecycle.accept(
         session,
         SIGNUP,
         now=now,

@@ -19,10 +19,10 @@ from api.problems import Problem
 from api.repeats import once
 from api.routes import route
 from api.service import service
-from common import jobs
 from common.admission import outages, slots
 from common.admission.outages import OUTSIDE
 from common.database.models import Gate, Job, Step
+from common.jobs import lifecycle
 from common.workflows import CHECKUP, Upstream
 
 blueprint = Blueprint("upstreams", __name__)
@@ -113,7 +113,7 @@ def check_up(body: Checkup) -> Answer:  # noqa: ARG001 - declared: it takes noth
 
     def work(session: Session) -> Job:
         user = auth.require_user()
-        return jobs.accept(
+        return lifecycle.accept(
             session,
             CHECKUP,
             now=service().db.now(),

@@ -13,8 +13,8 @@ from api.problems import Problem
 from api.repeats import once
 from api.routes import route
 from api.service import service
-from common import jobs
 from common.database.models import Job, User
+from common.jobs import lifecycle
 from common.states import OPEN
 from common.workflows import OFFBOARD
 
@@ -50,7 +50,7 @@ def _offboard(session: Session, person: User) -> Job:
     now = service().db.now()
     person.left_at = person.left_at or now
     auth.end_sessions_of(session, person)
-    return jobs.accept(
+    return lifecycle.accept(
         session,
         OFFBOARD,
         now=now,

@@ -15,7 +15,7 @@ from kombu import Queue  # type: ignore[attr-defined] # it ships no types
 from kombu.exceptions import OperationalError
 
 from common.config.settings import CommonSettings
-from common.jobs import Lane
+from common.jobs.lifecycle import Lane
 from common.workflows import Upstream, find_step, task_name
 
 log = logging.getLogger(__name__)

@@ -27,7 +27,7 @@ from common.config.settings import FlowerSettings, SettingsError, WorkerSettings
 from common.database import migrate
 from common.database.engine import Database
 from common.database.migrate import SchemaError
-from common.retention import EVERY_S, Keeper
+from common.jobs.retention import EVERY_S, Keeper
 from common.vault import Vault
 from common.workflows import WORKFLOWS, task_name
 from worker import flower, heartbeat, liveness, metrics_server, upstreams

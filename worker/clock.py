@@ -11,12 +11,12 @@ import logging
 import time
 from collections.abc import Sequence
 
-from common import due
 from common.admission import slots
 from common.admission.slots import Shares
 from common.broker import Publisher
 from common.database.engine import Database
-from common.jobs import Lane
+from common.jobs import dispatch
+from common.jobs.lifecycle import Lane
 from worker.liveness import Register
 
 log = logging.getLogger(__name__)
@@ -46,20 +46,20 @@ class Clock:
             self._is_prepared = True
         if time.monotonic() >= self._clean_at:
             self._clean_at = time.monotonic() + CLEAN_EVERY_S
-            due.forget_expired(self._db)
+            dispatch.forget_expired(self._db)
         self._bury_the_dead()
         if self._publisher.is_resting:
             return 0  # what is taken now would not go out, and would be taken ever more rarely
-        sent = self._send(due.take_due(self._db, limit=BATCH))
+        sent = self._send(dispatch.take_due(self._db, limit=BATCH))
         self.has_parked = self._db.read(slots.has_parked)
         if self.has_parked:
-            sent += self._send(due.take_parked(self._db, self._shares))
+            sent += self._send(dispatch.take_parked(self._db, self._shares))
         return sent
 
     def _send(self, lanes: Sequence[Lane]) -> int:
         """Send what was taken, at once: what is taken and not sent waits for the next time it is due."""
         sent = self._publisher.send(lanes)
-        due.put_back(self._db, lanes[sent:])
+        dispatch.put_back(self._db, lanes[sent:])
         return sent
 
     def _bury_the_dead(self) -> None:
@@ -73,6 +73,6 @@ class Clock:
 
     def _release_the_dead(self) -> None:
         for worker in self._register.dead():
-            released = due.release(self._db, worker)
+            released = dispatch.release(self._db, worker)
             self._register.strike_off(worker)  # after the release: who dies in between leaves it to the next clock
             log.warning("worker_dead", extra={"worker": worker, "released": released})

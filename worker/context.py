@@ -8,14 +8,14 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from common import attempts, console, ledger
-from common.attempts import Claim
 from common.config.catalog import AppType, Catalog, Team
 from common.config.settings import WorkerSettings
 from common.database.engine import Database
 from common.database.models import App, Resource, Secret, Step
 from common.errors import Mender, Permanent
-from common.ledger import Entry
+from common.jobs import attempts, build_log, ledger
+from common.jobs.attempts import Claim
+from common.jobs.ledger import Entry
 from common.states import PASSED
 from common.vault import CannotOpenError, Vault
 
@@ -140,15 +140,15 @@ class RunningJob:
 
     def console_position(self) -> tuple[int, int]:
         """Return how far the console is kept: (our characters, Jenkins' bytes)."""
-        return self.around.db.read(lambda session: console.position(session, self.id))
+        return self.around.db.read(lambda session: build_log.position(session, self.id))
 
     def keep_console(self, text: str, *, after: tuple[int, int], upstream_next: int) -> None:
         self.around.db.transaction(
-            lambda session: console.append(session, self.id, text, after=after, upstream_next=upstream_next)
+            lambda session: build_log.append(session, self.id, text, after=after, upstream_next=upstream_next)
         )
 
     def console_tail(self, characters: int) -> str:
-        return self.around.db.read(lambda session: console.tail(session, self.id, characters))
+        return self.around.db.read(lambda session: build_log.tail(session, self.id, characters))
 
     def resource(self, upstream: str, kind: str, ref: str) -> Entry:
         """Return the ledger's entry for one outside object of this step."""

@@ -22,12 +22,12 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from common import attempts, ledger
 from common.admission.outages import Hold
 from common.admission.slots import Shares
-from common.attempts import INTERNAL, Claim, ClaimLostError, Refused
 from common.database.engine import CommitUnknownError
 from common.errors import Conflict, NotYet, Permanent, StepError, Transient
+from common.jobs import attempts, ledger
+from common.jobs.attempts import INTERNAL, Claim, ClaimLostError, Refused
 from common.states import StepState
 from common.workflows import Upstream, task_name
 from worker import telemetry

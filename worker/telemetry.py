@@ -20,8 +20,8 @@ from structlog.contextvars import bound_contextvars
 
 from common import metrics, tracing
 from common.admission.outages import Hold
-from common.attempts import Claim, Refused
 from common.errors import Permanent, StepError
+from common.jobs.attempts import Claim, Refused
 from common.states import StepState
 from common.tracing import Kind, Span
 from common.workflows import Upstream, task_name

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from api.commands.words import moment, span
 from common.admission.outages import Held
-from common.stuck import Stuck, Why
+from common.jobs.stuck import Stuck, Why
 
 LOOK = "python -m worker.doctor"
 CANCEL = "flask --app api jobs cancel {job_id}"

@@ -18,10 +18,10 @@ from api.commands.words import number
 from api.interventions import take_up
 from api.retries import NotRetried, RetryAll
 from api.service import service
-from common import interventions, stuck
 from common.database.models import Job
-from common.interventions import NotPossibleError
-from common.stuck import Patience
+from common.jobs import interventions, stuck
+from common.jobs.interventions import NotPossibleError
+from common.jobs.stuck import Patience
 from common.workflows import WORKFLOWS
 
 JOB = Matching(rules.ID, "Use the job's id, such as 01a20680-c483-751f-9394-c54e28bf16d9.")

@@ -15,8 +15,8 @@ from api.commands.options import Span
 from api.commands.program import Command, as_json, dry_run, make_sure, note, say, yes
 from api.commands.words import moment, number, span
 from api.service import service
-from common import retention
-from common.retention import Swept
+from common.jobs import retention
+from common.jobs.retention import Swept
 
 TOLD_EVERY_S = 2.0
 

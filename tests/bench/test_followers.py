@@ -32,11 +32,11 @@ from support.api import V1, serve
 from support.following import threads_of
 from support.services import mariadb_database
 
-from common import attempts, jobs
 from common.database import migrate
 from common.database.engine import Database
 from common.database.ids import new_id
 from common.database.models import Event, Step, Team, User
+from common.jobs import attempts, lifecycle
 from common.workflows import SIGNUP
 
 FOLLOWERS = int(os.environ.get("SLIPWAY_FOLLOWERS", "0"))
@@ -130,7 +130,7 @@ class Jobs:
         )  # fmt: skip
         session.add(user)
         session.flush()
-        return jobs.accept(
+        return lifecycle.accept(
             session, SIGNUP, now=now, subject_id=user.id, team_id="dev", user_id=user.id, request_id="bench", inputs={}
         ).id  # fmt: skip
 

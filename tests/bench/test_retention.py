@@ -21,10 +21,10 @@ from support import many, past
 from support.api import row_counts, settings
 from support.services import mariadb_database
 
-from common import retention
 from common.database import migrate
 from common.database.engine import Database
 from common.database.models import Job
+from common.jobs import retention
 
 JOBS = int(os.environ.get("SLIPWAY_OLD_JOBS", "0"))
 GO = 0.9  # of them are old enough

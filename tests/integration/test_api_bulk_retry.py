@@ -16,12 +16,12 @@ from support.driven import ABSENT, add_provisioned, admin, claim, fail, job, nam
 from support.world import Time
 from werkzeug.test import TestResponse
 
-from common import attempts, interventions
 from common.broker import Publisher, celery_app
 from common.database.engine import Database
 from common.database.models import App, Job, Secret, Step, User
-from common.interventions import NotPossibleError
-from common.jobs import Lane
+from common.jobs import attempts, interventions
+from common.jobs.interventions import NotPossibleError
+from common.jobs.lifecycle import Lane
 from common.states import JobState, StepState
 
 PATH = f"{V1}/jobs/retry"

@@ -25,11 +25,11 @@ from api.followers import KEEP_ALIVE_S, STREAM_S, News, Watcher
 from api.history import History
 from api.job_view import JobView
 from api.lines import QueueLine
-from common import attempts, events
 from common.database import migrate
 from common.database.engine import Database
 from common.database.models import Event
-from common.events import Told
+from common.jobs import attempts, events
+from common.jobs.events import Told
 from common.states import JobState
 
 FIRST = "create_kibana_user"

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy.orm import Session
 from support.api import Api
 
-from common import attempts
 from common.database.models import Job, Resource, User
+from common.jobs import attempts
 from common.states import Provenance
 
 

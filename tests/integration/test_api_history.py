@@ -7,8 +7,8 @@ from support.driven import claim
 from support.world import Time
 
 from api.history import FEWEST, History
-from common import attempts
 from common.database.engine import Database
+from common.jobs import attempts
 from common.workflows import SIGNUP
 
 GITLAB, GROUP = "create_gitlab_user", "join_gitlab_group"

@@ -20,10 +20,10 @@ from support.driven import (
 )
 from support.world import Time
 
-from common import attempts, console
-from common.attempts import ClaimLostError, Refused
 from common.database.engine import Database
 from common.database.models import App, ConsoleChunk, Secret
+from common.jobs import attempts, build_log
+from common.jobs.attempts import ClaimLostError, Refused
 from common.states import JobState, Outcome, StepState
 from common.workflows import BUILD, PROVISION, SIGNUP, find_step
 
@@ -347,7 +347,7 @@ def test_a_page_is_bounded_and_nothing_is_left_out_between_pages(dev: FlaskClien
     read, more, pages = "", True, 0
     while more:
         page = dev.get(f"{V1}/jobs/{build}/log", query_string={"start": len(read)}).json
-        assert len(page["text"]) <= console.PAGE_CHARACTERS
+        assert len(page["text"]) <= build_log.PAGE_CHARACTERS
         read, more, pages = read + page["text"], page["more"], pages + 1
 
     assert read == text
@@ -360,11 +360,11 @@ def test_what_is_too_much_is_cut_and_said(dev: FlaskClient, db: Database, build:
         prints(db, build, "x" * 300_000)
     succeed(db, build)
 
-    last = dev.get(f"{V1}/jobs/{build}/log", query_string={"start": console.CHARACTERS - 10}).json
+    last = dev.get(f"{V1}/jobs/{build}/log", query_string={"start": build_log.CHARACTERS - 10}).json
 
     assert (last["text"], last["more"], last["truncated"]) == ("x" * 10, False, True)
     kept = db.read(lambda session: session.scalar(select(func.sum(func.length(ConsoleChunk.text)))))
-    assert kept == console.CHARACTERS
+    assert kept == build_log.CHARACTERS
 
 
 def test_a_finished_build_without_a_console_has_an_empty_one(dev: FlaskClient, db: Database, build: str) -> None:

@@ -6,9 +6,9 @@ import pytest
 from flask.testing import FlaskClient
 from support.api import V1, Api, add_app, add_project, without_request_id
 
-from common import attempts
-from common.attempts import Claim
 from common.database.engine import Database
+from common.jobs import attempts
+from common.jobs.attempts import Claim
 from common.workflows import PROVISION, SIGNUP, WORKFLOWS
 
 ABSENT = "01890000-0000-7000-8000-000000000000"

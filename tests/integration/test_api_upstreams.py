@@ -10,10 +10,10 @@ from support.api import V1, Api
 from support.driven import admin, claim, names, step
 from support.world import Time
 
-from common import attempts
 from common.admission import outages, slots
 from common.admission.outages import Hold
 from common.database.engine import Database
+from common.jobs import attempts
 from common.states import StepState
 from common.workflows import Upstream
 

@@ -15,7 +15,7 @@ from support.runs import runs
 from support.world import World
 
 from common.database.models import Job
-from common.interventions import NotPossibleError
+from common.jobs.interventions import NotPossibleError
 from common.states import JobState, StepState
 from harbour.faults import Fault
 from harbour.jenkins.model import LEFT_ITEM_KEPT_S

@@ -17,11 +17,11 @@ from support.past import Past
 from support.world import Time
 
 from api.commands.jobs import PAGE
-from common import attempts, due, jobs, stuck
 from common.database.engine import Database
 from common.database.models import Job, Step, User
+from common.jobs import attempts, dispatch, lifecycle, stuck
+from common.jobs.stuck import Patience
 from common.states import JobState, StepState
-from common.stuck import Patience
 from common.workflows import BUILD
 
 PATIENCE = Patience(idle=timedelta(minutes=15), waiting=timedelta(hours=1))
@@ -55,7 +55,7 @@ def build(db: Database) -> str:
 
     def accept(session: Session) -> Job:
         who = {"subject_id": app_id, "app_id": app_id, "team_id": "dev", "user_id": past.user_id}
-        return jobs.accept(session, BUILD, now=db.now(), request_id="r", inputs={"app": "compiler"}, **who)
+        return lifecycle.accept(session, BUILD, now=db.now(), request_id="r", inputs={"app": "compiler"}, **who)
 
     return db.transaction(accept).id
 
@@ -108,7 +108,7 @@ def test_a_lease_that_nobody_ended_is_overdue(operator: Operator, db: Database, 
 def test_what_is_sent_in_vain_is_unbegun(operator: Operator, db: Database, build: str, time: Time) -> None:
     for _ in range(8):
         time.advance(5 * 60)
-        due.take_due(db, limit=10)
+        dispatch.take_due(db, limit=10)
 
     assert _found(operator) == [(build, "start_build", "unbegun")]
     assert operator.reads("jobs", "stuck", exit_code=1)[0]["messages"] >= 3
@@ -221,7 +221,7 @@ def test_failed_jobs_go_on_by_filter_and_wait_for_no_message(
     untouched = job(db, second).state
     done = operator.reads("jobs", "retry", "--app", "linker", "--kind", "build", "--code", "rejected", "--yes")
     time.advance(6)
-    sent = due.take_due(db, limit=10)
+    sent = dispatch.take_due(db, limit=10)
 
     assert (foretold["retried"], foretold["dry_run"], untouched) == ([second], True, JobState.FAILED)
     assert (done["retried"], done["refused"]) == ([second], [])

@@ -13,12 +13,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from support.world import Time
 
-from common import attempts, due, jobs
-from common.attempts import Claim, ClaimLostError, Refused
 from common.database.engine import Database
 from common.database.ids import new_id as make_id
 from common.database.models import Attempt, Job, Resource, Secret, Step, Team, User
-from common.ledger import Entry
+from common.jobs import attempts, dispatch, lifecycle
+from common.jobs.attempts import Claim, ClaimLostError, Refused
+from common.jobs.ledger import Entry
 from common.states import JobState, Outcome, Provenance, StepState
 from common.workflows import PROVISION, SIGNUP, Workflow, find_step
 
@@ -40,7 +40,7 @@ def accept(db: Database, time: Time) -> Callable[[Workflow], Job]:
                 )
             )  # fmt: skip
             session.flush()
-            job = jobs.accept(
+            job = lifecycle.accept(
                 session, flow, now=time(), subject_id=user_id, team_id="dev", user_id=user_id, request_id="r", inputs={}
             )
             session.add(
@@ -264,20 +264,20 @@ def test_a_secret_that_nobody_came_for_is_deleted_after_a_day(db: Database, acce
     job = accept(SIGNUP)
     time.advance(24 * 3600)
 
-    due.forget_expired(db)
+    dispatch.forget_expired(db)
 
     assert db.read(lambda session: session.get(Secret, (job.id, "password"))) is None
 
 
 def test_what_is_due_goes_to_one_clock_only(db: Database, accept: Accept, time: Time, pool: ThreadPoolExecutor) -> None:
     accepted = [accept(PROVISION) for _ in range(10)]
-    assert due.take_due(db, limit=100) == []
-    time.advance(jobs.RESEND_S)
+    assert dispatch.take_due(db, limit=100) == []
+    time.advance(lifecycle.RESEND_S)
     together = Barrier(THREADS)
 
-    def tick() -> list[jobs.Lane]:
+    def tick() -> list[lifecycle.Lane]:
         together.wait()
-        return due.take_due(db, limit=100)
+        return dispatch.take_due(db, limit=100)
 
     taken = [lane for future in [pool.submit(tick) for _ in range(THREADS)] for lane in future.result()]
 
@@ -291,7 +291,7 @@ def test_a_message_that_nobody_acts_on_is_sent_again_ever_more_rarely(db: Databa
     pauses = []
     for _ in range(8):
         waited = 0
-        while not due.take_due(db, limit=10):
+        while not dispatch.take_due(db, limit=10):
             time.advance(1)
             waited += 1
         pauses.append(waited)
@@ -305,9 +305,9 @@ def test_the_clock_sends_the_rest_of_the_lane_from_the_step_that_is_due(
     job = accept(PROVISION)
     _succeed(db, job, "fork_source")
     _claim(db, job, "fork_helm")
-    time.advance(jobs.RESEND_S)
+    time.advance(lifecycle.RESEND_S)
 
-    (lane,) = due.take_due(db, limit=10)
+    (lane,) = dispatch.take_due(db, limit=10)
 
     assert lane.steps == ("await_source", "open_to_developers", "create_pipeline")
 

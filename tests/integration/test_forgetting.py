@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 from support.api import row_counts
 from support.world import Time
 
-from common import due
 from common.database.engine import Database
 from common.database.models import KeptAnswer, Tally
+from common.jobs import dispatch
 
 
 def _add_tallies(db: Database, count: int, *, expires_in_s: float = 0, period: int = 1) -> None:
@@ -35,19 +35,19 @@ def test_what_is_over_goes_and_what_is_not_stays(db: Database) -> None:
     _add_tallies(db, 2, expires_in_s=0.001, period=2)
     db.transaction(lambda session: [_add_answer(session, db, f"key-{s}", s) for s in (-1, 0, 1)])
 
-    due.forget_expired(db)
+    dispatch.forget_expired(db)
 
     counts = row_counts(db)
     assert (counts["tallies"], counts["kept_answers"]) == (2, 1)
 
 
 def test_a_heap_goes_over_several_calls(db: Database) -> None:
-    heap = due.FORGET_ROWS * due.FORGET_BATCHES + 7
+    heap = dispatch.FORGET_ROWS * dispatch.FORGET_BATCHES + 7
     _add_tallies(db, heap)
 
     left = []
     for _ in range(3):
-        due.forget_expired(db)
+        dispatch.forget_expired(db)
         left.append(row_counts(db)["tallies"])
 
     assert left == [7, 0, 0]
@@ -64,7 +64,7 @@ def test_what_is_renewed_between_the_look_and_the_delete_stays(db: Database, db_
             later = update(Tally).where(Tally.bucket == f"{0:064x}").values(expires_at=time() + timedelta(hours=1))
             somebody.transaction(lambda session: session.execute(later))
 
-    due.forget_expired(db)
+    dispatch.forget_expired(db)
 
     somebody.dispose()
     assert db.read(lambda session: session.scalars(select(Tally.bucket)).all()) == [f"{0:064x}"]

@@ -18,9 +18,9 @@ from support.driven import claim
 from support.world import Time
 from werkzeug.test import TestResponse
 
-from common import attempts
 from common.database.engine import Database
 from common.database.models import Invite, Job, User
+from common.jobs import attempts
 
 CLOSED = (
     """

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from support.world import Time, World
 
-from common import attempts, due
-from common.attempts import Claim
 from common.broker import Publisher, celery_app
 from common.database.engine import Database
 from common.database.models import Job
+from common.jobs import attempts, dispatch
+from common.jobs.attempts import Claim
 from common.states import Outcome
 from worker.clock import Clock
 from worker.liveness import Register, directory_for
@@ -104,8 +104,8 @@ def test_the_claim_of_a_killed_worker_can_be_taken_over_after_a_second(
     _kill(victim)
     clock.tick()
 
-    assert (_lease(world, job) - time()).total_seconds() == due.LAST_CALL_S
-    time.advance(due.LAST_CALL_S)
+    assert (_lease(world, job) - time()).total_seconds() == dispatch.LAST_CALL_S
+    time.advance(dispatch.LAST_CALL_S)
     assert isinstance(attempts.claim(world.db, job.id, "fork_source", worker="heir", shares={}), Claim)
     assert [attempt.outcome for attempt in world.attempts(job, "fork_source")] == [Outcome.LOST, None]
 
@@ -167,17 +167,17 @@ def test_a_poll_belongs_to_the_worker_that_polls(
 
     lease = world.step(job, "await_source").lease_until
     assert lease is not None
-    assert (lease - time()).total_seconds() == due.LAST_CALL_S
+    assert (lease - time()).total_seconds() == dispatch.LAST_CALL_S
 
 
 def test_releasing_twice_does_not_prolong_the_lease(world: World, new_name: Callable[[str], str], time: Time) -> None:
     job = world.make_app(new_name("app"))
     _claimed_by(world, job, "dead")
-    assert due.release(world.db, "dead") == 1
+    assert dispatch.release(world.db, "dead") == 1
     lease = _lease(world, job)
-    time.advance(due.LAST_CALL_S / 2)
+    time.advance(dispatch.LAST_CALL_S / 2)
 
-    assert due.release(world.db, "dead") == 0
+    assert dispatch.release(world.db, "dead") == 0
 
     assert _lease(world, job) == lease
 

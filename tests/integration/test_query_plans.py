@@ -35,16 +35,16 @@ from support.world import Time, World
 from api.calls import Policy
 from api.cli import GROUPS
 from api.routes import declared
-from common import attempts, due, retention
 from common.admission.outages import Hold
 from common.admission.slots import Share
-from common.attempts import Claim
 from common.broker import Publisher, celery_app
 from common.config import catalog
 from common.database import migrate
 from common.database.engine import Database
 from common.database.ids import new_id
 from common.database.models import App, Base, Job, KeptAnswer, LoginSession, Project, Secret, Tally, User
+from common.jobs import attempts, dispatch, retention
+from common.jobs.attempts import Claim
 from common.workflows import Upstream
 from harbour.faults import Fault
 from worker import upstreams
@@ -258,7 +258,7 @@ def _tick(world: World, place: Path) -> None:
     world.time.advance(60)
     publisher = Publisher(celery_app(world.settings))  # of a broker that is away: what was taken is put back
     Clock(world.db, publisher, Register(place / "workers"), world.shares).tick()
-    due.release(world.db, "w")
+    dispatch.release(world.db, "w")
     before = world.db.now() - timedelta(hours=1)
     deque(retention.sweep(world.db, world.settings, before=before), maxlen=0)
 

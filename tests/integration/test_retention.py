@@ -19,10 +19,10 @@ from support.driven import admin
 from support.past import Past
 from support.world import Time
 
-from common import deployments, interventions, retention
 from common.database.engine import Database
 from common.database.models import App, Attempt, ConsoleChunk, Event, Job, Resource, Step
-from common.retention import Keeper
+from common.jobs import deployments, interventions, retention
+from common.jobs.retention import Keeper
 from common.states import JobState, Provenance
 
 OF_A_JOB = (Step, Event, ConsoleChunk, Resource)

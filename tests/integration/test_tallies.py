@@ -13,9 +13,9 @@ from support.world import Time
 
 from api import tallies
 from api.tallies import EPOCH, FullError, Hit, Quota
-from common import due
 from common.database.engine import Database
 from common.database.models import Tally
+from common.jobs import dispatch
 
 MINUTE = Quota(bucket="a" * 64, limit=10, window_s=60)
 HOUR = Quota(bucket="b" * 64, limit=20, window_s=3600)
@@ -163,10 +163,10 @@ def test_many_who_share_some_of_their_quotas_do_not_lock_each_other_up(db: Datab
 def test_a_period_is_kept_as_long_as_the_window_reaches_into_it(db: Database, time: Time) -> None:
     _count_of(db, MINUTE, 10)
     time.advance(119)
-    due.forget_expired(db)
+    dispatch.forget_expired(db)
     assert _hits(db) == 10
 
     time.advance(1)
-    due.forget_expired(db)
+    dispatch.forget_expired(db)
 
     assert _hits(db) == 0

@@ -14,16 +14,17 @@ from sqlalchemy import update
 from support.workers import Workers
 from support.world import Time, World
 
-from common import attempts, due, interventions, workflows
+from common import workflows
 from common.admission import outages
 from common.admission import slots as traffic
 from common.admission.outages import Held, Hold
 from common.admission.slots import Share, Shares
-from common.attempts import Claim, Refused
 from common.database.engine import Database
 from common.database.models import Gate, Job, Slot, Step
 from common.errors import Transient
-from common.jobs import Lane
+from common.jobs import attempts, dispatch, interventions
+from common.jobs.attempts import Claim, Refused
+from common.jobs.lifecycle import Lane
 from common.states import JobState, Outcome, StepState
 from common.workflows import Upstream
 from harbour.faults import Fault
@@ -71,11 +72,11 @@ def _claim(world: World, job: Job, step: str) -> Claim | Hold | Refused:
 
 
 def _due(world: World) -> list[Lane]:
-    return due.take_due(world.db, limit=100)
+    return dispatch.take_due(world.db, limit=100)
 
 
 def _parked(world: World) -> list[Lane]:
-    return due.take_parked(world.db, world.shares)
+    return dispatch.take_parked(world.db, world.shares)
 
 
 def _sign_ups(world: World, new_name: NewName, count: int) -> list[Job]:
@@ -258,8 +259,8 @@ def test_slots_of_a_dead_worker_are_free_when_its_lease_is_over(world: World, ne
     at_work = _claim(world, first, "create_gitlab_user")
     assert isinstance(at_work, Claim)
 
-    assert due.release(world.db, "w") == 1
-    world.time.advance(due.LAST_CALL_S)
+    assert dispatch.release(world.db, "w") == 1
+    world.time.advance(dispatch.LAST_CALL_S)
 
     assert isinstance(_claim(world, second, "create_gitlab_user"), Claim)
 

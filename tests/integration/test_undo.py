@@ -9,8 +9,8 @@ from support.hands import MARKER, Hands, pipeline_xml
 from support.world import World
 from support.worlds import cancel, dying_at
 
-from common import interventions
 from common.database.models import Job
+from common.jobs import interventions
 from common.states import JobState, Provenance, StepState
 from harbour.faults import Fault
 from worker.runner import Verdict

@@ -17,8 +17,8 @@ from support.runs import runs
 from support.workers import Workers, counted_statements
 from support.world import World
 
-from common import due, jobs
 from common.database.models import Job
+from common.jobs import dispatch, lifecycle
 from common.states import OPEN, JobState, StepState
 
 BUILDS = runs(50, "SLIPWAY_BUILDS")
@@ -50,12 +50,12 @@ def _start_builds(plant: Plant, workers: Workers) -> list[Job]:
     """Start the builds, and let a while pass: all of them run and nothing else is to be done."""
     accepted = [plant.accept() for _ in range(BUILDS)]
     for job in accepted:
-        workers.send(jobs.lanes(job))
+        workers.send(lifecycle.lanes(job))
     workers.pause(600)
     workers.pass_s(5)
     plant.world.time.advance(LONG_S)
     for _ in range(PAUSE_S):  # spread what is due at once over the seconds of a pause
-        workers.send(due.take_due(plant.world.db, limit=ceil(BUILDS / PAUSE_S)))
+        workers.send(dispatch.take_due(plant.world.db, limit=ceil(BUILDS / PAUSE_S)))
         workers.pause(60)
         plant.world.time.advance(1)
     states = [plant.world.step(job, "await_result").state for job in accepted]
@@ -99,7 +99,7 @@ def _sign_up(plant: Plant, workers: Workers, login: str) -> float:
     """Sign a person up while time goes by as it really does; return the seconds that it took."""
     job = plant.world.sign_up(login)
     began_s = last_s = clock.perf_counter()
-    workers.send(jobs.lanes(job))
+    workers.send(lifecycle.lanes(job))
     while plant.world.job(job).state in OPEN:
         workers.pause(0.02)
         now_s = clock.perf_counter()
@@ -119,6 +119,6 @@ def test_other_jobs_go_on_while_builds_run(plant: Plant, workers: Workers, new_n
     _tell(f"a sign-up takes {median(alone):.3f} s alone, {median(beside):.3f} s beside {BUILDS} builds: {ratio:.2f}")
 
     job = plant.world.sign_up(new_name("same-moment"))
-    workers.send(jobs.lanes(job))
+    workers.send(lifecycle.lanes(job))
     workers.pause(60)
     assert plant.world.job(job).state is JobState.SUCCEEDED  # and no time has passed: no lane waited for a slot

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import requests
 from sqlalchemy.orm import Session
 
-from common import console, interventions
 from common.database.models import Job
+from common.jobs import build_log, interventions
 from common.states import StepState
 from harbour.jenkins.app import Jenkins
 from harbour.jenkins.model import Build
@@ -84,10 +84,10 @@ class Plant:
         """Return what `GET /jobs/{id}/log` would tell, page by page."""
 
         def read_all(session: Session) -> str:
-            page = console.read(session, job.id, start=0)
+            page = build_log.read(session, job.id, start=0)
             text = page.text
             while not page.is_end:
-                page = console.read(session, job.id, start=page.next_start)
+                page = build_log.read(session, job.id, start=page.next_start)
                 text += page.text
             return text
 

@@ -7,11 +7,11 @@ from typing import Any
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
-from common import attempts, console
-from common.attempts import Claim
 from common.database.engine import Database
 from common.database.ids import new_id
 from common.database.models import Attempt, Job, Resource, Step, User
+from common.jobs import attempts, build_log
+from common.jobs.attempts import Claim
 from common.states import Provenance, StepState
 from support.api import Api, add_app, add_project
 
@@ -98,7 +98,7 @@ def prints(db: Database, job_id: str, text: str) -> None:
     """Keep a piece of a build's console behind what is there."""
 
     def work(session: Any) -> None:
-        after = console.position(session, job_id)
-        console.append(session, job_id, text, after=after, upstream_next=after[1] + len(text.encode()))
+        after = build_log.position(session, job_id)
+        build_log.append(session, job_id, text, after=after, upstream_next=after[1] + len(text.encode()))
 
     db.transaction(work)

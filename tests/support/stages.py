@@ -9,10 +9,11 @@ from typing import Any
 
 import requests
 
-from common import interventions, workflows
+from common import workflows
 from common.config import naming
 from common.database.models import Job
 from common.errors import NotYet
+from common.jobs import interventions
 from common.states import StepState
 from common.workflows import Step, Upstream, Workflow
 from harbour.faults import Call

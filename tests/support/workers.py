@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import event
 
 from common.database.engine import Database
-from common.jobs import Lane
+from common.jobs.lifecycle import Lane
 from support.world import World
 from worker.runner import Verdict
 

@@ -12,14 +12,14 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from common import due, jobs
 from common.admission import slots
 from common.config import catalog
 from common.config.settings import WorkerSettings
 from common.database.engine import Database
 from common.database.ids import new_id
 from common.database.models import App, Attempt, Job, Project, Resource, Secret, Step, Team, User
-from common.jobs import Lane
+from common.jobs import dispatch, lifecycle
+from common.jobs.lifecycle import Lane
 from common.states import UNSETTLED, JobState, StepState
 from common.vault import Vault
 from common.workflows import PROVISION, SIGNUP, WORKFLOWS
@@ -116,7 +116,7 @@ class World:
         inputs = {"login": login, "email": user.email, "name": user.name, "team": team}
 
         def work(session):  # type: ignore[no-untyped-def] # a closure of three lines
-            job = jobs.accept(
+            job = lifecycle.accept(
                 session,
                 SIGNUP,
                 now=self.time(),
@@ -163,7 +163,7 @@ class World:
             )
             session.add(app)
             session.flush()
-            return jobs.accept(
+            return lifecycle.accept(
                 session,
                 PROVISION,
                 now=self.time(),
@@ -181,7 +181,7 @@ class World:
         """Accept a further job for the app that `made` is about (or, for `plan`, would be about)."""
 
         def work(session):  # type: ignore[no-untyped-def] # a closure of one call
-            return jobs.accept(
+            return lifecycle.accept(
                 session,
                 WORKFLOWS[kind],
                 now=self.time(),
@@ -278,7 +278,7 @@ class World:
         return list(self.db.read(lambda session: session.scalars(statement).all()))
 
     def due(self) -> list[Lane]:
-        return due.take_due(self.db, limit=100) + due.take_parked(self.db, self.shares)
+        return dispatch.take_due(self.db, limit=100) + dispatch.take_parked(self.db, self.shares)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state of all upstreams once what they are at has come to rest."""

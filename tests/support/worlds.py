@@ -8,9 +8,9 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from common import interventions
 from common.database.models import Job
 from common.errors import StepError
+from common.jobs import interventions
 from common.states import OPEN
 from common.workflows import task_name
 from harbour.faults import Fault

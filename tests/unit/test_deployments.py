@@ -7,9 +7,9 @@ from itertools import product
 
 import pytest
 
-from common import deployments
 from common.database.models import Job
-from common.deployments import Deployment
+from common.jobs import deployments
+from common.jobs.deployments import Deployment
 from common.states import JobState
 
 ENDS = (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)

@@ -11,13 +11,13 @@ from typing import Any
 from sqlalchemy import bindparam, case, delete, inspect, select, update
 from sqlalchemy.orm import Session
 
-from common import jobs
 from common.admission import slots
 from common.admission.slots import Sendable, Shares
 from common.database.engine import Database
 from common.database.ids import EPOCH
 from common.database.models import Attempt, Base, Job, KeptAnswer, LoginSession, Secret, Step, Tally
-from common.jobs import Lane
+from common.jobs import lifecycle
+from common.jobs.lifecycle import Lane
 from common.states import OPEN, StepState
 
 RESEND_DOUBLINGS = 6
@@ -38,7 +38,7 @@ def take_due(db: Database, *, limit: int) -> list[Lane]:
 
 def take_parked(db: Database, shares: Shares) -> list[Lane]:
     """Return lanes whose head step was held back and may go now; each to one caller only, as with `take_due`."""
-    rows = db.read(lambda session: slots.admissible(session, shares, db.now(), on_the_way_s=jobs.RESEND_S))
+    rows = db.read(lambda session: slots.admissible(session, shares, db.now(), on_the_way_s=lifecycle.RESEND_S))
     return _take(db, rows)
 
 
@@ -86,7 +86,7 @@ def release(db: Database, worker: str) -> int:
 
 
 def _end_lease(db: Database, step_id: str, job_id: str, token: str | None, session: Session) -> int:
-    jobs.lock(session, job_id)
+    lifecycle.lock(session, job_id)
     until = db.now() + timedelta(seconds=LAST_CALL_S)
     slots.shorten(session, str(token), until)
     is_still_held = (Step.id == step_id, Step.claim_token == token, Step.lease_until > until)
@@ -94,7 +94,7 @@ def _end_lease(db: Database, step_id: str, job_id: str, token: str | None, sessi
 
 
 def _resend_s(nudges: int) -> float:
-    return float(jobs.RESEND_S * 2 ** min(nudges, RESEND_DOUBLINGS))
+    return float(lifecycle.RESEND_S * 2 ** min(nudges, RESEND_DOUBLINGS))
 
 
 def _rowcount(result: Any) -> int:

@@ -28,8 +28,8 @@ from common.admission.outages import Held, Hold
 from common.admission.slots import Lease, Shares
 from common.database.engine import Database, Now
 from common.database.models import Attempt, Job, Secret, Step
-from common.events import move
-from common.jobs import lock, make_next_ready, settle, touch
+from common.jobs.events import move
+from common.jobs.lifecycle import lock, make_next_ready, settle, touch
 from common.metrics import ATTEMPTS_LOST, count_when_committed
 from common.states import CLAIMABLE, OPEN, PASSED, JobState, Outcome, StepState
 from common.workflows import Upstream

@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from common import outputs
 from common.config import naming
 from common.config.settings import Settings
 from common.database.models import Job
+from common.jobs import outputs
 from common.states import JobState
 from common.workflows import DEPLOY
 

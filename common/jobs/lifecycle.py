@@ -3,9 +3,9 @@
     job    queued ─▶ running ─▶ succeeded | failed, when every lane has settled
                        └▶ cancelling ─▶ cancelled
 
-Its steps are moved on by workers (`common/attempts.py`) and by people (`common/interventions.py`). Every change locks
+Its steps are moved on by workers (`common/jobs/attempts.py`) and by people (`common/jobs/interventions.py`). Every change locks
 the job's row first, so changes of one job happen one after the other, and bumps its version; what a person would
-notice of it is written down as an event with that number (`common/events.py`).
+notice of it is written down as an event with that number (`common/jobs/events.py`).
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from common import events, tracing, workflows
+from common import tracing, workflows
 from common.database.ids import new_id
 from common.database.models import Job, Step
-from common.events import move
+from common.jobs import events
+from common.jobs.events import move
 from common.metrics import JOBS_FINISHED, count_when_committed
 from common.states import UNSETTLED, JobState, StepState
 from common.workflows import Workflow

@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from common import attempts, workflows
-from common.attempts import Claim
+from common import workflows
 from common.database.engine import Database
 from common.database.models import Attempt, Job, Resource, Step
+from common.jobs import attempts
+from common.jobs.attempts import Claim
 from common.states import Outcome, Provenance
 
 REPORTED = frozenset({Outcome.SUCCEEDED, Outcome.STUMBLED, Outcome.FAILED})  # the attempt makes no more calls

@@ -25,12 +25,12 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
 from sqlalchemy.orm import Session
 
-from common import deployments
 from common.config.settings import Settings
 from common.database.engine import Database
 from common.database.ids import first_id
 from common.database.models import App, Attempt, ConsoleChunk, Event, Job, Resource, Secret, Step, User
-from common.ledger import OF_A_RUN
+from common.jobs import deployments
+from common.jobs.ledger import OF_A_RUN
 from common.states import OPEN, JobState
 from common.workflows import HARMLESS, MADE_BY, SIGNUP
 

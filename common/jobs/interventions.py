@@ -7,9 +7,10 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from common import jobs, workflows
+from common import workflows
 from common.database.models import Attempt, Job, Secret, Step
-from common.events import move
+from common.jobs import lifecycle
+from common.jobs.events import move
 from common.states import OPEN, PASSED, UNSETTLED, JobState, Outcome, StepState
 
 
@@ -53,7 +54,7 @@ def skip(session: Session, job_id: str, step_name: str, *, reason: str, now: dat
         raise NotPossibleError("not_skippable", "Later steps need what this one makes. Retry the job instead.")
     move(step, StepState.SKIPPED, code="skipped", reason=reason)
     step.remedy, step.finished_at = [], now
-    jobs.make_next_ready(session, step, now)
+    lifecycle.make_next_ready(session, step, now)
     return _reopen(session, job, now)
 
 
@@ -63,7 +64,7 @@ def cancel(session: Session, job_id: str, now: datetime) -> Job:
     A step that runs right now cannot record its outcome any more, nor write an intent: it stops at its next look at
     the database. Raises NotPossibleError `is_over`; cancelling twice is fine.
     """
-    job = jobs.lock(session, job_id)
+    job = lifecycle.lock(session, job_id)
     if job is None or job.state not in OPEN:
         raise NotPossibleError("is_over", "The job is over.")
     if job.state is JobState.CANCELLING:
@@ -78,12 +79,12 @@ def cancel(session: Session, job_id: str, now: datetime) -> Job:
     flow = workflows.WORKFLOWS.get(job.kind)
     if flow is not None and flow.on_cancel is not None and has_begun:
         _add_last_step(session, job, flow.on_cancel, position=len(steps), now=now)
-    jobs.settle(session, job, now)
+    lifecycle.settle(session, job, now)
     return job
 
 
 def _failed_job(session: Session, job_id: str) -> Job:
-    job = jobs.lock(session, job_id)
+    job = lifecycle.lock(session, job_id)
     if job is None or job.state is not JobState.FAILED:
         raise NotPossibleError("not_failed", "Only a failed job can be taken up again.")
     return job
@@ -97,13 +98,13 @@ def _begin_again(step: Step, now: datetime) -> None:
     step.forgiven = step.attempts
     step.remedy = step.finished_at = step.waiting_since = None
     step.nudges = 0
-    jobs.make_ready(step, now)
+    lifecycle.make_ready(step, now)
 
 
 def _reopen(session: Session, job: Job, now: datetime) -> Job:
-    is_cancelled = any(step.lane == jobs.CANCEL_LANE for step in _steps(session, job))
+    is_cancelled = any(step.lane == lifecycle.CANCEL_LANE for step in _steps(session, job))
     job.state, job.finished_at = JobState.CANCELLING if is_cancelled else JobState.RUNNING, None
-    jobs.settle(session, job, now)
+    lifecycle.settle(session, job, now)
     return job
 
 
@@ -120,7 +121,7 @@ def _stop(session: Session, step: Step, now: datetime) -> None:
 def _add_last_step(session: Session, job: Job, plan: workflows.Step, *, position: int, now: datetime) -> None:
     step = Step(
         job_id=job.id,
-        lane=jobs.CANCEL_LANE,
+        lane=lifecycle.CANCEL_LANE,
         position=position,
         name=plan.name,
         upstream=plan.upstream.value,
@@ -128,15 +129,15 @@ def _add_last_step(session: Session, job: Job, plan: workflows.Step, *, position
         state=StepState.PENDING,
     )
     session.add(step)
-    jobs.make_ready(step, now)
+    lifecycle.make_ready(step, now)
 
 
-def open_lanes(session: Session, job: Job) -> list[jobs.Lane]:
+def open_lanes(session: Session, job: Job) -> list[lifecycle.Lane]:
     """Return what is left of the lanes whose turn it is now, to be sent after the commit."""
     steps = _steps(session, job)
     heads = [step for step in steps if step.state is StepState.READY]
     return [
-        jobs.Lane(
+        lifecycle.Lane(
             job_id=job.id,
             kind=job.kind,
             steps=tuple(step.name for step in steps if step.lane == head.lane and step.position >= head.position),

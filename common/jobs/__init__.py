@@ -1,0 +1,1 @@
+"""The life of a job: acceptance, attempts, dispatch, interventions, retention."""
