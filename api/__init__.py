@@ -41,7 +41,7 @@ from common.config import catalog
 from common.config import settings as common_settings
 from common.config.settings import Settings, SettingsError
 from common.database.engine import Database, Now
-from common.vault import Vault
+from common.vault.cipher import Vault
 
 FEED_ANSWERS_WITHIN_S = 3  # one thread waits for it, and a thousand followers for that
 WATCH_ANSWERS_WITHIN_S = 2  # whoever asks whether we are well is not kept waiting

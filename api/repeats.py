@@ -24,9 +24,9 @@ from api import auth, limits
 from api.calls import JSON, Answer, Body, Call, Policy
 from api.problems import FieldError, Problem
 from api.service import service
-from common import sealing
 from common.database.models import KeptAnswer
-from common.vault import CannotOpenError
+from common.vault import rotation
+from common.vault.cipher import CannotOpenError
 
 HEADER, MARK = "Idempotency-Key", "Idempotency-Replayed"
 KEY = re.compile(r'[A-Za-z0-9._:-]{8,128}|"[A-Za-z0-9._:-]{8,128}"')  # quoted: a string as RFC 8941 writes it
@@ -125,7 +125,7 @@ def _answer_if_repeated(repeatable: Repeatable) -> None:
 
 def _opened(kept: KeptAnswer) -> dict[str, Any]:
     """Return what `_seal` put in. Raises Problem `key_reused`."""
-    owner, purpose = sealing.bound_to(kept)
+    owner, purpose = rotation.bound_to(kept)
     try:
         told: dict[str, Any] = json.loads(service().vault.open(kept.key_id, kept.sealed, job_id=owner, purpose=purpose))
     except CannotOpenError:
@@ -175,5 +175,5 @@ def _seal(kept: KeptAnswer, answer: Answer, repeatable: Repeatable) -> None:
     """Seal the answer with the digest of what it answers: so the row needs no key but the one that seals it."""
     body = answer.body.model_dump_json() if answer.body is not None else ""
     told = {"request": repeatable.digest, "status": answer.status, "headers": dict(answer.headers), "body": body}
-    owner, purpose = sealing.bound_to(kept)
+    owner, purpose = rotation.bound_to(kept)
     kept.key_id, kept.sealed = service().vault.seal(json.dumps(told), job_id=owner, purpose=purpose)

@@ -16,7 +16,7 @@ from common.broker import Publisher
 from common.config.catalog import Catalog
 from common.config.settings import Settings
 from common.database.engine import Database
-from common.vault import Vault
+from common.vault.cipher import Vault
 
 
 @dataclass(frozen=True, kw_only=True)

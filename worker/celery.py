@@ -28,7 +28,7 @@ from common.database import migrate
 from common.database.engine import Database
 from common.database.migrate import SchemaError
 from common.jobs.retention import EVERY_S, Keeper
-from common.vault import Vault
+from common.vault.cipher import Vault
 from common.workflows import WORKFLOWS, task_name
 from worker import flower, heartbeat, liveness, metrics_server, upstreams
 from worker.clock import TICK_S, Clock

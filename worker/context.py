@@ -17,7 +17,7 @@ from common.jobs import attempts, build_log, ledger
 from common.jobs.attempts import Claim
 from common.jobs.ledger import Entry
 from common.states import PASSED
-from common.vault import CannotOpenError, Vault
+from common.vault.cipher import CannotOpenError, Vault
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import click
 from api.commands.program import WRONG, Group, as_json, note, say
 from api.commands.words import columns, number
 from api.service import service
-from common import sealing
+from common.vault import rotation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ def status(is_json: bool) -> None:
 
     Keys are shown by an id, from which nobody can tell them. Exit 1: there are rows that no key of SECRET_KEYS opens.
     """
-    shown = _shown(service().db.read(sealing.count))
+    shown = _shown(service().db.read(rotation.count))
     rows = [
         (each.key_id, each.place, number(each.secrets, "password"), number(each.kept_answers, "answer"), each.advice)
         for each in shown
@@ -83,7 +83,7 @@ def rotate(is_json: bool) -> None:
     `flask --app api keys --help`. Exit 1: there are rows that no key opens, which stay as they are.
     """
     done = unread = 0
-    for some in sealing.reseal(service().db, service().vault):
+    for some in rotation.reseal(service().db, service().vault):
         done, unread = done + some.done, unread + some.unread
         note(f"{number(done, 'row')} sealed afresh …")
     told = f"{number(done, 'row')} sealed afresh."
@@ -101,7 +101,7 @@ def _shown(counted: Mapping[str, Counter[str]]) -> list[KeyShown]:
         KeyShown(
             key_id=key_id,
             position=ours.index(key_id) + 1 if key_id in ours else None,
-            **{table.__tablename__: counted.get(key_id, Counter())[table.__tablename__] for table in sealing.SEALED},
+            **{table.__tablename__: counted.get(key_id, Counter())[table.__tablename__] for table in rotation.SEALED},
         )
         for key_id in (*ours, *others)
     ]

@@ -12,10 +12,10 @@ from support.api import PASSWORD, V1, Api, newcomer, open_api
 from support.commands import Operator
 from support.world import Time
 
-from common import sealing
 from common.database.engine import Database
 from common.database.models import KeptAnswer, Secret
-from common.vault import Vault
+from common.vault import rotation
+from common.vault.cipher import Vault
 
 OLD, NEW = "the old key of thirty-two characters or more", "the new key of thirty-two characters or more"
 OLD_ID, NEW_ID = (Vault([key]).sealing_key_id for key in (OLD, NEW))
@@ -87,14 +87,14 @@ def test_what_no_key_opens_stays_and_is_said_to_stay(opened: Open, db: Database)
 
 
 def test_many_rows_are_sealed_afresh_in_pieces_with_some_among_them_that_cannot_be(db: Database) -> None:
-    count, vault = 2 * sealing.ROWS + 7, Vault([NEW, OLD])
+    count, vault = 2 * rotation.ROWS + 7, Vault([NEW, OLD])
     rows = [_answer(f"key-{number:06}", db, damaged=number % 100 == 0) for number in range(count)]
     db.transaction(lambda session: session.execute(insert(KeptAnswer), rows))
 
-    done = list(sealing.reseal(db, vault))
+    done = list(rotation.reseal(db, vault))
 
     assert [(each.done, each.unread) for each in done] == [(198, 2), (198, 2), (6, 1)]
-    left = db.read(sealing.count)
+    left = db.read(rotation.count)
     assert {key_id: tables["kept_answers"] for key_id, tables in left.items()} == {NEW_ID: 402, OLD_ID: 5}
     row = db.read(lambda session: session.get_one(KeptAnswer, ("anyone", "key-000406")))
     assert Vault([NEW]).open(row.key_id, row.sealed, job_id="anyone key-000406", purpose="answer") == "an answer"
@@ -118,7 +118,7 @@ def test_a_row_that_changes_meanwhile_is_not_put_back(opened: Open, db: Database
         if statement.startswith("UPDATE secrets"):
             somebody.transaction(lambda session: session.execute(update(Secret).values(sealed=b"of another attempt")))
 
-    done = [each.done for each in sealing.reseal(db, vault)]
+    done = [each.done for each in rotation.reseal(db, vault)]
 
     somebody.dispose()
     assert done == [0]

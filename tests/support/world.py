@@ -21,7 +21,7 @@ from common.database.models import App, Attempt, Job, Project, Resource, Secret,
 from common.jobs import dispatch, lifecycle
 from common.jobs.lifecycle import Lane
 from common.states import UNSETTLED, JobState, StepState
-from common.vault import Vault
+from common.vault.cipher import Vault
 from common.workflows import PROVISION, SIGNUP, WORKFLOWS
 from harbour.world import Harbour
 from worker import upstreams

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.vault import NONCE_BYTES, CannotOpenError, Vault
+from common.vault.cipher import NONCE_BYTES, CannotOpenError, Vault
 
 OLD, NEW = "the old key, of thirty-two characters or more", "the new key, of thirty-two characters or more"
 SECRET = "pässwörd with 漢字 in it"

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from common.database.engine import Database
 from common.database.models import KeptAnswer, Secret
-from common.vault import CannotOpenError, Vault
+from common.vault.cipher import CannotOpenError, Vault
 
 Sealed = Secret | KeptAnswer
 
