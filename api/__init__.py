@@ -35,12 +35,12 @@ from api.job_view import JobView
 from api.passwords import Passwords
 from api.readiness import Readiness
 from api.service import Service, service
-from common import logs, tracing
 from common.broker import Publisher, celery_app
 from common.config import catalog
 from common.config import settings as common_settings
 from common.config.settings import Settings, SettingsError
 from common.database.engine import Database, Now
+from common.telemetry import logs, tracing
 from common.vault.cipher import Vault
 
 FEED_ANSWERS_WITHIN_S = 3  # one thread waits for it, and a thousand followers for that

@@ -24,15 +24,15 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from common import metrics
 from common.admission import outages, slots
 from common.admission.outages import Held
 from common.broker import QUEUES
 from common.database.engine import Database
 from common.database.ids import EPOCH
 from common.database.models import Gate, Job, Step, Team
-from common.metrics import LookedUp
 from common.states import CLAIMABLE, OPEN
+from common.telemetry import metrics
+from common.telemetry.metrics import LookedUp
 from common.workflows import WORKFLOWS, Upstream
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from api.calls import Policy, Result
 from api.routes import route
 from api.service import service
-from common import metrics
+from common.telemetry import metrics
 
 blueprint = Blueprint("metrics", __name__)
 

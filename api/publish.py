@@ -13,9 +13,9 @@ from api import add_calls, openapi
 from api.openapi_texts import Schema
 from api.problems import CODES
 from api.routes import declared
-from common import metrics
 from common.config import catalog
 from common.config.settings import Settings
+from common.telemetry import metrics
 
 COOKIE = "__Host-session"
 METRICS = """\

@@ -16,10 +16,10 @@ from flask import Flask, Response, g, request
 from structlog.contextvars import bound_contextvars
 
 from api.calls import BASE
-from common import tracing
 from common.database.ids import new_id
-from common.metrics import REQUEST_S
-from common.tracing import Kind, Span
+from common.telemetry import tracing
+from common.telemetry.metrics import REQUEST_S
+from common.telemetry.tracing import Kind, Span
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,6 @@ from celery.exceptions import Ignore, Retry
 from celery.signals import setup_logging, worker_init, worker_ready, worker_shutdown
 from sqlalchemy.exc import SQLAlchemyError
 
-from common import logs, tracing
 from common.admission import slots
 from common.broker import Publisher, celery_app
 from common.config import catalog, settings
@@ -28,6 +27,7 @@ from common.database import migrate
 from common.database.engine import Database
 from common.database.migrate import SchemaError
 from common.jobs.retention import EVERY_S, Keeper
+from common.telemetry import logs, tracing
 from common.vault.cipher import Vault
 from common.workflows import WORKFLOWS, task_name
 from worker import flower, heartbeat, liveness, metrics_server, upstreams

@@ -12,8 +12,8 @@ from celery.signals import worker_init, worker_shutdown
 from prometheus_client import MetricsHandler, ProcessCollector
 
 from common.config.settings import Settings
-from common.metrics import ATTEMPTS_LOST, JOBS_FINISHED, WORKER
 from common.states import OPEN, JobState
+from common.telemetry.metrics import ATTEMPTS_LOST, JOBS_FINISHED, WORKER
 from common.workflows import WORKFLOWS, task_name
 
 log = logging.getLogger(__name__)

@@ -18,12 +18,12 @@ from urllib.parse import urlsplit
 
 from structlog.contextvars import bound_contextvars
 
-from common import metrics, tracing
 from common.admission.outages import Hold
 from common.errors import Permanent, StepError
 from common.jobs.attempts import Claim, Refused
 from common.states import StepState
-from common.tracing import Kind, Span
+from common.telemetry import metrics, tracing
+from common.telemetry.tracing import Kind, Span
 from common.workflows import Upstream, task_name
 
 if TYPE_CHECKING:

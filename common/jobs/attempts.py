@@ -30,8 +30,8 @@ from common.database.engine import Database, Now
 from common.database.models import Attempt, Job, Secret, Step
 from common.jobs.events import move
 from common.jobs.lifecycle import lock, make_next_ready, settle, touch
-from common.metrics import ATTEMPTS_LOST, count_when_committed
 from common.states import CLAIMABLE, OPEN, PASSED, JobState, Outcome, StepState
+from common.telemetry.metrics import ATTEMPTS_LOST, count_when_committed
 from common.workflows import Upstream
 
 LEASE_GRACE_S = 5.0  # a lease outlives the limit of its attempt by this much

@@ -1,11 +1,11 @@
-"""How does a job come to be, go on, and end?
+"""The life of a job: acceptance, the turn of each step, and the end.
 
     job    queued ─▶ running ─▶ succeeded | failed, when every lane has settled
                        └▶ cancelling ─▶ cancelled
 
-Its steps are moved on by workers (`common/jobs/attempts.py`) and by people (`common/jobs/interventions.py`). Every change locks
-the job's row first, so changes of one job happen one after the other, and bumps its version; what a person would
-notice of it is written down as an event with that number (`common/jobs/events.py`).
+Workers move its steps on (`attempts.py`), and so do people (`interventions.py`). Every change locks the job's row
+first, so that changes of one job happen one after the other, and raises the job's version. What a person would notice
+of the change is recorded as an event with that number (`events.py`).
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from common import tracing, workflows
+from common import workflows
 from common.database.ids import new_id
 from common.database.models import Job, Step
 from common.jobs import events
 from common.jobs.events import move
-from common.metrics import JOBS_FINISHED, count_when_committed
 from common.states import UNSETTLED, JobState, StepState
+from common.telemetry import tracing
+from common.telemetry.metrics import JOBS_FINISHED, count_when_committed
 from common.workflows import Workflow
 
 RESEND_S = 5.0  # a step whose turn it is and that nobody began is sent again after this, then ever more rarely

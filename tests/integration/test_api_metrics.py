@@ -26,7 +26,6 @@ from support.telling import Numbers, Samples, samples_of
 from support.world import Time
 
 from api.census import KEPT_S, Census, Found, Look
-from common import metrics
 from common.admission import outages, slots
 from common.admission.outages import Held
 from common.admission.slots import Share
@@ -34,6 +33,7 @@ from common.broker import QUEUES, celery_app
 from common.database.engine import Database
 from common.database.models import Step
 from common.jobs import attempts
+from common.telemetry import metrics
 from common.workflows import Upstream
 
 TOKEN = ENVIRONMENT["METRICS_TOKEN"]

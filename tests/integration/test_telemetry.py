@@ -18,7 +18,7 @@ from support.world import World
 from common.database.engine import Database
 from common.database.models import Attempt, Job, Step
 from common.errors import NotYet, StepError
-from common.metrics import JOBS_FINISHED, WORKER, count_when_committed
+from common.telemetry.metrics import JOBS_FINISHED, WORKER, count_when_committed
 from common.workflows import SIGNUP, task_name
 from harbour.faults import Fault
 from tests.contract.raw_server import saying

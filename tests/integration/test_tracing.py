@@ -19,7 +19,7 @@ from support.collector import Span, collecting
 MAKE_CALLS = """
 import sys
 from common import settings, tracing
-from common.tracing import Kind
+from common.telemetry.tracing import Kind
 from worker.upstreams.http import Http
 
 tracing.configure(settings.load(settings.WorkerSettings), "a-service")
@@ -35,7 +35,13 @@ import api, worker.runner
 tracing.configure(settings.load(settings.WorkerSettings), "a-service")
 print(*sys.modules)
 """
-SPANS = ("common.spans", "opentelemetry.sdk.trace", "opentelemetry.exporter", "opentelemetry.proto", "google.protobuf")
+SPANS = (
+    "common.telemetry.otlp",
+    "opentelemetry.sdk.trace",
+    "opentelemetry.exporter",
+    "opentelemetry.proto",
+    "google.protobuf",
+)
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PARENT = f"00-{TRACE_ID}-{SPAN_ID}-01"
 ENDS_WITHIN_S = 20  # half a minute is how long OpenTelemetry's own way takes

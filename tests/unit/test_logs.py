@@ -13,8 +13,8 @@ import pytest
 from structlog.contextvars import bound_contextvars
 from support.api import settings
 
-from common import logs
 from common.config.settings import WorkerSettings
+from common.telemetry import logs
 
 Lines = Callable[[], list[dict[str, Any]]]
 PASSWORD = 'pass"wörd\\with/all'  # JSON writes it otherwise

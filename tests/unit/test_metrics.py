@@ -6,8 +6,8 @@ import re
 
 from support.api import ROOT
 
-from common import metrics
-from common.metrics import LookedUp
+from common.telemetry import metrics
+from common.telemetry.metrics import LookedUp
 
 SUFFIXES = re.compile(r"_(bucket|count|sum|total)$")
 

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from common.config.settings import WorkerSettings
-from common.redaction import secrets_of
+from common.telemetry.redaction import secrets_of
 from worker.upstreams.check import Finding, State
 from worker.upstreams.error_text import cleaned
 

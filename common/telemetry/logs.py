@@ -15,7 +15,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor
 
 from common.config.settings import CommonSettings
-from common.redaction import Redaction
+from common.telemetry.redaction import Redaction
 
 OURS = ("api", "common", "worker")
 SERVER = ("gunicorn.error", "gunicorn.access")  # it writes to standard error by itself, and to files if it is told to

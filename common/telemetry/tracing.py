@@ -1,8 +1,8 @@
-"""How does one see what a request led to?  As the spans of one trace: request → attempts of its job's steps → calls.
+"""Traces: the spans of one request, of the attempts of its job's steps, and of their calls to upstreams.
 
-They go to an OpenTelemetry collector (`common/spans.py`). While OTEL_EXPORTER_OTLP_ENDPOINT is not set, nothing that
-makes or sends spans is imported, and a span is nothing. What puts a worker's spans into the request's trace is kept
-with the job, as a W3C `traceparent`. A span never holds a body, a query, or a header.
+They go to an OpenTelemetry collector (`otlp.py`). While OTEL_EXPORTER_OTLP_ENDPOINT is not set, nothing that makes or
+sends spans is imported, and a span does nothing. The request's trace continues in the worker because the job keeps its
+W3C `traceparent`. A span never holds a body, a query or a header.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def configure(config: Settings, service: str) -> None:
     """Begin to trace as this service, if a collector is set. To be called in the process that does the work."""
     global _tracer
     if config.otel_exporter_otlp_endpoint is not None:
-        from common.spans import CollectorTracer
+        from common.telemetry.otlp import CollectorTracer
 
         _tracer = CollectorTracer(config.otel_exporter_otlp_endpoint, service, tells_upstreams=config.trace_upstreams)
 

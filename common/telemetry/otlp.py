@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode, format_trace_id
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from common.tracing import Kind, Span, Value
+from common.telemetry.tracing import Kind, Span, Value
 
 LAST_SENT_WITHIN_S = 3.0  # a collector that is away must not keep a process from ending
 _W3C = TraceContextTextMapPropagator()
