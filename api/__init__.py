@@ -19,16 +19,15 @@ from api import (
     limits,
     login,
     metrics,
-    problems,
     projects,
-    reading,
     signup,
     telemetry,
     upstreams,
     users,
 )
-from api.calls import BASE
 from api.census import Census
+from api.contract import parsing, problems
+from api.contract.endpoint import BASE
 from api.feed import Feed
 from api.history import History
 from api.job_view import JobView
@@ -69,7 +68,7 @@ def create_app(config: Settings | None = None, *, now: Now | None = None) -> Fla
     tracing.configure(config, "slipway-api")
     app = Flask(__name__, static_folder=None)
     app.extensions["slipway"] = parts
-    app.config.update(MAX_CONTENT_LENGTH=reading.BODY_BYTES, PROPAGATE_EXCEPTIONS=False)
+    app.config.update(MAX_CONTENT_LENGTH=parsing.BODY_BYTES, PROPAGATE_EXCEPTIONS=False)
     app.config["TRUSTED_HOSTS"] = list(config.trusted_hosts) or None
     app.url_map.merge_slashes = False  # a doubled slash is an unknown path, not a redirect
     add_calls(app)

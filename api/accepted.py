@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from flask import g
 
-from api.calls import BASE, Answer, Result
+from api.contract.endpoint import BASE, Answer, Result
 from api.service import service
 from common.database.models import Job
 from common.jobs import lifecycle

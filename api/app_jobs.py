@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session, aliased
 
 from api import visible
 from api.accepted import accepted, request_id
-from api.calls import Answer
-from api.problems import Problem
+from api.contract.endpoint import Answer
+from api.contract.problems import Problem
 from api.repeats import once
 from api.service import service
 from common.database.models import App, Job, User

@@ -11,12 +11,13 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api import auth, links, pages, rules, visible
+from api import auth, links, visible
 from api.accepted import JobAccepted, accepted, request_id
-from api.calls import Answer, Body, Flag, Policy, Query, Result
-from api.fields import Description, GivenId, NewAppName, TypeName
-from api.pages import Listed, Page
-from api.problems import FieldError, Problem
+from api.contract import pagination, validation
+from api.contract.endpoint import Answer, Body, Flag, Policy, Query, Result
+from api.contract.fields import Description, GivenId, NewAppName, TypeName
+from api.contract.pagination import Listed, Page
+from api.contract.problems import FieldError, Problem
 from api.repeats import once
 from api.routes import route
 from api.service import service
@@ -122,8 +123,8 @@ def list_apps(project_id: str, query: AppFilter) -> Answer:
 
     def work(session: Session) -> Apps:
         project = visible.project(session, user, project_id)
-        narrowed = {"project_id": project.id, **pages.given(query, "type")}
-        found = pages.read(session, App, query, narrowed, App.claimed_name.is_not(None))
+        narrowed = {"project_id": project.id, **pagination.given(query, "type")}
+        found = pagination.read(session, App, query, narrowed, App.claimed_name.is_not(None))
         return Apps(apps=[AppShown(**_fields(app)) for app in found.rows], **found.told)
 
     return Answer(body=service().db.read(work))
@@ -138,8 +139,8 @@ def show_app(app_id: str) -> Answer:
 
 def _check(body: NewApp) -> None:
     problems = [
-        *rules.app_name_problems(body.name),
-        *rules.description_problems(body.description),
+        *validation.app_name_problems(body.name),
+        *validation.description_problems(body.description),
         *_type_problems(body.type),
     ]
     if problems:

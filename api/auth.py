@@ -11,7 +11,7 @@ from flask import g, request
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from api.problems import Problem
+from api.contract.problems import Problem
 from api.service import service
 from common.database.models import LoginSession, User
 

@@ -10,11 +10,12 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import app_jobs, auth, links, pages, people, visible
+from api import app_jobs, auth, links, visible
 from api.accepted import JobAccepted
-from api.calls import BASE, Answer, Body, Policy, Result
-from api.pages import JobPage, Listed
-from api.problems import Problem
+from api.contract import accounts, pagination
+from api.contract.endpoint import BASE, Answer, Body, Policy, Result
+from api.contract.pagination import JobPage, Listed
+from api.contract.problems import Problem
 from api.routes import route
 from api.service import service
 from common.database.models import Job, Step
@@ -84,10 +85,10 @@ def list_builds(app_id: str, query: JobPage) -> Answer:
 
     def work(session: Session) -> Builds:
         app = visible.app(session, user, app_id)
-        narrowed = {"app_id": app.id, "kind": BUILD.name, **pages.given(query, "state")}
-        found = pages.read(session, Job, query, narrowed)
+        narrowed = {"app_id": app.id, "kind": BUILD.name, **pagination.given(query, "state")}
+        found = pagination.read(session, Job, query, narrowed)
         numbers = outputs.of_step(session, found.rows, NUMBERED_BY)
-        logins = people.logins(session, (job.user_id for job in found.rows))
+        logins = accounts.logins(session, (job.user_id for job in found.rows))
         shown = [_shown(job, numbers.get(job.id, {}), logins.get(job.user_id)) for job in found.rows]
         return Builds(builds=shown, **found.told)
 

@@ -8,12 +8,13 @@ from typing import Any
 from flask import Blueprint
 from sqlalchemy.orm import Session
 
-from api import app_jobs, auth, pages, people, visible
+from api import app_jobs, auth, visible
 from api.accepted import JobAccepted
 from api.builds import Branch, Tag
-from api.calls import Answer, Body, Policy, Result
-from api.pages import JobPage, Listed
-from api.problems import Problem
+from api.contract import accounts, pagination
+from api.contract.endpoint import Answer, Body, Policy, Result
+from api.contract.pagination import JobPage, Listed
+from api.contract.problems import Problem
 from api.routes import route
 from api.service import service
 from common.database.models import App, Job
@@ -95,10 +96,10 @@ def list_deploys(app_id: str, query: JobPage) -> Answer:
 
     def work(session: Session) -> Deploys:
         app = visible.app(session, user, app_id)
-        narrowed = {"app_id": app.id, "kind": DEPLOY.name, **pages.given(query, "state")}
-        found = pages.read(session, Job, query, narrowed)
+        narrowed = {"app_id": app.id, "kind": DEPLOY.name, **pagination.given(query, "state")}
+        found = pagination.read(session, Job, query, narrowed)
         brought = deployments.brought(session, found.rows)
-        logins = people.logins(session, (job.user_id for job in found.rows))
+        logins = accounts.logins(session, (job.user_id for job in found.rows))
         shown = [_shown(job, brought.get(job.id, {}), logins.get(job.user_id)) for job in found.rows]
         return Deploys(deploys=shown, **found.told)
 

@@ -12,8 +12,8 @@ from typing import ClassVar
 
 from flask import Blueprint, Response, request
 
-from api.calls import Policy, Result
-from api.problems import Problem
+from api.contract.endpoint import Policy, Result
+from api.contract.problems import Problem
 from api.routes import route
 
 blueprint = Blueprint("docs", __name__)

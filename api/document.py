@@ -8,7 +8,7 @@ from functools import cache
 from flask import Blueprint, Flask, Response, current_app
 
 from api import auth, openapi
-from api.calls import JSON, Policy, Result
+from api.contract.endpoint import JSON, Policy, Result
 from api.routes import declared, route
 from api.service import service
 

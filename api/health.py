@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from api.calls import Answer, Policy, Result
+from api.contract.endpoint import Answer, Policy, Result
 from api.routes import route
 from api.service import service
 

@@ -12,7 +12,7 @@ from typing import Any
 from flask import Response, request
 
 from api import sockets
-from api.calls import JSON
+from api.contract.endpoint import JSON
 from api.feed import Feed
 from api.followers import Line, Waiter, Watcher
 from api.job_shapes import JobShown

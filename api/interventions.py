@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from api import app_jobs, auth, limits, retries, visible
 from api.accepted import JobAccepted, accepted
-from api.calls import Answer, Body, Digits, Policy, Query, Result
-from api.problems import FieldError, Problem
+from api.contract.endpoint import Answer, Body, Digits, Policy, Query, Result
+from api.contract.problems import FieldError, Problem
 from api.repeats import once
 from api.retries import Retries, RetryAll
 from api.routes import route

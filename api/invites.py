@@ -14,7 +14,7 @@ from typing import Any, cast
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from api.problems import FieldError, Problem
+from api.contract.problems import FieldError, Problem
 from common.database.ids import new_id
 from common.database.models import Invite, User
 

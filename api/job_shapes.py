@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
-from api.calls import Result
+from api.contract.endpoint import Result
 from common.states import JobState, Outcome, StepState
 
 

@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from api import links, people
+from api import links
+from api.contract import accounts
 from api.history import History
 from api.job_shapes import (
     AttemptShown,
@@ -142,7 +143,7 @@ def headers(tag: str, pause_s: int | None) -> dict[str, str]:
 
 def summaries(session: Session, jobs: Sequence[Job]) -> list[JobSummary]:
     """Return what lists show of jobs, in their order."""
-    logins = people.logins(session, (job.user_id for job in jobs))
+    logins = accounts.logins(session, (job.user_id for job in jobs))
     return [
         JobSummary(
             job_id=job.id,

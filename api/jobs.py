@@ -9,12 +9,13 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import auth, holding, job_view, pages, visible
-from api.calls import Answer, Digits, Policy, Query
+from api import auth, holding, job_view, visible
+from api.contract import pagination
+from api.contract.endpoint import Answer, Digits, Policy, Query
+from api.contract.pagination import Id, JobPage, Kind, Listed, TeamName
+from api.contract.problems import FieldError, Problem
 from api.holding import HeldAnswer, HeldStream, Seen
 from api.job_shapes import JobEvent, JobShown, JobSummary
-from api.pages import Id, JobPage, Kind, Listed, TeamName
-from api.problems import FieldError, Problem
 from api.routes import render, route
 from api.service import service
 from common.database.models import App, Job, Step, User
@@ -69,15 +70,15 @@ def list_jobs(query: JobFilter) -> Answer:
     return Answer(body=service().db.read(work))
 
 
-def _find(session: Session, team: str, query: JobFilter) -> pages.Found[Job]:
+def _find(session: Session, team: str, query: JobFilter) -> pagination.Found[Job]:
     """An app's jobs are its team's: the app is enough to find them, and of a foreign one there are none to look for."""
-    narrowed = pages.given(query, "kind", "state")
+    narrowed = pagination.given(query, "kind", "state")
     if query.app_id is None:
-        return pages.read(session, Job, query, {"team_id": team, **narrowed})
+        return pagination.read(session, Job, query, {"team_id": team, **narrowed})
     app = session.get(App, query.app_id)
     if app is None or app.team_id != team:
-        return pages.nothing(query)
-    return pages.read(session, Job, query, {"app_id": app.id, **narrowed})
+        return pagination.nothing(query)
+    return pagination.read(session, Job, query, {"app_id": app.id, **narrowed})
 
 
 @route(blueprint, "GET", "/jobs/<job_id>", policy=Policy.VISITOR, query=Wait, answers={200: JobShown, 304: None})

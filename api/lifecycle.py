@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from api import app_jobs, auth, links, visible
 from api.accepted import JobAccepted
-from api.calls import Answer, Body, Flag, Policy, Query, Result
+from api.contract.endpoint import Answer, Body, Flag, Policy, Query, Result
 from api.routes import route
 from api.service import service
 from common.database.models import App, Resource

@@ -20,7 +20,7 @@ from flask import Flask, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import tallies
-from api.problems import Problem
+from api.contract.problems import Problem
 from api.service import service
 from api.tallies import FullError, Hit, Quota
 

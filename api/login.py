@@ -11,9 +11,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.http import dump_cookie
 
-from api import auth, limits, rules
-from api.calls import Answer, Body, Policy, Result
-from api.problems import Problem
+from api import auth, limits
+from api.contract import validation
+from api.contract.endpoint import Answer, Body, Policy, Result
+from api.contract.problems import Problem
 from api.repeats import once
 from api.routes import route
 from api.service import service
@@ -108,7 +109,7 @@ def _recognise(body: Credentials) -> User:
 
 
 def _find(login: str) -> User | None:
-    if not rules.NAME.fullmatch(login):  # MariaDB takes `ada ` for `ada`, and an error for an answer to `adá`
+    if not validation.NAME.fullmatch(login):  # MariaDB takes `ada ` for `ada`, and an error for an answer to `adá`
         return None
     return service().db.read(
         lambda session: session.scalar(select(User).where(User.login == login, User.left_at.is_(None)))

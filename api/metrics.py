@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest, values
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from api.calls import Policy, Result
+from api.contract.endpoint import Policy, Result
 from api.routes import route
 from api.service import service
 from common.telemetry import metrics

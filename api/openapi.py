@@ -11,11 +11,11 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from api import openapi_texts as texts
-from api import rules
-from api.calls import JSON, Call, Policy, Result
+from api.contract import validation
+from api.contract.endpoint import JSON, Call, Policy, Result
+from api.contract.problems import CODES, MEDIA_TYPE, ProblemShown
 from api.examples import EXAMPLES
 from api.openapi_texts import Schema
-from api.problems import CODES, MEDIA_TYPE, ProblemShown
 from common.config.catalog import Catalog
 
 REF = "#/components/schemas/{model}"
@@ -234,7 +234,7 @@ def _listed(name: str, catalog: Catalog) -> Iterable[str]:
         case "types":
             return catalog.types
         case "logins":
-            return rules.reserved_logins(catalog)
+            return validation.reserved_logins(catalog)
         case "apps":
-            return rules.reserved_apps()
+            return validation.reserved_apps()
     raise LookupError(name)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from api import fields, repeats, rules
+from api import repeats
+from api.contract import fields, validation
 from common.admission.outages import OUTSIDE
 
 Schema = dict[str, Any]
@@ -55,13 +56,13 @@ SUCCESSES = {
     304: "No change.",
 }
 
-_ID: Schema = {"type": "string", "pattern": f"^{rules.ID.pattern}$"}
+_ID: Schema = {"type": "string", "pattern": f"^{validation.ID.pattern}$"}
 _NAME: Schema = {"type": "string", **fields.NAME}
 PATH: Mapping[str, Schema] = {
     "app_id": _ID,
     "project_id": _ID,
     "job_id": _ID,
-    "team_id": {"type": "string", "pattern": f"^{rules.TEAM.pattern}$"},
+    "team_id": {"type": "string", "pattern": f"^{validation.TEAM.pattern}$"},
     "login": _NAME,
     "upstream": {"type": "string", "enum": list(OUTSIDE)},
     "step": {"type": "string", "pattern": "^[a-z_]{3,40}$"},

@@ -8,11 +8,12 @@ from flask import Blueprint
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api import auth, pages, rules, visible
-from api.calls import Answer, Body, Policy, Result
-from api.fields import Description, NewName
-from api.pages import Listed
-from api.problems import FieldError, Problem
+from api import auth, visible
+from api.contract import pagination, validation
+from api.contract.endpoint import Answer, Body, Policy, Result
+from api.contract.fields import Description, NewName
+from api.contract.pagination import Listed
+from api.contract.problems import FieldError, Problem
 from api.repeats import once
 from api.routes import route
 from api.service import service
@@ -59,7 +60,7 @@ def create_project(body: NewProject) -> Answer:
 
     A project groups apps; its name is the team's own.
     """
-    if problems := [*rules.project_name_problems(body.name), *rules.description_problems(body.description)]:
+    if problems := [*validation.project_name_problems(body.name), *validation.description_problems(body.description)]:
         raise Problem("invalid_fields", errors=problems)
     user = auth.require_user()
 
@@ -82,14 +83,14 @@ def create_project(body: NewProject) -> Answer:
         raise Problem("taken", errors=[FieldError(field="name", code="taken", message=message)]) from None
 
 
-@route(blueprint, "GET", "/project/<team_id>", policy=Policy.MEMBER, query=pages.Page, answers={200: Projects})
-def list_projects(team_id: str, query: pages.Page) -> Answer:
+@route(blueprint, "GET", "/project/<team_id>", policy=Policy.MEMBER, query=pagination.Page, answers={200: Projects})
+def list_projects(team_id: str, query: pagination.Page) -> Answer:
     """List the projects of your team, newest first."""
     user = auth.require_user()
 
     def work(session: Session) -> Projects:
         team = visible.team(session, user, team_id)
-        found = pages.read(session, Project, query, {"team_id": team})
+        found = pagination.read(session, Project, query, {"team_id": team})
         return Projects(projects=[_shown(row) for row in found.rows], **found.told)
 
     return Answer(body=service().db.read(work))

@@ -10,8 +10,8 @@ from flask import Flask
 from prometheus_client import Counter, Histogram
 
 from api import add_calls, openapi
+from api.contract.problems import CODES
 from api.openapi_texts import Schema
-from api.problems import CODES
 from api.routes import declared
 from common.config import catalog
 from common.config.settings import Settings

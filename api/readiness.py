@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from api.problems import Problem
+from api.contract.problems import Problem
 from common.config.catalog import Catalog
 from common.database import migrate
 from common.database.engine import Database

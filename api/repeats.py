@@ -21,8 +21,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from api import auth, limits
-from api.calls import JSON, Answer, Body, Call, Policy
-from api.problems import FieldError, Problem
+from api.contract.endpoint import JSON, Answer, Body, Call, Policy
+from api.contract.problems import FieldError, Problem
 from api.service import service
 from common.database.models import KeptAnswer
 from common.vault import rotation

@@ -17,12 +17,13 @@ from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from api import app_jobs, pages, people
-from api.calls import BASE, Answer, Body, Result, Whole
-from api.moments import Moment
-from api.pages import Id, Kind, TeamName
-from api.people import Login
-from api.problems import CODES, Problem
+from api import app_jobs
+from api.contract import accounts, pagination
+from api.contract.accounts import Login
+from api.contract.endpoint import BASE, Answer, Body, Result, Whole
+from api.contract.pagination import Id, Kind, TeamName
+from api.contract.problems import CODES, Problem
+from api.contract.timestamps import Moment
 from api.repeats import once
 from api.service import service
 from common.database.engine import CommitUnknownError
@@ -161,7 +162,7 @@ class _Rehearsal(_Batch):
 
 def _find(session: Session, which: RetryAll) -> tuple[Sequence[tuple[str, str | None]], str | None]:
     """Return job and app of those that match and that time has not passed over, and the cursor behind them."""
-    user_id = people.find_id(session, which.user) if which.user is not None else None
+    user_id = accounts.find_id(session, which.user) if which.user is not None else None
     if which.user is not None and user_id is None:
         return [], None
     given = {"kind": which.kind, "state": JobState.FAILED, "user_id": user_id}
@@ -181,19 +182,19 @@ def _find(session: Session, which: RetryAll) -> tuple[Sequence[tuple[str, str | 
     return found, below
 
 
-def _failed(which: RetryAll, narrowed: pages.Narrowed, below: str | None) -> Select[str]:
+def _failed(which: RetryAll, narrowed: pagination.Narrowed, below: str | None) -> Select[str]:
     """Return the query of failed jobs, newest first, narrowed as far as an index goes: of all teams, by the state."""
-    bounds = [Job.id >= first_id(max(EPOCH, which.since - pages.SKEW))] if which.since is not None else []
+    bounds = [Job.id >= first_id(max(EPOCH, which.since - pagination.SKEW))] if which.since is not None else []
     if which.app_id is not None:
         narrowed = {"app_id": which.app_id, **narrowed}
     elif which.team is not None:
         narrowed = {"team_id": which.team, **narrowed}
     else:
         narrowed = {"state": JobState.FAILED}
-    return pages.newest(Job, narrowed, *bounds, below=below)
+    return pagination.newest(Job, narrowed, *bounds, below=below)
 
 
-def _conditions(which: RetryAll, narrowed: pages.Narrowed) -> list[ColumnElement[bool]]:
+def _conditions(which: RetryAll, narrowed: pagination.Narrowed) -> list[ColumnElement[bool]]:
     conditions = [getattr(Job, name) == value for name, value in narrowed.items()]
     if which.team is not None:
         conditions.append(Job.team_id == which.team)

@@ -9,9 +9,10 @@ from inspect import getdoc
 from flask import Blueprint, Flask, Response, request
 from werkzeug.exceptions import MethodNotAllowed
 
-from api import auth, reading, repeats
-from api.calls import BASE, Answer, Body, Call, Policy, Query, Result
-from api.problems import Problem
+from api import auth, repeats
+from api.contract import parsing
+from api.contract.endpoint import BASE, Answer, Body, Call, Policy, Query, Result
+from api.contract.problems import Problem
 from api.service import service
 
 View = Callable[..., Answer | Response]
@@ -52,7 +53,7 @@ def route(
         @wraps(view)
         def served(**path_values: str) -> Response:
             _admit(call)
-            arguments = reading.arguments(call)
+            arguments = parsing.arguments(call)
             try:
                 repeats.begin(call, arguments.get("body"))
                 answer = view(**path_values, **arguments)

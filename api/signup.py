@@ -9,11 +9,12 @@ from flask import Blueprint
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api import forgotten, invites, limits, people, rules
+from api import forgotten, invites, limits
 from api.accepted import JobAccepted, accepted, request_id
-from api.calls import Answer, Body, Policy
-from api.fields import Email, InviteCode, JoinedTeam, NewLogin, NewPassword, PersonName
-from api.problems import FieldError, Problem
+from api.contract import accounts, validation
+from api.contract.endpoint import Answer, Body, Policy
+from api.contract.fields import Email, InviteCode, JoinedTeam, NewLogin, NewPassword, PersonName
+from api.contract.problems import FieldError, Problem
 from api.repeats import once
 from api.routes import route
 from api.service import service
@@ -60,14 +61,14 @@ def sign_up(body: Signup) -> Answer:
     try:
         return once(lambda session: accepted(_write(session, body, password_hash)))
     except IntegrityError:
-        if not (taken := service().db.read(lambda session: people.taken(session, login=body.id, email=body.email))):
+        if not (taken := service().db.read(lambda session: accounts.taken(session, login=body.id, email=body.email))):
             raise
         raise Problem("taken", errors=taken) from None
 
 
 def _check(body: Signup) -> None:
     catalog = service().catalog
-    problems = rules.person_problems(
+    problems = validation.person_problems(
         login=body.id, email=body.email, name=body.name, password=body.password, catalog=catalog
     )
     team = catalog.teams.get(body.team)

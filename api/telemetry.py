@@ -15,7 +15,7 @@ from urllib.parse import quote
 from flask import Flask, Response, g, request
 from structlog.contextvars import bound_contextvars
 
-from api.calls import BASE
+from api.contract.endpoint import BASE
 from common.database.ids import new_id
 from common.telemetry import tracing
 from common.telemetry.metrics import REQUEST_S

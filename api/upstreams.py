@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from api import auth
 from api.accepted import JobAccepted, accepted, request_id
-from api.calls import Answer, Body, Policy, Result
-from api.problems import Problem
+from api.contract.endpoint import Answer, Body, Policy, Result
+from api.contract.problems import Problem
 from api.repeats import once
 from api.routes import route
 from api.service import service

@@ -6,10 +6,11 @@ from flask import Blueprint
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import auth, rules
+from api import auth
 from api.accepted import JobAccepted, accepted, request_id
-from api.calls import Answer, Policy
-from api.problems import Problem
+from api.contract import validation
+from api.contract.endpoint import Answer, Policy
+from api.contract.problems import Problem
 from api.repeats import once
 from api.routes import route
 from api.service import service
@@ -27,7 +28,7 @@ def remove_user(login: str) -> Answer:
 
     Their log-ins end at once; a job closes the accounts that were made here.
     """
-    if not rules.NAME.fullmatch(login):
+    if not validation.NAME.fullmatch(login):
         raise Problem("not_found")
 
     def work(session: Session) -> Job:

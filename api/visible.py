@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from api.problems import Problem
-from api.rules import ID, TEAM
+from api.contract.problems import Problem
+from api.contract.validation import ID, TEAM
 from common.database.models import App, Job, Project, Team, User
 
 Row = TypeVar("Row", Project, App, Job)

@@ -9,7 +9,7 @@ import re
 from enum import Enum
 
 HEAD_BYTES = 32 * 1024
-BODY_BYTES = 64 * 1024  # more than this the API refuses without reading it, see api/reading.py
+BODY_BYTES = 64 * 1024  # more than this the API refuses without reading it, see api/contract/parsing.py
 CHUNKED_BYTES = 4 * BODY_BYTES  # with what the chunks add
 HEAD_ENDS = re.compile(rb"\r?\n\r?\n")  # a bare line feed is refused, not waited for
 LENGTH = re.compile(rb"^content-length:[ \t]*([0-9]{1,18})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)

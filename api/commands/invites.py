@@ -10,11 +10,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api import invites as invitations
-from api import rules
 from api.commands import options
 from api.commands.options import Span, at_most, hint_at_more
 from api.commands.program import Group, Refusal, as_json, note, say
 from api.commands.words import columns, moment, number
+from api.contract import validation
 from api.service import service
 from common.database.models import Invite, User
 
@@ -89,7 +89,7 @@ def revoke(invite_id: str, is_json: bool) -> None:
     """Let nobody come by a code any more. Whoever came by it stays. ID is the one of `invites list`."""
 
     def work(session: Session) -> Invite:
-        found = session.get(Invite, invite_id, with_for_update=True) if rules.ID.fullmatch(invite_id) else None
+        found = session.get(Invite, invite_id, with_for_update=True) if validation.ID.fullmatch(invite_id) else None
         if found is None:
             raise Refusal("There is no such invitation. To see which there are: flask --app api invites list --all")
         found.expires_at = min(found.expires_at, service().db.now())

@@ -9,12 +9,13 @@ from typing import Any
 import click
 from sqlalchemy.orm import Session
 
-from api import retries, rules
+from api import retries
 from api.commands import advice, options
 from api.commands.options import Matching, Since, Span, at_most, hint_at_more
 from api.commands.program import WRONG, Group, Refusal, as_json, dry_run, make_sure, note, say, yes
 from api.commands.prune import prune
 from api.commands.words import number
+from api.contract import validation
 from api.interventions import take_up
 from api.retries import NotRetried, RetryAll
 from api.service import service
@@ -24,7 +25,7 @@ from common.jobs.interventions import NotPossibleError
 from common.jobs.stuck import Patience
 from common.workflows import WORKFLOWS
 
-JOB = Matching(rules.ID, "Use the job's id, such as 01a20680-c483-751f-9394-c54e28bf16d9.")
+JOB = Matching(validation.ID, "Use the job's id, such as 01a20680-c483-751f-9394-c54e28bf16d9.")
 CODE = Matching(re.compile(r"[a-z][a-z0-9_]{0,63}"), "Use a code such as rejected.")
 PAGE = 100
 

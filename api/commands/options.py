@@ -12,8 +12,8 @@ import click
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import rules
 from api.commands.program import Refusal, note
+from api.contract import validation
 from api.service import service
 from common.database.ids import EPOCH
 from common.database.models import App, User
@@ -126,9 +126,9 @@ def find_user(session: Session, login: str, *, for_update: bool = False) -> User
 
 def app_id(session: Session, named: str) -> str:
     """Return the id of an app that is named by its name or its id. Raises Refusal."""
-    if rules.ID.fullmatch(named):
+    if validation.ID.fullmatch(named):
         is_it = App.id == named
-    elif rules.NAME.fullmatch(named):
+    elif validation.NAME.fullmatch(named):
         is_it = App.claimed_name == named
     else:
         raise Refusal(f"{named!r} is neither the name nor the id of an app.")

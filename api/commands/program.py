@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from api.commands.words import plain
-from api.problems import Problem
+from api.contract.problems import Problem
 from api.service import service
 from common.database.engine import CommitUnknownError
 

@@ -8,19 +8,19 @@ import click
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from api import rules
 from api.commands import catalog_file
 from api.commands.options import Matching
 from api.commands.program import Group, Refusal, as_json, dry_run, say
 from api.commands.words import columns, number
+from api.contract import validation
 from api.service import service
 from common.config import catalog
 from common.config.catalog import Team
 from common.database.models import Project, User
 
-TEAM = Matching(rules.TEAM, "Use letters, digits and . _ -, and begin with a letter or a digit.")
+TEAM = Matching(validation.TEAM, "Use letters, digits and . _ -, and begin with a letter or a digit.")
 NEXT = ("  restart the API and the workers", "  python -m worker.doctor    # are its places there?")
-TEXT = Matching(rules.PRINTABLE, "Use printable characters, with no blank at either end.")
+TEXT = Matching(validation.PRINTABLE, "Use printable characters, with no blank at either end.")
 
 
 @click.group(cls=Group)

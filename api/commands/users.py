@@ -7,12 +7,13 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api import auth, forgotten, people, rules
+from api import auth, forgotten
 from api.commands import options
 from api.commands.options import at_most, hint_at_more, password_stdin, read_password
 from api.commands.program import Group, Refusal, as_json, note, say
 from api.commands.words import columns, moment
-from api.problems import FieldError
+from api.contract import accounts, validation
+from api.contract.problems import FieldError
 from api.service import service
 from common.database.ids import new_id
 from common.database.models import User
@@ -61,7 +62,7 @@ def create_admin(*, login: str, email: str, name: str, team: str, is_piped: bool
     team = options.known_team(team)
     password = read_password(is_piped=is_piped)
     person = {"login": login, "email": email, "name": name}
-    _refuse(rules.person_problems(**person, password=password, catalog=service().catalog))
+    _refuse(validation.person_problems(**person, password=password, catalog=service().catalog))
     password_hash = service().passwords.hash(password)
 
     def work(session: Session) -> User:
@@ -82,7 +83,7 @@ def create_admin(*, login: str, email: str, name: str, team: str, is_piped: bool
     try:
         user = service().db.transaction(work)
     except IntegrityError:
-        _refuse(service().db.read(lambda session: people.taken(session, login=login, email=email)))
+        _refuse(service().db.read(lambda session: accounts.taken(session, login=login, email=email)))
         raise
     say(is_json, _document(user), f"{login} of team {team} is an administrator. Log in with: slipway login {login}")
 

@@ -131,7 +131,7 @@ class Job(Base):
 
     __tablename__ = "jobs"
     __table_args__ = _table(
-        # Lists are stretches of these (api/pages.py). Each is some 80 MB for a million jobs: not every filter has one.
+        # Lists are stretches of these (api/contract/pagination.py). Each is some 80 MB for a million jobs: not every filter has one.
         Index(None, "team_id", "id"),
         Index(None, "team_id", "kind", "id"),
         Index(None, "team_id", "state", "id"),

@@ -18,7 +18,7 @@ from support.objects import Objects
 from support.world import Time
 from werkzeug.test import TestResponse
 
-from api.calls import Call, Policy
+from api.contract.endpoint import Call, Policy
 from api.routes import declared
 from common.database.engine import Database
 

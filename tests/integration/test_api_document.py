@@ -16,9 +16,9 @@ from support.api import ROOT, Api, open_api
 from support.world import Time
 
 from api import publish
-from api.calls import JSON, Call, Policy, Result
+from api.contract.endpoint import JSON, Call, Policy, Result
+from api.contract.problems import CODES, ProblemShown
 from api.examples import EXAMPLES
-from api.problems import CODES, ProblemShown
 from api.routes import declared
 
 Document = dict[str, Any]

@@ -16,8 +16,8 @@ from support.world import Time
 from werkzeug.test import TestResponse
 
 from api import routes
-from api.calls import Policy
-from api.problems import CODES, Problem
+from api.contract.endpoint import Policy
+from api.contract.problems import CODES, Problem
 from common.database.engine import Database
 
 JSON = "application/json"

@@ -12,7 +12,7 @@ from support.api import Api
 from support.lists import Listing, expected, listings
 from support.plans import Asked
 
-from api import pages
+from api.contract import pagination
 from common.database.engine import Database
 
 JOBS = 3_000
@@ -64,11 +64,11 @@ def _has_a_stretch(listing: Listing, filters: dict[str, str]) -> bool:
     columns = {*listing.scope, *filters} - {"user"} | ({"user_id"} if "user" in filters else set())
     if columns & {"app_id", "user_id"}:  # who is in the team, and what is the team's, need not be looked for
         columns -= {"team_id"}
-    return columns in [set(stretch) for stretch in pages.STRETCHES[listing.table]]
+    return columns in [set(stretch) for stretch in pagination.STRETCHES[listing.table]]
 
 
 def test_every_stretch_has_its_index() -> None:
-    for table, stretches in pages.STRETCHES.items():
+    for table, stretches in pagination.STRETCHES.items():
         indexes = {tuple(column.name for column in index.columns) for index in table.__table__.indexes}
 
         assert {(*stretch, "id") for stretch in stretches} <= indexes

@@ -14,7 +14,7 @@ from support.driven import ABSENT, add_provisioned, admin, claim, fail, job, suc
 from support.lists import Listing, expected, listings, walk
 from support.many import Many
 
-from api.pages import COUNTED, SKEW
+from api.contract.pagination import COUNTED, SKEW
 from common.database.engine import Database
 from common.database.models import App, Job, User
 from common.states import JobState

@@ -32,8 +32,8 @@ from support.stack import wait_for
 from support.stages import CASES, Stages
 from support.world import Time, World
 
-from api.calls import Policy
 from api.cli import GROUPS
+from api.contract.endpoint import Policy
 from api.routes import declared
 from common.admission.outages import Hold
 from common.admission.slots import Share

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from api.calls import Call
+from api.contract.endpoint import Call
 from api.examples import EXAMPLES
 from support.driven import ABSENT
 from support.objects import TEAMS, Objects, Values

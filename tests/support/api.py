@@ -147,7 +147,7 @@ def open_api(db_url: str, time: Time, **changes: Any) -> Iterator[Api]:
 
     Raises AssertionError at the end when a call answered with a problem that it does not declare.
     """
-    root, problems = logging.getLogger(), logging.getLogger("api.problems")
+    root, problems = logging.getLogger(), logging.getLogger("api.contract.problems")
     handlers, level = root.handlers[:], root.level
     undeclared = Undeclared()
     problems.addHandler(undeclared)

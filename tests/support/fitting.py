@@ -16,7 +16,7 @@ from schemathesis import Case
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.generation.meta import TestPhase
 
-from api import rules
+from api.contract import validation
 from support.about import ABOUT, ADDED, NOWHERE, About, Things
 from support.api import ENVIRONMENT, PASSWORD, Api
 from support.objects import Values
@@ -140,7 +140,9 @@ def _is_beyond(text: Any) -> bool:
 
 def _is_weak(body: dict[str, Any]) -> bool:
     """Say whether the password breaks a rule that no schema can say: bytes, common ones, parts of one's own data."""
-    return bool(rules.password_problems(body["password"], login=body["id"], email=body["email"], name=body["name"]))
+    return bool(
+        validation.password_problems(body["password"], login=body["id"], email=body["email"], name=body["name"])
+    )
 
 
 def _fit_headers(case: Case[Any], chance: int) -> None:

@@ -12,7 +12,7 @@ from gunicorn.config import Config
 from gunicorn.http import get_parser
 from gunicorn.http.errors import NoMoreData, ParseException
 
-from api import reading
+from api.contract import parsing
 from server import arrival
 from server.arrival import Arrival, Progress
 
@@ -140,4 +140,4 @@ def test_chunks_without_end_are_not_collected_for_ever() -> None:
 
 
 def test_the_api_takes_no_more_than_is_waited_for() -> None:
-    assert reading.BODY_BYTES <= arrival.BODY_BYTES
+    assert parsing.BODY_BYTES <= arrival.BODY_BYTES

@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from api import publish, repeats, rules
+from api import publish, repeats
 from api.apps import NewApp
 from api.builds import NewBuild
+from api.contract import validation
+from api.contract.problems import FieldError
 from api.deploys import NewDeploy
 from api.examples import EXAMPLES
 from api.interventions import Skip
-from api.problems import FieldError
 from api.projects import NewProject
 from api.retries import RetryAll
 from api.signup import Signup
@@ -33,13 +34,13 @@ THOROUGH = settings(max_examples=500, deadline=None, database=None, derandomize=
 Model = type[BaseModel]
 Rule = Callable[[str], list[FieldError]]
 RULES: dict[tuple[Model, str], Rule] = {
-    (Signup, "id"): lambda value: rules.login_problems(value, CATALOG),
-    (Signup, "email"): rules.email_problems,
-    (Signup, "name"): rules.person_name_problems,
-    (NewProject, "name"): rules.project_name_problems,
-    (NewProject, "description"): rules.description_problems,
-    (NewApp, "name"): rules.app_name_problems,
-    (NewApp, "description"): rules.description_problems,
+    (Signup, "id"): lambda value: validation.login_problems(value, CATALOG),
+    (Signup, "email"): validation.email_problems,
+    (Signup, "name"): validation.person_name_problems,
+    (NewProject, "name"): validation.project_name_problems,
+    (NewProject, "description"): validation.description_problems,
+    (NewApp, "name"): validation.app_name_problems,
+    (NewApp, "description"): validation.description_problems,
 }
 BY_MODEL_ALONE: list[tuple[Model, str]] = [
     (NewBuild, "image_tag"),
@@ -114,7 +115,7 @@ def test_every_password_that_is_taken_is_valid_by_the_document(value: str) -> No
     """The document cannot say all of the rules: bytes, common ones, parts of one's own data."""
     published = _published(DOCUMENT["components"]["schemas"]["Signup"]["properties"]["password"])
 
-    if not rules.password_problems(value, login="grace", email="gmh@navy.example", name="Jo Hopper"):
+    if not validation.password_problems(value, login="grace", email="gmh@navy.example", name="Jo Hopper"):
         assert published.is_valid(value)
 
 

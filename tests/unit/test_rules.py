@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api import rules
+from api.contract import validation
 from common.config.catalog import AppType, Catalog, Team
 
 TEAM = Team(
@@ -56,39 +56,41 @@ GOOD_PASSWORD = "engines weave numbers"
 
 @pytest.mark.parametrize("name", GOOD_NAMES)
 def test_plain_names_are_taken(name: str) -> None:
-    assert rules.login_problems(name, CATALOG) == []
-    assert rules.app_name_problems(name) == []
-    assert rules.project_name_problems(name) == []
+    assert validation.login_problems(name, CATALOG) == []
+    assert validation.app_name_problems(name) == []
+    assert validation.project_name_problems(name) == []
 
 
 @pytest.mark.parametrize("name", BAD_NAMES, ids=ascii)
 def test_other_names_are_refused_with_the_rule(name: str) -> None:
     for problems, field in (
-        (rules.login_problems(name, CATALOG), "id"),
-        (rules.app_name_problems(name), "name"),
-        (rules.project_name_problems(name), "name"),
+        (validation.login_problems(name, CATALOG), "id"),
+        (validation.app_name_problems(name), "name"),
+        (validation.project_name_problems(name), "name"),
     ):
-        assert [(each.field, each.code, each.message) for each in problems] == [(field, "invalid", rules.NAME_RULE)]
+        assert [(each.field, each.code, each.message) for each in problems] == [
+            (field, "invalid", validation.NAME_RULE)
+        ]
 
 
 @pytest.mark.parametrize("name", ["root", "admin", "elastic", "anonymous", "kibana-system", "slipway", "ghost"])
 def test_logins_of_the_upstreams_are_reserved(name: str) -> None:
-    assert [each.code for each in rules.login_problems(name, CATALOG)] == ["reserved"]
+    assert [each.code for each in validation.login_problems(name, CATALOG)] == ["reserved"]
 
 
 @pytest.mark.parametrize("name", ["platform", "blueprints"])
 def test_groups_on_gitlab_are_reserved_whatever_their_case(name: str) -> None:
-    assert [each.code for each in rules.login_problems(name, CATALOG)] == ["reserved"]
+    assert [each.code for each in validation.login_problems(name, CATALOG)] == ["reserved"]
 
 
 @pytest.mark.parametrize("name", ["new", "edit", "default", "kube-system", "kube-x", "shop-deleted-12"])
 def test_names_that_gitlab_or_a_cluster_uses_are_no_apps(name: str) -> None:
-    assert [each.code for each in rules.app_name_problems(name)] == ["reserved"]
+    assert [each.code for each in validation.app_name_problems(name)] == ["reserved"]
 
 
 @pytest.mark.parametrize("email", ["ada@example.com", "Ada.L+x@Sub.Example.ORG", "a@b.co", "1@x-y.org"])
 def test_addresses_are_taken(email: str) -> None:
-    assert rules.email_problems(email) == []
+    assert validation.email_problems(email) == []
 
 
 @pytest.mark.parametrize(
@@ -114,38 +116,38 @@ def test_addresses_are_taken(email: str) -> None:
     ids=ascii,
 )
 def test_other_addresses_are_refused(email: str) -> None:
-    assert [(each.field, each.code) for each in rules.email_problems(email)] == [("email", "invalid")]
+    assert [(each.field, each.code) for each in validation.email_problems(email)] == [("email", "invalid")]
 
 
 @pytest.mark.parametrize("name", ["Ada", "Ada King, Countess of Lovelace", "李小龍", "Ana María Ñuñez", "O'Brien", "J"])
 def test_names_of_people_are_taken_in_any_script(name: str) -> None:
-    assert rules.person_name_problems(name) == []
+    assert validation.person_name_problems(name) == []
 
 
 @pytest.mark.parametrize("name", [" Ada", "Ada ", " ", "A\nda", "A\0da", "<b>Ada", "Ada\u202e", "Ada\u200d", "\ud800"])
 def test_names_that_could_pass_for_something_else_are_refused(name: str) -> None:
-    assert [(each.field, each.code) for each in rules.person_name_problems(name)] == [("name", "invalid")]
+    assert [(each.field, each.code) for each in validation.person_name_problems(name)] == [("name", "invalid")]
 
 
 @pytest.mark.parametrize("name", ["anonymous", "SYSTEM", "Unknown"])
 def test_names_that_jenkins_refuses_as_a_full_name_are_reserved(name: str) -> None:
-    assert [(each.field, each.code) for each in rules.person_name_problems(name)] == [("name", "reserved")]
+    assert [(each.field, each.code) for each in validation.person_name_problems(name)] == [("name", "reserved")]
 
 
 @pytest.mark.parametrize("text", ["", "One line.", "Two\r\nlines\tand a tab", "👩\u200d💻 漢字"])
 def test_descriptions_hold_any_text(text: str) -> None:
-    assert rules.description_problems(text) == []
+    assert validation.description_problems(text) == []
 
 
 @pytest.mark.parametrize("text", ["\0", "a\x1b[2J", "\x7f", "\x85"], ids=ascii)
 def test_descriptions_hold_no_control_characters(text: str) -> None:
-    assert [(each.field, each.code) for each in rules.description_problems(text)] == [("description", "invalid")]
+    assert [(each.field, each.code) for each in validation.description_problems(text)] == [("description", "invalid")]
 
 
 def _codes(
     password: str, *, login: str = "grace", email: str = "gmh@navy.example", name: str = "Jo Hopper"
 ) -> list[str]:
-    problems = rules.password_problems(password, login=login, email=email, name=name)
+    problems = validation.password_problems(password, login=login, email=email, name=name)
     assert {each.field for each in problems} <= {"password"}
     return [each.code for each in problems]
 
@@ -202,6 +204,6 @@ def test_either_half_of_an_email_address_is_looked_for_whole() -> None:
 
 
 def test_the_message_says_what_to_leave_out() -> None:
-    (problem,) = rules.password_problems("my devops weaves", login="grace", email="g@x.org", name="Jo Hopper")
+    (problem,) = validation.password_problems("my devops weaves", login="grace", email="g@x.org", name="Jo Hopper")
 
     assert "'devops'" in problem.message

@@ -16,11 +16,11 @@ from pydantic import AfterValidator, Field
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
-from api import people, rules
-from api.calls import Digits, Flag, Query, Result
-from api.fields import GivenId
-from api.moments import Moment
-from api.people import Login
+from api.contract import accounts, validation
+from api.contract.accounts import Login
+from api.contract.endpoint import Digits, Flag, Query, Result
+from api.contract.fields import GivenId
+from api.contract.timestamps import Moment
 from common.database.ids import EPOCH, first_id
 from common.database.models import App, Job, Project
 from common.states import JobState
@@ -52,7 +52,7 @@ NOBODY = ""  # what no column holds
 
 
 def _checked_id(value: str) -> str:
-    if not rules.ID.fullmatch(value):
+    if not validation.ID.fullmatch(value):
         raise ValueError("Use an id from an earlier answer.")
     return value
 
@@ -65,7 +65,7 @@ def _checked_kind(value: str) -> str:
 
 Id = Annotated[GivenId, AfterValidator(_checked_id)]
 Kind = Annotated[str, Field(json_schema_extra={"enum": list(WORKFLOWS)}), AfterValidator(_checked_kind)]
-TeamName = Annotated[str, Field(pattern=f"^{rules.TEAM.pattern}$")]
+TeamName = Annotated[str, Field(pattern=f"^{validation.TEAM.pattern}$")]
 
 
 class Page(Query):
@@ -116,7 +116,7 @@ def nothing(page: Page) -> Found[Any]:
 def read(session: Session, table: type[Row], page: Page, narrowed: Narrowed, *more: ColumnElement[bool]) -> Found[Row]:
     """Return one page of the rows that have these values and meet the rest."""
     if page.user is not None:
-        user_id = people.find_id(session, page.user)
+        user_id = accounts.find_id(session, page.user)
         if user_id is None:
             return nothing(page)  # as of somebody who began nothing here: a list does not tell who has an account
         narrowed = {**narrowed, BEGUN_BY[table]: user_id}

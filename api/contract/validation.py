@@ -10,10 +10,10 @@ import re
 from functools import cache
 from importlib import resources
 
-from api.problems import FieldError
+from api.contract.problems import FieldError
 from common.config.catalog import Catalog
 
-# What is published of these patterns says the same (api/fields.py); here they match from end to end.
+# What is published of these patterns says the same (api/contract/fields.py); here they match from end to end.
 NAME = re.compile(r"(?=.{3,32}\Z)[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 NAME_RULE = (
     "Use 3 to 32 lower-case letters a-z, digits and single hyphens; start with a letter, end with a letter or a digit."
@@ -138,5 +138,5 @@ def _own_part(folded: str, login: str, email: str, name: str) -> str | None:
 
 @cache
 def _words(file: str) -> frozenset[str]:
-    text = resources.files("api").joinpath(file).read_text(encoding="utf-8")
+    text = resources.files(__package__).joinpath(file).read_text(encoding="utf-8")
     return frozenset(line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#"))

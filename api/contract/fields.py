@@ -1,4 +1,4 @@
-"""What does the document say of a field?  What `api/rules.py` demands of it, as far as JSON Schema can say it.
+"""What does the document say of a field?  What `api/contract/validation.py` demands of it, as far as JSON Schema can say it.
 
 What depends on the installation is filled in from its catalog (`x-one-of`, `x-none-of`: see `api/openapi.py`).
 """
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from api import rules
+from api.contract import validation
 
 NAME: dict[str, Any] = {"pattern": "^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$", "minLength": 3, "maxLength": 32}
 EMAIL_PATTERN = (
@@ -21,7 +21,7 @@ KS = r"[kK\u212a]"  # the last is the sign of the kelvin: in lower case, it is a
 
 
 def _whole(pattern: Pattern[str]) -> str:
-    return f"^(?:{pattern.pattern.replace(rules.HALVES, '')})$"
+    return f"^(?:{pattern.pattern.replace(validation.HALVES, '')})$"
 
 
 def _in_any_case(words: Iterable[str]) -> str:
@@ -34,23 +34,23 @@ def _described(schema: dict[str, Any], description: str) -> Any:
     return Field(json_schema_extra=schema, description=description)
 
 
-NewLogin = Annotated[str, _described({**NAME, "x-none-of": "logins"}, f"The login everywhere. {rules.NAME_RULE}")]
-NewName = Annotated[str, _described(NAME, rules.NAME_RULE)]
+NewLogin = Annotated[str, _described({**NAME, "x-none-of": "logins"}, f"The login everywhere. {validation.NAME_RULE}")]
+NewName = Annotated[str, _described(NAME, validation.NAME_RULE)]
 NewAppName = Annotated[
     str,
     _described(
         {
             **NAME,
             "x-none-of": "apps",
-            "allOf": [{"not": {"pattern": _whole(own)}} for own in (rules.KUBERNETES_OWN, rules.GITLABS_OWN)],
+            "allOf": [{"not": {"pattern": _whole(own)}} for own in (validation.KUBERNETES_OWN, validation.GITLABS_OWN)],
         },
-        f"Of the repository, the pipeline, the application and the namespace. {rules.NAME_RULE}",
+        f"Of the repository, the pipeline, the application and the namespace. {validation.NAME_RULE}",
     ),
 ]
 Email = Annotated[
     str,
     _described(
-        {"pattern": EMAIL_PATTERN, "maxLength": rules.EMAIL_CHARACTERS}, "ASCII; letter case makes no difference."
+        {"pattern": EMAIL_PATTERN, "maxLength": validation.EMAIL_CHARACTERS}, "ASCII; letter case makes no difference."
     ),
 ]
 PersonName = Annotated[
@@ -58,8 +58,8 @@ PersonName = Annotated[
     Field(min_length=1, max_length=100),
     _described(
         {
-            "pattern": _whole(rules.PERSON_NAME),
-            "not": {"pattern": f"^(?:{_in_any_case(rules.JENKINS_OWN_NAMES)})$"},
+            "pattern": _whole(validation.PERSON_NAME),
+            "not": {"pattern": f"^(?:{_in_any_case(validation.JENKINS_OWN_NAMES)})$"},
         },
         "As the person writes it, in any script; printable, without < and >, with no blank at either end.",
     ),
@@ -70,20 +70,20 @@ NewPassword = Annotated[
     _described(
         {
             "format": "password",
-            "minLength": rules.PASSWORD_CHARACTERS,
-            "maxLength": rules.PASSWORD_BYTES,
-            "pattern": _whole(rules.PRINTABLE),
-            "not": {"pattern": _in_any_case(rules.GITLAB_WORDS)},
+            "minLength": validation.PASSWORD_CHARACTERS,
+            "maxLength": validation.PASSWORD_BYTES,
+            "pattern": _whole(validation.PRINTABLE),
+            "not": {"pattern": _in_any_case(validation.GITLAB_WORDS)},
             "writeOnly": True,
         },
-        f"At most {rules.PASSWORD_BYTES} bytes in UTF-8; not among those that are tried first; without parts of the "
+        f"At most {validation.PASSWORD_BYTES} bytes in UTF-8; not among those that are tried first; without parts of the "
         "person's own id, name and e-mail address.",
     ),
 ]
 Description = Annotated[
     str,
     Field(max_length=500),
-    _described({"pattern": _whole(rules.TEXT)}, "Any text, over several lines; no other control characters."),
+    _described({"pattern": _whole(validation.TEXT)}, "Any text, over several lines; no other control characters."),
 ]
 JoinedTeam = Annotated[str, _described({"x-one-of": "teams"}, "A team that is open to all, or the invitation's.")]
 InviteCode = Annotated[
@@ -93,4 +93,4 @@ InviteCode = Annotated[
     ),
 ]
 TypeName = Annotated[str, _described({"x-one-of": "types"}, "A type of the catalog.")]
-GivenId = Annotated[str, _described({"pattern": _whole(rules.ID)}, "An id from an earlier answer.")]
+GivenId = Annotated[str, _described({"pattern": _whole(validation.ID)}, "An id from an earlier answer.")]

@@ -9,7 +9,7 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.problems import FieldError
+from api.contract.problems import FieldError
 from common.database.models import User
 
 # Looser than what a new login must keep to: `gone-…` is somebody's, too.

@@ -8,8 +8,8 @@ from flask import request
 from pydantic import ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from api.calls import JSON, Body, Call, Query
-from api.problems import FieldError, Problem
+from api.contract.endpoint import JSON, Body, Call, Query
+from api.contract.problems import FieldError, Problem
 
 BODY_BYTES = 64 * 1024
 ERRORS_SHOWN = 100  # a body of nothing but unknown fields would have an answer many times its size

@@ -1,0 +1,1 @@
+"""How an endpoint is declared: request and response models, problems, pagination."""
