@@ -29,9 +29,9 @@ from api.census import Census
 from api.contract import parsing, problems
 from api.contract.endpoint import BASE
 from api.feed import Feed
-from api.history import History
-from api.job_view import JobView
 from api.passwords import Passwords
+from api.presentation.durations import History
+from api.presentation.job_view import JobView
 from api.readiness import Readiness
 from api.service import Service, service
 from common.broker import Publisher, celery_app

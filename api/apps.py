@@ -11,13 +11,14 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api import auth, links, visible
+from api import auth, visible
 from api.accepted import JobAccepted, accepted, request_id
 from api.contract import pagination, validation
 from api.contract.endpoint import Answer, Body, Flag, Policy, Query, Result
 from api.contract.fields import Description, GivenId, NewAppName, TypeName
 from api.contract.pagination import Listed, Page
 from api.contract.problems import FieldError, Problem
+from api.presentation import links
 from api.repeats import once
 from api.routes import route
 from api.service import service

@@ -10,12 +10,13 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import app_jobs, auth, links, visible
+from api import app_jobs, auth, visible
 from api.accepted import JobAccepted
 from api.contract import accounts, pagination
 from api.contract.endpoint import BASE, Answer, Body, Policy, Result
 from api.contract.pagination import JobPage, Listed
 from api.contract.problems import Problem
+from api.presentation import links
 from api.routes import route
 from api.service import service
 from common.database.models import Job, Step

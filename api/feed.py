@@ -21,8 +21,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.followers import Follower, News, Waiter, Watcher
-from api.job_view import JobView, Shown
 from api.lines import QueueLine, SocketLine
+from api.presentation.job_view import JobView, Shown
 from common.database.engine import Database
 from common.database.models import Job
 from common.jobs import events

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from flask import Response
 
-from api.job_shapes import JobEvent
-from api.job_view import Shown
+from api.presentation.job_schemas import JobEvent
+from api.presentation.job_view import Shown
 from common.database.models import Event
 from common.jobs.events import Told
 from common.states import OPEN, JobState

@@ -15,9 +15,9 @@ from api import sockets
 from api.contract.endpoint import JSON
 from api.feed import Feed
 from api.followers import Line, Waiter, Watcher
-from api.job_shapes import JobShown
-from api.job_view import Shown
 from api.lines import QueueLine, SocketLine
+from api.presentation.job_schemas import JobShown
+from api.presentation.job_view import Shown
 
 StartResponse = Callable[..., Any]
 Seen = Callable[[JobShown], JobShown]

@@ -9,13 +9,14 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import auth, holding, job_view, visible
+from api import auth, holding, visible
 from api.contract import pagination
 from api.contract.endpoint import Answer, Digits, Policy, Query
 from api.contract.pagination import Id, JobPage, Kind, Listed, TeamName
 from api.contract.problems import FieldError, Problem
 from api.holding import HeldAnswer, HeldStream, Seen
-from api.job_shapes import JobEvent, JobShown, JobSummary
+from api.presentation import job_view
+from api.presentation.job_schemas import JobEvent, JobShown, JobSummary
 from api.routes import render, route
 from api.service import service
 from common.database.models import App, Job, Step, User

@@ -6,9 +6,10 @@ from flask import Blueprint
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import app_jobs, auth, links, visible
+from api import app_jobs, auth, visible
 from api.accepted import JobAccepted
 from api.contract.endpoint import Answer, Body, Flag, Policy, Query, Result
+from api.presentation import links
 from api.routes import route
 from api.service import service
 from common.database.models import App, Resource

@@ -8,9 +8,9 @@ from flask import current_app
 
 from api.census import Census
 from api.feed import Feed
-from api.history import History
-from api.job_view import JobView
 from api.passwords import Passwords
+from api.presentation.durations import History
+from api.presentation.job_view import JobView
 from api.readiness import Readiness
 from common.broker import Publisher
 from common.config.catalog import Catalog

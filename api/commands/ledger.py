@@ -13,10 +13,10 @@ import click
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from api import links
 from api.commands import options
 from api.commands.program import Group
 from api.commands.words import moment
+from api.presentation import links
 from api.service import service
 from common.database.models import App, Job, Resource, User
 from common.states import Provenance

@@ -19,7 +19,7 @@ from support.flower import Flower, actions
 from support.services import free_port
 from support.stack import PASSWORD, Stack, wait_for
 
-from api import links
+from api.presentation import links
 from common.broker import QUEUES, celery_app
 from common.config.settings import WorkerSettings
 

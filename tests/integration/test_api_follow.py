@@ -22,9 +22,9 @@ from support.world import Time
 
 from api.feed import Feed
 from api.followers import KEEP_ALIVE_S, STREAM_S, News, Watcher
-from api.history import History
-from api.job_view import JobView
 from api.lines import QueueLine
+from api.presentation.durations import History
+from api.presentation.job_view import JobView
 from common.database import migrate
 from common.database.engine import Database
 from common.database.models import Event

@@ -6,7 +6,7 @@ from support.api import V1, Api
 from support.driven import claim
 from support.world import Time
 
-from api.history import FEWEST, History
+from api.presentation.durations import FEWEST, History
 from common.database.engine import Database
 from common.jobs import attempts
 from common.workflows import SIGNUP

@@ -12,10 +12,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from api import links
 from api.contract import accounts
-from api.history import History
-from api.job_shapes import (
+from api.presentation import links
+from api.presentation.durations import History
+from api.presentation.job_schemas import (
     AttemptShown,
     Failure,
     JobShown,

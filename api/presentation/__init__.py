@@ -1,0 +1,1 @@
+"""What users see of a job: its document, durations and links."""
