@@ -25,14 +25,14 @@ from api import (
     upstreams,
     users,
 )
-from api.census import Census
 from api.contract import parsing, problems
 from api.contract.endpoint import BASE
 from api.feed import Feed
+from api.monitoring.backlog import Census
+from api.monitoring.readiness import Readiness
 from api.passwords import Passwords
 from api.presentation.durations import History
 from api.presentation.job_view import JobView
-from api.readiness import Readiness
 from api.service import Service, service
 from common.broker import Publisher, celery_app
 from common.config import catalog

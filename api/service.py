@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from flask import current_app
 
-from api.census import Census
 from api.feed import Feed
+from api.monitoring.backlog import Census
+from api.monitoring.readiness import Readiness
 from api.passwords import Passwords
 from api.presentation.durations import History
 from api.presentation.job_view import JobView
-from api.readiness import Readiness
 from common.broker import Publisher
 from common.config.catalog import Catalog
 from common.config.settings import Settings

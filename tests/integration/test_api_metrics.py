@@ -25,7 +25,7 @@ from support.stack import wait_for
 from support.telling import Numbers, Samples, samples_of
 from support.world import Time
 
-from api.census import KEPT_S, Census, Found, Look
+from api.monitoring.backlog import KEPT_S, Census, Found, Look
 from common.admission import outages, slots
 from common.admission.outages import Held
 from common.admission.slots import Share

@@ -1,0 +1,1 @@
+"""Backlog gauges and readiness."""
