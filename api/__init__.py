@@ -27,7 +27,7 @@ from api import (
 )
 from api.contract import parsing, problems
 from api.contract.endpoint import BASE
-from api.feed import Feed
+from api.follow.hub import Feed
 from api.monitoring.backlog import Census
 from api.monitoring.readiness import Readiness
 from api.passwords import Passwords

@@ -9,12 +9,13 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import auth, holding, visible
+from api import auth, visible
 from api.contract import pagination
 from api.contract.endpoint import Answer, Digits, Policy, Query
 from api.contract.pagination import Id, JobPage, Kind, Listed, TeamName
 from api.contract.problems import FieldError, Problem
-from api.holding import HeldAnswer, HeldStream, Seen
+from api.follow import responses
+from api.follow.responses import HeldAnswer, HeldStream, Seen
 from api.presentation import job_view
 from api.presentation.job_schemas import JobEvent, JobShown, JobSummary
 from api.routes import render, route
@@ -93,7 +94,7 @@ def show_job(job_id: str, query: Wait) -> Answer | Response:
     seen = _seen_by(user)
     job, answer = service().db.read(lambda session: _look(session, visible.job(session, user, job_id), query, seen))
     is_news = bool(request.if_none_match) and answer.status == 200
-    if not query.wait or is_news or job.state not in OPEN or not holding.is_possible(service().feed):
+    if not query.wait or is_news or job.state not in OPEN or not responses.is_possible(service().feed):
         return answer
     return HeldAnswer(service().feed, job.id, render(answer), seen, version=job.version, wait_s=query.wait)
 
@@ -118,7 +119,7 @@ def follow_job(job_id: str, query: Resume) -> Answer | Response:
     job, is_all = service().db.read(lambda session: _outlook(session, visible.job(session, user, job_id), number))
     if is_all:
         return Answer(status=204)
-    if not holding.is_possible(service().feed):
+    if not responses.is_possible(service().feed):
         raise Problem("unavailable", "Too many follow jobs here right now: poll instead.", retry_after_s=5)
     return HeldStream(service().feed, job.id, number=min(number, job.version))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from flask import current_app
 
-from api.feed import Feed
+from api.follow.hub import Feed
 from api.monitoring.backlog import Census
 from api.monitoring.readiness import Readiness
 from api.passwords import Passwords

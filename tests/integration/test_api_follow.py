@@ -20,9 +20,9 @@ from support.following import Address, Stream, poll
 from support.services import mariadb_database
 from support.world import Time
 
-from api.feed import Feed
-from api.followers import KEEP_ALIVE_S, STREAM_S, News, Watcher
-from api.lines import QueueLine
+from api.follow.hub import Feed
+from api.follow.outputs import QueueLine
+from api.follow.subscribers import KEEP_ALIVE_S, STREAM_S, News, Watcher
 from api.presentation.durations import History
 from api.presentation.job_view import JobView
 from common.database import migrate

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from flask import Response
 
-from api.lines import BACKLOG_BYTES, HEARD_BYTES, TAKES_WITHIN_S, SocketLine
+from api.follow.outputs import BACKLOG_BYTES, HEARD_BYTES, TAKES_WITHIN_S, SocketLine
 
 LARGE = b"x" * 90_000
 

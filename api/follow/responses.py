@@ -11,11 +11,11 @@ from typing import Any
 
 from flask import Response, request
 
-from api import sockets
 from api.contract.endpoint import JSON
-from api.feed import Feed
-from api.followers import Line, Waiter, Watcher
-from api.lines import QueueLine, SocketLine
+from api.follow import sockets
+from api.follow.hub import Feed
+from api.follow.outputs import QueueLine, SocketLine
+from api.follow.subscribers import Line, Waiter, Watcher
 from api.presentation.job_schemas import JobShown
 from api.presentation.job_view import Shown
 

@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.followers import Follower, News, Waiter, Watcher
-from api.lines import QueueLine, SocketLine
+from api.follow.outputs import QueueLine, SocketLine
+from api.follow.subscribers import Follower, News, Waiter, Watcher
 from api.presentation.job_view import JobView, Shown
 from common.database.engine import Database
 from common.database.models import Job
