@@ -8,7 +8,6 @@ from api import (
     apps,
     builds,
     cli,
-    cors,
     deploys,
     docs,
     document,
@@ -16,7 +15,6 @@ from api import (
     interventions,
     jobs,
     lifecycle,
-    limits,
     login,
     metrics,
     projects,
@@ -25,6 +23,7 @@ from api import (
     upstreams,
     users,
 )
+from api.access import cors, rate_limits
 from api.contract import parsing, problems
 from api.contract.endpoint import BASE
 from api.follow.hub import Feed
@@ -76,7 +75,7 @@ def create_app(config: Settings | None = None, *, now: Now | None = None) -> Fla
     cors.install(app, config.cors_origins)
     app.before_request(_require_readiness)
     app.after_request(_add_headers)
-    limits.trust_proxies(app, config.proxy_count)
+    rate_limits.trust_proxies(app, config.proxy_count)
     cli.install(app)
     problems.install(app)
     document.keep(app)

@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from api import visible
 from api.accepted import accepted, request_id
+from api.access import permissions
 from api.contract.endpoint import Answer
 from api.contract.problems import Problem
 from api.repeats import once
@@ -53,7 +53,7 @@ def begin(
     """Answer with a new job, or the open one that does just this. Raises Problem `not_found` and the `REFUSALS`."""
 
     def work(session: Session) -> Job:
-        app = visible.app(session, user, app_id, for_update=True)
+        app = permissions.app(session, user, app_id, for_update=True)
         open_jobs = _open_jobs(session, app)
         wanted = {"app": app.name, "type": app.type, "team": app.team_id, **inputs}
         same = next((job for job in open_jobs if _is_same(job, workflow, wanted)), None)

@@ -11,8 +11,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api import auth, visible
 from api.accepted import JobAccepted, accepted, request_id
+from api.access import auth, permissions
 from api.contract import pagination, validation
 from api.contract.endpoint import Answer, Body, Flag, Policy, Query, Result
 from api.contract.fields import Description, GivenId, NewAppName, TypeName
@@ -107,7 +107,7 @@ def create_app(body: NewApp, query: HowToMake) -> Answer:
     """
     _check(body)
     user, db = auth.require_user(), service().db
-    project = db.read(lambda session: visible.project(session, user, body.project_id))
+    project = db.read(lambda session: permissions.project(session, user, body.project_id))
     write = _write_plan if query.dry_run else _write
     try:
         return once(lambda session: accepted(write(session, body, project, user)))
@@ -123,7 +123,7 @@ def list_apps(project_id: str, query: AppFilter) -> Answer:
         raise Problem("invalid_fields", errors=problems)
 
     def work(session: Session) -> Apps:
-        project = visible.project(session, user, project_id)
+        project = permissions.project(session, user, project_id)
         narrowed = {"project_id": project.id, **pagination.given(query, "type")}
         found = pagination.read(session, App, query, narrowed, App.claimed_name.is_not(None))
         return Apps(apps=[AppShown(**_fields(app)) for app in found.rows], **found.told)
@@ -135,7 +135,7 @@ def list_apps(project_id: str, query: AppFilter) -> Answer:
 def show_app(app_id: str) -> Answer:
     """Show an app with its links and the state of each part."""
     user = auth.require_user()
-    return Answer(body=service().db.read(lambda session: _detail(session, visible.app(session, user, app_id))))
+    return Answer(body=service().db.read(lambda session: _detail(session, permissions.app(session, user, app_id))))
 
 
 def _check(body: NewApp) -> None:

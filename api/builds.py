@@ -10,8 +10,9 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import app_jobs, auth, visible
+from api import app_jobs
 from api.accepted import JobAccepted
+from api.access import auth, permissions
 from api.contract import accounts, pagination
 from api.contract.endpoint import BASE, Answer, Body, Policy, Result
 from api.contract.pagination import JobPage, Listed
@@ -85,7 +86,7 @@ def list_builds(app_id: str, query: JobPage) -> Answer:
     user = auth.require_user()
 
     def work(session: Session) -> Builds:
-        app = visible.app(session, user, app_id)
+        app = permissions.app(session, user, app_id)
         narrowed = {"app_id": app.id, "kind": BUILD.name, **pagination.given(query, "state")}
         found = pagination.read(session, Job, query, narrowed)
         numbers = outputs.of_step(session, found.rows, NUMBERED_BY)
@@ -146,7 +147,7 @@ def _inputs(app_id: str, body: NewBuild) -> dict[str, str | None]:
 
 def _addresses(session: Session, app_id: str) -> dict[str, str]:
     """Return where the two repositories are, as the jobs that made them learnt."""
-    app = visible.app(session, auth.require_user(), app_id)
+    app = permissions.app(session, auth.require_user(), app_id)
     outputs = session.execute(
         select(Step.name, Step.output)
         .join(Job, Job.id == Step.job_id)

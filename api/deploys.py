@@ -8,8 +8,9 @@ from typing import Any
 from flask import Blueprint
 from sqlalchemy.orm import Session
 
-from api import app_jobs, auth, visible
+from api import app_jobs
 from api.accepted import JobAccepted
+from api.access import auth, permissions
 from api.builds import Branch, Tag
 from api.contract import accounts, pagination
 from api.contract.endpoint import Answer, Body, Policy, Result
@@ -85,7 +86,7 @@ def start_deploy(app_id: str, body: NewDeploy) -> Answer:
 def roll_back(app_id: str, body: NewRollback) -> Answer:  # noqa: ARG001 - an empty body is still checked
     """Deploy the previous good version of an app again."""
     user = auth.require_user()
-    target = service().db.read(lambda session: _previous_good(session, visible.app(session, user, app_id)))
+    target = service().db.read(lambda session: _previous_good(session, permissions.app(session, user, app_id)))
     return app_jobs.begin(user, app_id, DEPLOY, target)
 
 
@@ -95,7 +96,7 @@ def list_deploys(app_id: str, query: JobPage) -> Answer:
     user = auth.require_user()
 
     def work(session: Session) -> Deploys:
-        app = visible.app(session, user, app_id)
+        app = permissions.app(session, user, app_id)
         narrowed = {"app_id": app.id, "kind": DEPLOY.name, **pagination.given(query, "state")}
         found = pagination.read(session, Job, query, narrowed)
         brought = deployments.brought(session, found.rows)

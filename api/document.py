@@ -7,7 +7,8 @@ from functools import cache
 
 from flask import Blueprint, Flask, Response, current_app
 
-from api import auth, openapi
+from api import openapi
+from api.access import auth
 from api.contract.endpoint import JSON, Policy, Result
 from api.routes import declared, route
 from api.service import service

@@ -9,8 +9,9 @@ from flask import Blueprint
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from api import app_jobs, auth, limits, retries, visible
+from api import app_jobs, retries
 from api.accepted import JobAccepted, accepted
+from api.access import auth, permissions, rate_limits
 from api.contract.endpoint import Answer, Body, Digits, Policy, Query, Result
 from api.contract.problems import FieldError, Problem
 from api.repeats import once
@@ -79,7 +80,7 @@ def retry_job(job_id: str, body: Retry) -> Answer:
         _check_password(job_id, user, password)
 
     def work(session: Session) -> Job:
-        job = visible.job(session, user, job_id)
+        job = permissions.job(session, user, job_id)
         _require_admin_for_leaving(job, user)
         return take_up(session, job, password=password)
 
@@ -102,8 +103,8 @@ def retry_jobs(body: RetryAll) -> Answer:
     is gone, does not match. With `dry_run` nothing is changed, and `retried` says what would be.
     """
     user = auth.require_user()
-    service().db.read(lambda session: visible.team(session, user, body.team))
-    return retries.retry_all(body, lambda session, job_id: take_up(session, visible.own_job(session, user, job_id)))
+    service().db.read(lambda session: permissions.team(session, user, body.team))
+    return retries.retry_all(body, lambda session, job_id: take_up(session, permissions.own_job(session, user, job_id)))
 
 
 @route(
@@ -121,7 +122,7 @@ def skip_step(job_id: str, step: str, body: Skip) -> Answer:
     reason = f"{body.reason} ({user.login})"
 
     def work(session: Session) -> Job:
-        job = visible.own_job(session, user, job_id)
+        job = permissions.own_job(session, user, job_id)
         app_jobs.require_wanted(session, job)
         return interventions.skip(session, job.id, step, reason=reason, now=service().db.now())
 
@@ -142,7 +143,7 @@ def cancel_job(job_id: str, body: Cancel) -> Answer:  # noqa: ARG001 - an empty 
     user = auth.require_user()
 
     def work(session: Session) -> Job:
-        job = visible.own_job(session, user, job_id)
+        job = permissions.own_job(session, user, job_id)
         _require_admin_for_leaving(job, user)
         return interventions.cancel(session, job.id, service().db.now())
 
@@ -155,7 +156,7 @@ def read_log(job_id: str, query: LogQuery) -> Answer:
     user = auth.require_user()
 
     def work(session: Session) -> Log:
-        job = visible.own_job(session, user, job_id)
+        job = permissions.own_job(session, user, job_id)
         page = build_log.read(session, job.id, start=query.start)
         return Log(
             text=page.text,
@@ -200,7 +201,7 @@ def _check_password(job_id: str, user: User | None, password: str) -> None:
     """
 
     def work(session: Session) -> User | None:
-        job = visible.job(session, user, job_id)
+        job = permissions.job(session, user, job_id)
         if job.state is not JobState.FAILED:
             raise Problem("not_failed", "Only a failed job can be taken up again.")
         if job.kind != SIGNUP.name or not interventions.needs_secret(session, job):
@@ -211,7 +212,7 @@ def _check_password(job_id: str, user: User | None, password: str) -> None:
     if person is None:
         message = "Only the retry of a failed sign-up that still needs its password takes one."
         raise Problem("invalid_fields", errors=[FieldError(field="password", code="not_needed", message=message)])
-    with limits.password_try(person.login):
+    with rate_limits.password_try(person.login):
         if not service().passwords.is_right(password, person.password_hash):
             message = "This is not the password of the sign-up: accounts that were made with that one would differ."
             raise Problem("invalid_fields", errors=[FieldError(field="password", code="wrong", message=message)])

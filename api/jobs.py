@@ -9,7 +9,7 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import auth, visible
+from api.access import auth, permissions
 from api.contract import pagination
 from api.contract.endpoint import Answer, Digits, Policy, Query
 from api.contract.pagination import Id, JobPage, Kind, Listed, TeamName
@@ -65,7 +65,7 @@ def list_jobs(query: JobFilter) -> Answer:
     user = auth.require_user()
 
     def work(session: Session) -> Jobs:
-        team = visible.team(session, user, query.team)
+        team = permissions.team(session, user, query.team)
         found = _find(session, team, query)
         return Jobs(jobs=job_view.summaries(session, found.rows), **found.told)
 
@@ -92,7 +92,7 @@ def show_job(job_id: str, query: Wait) -> Answer | Response:
     """
     user = auth.find_user()
     seen = _seen_by(user)
-    job, answer = service().db.read(lambda session: _look(session, visible.job(session, user, job_id), query, seen))
+    job, answer = service().db.read(lambda session: _look(session, permissions.job(session, user, job_id), query, seen))
     is_news = bool(request.if_none_match) and answer.status == 200
     if not query.wait or is_news or job.state not in OPEN or not responses.is_possible(service().feed):
         return answer
@@ -116,7 +116,7 @@ def follow_job(job_id: str, query: Resume) -> Answer | Response:
     """
     user = auth.find_user()
     number = _last_event_number() or query.after
-    job, is_all = service().db.read(lambda session: _outlook(session, visible.job(session, user, job_id), number))
+    job, is_all = service().db.read(lambda session: _outlook(session, permissions.job(session, user, job_id), number))
     if is_all:
         return Answer(status=204)
     if not responses.is_possible(service().feed):

@@ -6,8 +6,9 @@ from flask import Blueprint
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import app_jobs, auth, visible
+from api import app_jobs
 from api.accepted import JobAccepted
+from api.access import auth, permissions
 from api.contract.endpoint import Answer, Body, Flag, Policy, Query, Result
 from api.presentation import links
 from api.routes import route
@@ -69,7 +70,7 @@ def remove_app(app_id: str, query: Removal) -> Answer:
     """
     user = auth.require_user()
     if query.dry_run:
-        return Answer(body=service().db.read(lambda session: _preview(session, visible.app(session, user, app_id))))
+        return Answer(body=service().db.read(lambda session: _preview(session, permissions.app(session, user, app_id))))
     return app_jobs.begin(user, app_id, DEPROVISION, {})
 
 

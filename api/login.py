@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.http import dump_cookie
 
-from api import auth, limits
+from api.access import auth, rate_limits
 from api.contract import validation
 from api.contract.endpoint import Answer, Body, Policy, Result
 from api.contract.problems import Problem
@@ -73,7 +73,7 @@ def log_in(body: Credentials) -> Answer:
     Returns a token for `Authorization: Bearer`, and sets it as a cookie. A refusal takes the same time whether the
     user exists or not.
     """
-    with limits.password_try(body.id):
+    with rate_limits.password_try(body.id):
         user = _recognise(body)
     return once(lambda session: _begin(session, user))
 

@@ -8,7 +8,7 @@ from flask import Blueprint
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api import auth, visible
+from api.access import auth, permissions
 from api.contract import pagination, validation
 from api.contract.endpoint import Answer, Body, Policy, Result
 from api.contract.fields import Description, NewName
@@ -89,7 +89,7 @@ def list_projects(team_id: str, query: pagination.Page) -> Answer:
     user = auth.require_user()
 
     def work(session: Session) -> Projects:
-        team = visible.team(session, user, team_id)
+        team = permissions.team(session, user, team_id)
         found = pagination.read(session, Project, query, {"team_id": team})
         return Projects(projects=[_shown(row) for row in found.rows], **found.told)
 

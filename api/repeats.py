@@ -20,7 +20,7 @@ from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api import auth, limits
+from api.access import auth, rate_limits
 from api.contract.endpoint import JSON, Answer, Body, Call, Policy
 from api.contract.problems import FieldError, Problem
 from api.service import service
@@ -144,7 +144,7 @@ def _is_same(kept: KeptAnswer, told: dict[str, Any], repeatable: Repeatable) -> 
         return False
     if repeatable.password is None:
         return True
-    with limits.password_try(f"{kept.owner} {kept.key}"):  # who knows a key must not try passwords at its answer
+    with rate_limits.password_try(f"{kept.owner} {kept.key}"):  # who knows a key must not try passwords at its answer
         if not service().passwords.is_right(repeatable.password, kept.password_hash):
             raise Problem("key_reused")
     return True

@@ -9,7 +9,8 @@ from inspect import getdoc
 from flask import Blueprint, Flask, Response, request
 from werkzeug.exceptions import MethodNotAllowed
 
-from api import auth, repeats
+from api import repeats
+from api.access import auth
 from api.contract import parsing
 from api.contract.endpoint import BASE, Answer, Body, Call, Policy, Query, Result
 from api.contract.problems import Problem

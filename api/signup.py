@@ -9,8 +9,9 @@ from flask import Blueprint
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api import forgotten, invites, limits
+from api import forgotten, invites
 from api.accepted import JobAccepted, accepted, request_id
+from api.access import rate_limits
 from api.contract import accounts, validation
 from api.contract.endpoint import Answer, Body, Policy
 from api.contract.fields import Email, InviteCode, JoinedTeam, NewLogin, NewPassword, PersonName
@@ -56,7 +57,7 @@ def sign_up(body: Signup) -> Answer:
     not open to all is joined by `invite`, the code of an invitation; it is used up with an accepted sign-up.
     """
     _check(body)
-    limits.sign_up_try(body.id, body.email)
+    rate_limits.sign_up_try(body.id, body.email)
     password_hash = service().passwords.hash(body.password)
     try:
         return once(lambda session: accepted(_write(session, body, password_hash)))

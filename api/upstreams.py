@@ -12,8 +12,8 @@ from pydantic import Field
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from api import auth
 from api.accepted import JobAccepted, accepted, request_id
+from api.access import auth
 from api.contract.endpoint import Answer, Body, Policy, Result
 from api.contract.problems import Problem
 from api.repeats import once

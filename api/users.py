@@ -6,8 +6,8 @@ from flask import Blueprint
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import auth
 from api.accepted import JobAccepted, accepted, request_id
+from api.access import auth
 from api.contract import validation
 from api.contract.endpoint import Answer, Policy
 from api.contract.problems import Problem

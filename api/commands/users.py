@@ -7,7 +7,8 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api import auth, forgotten
+from api import forgotten
+from api.access import auth
 from api.commands import options
 from api.commands.options import at_most, hint_at_more, password_stdin, read_password
 from api.commands.program import Group, Refusal, as_json, note, say

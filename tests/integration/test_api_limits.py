@@ -21,9 +21,9 @@ from support.driven import fail, succeed
 from support.world import Time
 from werkzeug.test import TestResponse
 
-from api import limits
+from api.access import rate_limits
+from api.access.rate_counter import EPOCH
 from api.passwords import Passwords
-from api.tallies import EPOCH
 from common.database.engine import Database
 from common.database.models import Job, Secret, Tally
 
@@ -145,7 +145,7 @@ def test_a_fault_of_ours_is_no_wrong_password(limited: OpenApi) -> None:
     api = limited(login_failures_per_account_and_address=1)
 
     for _ in range(3):
-        with api.app.test_request_context(), pytest.raises(RuntimeError), limits.password_try("grace"):
+        with api.app.test_request_context(), pytest.raises(RuntimeError), rate_limits.password_try("grace"):
             raise RuntimeError("the database stumbled")
 
     assert api.visitor.post(f"{V1}/login", json={"id": "grace", "password": PASSWORD}).status_code == 201

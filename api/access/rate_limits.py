@@ -19,10 +19,10 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from flask import Flask, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from api import tallies
+from api.access import rate_counter
+from api.access.rate_counter import FullError, Hit, Quota
 from api.contract.problems import Problem
 from api.service import service
-from api.tallies import FullError, Hit, Quota
 
 QUARTER_S, HOUR_S = 15 * 60, 60 * 60
 IPV6_CUSTOMER_BITS = 64  # whoever has one IPv6 address has a network of at least this size to choose from
@@ -48,9 +48,9 @@ def password_try(whose: str) -> Iterator[None]:
     except Problem:
         raise
     except BaseException:  # a fault of ours is no wrong password
-        tallies.give_back(service().db, hits)
+        rate_counter.give_back(service().db, hits)
         raise
-    tallies.give_back(service().db, hits)
+    rate_counter.give_back(service().db, hits)
 
 
 def sign_up_try(login: str, email: str) -> None:
@@ -88,7 +88,7 @@ def client_address() -> str:
 def _take(*rules: Rule) -> list[Hit]:
     quotas = [_quota(name, limit, window_s, whom) for name, limit, window_s, whom in rules if limit]
     try:
-        return tallies.take(service().db, quotas) if quotas else []
+        return rate_counter.take(service().db, quotas) if quotas else []
     except FullError as full:
         raise Problem("too_many_requests", retry_after_s=full.retry_after_s) from None
 

@@ -1,0 +1,1 @@
+"""Who may call: authentication, permissions, rate limits, CORS."""
