@@ -19,7 +19,6 @@ from api import (
     metrics,
     projects,
     signup,
-    telemetry,
     upstreams,
     users,
 )
@@ -33,6 +32,7 @@ from api.passwords import Passwords
 from api.presentation.durations import History
 from api.presentation.job_view import JobView
 from api.service import Service, service
+from api.serving import telemetry
 from common.broker import Publisher, celery_app
 from common.config import catalog
 from common.config import settings as common_settings

@@ -12,12 +12,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from api.accepted import accepted, request_id
 from api.access import permissions
 from api.contract.endpoint import Answer
 from api.contract.problems import Problem
-from api.repeats import once
 from api.service import service
+from api.serving.accepted import accepted, request_id
+from api.serving.idempotency import once
 from common.database.models import App, Job, User
 from common.jobs import lifecycle
 from common.states import OPEN, JobState

@@ -11,7 +11,6 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api.accepted import JobAccepted, accepted, request_id
 from api.access import auth, permissions
 from api.contract import pagination, validation
 from api.contract.endpoint import Answer, Body, Flag, Policy, Query, Result
@@ -19,9 +18,10 @@ from api.contract.fields import Description, GivenId, NewAppName, TypeName
 from api.contract.pagination import Listed, Page
 from api.contract.problems import FieldError, Problem
 from api.presentation import links
-from api.repeats import once
-from api.routes import route
 from api.service import service
+from api.serving.accepted import JobAccepted, accepted, request_id
+from api.serving.idempotency import once
+from api.serving.routing import route
 from common.database.ids import new_id
 from common.database.models import App, Job, Project, Resource, Step, User
 from common.jobs import ledger, lifecycle

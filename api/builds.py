@@ -11,15 +11,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api import app_jobs
-from api.accepted import JobAccepted
 from api.access import auth, permissions
 from api.contract import accounts, pagination
 from api.contract.endpoint import BASE, Answer, Body, Policy, Result
 from api.contract.pagination import JobPage, Listed
 from api.contract.problems import Problem
 from api.presentation import links
-from api.routes import route
 from api.service import service
+from api.serving.accepted import JobAccepted
+from api.serving.routing import route
 from common.database.models import Job, Step
 from common.jobs import outputs
 from common.states import JobState

@@ -14,7 +14,7 @@ from flask import Blueprint, Response, request
 
 from api.contract.endpoint import Policy, Result
 from api.contract.problems import Problem
-from api.routes import route
+from api.serving.routing import route
 
 blueprint = Blueprint("docs", __name__)
 

@@ -10,8 +10,8 @@ from flask import Blueprint, Flask, Response, current_app
 from api import openapi
 from api.access import auth
 from api.contract.endpoint import JSON, Policy, Result
-from api.routes import declared, route
 from api.service import service
+from api.serving.routing import declared, route
 
 blueprint = Blueprint("document", __name__)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint
 
 from api.contract.endpoint import Answer, Policy, Result
-from api.routes import route
 from api.service import service
+from api.serving.routing import route
 
 blueprint = Blueprint("health", __name__)
 

@@ -10,14 +10,14 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from api import app_jobs, retries
-from api.accepted import JobAccepted, accepted
 from api.access import auth, permissions, rate_limits
 from api.contract.endpoint import Answer, Body, Digits, Policy, Query, Result
 from api.contract.problems import FieldError, Problem
-from api.repeats import once
 from api.retries import Retries, RetryAll
-from api.routes import route
 from api.service import service
+from api.serving.accepted import JobAccepted, accepted
+from api.serving.idempotency import once
+from api.serving.routing import route
 from api.signup import SECRET_LIVES
 from common.database.models import Job, Secret, User
 from common.jobs import build_log, interventions

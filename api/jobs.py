@@ -18,8 +18,8 @@ from api.follow import responses
 from api.follow.responses import HeldAnswer, HeldStream, Seen
 from api.presentation import job_view
 from api.presentation.job_schemas import JobEvent, JobShown, JobSummary
-from api.routes import render, route
 from api.service import service
+from api.serving.routing import render, route
 from common.database.models import App, Job, Step, User
 from common.jobs import events
 from common.states import OPEN

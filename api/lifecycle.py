@@ -7,12 +7,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api import app_jobs
-from api.accepted import JobAccepted
 from api.access import auth, permissions
 from api.contract.endpoint import Answer, Body, Flag, Policy, Query, Result
 from api.presentation import links
-from api.routes import route
 from api.service import service
+from api.serving.accepted import JobAccepted
+from api.serving.routing import route
 from common.database.models import App, Resource
 from common.jobs import ledger
 from common.states import Provenance

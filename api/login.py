@@ -15,9 +15,9 @@ from api.access import auth, rate_limits
 from api.contract import validation
 from api.contract.endpoint import Answer, Body, Policy, Result
 from api.contract.problems import Problem
-from api.repeats import once
-from api.routes import route
 from api.service import service
+from api.serving.idempotency import once
+from api.serving.routing import route
 from common.database.models import User
 
 blueprint = Blueprint("login", __name__)

@@ -10,8 +10,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from api.contract.endpoint import Policy, Result
-from api.routes import route
 from api.service import service
+from api.serving.routing import route
 from common.telemetry import metrics
 
 blueprint = Blueprint("metrics", __name__)

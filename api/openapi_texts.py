@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from api import repeats
 from api.contract import fields, validation
+from api.serving import idempotency
 from common.admission.outages import OUTSIDE
 
 Schema = dict[str, Any]
@@ -75,9 +75,9 @@ def _header(name: str, description: str, schema: Schema) -> Schema:
 
 
 KEY = _header(
-    repeats.HEADER,
+    idempotency.HEADER,
     "Of your own making, new for each request, the same when you repeat it.",
-    {"pattern": f"^(?:{repeats.KEY.pattern})$"},
+    {"pattern": f"^(?:{idempotency.KEY.pattern})$"},
 )
 IF_NONE_MATCH = _header("If-None-Match", "The `ETag` of the answer that you have.", {})
 LAST_EVENT = _header("Last-Event-ID", "The id of the last event that you have.", {"pattern": "^[0-9]{1,9}$"})
@@ -91,5 +91,5 @@ REQUEST_ID = {"X-Request-Id": _told("Finds the request in the log; your own is t
 RETRY_AFTER = {"Retry-After": _told("When to come again, in seconds.", "integer")}
 LOCATION = {"Location": _told("What to follow.")}
 ETAG = {"ETag": _told("Stands for the present state.")}
-REPLAYED = {repeats.MARK: _told("`true` on the answer to a request that was made before.")}
+REPLAYED = {idempotency.MARK: _told("`true` on the answer to a request that was made before.")}
 CHALLENGE = {"WWW-Authenticate": _told("`Bearer`")}

@@ -14,9 +14,9 @@ from api.contract.endpoint import Answer, Body, Policy, Result
 from api.contract.fields import Description, NewName
 from api.contract.pagination import Listed
 from api.contract.problems import FieldError, Problem
-from api.repeats import once
-from api.routes import route
 from api.service import service
+from api.serving.idempotency import once
+from api.serving.routing import route
 from common.database.ids import new_id
 from common.database.models import Project
 

@@ -12,7 +12,7 @@ from prometheus_client import Counter, Histogram
 from api import add_calls, openapi
 from api.contract.problems import CODES
 from api.openapi_texts import Schema
-from api.routes import declared
+from api.serving.routing import declared
 from common.config import catalog
 from common.config.settings import Settings
 from common.telemetry import metrics

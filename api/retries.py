@@ -24,8 +24,8 @@ from api.contract.endpoint import BASE, Answer, Body, Result, Whole
 from api.contract.pagination import Id, Kind, TeamName
 from api.contract.problems import CODES, Problem
 from api.contract.timestamps import Moment
-from api.repeats import once
 from api.service import service
+from api.serving.idempotency import once
 from common.database.engine import CommitUnknownError
 from common.database.ids import EPOCH, first_id
 from common.database.models import Job, Step

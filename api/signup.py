@@ -10,15 +10,15 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from api import forgotten, invites
-from api.accepted import JobAccepted, accepted, request_id
 from api.access import rate_limits
 from api.contract import accounts, validation
 from api.contract.endpoint import Answer, Body, Policy
 from api.contract.fields import Email, InviteCode, JoinedTeam, NewLogin, NewPassword, PersonName
 from api.contract.problems import FieldError, Problem
-from api.repeats import once
-from api.routes import route
 from api.service import service
+from api.serving.accepted import JobAccepted, accepted, request_id
+from api.serving.idempotency import once
+from api.serving.routing import route
 from common.database.ids import new_id
 from common.database.models import Job, Secret, User
 from common.jobs import lifecycle

@@ -12,13 +12,13 @@ from pydantic import Field
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from api.accepted import JobAccepted, accepted, request_id
 from api.access import auth
 from api.contract.endpoint import Answer, Body, Policy, Result
 from api.contract.problems import Problem
-from api.repeats import once
-from api.routes import route
 from api.service import service
+from api.serving.accepted import JobAccepted, accepted, request_id
+from api.serving.idempotency import once
+from api.serving.routing import route
 from common.admission import outages, slots
 from common.admission.outages import OUTSIDE
 from common.database.models import Gate, Job, Step

@@ -6,14 +6,14 @@ from flask import Blueprint
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.accepted import JobAccepted, accepted, request_id
 from api.access import auth
 from api.contract import validation
 from api.contract.endpoint import Answer, Policy
 from api.contract.problems import Problem
-from api.repeats import once
-from api.routes import route
 from api.service import service
+from api.serving.accepted import JobAccepted, accepted, request_id
+from api.serving.idempotency import once
+from api.serving.routing import route
 from common.database.models import Job, User
 from common.jobs import lifecycle
 from common.states import OPEN

@@ -19,7 +19,7 @@ from support.world import Time
 from werkzeug.test import TestResponse
 
 from api.contract.endpoint import Call, Policy
-from api.routes import declared
+from api.serving.routing import declared
 from common.database.engine import Database
 
 ANYONE, OTHER, OWN, ADMIN = WHO = ("anonymous", "other team", "own team", "admin")

@@ -19,7 +19,7 @@ from api import publish
 from api.contract.endpoint import JSON, Call, Policy, Result
 from api.contract.problems import CODES, ProblemShown
 from api.examples import EXAMPLES
-from api.routes import declared
+from api.serving.routing import declared
 
 Document = dict[str, Any]
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}

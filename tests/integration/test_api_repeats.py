@@ -15,7 +15,7 @@ from support.driven import ABSENT, add_provisioned, admin, fail
 from support.world import Time
 from werkzeug.test import TestResponse
 
-from api.repeats import LIVES
+from api.serving.idempotency import LIVES
 from common.database.engine import Database
 from common.database.models import Job, KeptAnswer
 

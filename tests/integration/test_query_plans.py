@@ -34,7 +34,7 @@ from support.world import Time, World
 
 from api.cli import GROUPS
 from api.contract.endpoint import Policy
-from api.routes import declared
+from api.serving.routing import declared
 from common.admission.outages import Hold
 from common.admission.slots import Share
 from common.broker import Publisher, celery_app

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from api import publish, repeats
+from api import publish
 from api.apps import NewApp
 from api.builds import NewBuild
 from api.contract import validation
@@ -23,6 +23,7 @@ from api.examples import EXAMPLES
 from api.interventions import Skip
 from api.projects import NewProject
 from api.retries import RetryAll
+from api.serving import idempotency
 from api.signup import Signup
 from common.config import catalog
 from common.config.settings import Settings
@@ -120,9 +121,9 @@ def test_every_password_that_is_taken_is_valid_by_the_document(value: str) -> No
 
 
 @THOROUGH
-@given(VALUES | st.from_regex(repeats.KEY, fullmatch=True))
+@given(VALUES | st.from_regex(idempotency.KEY, fullmatch=True))
 def test_every_key_of_a_request_that_is_taken_is_valid_by_the_document(value: str) -> None:
     parameters = DOCUMENT["paths"]["/api/v1/app"]["post"]["parameters"]
-    published = _published(next(each["schema"] for each in parameters if each["name"] == repeats.HEADER))
+    published = _published(next(each["schema"] for each in parameters if each["name"] == idempotency.HEADER))
 
-    assert published.is_valid(value) == bool(repeats.KEY.fullmatch(value))
+    assert published.is_valid(value) == bool(idempotency.KEY.fullmatch(value))

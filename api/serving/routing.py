@@ -9,12 +9,12 @@ from inspect import getdoc
 from flask import Blueprint, Flask, Response, request
 from werkzeug.exceptions import MethodNotAllowed
 
-from api import repeats
 from api.access import auth
 from api.contract import parsing
 from api.contract.endpoint import BASE, Answer, Body, Call, Policy, Query, Result
 from api.contract.problems import Problem
 from api.service import service
+from api.serving import idempotency
 
 View = Callable[..., Answer | Response]
 
@@ -56,9 +56,9 @@ def route(
             _admit(call)
             arguments = parsing.arguments(call)
             try:
-                repeats.begin(call, arguments.get("body"))
+                idempotency.begin(call, arguments.get("body"))
                 answer = view(**path_values, **arguments)
-            except repeats.Repeated as repeated:
+            except idempotency.Repeated as repeated:
                 return repeated.response
             if isinstance(answer, Response):
                 return answer
