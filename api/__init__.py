@@ -9,8 +9,6 @@ from api import (
     builds,
     cli,
     deploys,
-    docs,
-    document,
     health,
     interventions,
     jobs,
@@ -28,6 +26,7 @@ from api.contract.endpoint import BASE
 from api.follow.hub import Feed
 from api.monitoring.backlog import Census
 from api.monitoring.readiness import Readiness
+from api.openapi import route, swagger_ui
 from api.passwords import Passwords
 from api.presentation.durations import History
 from api.presentation.job_view import JobView
@@ -78,7 +77,7 @@ def create_app(config: Settings | None = None, *, now: Now | None = None) -> Fla
     rate_limits.trust_proxies(app, config.proxy_count)
     cli.install(app)
     problems.install(app)
-    document.keep(app)
+    route.keep(app)
     return app
 
 
@@ -86,7 +85,7 @@ def add_calls(app: Flask) -> None:
     """Register every call; the order is that of the document."""
     for module in (signup, login, projects, apps, builds, deploys, lifecycle, jobs, interventions, upstreams, users):
         app.register_blueprint(module.blueprint)
-    for module in (health, metrics, document, docs):
+    for module in (health, metrics, route, swagger_ui):
         app.register_blueprint(module.blueprint)
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from flask import Flask
 from prometheus_client import Counter, Histogram
 
-from api import add_calls, openapi
+from api import add_calls
 from api.contract.problems import CODES
-from api.openapi_texts import Schema
+from api.openapi import build
+from api.openapi.texts import Schema
 from api.serving.routing import declared
 from common.config import catalog
 from common.config.settings import Settings
@@ -60,7 +61,7 @@ def document(cookie: str = COOKIE) -> Schema:
     """Return the document, with the teams and types of the bundled catalog."""
     app = Flask("slipway", static_folder=None)
     add_calls(app)
-    return openapi.document(declared(app), catalog.load(Settings.model_construct()), cookie=cookie)
+    return build.document(declared(app), catalog.load(Settings.model_construct()), cookie=cookie)
 
 
 def files() -> dict[Path, str]:

@@ -1,6 +1,6 @@
 """What is a call?  Who may make it, what goes in, what comes out, what can go wrong: declared once, as plain data.
 
-`api/serving/routing.py` serves what is declared here, `api/openapi.py` publishes it.
+`api/serving/routing.py` serves what is declared here, `api/openapi/build.py` publishes it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What does the document say of a field?  What `api/contract/validation.py` demands of it, as far as JSON Schema can say it.
 
-What depends on the installation is filled in from its catalog (`x-one-of`, `x-none-of`: see `api/openapi.py`).
+What depends on the installation is filled in from its catalog (`x-one-of`, `x-none-of`: see `api/openapi/build.py`).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from support.api import Api, open_api
 from support.world import Time
 from werkzeug.test import TestResponse
 
-from api.docs import ASSETS
+from api.openapi.swagger_ui import ASSETS
 
 TYPES = {"js": "text/javascript", "css": "text/css", "png": "image/png"}
 NAMED = re.compile(r'(?:src|href)="([^"]+)"')

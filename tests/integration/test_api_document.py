@@ -18,7 +18,7 @@ from support.world import Time
 from api import publish
 from api.contract.endpoint import JSON, Call, Policy, Result
 from api.contract.problems import CODES, ProblemShown
-from api.examples import EXAMPLES
+from api.openapi.examples import EXAMPLES
 from api.serving.routing import declared
 
 Document = dict[str, Any]
@@ -135,7 +135,7 @@ def test_whatever_goes_in_or_out_has_an_example(calls: dict[str, Call]) -> None:
     shapes = _shapes(calls)
     undescribed = {name for name, shape in shapes.items() if issubclass(shape, Result) and not shape.model_fields}
 
-    assert set(shapes) - undescribed - set(EXAMPLES) == set(), "add them to api/examples.py"
+    assert set(shapes) - undescribed - set(EXAMPLES) == set(), "add them to api/openapi/examples.py"
 
 
 def test_every_example_is_published(document: Document) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from api.contract.endpoint import Call
-from api.examples import EXAMPLES
+from api.openapi.examples import EXAMPLES
 from support.driven import ABSENT
 from support.objects import TEAMS, Objects, Values
 

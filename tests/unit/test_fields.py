@@ -19,8 +19,8 @@ from api.builds import NewBuild
 from api.contract import validation
 from api.contract.problems import FieldError
 from api.deploys import NewDeploy
-from api.examples import EXAMPLES
 from api.interventions import Skip
+from api.openapi.examples import EXAMPLES
 from api.projects import NewProject
 from api.retries import RetryAll
 from api.serving import idempotency

@@ -20,7 +20,7 @@ blueprint = Blueprint("docs", __name__)
 
 SWAGGER_UI = files("flask_swagger_ui") / "dist"  # Apache-2.0; we take its files and nothing of its plugin
 ASSETS = {
-    "docs.js": (files("api") / "docs.js", "text/javascript"),
+    "docs.js": (files(__package__) / "docs.js", "text/javascript"),
     "swagger-ui-bundle.js": (SWAGGER_UI / "swagger-ui-bundle.js", "text/javascript"),
     "swagger-ui.css": (SWAGGER_UI / "swagger-ui.css", "text/css"),
     "icon.png": (SWAGGER_UI / "favicon-32x32.png", "image/png"),

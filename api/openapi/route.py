@@ -7,9 +7,9 @@ from functools import cache
 
 from flask import Blueprint, Flask, Response, current_app
 
-from api import openapi
 from api.access import auth
 from api.contract.endpoint import JSON, Policy, Result
+from api.openapi import build
 from api.service import service
 from api.serving.routing import declared, route
 
@@ -32,7 +32,7 @@ def keep(app: Flask) -> None:
 
     @cache
     def made() -> bytes:
-        return json.dumps(openapi.document(calls, service().catalog, cookie=auth.cookie_name())).encode()
+        return json.dumps(build.document(calls, service().catalog, cookie=auth.cookie_name())).encode()
 
     app.extensions[KEPT] = made
 

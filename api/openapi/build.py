@@ -10,12 +10,12 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from api import openapi_texts as texts
 from api.contract import validation
 from api.contract.endpoint import JSON, Call, Policy, Result
 from api.contract.problems import CODES, MEDIA_TYPE, ProblemShown
-from api.examples import EXAMPLES
-from api.openapi_texts import Schema
+from api.openapi import texts
+from api.openapi.examples import EXAMPLES
+from api.openapi.texts import Schema
 from common.config.catalog import Catalog
 
 REF = "#/components/schemas/{model}"
