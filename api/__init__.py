@@ -4,22 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, Response, g, request
 
-from api import (
-    apps,
-    builds,
-    cli,
-    deploys,
-    health,
-    interventions,
-    jobs,
-    lifecycle,
-    login,
-    metrics,
-    projects,
-    signup,
-    upstreams,
-    users,
-)
+from api import cli
 from api.access import cors, rate_limits
 from api.contract import parsing, problems
 from api.contract.endpoint import BASE
@@ -32,6 +17,21 @@ from api.presentation.durations import History
 from api.presentation.job_view import JobView
 from api.service import Service, service
 from api.serving import telemetry
+from api.views import (
+    apps,
+    builds,
+    deploys,
+    health,
+    interventions,
+    jobs,
+    lifecycle,
+    login,
+    metrics,
+    projects,
+    signup,
+    upstreams,
+    users,
+)
 from common.broker import Publisher, celery_app
 from common.config import catalog
 from common.config import settings as common_settings

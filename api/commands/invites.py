@@ -9,13 +9,13 @@ import click
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import invites as invitations
 from api.commands import options
 from api.commands.options import Span, at_most, hint_at_more
 from api.commands.program import Group, Refusal, as_json, note, say
 from api.commands.words import columns, moment, number
 from api.contract import validation
 from api.service import service
+from api.views import invites as invitations
 from common.database.models import Invite, User
 
 MOST_USES = 1_000

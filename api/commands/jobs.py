@@ -9,16 +9,16 @@ from typing import Any
 import click
 from sqlalchemy.orm import Session
 
-from api import retries
 from api.commands import advice, options
 from api.commands.options import Matching, Since, Span, at_most, hint_at_more
 from api.commands.program import WRONG, Group, Refusal, as_json, dry_run, make_sure, note, say, yes
 from api.commands.prune import prune
 from api.commands.words import number
 from api.contract import validation
-from api.interventions import take_up
-from api.retries import NotRetried, RetryAll
 from api.service import service
+from api.views import bulk_retry
+from api.views.bulk_retry import NotRetried, RetryAll
+from api.views.interventions import take_up
 from common.database.models import Job
 from common.jobs import interventions, stuck
 from common.jobs.interventions import NotPossibleError
@@ -149,7 +149,7 @@ def _retry(which: RetryAll, limit: int | None) -> tuple[list[str], list[NotRetri
     while is_more and (limit is None or len(retried) + len(refused) < limit):
         left = PAGE if limit is None else limit - len(retried) - len(refused)
         which = which.model_copy(update={"limit": min(PAGE, left)})
-        done, _lanes = retries.take_up_some(which, _take_up)  # not sent: the clocks do, within seconds
+        done, _lanes = bulk_retry.take_up_some(which, _take_up)  # not sent: the clocks do, within seconds
         retried += [each.job_id for each in done.retried]
         refused += done.refused
         is_more, which = done.more, which.model_copy(update={"cursor": done.next})

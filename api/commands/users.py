@@ -7,7 +7,6 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api import forgotten
 from api.access import auth
 from api.commands import options
 from api.commands.options import at_most, hint_at_more, password_stdin, read_password
@@ -16,6 +15,7 @@ from api.commands.words import columns, moment
 from api.contract import accounts, validation
 from api.contract.problems import FieldError
 from api.service import service
+from api.views import stale_signups
 from common.database.ids import new_id
 from common.database.models import User
 
@@ -67,7 +67,7 @@ def create_admin(*, login: str, email: str, name: str, team: str, is_piped: bool
     password_hash = service().passwords.hash(password)
 
     def work(session: Session) -> User:
-        forgotten.free_names(session, login=login, email=email.lower())
+        stale_signups.free_names(session, login=login, email=email.lower())
         user = User(
             id=new_id(),
             login=login,

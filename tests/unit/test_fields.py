@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from api import publish
-from api.apps import NewApp
-from api.builds import NewBuild
 from api.contract import validation
 from api.contract.problems import FieldError
-from api.deploys import NewDeploy
-from api.interventions import Skip
 from api.openapi.examples import EXAMPLES
-from api.projects import NewProject
-from api.retries import RetryAll
 from api.serving import idempotency
-from api.signup import Signup
+from api.views.apps import NewApp
+from api.views.builds import NewBuild
+from api.views.bulk_retry import RetryAll
+from api.views.deploys import NewDeploy
+from api.views.interventions import Skip
+from api.views.projects import NewProject
+from api.views.signup import Signup
 from common.config import catalog
 from common.config.settings import Settings
 

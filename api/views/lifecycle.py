@@ -6,13 +6,13 @@ from flask import Blueprint
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import app_jobs
 from api.access import auth, permissions
 from api.contract.endpoint import Answer, Body, Flag, Policy, Query, Result
 from api.presentation import links
 from api.service import service
 from api.serving.accepted import JobAccepted
 from api.serving.routing import route
+from api.views import app_jobs
 from common.database.models import App, Resource
 from common.jobs import ledger
 from common.states import Provenance

@@ -9,7 +9,6 @@ from flask import Blueprint
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api import forgotten, invites
 from api.access import rate_limits
 from api.contract import accounts, validation
 from api.contract.endpoint import Answer, Body, Policy
@@ -19,6 +18,7 @@ from api.service import service
 from api.serving.accepted import JobAccepted, accepted, request_id
 from api.serving.idempotency import once
 from api.serving.routing import route
+from api.views import invites, stale_signups
 from common.database.ids import new_id
 from common.database.models import Job, Secret, User
 from common.jobs import lifecycle
@@ -96,7 +96,7 @@ def _write(session: Session, body: Signup, password_hash: str) -> Job:
         team_id=body.team,
         created_at=now,
     )
-    forgotten.free_names(session, login=user.login, email=user.email)
+    stale_signups.free_names(session, login=user.login, email=user.email)
     if body.invite is not None:
         user.invite_id = invites.use(session, body.invite, team_id=body.team, now=now)
     session.add(user)

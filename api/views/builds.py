@@ -10,7 +10,6 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import app_jobs
 from api.access import auth, permissions
 from api.contract import accounts, pagination
 from api.contract.endpoint import BASE, Answer, Body, Policy, Result
@@ -20,6 +19,7 @@ from api.presentation import links
 from api.service import service
 from api.serving.accepted import JobAccepted
 from api.serving.routing import route
+from api.views import app_jobs
 from common.database.models import Job, Step
 from common.jobs import outputs
 from common.states import JobState

@@ -9,16 +9,16 @@ from flask import Blueprint
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from api import app_jobs, retries
 from api.access import auth, permissions, rate_limits
 from api.contract.endpoint import Answer, Body, Digits, Policy, Query, Result
 from api.contract.problems import FieldError, Problem
-from api.retries import Retries, RetryAll
 from api.service import service
 from api.serving.accepted import JobAccepted, accepted
 from api.serving.idempotency import once
 from api.serving.routing import route
-from api.signup import SECRET_LIVES
+from api.views import app_jobs, bulk_retry
+from api.views.bulk_retry import Retries, RetryAll
+from api.views.signup import SECRET_LIVES
 from common.database.models import Job, Secret, User
 from common.jobs import build_log, interventions
 from common.jobs.interventions import NotPossibleError
@@ -104,7 +104,9 @@ def retry_jobs(body: RetryAll) -> Answer:
     """
     user = auth.require_user()
     service().db.read(lambda session: permissions.team(session, user, body.team))
-    return retries.retry_all(body, lambda session, job_id: take_up(session, permissions.own_job(session, user, job_id)))
+    return bulk_retry.retry_all(
+        body, lambda session, job_id: take_up(session, permissions.own_job(session, user, job_id))
+    )
 
 
 @route(

@@ -9,9 +9,9 @@ from __future__ import annotations
 from sqlalchemy import Select, delete, exists, or_, select
 from sqlalchemy.orm import Session
 
-from api import invites
 from api.access import auth
 from api.service import service
+from api.views import invites
 from common.database.models import Job, Resource, Secret, Step, User
 from common.errors import Conflict
 from common.states import OPEN, Provenance

@@ -8,9 +8,7 @@ from typing import Any
 from flask import Blueprint
 from sqlalchemy.orm import Session
 
-from api import app_jobs
 from api.access import auth, permissions
-from api.builds import Branch, Tag
 from api.contract import accounts, pagination
 from api.contract.endpoint import Answer, Body, Policy, Result
 from api.contract.pagination import JobPage, Listed
@@ -18,6 +16,8 @@ from api.contract.problems import Problem
 from api.service import service
 from api.serving.accepted import JobAccepted
 from api.serving.routing import route
+from api.views import app_jobs
+from api.views.builds import Branch, Tag
 from common.database.models import App, Job
 from common.jobs import deployments
 from common.states import JobState

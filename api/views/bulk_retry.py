@@ -17,7 +17,6 @@ from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from api import app_jobs
 from api.contract import accounts, pagination
 from api.contract.accounts import Login
 from api.contract.endpoint import BASE, Answer, Body, Result, Whole
@@ -26,6 +25,7 @@ from api.contract.problems import CODES, Problem
 from api.contract.timestamps import Moment
 from api.service import service
 from api.serving.idempotency import once
+from api.views import app_jobs
 from common.database.engine import CommitUnknownError
 from common.database.ids import EPOCH, first_id
 from common.database.models import Job, Step
