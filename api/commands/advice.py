@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from api.commands.words import moment, span
+from api.commands.text import moment, span
 from common.admission.outages import Held
 from common.jobs.stuck import Stuck, Why
 

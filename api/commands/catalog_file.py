@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from api.commands.program import Refusal
+from api.commands.base import Refusal
 from common.config import catalog
 from common.config.catalog import Team
 from common.config.settings import Settings, SettingsError

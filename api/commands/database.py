@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from api.commands.program import Command, Group, Unavailable
+from api.commands.base import Command, Group, Unavailable
 from api.service import service
 from common.database import migrate
 from common.database.engine import Database

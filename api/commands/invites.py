@@ -10,9 +10,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.commands import options
+from api.commands.base import Group, Refusal, as_json, note, say
 from api.commands.options import Span, at_most, hint_at_more
-from api.commands.program import Group, Refusal, as_json, note, say
-from api.commands.words import columns, moment, number
+from api.commands.text import columns, moment, number
 from api.contract import validation
 from api.service import service
 from api.views import invites as invitations

@@ -10,10 +10,10 @@ import click
 from sqlalchemy.orm import Session
 
 from api.commands import advice, options
+from api.commands.base import WRONG, Group, Refusal, as_json, dry_run, make_sure, note, say, yes
 from api.commands.options import Matching, Since, Span, at_most, hint_at_more
-from api.commands.program import WRONG, Group, Refusal, as_json, dry_run, make_sure, note, say, yes
 from api.commands.prune import prune
-from api.commands.words import number
+from api.commands.text import number
 from api.contract import validation
 from api.service import service
 from api.views import bulk_retry

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from api.commands.program import WRONG, Group, as_json, note, say
-from api.commands.words import columns, number
+from api.commands.base import WRONG, Group, as_json, note, say
+from api.commands.text import columns, number
 from api.service import service
 from common.vault import rotation
 

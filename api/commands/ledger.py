@@ -14,8 +14,8 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from api.commands import options
-from api.commands.program import Group
-from api.commands.words import moment
+from api.commands.base import Group
+from api.commands.text import moment
 from api.presentation import links
 from api.service import service
 from common.database.models import App, Job, Resource, User

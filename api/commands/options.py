@@ -12,7 +12,7 @@ import click
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.commands.program import Refusal, note
+from api.commands.base import Refusal, note
 from api.contract import validation
 from api.service import service
 from common.database.ids import EPOCH

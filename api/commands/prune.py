@@ -11,9 +11,9 @@ from datetime import timedelta
 
 import click
 
+from api.commands.base import Command, as_json, dry_run, make_sure, note, say, yes
 from api.commands.options import Span
-from api.commands.program import Command, as_json, dry_run, make_sure, note, say, yes
-from api.commands.words import moment, number, span
+from api.commands.text import moment, number, span
 from api.service import service
 from common.jobs import retention
 from common.jobs.retention import Swept

@@ -9,9 +9,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.commands import catalog_file
+from api.commands.base import Group, Refusal, as_json, dry_run, say
 from api.commands.options import Matching
-from api.commands.program import Group, Refusal, as_json, dry_run, say
-from api.commands.words import columns, number
+from api.commands.text import columns, number
 from api.contract import validation
 from api.service import service
 from common.config import catalog

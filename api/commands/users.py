@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from api.access import auth
 from api.commands import options
+from api.commands.base import Group, Refusal, as_json, note, say
 from api.commands.options import at_most, hint_at_more, password_stdin, read_password
-from api.commands.program import Group, Refusal, as_json, note, say
-from api.commands.words import columns, moment
+from api.commands.text import columns, moment
 from api.contract import accounts, validation
 from api.contract.problems import FieldError
 from api.service import service

@@ -14,7 +14,7 @@ from support.commands import Operator
 from support.world import Time
 
 from api.commands import catalog_file
-from api.commands.program import Refusal
+from api.commands.base import Refusal
 from common.config import catalog
 from common.config.catalog import Team
 

@@ -19,7 +19,7 @@ from flask.cli import ScriptInfo
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from api.commands.words import plain
+from api.commands.text import plain
 from api.contract.problems import Problem
 from api.service import service
 from common.database.engine import CommitUnknownError
