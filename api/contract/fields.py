@@ -1,4 +1,4 @@
-"""What does the document say of a field?  What `api/contract/validation.py` demands of it, as far as JSON Schema can say it.
+"""The published schema of each field: what `validation.py` demands, as far as JSON Schema can express it.
 
 What depends on the installation is filled in from its catalog (`x-one-of`, `x-none-of`: see `api/openapi/build.py`).
 """
@@ -76,7 +76,7 @@ NewPassword = Annotated[
             "not": {"pattern": _in_any_case(validation.GITLAB_WORDS)},
             "writeOnly": True,
         },
-        f"At most {validation.PASSWORD_BYTES} bytes in UTF-8; not among those that are tried first; without parts of the "
+        f"At most {validation.PASSWORD_BYTES} bytes in UTF-8; not a commonly guessed one; without parts of the "
         "person's own id, name and e-mail address.",
     ),
 ]

@@ -131,7 +131,8 @@ class Job(Base):
 
     __tablename__ = "jobs"
     __table_args__ = _table(
-        # Lists are stretches of these (api/contract/pagination.py). Each is some 80 MB for a million jobs: not every filter has one.
+        # Lists read ranges of these (api/contract/pagination.py). Each takes about 80 MB per million jobs: not every
+        # filter has one.
         Index(None, "team_id", "id"),
         Index(None, "team_id", "kind", "id"),
         Index(None, "team_id", "state", "id"),
