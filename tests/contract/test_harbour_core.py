@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import requests
+from support.checkout import ROOT
 from werkzeug.wrappers import Request, Response
 
 from harbour.config import HarbourConfig
@@ -302,7 +303,7 @@ def test_control_shows_health_and_state(harbour: Harbour, control: str) -> None:
 
 def run_harbour(root: Path) -> dict[str, str]:
     """Open a harbour as a process, read its settings, stop it with SIGTERM, and return them."""
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "harbour", "--root", str(root)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None

@@ -16,12 +16,12 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from support.raw_server import saying, slowly
 from werkzeug.wrappers import Request, Response
 
 from common.errors import Mender, Permanent, StepError, Transient
 from harbour.faults import Fault
 from harbour.server import Service, route
-from tests.contract.raw_server import saying, slowly
 from worker.upstreams.error_text import cleaned, reason_in
 from worker.upstreams.http import Deadline, Http, Limits, Reply, build_url, retry_after_s, unexpected
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import jsonschema_rs
 import pytest
+from support.checkout import ROOT
 
 from common.errors import NotYet
 from harbour.elasticsearch.app import Elasticsearch as ElasticsearchService
@@ -26,7 +26,7 @@ from worker.upstreams.elasticsearch.client import Elasticsearch
 from worker.upstreams.gitlab.client import GitLab
 from worker.upstreams.http import Http
 
-SPECS = Path(__file__).parents[3] / "shared" / "specs"
+SPECS = ROOT.parent / "shared" / "specs"
 MARKER = "slipway:anna:7f3c"
 PASSWORD = "Correct-Horse-Battery-9"
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 
-from support.api import ROOT
+from support.checkout import ROOT
 from support.stack import BROKER, Stack, wait_for
 
 from worker.heartbeat import STANDS_AFTER_S

@@ -25,7 +25,8 @@ from threading import Event
 from typing import Any
 
 import pytest
-from support.documents import DOCUMENTS, ID, OPERATIONS, README, ROOT, Command, blocks, commands, mismatch
+from support.checkout import ROOT
+from support.documents import DOCUMENTS, ID, OPERATIONS, README, Command, blocks, commands, mismatch
 from support.stack import PASSWORD, Stack, wait_for
 from support.terminal import Ended, Terminal
 

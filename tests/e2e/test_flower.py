@@ -14,7 +14,7 @@ import pytest
 import requests
 from pydantic import SecretStr
 from sqlalchemy import make_url
-from support.api import ROOT
+from support.checkout import ROOT
 from support.flower import Flower, actions
 from support.services import free_port
 from support.stack import PASSWORD, Stack, wait_for

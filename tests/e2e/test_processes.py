@@ -12,10 +12,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from support.checkout import ROOT
 from support.stack import API, APP_WRITES, Stack, processes_of, unused_ports, wait_for
 
 NewName = Callable[[str], str]
-ROOT = Path(__file__).parents[2]
 CELERY = (sys.executable, "-m", "celery", "-A", "worker")
 EX_CONFIG = 78
 STOP_S = 20.0

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from support.api import ROOT
+from support.checkout import ROOT
 
 from worker.healthcheck import Mark
 from worker.heartbeat import STANDS_AFTER_S, Pulse

@@ -12,7 +12,8 @@ import jsonschema_rs
 import pytest
 from openapi_spec_validator import validate
 from pydantic import BaseModel
-from support.api import ROOT, Api, open_api
+from support.api import Api, open_api
+from support.checkout import ROOT
 from support.world import Time
 
 from api import publish

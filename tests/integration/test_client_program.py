@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.checkout import ROOT
 from support.stand_in import JOB_ID, StandIn, event, job_of, ok, standing_in, stream
 
-ROOT = Path(__file__).parents[2]
 SLIPWAY = (sys.executable, "-m", "slipway")
 TOKEN, PASSWORD = "canary-token-3f1c", "canary-password-77aa"
 ME = {"id": "ada", "email": "ada@example.com", "name": "Ada", "team": "dev", "is_admin": False}

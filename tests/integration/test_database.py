@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy import event, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
-from support.api import ROOT
+from support.checkout import ROOT
 from support.mariadb import Server, wait_until
 
 from common.database import migrate

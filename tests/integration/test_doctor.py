@@ -17,6 +17,7 @@ import pytest
 import requests
 from pydantic import SecretStr
 from sqlalchemy import text
+from support.checkout import ROOT
 from support.clinic import SECRETS, Broker, Clinic, environment_of, healthy_harbour, token_that_ends_in
 from support.services import free_port, mariadb_database
 
@@ -621,6 +622,6 @@ def test_settings_that_do_not_hold_together_end_it_with_78(tmp_path: Path) -> No
 
 def doctor(place: Path, settings: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
     """Run the command where no file of settings lies."""
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), **settings}
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **settings}
     command = [sys.executable, "-m", "worker.doctor", *options]
     return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=60, check=False)

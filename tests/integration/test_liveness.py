@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from support.checkout import ROOT
 from support.world import Time, World
 
 from common.broker import Publisher, celery_app
@@ -22,7 +23,6 @@ from common.states import Outcome
 from worker.clock import Clock
 from worker.liveness import Register, directory_for
 
-ROOT = Path(__file__).parents[2]
 SIGN_ON = """
 import sys
 from pathlib import Path

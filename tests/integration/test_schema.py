@@ -18,7 +18,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import event, inspect, select, text, update
 from sqlalchemy.dialects.mysql import VARCHAR
 from support import revisions as rows
-from support.api import ENVIRONMENT, ROOT, open_api
+from support.api import ENVIRONMENT, open_api
+from support.checkout import ROOT
 from support.mariadb import Server, wait_until
 from support.world import Time
 

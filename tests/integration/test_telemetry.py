@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
+from support.raw_server import saying
 from support.telling import Numbers, heard
 from support.world import World
 
@@ -21,7 +22,6 @@ from common.errors import NotYet, StepError
 from common.telemetry.metrics import JOBS_FINISHED, WORKER, count_when_committed
 from common.workflows import SIGNUP, task_name
 from harbour.faults import Fault
-from tests.contract.raw_server import saying
 from worker import telemetry
 from worker.context import RunningJob
 from worker.runner import Runner

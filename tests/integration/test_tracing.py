@@ -13,7 +13,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from socket import create_server
 
 import pytest
-from support.api import ENVIRONMENT, ROOT
+from support.api import ENVIRONMENT
+from support.checkout import ROOT
 from support.collector import Span, collecting
 
 MAKE_CALLS = """

@@ -16,13 +16,13 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from support.checkout import ROOT
 from support.services import mariadb_database
 from support.stack import API, APP_WRITES, SIGN_UP_WRITES, Person, Stack, wait_for
 
 from stack import programs
 from stack.launcher import Program
 
-ROOT = Path(__file__).parents[2]
 JOBS = 20  # of each kind, in each stage
 OLD = os.environ.get("SLIPWAY_OLD", "")
 FLASK = (programs.PYTHON, "-m", "flask", "--app", "api")

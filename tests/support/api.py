@@ -28,9 +28,9 @@ from api.service import Service
 from common.config.settings import CommonSettings, Settings
 from common.database.engine import Database
 from common.database.models import Base
+from support.checkout import ROOT
 from support.world import Time
 
-ROOT = Path(__file__).parents[2]
 V1 = "/api/v1"
 PASSWORD = "engines weave numbers"
 NO_BROKER = "redis://127.0.0.1:1/0"

@@ -13,7 +13,8 @@ from typing import Any
 
 from click.testing import Result
 
-from support.api import ENVIRONMENT, ROOT, Api
+from support.api import ENVIRONMENT, Api
+from support.checkout import ROOT
 
 
 class Operator:

@@ -25,7 +25,7 @@ from typing import Any
 import yaml
 
 from support import images
-from support.images import ROOT
+from support.checkout import ROOT
 from support.services import missing
 
 VENV = Path(sys.prefix)

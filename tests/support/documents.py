@@ -11,9 +11,9 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from support.checkout import ROOT
+
 README, OPERATIONS = "README.md", "docs/operations.md"
 DOCUMENTS = (README, *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md")))
 ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"

@@ -19,9 +19,9 @@ import sqlalchemy
 from sqlalchemy import Connection, Engine, event
 
 from common.database import engine as common_db
+from support.checkout import ROOT
 from support.plans import Asked, Plan, explain
 
-ROOT = Path(__file__).parents[2]
 OURS = tuple(str(ROOT / name) for name in ("api", "worker", "common"))
 PASSED_OVER = (str(Path(sqlalchemy.__file__).parent), common_db.__file__)
 TIMES = 3  # a statement's way may depend on its parameters

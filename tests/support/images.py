@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from support.checkout import ROOT
 
 
 def copied(stage: str) -> list[str]:

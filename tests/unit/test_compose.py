@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from support.checkout import ROOT
 from support.composition import load
-from support.images import ROOT
 from support.settings import EVERY
 
 from common.config import settings

@@ -12,7 +12,8 @@ from pathlib import Path
 import click
 import pytest
 import yaml
-from support.documents import DOCUMENTS, OPERATIONS, README, ROOT, commands, inline, mismatch, text_of
+from support.checkout import ROOT
+from support.documents import DOCUMENTS, OPERATIONS, README, commands, inline, mismatch, text_of
 
 from api.cli import GROUPS
 from slipway.cli import slipway

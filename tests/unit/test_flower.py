@@ -9,7 +9,8 @@ from itertools import count
 
 import pytest
 from celery.events.state import State
-from support.api import ENVIRONMENT, ROOT
+from support.api import ENVIRONMENT
+from support.checkout import ROOT
 
 from worker.flower import ToldTask
 

@@ -6,7 +6,8 @@ import re
 import tomllib
 
 import pytest
-from support.images import ROOT, copied
+from support.checkout import ROOT
+from support.images import copied
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 STAGES = ("slipway", "harbour")

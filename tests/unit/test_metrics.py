@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from support.api import ROOT
+from support.checkout import ROOT
 
 from common.telemetry import metrics
 from common.telemetry.metrics import LookedUp

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.api import ENVIRONMENT, ROOT
+from support.api import ENVIRONMENT
+from support.checkout import ROOT
 from support.settings import EVERY
 
 from common.config import catalog, settings
