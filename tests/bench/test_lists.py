@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import ColumnElement, func, select
-from support import many
+from support import bulk_data
 from support.api import V1, Api, open_api
-from support.driven import admin
+from support.bulk_data import Many
+from support.fake_worker import admin
 from support.lists import Listing, listings
-from support.many import Many
 from support.services import mariadb_database
 from support.world import Time
 
@@ -63,7 +63,7 @@ def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def _filled(api: Api, name: str) -> Scene:
     member, db = api.member("grace"), api.service.db
     began_s = clock.monotonic()
-    filled = many.fill(db, JOBS)
+    filled = bulk_data.fill(db, JOBS)
     print(f"\n{name}: {JOBS:,} jobs in {clock.monotonic() - began_s:.0f} s")
     return Scene(db=db, many=filled, member=member, admin=admin(api, db))
 

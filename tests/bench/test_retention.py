@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, func, select, update
-from support import many, past
+from support import bulk_data, finished_jobs
 from support.api import row_counts, settings
 from support.services import mariadb_database
 
@@ -41,8 +41,8 @@ def test_old_jobs_go_fast_and_hold_nobody_up(name: str, tmp_path_factory: pytest
         db, neighbour = Database(url), Database(url)
         migrate.upgrade(db)
         began_s = clock.monotonic()
-        many.fill(db, JOBS)
-        past.add(db)
+        bulk_data.fill(db, JOBS)
+        finished_jobs.add(db)
         rows = sum(row_counts(db).values())
         print(f"\n{name}: {JOBS:,} jobs, {rows:,} rows in {clock.monotonic() - began_s:.0f} s")
         with _writing(neighbour) as idle_ms:
@@ -60,7 +60,7 @@ def test_old_jobs_go_fast_and_hold_nobody_up(name: str, tmp_path_factory: pytest
 
 
 def _prune(db: Database) -> None:
-    before = db.now() - timedelta(seconds=JOBS * (1 - GO) * many.EVERY_S)
+    before = db.now() - timedelta(seconds=JOBS * (1 - GO) * bulk_data.EVERY_S)
     config = settings("sqlite:///unused")
     began_s = clock.monotonic()
     for _ in retention.sweep(db, config, before=before, is_dry=True):

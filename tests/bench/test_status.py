@@ -21,7 +21,7 @@ import pytest
 import requests
 from sqlalchemy import select, update
 from support.api import PASSWORD, V1, serve
-from support.many import fill
+from support.bulk_data import fill
 from support.services import mariadb_database
 
 from api.passwords import Passwords

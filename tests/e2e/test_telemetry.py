@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
+from support.captured_telemetry import Samples, samples_of
 from support.collector import Collector, Span
 from support.stack import Stack, wait_for
-from support.telling import Samples, samples_of
 
 from common.workflows import SIGNUP, task_name
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from support.about import Things
 from support.api import open_api, serve
-from support.fitting import WHO, Fitting
+from support.endpoint_cases import Things
+from support.fuzz_report import Score
+from support.fuzz_values import WHO, Fitting
 from support.objects import Objects
-from support.scores import Score
 from support.world import Time
 
 from common.database.engine import Database

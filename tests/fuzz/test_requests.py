@@ -15,8 +15,8 @@ import schemathesis
 from schemathesis import BaseSchema, Case, CheckFunction
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import allow_header_conformance, ignored_auth, unsupported_method
-from support.fitting import LAST_UNSEEN, Fitting
-from support.scores import CASES, FEW, SEED, Score
+from support.fuzz_report import CASES, FEW, SEED, Score
+from support.fuzz_values import LAST_UNSEEN, Fitting
 
 from api import publish
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from flask.testing import FlaskClient
 from support.api import Api, open_api
-from support.driven import admin
+from support.fake_worker import admin
 from support.mariadb import Server, server
 from support.world import Time, World
 

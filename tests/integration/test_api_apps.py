@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 from support.api import V1, Api, add_app, add_project, row_counts, without_request_id
-from support.driven import admin
+from support.fake_worker import admin
 from support.world import Time
 from werkzeug.test import TestResponse
 

@@ -1,6 +1,6 @@
 """Who may do what: every declared call × everybody who may try × whose thing it is about, by token and by cookie.
 
-What is expected follows from the call's policy and from its rows in `tests/support/about.py`; a call without a row
+What is expected follows from the call's policy and from its rows in `tests/support/endpoint_cases.py`; a call without a row
 fails the first test. `pytest -s` prints the number of cells.
 """
 
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
-from support.about import ABOUT, ADDED, About, Things, request
 from support.api import Api, open_api, row_counts
+from support.endpoint_cases import ABOUT, ADDED, About, Things, request
 from support.objects import Objects
 from support.world import Time
 from werkzeug.test import TestResponse
@@ -125,7 +125,7 @@ def test_every_call_is_in_the_matrix(matrix: Matrix) -> None:
     known = {about.call for about in ABOUT}
 
     assert not set(matrix.calls) - known, f"a new call: {ADDED}"
-    assert not known - set(matrix.calls), "a call that is gone: take its rows out of tests/support/about.py"
+    assert not known - set(matrix.calls), "a call that is gone: take its rows out of tests/support/endpoint_cases.py"
 
 
 @pytest.mark.parametrize("by_cookie", [False, True], ids=["token", "cookie"])

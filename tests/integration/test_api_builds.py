@@ -11,7 +11,7 @@ from threading import Barrier
 import pytest
 from flask.testing import FlaskClient
 from support.api import PASSWORD, V1, Api, add_app, add_project, open_api, row_counts, serve, without_request_id
-from support.driven import ABSENT, add_provisioned, claim, count_jobs, fail, job, succeed
+from support.fake_worker import ABSENT, add_provisioned, claim, count_jobs, fail, job, succeed
 from support.world import Time
 
 from common.database.engine import Database

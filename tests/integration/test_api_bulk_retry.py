@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import delete, select, update
-from support import many
+from support import bulk_data
 from support.api import V1, Api, row_counts
-from support.driven import ABSENT, add_provisioned, admin, claim, fail, job, names, succeed
+from support.fake_worker import ABSENT, add_provisioned, admin, claim, fail, job, names, succeed
 from support.world import Time
 from werkzeug.test import TestResponse
 
@@ -183,7 +183,7 @@ def test_many_are_taken_up_part_by_part(dev: FlaskClient, chief: FlaskClient, db
 
 
 def test_they_are_found_among_many(chief: FlaskClient, db: Database) -> None:
-    many.fill(db, 10_000)
+    bulk_data.fill(db, 10_000)
 
     answer = chief.post(PATH, json={"dry_run": True, "limit": 100, "kind": "deploy", "code": "rejected"})
 

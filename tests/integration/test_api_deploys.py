@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from support.api import V1, add_app, add_project
-from support.driven import add_provisioned, count_jobs, fail, job, succeed
+from support.fake_worker import add_provisioned, count_jobs, fail, job, succeed
 
 from common.database.engine import Database
 

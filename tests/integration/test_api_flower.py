@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.api import V1, Api, open_api
-from support.driven import admin, claim
+from support.fake_worker import admin, claim
 from support.stack import wait_for
 from support.world import Time
 

@@ -15,7 +15,7 @@ import requests
 from flask import Response
 from sqlalchemy import select
 from support.api import V1, Api, newcomer, serve, settings
-from support.driven import claim, fail, succeed
+from support.fake_worker import claim, fail, succeed
 from support.following import Address, Stream, poll
 from support.services import mariadb_database
 from support.world import Time

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from support.api import V1, Api
-from support.driven import claim
+from support.fake_worker import claim
 from support.world import Time
 
 from api.presentation.durations import FEWEST, History

@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import delete, func, select, update
 from support.api import PASSWORD, V1, Api, add_app, add_project, row_counts
-from support.driven import (
+from support.fake_worker import (
     ABSENT,
     add_provisioned,
     attempts_of,

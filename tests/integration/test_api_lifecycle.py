@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask.testing import FlaskClient
 from support.api import V1, add_app, add_project, row_counts
-from support.driven import add_provisioned, count_jobs, fail, job, record, succeed
+from support.fake_worker import add_provisioned, count_jobs, fail, job, record, succeed
 from werkzeug.test import TestResponse
 
 from common.database.engine import Database

@@ -17,7 +17,7 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import delete, select
 from support.api import PASSWORD, V1, Api, newcomer, open_api, serve, without_request_id
-from support.driven import fail, succeed
+from support.fake_worker import fail, succeed
 from support.world import Time
 from werkzeug.test import TestResponse
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from flask.testing import FlaskClient
-from support import many
+from support import bulk_data
 from support.api import V1, open_api
-from support.driven import ABSENT
+from support.fake_worker import ABSENT
 from support.lists import listings
 from support.world import Time
 
@@ -50,7 +50,7 @@ def dev(db_url: str, time: Time) -> Iterator[FlaskClient]:
 
 @pytest.fixture
 def paths(db: Database) -> dict[str, str]:
-    return {listing.name: listing.path for listing in listings(many.fill(db, 20))}
+    return {listing.name: listing.path for listing in listings(bulk_data.fill(db, 20))}
 
 
 @pytest.mark.parametrize(

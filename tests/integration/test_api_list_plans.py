@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
-from support import many, plans
+from support import bulk_data, plans
 from support.api import Api
 from support.lists import Listing, expected, listings
 from support.plans import Asked
@@ -22,7 +22,7 @@ SOME_PAGES = 5 * LIMIT  # may be sorted, or read besides: where so few are left,
 
 @pytest.fixture
 def lists(db: Database, dev: FlaskClient) -> list[Listing]:  # noqa: ARG001 - who looks at them is in the tables, too
-    return listings(many.fill(db, JOBS))
+    return listings(bulk_data.fill(db, JOBS))
 
 
 def _asked(api: Api, member: FlaskClient, listing: Listing, **query: Any) -> list[Asked]:

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import event, insert, select, update
-from support import many
+from support import bulk_data
 from support.api import V1, Api, add_app, add_project, without_request_id
-from support.driven import ABSENT, add_provisioned, admin, claim, fail, job, succeed
+from support.bulk_data import Many
+from support.fake_worker import ABSENT, add_provisioned, admin, claim, fail, job, succeed
 from support.lists import Listing, expected, listings, walk
-from support.many import Many
 
 from api.contract.pagination import COUNTED, SKEW
 from common.database.engine import Database
@@ -27,7 +27,7 @@ STATEMENTS = 8  # of one page, SQLite's two BEGINs among them
 
 @pytest.fixture
 def filled(db: Database) -> Many:
-    return many.fill(db, JOBS)
+    return bulk_data.fill(db, JOBS)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def lists(filled: Many) -> dict[str, Listing]:
 
 def _add_job(db: Database, login: str, at: datetime = AT, *, ahead: timedelta = timedelta(0), **changes: Any) -> str:
     """Write a job that a person began at a time, accepted by a host whose clock was ahead."""
-    row = many.job_row(many.id_at(at + ahead), at, **{**_whose(db, login), **changes})
+    row = bulk_data.job_row(bulk_data.id_at(at + ahead), at, **{**_whose(db, login), **changes})
     db.transaction(lambda session: session.execute(insert(Job), [row]))
     return str(row["id"])
 
@@ -195,7 +195,7 @@ def test_a_total_is_exact_up_to_ten_thousand_and_stays_there(ops: FlaskClient, d
         return page["total"], page["total_is_capped"]
 
     whose, times = _whose(db, "linus"), (AT + timedelta(seconds=number) for number in range(COUNTED))
-    rows = [many.job_row(many.id_at(at), at, **whose) for at in times]
+    rows = [bulk_data.job_row(bulk_data.id_at(at), at, **whose) for at in times]
     db.transaction(lambda session: session.execute(insert(Job), rows))
     assert total() == (10_000, False)
 

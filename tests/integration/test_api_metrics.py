@@ -19,10 +19,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 from sqlalchemy import update
 from support.api import ENVIRONMENT, NO_BROKER, V1, Api, add_app, add_project, open_api, serve, settings
-from support.clinic import Broker
-from support.driven import claim, succeed
+from support.captured_telemetry import Numbers, Samples, samples_of
+from support.doctor_env import Broker
+from support.fake_worker import claim, succeed
 from support.stack import wait_for
-from support.telling import Numbers, Samples, samples_of
 from support.world import Time
 
 from api.monitoring.backlog import KEPT_S, Census, Found, Look

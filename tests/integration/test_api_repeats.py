@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 from support.api import PASSWORD, V1, Api, add_app, add_project, newcomer, open_api, row_counts
-from support.driven import ABSENT, add_provisioned, admin, fail
+from support.fake_worker import ABSENT, add_provisioned, admin, fail
 from support.world import Time
 from werkzeug.test import TestResponse
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from support.api import V1, Api
-from support.driven import admin, claim, names, step
+from support.fake_worker import admin, claim, names, step
 from support.world import Time
 
 from common.admission import outages, slots

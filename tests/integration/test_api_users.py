@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask.testing import FlaskClient
 from support.api import PASSWORD, V1, Api, add_app, add_project, without_request_id
-from support.driven import count_jobs, fail, job, succeed
+from support.fake_worker import count_jobs, fail, job, succeed
 
 from common.database.engine import Database
 from common.states import JobState

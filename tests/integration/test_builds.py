@@ -10,7 +10,7 @@ from threading import Barrier
 
 import pytest
 from support.builds import Plant, pace, paced
-from support.mishaps import Killed, Mishap, die
+from support.faults import Killed, Mishap, die
 from support.runs import runs
 from support.world import World
 

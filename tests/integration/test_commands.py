@@ -14,7 +14,7 @@ import click
 import pytest
 from support.api import PASSWORD, Api, open_api
 from support.commands import Operator, started
-from support.driven import ABSENT
+from support.fake_worker import ABSENT
 from support.runs import runs
 from support.services import free_port
 from support.world import Time

@@ -9,11 +9,11 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
-from support import many, plans
+from support import bulk_data, plans
 from support.api import V1, Api
 from support.commands import Operator
-from support.driven import ABSENT, add_provisioned, claim, fail, job, names, succeed
-from support.past import Past
+from support.fake_worker import ABSENT, add_provisioned, claim, fail, job, names, succeed
+from support.finished_jobs import Past
 from support.world import Time
 
 from api.commands.jobs import PAGE
@@ -163,7 +163,7 @@ def test_an_open_job_of_which_no_step_can_move_is_endless(
 
 
 def test_stuck_jobs_are_found_among_many_along_the_index_of_the_open_ones(db: Database) -> None:
-    many.fill(db, 3_000)
+    bulk_data.fill(db, 3_000)
     is_open = Job.state.in_([JobState.QUEUED, JobState.RUNNING])
     limit = 7
 
@@ -179,7 +179,7 @@ def test_stuck_jobs_are_found_among_many_along_the_index_of_the_open_ones(db: Da
 
 @pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
 def test_no_more_are_listed_than_were_asked_for(operator: Operator, db: Database) -> None:
-    many.fill(db, 1_000)
+    bulk_data.fill(db, 1_000)
 
     some = operator.types("jobs", "stuck", "--limit", "2", "--json")
 
@@ -231,9 +231,9 @@ def test_failed_jobs_go_on_by_filter_and_wait_for_no_message(
 
 @pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
 def test_all_are_found_however_many_and_no_more_than_were_asked_for(operator: Operator, db: Database) -> None:
-    team, person = many.fill(db, 40).team, db.read(lambda session: session.scalars(select(User.id)).first())
+    team, person = bulk_data.fill(db, 40).team, db.read(lambda session: session.scalars(select(User.id)).first())
     at, ours = db.now(), {"team_id": team, "user_id": person, "kind": "checkup", "state": JobState.FAILED}
-    rows = [many.job_row(many.id_at(at), at, **ours) for _ in range(2 * PAGE + 30)]
+    rows = [bulk_data.job_row(bulk_data.id_at(at), at, **ours) for _ in range(2 * PAGE + 30)]
     db.transaction(lambda session: session.execute(insert(Job), rows))
     newest_first = sorted((row["id"] for row in rows), reverse=True)
 

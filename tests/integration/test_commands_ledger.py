@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import insert
-from support import past
+from support import finished_jobs
 from support.api import Api
 from support.commands import Operator
-from support.driven import add_provisioned, job, record, succeed
+from support.fake_worker import add_provisioned, job, record, succeed
 
 from api.commands import ledger
 from common.database.engine import Database
@@ -82,7 +82,9 @@ def test_more_than_is_read_at_once_comes_whole_in_order_and_as_csv_too(
 ) -> None:
     signup = job(db, _made_by(dev, "signup"))
     succeed(db, signup.id)
-    rows = [past.resource(signup, "gitlab", "project", f"dev/a,{number}") for number in range(2 * ledger.ROWS + 3)]
+    rows = [
+        finished_jobs.resource(signup, "gitlab", "project", f"dev/a,{number}") for number in range(2 * ledger.ROWS + 3)
+    ]
     db.transaction(lambda session: session.execute(insert(Resource), rows))
 
     lines = _exported(operator)

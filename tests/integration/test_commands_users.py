@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 from support.api import PASSWORD, V1, Api, row_counts
 from support.commands import Operator
-from support.driven import count_jobs
+from support.fake_worker import count_jobs
 from support.world import World
 
 from common.database.engine import Database

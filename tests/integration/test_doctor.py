@@ -18,7 +18,7 @@ import requests
 from pydantic import SecretStr
 from sqlalchemy import text
 from support.checkout import ROOT
-from support.clinic import SECRETS, Broker, Clinic, environment_of, healthy_harbour, token_that_ends_in
+from support.doctor_env import SECRETS, Broker, Clinic, environment_of, healthy_harbour, token_that_ends_in
 from support.services import free_port, mariadb_database
 
 from common.database import migrate

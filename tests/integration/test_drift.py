@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from support.hands import FOLDER_XML, MARKER, Hands, pipeline_xml
+from support.operators import FOLDER_XML, MARKER, Hands, pipeline_xml
 from support.world import World
 
 from common.database.models import Job

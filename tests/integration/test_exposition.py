@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
+from support.captured_telemetry import heard, samples_of
 from support.services import free_port
-from support.telling import heard, samples_of
 
 from worker.metrics_server import PORTS, Exposition
 

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import select
 from support.api import Api, newcomer, open_api, row_counts
 from support.commands import Operator
-from support.driven import claim
+from support.fake_worker import claim
 from support.world import Time
 from werkzeug.test import TestResponse
 

@@ -18,18 +18,18 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.orm import Session
-from support import many, past, plans
-from support.about import ABOUT, request
+from support import bulk_data, finished_jobs, plans
 from support.api import ENVIRONMENT, PASSWORD, V1, Api, open_api, row_counts
+from support.bulk_data import Many
 from support.commands import Operator
-from support.driven import ABSENT, claim
-from support.explained import explaining
-from support.many import Many
+from support.endpoint_cases import ABOUT, request
+from support.fake_worker import ABSENT, claim
 from support.mariadb import Server
 from support.objects import Objects, Values
 from support.plans import LONG, Asked, Plan
+from support.query_plans_probe import explaining
 from support.stack import wait_for
-from support.stages import CASES, Stages
+from support.step_cases import CASES, Stages
 from support.world import Time, World
 
 from api.cli import GROUPS
@@ -113,8 +113,8 @@ def name(new_name: Name) -> Name:
 @pytest.fixture
 def filled(db: Database, world: World) -> Many:  # noqa: ARG001 - it makes the teams, and so comes first
     """A database as it is after some months, in little."""
-    made = many.fill(db, JOBS)
-    past.add(db)
+    made = bulk_data.fill(db, JOBS)
+    finished_jobs.add(db)
     _complete(db)
     if not db.is_sqlite:
         with db.engine.connect() as connection:
@@ -127,7 +127,7 @@ def _complete(db: Database) -> None:
 
     def work(session: Session) -> None:
         job_ids, user_id = session.scalars(select(Job.id).limit(ROWS)).all(), session.scalars(select(User.id)).first()
-        session.execute(update(Job).values(version=max(past.EVENTS)))
+        session.execute(update(Job).values(version=max(finished_jobs.EVENTS)))
         session.execute(update(Project).values(name="old-" + Project.name))
         for table, rows in _rows(db.now(), job_ids, str(user_id)).items():
             session.execute(insert(table), rows)
@@ -142,7 +142,7 @@ def _rows(now: datetime, job_ids: Sequence[str], user_id: str) -> dict[type[Base
     login = {**expiring, "user_id": user_id, "created_at": now, "last_seen_at": now}
     made = [
         {"id": new_id(), "name": f"thing-{n}", "description": "", "created_by": user_id, "created_at": now,
-         "team_id": many.TEAMS[n % len(many.TEAMS)]}
+         "team_id": bulk_data.TEAMS[n % len(bulk_data.TEAMS)]}
         for n in range(ROWS)
     ]  # fmt: skip
     return {

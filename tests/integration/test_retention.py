@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, func, select
-from support import many, past
+from support import bulk_data, finished_jobs
 from support.api import V1, Api, open_api, row_counts, settings
 from support.commands import Operator
-from support.driven import admin
-from support.past import Past
+from support.fake_worker import admin
+from support.finished_jobs import Past
 from support.world import Time
 
 from common.database.engine import Database
@@ -180,9 +180,9 @@ def test_what_is_taken_up_between_the_look_and_the_delete_stays(before: Past, db
 
 def test_of_thousands_the_old_ones_go_and_nobody_misses_them(db: Database, db_url: str, time: Time) -> None:
     """One pass breaks off, two go on at once: together they do what was foretold, and no more."""
-    many.fill(db, JOBS)
-    past.add(db)
-    until = db.now() - timedelta(seconds=JOBS / 2 * many.EVERY_S)
+    bulk_data.fill(db, JOBS)
+    finished_jobs.add(db)
+    until = db.now() - timedelta(seconds=JOBS / 2 * bulk_data.EVERY_S)
     with open_api(db_url, time) as api:
         chief = admin(api, db)
         seen, younger, counts = _seen(api, db, chief), _ended_since(db, until), row_counts(db)

@@ -14,7 +14,7 @@ from functools import cache
 import pytest
 from support.runs import runs
 from support.services import mariadb_database
-from support.stages import CASES, Case, Done, Stages
+from support.step_cases import CASES, Case, Done, Stages
 from support.world import Time, World
 
 from common.database import migrate

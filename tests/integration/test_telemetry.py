@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
+from support.captured_telemetry import Numbers, heard
 from support.raw_server import saying
-from support.telling import Numbers, heard
 from support.world import World
 
 from common.database.engine import Database

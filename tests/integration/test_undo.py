@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from support.hands import MARKER, Hands, pipeline_xml
+from support.operators import MARKER, Hands, pipeline_xml
 from support.world import World
 from support.worlds import cancel, dying_at
 

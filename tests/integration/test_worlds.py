@@ -8,7 +8,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from support.hands import Hands
+from support.operators import Hands
 from support.runs import runs
 from support.world import World
 from support.worlds import Fate, Place, Strangers, live_through, mischief

@@ -14,7 +14,7 @@ from common.jobs import build_log, interventions
 from common.states import StepState
 from harbour.jenkins.app import Jenkins
 from harbour.jenkins.model import Build
-from support.mishaps import Mishap, jenkins_with
+from support.faults import Mishap, jenkins_with
 from support.world import World
 from worker.runner import Result, Runner
 from worker.steps.provision import BUILD_KEY

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from common.database.engine import Database
 from common.database.models import App, Job, Project, User
 from support.api import V1
-from support.many import Many
+from support.bulk_data import Many
 
 
 @dataclass(frozen=True, kw_only=True)

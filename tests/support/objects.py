@@ -8,7 +8,7 @@ from typing import Any
 from common.database.engine import Database
 from common.states import Provenance, StepState
 from support.api import PASSWORD, V1, Api, add_app, add_project
-from support.driven import admin, fail, names, prints, record, succeed
+from support.fake_worker import admin, fail, names, prints, record, succeed
 
 TEAMS = ("dev", "ops")
 SKIPPABLE = "open_to_developers"

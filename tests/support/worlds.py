@@ -15,8 +15,8 @@ from common.states import OPEN
 from common.workflows import task_name
 from harbour.faults import Fault
 from harbour.world import Harbour
-from support.hands import FOLDER_XML, Hands, pipeline_xml
-from support.mishaps import Killed
+from support.faults import Killed
+from support.operators import FOLDER_XML, Hands, pipeline_xml
 from support.world import World
 from worker.context import RunningJob
 from worker.registry import StepFunction

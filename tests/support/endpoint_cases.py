@@ -11,10 +11,12 @@ from typing import Any
 
 from api.contract.endpoint import Call
 from api.openapi.examples import EXAMPLES
-from support.driven import ABSENT
+from support.fake_worker import ABSENT
 from support.objects import TEAMS, Objects, Values
 
-ADDED = "say in tests/support/about.py what it is about, and in tests/support/objects.py how to make such a thing"
+ADDED = (
+    "say in tests/support/endpoint_cases.py what it is about, and in tests/support/objects.py how to make such a thing"
+)
 NOWHERE = {  # of each parameter that names a thing: a value that nothing has
     "app_id": ABSENT,
     "project_id": ABSENT,

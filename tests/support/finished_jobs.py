@@ -17,7 +17,7 @@ from common.database.ids import new_id
 from common.database.models import App, Attempt, Base, ConsoleChunk, Event, Job, Project, Resource, Step, Team, User
 from common.states import JobState, Outcome, Provenance, StepState
 from common.workflows import WORKFLOWS
-from support import many
+from support import bulk_data
 
 ROWS = 1_000  # jobs at a time
 CONSOLE = "Started by user provisioner\n" + "[INFO] compiling one more file of many\n" * 100  # 4 KB
@@ -110,8 +110,8 @@ class Past:
     def __init__(self, db: Database) -> None:
         self.db = db
         self._numbers = count(1)
-        self.user_id = many.id_at(db.now())
-        self._project_id = many.id_at(db.now())
+        self.user_id = bulk_data.id_at(db.now())
+        self._project_id = bulk_data.id_at(db.now())
         person = {"id": self.user_id, "login": "grace", "email": "g@example.com", "name": "G", "password_hash": "none"}
         of_team = {"team_id": "dev", "created_at": db.now()}
         self._insert(Team, {"id": "dev"})
@@ -119,7 +119,7 @@ class Past:
         self._insert(Project, {"id": self._project_id, "name": "compilers", "created_by": self.user_id, **of_team})
 
     def app(self, *, is_removed: bool = False) -> str:
-        name, app_id = f"app-{next(self._numbers)}", many.id_at(self.db.now())
+        name, app_id = f"app-{next(self._numbers)}", bulk_data.id_at(self.db.now())
         row = {"id": app_id, "name": name, "claimed_name": None if is_removed else name, "type": "Flask"}
         made = {"project_id": self._project_id, "team_id": "dev", "created_by": self.user_id}
         self._insert(App, {**row, **made, "created_at": self.db.now()})
@@ -137,14 +137,14 @@ class Past:
     ) -> str:
         """Add a job that was accepted so many days ago, and ended then or later, with what it leaves behind."""
         at = self._ago(days)
-        row = many.job_row(
-            many.id_at(at), at, team_id="dev", user_id=self.user_id, kind=kind, state=state, app_id=app_id,
+        row = bulk_data.job_row(
+            bulk_data.id_at(at), at, team_id="dev", user_id=self.user_id, kind=kind, state=state, app_id=app_id,
             subject_id=app_id or self.user_id, input=inputs,
         )  # fmt: skip
         if ended_days is not None:
             row["finished_at"] = self._ago(ended_days)
         job_id: str = row["id"]
-        step_id = many.id_at(at)
+        step_id = bulk_data.id_at(at)
         step = {"id": step_id, "job_id": job_id, "lane": "l", "position": 0, "name": "s", "upstream": "gitlab"}
         end = StepState.FAILED if state is JobState.FAILED else StepState.SUCCEEDED
         self._insert(Job, row)

@@ -17,8 +17,8 @@ from schemathesis.core.parameters import ParameterLocation
 from schemathesis.generation.meta import TestPhase
 
 from api.contract import validation
-from support.about import ABOUT, ADDED, NOWHERE, About, Things
 from support.api import ENVIRONMENT, PASSWORD, Api
+from support.endpoint_cases import ABOUT, ADDED, NOWHERE, About, Things
 from support.objects import Values
 
 WHO = ("nobody", "member", "administrator")
