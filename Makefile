@@ -48,9 +48,9 @@ docs: $(VENV)/tools ## Write docs/openapi.json, docs/problems.md and docs/metric
 	@$(BIN)/python -m api.publish
 
 proofs: $(VENV)/tools ## Run the seeded proofs at full count (about half an hour): builds, worlds, every lost reply, commands
-	@SLIPWAY_RUNS=300 $(BIN)/python -m pytest tests/integration/test_worlds.py tests/integration/test_builds.py
-	@SLIPWAY_BUILDS=500 $(BIN)/python -m pytest -s tests/integration/test_waiting.py
-	@SLIPWAY_COMMANDS=100 $(BIN)/python -m pytest tests/integration/test_commands.py
+	@SLIPWAY_RUNS=300 $(BIN)/python -m pytest tests/integration/worker/test_worlds.py tests/integration/worker/test_builds.py
+	@SLIPWAY_BUILDS=500 $(BIN)/python -m pytest -s tests/integration/worker/test_waiting.py
+	@SLIPWAY_COMMANDS=100 $(BIN)/python -m pytest tests/integration/api/commands/test_commands.py
 
 check: lint types contract test ## What CI runs: lint, types, import contract, tests
 

@@ -1,7 +1,7 @@
-"""Who may do what: every declared call × everybody who may try × whose thing it is about, by token and by cookie.
+"""Who may do what: every declared call × everybody who may try × whose object it is, by token and by cookie.
 
-What is expected follows from the call's policy and from its rows in `tests/support/endpoint_cases.py`; a call without a row
-fails the first test. `pytest -s` prints the number of cells.
+What is expected follows from the call's policy and from its rows in `tests/support/endpoint_cases.py`; a call without
+a row fails the first test. `pytest -s` prints the number of cells.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Waiting holds nothing: what hundreds of running builds cost a worker of four slots.
 
-`SLIPWAY_BUILDS=500 pytest -s tests/integration/test_waiting.py` prints the figures.
+`SLIPWAY_BUILDS=500 pytest -s tests/integration/worker/test_waiting.py` prints the figures.
 """
 
 from __future__ import annotations
