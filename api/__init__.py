@@ -8,12 +8,12 @@ from api import cli
 from api.access import cors, rate_limits
 from api.contract import parsing, problems
 from api.contract.endpoint import BASE
-from api.follow.hub import Feed
-from api.monitoring.backlog import Census
+from api.follow.hub import Hub
+from api.monitoring.backlog import BacklogCollector
 from api.monitoring.readiness import Readiness
 from api.openapi import route, swagger_ui
 from api.passwords import Passwords
-from api.presentation.durations import History
+from api.presentation.durations import StepDurations
 from api.presentation.job_view import JobView
 from api.service import Service, service
 from api.serving import telemetry
@@ -93,7 +93,7 @@ def _parts(config: Settings, now: Now | None) -> Service:
     db_url = config.db_url.get_secret_value()
     db = Database(db_url, now=now)
     teams_and_types = catalog.load(config)
-    history = History(db)
+    history = StepDurations(db)
     view = JobView(config, history)
     queue = celery_app(config)
     impatient = Database(db_url, now=db.now, pool_size=1, answers_within_s=WATCH_ANSWERS_WITHIN_S, tries=1)
@@ -107,8 +107,8 @@ def _parts(config: Settings, now: Now | None) -> Service:
         readiness=Readiness(impatient, teams_and_types),
         history=history,
         view=view,
-        feed=Feed(Database(db_url, now=now, pool_size=1, answers_within_s=FEED_ANSWERS_WITHIN_S, tries=1), view),
-        census=Census(impatient, queue),
+        feed=Hub(Database(db_url, now=now, pool_size=1, answers_within_s=FEED_ANSWERS_WITHIN_S, tries=1), view),
+        census=BacklogCollector(impatient, queue),
     )
 
 

@@ -85,7 +85,7 @@ def _metric_rows() -> Iterator[str]:
         name = f"{told.name}_total" if told.type == "counter" else told.name
         labels = metric._labelnames  # noqa: SLF001 - it tells them nowhere else
         yield _metric_row(name, told.type, labels, told.documentation, " and ".join(shown_by))
-    for gauge in metrics.LOOKED_UP:
+    for gauge in metrics.QUERIED_GAUGES:
         yield _metric_row(gauge.name, "gauge", gauge.labels, gauge.help, "API")
     yield _metric_row(
         "process_…", "gauge", (), "Memory, processor time and open files, by Prometheus' own names.", "worker"

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from flask import current_app
 
-from api.follow.hub import Feed
-from api.monitoring.backlog import Census
+from api.follow.hub import Hub
+from api.monitoring.backlog import BacklogCollector
 from api.monitoring.readiness import Readiness
 from api.passwords import Passwords
-from api.presentation.durations import History
+from api.presentation.durations import StepDurations
 from api.presentation.job_view import JobView
 from common.broker import Publisher
 from common.config.catalog import Catalog
@@ -30,10 +30,10 @@ class Service:
     publisher: Publisher
     passwords: Passwords
     readiness: Readiness
-    history: History
+    history: StepDurations
     view: JobView
-    feed: Feed
-    census: Census
+    feed: Hub
+    census: BacklogCollector
 
 
 def service() -> Service:

@@ -15,7 +15,7 @@ from kombu import Queue  # type: ignore[attr-defined] # it ships no types
 from kombu.exceptions import OperationalError
 
 from common.config.settings import CommonSettings
-from common.jobs.lifecycle import Lane
+from common.jobs.lifecycle import LaneMessage
 from common.workflows import Upstream, find_step, task_name
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class Publisher:
         """Say whether the broker did not answer just now and is left alone."""
         return time.monotonic() < self._rest_until
 
-    def send(self, lanes: Iterable[Lane]) -> int:
+    def send(self, lanes: Iterable[LaneMessage]) -> int:
         """Send what can be sent and return how many lanes went out."""
         sent = 0
         for lane in lanes:
@@ -84,7 +84,7 @@ class Publisher:
             sent += 1
         return sent
 
-    def _send(self, lane: Lane) -> bool:
+    def _send(self, lane: LaneMessage) -> bool:
         try:
             chain(*(self._link(lane, step) for step in lane.steps), app=self._app).apply_async()
         except (OperationalError, OSError, RuntimeError) as error:  # RuntimeError: kombu's pool is exhausted
@@ -93,7 +93,7 @@ class Publisher:
             return False
         return True
 
-    def _link(self, lane: Lane, name: str) -> Signature:
+    def _link(self, lane: LaneMessage, name: str) -> Signature:
         """Return the message for a step; one that only another version knows goes by the queue of our own steps."""
         plan = find_step(lane.kind, name)
         queue = plan.upstream if plan else Upstream.SLIPWAY

@@ -15,7 +15,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Mender(StrEnum):
+class ActionBy(StrEnum):
     """Who can remove the cause of a Permanent."""
 
     USER = "user"
@@ -47,7 +47,7 @@ class NotYet(StepError):
 class Transient(StepError):
     """The outside stumbled or a call's outcome is unknown; look, then try again.
 
-    `retry_after_s` is the server's own hint in seconds, None when it gave none. `is_silent`: the upstream did not
+    `retry_after_s` is the server's own hint in seconds, None when it gave none. `is_unavailable`: the upstream did not
     answer, or said that it cannot; several such in a row may mean that it is down.
     """
 
@@ -59,11 +59,11 @@ class Transient(StepError):
         *,
         retry_after_s: float | None = None,
         upstream: str | None = None,
-        is_silent: bool = False,
+        is_unavailable: bool = False,
     ) -> None:
         super().__init__(reason, upstream=upstream)
         self.retry_after_s = retry_after_s
-        self.is_silent = is_silent
+        self.is_unavailable = is_unavailable
 
 
 class Conflict(StepError):
@@ -77,10 +77,10 @@ class Conflict(StepError):
 
 
 class Permanent(StepError):
-    """Trying again cannot help; `mender` says who can."""
+    """Trying again cannot help; `action_by` says who can."""
 
     code = "rejected"
 
-    def __init__(self, reason: str, *, mender: Mender = Mender.OPERATOR, upstream: str | None = None) -> None:
+    def __init__(self, reason: str, *, action_by: ActionBy = ActionBy.OPERATOR, upstream: str | None = None) -> None:
         super().__init__(reason, upstream=upstream)
-        self.mender = mender
+        self.action_by = action_by

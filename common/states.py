@@ -41,7 +41,7 @@ class Outcome(StrEnum):
     """
 
     SUCCEEDED = "succeeded"
-    STUMBLED = "stumbled"  # Transient: another attempt follows, or the step has failed for want of attempts
+    TRANSIENT = "stumbled"  # Transient: another attempt follows, or the step has failed for want of attempts
     FAILED = "failed"
     LOST = "lost"  # its worker died: the lease ran out
     CANCELLED = "cancelled"

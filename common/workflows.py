@@ -40,7 +40,7 @@ LABELS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Retry:
+class RetryPolicy:
     """How often a stumbling step is tried; the server's own hint, when it gives one, outranks the backoff."""
 
     attempts: int
@@ -59,21 +59,21 @@ class Retry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wait:
+class WaitPolicy:
     """How long a step may answer "not yet" before it fails, counted from the first such answer."""
 
     at_most_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class StepPlan:
     """One idempotent task: `limit_s` bounds one attempt, `repeat` says why a second one is harmless."""
 
     name: str
     upstream: Upstream
-    retry: Retry
+    retry: RetryPolicy
     repeat: str
-    wait: Wait | None = None
+    wait: WaitPolicy | None = None
     limit_s: float = 30.0
     secret: bool = False  # reads the sealed password of the job: it is wiped after the last such step
     skip: str | None = None  # why an administrator may skip it when it failed; None: later steps need it
@@ -88,7 +88,7 @@ class Step:
 @dataclass(frozen=True, kw_only=True)
 class Lane:
     name: str
-    steps: tuple[Step, ...]
+    steps: tuple[StepPlan, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,18 +96,18 @@ class Workflow:
     name: str
     title: str
     lanes: tuple[Lane, ...]
-    on_cancel: Step | None = None  # run when the job is cancelled after its first step has begun
+    on_cancel: StepPlan | None = None  # run when the job is cancelled after its first step has begun
     result: str | None = None  # the step whose output is the job's result, for the user
 
     @property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[StepPlan, ...]:
         """Every step that a job of this workflow may run, the one after a cancellation last."""
         planned = tuple(step for lane in self.lanes for step in lane.steps)
         return (*planned, self.on_cancel) if self.on_cancel else planned
 
 
-PATIENT = Retry(attempts=12, first_s=1, factor=2, cap_s=300)  # gives up after about 18.5 minutes
-POLLED = Retry(attempts=8, first_s=1, factor=2, cap_s=60)  # gives up after about 2 minutes, the wait apart
+PATIENT = RetryPolicy(attempts=12, first_s=1, factor=2, cap_s=300)  # gives up after about 18.5 minutes
+POLLED = RetryPolicy(attempts=8, first_s=1, factor=2, cap_s=60)  # gives up after about 2 minutes, the wait apart
 
 G, J, A, E = Upstream.GITLAB, Upstream.JENKINS, Upstream.ARGOCD, Upstream.ELASTICSEARCH
 S = Upstream.SLIPWAY
@@ -120,22 +120,22 @@ SIGNUP = Workflow(
     title="Accounts on GitLab, Jenkins and Kibana",
     lanes=(
         Lane(name="gitlab", steps=(
-            Step(name="create_gitlab_user", upstream=G, retry=PATIENT, secret=True,
-                 repeat="looked up by login first; ours carries our marker in its note"),
-            Step(name="join_gitlab_group", upstream=G, retry=PATIENT,
-                 skip="somebody may have added the person by hand",
-                 repeat="a membership is a set entry; an existing one is read and at most raised"),
+            StepPlan(name="create_gitlab_user", upstream=G, retry=PATIENT, secret=True,
+                     repeat="looked up by login first; ours carries our marker in its note"),
+            StepPlan(name="join_gitlab_group", upstream=G, retry=PATIENT,
+                     skip="somebody may have added the person by hand",
+                     repeat="a membership is a set entry; an existing one is read and at most raised"),
         )),
         Lane(name="jenkins", steps=(
-            Step(name="create_jenkins_user", upstream=J, retry=PATIENT, secret=True,
-                 repeat="looked up by id first; ours answers to the password of this very sign-up"),
-            Step(name="assign_jenkins_role", upstream=J, retry=PATIENT,
-                 skip="somebody may have assigned the role by hand",
-                 repeat="an assignment is a set entry; read before, and read again after"),
+            StepPlan(name="create_jenkins_user", upstream=J, retry=PATIENT, secret=True,
+                     repeat="looked up by id first; ours answers to the password of this very sign-up"),
+            StepPlan(name="assign_jenkins_role", upstream=J, retry=PATIENT,
+                     skip="somebody may have assigned the role by hand",
+                     repeat="an assignment is a set entry; read before, and read again after"),
         )),
         Lane(name="kibana", steps=(
-            Step(name="create_kibana_user", upstream=E, retry=PATIENT, secret=True,
-                 repeat="looked up by name first; ours carries our marker, anyone else's is never put over"),
+            StepPlan(name="create_kibana_user", upstream=E, retry=PATIENT, secret=True,
+                     repeat="looked up by name first; ours carries our marker, anyone else's is never put over"),
         )),
     ),
 )  # fmt: skip
@@ -145,25 +145,25 @@ PROVISION = Workflow(
     title="Repositories, pipeline and application of an app",
     lanes=(
         Lane(name="source", steps=(
-            Step(name="fork_source", upstream=G, retry=PATIENT,
-                 repeat="looked up by path first; ours is a fork of the template with our marker"),
-            Step(name="await_source", upstream=G, retry=POLLED, wait=Wait(at_most_s=600),
-                 repeat="only reads"),
-            Step(name="open_to_developers", upstream=G, retry=PATIENT, wait=Wait(at_most_s=60),
-                 skip="the group's own default protection may be enough",
-                 repeat="writes only while the branch's levels differ from the wanted ones, and reads them back"),
-            Step(name="create_pipeline", upstream=J, retry=PATIENT,
-                 repeat="looked up by name first; ours carries our marker, equal means no write"),
+            StepPlan(name="fork_source", upstream=G, retry=PATIENT,
+                     repeat="looked up by path first; ours is a fork of the template with our marker"),
+            StepPlan(name="await_source", upstream=G, retry=POLLED, wait=WaitPolicy(at_most_s=600),
+                     repeat="only reads"),
+            StepPlan(name="open_to_developers", upstream=G, retry=PATIENT, wait=WaitPolicy(at_most_s=60),
+                     skip="the group's own default protection may be enough",
+                     repeat="writes only while the branch's levels differ from the wanted ones, and reads them back"),
+            StepPlan(name="create_pipeline", upstream=J, retry=PATIENT,
+                     repeat="looked up by name first; ours carries our marker, equal means no write"),
         )),
         Lane(name="helm", steps=(
-            Step(name="fork_helm", upstream=G, retry=PATIENT,
-                 repeat="looked up by path first; ours is a fork of the template with our marker"),
-            Step(name="await_helm", upstream=G, retry=POLLED, wait=Wait(at_most_s=30),
-                 repeat="only reads"),
-            Step(name="register_repository", upstream=A, retry=PATIENT, limit_s=100,
-                 repeat="listed first; the repository's address is its identity"),
-            Step(name="create_application", upstream=A, retry=PATIENT, wait=Wait(at_most_s=300), limit_s=200,
-                 repeat="looked up by name first; ours carries our marker, equal means no write"),
+            StepPlan(name="fork_helm", upstream=G, retry=PATIENT,
+                     repeat="looked up by path first; ours is a fork of the template with our marker"),
+            StepPlan(name="await_helm", upstream=G, retry=POLLED, wait=WaitPolicy(at_most_s=30),
+                     repeat="only reads"),
+            StepPlan(name="register_repository", upstream=A, retry=PATIENT, limit_s=100,
+                     repeat="listed first; the repository's address is its identity"),
+            StepPlan(name="create_application", upstream=A, retry=PATIENT, wait=WaitPolicy(at_most_s=300), limit_s=200,
+                     repeat="looked up by name first; ours carries our marker, equal means no write"),
         )),
     ),
 )  # fmt: skip
@@ -172,18 +172,18 @@ BUILD = Workflow(
     name="build",
     title="Build on Jenkins",
     result="await_result",
-    on_cancel=Step(
-        name="stop_build", upstream=J, retry=PATIENT, wait=Wait(at_most_s=300),
+    on_cancel=StepPlan(
+        name="stop_build", upstream=J, retry=PATIENT, wait=WaitPolicy(at_most_s=300),
         repeat="finds the build by our job's id; stopping what has stopped does nothing",
     ),
     lanes=(
         Lane(name="build", steps=(
-            Step(name="start_build", upstream=J, retry=PATIENT, wait=Wait(at_most_s=HOUR_S),
-                 repeat="our job's id travels as a parameter; queue and builds are searched for it before a trigger"),
-            Step(name="await_executor", upstream=J, retry=POLLED, wait=Wait(at_most_s=6 * HOUR_S),
-                 repeat="only reads"),
-            Step(name="await_result", upstream=J, retry=PATIENT, wait=Wait(at_most_s=12 * HOUR_S),
-                 repeat="only reads; the console is kept by its offset"),
+            StepPlan(name="start_build", upstream=J, retry=PATIENT, wait=WaitPolicy(at_most_s=HOUR_S),
+                     repeat="our job's id is a build parameter; queue and builds are searched for it before a trigger"),
+            StepPlan(name="await_executor", upstream=J, retry=POLLED, wait=WaitPolicy(at_most_s=6 * HOUR_S),
+                     repeat="only reads"),
+            StepPlan(name="await_result", upstream=J, retry=PATIENT, wait=WaitPolicy(at_most_s=12 * HOUR_S),
+                     repeat="only reads; the console is kept by its offset"),
         )),
     ),
 )  # fmt: skip
@@ -194,10 +194,11 @@ DEPLOY = Workflow(
     result="await_healthy",
     lanes=(
         Lane(name="deploy", steps=(
-            Step(name="sync_application", upstream=A, retry=PATIENT, wait=Wait(at_most_s=12 * HOUR_S), limit_s=200,
-                 repeat="our job's id travels with the sync: a running or finished one that carries it is ours"),
-            Step(name="await_healthy", upstream=A, retry=POLLED, wait=Wait(at_most_s=0.5 * HOUR_S),
-                 repeat="only reads"),
+            StepPlan(name="sync_application", upstream=A, retry=PATIENT, limit_s=200,
+                     wait=WaitPolicy(at_most_s=12 * HOUR_S),
+                     repeat="our job's id travels with the sync: a running or finished one that carries it is ours"),
+            StepPlan(name="await_healthy", upstream=A, retry=POLLED, wait=WaitPolicy(at_most_s=0.5 * HOUR_S),
+                     repeat="only reads"),
         )),
     ),
 )  # fmt: skip
@@ -207,22 +208,22 @@ DEPROVISION = Workflow(
     title="Removal of what was made for an app, in reverse order",
     lanes=(
         Lane(name="undo", steps=(
-            Step(name="delete_application", upstream=A, retry=PATIENT, wait=Wait(at_most_s=HOUR_S),
-                 skip=REPLACED,
-                 repeat="looked up first; gone is done, and only what carries our marker is deleted"),
-            Step(name="delete_repository", upstream=A, retry=PATIENT, wait=Wait(at_most_s=300), limit_s=100,
-                 repeat="listed first; gone is done"),
-            Step(name="delete_pipeline", upstream=J, retry=PATIENT, wait=Wait(at_most_s=300),
-                 skip=REPLACED,
-                 repeat="looked up first; gone is done, and only what carries our marker is deleted"),
-            Step(name="delete_helm", upstream=G, retry=PATIENT, wait=Wait(at_most_s=HOUR_S),
-                 skip=REPLACED,
-                 repeat="looked up by id first; gone is done, and only what carries our marker is deleted"),
-            Step(name="delete_source", upstream=G, retry=PATIENT, wait=Wait(at_most_s=HOUR_S),
-                 skip=REPLACED,
-                 repeat="looked up by id first; gone is done, and only what carries our marker is deleted"),
-            Step(name="release_name", upstream=S, retry=PATIENT,
-                 repeat="sets a row to what it is set to already"),
+            StepPlan(name="delete_application", upstream=A, retry=PATIENT, wait=WaitPolicy(at_most_s=HOUR_S),
+                     skip=REPLACED,
+                     repeat="looked up first; gone is done, and only what carries our marker is deleted"),
+            StepPlan(name="delete_repository", upstream=A, retry=PATIENT, wait=WaitPolicy(at_most_s=300), limit_s=100,
+                     repeat="listed first; gone is done"),
+            StepPlan(name="delete_pipeline", upstream=J, retry=PATIENT, wait=WaitPolicy(at_most_s=300),
+                     skip=REPLACED,
+                     repeat="looked up first; gone is done, and only what carries our marker is deleted"),
+            StepPlan(name="delete_helm", upstream=G, retry=PATIENT, wait=WaitPolicy(at_most_s=HOUR_S),
+                     skip=REPLACED,
+                     repeat="looked up by id first; gone is done, and only what carries our marker is deleted"),
+            StepPlan(name="delete_source", upstream=G, retry=PATIENT, wait=WaitPolicy(at_most_s=HOUR_S),
+                     skip=REPLACED,
+                     repeat="looked up by id first; gone is done, and only what carries our marker is deleted"),
+            StepPlan(name="release_name", upstream=S, retry=PATIENT,
+                     repeat="sets a row to what it is set to already"),
         )),
     ),
 )  # fmt: skip
@@ -239,8 +240,8 @@ DRIFT = Workflow(
     result="compare_app",
     lanes=(
         Lane(name="drift", steps=(
-            Step(name="compare_app", upstream=S, retry=POLLED, limit_s=120, reads=APP,
-                 repeat="only reads: the way to the upstreams refuses every write"),
+            StepPlan(name="compare_app", upstream=S, retry=POLLED, limit_s=120, reads=APP,
+                     repeat="only reads: the way to the upstreams refuses every write"),
         )),
     ),
 )  # fmt: skip
@@ -251,8 +252,8 @@ PLAN = Workflow(
     result="foresee_app",
     lanes=(
         Lane(name="plan", steps=(
-            Step(name="foresee_app", upstream=S, retry=POLLED, limit_s=120, reads=APP,
-                 repeat="only reads: the way to the upstreams refuses every write"),
+            StepPlan(name="foresee_app", upstream=S, retry=POLLED, limit_s=120, reads=APP,
+                     repeat="only reads: the way to the upstreams refuses every write"),
         )),
     ),
 )  # fmt: skip
@@ -263,8 +264,8 @@ CHECKUP = Workflow(
     result="examine",
     lanes=(
         Lane(name="checkup", steps=(
-            Step(name="examine", upstream=S, retry=POLLED,
-                 repeat="only reads"),
+            StepPlan(name="examine", upstream=S, retry=POLLED,
+                     repeat="only reads"),
         )),
     ),
 )  # fmt: skip
@@ -274,20 +275,20 @@ OFFBOARD = Workflow(
     title="Closing of a person's accounts that were made here",
     lanes=(
         Lane(name="gitlab", steps=(
-            Step(name="leave_gitlab_group", upstream=G, retry=PATIENT, wait=Wait(at_most_s=300),
-                 repeat="a membership that is gone is done"),
-            Step(name="block_gitlab_user", upstream=G, retry=PATIENT, wait=Wait(at_most_s=300),
-                 repeat="looked up first; blocked is done, and only what carries our marker is blocked"),
+            StepPlan(name="leave_gitlab_group", upstream=G, retry=PATIENT, wait=WaitPolicy(at_most_s=300),
+                     repeat="a membership that is gone is done"),
+            StepPlan(name="block_gitlab_user", upstream=G, retry=PATIENT, wait=WaitPolicy(at_most_s=300),
+                     repeat="looked up first; blocked is done, and only what carries our marker is blocked"),
         )),
         Lane(name="jenkins", steps=(
-            Step(name="revoke_jenkins_role", upstream=J, retry=PATIENT, wait=Wait(at_most_s=300),
-                 repeat="an assignment that is gone is done; read again after"),
-            Step(name="delete_jenkins_user", upstream=J, retry=PATIENT, wait=Wait(at_most_s=300),
-                 repeat="looked up by id first; gone is done"),
+            StepPlan(name="revoke_jenkins_role", upstream=J, retry=PATIENT, wait=WaitPolicy(at_most_s=300),
+                     repeat="an assignment that is gone is done; read again after"),
+            StepPlan(name="delete_jenkins_user", upstream=J, retry=PATIENT, wait=WaitPolicy(at_most_s=300),
+                     repeat="looked up by id first; gone is done"),
         )),
         Lane(name="kibana", steps=(
-            Step(name="delete_kibana_user", upstream=E, retry=PATIENT, wait=Wait(at_most_s=300),
-                 repeat="looked up first; gone is done, and only what carries our marker is deleted"),
+            StepPlan(name="delete_kibana_user", upstream=E, retry=PATIENT, wait=WaitPolicy(at_most_s=300),
+                     repeat="looked up first; gone is done, and only what carries our marker is deleted"),
         )),
     ),
 )  # fmt: skip
@@ -306,7 +307,7 @@ def task_name(workflow: str, step: str) -> str:
     return f"{workflow}.{step}"
 
 
-def find_step(workflow: str, step: str) -> Step | None:
+def find_step(workflow: str, step: str) -> StepPlan | None:
     """Return the declaration of a step, None when this version of the table has no such row."""
     flow = WORKFLOWS.get(workflow)
     return next((row for row in flow.steps if row.name == step), None) if flow else None

@@ -46,8 +46,8 @@ class Arrival:
             return self._progress()
         if head_end := HEAD_ENDS.search(self.received, searched):
             expects = self._read_head(head_end.end())
-            is_silent = expects and self._progress() is Progress.PARTIAL
-            return Progress.EXPECTING if is_silent else self._progress()
+            is_unavailable = expects and self._progress() is Progress.PARTIAL
+            return Progress.EXPECTING if is_unavailable else self._progress()
         return Progress.HEAD_TOO_LARGE if len(self.received) > HEAD_BYTES else Progress.PARTIAL
 
     def _read_head(self, body_at: int) -> bool:

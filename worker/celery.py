@@ -26,21 +26,21 @@ from common.config.settings import FlowerSettings, SettingsError, WorkerSettings
 from common.database import migrate
 from common.database.engine import Database
 from common.database.migrate import SchemaError
-from common.jobs.retention import EVERY_S, Keeper
+from common.jobs.retention import EVERY_S, RetentionSweeper
 from common.telemetry import logs, tracing
 from common.vault.cipher import Vault
 from common.workflows import WORKFLOWS, task_name
 from worker import flower, heartbeat, liveness, metrics_server, upstreams
 from worker.clock import TICK_S, Clock
 from worker.consumer import LeanConsumer
-from worker.context import Surroundings
-from worker.flower import Teller
-from worker.liveness import Register
-from worker.outage_probe import LOOK_S, Lookout
-from worker.periodic import Ticker
-from worker.rate_limit import paces
+from worker.context import WorkerContext
+from worker.flower import TaskEvents
+from worker.liveness import WorkerRegister
+from worker.outage_probe import INTERVAL_S, OutageProbe
+from worker.periodic import PeriodicThread
+from worker.rate_limit import rate_limiters
 from worker.registry import load_steps
-from worker.runner import Result, Runner, Verdict
+from worker.runner import NextAction, Runner, StepResult
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class LaterError(Retry):  # type: ignore[misc] # Celery ships no types
         return str(self.message)
 
 
-class EquippedWorker(Worker):  # type: ignore[misc] # Celery ships no types
+class SlipwayWorker(Worker):  # type: ignore[misc] # Celery ships no types
     """Celery's own, with our tasks: it reads how to log in to the upstreams, or does not start.
 
     Its banner and Python's warnings are no lines of a log: people get to see the one, the others become such lines.
@@ -71,14 +71,14 @@ class EquippedWorker(Worker):  # type: ignore[misc] # Celery ships no types
         try:
             config = settings.load(WorkerSettings)
             logs.configure(config)
-            equip(self.app, config)
+            configure_app(self.app, config)
         except (SettingsError, SchemaError) as problem:
             _refuse(problem)
         logging.captureWarnings(capture=True)
         super().on_before_init(**{**options, "quiet": options.get("quiet") or not logs.is_for_people(config)})
 
 
-def equip(app: Celery, config: WorkerSettings) -> None:
+def configure_app(app: Celery, config: WorkerSettings) -> None:
     """Give the app a task for each step, and a clock that ticks while the worker runs.
 
     Raises SettingsError for a catalog that does not hold together, SchemaError for another version's database.
@@ -86,23 +86,23 @@ def equip(app: Celery, config: WorkerSettings) -> None:
     db_url = config.db_url.get_secret_value()
     app.conf.worker_concurrency = config.worker_concurrency
     db = Database(db_url, pool_size=config.worker_concurrency)
-    around = Surroundings(
+    around = WorkerContext(
         db=db,
         settings=config,
         catalog=catalog.load(config),
         vault=Vault([key.get_secret_value() for key in config.secret_keys]),
     )
     name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    register = Register(liveness.directory_for(db_url))
-    shares = slots.shares_of(config)
-    ways = upstreams.open_ways(config, paces(db, shares))
+    register = WorkerRegister(liveness.directory_for(db_url))
+    shares = slots.limits_of(config)
+    ways = upstreams.open_connections(config, rate_limiters(db, shares))
     clock = Clock(db, Publisher(app), register, shares)
-    tickers = Tickers(
-        clock=Ticker("clock", clock.tick, every_s=TICK_S),
-        lookout=Ticker("lookout", Lookout(db, ways).look, every_s=LOOK_S),
-        keeper=Ticker("keeper", Keeper(db, config).sweep_some, every_s=EVERY_S),
+    tickers = PeriodicThreads(
+        clock=PeriodicThread("clock", clock.tick, every_s=TICK_S),
+        lookout=PeriodicThread("lookout", OutageProbe(db, ways).look, every_s=INTERVAL_S),
+        keeper=PeriodicThread("keeper", RetentionSweeper(db, config).sweep_some, every_s=EVERY_S),
     )
-    teller = Teller()
+    teller = TaskEvents()
     runner = Runner(
         around,
         upstreams.clients(ways),
@@ -123,34 +123,34 @@ def equip(app: Celery, config: WorkerSettings) -> None:
     worker_init.connect(lambda **_: tracing.configure(config, "slipway-worker"), weak=False)
 
 
-def _add_task(app: Celery, runner: Runner, teller: Teller, flow: str, step: str) -> None:
+def _add_task(app: Celery, runner: Runner, teller: TaskEvents, flow: str, step: str) -> None:
     def run(job_id: str) -> None:
         _tell_celery(teller, runner.run(job_id, step))
 
     app.task(name=task_name(flow, step), throws=(StepFailedError,))(run)
 
 
-def _tell_celery(teller: Teller, result: Result) -> None:
+def _tell_celery(teller: TaskEvents, result: StepResult) -> None:
     """End the task so that Flower shows what happened, and so that the chain goes on or stops."""
     match result.verdict:
-        case Verdict.GO_ON:
+        case NextAction.GO_ON:
             return
-        case Verdict.LATER:
+        case NextAction.LATER:
             raise LaterError(result.headline)  # raised, not sent: the row has the time, no message waits anywhere
-        case Verdict.STOP:
+        case NextAction.STOP:
             raise StepFailedError(result.headline)
-        case Verdict.NOT_OURS:
+        case NextAction.NOT_OURS:
             teller.refused(result.reason)
             raise Ignore
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tickers:
+class PeriodicThreads:
     """What a worker does beside its steps."""
 
-    clock: Ticker
-    lookout: Ticker
-    keeper: Ticker
+    clock: PeriodicThread
+    lookout: PeriodicThread
+    keeper: PeriodicThread
 
     def start(self) -> None:
         for ticker in (self.clock, self.lookout, self.keeper):
@@ -161,7 +161,7 @@ class Tickers:
             ticker.stop()
 
 
-def _sign_on_before_work(register: Register, name: str) -> None:
+def _sign_on_before_work(register: WorkerRegister, name: str) -> None:
     def sign_on(**_: Any) -> None:
         try:
             register.sign_on(name)
@@ -171,7 +171,7 @@ def _sign_on_before_work(register: Register, name: str) -> None:
     worker_init.connect(sign_on, weak=False)
 
 
-def _tick_while_running(tickers: Tickers, db: Database) -> None:
+def _tick_while_running(tickers: PeriodicThreads, db: Database) -> None:
     def start(**_: Any) -> None:
         tickers.start()
 
@@ -205,7 +205,7 @@ def _load() -> Celery:
     setup_logging.connect(lambda **_: None, weak=False)  # ours stands
     app = celery_app(config, publishing_s=BROKER_SILENCE_S)
     app.conf.worker_consumer = LeanConsumer
-    app.Worker = app.subclass_with_self(EquippedWorker)
+    app.Worker = app.subclass_with_self(SlipwayWorker)
     flower.prepare(app, config if isinstance(config, FlowerSettings) else None, refuse=_refuse)
     return app
 

@@ -12,12 +12,12 @@ import time
 from collections.abc import Sequence
 
 from common.admission import slots
-from common.admission.slots import Shares
+from common.admission.slots import Limits
 from common.broker import Publisher
 from common.database.engine import Database
 from common.jobs import dispatch
-from common.jobs.lifecycle import Lane
-from worker.liveness import Register
+from common.jobs.lifecycle import LaneMessage
+from worker.liveness import WorkerRegister
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ CLEAN_EVERY_S = 60.0
 class Clock:
     """`tick` does one round for whoever calls it; a Ticker does in a worker."""
 
-    def __init__(self, db: Database, publisher: Publisher, register: Register, shares: Shares) -> None:
+    def __init__(self, db: Database, publisher: Publisher, register: WorkerRegister, shares: Limits) -> None:
         self._db = db
         self._publisher = publisher
         self._register = register
@@ -46,8 +46,8 @@ class Clock:
             self._is_prepared = True
         if time.monotonic() >= self._clean_at:
             self._clean_at = time.monotonic() + CLEAN_EVERY_S
-            dispatch.forget_expired(self._db)
-        self._bury_the_dead()
+            dispatch.delete_expired(self._db)
+        self._release_dead_workers()
         if self._publisher.is_resting:
             return 0  # what is taken now would not go out, and would be taken ever more rarely
         sent = self._send(dispatch.take_due(self._db, limit=BATCH))
@@ -56,23 +56,23 @@ class Clock:
             sent += self._send(dispatch.take_parked(self._db, self._shares))
         return sent
 
-    def _send(self, lanes: Sequence[Lane]) -> int:
+    def _send(self, lanes: Sequence[LaneMessage]) -> int:
         """Send what was taken, at once: what is taken and not sent waits for the next time it is due."""
         sent = self._publisher.send(lanes)
         dispatch.put_back(self._db, lanes[sent:])
         return sent
 
-    def _bury_the_dead(self) -> None:
+    def _release_dead_workers(self) -> None:
         """Release what dead workers of this host held; where the directory is gone, their leases run out instead."""
         try:
-            self._release_the_dead()
+            self._release_dead_worker()
         except OSError as error:
             if not self._has_warned:
                 log.warning("liveness_unavailable", extra={"error": str(error)})
             self._has_warned = True
 
-    def _release_the_dead(self) -> None:
+    def _release_dead_worker(self) -> None:
         for worker in self._register.dead():
-            released = dispatch.release(self._db, worker)
+            released = dispatch.release_worker(self._db, worker)
             self._register.strike_off(worker)  # after the release: who dies in between leaves it to the next clock
             log.warning("worker_dead", extra={"worker": worker, "released": released})

@@ -12,7 +12,7 @@ from common.config.catalog import AppType, Catalog, Team
 from common.config.settings import WorkerSettings
 from common.database.engine import Database
 from common.database.models import App, Resource, Secret, Step
-from common.errors import Mender, Permanent
+from common.errors import ActionBy, Permanent
 from common.jobs import attempts, build_log, ledger
 from common.jobs.attempts import Claim
 from common.jobs.ledger import Entry
@@ -21,7 +21,7 @@ from common.vault.cipher import CannotOpenError, Vault
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surroundings:
+class WorkerContext:
     """What every step of this worker shares."""
 
     db: Database
@@ -30,10 +30,10 @@ class Surroundings:
     vault: Vault
 
 
-class RunningJob:
+class StepContext:
     """The job as one attempt sees it: its input, what earlier steps learnt, its secret, its ledger."""
 
-    def __init__(self, claim: Claim, surroundings: Surroundings) -> None:
+    def __init__(self, claim: Claim, surroundings: WorkerContext) -> None:
         self.claim = claim
         self.around = surroundings
         self.id = claim.job.id
@@ -47,7 +47,7 @@ class RunningJob:
     def require_claim(self) -> None:
         """Make sure that we are still wanted, before a write without an intent. Raises ClaimLostError."""
         now = self.around.db.now()
-        self.around.db.transaction(lambda session: attempts.still_holds(session, self.claim, now))
+        self.around.db.transaction(lambda session: attempts.require_held(session, self.claim, now))
 
     def input(self, key: str) -> str:
         return str(self.claim.job.input[key])
@@ -62,7 +62,7 @@ class RunningJob:
         """The team's places. Raises Permanent when it left the catalog meanwhile."""
         team = self.around.catalog.teams.get(self.input("team"))
         if team is None:
-            raise Permanent(f"The team {self.input('team')} is no longer in the catalog.", mender=Mender.OPERATOR)
+            raise Permanent(f"The team {self.input('team')} is no longer in the catalog.", action_by=ActionBy.OPERATOR)
         return team
 
     @property
@@ -70,7 +70,7 @@ class RunningJob:
         """The type's templates. Raises Permanent when it left the catalog meanwhile."""
         app_type = self.around.catalog.types.get(self.input("type"))
         if app_type is None:
-            raise Permanent(f"The type {self.input('type')} is no longer in the catalog.", mender=Mender.OPERATOR)
+            raise Permanent(f"The type {self.input('type')} is no longer in the catalog.", action_by=ActionBy.OPERATOR)
         return app_type
 
     def output_of(self, step: str) -> dict[str, Any]:
@@ -85,11 +85,11 @@ class RunningJob:
         """Open a sealed secret. Raises Permanent when it is gone or was sealed with a retired key."""
         row = self.around.db.read(lambda session: session.get(Secret, (self.id, purpose)))
         if row is None:
-            raise Permanent("The password is kept for a day only and has been deleted.", mender=Mender.USER)
+            raise Permanent("The password is kept for a day only and has been deleted.", action_by=ActionBy.USER)
         try:
             return self.around.vault.open(row.key_id, row.sealed, job_id=self.id, purpose=purpose)
         except CannotOpenError as error:
-            raise Permanent(f"The password cannot be read: {error}.", mender=Mender.OPERATOR) from None
+            raise Permanent(f"The password cannot be read: {error}.", action_by=ActionBy.OPERATOR) from None
 
     def read_earlier(self, upstream: str, kind: str) -> list[Resource]:
         """Return what the ledger has of one kind for this user or app, from whatever job."""

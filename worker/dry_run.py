@@ -13,8 +13,8 @@ from typing import Any
 
 from common.config import naming
 from common.errors import Conflict, NotYet, Permanent
-from common.workflows import PROVISION, Lane, Step
-from worker.context import RunningJob
+from common.workflows import PROVISION, Lane, StepPlan
+from worker.context import StepContext
 from worker.steps import provision
 from worker.upstreams import Upstreams
 from worker.upstreams.http import WouldWrite
@@ -24,7 +24,7 @@ NEED_A_PROJECT = frozenset({"await_source", "open_to_developers", "await_helm"})
 NOT_THERE_YET = "The repository is made first."
 
 
-class Verdict(StrEnum):
+class Forecast(StrEnum):
     """What a step would find, or do."""
 
     OK = "ok"  # it is there, ours, and as it should be
@@ -37,16 +37,16 @@ class Verdict(StrEnum):
     NOT_REACHED = "not reached"  # an earlier step of the lane would fail
 
 
-STOPPING = frozenset({Verdict.CONFLICT, Verdict.FORBIDDEN, Verdict.NOT_REACHED})
+STOPPING = frozenset({Forecast.CONFLICT, Forecast.FORBIDDEN, Forecast.NOT_REACHED})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class StepForecast:
     """What one step would do, and why."""
 
     step: str
     upstream: str
-    verdict: Verdict
+    verdict: Forecast
     reason: str = ""
 
 
@@ -74,10 +74,10 @@ class ReadingEntry:
         return None
 
 
-class ReadingJob(RunningJob):
+class ReadingJob(StepContext):
     """A job whose steps only look; what earlier steps would have learnt is foretold."""
 
-    def __init__(self, job: RunningJob, outputs: Mapping[str, dict[str, Any]]) -> None:
+    def __init__(self, job: StepContext, outputs: Mapping[str, dict[str, Any]]) -> None:
         super().__init__(job.claim, job.around)
         self._outputs = outputs
         self.entry = ReadingEntry()
@@ -90,53 +90,53 @@ class ReadingJob(RunningJob):
         return self.entry
 
 
-class Inspector:
+class DryRun:
     """Foretells what PROVISION's steps would do for the app of one job."""
 
-    def __init__(self, job: RunningJob, upstreams: Upstreams) -> None:
+    def __init__(self, job: StepContext, upstreams: Upstreams) -> None:
         self._job = job
         self._upstreams = upstreams.reading()
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[StepForecast]:
         """Return one finding a step, in the table's order. Raises Transient when an upstream stumbles."""
         return [finding for lane in PROVISION.lanes for finding in self._of_lane(lane)]
 
-    def _of_lane(self, lane: Lane) -> list[Finding]:
-        found: list[Finding] = []
+    def _of_lane(self, lane: Lane) -> list[StepForecast]:
+        found: list[StepForecast] = []
         outputs: dict[str, dict[str, Any]] = {}
         for step in lane.steps:
             if found and found[-1].verdict in STOPPING:
-                found.append(Finding(step=step.name, upstream=step.upstream, verdict=Verdict.NOT_REACHED))
+                found.append(StepForecast(step=step.name, upstream=step.upstream, verdict=Forecast.NOT_REACHED))
                 continue
             found.append(self._of_step(step, outputs))
         return found
 
-    def _of_step(self, step: Step, outputs: dict[str, dict[str, Any]]) -> Finding:
+    def _of_step(self, step: StepPlan, outputs: dict[str, dict[str, Any]]) -> StepForecast:
         """Return what the step would do, and add to `outputs` what it would learn."""
         try:
             verdict, reason, output = self._attempt(step, outputs)
             outputs[step.name] = output or self._foretold(step, outputs)
         except Conflict as error:
-            verdict, reason = Verdict.CONFLICT, error.reason
+            verdict, reason = Forecast.CONFLICT, error.reason
         except Permanent as error:
-            verdict, reason = Verdict.FORBIDDEN, error.reason
-        return Finding(step=step.name, upstream=step.upstream, verdict=verdict, reason=reason)
+            verdict, reason = Forecast.FORBIDDEN, error.reason
+        return StepForecast(step=step.name, upstream=step.upstream, verdict=verdict, reason=reason)
 
-    def _attempt(self, step: Step, outputs: Mapping[str, dict[str, Any]]) -> tuple[Verdict, str, dict[str, Any]]:
+    def _attempt(self, step: StepPlan, outputs: Mapping[str, dict[str, Any]]) -> tuple[Forecast, str, dict[str, Any]]:
         if step.name in NEED_A_PROJECT and any(output.get("project_id") == ABSENT for output in outputs.values()):
-            return (Verdict.WAIT if step.wait and step.skip is None else Verdict.CHANGE), NOT_THERE_YET, {}
+            return (Forecast.WAIT if step.wait and step.skip is None else Forecast.CHANGE), NOT_THERE_YET, {}
         job = ReadingJob(self._job, outputs)
         try:
             output: dict[str, Any] = getattr(provision, step.name)(job, self._upstreams)
         except WouldCreate:
-            return Verdict.CREATE, "", {}
+            return Forecast.CREATE, "", {}
         except WouldWrite as write:
-            return Verdict.CHANGE, f"{write.method} {write.path} would be needed.", {}
+            return Forecast.CHANGE, f"{write.method} {write.path} would be needed.", {}
         except NotYet as error:
-            return Verdict.WAIT, error.reason, {}
-        return (Verdict.ADOPT if job.entry.was_found and not job.entry.is_known else Verdict.OK), "", output
+            return Forecast.WAIT, error.reason, {}
+        return (Forecast.ADOPT if job.entry.was_found and not job.entry.is_known else Forecast.OK), "", output
 
-    def _foretold(self, step: Step, outputs: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    def _foretold(self, step: StepPlan, outputs: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         """Return what a step would have learnt, as far as it can be known before. Raises Permanent as it would."""
         job, app = self._job, self._job.input("app")
         match step.name:
@@ -160,6 +160,6 @@ class Inspector:
         }
 
 
-def as_report(findings: list[Finding]) -> list[dict[str, Any]]:
+def as_report(findings: list[StepForecast]) -> list[dict[str, Any]]:
     """Return findings as plain values."""
     return [asdict(finding) for finding in findings]

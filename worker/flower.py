@@ -19,8 +19,8 @@ from celery.worker import state as worker_state
 from celery.worker.control import control_command
 
 from common.config.settings import LOGIN, FlowerSettings
-from worker.context import RunningJob
-from worker.periodic import Ticker
+from worker.context import StepContext
+from worker.periodic import PeriodicThread
 from worker.registry import StepFunction
 from worker.upstreams import Upstreams
 
@@ -67,12 +67,12 @@ def prepare(app: Celery, config: FlowerSettings | None, *, refuse: Refuse) -> No
 def _begin(app: Celery, options: Any, refuse: Refuse, **_: Any) -> None:
     if not options.auth and not all(LOGIN.fullmatch(each) for each in options.basic_auth or [""]):
         refuse(UnguardedError())
-    State.Task = ToldTask
+    State.Task = DescribedTask
     # Workers send no heartbeat by themselves: sent into a dead broker, it would hold up everything else they do.
-    Ticker("flower", partial(app.control.broadcast, give_sign_of_life.__name__), every_s=ASK_EVERY_S).start()
+    PeriodicThread("flower", partial(app.control.broadcast, give_sign_of_life.__name__), every_s=ASK_EVERY_S).start()
 
 
-class ToldTask(Task):  # type: ignore[misc] # Celery ships no types
+class DescribedTask(Task):  # type: ignore[misc] # Celery ships no types
     """Celery's own, but no sender writes over what a worker told: that a task was sent is often told after it began."""
 
     def event(self, type_: str, timestamp: Any, local_received: Any, fields: dict[str, Any], **options: Any) -> None:
@@ -99,7 +99,7 @@ def give_sign_of_life(state: Any) -> None:
     )
 
 
-class Teller:
+class TaskEvents:
     """Tells Flower what Celery's own events leave out, in its turn among them: they are sent in batches."""
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ class Teller:
     def telling(self, step: StepFunction) -> StepFunction:
         """Return the step as it is, but that Flower shows what its job is about; the message has the id only."""
 
-        def run(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+        def run(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
             about = {word: told for word in ABOUT if (told := job.option(word)) is not None}
             # An event that Celery does not know brings the state that it is named after: started it is already.
             # Were it `task-started`, Flower would count the task twice.

@@ -21,7 +21,7 @@ FORMING = "."  # begins the name of a file that is not locked yet
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mark:
+class HeartbeatRecord:
     """What a worker wrote last, in seconds of the host's monotonic clock: when, and when its main loop last turned."""
 
     at_s: float
@@ -51,13 +51,13 @@ def is_unlocked(file: Path) -> bool:
     return True
 
 
-def read(file: Path) -> Mark:
+def read(file: Path) -> HeartbeatRecord:
     """Return a worker's mark."""
     at_s, turned_at_s = map(float, file.read_text().split())
-    return Mark(at_s=at_s, turned_at_s=turned_at_s)
+    return HeartbeatRecord(at_s=at_s, turned_at_s=turned_at_s)
 
 
-def amiss(*, max_age_s: float, pid: str = "*", is_to_be_ready: bool = False) -> str:
+def problem(*, max_age_s: float, pid: str = "*", is_to_be_ready: bool = False) -> str:
     """Return what is wrong with the workers here, in a sentence; nothing when all is well."""
     files = [file for file in home().glob(f"*/*:{pid}:*") if not file.name.startswith(FORMING)]
     living = [file for file in files if not is_unlocked(file)]
@@ -74,7 +74,7 @@ def amiss(*, max_age_s: float, pid: str = "*", is_to_be_ready: bool = False) -> 
 
 def main() -> int:
     options = _options()
-    sentence = amiss(max_age_s=options.max_age, pid=options.pid, is_to_be_ready=options.ready)
+    sentence = problem(max_age_s=options.max_age, pid=options.pid, is_to_be_ready=options.ready)
     if sentence:
         sys.stderr.write(f"{sentence}\n")
     return 1 if sentence else 0

@@ -17,21 +17,21 @@ from celery.signals import worker_init, worker_ready, worker_shutdown, worker_sh
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from worker.healthcheck import Mark
-from worker.liveness import Register
-from worker.periodic import Ticker
+from worker.healthcheck import HeartbeatRecord
+from worker.liveness import WorkerRegister
+from worker.periodic import PeriodicThread
 
 BEAT_S = 1.0
 STANDS_AFTER_S = 3.0
 ANSWERS_WITHIN_S = 2.0
 
 
-class Pulse:
+class Heartbeat:
     """`turned` is called by the main loop, `beat` by a thread, `end` when the worker is told to stop."""
 
     def __init__(
         self,
-        leave_mark: Callable[[Mark], None],
+        leave_mark: Callable[[HeartbeatRecord], None],
         broker_answers: Callable[[], bool],
         *,
         clock_s: Callable[[], float] = time.monotonic,
@@ -55,13 +55,13 @@ class Pulse:
         turned_at_s = max(self._turned_at_s, self._began_at_s)
         stands = self._clock_s() - turned_at_s > STANDS_AFTER_S and not self._is_ending
         if not stands or not self._broker_answers():
-            self._leave_mark(Mark(at_s=self._clock_s(), turned_at_s=self._turned_at_s))
+            self._leave_mark(HeartbeatRecord(at_s=self._clock_s(), turned_at_s=self._turned_at_s))
 
 
-def watch(app: Celery, register: Register) -> None:
+def watch(app: Celery, register: WorkerRegister) -> None:
     """Leave marks from before the worker connects until it has ended."""
-    pulse = Pulse(register.leave_mark, partial(_answers, app))
-    ticker = Ticker("pulse", pulse.beat, every_s=BEAT_S)
+    pulse = Heartbeat(register.leave_mark, partial(_answers, app))
+    ticker = PeriodicThread("pulse", pulse.beat, every_s=BEAT_S)
 
     def ready(sender: Any, **_: Any) -> None:
         sender.timer.call_repeatedly(BEAT_S, pulse.turned)  # a timer of the main loop, that is: of its thread

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from worker.healthcheck import FORMING, Mark, home, is_unlocked
+from worker.healthcheck import FORMING, HeartbeatRecord, home, is_unlocked
 
 
-class Register:
+class WorkerRegister:
     """The workers of one database on this host, one file each."""
 
     def __init__(self, directory: Path) -> None:
@@ -32,10 +32,10 @@ class Register:
         forming = self._directory / f"{FORMING}{worker}"
         self._own = os.open(forming, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(self._own, fcntl.LOCK_EX)
-        self.leave_mark(Mark(at_s=time.monotonic(), turned_at_s=-math.inf))
+        self.leave_mark(HeartbeatRecord(at_s=time.monotonic(), turned_at_s=-math.inf))
         forming.rename(self._directory / worker)  # seen only now: nobody finds it unlocked
 
-    def leave_mark(self, mark: Mark) -> None:
+    def leave_mark(self, mark: HeartbeatRecord) -> None:
         """Write into our file that we live; nothing, where we could not sign on. Raises OSError."""
         if self._own is not None:
             os.pwrite(self._own, str(mark).encode(), 0)

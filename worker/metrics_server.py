@@ -22,7 +22,7 @@ PORTS = 10
 READS_WITHIN_S = 5.0
 
 
-class Exposition:
+class MetricsServer:
     """`GET /metrics` on the first free port at `port` or above; `start` and `stop` the thread that serves it."""
 
     def __init__(self, port: int, token: str) -> None:
@@ -67,7 +67,7 @@ def _begin_at_zero() -> None:
 def serve_while_running(config: Settings) -> None:
     """Serve as long as the worker runs, if a port is set."""
     if config.worker_metrics_port and config.metrics_token:
-        served = Exposition(config.worker_metrics_port, config.metrics_token.get_secret_value())
+        served = MetricsServer(config.worker_metrics_port, config.metrics_token.get_secret_value())
         worker_init.connect(lambda **_: served.start(), weak=False)
         worker_shutdown.connect(lambda **_: served.stop(), weak=False)
 

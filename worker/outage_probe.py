@@ -9,11 +9,11 @@ from common.admission import outages
 from common.database.engine import Database
 from common.errors import StepError
 from common.workflows import Upstream
-from worker.upstreams import Ways
+from worker.upstreams import Connections
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 1.0
+INTERVAL_S = 1.0
 ANSWERS_WITHIN_S = 5.0  # well below `gates.LOOK_LASTS_S`
 READS: dict[Upstream, tuple[str, ...]] = {
     Upstream.GITLAB: ("api", "v4", "version"),
@@ -23,17 +23,17 @@ READS: dict[Upstream, tuple[str, ...]] = {
 }
 
 
-class Lookout:
+class OutageProbe:
     """Any number may be about, one in each worker: every look is done by one of them."""
 
-    def __init__(self, db: Database, ways: Ways) -> None:
+    def __init__(self, db: Database, ways: Connections) -> None:
         self._db = db
         self._ways = ways
 
     def look(self) -> None:
         """Look at every upstream whose time has come, and tell all workers what came of it."""
-        for look in self._db.read(lambda session: outages.due_looks(session, self._db.now())):
-            if self._db.transaction(partial(outages.take_look, look=look, now=self._db.now())):
+        for look in self._db.read(lambda session: outages.due_probes(session, self._db.now())):
+            if self._db.transaction(partial(outages.claim_probe, look=look, now=self._db.now())):
                 self._tell(look.upstream, self._silence_of(look.upstream))
 
     def _silence_of(self, upstream: Upstream) -> str | None:
@@ -48,8 +48,8 @@ class Lookout:
         extra = {"upstream": upstream.value}
         now = self._db.now()
         if silence is None:
-            down_since = self._db.transaction(lambda session: outages.saw_it(session, upstream, now))
+            down_since = self._db.transaction(lambda session: outages.mark_up(session, upstream, now))
             if down_since is not None:
                 log.warning("upstream_back", extra={**extra, "down_s": round((now - down_since).total_seconds())})
-        elif self._db.transaction(lambda session: outages.missed_it(session, upstream, silence, now)):
+        elif self._db.transaction(lambda session: outages.mark_down(session, upstream, silence, now)):
             log.error("upstream_down", extra={**extra, "reason": silence})

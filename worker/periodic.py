@@ -15,7 +15,7 @@ STOPS_WITHIN_S = 5.0
 PAUSE_S = 0.05  # between two rounds at least, however often it is woken
 
 
-class Ticker:
+class PeriodicThread:
     """Calls `work` every `every_s` between `start` and `stop`, and soon after `wake`."""
 
     def __init__(self, name: str, work: Callable[[], Any], *, every_s: float) -> None:

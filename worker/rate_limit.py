@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from common.admission import slots
-from common.admission.slots import Shares
+from common.admission.slots import Limits
 from common.database.engine import Database
 from common.workflows import Upstream
 from worker.upstreams.http import Deadline
@@ -15,7 +15,7 @@ LATE_S = 0.025  # whoever wakes later than this after its turn takes another
 TURNS = 5  # a machine that never wakes in time has to go on, too
 
 
-class Pace:
+class RateLimiter:
     """Called before a call, returns when it is its turn."""
 
     def __init__(self, db: Database, upstream: Upstream, calls_per_s: float) -> None:
@@ -42,6 +42,6 @@ class Pace:
         return time.monotonic() + (at - self._db.now()).total_seconds()  # asking took a moment, too
 
 
-def paces(db: Database, shares: Shares) -> dict[Upstream, Pace]:
+def rate_limiters(db: Database, shares: Limits) -> dict[Upstream, RateLimiter]:
     """Return the pace of every upstream whose rate is limited."""
-    return {name: Pace(db, name, share.calls_per_s) for name, share in shares.items() if share.calls_per_s > 0}
+    return {name: RateLimiter(db, name, share.calls_per_s) for name, share in shares.items() if share.calls_per_s > 0}

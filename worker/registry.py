@@ -10,10 +10,10 @@ from typing import Any
 
 import worker.steps
 from common.workflows import WORKFLOWS, task_name
-from worker.context import RunningJob
+from worker.context import StepContext
 from worker.upstreams import Upstreams
 
-StepFunction = Callable[[RunningJob, Upstreams], dict[str, Any]]
+StepFunction = Callable[[StepContext, Upstreams], dict[str, Any]]
 
 
 def load_steps() -> dict[str, StepFunction]:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from common.database.models import Resource
 from common.errors import Conflict, NotYet
 from common.states import Provenance
-from worker.context import RunningJob
+from worker.context import StepContext
 
 OURS = frozenset({Provenance.INTENDED, Provenance.CREATED})
 
 
-def is_removed(job: RunningJob, row: Resource, remove: Callable[[Resource], bool]) -> bool:
+def is_removed(job: StepContext, row: Resource, remove: Callable[[Resource], bool]) -> bool:
     """Say whether nothing of ours is in the row's place any more, removing what is.
 
     Of what was only intended, a call may still be on its way: raises NotYet until it can be no more. What is in that

@@ -23,22 +23,22 @@ from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from common.admission.outages import Hold
-from common.admission.slots import Shares
+from common.admission.slots import Limits
 from common.database.engine import CommitUnknownError
 from common.errors import Conflict, NotYet, Permanent, StepError, Transient
 from common.jobs import attempts, ledger
-from common.jobs.attempts import INTERNAL, Claim, ClaimLostError, Refused
+from common.jobs.attempts import INTERNAL, Claim, ClaimLostError, ClaimRefused
 from common.states import StepState
 from common.workflows import Upstream, task_name
 from worker import telemetry
-from worker.context import RunningJob, Surroundings
+from worker.context import StepContext, WorkerContext
 from worker.registry import StepFunction
 from worker.upstreams import Upstreams
 from worker.upstreams.http import Deadline
 
 log = logging.getLogger(__name__)
 
-DATABASE_STUMBLED = (OperationalError, InterfaceError, IntegrityError, PoolTimeoutError, CommitUnknownError)
+DATABASE_ERRORS = (OperationalError, InterfaceError, IntegrityError, PoolTimeoutError, CommitUnknownError)
 
 Jitter = Callable[[], float]  # a factor around 1
 Signal = Callable[[], None]
@@ -48,7 +48,7 @@ def _ignore() -> None:
     """Nobody wants to know."""
 
 
-class Verdict(StrEnum):
+class NextAction(StrEnum):
     """What the lane does now."""
 
     GO_ON = "go on"
@@ -58,10 +58,10 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class StepResult:
     """`state` is the step's after an attempt; None: it was not this worker's to change."""
 
-    verdict: Verdict
+    verdict: NextAction
     state: StepState | None = None
     code: str = ""
     reason: str = ""
@@ -77,10 +77,10 @@ class Runner:
 
     def __init__(
         self,
-        surroundings: Surroundings,
+        surroundings: WorkerContext,
         upstreams: Upstreams,
         steps: Mapping[str, StepFunction],
-        shares: Shares,
+        shares: Limits,
         *,
         worker: str,
         on_silence: Signal = _ignore,
@@ -98,7 +98,7 @@ class Runner:
         self._on_room = on_room
         self._jitter = jitter
 
-    def run(self, job_id: str, step: str) -> Result:
+    def run(self, job_id: str, step: str) -> StepResult:
         """Run one attempt of a step if it is to be run, and record what came of it."""
         with telemetry.message(job_id, step):
             claim = attempts.claim(self._db, job_id, step, worker=self._worker, shares=self._shares)
@@ -110,73 +110,75 @@ class Runner:
                 told.ended(result.state, code=result.code, reason=result.headline)
             return result
 
-    def _run_claimed(self, claim: Claim) -> Result:
+    def _run_claimed(self, claim: Claim) -> StepResult:
         try:
             result = self._attempt(claim)
         except ClaimLostError:
-            attempts.let_go(self._db, claim)
-            return Result(verdict=Verdict.NOT_OURS, code="claim_lost", reason="its lease ran out while it ran")
+            attempts.release(self._db, claim)
+            return StepResult(verdict=NextAction.NOT_OURS, code="claim_lost", reason="its lease ran out while it ran")
         self._on_room()
         return result
 
-    def _attempt(self, claim: Claim) -> Result:
+    def _attempt(self, claim: Claim) -> StepResult:
         name = task_name(claim.job.kind, claim.step.name)
         upstreams = self._upstreams.within(Deadline.within(claim.plan.limit_s))
         try:
-            output = self._steps[name](RunningJob(claim, self._around), upstreams)
+            output = self._steps[name](StepContext(claim, self._around), upstreams)
         except StepError as error:
             return self._not_done(claim, error)
         except ClaimLostError:
             raise
-        except DATABASE_STUMBLED:
+        except DATABASE_ERRORS:
             log.exception("database_stumbled")
             return self._not_done(claim, Transient("Slipway's database did not answer in time"))
         except Exception:  # the runner is where an unknown failure becomes a state
             log.exception("step_crashed")
             reason = "Something broke inside Slipway. The log has the details under this job's id."
-            attempts.fail(self._db, claim, code=INTERNAL, reason=reason)
-            return Result(verdict=Verdict.STOP, state=StepState.FAILED, code=INTERNAL, reason=reason)
-        attempts.succeed(self._db, claim, output)
-        return Result(verdict=Verdict.GO_ON, state=StepState.SUCCEEDED)
+            attempts.record_failure(self._db, claim, code=INTERNAL, reason=reason)
+            return StepResult(verdict=NextAction.STOP, state=StepState.FAILED, code=INTERNAL, reason=reason)
+        attempts.record_success(self._db, claim, output)
+        return StepResult(verdict=NextAction.GO_ON, state=StepState.SUCCEEDED)
 
-    def _not_done(self, claim: Claim, error: StepError) -> Result:
+    def _not_done(self, claim: Claim, error: StepError) -> StepResult:
         match error:
             case NotYet():
-                state = attempts.wait(
+                state = attempts.record_wait(
                     self._db, claim, code=error.code, reason=error.reason, retry_after_s=error.retry_after_s
                 )
             case Transient():
                 # The hint is the least, not the most: a server that says 0 must not use up the attempts in no time.
                 delay_s = max(error.retry_after_s or 0, claim.plan.retry.delay_s(claim.tries) * self._jitter())
                 upstream = Upstream.labelled(error.upstream)
-                state = attempts.stumble(
+                state = attempts.record_retry(
                     self._db,
                     claim,
                     code=error.code,
                     reason=error.reason,
                     delay_s=delay_s,
-                    silent=upstream if error.is_silent else None,
+                    silent=upstream if error.is_unavailable else None,
                     enough=self._around.settings.outage_after,
-                    is_answer=upstream is not None and not error.is_silent,
+                    is_answer=upstream is not None and not error.is_unavailable,
                 )
-                if error.is_silent:
+                if error.is_unavailable:
                     self._on_silence()
             case Conflict():
                 ledger.withdraw(self._db, claim)
-                state = attempts.fail(self._db, claim, code=error.code, reason=error.reason, remedy=error.choices)
+                state = attempts.record_failure(
+                    self._db, claim, code=error.code, reason=error.reason, remedy=error.choices
+                )
             case Permanent():
-                remedy = [REMEDIES[error.mender]]
-                state = attempts.fail(self._db, claim, code=error.code, reason=error.reason, remedy=remedy)
+                remedy = [REMEDIES[error.action_by]]
+                state = attempts.record_failure(self._db, claim, code=error.code, reason=error.reason, remedy=remedy)
             case _:
                 raise TypeError(f"{type(error).__name__} is none of the four outcomes") from error
-        verdict = Verdict.STOP if state is StepState.FAILED else Verdict.LATER
-        return Result(verdict=verdict, state=state, code=error.code, reason=error.reason)
+        verdict = NextAction.STOP if state is StepState.FAILED else NextAction.LATER
+        return StepResult(verdict=verdict, state=state, code=error.code, reason=error.reason)
 
 
-def _not_run(why: Refused | Hold) -> Result:
+def _not_run(why: ClaimRefused | Hold) -> StepResult:
     if isinstance(why, Hold):
-        return Result(verdict=Verdict.LATER, reason=why.reason)
-    return Result(verdict=Verdict.GO_ON if why is Refused.DONE else Verdict.NOT_OURS, reason=why.value)
+        return StepResult(verdict=NextAction.LATER, reason=why.reason)
+    return StepResult(verdict=NextAction.GO_ON if why is ClaimRefused.DONE else NextAction.NOT_OURS, reason=why.value)
 
 
 REMEDIES: dict[Any, str] = {

@@ -20,7 +20,7 @@ from structlog.contextvars import bound_contextvars
 
 from common.admission.outages import Hold
 from common.errors import Permanent, StepError
-from common.jobs.attempts import Claim, Refused
+from common.jobs.attempts import Claim, ClaimRefused
 from common.states import StepState
 from common.telemetry import metrics, tracing
 from common.telemetry.tracing import Kind, Span
@@ -47,7 +47,7 @@ def message(job_id: str, step: str) -> Iterator[None]:
         yield
 
 
-def not_run(why: Refused | Hold) -> None:
+def not_run(why: ClaimRefused | Hold) -> None:
     """Tell why nothing was run upon a message."""
     if isinstance(why, Hold):
         log.info("step_held_back", extra={"why": why.code.value})
@@ -58,7 +58,7 @@ def not_run(why: Refused | Hold) -> None:
 
 
 @dataclass
-class Attempt:
+class AttemptTelemetry:
     """What came of an attempt: the step's state after it, with its code and reason."""
 
     outcome: str = UNRECORDED
@@ -70,13 +70,13 @@ class Attempt:
 
 
 @contextmanager
-def attempt(claim: Claim, worker: str) -> Iterator[Attempt]:
+def attempt(claim: Claim, worker: str) -> Iterator[AttemptTelemetry]:
     """Tell of the attempt that is made inside."""
     job, task = claim.job, task_name(claim.job.kind, claim.step.name)
     ids: dict[str, str | int] = {"kind": job.kind, "attempt": claim.attempt, "request_id": job.request_id}
     about = {"job_id": job.id, "step": claim.step.name, **ids}
     attributes = {f"slipway.{name}": value for name, value in about.items()}
-    came_of_it, began_s = Attempt(), time.monotonic()
+    came_of_it, began_s = AttemptTelemetry(), time.monotonic()
     with tracing.span(task, Kind.CONSUMER, parent=job.traceparent, attributes=attributes) as span:
         trace = {"trace_id": span.trace_id} if span.trace_id else {}
         with bound_contextvars(**ids, **trace, worker=worker):
@@ -87,7 +87,7 @@ def attempt(claim: Claim, worker: str) -> Iterator[Attempt]:
                 _tell(task, came_of_it, span, time.monotonic() - began_s)
 
 
-def _tell(task: str, attempt: Attempt, span: Span, took_s: float) -> None:
+def _tell(task: str, attempt: AttemptTelemetry, span: Span, took_s: float) -> None:
     metrics.ATTEMPT_S.labels(task, attempt.outcome).observe(took_s)
     if attempt.outcome == StepState.RETRYING:
         metrics.RETRIES.labels(task, attempt.code).inc()
@@ -103,7 +103,7 @@ def _tell(task: str, attempt: Attempt, span: Span, took_s: float) -> None:
 
 
 @dataclass(kw_only=True)
-class Call:
+class UpstreamCall:
     """One call, and what came of it: a status, or of which kind its failure was. `headers` tell of the trace."""
 
     upstream: str
@@ -119,13 +119,13 @@ class Call:
 
 
 @contextmanager
-def call(upstream: str, method: str, url: str, watch: Watch, *, slow_s: float = SLOW_S) -> Iterator[Call]:
+def call(upstream: str, method: str, url: str, watch: Watch, *, slow_s: float = SLOW_S) -> Iterator[UpstreamCall]:
     """Tell of the call that is made inside to the upstream with this label."""
     began_s, parts = time.monotonic(), urlsplit(url)
     attributes = {"http.request.method": method, "server.address": parts.hostname or ""}
     with tracing.span(f"{method} {upstream}", Kind.CLIENT, attributes=attributes) as span:
         name = Upstream.labelled(upstream) or "other"
-        made = Call(upstream=name, method=method, path=parts.path, headers=tracing.headers())
+        made = UpstreamCall(upstream=name, method=method, path=parts.path, headers=tracing.headers())
         try:
             yield made
         except StepError as error:
@@ -144,7 +144,7 @@ def _kind_of(error: StepError, watch: Watch) -> str:
     return "timed_out" if watch.expired else "broken"
 
 
-def _tell_call(made: Call, span: Span, took_s: float, *, is_slow: bool) -> None:
+def _tell_call(made: UpstreamCall, span: Span, took_s: float, *, is_slow: bool) -> None:
     status = f"{made.status // 100}xx" if made.status else "none"
     method = made.method if made.method in HTTPMethod.__members__ else "other"
     metrics.CALL_S.labels(made.upstream, method, status).observe(took_s)

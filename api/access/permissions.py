@@ -27,12 +27,12 @@ def team(session: Session, user: User, team_id: str | None) -> str:
 
 def project(session: Session, user: User, project_id: str) -> Project:
     """Raises Problem `not_found`."""
-    return _own(_find(session, Project, project_id), user)
+    return _require_own(_find(session, Project, project_id), user)
 
 
 def app(session: Session, user: User, app_id: str, *, for_update: bool = False) -> App:
     """An app that was removed is not found; `for_update` locks its row. Raises Problem `not_found`."""
-    found = _own(_find(session, App, app_id, for_update=for_update), user)
+    found = _require_own(_find(session, App, app_id, for_update=for_update), user)
     if found.claimed_name is None:
         raise Problem("not_found")
     return found
@@ -45,12 +45,12 @@ def job(session: Session, user: User | None, job_id: str) -> Job:
         return found
     if user is None:
         raise Problem("not_logged_in", "Only the job of a sign-up can be followed without a login.")
-    return _own(found, user)
+    return _require_own(found, user)
 
 
 def own_job(session: Session, user: User, job_id: str) -> Job:
     """A job to be acted upon: who only knows the id of a sign-up may not. Raises Problem `not_found`."""
-    return _own(_find(session, Job, job_id), user)
+    return _require_own(_find(session, Job, job_id), user)
 
 
 def _find(session: Session, table: type[Row], row_id: str, *, for_update: bool = False) -> Row | None:
@@ -58,7 +58,7 @@ def _find(session: Session, table: type[Row], row_id: str, *, for_update: bool =
     return session.get(table, row_id, with_for_update=for_update or None) if ID.fullmatch(row_id) else None
 
 
-def _own(row: Row | None, user: User) -> Row:
+def _require_own(row: Row | None, user: User) -> Row:
     if row is None or not (row.team_id == user.team_id or user.is_admin):
         raise Problem("not_found")
     return row

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from common.database.engine import Database, Now
-from common.database.models import Tally
+from common.database.models import RateCount
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -69,8 +69,8 @@ def give_back(db: Database, hits: Sequence[Hit]) -> None:
 
     def work(session: Session) -> None:
         for hit in hits:
-            is_it = (Tally.bucket == hit.bucket, Tally.period == hit.period, Tally.hits > 0)
-            session.execute(update(Tally).where(*is_it).values(hits=Tally.hits - 1))
+            is_it = (RateCount.bucket == hit.bucket, RateCount.period == hit.period, RateCount.hits > 0)
+            session.execute(update(RateCount).where(*is_it).values(hits=RateCount.hits - 1))
 
     if hits:
         db.transaction(work)
@@ -78,7 +78,7 @@ def give_back(db: Database, hits: Sequence[Hit]) -> None:
 
 def _take(clock: Now, quotas: Sequence[Quota], session: Session) -> list[Hit]:
     buckets = [quota.bucket for quota in quotas]
-    counted = session.scalars(select(Tally).where(Tally.bucket.in_(buckets)).with_for_update())
+    counted = session.scalars(select(RateCount).where(RateCount.bucket.in_(buckets)).with_for_update())
     known = {(row.bucket, row.period): row for row in counted}
     now = clock()  # under the lock: whoever waited for it past the end of a period belongs to the next one
     wait_us = max((_wait_us(known, quota, now) for quota in quotas), default=0)
@@ -87,7 +87,7 @@ def _take(clock: Now, quotas: Sequence[Quota], session: Session) -> list[Hit]:
     return [_count(session, known, quota, now) for quota in quotas]
 
 
-def _wait_us(known: dict[tuple[str, int], Tally], quota: Quota, now: datetime) -> int:
+def _wait_us(known: dict[tuple[str, int], RateCount], quota: Quota, now: datetime) -> int:
     period, elapsed_us = _period(quota, now)
     before, hits = (known[key].hits if (key := (quota.bucket, each)) in known else 0 for each in (period - 1, period))
     return until_room_us(before, hits, elapsed_us=elapsed_us, window_us=quota.window_s * S_US, limit=quota.limit)
@@ -107,14 +107,14 @@ def until_room_us(before: int, hits: int, *, elapsed_us: int, window_us: int, li
     return max(0, left_us - bearable_us)
 
 
-def _count(session: Session, known: dict[tuple[str, int], Tally], quota: Quota, now: datetime) -> Hit:
+def _count(session: Session, known: dict[tuple[str, int], RateCount], quota: Quota, now: datetime) -> Hit:
     period, _ = _period(quota, now)
     row = known.get((quota.bucket, period))
     if row is not None:
         row.hits += 1
     else:
         ends_at = EPOCH + timedelta(seconds=(period + 2) * quota.window_s)  # until then it is the period before
-        session.add(Tally(bucket=quota.bucket, period=period, hits=1, expires_at=ends_at))
+        session.add(RateCount(bucket=quota.bucket, period=period, hits=1, expires_at=ends_at))
     return Hit(bucket=quota.bucket, period=period)
 
 

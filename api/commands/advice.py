@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from api.commands.text import moment, span
-from common.admission.outages import Held
+from common.admission.outages import HoldCode
 from common.jobs.stuck import Stuck, Why
 
 LOOK = "python -m worker.doctor"
@@ -55,6 +55,6 @@ def lines(found: Stuck, now: datetime) -> str:
 
 
 def _advice(found: Stuck) -> str:
-    if found.step and found.why is Why.HELD and found.step.code == Held.PAUSED:
+    if found.step and found.why is Why.HELD and found.step.code == HoldCode.PAUSED:
         return PAUSED
     return ADVICE[found.why].format(job_id=found.job.id)

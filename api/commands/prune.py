@@ -22,7 +22,7 @@ TOLD_EVERY_S = 2.0
 
 
 @dataclass
-class Tally:
+class PruneCount:
     """What has become of all jobs so far."""
 
     gone: Counter[str] = field(default_factory=Counter)
@@ -62,7 +62,7 @@ def prune(*, age: timedelta, is_dry: bool, is_sure: bool, is_json: bool) -> None
     before = service().db.now() - age
     if not is_dry:
         make_sure(f"Delete the jobs that ended before {moment(before)}?", is_sure=is_sure)
-    verb, tally = ("Would delete" if is_dry else "Deleted"), Tally()
+    verb, tally = ("Would delete" if is_dry else "Deleted"), PruneCount()
     try:
         _sweep(tally, retention.sweep(service().db, service().settings, before=before, is_dry=is_dry), verb)
     except KeyboardInterrupt:
@@ -72,7 +72,7 @@ def prune(*, age: timedelta, is_dry: bool, is_sure: bool, is_json: bool) -> None
     say(is_json, document, tally.told(verb))
 
 
-def _sweep(tally: Tally, sweep: Iterator[Swept], verb: str) -> None:
+def _sweep(tally: PruneCount, sweep: Iterator[Swept], verb: str) -> None:
     told_s = began_s = time.monotonic()
     for swept in sweep:
         tally.add(swept)

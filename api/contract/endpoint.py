@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from common.jobs.lifecycle import Lane
+from common.jobs.lifecycle import LaneMessage
 
 BASE = "/api/v1"
 JSON = "application/json"
@@ -30,17 +30,17 @@ class Policy(StrEnum):
     SCRAPER = "whoever sends METRICS_TOKEN as bearer token, if it is set: Prometheus"
 
 
-class Body(BaseModel):
+class RequestBody(BaseModel):
     """What a client sends; a field that we do not know is refused by its name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Query(Body):
+class Query(RequestBody):
     """The parameters behind the question mark."""
 
 
-class Result(BaseModel):
+class ResponseBody(BaseModel):
     """What a client gets: these fields and no others."""
 
     model_config = ConfigDict(frozen=True)
@@ -76,14 +76,14 @@ Flag = Annotated[bool, BeforeValidator(_canonical_flag)]  # of a query
 class Answer:
     """One success: a `Result` or nothing, its status, further headers, and lanes to send once it is committed."""
 
-    body: Result | None = None
+    body: ResponseBody | None = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
-    lanes: Sequence[Lane] = ()
+    lanes: Sequence[LaneMessage] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class Endpoint:
     """A declared call, kept on its view. `raises` are the codes that only its view knows of."""
 
     name: str
@@ -92,8 +92,8 @@ class Call:
     method: str
     path: str  # as Flask writes it, with the base
     policy: Policy
-    answers: Mapping[int, type[Result] | None]
-    takes: type[Body] | None = None
+    answers: Mapping[int, type[ResponseBody] | None]
+    takes: type[RequestBody] | None = None
     query: type[Query] | None = None
     raises: Sequence[str] = ()
 

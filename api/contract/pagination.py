@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from api.contract import accounts, validation
 from api.contract.accounts import Login
-from api.contract.endpoint import Digits, Flag, Query, Result
+from api.contract.endpoint import Digits, Flag, Query, ResponseBody
 from api.contract.fields import GivenId
 from api.contract.timestamps import Moment
 from common.database.ids import EPOCH, first_id
@@ -84,7 +84,7 @@ class JobPage(Page):
     state: Annotated[JobState | None, Field(description="Only those in this state.")] = None
 
 
-class Listed(Result):
+class Listed(ResponseBody):
     """One page. `next` is the cursor of the following one, null on the last.
 
     `total` is null unless it was asked for. Above 10,000 it stays there, and `total_is_capped` is true.
@@ -96,7 +96,7 @@ class Listed(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found(Generic[Row]):
+class PageRows(Generic[Row]):
     """The rows of a page, and what a `Listed` tells besides them."""
 
     rows: Sequence[Row]
@@ -108,12 +108,14 @@ def given(page: Page, *fields: str) -> Narrowed:
     return {name: value for name in fields if (value := getattr(page, name)) is not None}
 
 
-def nothing(page: Page) -> Found[Any]:
+def nothing(page: Page) -> PageRows[Any]:
     """Return the page of an empty list."""
-    return Found(rows=[], told=_told(None, 0 if page.total else None))
+    return PageRows(rows=[], told=_told(None, 0 if page.total else None))
 
 
-def read(session: Session, table: type[Row], page: Page, narrowed: Narrowed, *more: ColumnElement[bool]) -> Found[Row]:
+def read(
+    session: Session, table: type[Row], page: Page, narrowed: Narrowed, *more: ColumnElement[bool]
+) -> PageRows[Row]:
     """Return one page of the rows that have these values and meet the rest."""
     if page.user is not None:
         user_id = accounts.find_id(session, page.user)
@@ -125,7 +127,7 @@ def read(session: Session, table: type[Row], page: Page, narrowed: Narrowed, *mo
     count = _count(session, table, narrowed, more) if page.total else None
     ids = session.scalars(newest(table, narrowed, *more, below=page.cursor).limit(page.limit + 1)).all()
     following = ids[page.limit - 1] if len(ids) > page.limit else None
-    return Found(rows=_rows(session, table, ids[: page.limit]), told=_told(following, count))
+    return PageRows(rows=_rows(session, table, ids[: page.limit]), told=_told(following, count))
 
 
 def newest(table: type[Row], narrowed: Narrowed, *more: ColumnElement[bool], below: str | None = None) -> Select[str]:

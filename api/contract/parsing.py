@@ -8,7 +8,7 @@ from flask import request
 from pydantic import ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from api.contract.endpoint import JSON, Body, Call, Query
+from api.contract.endpoint import JSON, Endpoint, Query, RequestBody
 from api.contract.problems import FieldError, Problem
 
 BODY_BYTES = 64 * 1024
@@ -24,7 +24,7 @@ FIELD_CODES = {  # pydantic's words are not ours to promise; whatever is not lis
 MESSAGES = {"missing": "This field is required.", "unknown_field": "There is no such field."}
 
 
-def arguments(call: Call) -> dict[str, Any]:
+def arguments(call: Endpoint) -> dict[str, Any]:
     """Return `body` and `query` as far as the call takes them. Raises Problem."""
     found: dict[str, Any] = {}
     if call.takes is not None:
@@ -34,7 +34,7 @@ def arguments(call: Call) -> dict[str, Any]:
     return found
 
 
-def _body(shape: type[Body]) -> Body:
+def _body(shape: type[RequestBody]) -> RequestBody:
     if request.mimetype != JSON:
         raise Problem("unsupported_media_type")
     content = request.get_data()

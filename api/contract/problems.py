@@ -25,7 +25,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 @dataclass(frozen=True)
-class Meaning:
+class ProblemType:
     """What a code stands for: its HTTP status, its title, and what whoever gets it can do."""
 
     status: int
@@ -33,38 +33,42 @@ class Meaning:
     remedy: str
 
 
-CODES: dict[str, Meaning] = {
-    "bad_request": Meaning(400, "The request cannot be understood", "Compare it with /docs."),
-    "malformed_json": Meaning(400, "The body is not JSON", "Send one JSON object, in UTF-8."),
-    "not_logged_in": Meaning(401, "Log in first", "Send the token of POST /api/v1/login as Authorization: Bearer."),
-    "invalid_credentials": Meaning(401, "Invalid credentials", "Check id and password. Nobody told which was wrong."),
-    "no_metrics_token": Meaning(
+CODES: dict[str, ProblemType] = {
+    "bad_request": ProblemType(400, "The request cannot be understood", "Compare it with /docs."),
+    "malformed_json": ProblemType(400, "The body is not JSON", "Send one JSON object, in UTF-8."),
+    "not_logged_in": ProblemType(401, "Log in first", "Send the token of POST /api/v1/login as Authorization: Bearer."),
+    "invalid_credentials": ProblemType(
+        401, "Invalid credentials", "Check id and password. Nobody told which was wrong."
+    ),
+    "no_metrics_token": ProblemType(
         401, "The token of the metrics is missing or wrong", "Send METRICS_TOKEN, if set, as Authorization: Bearer."
     ),
-    "cross_site": Meaning(403, "Refused: the request comes from another site", "Use Authorization: Bearer."),
-    "not_admin": Meaning(403, "Only administrators may do this", "Ask an administrator."),
-    "team_not_open": Meaning(
+    "cross_site": ProblemType(403, "Refused: the request comes from another site", "Use Authorization: Bearer."),
+    "not_admin": ProblemType(403, "Only administrators may do this", "Ask an administrator."),
+    "team_not_open": ProblemType(
         403, "The team is not open to all", "Ask an administrator for an invitation, or join another."
     ),
-    "not_found": Meaning(404, "There is no such thing, or it is not yours to see", "Check the id, and your team."),
-    "method_not_allowed": Meaning(405, "The method is not allowed here", "Use one of those in the header Allow."),
-    "taken": Meaning(409, "Already taken", "Choose another value for the field that is named."),
-    "busy": Meaning(409, "Something else is at work here", "Wait for the job that is named, or cancel it."),
-    "is_over": Meaning(409, "The job is over", "Nothing is left to do to it: start a new one."),
-    "not_failed": Meaning(409, "Nothing has failed", "Only what failed can be retried or skipped."),
-    "not_skippable": Meaning(409, "The step cannot be skipped", "Retry the job: later steps need what this one makes."),
-    "password_needed": Meaning(409, "The password is needed again", "Retry with the password of the sign-up."),
-    "not_provisioned": Meaning(409, "The app is not complete", "Retry the job that makes it, or DELETE the app."),
-    "nothing_to_roll_back_to": Meaning(409, "There is no earlier good deployment", "Deploy the version you want."),
-    "too_large": Meaning(413, "The body is too large", "Send less than 64 KiB."),
-    "unsupported_media_type": Meaning(415, "The body must be JSON", "Send Content-Type: application/json."),
-    "invalid_fields": Meaning(422, "Some fields are wrong", "Mend the fields that are named, and send it again."),
-    "key_reused": Meaning(
+    "not_found": ProblemType(404, "There is no such thing, or it is not yours to see", "Check the id, and your team."),
+    "method_not_allowed": ProblemType(405, "The method is not allowed here", "Use one of those in the header Allow."),
+    "taken": ProblemType(409, "Already taken", "Choose another value for the field that is named."),
+    "busy": ProblemType(409, "Something else is at work here", "Wait for the job that is named, or cancel it."),
+    "is_over": ProblemType(409, "The job is over", "Nothing is left to do to it: start a new one."),
+    "not_failed": ProblemType(409, "Nothing has failed", "Only what failed can be retried or skipped."),
+    "not_skippable": ProblemType(
+        409, "The step cannot be skipped", "Retry the job: later steps need what this one makes."
+    ),
+    "password_needed": ProblemType(409, "The password is needed again", "Retry with the password of the sign-up."),
+    "not_provisioned": ProblemType(409, "The app is not complete", "Retry the job that makes it, or DELETE the app."),
+    "nothing_to_roll_back_to": ProblemType(409, "There is no earlier good deployment", "Deploy the version you want."),
+    "too_large": ProblemType(413, "The body is too large", "Send less than 64 KiB."),
+    "unsupported_media_type": ProblemType(415, "The body must be JSON", "Send Content-Type: application/json."),
+    "invalid_fields": ProblemType(422, "Some fields are wrong", "Mend the fields that are named, and send it again."),
+    "key_reused": ProblemType(
         422, "The Idempotency-Key belongs to another request", "Use a new key for a new request, the old one to repeat."
     ),
-    "too_many_requests": Meaning(429, "Too many attempts", "Wait as long as Retry-After says."),
-    "internal": Meaning(500, "Something broke inside Slipway", "Tell the platform team the request id."),
-    "unavailable": Meaning(503, "Slipway cannot serve this now", "Try again after Retry-After, with the same key."),
+    "too_many_requests": ProblemType(429, "Too many attempts", "Wait as long as Retry-After says."),
+    "internal": ProblemType(500, "Something broke inside Slipway", "Tell the platform team the request id."),
+    "unavailable": ProblemType(503, "Slipway cannot serve this now", "Try again after Retry-After, with the same key."),
 }
 BY_STATUS = {
     400: "bad_request",

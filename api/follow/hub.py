@@ -20,13 +20,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.follow.outputs import QueueLine, SocketLine
-from api.follow.subscribers import Follower, News, Waiter, Watcher
-from api.presentation.job_view import JobView, Shown
+from api.follow.outputs import QueueOutput, SocketOutput
+from api.follow.subscribers import PollSubscriber, StreamSubscriber, Subscriber, Update
+from api.presentation.job_view import JobView, RenderedJob
 from common.database.engine import Database
 from common.database.models import Job
 from common.jobs import events
-from common.jobs.events import Told
+from common.jobs.events import EventBatch
 from common.states import JobState
 
 log = logging.getLogger(__name__)
@@ -38,13 +38,13 @@ MOST = 5000  # followers of one process
 OTHER_FILES = 1200  # that it needs besides: connections of the server, of the database
 AT_ONCE = 500  # ids in one query
 
-NOTHING = Told((), is_all=True)  # what a job has for waiters, who ask for its document only
+NOTHING = EventBatch((), is_all=True)  # what a job has for waiters, who ask for its document only
 
-AnyLine = SocketLine | QueueLine
-Behind = Mapping[str, list[Follower]]  # by job: those who do not know its present version
+AnyLine = SocketOutput | QueueOutput
+Behind = Mapping[str, list[Subscriber]]  # by job: those who do not know its present version
 
 
-class Feed:
+class Hub:
     """Tells every follower of this process what changes."""
 
     def __init__(
@@ -55,8 +55,8 @@ class Feed:
         self._view = view
         self._tick_s = tick_s
         self.clock_s = clock_s
-        self._joining: deque[tuple[Follower, AnyLine]] = deque()
-        self._lines: dict[Follower, AnyLine] = {}  # of this and what follows the tail's thread alone writes
+        self._joining: deque[tuple[Subscriber, AnyLine]] = deque()
+        self._lines: dict[Subscriber, AnyLine] = {}  # of this and what follows the tail's thread alone writes
         self._look_at_s = self._trouble_until_s = 0.0
         self._most = min(MOST, max(files // 2, files - OTHER_FILES))
         self._starting = threading.Lock()
@@ -71,9 +71,9 @@ class Feed:
     @property
     def threads_held(self) -> int:
         """Return how many followers keep a thread of the server."""
-        return sum(isinstance(line, QueueLine) for line in list(self._lines.values()))
+        return sum(isinstance(line, QueueOutput) for line in list(self._lines.values()))
 
-    def join(self, follower: Follower, line: AnyLine) -> None:
+    def join(self, follower: Subscriber, line: AnyLine) -> None:
         """Tell this follower from now on; it and its line are the tail's."""
         self._joining.append((follower, line))
         with self._starting:
@@ -120,7 +120,7 @@ class Feed:
         for follower, line in self._lines.items():
             if not (line.is_gone or line.is_ending):  # who has been answered is not answered again
                 follower.dismiss()
-            if isinstance(line, SocketLine):
+            if isinstance(line, SocketOutput):
                 self._tend(line)
         self._selector.close()
         self._waker.close()
@@ -135,7 +135,7 @@ class Feed:
 
     def _serve_lines(self, timeout_s: float | None) -> None:
         for key, mask in self._selector.select(timeout_s):
-            line: SocketLine | None = key.data
+            line: SocketOutput | None = key.data
             if line is None:
                 self._woken.recv(4096)
                 continue
@@ -149,11 +149,11 @@ class Feed:
         while self._joining:
             follower, line = self._joining.popleft()
             self._lines[follower] = line
-            if isinstance(line, SocketLine):
+            if isinstance(line, SocketOutput):
                 self._selector.register(line.connection, selectors.EVENT_READ, line)
                 self._tend(line)
 
-    def _tend(self, line: SocketLine) -> None:
+    def _tend(self, line: SocketOutput) -> None:
         """Have the selector ask for what the line needs: to be written while it is behind, nothing when it is gone."""
         if line.connection.fileno() < 0:
             return
@@ -174,12 +174,12 @@ class Feed:
             except Exception:  # of this follower alone: the others want theirs
                 log.exception("follower_failed", extra={"job_id": follower.job_id})
                 line.end()
-            if isinstance(line, SocketLine):
+            if isinstance(line, SocketOutput):
                 self._tend(line)
             if line.is_gone:
                 del self._lines[follower]
 
-    def _take_turn(self, follower: Follower, line: AnyLine, news: Mapping[str, News]) -> None:
+    def _take_turn(self, follower: Subscriber, line: AnyLine, news: Mapping[str, Update]) -> None:
         found, now_s = news.get(follower.job_id), self.clock_s()
         if found is not None and found.version > follower.version and not (line.is_gone or line.is_ending):
             follower.tell(found, now_s)
@@ -187,7 +187,7 @@ class Feed:
             follower.pass_time(now_s)
         line.let_go_if_stuck()
 
-    def _read(self) -> Mapping[str, News]:
+    def _read(self) -> Mapping[str, Update]:
         try:
             return self._db.read(self._read_news)
         except Exception:
@@ -195,10 +195,10 @@ class Feed:
             self._trouble_until_s = self.clock_s() + TROUBLE_S
             return {}
 
-    def _read_news(self, session: Session) -> dict[str, News]:
-        behind: dict[str, list[Follower]] = defaultdict(list)
+    def _read_news(self, session: Session) -> dict[str, Update]:
+        behind: dict[str, list[Subscriber]] = defaultdict(list)
         states: dict[str, tuple[int, JobState]] = {}
-        by_job: dict[str, list[Follower]] = defaultdict(list)
+        by_job: dict[str, list[Subscriber]] = defaultdict(list)
         for follower in self._lines:
             by_job[follower.job_id].append(follower)
         for ids in _portions(by_job):
@@ -208,25 +208,29 @@ class Feed:
         told = self._read_events(session, behind)
         shown = self._read_documents(session, behind)
         return {
-            job_id: News(*states[job_id], told=told.get(job_id, NOTHING), shown=shown.get(job_id))
+            job_id: Update(*states[job_id], told=told.get(job_id, NOTHING), shown=shown.get(job_id))
             for job_id, followers in behind.items()
             if followers
         }
 
-    def _read_events(self, session: Session, behind: Behind) -> dict[str, Told]:
+    def _read_events(self, session: Session, behind: Behind) -> dict[str, EventBatch]:
         after = {
             job_id: min(each.number for each in watchers)
             for job_id, followers in behind.items()
-            if (watchers := [each for each in followers if isinstance(each, Watcher)])
+            if (watchers := [each for each in followers if isinstance(each, StreamSubscriber)])
         }
-        told: dict[str, Told] = {}
+        told: dict[str, EventBatch] = {}
         for ids in _portions(after):
             told |= events.read(session, {job_id: after[job_id] for job_id in ids})
         return told
 
-    def _read_documents(self, session: Session, behind: Behind) -> dict[str, Shown]:
-        wanted = [job_id for job_id, followers in behind.items() if any(isinstance(each, Waiter) for each in followers)]
-        shown: dict[str, Shown] = {}
+    def _read_documents(self, session: Session, behind: Behind) -> dict[str, RenderedJob]:
+        wanted = [
+            job_id
+            for job_id, followers in behind.items()
+            if any(isinstance(each, PollSubscriber) for each in followers)
+        ]
+        shown: dict[str, RenderedJob] = {}
         for ids in _portions(wanted):
             rows = session.scalars(select(Job).where(Job.id.in_(ids))).all()
             shown |= zip((row.id for row in rows), self._view.show(session, rows, self._db.now()), strict=True)

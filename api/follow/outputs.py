@@ -22,7 +22,7 @@ TAKES_WITHIN_S = 60.0
 BACKLOG_BYTES = 256 * 1024  # of a client that reads more slowly than things change: it is let go, and may come again
 
 
-class SocketLine:
+class SocketOutput:
     """A connection that was taken over from the server. Used by one thread at a time."""
 
     def __init__(self, connection: socket.socket, *, clock_s: Callable[[], float] = time.monotonic) -> None:
@@ -116,7 +116,7 @@ def _head(response: Response, headers: Headers) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-class QueueLine:
+class QueueOutput:
     """A line to a thread that waits for what is to be sent."""
 
     def __init__(self) -> None:

@@ -13,11 +13,11 @@ from flask import Response, request
 
 from api.contract.endpoint import JSON
 from api.follow import sockets
-from api.follow.hub import Feed
-from api.follow.outputs import QueueLine, SocketLine
-from api.follow.subscribers import Line, Waiter, Watcher
+from api.follow.hub import Hub
+from api.follow.outputs import QueueOutput, SocketOutput
+from api.follow.subscribers import Output, PollSubscriber, StreamSubscriber
 from api.presentation.job_schemas import JobShown
-from api.presentation.job_view import Shown
+from api.presentation.job_view import RenderedJob
 
 StartResponse = Callable[..., Any]
 Seen = Callable[[JobShown], JobShown]
@@ -25,7 +25,7 @@ Seen = Callable[[JobShown], JobShown]
 MOST_THREADS = 4  # held for followers whose connection the server does not show: the others must be served, too
 
 
-def is_possible(feed: Feed) -> bool:
+def is_possible(feed: Hub) -> bool:
     """Say whether the present request can be made to wait."""
     return feed.has_room and (sockets.can_be_taken(request.environ) or feed.threads_held < MOST_THREADS)
 
@@ -33,7 +33,7 @@ def is_possible(feed: Feed) -> bool:
 class HeldStream(Response):
     """The events of a job above `number`, as they come."""
 
-    def __init__(self, feed: Feed, job_id: str, *, number: int) -> None:
+    def __init__(self, feed: Hub, job_id: str, *, number: int) -> None:
         super().__init__(
             (), mimetype="text/event-stream", headers={"X-Accel-Buffering": "no"}
         )  # nginx must not collect
@@ -45,17 +45,17 @@ class HeldStream(Response):
         if environ["REQUEST_METHOD"] == "HEAD":
             return super().__call__(environ, start_response)
         if not sockets.can_be_taken(environ):
-            queued = QueueLine()
+            queued = QueueOutput()
             self._feed.join(self._watcher(queued), queued)
             start_response(self.status, list(self.headers))
             return queued.stream()
-        line = SocketLine(sockets.take_over(environ))
+        line = SocketOutput(sockets.take_over(environ))
         line.begin(self)
         self._feed.join(self._watcher(line), line)
         return _to_nobody(start_response)
 
-    def _watcher(self, line: Line) -> Watcher:
-        return Watcher(self._job_id, line, number=self._number, now_s=self._feed.clock_s())
+    def _watcher(self, line: Output) -> StreamSubscriber:
+        return StreamSubscriber(self._job_id, line, number=self._number, now_s=self._feed.clock_s())
 
 
 class HeldAnswer(Response):
@@ -64,7 +64,7 @@ class HeldAnswer(Response):
     `seen` makes of the document, which is the same for all, what this follower may see.
     """
 
-    def __init__(self, feed: Feed, job_id: str, now: Response, seen: Seen, *, version: int, wait_s: float) -> None:
+    def __init__(self, feed: Hub, job_id: str, now: Response, seen: Seen, *, version: int, wait_s: float) -> None:
         super().__init__(now.get_data(), now.status_code, now.headers)
         self._feed = feed
         self._job_id = job_id
@@ -76,15 +76,15 @@ class HeldAnswer(Response):
         if environ["REQUEST_METHOD"] == "HEAD":
             return super().__call__(environ, start_response)
         if not sockets.can_be_taken(environ):
-            queued = QueueLine()
+            queued = QueueOutput()
             self._feed.join(self._waiter(queued), queued)
             return Response.__call__(queued.wait_for_answer(), environ, start_response)
-        line = SocketLine(sockets.take_over(environ))
+        line = SocketOutput(sockets.take_over(environ))
         self._feed.join(self._waiter(line), line)
         return _to_nobody(start_response)
 
-    def _waiter(self, line: Line) -> Waiter:
-        return Waiter(
+    def _waiter(self, line: Output) -> PollSubscriber:
+        return PollSubscriber(
             self._job_id,
             line,
             version=self._version,
@@ -93,7 +93,7 @@ class HeldAnswer(Response):
             unchanged=self,
         )
 
-    def _changed(self, shown: Shown) -> Response:
+    def _changed(self, shown: RenderedJob) -> Response:
         response = Response(self._seen(shown.body).model_dump_json(), 200, self.headers, mimetype=JSON)
         for name in ("ETag", "Retry-After"):
             response.headers.pop(name, None)

@@ -13,9 +13,9 @@ from typing import Protocol
 from flask import Response
 
 from api.presentation.job_schemas import JobEvent
-from api.presentation.job_view import Shown
+from api.presentation.job_view import RenderedJob
 from common.database.models import Event
-from common.jobs.events import Told
+from common.jobs.events import EventBatch
 from common.states import OPEN, JobState
 
 KEEP_ALIVE_S = 15.0
@@ -24,7 +24,7 @@ KEEP_ALIVE = b": still here\n\n"
 OPENING = b"retry: 1000\n\n"  # milliseconds until a browser comes again
 
 
-class Line(Protocol):
+class Output(Protocol):
     """The way to one client: bytes of a stream, or one whole answer; `end` closes it once everything is out."""
 
     def send(self, content: bytes) -> None: ...
@@ -35,22 +35,22 @@ class Line(Protocol):
 
 
 @dataclass(frozen=True)
-class News:
+class Update:
     """A job as of one look: its version and state, its new events, its document where a waiter asks for it."""
 
     version: int
     state: JobState
-    told: Told
-    shown: Shown | None
+    told: EventBatch
+    shown: RenderedJob | None
 
 
-class Follower(Protocol):
+class Subscriber(Protocol):
     """Whoever waits. `version` is what it knows of its job. It ends its line when it has got all it waits for."""
 
     job_id: str
     version: int
 
-    def tell(self, news: News, now_s: float) -> None: ...
+    def tell(self, news: Update, now_s: float) -> None: ...
 
     def pass_time(self, now_s: float) -> None: ...
 
@@ -58,10 +58,10 @@ class Follower(Protocol):
         """End it: this process stops, and another one goes on from where this follower is."""
 
 
-class Watcher:
+class StreamSubscriber:
     """Gets every event above `number`, once, in order, until the job is over or its time is."""
 
-    def __init__(self, job_id: str, line: Line, *, number: int, now_s: float, life_s: float = STREAM_S) -> None:
+    def __init__(self, job_id: str, line: Output, *, number: int, now_s: float, life_s: float = STREAM_S) -> None:
         self.job_id = job_id
         self.version = self.number = number  # of the last event that was sent
         self._line = line
@@ -69,7 +69,7 @@ class Watcher:
         self._spoke_at_s = now_s
         line.send(OPENING)
 
-    def tell(self, news: News, now_s: float) -> None:
+    def tell(self, news: Update, now_s: float) -> None:
         for event in news.told.events:
             if event.number > self.number:
                 self._line.send(rendered(event))
@@ -91,17 +91,17 @@ class Watcher:
         self._line.end()
 
 
-class Waiter:
+class PollSubscriber:
     """Gets the job's document once it is another than at `version`; when the time is over, `unchanged`."""
 
     def __init__(
         self,
         job_id: str,
-        line: Line,
+        line: Output,
         *,
         version: int,
         ends_at_s: float,
-        changed: Callable[[Shown], Response],
+        changed: Callable[[RenderedJob], Response],
         unchanged: Response,
     ) -> None:
         self.job_id = job_id
@@ -111,7 +111,7 @@ class Waiter:
         self._changed = changed
         self._unchanged = unchanged
 
-    def tell(self, news: News, now_s: float) -> None:  # noqa: ARG002 - as a watcher is told
+    def tell(self, news: Update, now_s: float) -> None:  # noqa: ARG002 - as a watcher is told
         if news.shown is not None:
             self._answer(self._changed(news.shown))
 

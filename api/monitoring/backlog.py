@@ -25,14 +25,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from common.admission import outages, slots
-from common.admission.outages import Held
+from common.admission.outages import HoldCode
 from common.broker import QUEUES
 from common.database.engine import Database
 from common.database.ids import EPOCH
-from common.database.models import Gate, Job, Step, Team
+from common.database.models import Job, Step, Team, UpstreamStatus
 from common.states import CLAIMABLE, OPEN
 from common.telemetry import metrics
-from common.telemetry.metrics import LookedUp
+from common.telemetry.metrics import QueriedGauge
 from common.workflows import WORKFLOWS, Upstream
 
 log = logging.getLogger(__name__)
@@ -40,11 +40,11 @@ log = logging.getLogger(__name__)
 KEPT_S = 5.0
 WAITS_S = 2.0
 
-Number = tuple[LookedUp, tuple[str, ...], float]  # of which gauge, the values of its labels, how much
+Number = tuple[QueriedGauge, tuple[str, ...], float]  # of which gauge, the values of its labels, how much
 Found = list[Number]
 
 
-class Look:
+class BackgroundRead:
     """One question, asked by a thread that may have others, too; `is_there` is the gauge that says whether it did."""
 
     def __init__(
@@ -52,7 +52,7 @@ class Look:
         thread: Executor,
         ask: Callable[[], Found],
         *,
-        is_there: LookedUp | None = None,
+        is_there: QueriedGauge | None = None,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.is_there = is_there
@@ -71,7 +71,7 @@ class Look:
             return self._latest
 
 
-class Census(Collector):
+class BacklogCollector(Collector):
     """What Prometheus is told of the database and the broker."""
 
     def __init__(self, db: Database, queue: Celery) -> None:
@@ -80,10 +80,10 @@ class Census(Collector):
         self._threads = {name: ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("database", "broker")}
         database = self._threads["database"]
         self._looks = (
-            Look(database, partial(db.read, self._upstreams), is_there=metrics.DATABASE_UP),
-            Look(database, partial(db.read, self._jobs)),
-            Look(database, partial(db.read, self._due)),
-            Look(self._threads["broker"], self._messages, is_there=metrics.BROKER_UP),
+            BackgroundRead(database, partial(db.read, self._upstreams), is_there=metrics.DATABASE_UP),
+            BackgroundRead(database, partial(db.read, self._jobs)),
+            BackgroundRead(database, partial(db.read, self._due)),
+            BackgroundRead(self._threads["broker"], self._messages, is_there=metrics.BROKER_UP),
         )
 
     def stop(self) -> None:
@@ -92,16 +92,16 @@ class Census(Collector):
         self._db.dispose()
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
-        return [_family(each) for each in metrics.LOOKED_UP]
+        return [_family(each) for each in metrics.QUERIED_GAUGES]
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         until_s = time.monotonic() + WAITS_S
-        families: dict[LookedUp, GaugeMetricFamily] = {}
+        families: dict[QueriedGauge, GaugeMetricFamily] = {}
         for gauge, labels, number in self._numbers([(look.is_there, look.begin()) for look in self._looks], until_s):
             families.setdefault(gauge, _family(gauge)).add_metric(labels, number)
         return families.values()
 
-    def _numbers(self, begun: list[tuple[LookedUp | None, Future[Found]]], until_s: float) -> Iterator[Number]:
+    def _numbers(self, begun: list[tuple[QueriedGauge | None, Future[Found]]], until_s: float) -> Iterator[Number]:
         for is_there, answer in begun:
             found = _awaited(answer, until_s)
             if is_there is not None:
@@ -111,7 +111,7 @@ class Census(Collector):
     def _upstreams(self, session: Session) -> Found:
         """Look at what is quickly told: which upstreams are held back, what waits for them, whether the clocks tick."""
         now = self._db.now()
-        known, at_work = outages.read(session), slots.at_work(session, now)
+        known, at_work = outages.read(session), slots.in_use(session, now)
         found: Found = [(metrics.CLOCK_LAG_S, (), _age_s(session.scalar(select(func.min(Step.nudge_at))), now))]
         for name, gate in known.items():
             found += [
@@ -175,7 +175,7 @@ def _awaited(answer: Future[Found], until_s: float) -> Found | None:
         return None
 
 
-def _family(gauge: LookedUp) -> GaugeMetricFamily:
+def _family(gauge: QueriedGauge) -> GaugeMetricFamily:
     return GaugeMetricFamily(gauge.name, gauge.help, labels=gauge.labels)
 
 
@@ -183,7 +183,7 @@ def _age_s(since: datetime | None, now: datetime) -> float:
     return max(0.0, (now - since).total_seconds()) if since else 0.0
 
 
-def _why_parked(known: Mapping[str, Gate], line: str) -> str:
+def _why_parked(known: Mapping[str, UpstreamStatus], line: str) -> str:
     """Return why what is parked in a line does not go."""
-    hold = slots.closed(known, slots.visited_from(Upstream(line)))
-    return hold.code.value if hold else Held.BUSY.value
+    hold = slots.hold_on_any(known, slots.visited_from(Upstream(line)))
+    return hold.code.value if hold else HoldCode.BUSY.value

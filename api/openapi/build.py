@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from api.contract import validation
-from api.contract.endpoint import JSON, Call, Policy, Result
+from api.contract.endpoint import JSON, Endpoint, Policy, ResponseBody
 from api.contract.problems import CODES, MEDIA_TYPE, ProblemShown
 from api.openapi import texts
 from api.openapi.examples import EXAMPLES
@@ -30,7 +30,7 @@ SECURITY: dict[Policy, list[dict[str, list[str]]]] = {
 }
 
 
-def document(calls: Sequence[Call], catalog: Catalog, *, cookie: str) -> Schema:
+def document(calls: Sequence[Endpoint], catalog: Catalog, *, cookie: str) -> Schema:
     """Return the document of these calls, with the teams and types of this catalog. `cookie` is that one's name."""
     schemas = _schemas(calls, catalog)
     paths: dict[str, Schema] = defaultdict(dict)
@@ -64,11 +64,11 @@ def document(calls: Sequence[Call], catalog: Catalog, *, cookie: str) -> Schema:
 # -- operations ---------------------------------------------------------------------------------------------------
 
 
-def _path(call: Call) -> str:
+def _path(call: Endpoint) -> str:
     return re.sub(r"<(\w+)>", r"{\1}", call.path)
 
 
-def _operation(call: Call, schemas: Schema) -> Schema:
+def _operation(call: Endpoint, schemas: Schema) -> Schema:
     title, _, description = call.text.partition("\n")
     said: Schema = {
         "operationId": call.name,
@@ -84,12 +84,12 @@ def _operation(call: Call, schemas: Schema) -> Schema:
     return said
 
 
-def _path_parameters(call: Call) -> list[Schema]:
+def _path_parameters(call: Endpoint) -> list[Schema]:
     names = re.findall(r"<(\w+)>", call.path)
     return [{"name": name, "in": "path", "required": True, "schema": texts.PATH[name]} for name in names]
 
 
-def _query_parameters(call: Call, schemas: Schema) -> list[Schema]:
+def _query_parameters(call: Endpoint, schemas: Schema) -> list[Schema]:
     if call.query is None:
         return []
     shape = schemas[call.query.__name__]
@@ -109,7 +109,7 @@ def _query_parameter(name: str, schema: Schema, is_required: bool) -> Schema:
     return {"name": name, "in": "query", "required": is_required, **about, "schema": said}
 
 
-def _header_parameters(call: Call) -> list[Schema]:
+def _header_parameters(call: Endpoint) -> list[Schema]:
     sent = [texts.KEY] if call.is_repeatable else []
     if 304 in call.answers:
         sent.append(texts.IF_NONE_MATCH)
@@ -118,15 +118,15 @@ def _header_parameters(call: Call) -> list[Schema]:
     return sent
 
 
-def _is_stream(call: Call) -> bool:
+def _is_stream(call: Endpoint) -> bool:
     return any(shape is not None and shape.media_type == texts.EVENTS for shape in call.answers.values())
 
 
-def _successes(call: Call) -> Schema:
+def _successes(call: Endpoint) -> Schema:
     return {str(status): _success(call, status, shape) for status, shape in call.answers.items()}
 
 
-def _success(call: Call, status: int, shape: type[Result] | None) -> Schema:
+def _success(call: Endpoint, status: int, shape: type[ResponseBody] | None) -> Schema:
     headers = _always(texts.REQUEST_ID)
     if call.is_repeatable:
         headers |= texts.REPLAYED
@@ -144,7 +144,7 @@ def _always(headers: Schema) -> Schema:
     return {name: {**header, "required": True} for name, header in headers.items()}
 
 
-def _content(shape: type[Result]) -> Schema:
+def _content(shape: type[ResponseBody]) -> Schema:
     """Return what the schema says; of a stream, as OpenAPI has it before 3.2, what each event is."""
     if shape.media_type == JSON:
         return _ref(shape)
@@ -154,7 +154,7 @@ def _content(shape: type[Result]) -> Schema:
     return {"type": "string"}
 
 
-def _problems(call: Call) -> Schema:
+def _problems(call: Endpoint) -> Schema:
     by_status: dict[int, list[str]] = defaultdict(list)
     for code in call.problems:
         by_status[CODES[code].status].append(code)
@@ -191,11 +191,11 @@ def _ref(shape: type[BaseModel]) -> Schema:
     return {"$ref": REF.format(model=shape.__name__)}
 
 
-def _query_names(calls: Iterable[Call]) -> set[str]:
+def _query_names(calls: Iterable[Endpoint]) -> set[str]:
     return {call.query.__name__ for call in calls if call.query is not None}
 
 
-def _schemas(calls: Iterable[Call], catalog: Catalog) -> Schema:
+def _schemas(calls: Iterable[Endpoint], catalog: Catalog) -> Schema:
     """Return every shape by its name."""
     shapes: dict[type[BaseModel], JsonSchemaMode] = {ProblemShown: "serialization"}
     for call in calls:

@@ -8,7 +8,7 @@ from functools import cache
 from flask import Blueprint, Flask, Response, current_app
 
 from api.access import auth
-from api.contract.endpoint import JSON, Policy, Result
+from api.contract.endpoint import JSON, Policy, ResponseBody
 from api.openapi import build
 from api.service import service
 from api.serving.routing import declared, route
@@ -19,7 +19,7 @@ KEPT = "slipway openapi"
 FRESH_S = 300
 
 
-class OpenApi(Result):
+class OpenApi(ResponseBody):
     """An OpenAPI 3.1 document."""
 
 

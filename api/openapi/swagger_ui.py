@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from flask import Blueprint, Response, request
 
-from api.contract.endpoint import Policy, Result
+from api.contract.endpoint import Policy, ResponseBody
 from api.contract.problems import Problem
 from api.serving.routing import route
 
@@ -58,13 +58,13 @@ PAGE = Template("""\
 """)
 
 
-class DocsPage(Result):
+class DocsPage(ResponseBody):
     """For people."""
 
     media_type: ClassVar[str] = "text/html"
 
 
-class DocsFile(Result):
+class DocsFile(ResponseBody):
     """Of that page."""
 
     media_type: ClassVar[str] = "*/*"

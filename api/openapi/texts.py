@@ -7,7 +7,7 @@ from typing import Any
 
 from api.contract import fields, validation
 from api.serving import idempotency
-from common.admission.outages import OUTSIDE
+from common.admission.outages import EXTERNAL
 
 Schema = dict[str, Any]
 
@@ -64,7 +64,7 @@ PATH: Mapping[str, Schema] = {
     "job_id": _ID,
     "team_id": {"type": "string", "pattern": f"^{validation.TEAM.pattern}$"},
     "login": _NAME,
-    "upstream": {"type": "string", "enum": list(OUTSIDE)},
+    "upstream": {"type": "string", "enum": list(EXTERNAL)},
     "step": {"type": "string", "pattern": "^[a-z_]{3,40}$"},
     "file": {"type": "string", "pattern": "^[a-z-]{1,40}\\.[a-z]{2,4}$"},
 }

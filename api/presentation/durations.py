@@ -30,26 +30,26 @@ PARKED_S = 5.0  # while its upstream cannot take it: nobody knows for how long
 
 
 @dataclass(frozen=True)
-class Usual:
+class TypicalDuration:
     """What one step usually takes, waits and retries included, in seconds: half of them less, nine of ten less."""
 
     p50_s: float
     p90_s: float
 
 
-NOTHING: Mapping[str, Usual] = {}
+NOTHING: Mapping[str, TypicalDuration] = {}
 
 
 @dataclass
 class Known:
     """What is known of one workflow, and when it was learnt (monotonic seconds)."""
 
-    usual: Mapping[str, Usual] = field(default_factory=dict)
+    usual: Mapping[str, TypicalDuration] = field(default_factory=dict)
     at_s: float = -math.inf
     asking: threading.Lock = field(default_factory=threading.Lock)
 
 
-class History:
+class StepDurations:
     """Usual durations by workflow and step."""
 
     def __init__(self, db: Database, *, clock_s: Callable[[], float] = time.monotonic) -> None:
@@ -57,7 +57,7 @@ class History:
         self._clock_s = clock_s
         self._known = {kind: Known() for kind in workflows.WORKFLOWS}
 
-    def of(self, kind: str) -> Mapping[str, Usual]:
+    def of(self, kind: str) -> Mapping[str, TypicalDuration]:
         """Return what the steps of a workflow usually take; a step with too few successes is left out."""
         known = self._known.get(kind)
         if known is None:
@@ -85,7 +85,7 @@ class History:
             min((_until_change_s(step, usual, now) for step in steps if step.state in UNSETTLED), default=SOONEST_S)
         )
 
-    def remaining(self, job: Job, steps: Iterable[Step], now: datetime) -> Usual | None:
+    def remaining(self, job: Job, steps: Iterable[Step], now: datetime) -> TypicalDuration | None:
         """Return how long an open job is likely to go on, None while a step ahead of it is not known well enough."""
         usual = self.of(job.kind)
         lanes = [
@@ -94,13 +94,13 @@ class History:
         ]
         if not any(lanes) or any(step.name not in usual for lane in lanes for step in lane):
             return None
-        return Usual(
+        return TypicalDuration(
             p50_s=max(sum(_left_s(step, usual[step.name].p50_s, now) for step in lane) for lane in lanes),
             p90_s=max(sum(_left_s(step, usual[step.name].p90_s, now) for step in lane) for lane in lanes),
         )
 
 
-def _learn(session: Session, kind: str) -> dict[str, Usual]:
+def _learn(session: Session, kind: str) -> dict[str, TypicalDuration]:
     learnt = {step.name: _durations(session, kind, step.name) for step in workflows.WORKFLOWS[kind].steps}
     return {name: _usual(durations) for name, durations in learnt.items() if len(durations) >= FEWEST}
 
@@ -123,15 +123,15 @@ def _durations(session: Session, kind: str, name: str) -> list[float]:
     )
 
 
-def _usual(durations: list[float]) -> Usual:
-    return Usual(p50_s=_quantile(durations, 0.5), p90_s=_quantile(durations, 0.9))
+def _usual(durations: list[float]) -> TypicalDuration:
+    return TypicalDuration(p50_s=_quantile(durations, 0.5), p90_s=_quantile(durations, 0.9))
 
 
 def _quantile(ascending: list[float], share: float) -> float:
     return ascending[math.ceil(share * len(ascending)) - 1]
 
 
-def _until_change_s(step: Step, usual: Mapping[str, Usual], now: datetime) -> float:
+def _until_change_s(step: Step, usual: Mapping[str, TypicalDuration], now: datetime) -> float:
     if step.parked_at is not None:
         return PARKED_S
     if step.due_at is not None and step.state is not StepState.READY:

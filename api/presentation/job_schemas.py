@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
-from api.contract.endpoint import Result
+from api.contract.endpoint import ResponseBody
 from common.states import JobState, Outcome, StepState
 
 
-class JobSummary(Result):
+class JobSummary(ResponseBody):
     """A job in a list. `user` is the login of who began it."""
 
     job_id: str
@@ -23,7 +23,7 @@ class JobSummary(Result):
     finished_at: datetime | None
 
 
-class AttemptShown(Result):
+class AttemptShown(ResponseBody):
     """One try of a step; `polls` counts the looks of a wait."""
 
     number: int
@@ -35,7 +35,7 @@ class AttemptShown(Result):
     finished_at: datetime | None
 
 
-class StepShown(Result):
+class StepShown(ResponseBody):
     """One step of a lane, with every attempt at it."""
 
     name: str
@@ -50,21 +50,21 @@ class StepShown(Result):
     attempts: list[AttemptShown]
 
 
-class LaneShown(Result):
+class LaneShown(ResponseBody):
     """Steps that run one after the other; the lanes of a job run side by side."""
 
     name: str
     steps: list[StepShown]
 
 
-class Remaining(Result):
+class Remaining(ResponseBody):
     """How long it is likely to go on, in seconds from this answer: half of such jobs less, nine of ten less."""
 
     p50_s: float
     p90_s: float
 
 
-class Progress(Result):
+class Progress(ResponseBody):
     """`remaining` is null when the job is over, or when too few such jobs have run to tell."""
 
     done: int
@@ -72,7 +72,7 @@ class Progress(Result):
     remaining: Remaining | None
 
 
-class WaitingOn(Result):
+class WaitingOn(ResponseBody):
     """Why a lane stands still: on whom, since when, when it looks again.
 
     `code` is `outage` while the upstream does not answer, `paused` while an administrator keeps it free, `busy` while
@@ -87,7 +87,7 @@ class WaitingOn(Result):
     next_look_at: datetime | None
 
 
-class Failure(Result):
+class Failure(ResponseBody):
     """What stopped a lane, and what can be done about it."""
 
     step: str
@@ -97,7 +97,7 @@ class Failure(Result):
     remedy: list[str]
 
 
-class Link(Result):
+class Link(ResponseBody):
     """An outside object that the job made or found, at the address that people reach.
 
     Administrators get one more, of upstream `flower`: where its tasks are shown.
@@ -124,7 +124,7 @@ class JobShown(JobSummary):
     links: list[Link]
 
 
-class StepMoved(Result):
+class StepMoved(ResponseBody):
     """A step that has changed, and why."""
 
     name: str
@@ -133,7 +133,7 @@ class StepMoved(Result):
     reason: str | None
 
 
-class JobEvent(Result):
+class JobEvent(ResponseBody):
     """One change of a job, the data of a server-sent event; its id is `number`. `state` is the job's."""
 
     media_type: ClassVar[str] = "text/event-stream"

@@ -14,7 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from api.contract import accounts
 from api.presentation import links
-from api.presentation.durations import History
+from api.presentation.durations import StepDurations
 from api.presentation.job_schemas import (
     AttemptShown,
     Failure,
@@ -29,16 +29,16 @@ from api.presentation.job_schemas import (
 )
 from common import workflows
 from common.admission import outages, slots
-from common.admission.outages import Held
+from common.admission.outages import HoldCode
 from common.config.settings import Settings
-from common.database.models import Attempt, Gate, Job, Resource, Step
+from common.database.models import Attempt, Job, Resource, Step, UpstreamStatus
 from common.states import CLAIMABLE, OPEN, PASSED, StepState
 
 WAITING = frozenset({StepState.WAITING, StepState.RETRYING})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class RenderedJob:
     """A job's document. `pause_s`: after how many seconds it is worth another look, None when it is over."""
 
     body: JobShown
@@ -53,11 +53,11 @@ class Shown:
 class JobView:
     """Shows jobs as this installation's users see them."""
 
-    def __init__(self, settings: Settings, history: History) -> None:
+    def __init__(self, settings: Settings, history: StepDurations) -> None:
         self._settings = settings
         self._history = history
 
-    def show(self, session: Session, jobs: Sequence[Job], now: datetime) -> list[Shown]:
+    def show(self, session: Session, jobs: Sequence[Job], now: datetime) -> list[RenderedJob]:
         """Return the documents of jobs, in their order."""
         steps = _by(session, Step.job_id, [job.id for job in jobs], Step.position)
         attempts = _by(
@@ -67,7 +67,7 @@ class JobView:
         is_any_parked = any(step.parked_at for of_job in steps.values() for step in of_job)
         known = outages.read(session) if is_any_parked else {}
         return [
-            Shown(
+            RenderedJob(
                 body=self._document(summary, job, steps[job.id], attempts, resources[job.id], known, now),
                 etag=etag(job),
                 pause_s=self.pause_s(job, steps[job.id], now),
@@ -92,7 +92,7 @@ class JobView:
         steps: Sequence[Step],
         attempts: Mapping[str, list[Attempt]],
         made: Sequence[Resource],
-        known: Mapping[str, Gate],
+        known: Mapping[str, UpstreamStatus],
         now: datetime,
     ) -> JobShown:
         flow = workflows.WORKFLOWS.get(job.kind)
@@ -195,11 +195,11 @@ def _waiting_on(step: Step) -> WaitingOn:
     )
 
 
-def _parked(job: Job, step: Step, known: Mapping[str, Gate]) -> WaitingOn:
+def _parked(job: Job, step: Step, known: Mapping[str, UpstreamStatus]) -> WaitingOn:
     """Show why it is held back now; it may have been for another reason, and more than one after the other."""
     plan = workflows.find_step(job.kind, step.name)
     visits = plan.visits if plan else ()
-    hold = slots.closed(known, visits) or (slots.busy(visits) if step.code in set(Held) else None)
+    hold = slots.hold_on_any(known, visits) or (slots.busy(visits) if step.code in set(HoldCode) else None)
     return WaitingOn(
         step=step.name,
         upstream=step.upstream,

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 
 from flask import g
 
-from api.contract.endpoint import BASE, Answer, Result
+from api.contract.endpoint import BASE, Answer, ResponseBody
 from api.service import service
 from common.database.models import Job
 from common.jobs import lifecycle
-from common.jobs.lifecycle import Lane
+from common.jobs.lifecycle import LaneMessage
 from common.states import JobState
 
 
-class JobAccepted(Result):
+class JobAccepted(ResponseBody):
     """The job, and the app it is about where there is one."""
 
     job_id: str
@@ -22,7 +22,9 @@ class JobAccepted(Result):
     app_id: str | None = None
 
 
-def accepted(job: Job, *, lanes: Sequence[Lane] | None = None, headers: Mapping[str, str] | None = None) -> Answer:
+def accepted(
+    job: Job, *, lanes: Sequence[LaneMessage] | None = None, headers: Mapping[str, str] | None = None
+) -> Answer:
     """Return 202, with the lanes that are sent after the commit (a hint: without a broker the clocks do it later).
 
     `lanes`: what is to be sent of a job that goes on; a job that has begun already is sent nothing by default.

@@ -21,10 +21,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from api.access import auth, rate_limits
-from api.contract.endpoint import JSON, Answer, Body, Call, Policy
+from api.contract.endpoint import JSON, Answer, Endpoint, Policy, RequestBody
 from api.contract.problems import FieldError, Problem
 from api.service import service
-from common.database.models import KeptAnswer
+from common.database.models import IdempotencyRecord
 from common.vault import rotation
 from common.vault.cipher import CannotOpenError
 
@@ -34,7 +34,7 @@ LIVES = timedelta(hours=24)
 ANYONE = "anyone"
 
 
-class Repeated(Exception):
+class Replayed(Exception):
     """Ends a request that was made before; `response` is what it got then."""
 
     def __init__(self, response: Response) -> None:
@@ -47,7 +47,7 @@ class TakenError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Repeatable:
+class IdempotentRequest:
     """A request that can be told again. `told` is all of it but the password."""
 
     owner: str
@@ -60,7 +60,7 @@ class Repeatable:
         return sha256(self.told.encode()).hexdigest()
 
 
-def begin(call: Call, body: Body | None) -> None:
+def begin(call: Endpoint, body: RequestBody | None) -> None:
     """Remember the key of this request, if it has one. Raises Repeated, or Problem `key_reused`, `invalid_fields`."""
     g.repeatable = None
     given = request.headers.get(HEADER)
@@ -69,7 +69,7 @@ def begin(call: Call, body: Body | None) -> None:
     if not KEY.fullmatch(given):
         message = "Use 8 to 128 letters, digits and . _ : - of your own making, a UUID say."
         raise Problem("invalid_fields", errors=[FieldError(field=HEADER, code="invalid", message=message)])
-    repeatable = Repeatable(
+    repeatable = IdempotentRequest(
         owner=_owner(call), key=given.strip('"'), told=_told(body), password=getattr(body, "password", None)
     )
     _answer_if_repeated(repeatable)
@@ -97,19 +97,19 @@ def once(work: Callable[[Session], Answer]) -> Answer:
         raise Problem("unavailable", "The same request is at work right now.") from None
 
 
-def _owner(call: Call) -> str:
+def _owner(call: Endpoint) -> str:
     user = None if call.policy is Policy.PUBLIC else auth.find_user()
     return user.id if user else ANYONE
 
 
-def _told(body: Body | None) -> str:
+def _told(body: RequestBody | None) -> str:
     content = body.model_dump(mode="json", exclude={"password"}) if body is not None else None
     return json.dumps([request.method, request.path, sorted(request.args.items()), content], sort_keys=True)
 
 
-def _answer_if_repeated(repeatable: Repeatable) -> None:
+def _answer_if_repeated(repeatable: IdempotentRequest) -> None:
     """Raises Repeated, or Problem `key_reused`; returns when the key is new or its time is over."""
-    kept = service().db.read(lambda session: session.get(KeptAnswer, (repeatable.owner, repeatable.key)))
+    kept = service().db.read(lambda session: session.get(IdempotencyRecord, (repeatable.owner, repeatable.key)))
     if kept is None or kept.expires_at <= service().db.now():
         return
     told = _opened(kept)
@@ -120,10 +120,10 @@ def _answer_if_repeated(repeatable: Repeatable) -> None:
     response.headers[MARK] = "true"
     if not told["body"]:
         del response.headers["Content-Type"]
-    raise Repeated(response)
+    raise Replayed(response)
 
 
-def _opened(kept: KeptAnswer) -> dict[str, Any]:
+def _opened(kept: IdempotencyRecord) -> dict[str, Any]:
     """Return what `_seal` put in. Raises Problem `key_reused`."""
     owner, purpose = rotation.bound_to(kept)
     try:
@@ -135,7 +135,7 @@ def _opened(kept: KeptAnswer) -> dict[str, Any]:
     return told
 
 
-def _is_same(kept: KeptAnswer, told: dict[str, Any], repeatable: Repeatable) -> bool:
+def _is_same(kept: IdempotencyRecord, told: dict[str, Any], repeatable: IdempotentRequest) -> bool:
     if "request" in told:
         is_same = told["request"] == repeatable.digest
     else:  # kept by the version before, which knows fingerprints only; both may run side by side
@@ -150,11 +150,11 @@ def _is_same(kept: KeptAnswer, told: dict[str, Any], repeatable: Repeatable) -> 
     return True
 
 
-def _claim(session: Session, repeatable: Repeatable, password_hash: str | None) -> KeptAnswer:
+def _claim(session: Session, repeatable: IdempotentRequest, password_hash: str | None) -> IdempotencyRecord:
     vault, now = service().vault, service().db.now()
-    is_ours = (KeptAnswer.owner == repeatable.owner, KeptAnswer.key == repeatable.key)
-    session.execute(delete(KeptAnswer).where(*is_ours, KeptAnswer.expires_at <= now))
-    kept = KeptAnswer(
+    is_ours = (IdempotencyRecord.owner == repeatable.owner, IdempotencyRecord.key == repeatable.key)
+    session.execute(delete(IdempotencyRecord).where(*is_ours, IdempotencyRecord.expires_at <= now))
+    kept = IdempotencyRecord(
         owner=repeatable.owner,
         key=repeatable.key,
         password_hash=password_hash,
@@ -171,7 +171,7 @@ def _claim(session: Session, repeatable: Repeatable, password_hash: str | None) 
     return kept
 
 
-def _seal(kept: KeptAnswer, answer: Answer, repeatable: Repeatable) -> None:
+def _seal(kept: IdempotencyRecord, answer: Answer, repeatable: IdempotentRequest) -> None:
     """Seal the answer with the digest of what it answers: so the row needs no key but the one that seals it."""
     body = answer.body.model_dump_json() if answer.body is not None else ""
     told = {"request": repeatable.digest, "status": answer.status, "headers": dict(answer.headers), "body": body}

@@ -11,7 +11,7 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from api.access import auth
 from api.contract import parsing
-from api.contract.endpoint import BASE, Answer, Body, Call, Policy, Query, Result
+from api.contract.endpoint import BASE, Answer, Endpoint, Policy, Query, RequestBody, ResponseBody
 from api.contract.problems import Problem
 from api.service import service
 from api.serving import idempotency
@@ -25,8 +25,8 @@ def route(
     path: str,
     *,
     policy: Policy,
-    answers: Mapping[int, type[Result] | None],
-    takes: type[Body] | None = None,
+    answers: Mapping[int, type[ResponseBody] | None],
+    takes: type[RequestBody] | None = None,
     query: type[Query] | None = None,
     raises: Sequence[str] = (),
     name: str | None = None,
@@ -38,7 +38,7 @@ def route(
     """
 
     def declare(view: View) -> View:
-        call = Call(
+        call = Endpoint(
             name=name or view.__name__,
             tag=blueprint.name,
             text=getdoc(view) or "",
@@ -58,7 +58,7 @@ def route(
             try:
                 idempotency.begin(call, arguments.get("body"))
                 answer = view(**path_values, **arguments)
-            except idempotency.Repeated as repeated:
+            except idempotency.Replayed as repeated:
                 return repeated.response
             if isinstance(answer, Response):
                 return answer
@@ -72,7 +72,7 @@ def route(
     return declare
 
 
-def _admit(call: Call) -> None:
+def _admit(call: Endpoint) -> None:
     """Raises Problem, or MethodNotAllowed for a HEAD of what starts work."""
     if request.method == "HEAD" and 202 in call.answers:
         raise MethodNotAllowed(valid_methods=[call.method])
@@ -86,7 +86,7 @@ def _admit(call: Call) -> None:
             raise Problem("not_admin")
 
 
-def declared(app: Flask) -> list[Call]:
+def declared(app: Flask) -> list[Endpoint]:
     """Return every call of the app. Raises RuntimeError naming those that nobody declared: that app must not start."""
     found = [(rule.rule, app.view_functions[rule.endpoint].__dict__.get("call")) for rule in app.url_map.iter_rules()]
     if undeclared := [path for path, call in found if call is None]:

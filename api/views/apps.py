@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from api.access import auth, permissions
 from api.contract import pagination, validation
-from api.contract.endpoint import Answer, Body, Flag, Policy, Query, Result
+from api.contract.endpoint import Answer, Flag, Policy, Query, RequestBody, ResponseBody
 from api.contract.fields import Description, GivenId, NewAppName, TypeName
 from api.contract.pagination import Listed, Page
 from api.contract.problems import FieldError, Problem
@@ -31,7 +31,7 @@ from common.workflows import HARMLESS, MADE_BY, PLAN, PROVISION, Workflow
 blueprint = Blueprint("apps", __name__)
 
 
-class NewApp(Body):
+class NewApp(RequestBody):
     """An app to be made in one of your team's projects."""
 
     project_id: GivenId
@@ -46,7 +46,7 @@ class HowToMake(Query):
     dry_run: Flag = False
 
 
-class AppShown(Result):
+class AppShown(ResponseBody):
     """An app of a team."""
 
     app_id: str
@@ -70,7 +70,7 @@ class Apps(Listed):
     apps: list[AppShown]
 
 
-class Part(Result):
+class Part(ResponseBody):
     """One outside object of the app. `state`: intended, created, adopted (it was there before), gone."""
 
     upstream: str

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from api.access import auth, permissions
 from api.contract import accounts, pagination
-from api.contract.endpoint import BASE, Answer, Body, Policy, Result
+from api.contract.endpoint import BASE, Answer, Policy, RequestBody, ResponseBody
 from api.contract.pagination import JobPage, Listed
 from api.contract.problems import Problem
 from api.presentation import links
@@ -33,14 +33,14 @@ Tag = Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
 Branch = Annotated[str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$")]
 
 
-class NewBuild(Body):
+class NewBuild(RequestBody):
     """`image_tag`: empty means the build's number. `branch`: empty means the pipeline's own."""
 
     image_tag: Tag = None
     branch: Branch = None
 
 
-class BuildShown(Result):
+class BuildShown(ResponseBody):
     """One build. `number` and `url` are Jenkins' own, once it has an executor; `user` is who began it.
 
     `image_tag` is the one that was asked for, else the number.

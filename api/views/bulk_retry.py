@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from api.contract import accounts, pagination
 from api.contract.accounts import Login
-from api.contract.endpoint import BASE, Answer, Body, Result, Whole
+from api.contract.endpoint import BASE, Answer, RequestBody, ResponseBody, Whole
 from api.contract.pagination import Id, Kind, TeamName
 from api.contract.problems import CODES, Problem
 from api.contract.timestamps import Moment
@@ -31,7 +31,7 @@ from common.database.ids import EPOCH, first_id
 from common.database.models import Job, Step
 from common.jobs import interventions
 from common.jobs.interventions import NotPossibleError
-from common.jobs.lifecycle import Lane
+from common.jobs.lifecycle import LaneMessage
 from common.states import JobState, StepState
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ TakeUp = Callable[[Session, str], Job]  # gives the failed job of this id anothe
 LOOKED_AT, LOOKS = 1_000, 10  # failed jobs at a time, and how often in one request
 
 
-class RetryAll(Body):
+class RetryAll(RequestBody):
     """Which failed jobs. What is given narrows them, all of it together; nothing means all of every team."""
 
     kind: Kind | None = None
@@ -57,14 +57,14 @@ class RetryAll(Body):
     dry_run: Annotated[StrictBool, Field(description="Change nothing, only say what would be.")] = False
 
 
-class Retried(Result):
+class Retried(ResponseBody):
     """A job that goes on."""
 
     job_id: str
     status_url: str
 
 
-class NotRetried(Result):
+class NotRetried(ResponseBody):
     """A failed job that cannot be taken up right now, and why, as its own retry would answer."""
 
     job_id: str
@@ -72,7 +72,7 @@ class NotRetried(Result):
     reason: str
 
 
-class Retries(Result):
+class Retries(ResponseBody):
     """What became of those that match. `more`: there may be others behind `next`, the cursor to go on with."""
 
     retried: list[Retried]
@@ -91,7 +91,7 @@ def retry_all(which: RetryAll, take_up: TakeUp) -> Answer:
     return once(lambda _session: Answer(body=body, lanes=lanes))
 
 
-def take_up_some(which: RetryAll, take_up: TakeUp) -> tuple[Retries, list[Lane]]:
+def take_up_some(which: RetryAll, take_up: TakeUp) -> tuple[Retries, list[LaneMessage]]:
     """Take up those that match, by the rules of `take_up`. Returns what has become of them, and what may be sent."""
     found, following = service().db.read(lambda session: _find(session, which))
     batch = (_Rehearsal if which.dry_run else _Batch)(take_up)
@@ -108,7 +108,7 @@ class _Batch:
         self.take_up = take_up
         self.retried: list[Retried] = []
         self.refused: list[NotRetried] = []
-        self.lanes: list[Lane] = []
+        self.lanes: list[LaneMessage] = []
 
     def attempt(self, job_id: str, app_id: str | None) -> None:
         try:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from api.access import auth, permissions
 from api.contract import accounts, pagination
-from api.contract.endpoint import Answer, Body, Policy, Result
+from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
 from api.contract.pagination import JobPage, Listed
 from api.contract.problems import Problem
 from api.service import service
@@ -26,18 +26,18 @@ from common.workflows import DEPLOY
 blueprint = Blueprint("deploys", __name__)
 
 
-class NewDeploy(Body):
+class NewDeploy(RequestBody):
     """`image_tag` sets the chart's; `revision` is a branch, tag or commit of the helm repository."""
 
     image_tag: Tag = None
     revision: Branch = None
 
 
-class NewRollback(Body):
+class NewRollback(RequestBody):
     """An empty object: it goes to the previous good deployment."""
 
 
-class DeployShown(Result):
+class DeployShown(ResponseBody):
     """One deployment. `revision` and `images` are what it brought, once it succeeded; `user` is who began it."""
 
     job_id: str

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from api.contract.endpoint import Answer, Policy, Result
+from api.contract.endpoint import Answer, Policy, ResponseBody
 from api.service import service
 from api.serving.routing import route
 
 blueprint = Blueprint("health", __name__)
 
 
-class Health(Result):
+class Health(ResponseBody):
     """`broker` is `unreachable` for a while after a message could not be sent; jobs are still accepted."""
 
     status: str

@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from api.access import auth, permissions, rate_limits
-from api.contract.endpoint import Answer, Body, Digits, Policy, Query, Result
+from api.contract.endpoint import Answer, Digits, Policy, Query, RequestBody, ResponseBody
 from api.contract.problems import FieldError, Problem
 from api.service import service
 from api.serving.accepted import JobAccepted, accepted
@@ -28,19 +28,19 @@ from common.workflows import OFFBOARD, SIGNUP
 blueprint = Blueprint("interventions", __name__)
 
 
-class Retry(Body):
+class Retry(RequestBody):
     """`password`: of a sign-up, when the answer was `password_needed`."""
 
     password: Annotated[str | None, Field(max_length=256, repr=False)] = None
 
 
-class Skip(Body):
+class Skip(RequestBody):
     """`reason` is kept with the step."""
 
     reason: Annotated[str, Field(min_length=3, max_length=500)]
 
 
-class Cancel(Body):
+class Cancel(RequestBody):
     """An empty object."""
 
 
@@ -50,7 +50,7 @@ class LogQuery(Query):
     start: Annotated[int, Field(ge=0, le=build_log.CHARACTERS), Digits] = 0
 
 
-class Log(Result):
+class Log(ResponseBody):
     """A piece of the console. `more`: there is or may come more; ask again from `next_start`."""
 
     text: str

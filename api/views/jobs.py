@@ -72,7 +72,7 @@ def list_jobs(query: JobFilter) -> Answer:
     return Answer(body=service().db.read(work))
 
 
-def _find(session: Session, team: str, query: JobFilter) -> pagination.Found[Job]:
+def _find(session: Session, team: str, query: JobFilter) -> pagination.PageRows[Job]:
     """An app's jobs are its team's: the app is enough to find them, and of a foreign one there are none to look for."""
     narrowed = pagination.given(query, "kind", "state")
     if query.app_id is None:

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.access import auth, permissions
-from api.contract.endpoint import Answer, Body, Flag, Policy, Query, Result
+from api.contract.endpoint import Answer, Flag, Policy, Query, RequestBody, ResponseBody
 from api.presentation import links
 from api.service import service
 from api.serving.accepted import JobAccepted
@@ -32,11 +32,11 @@ class Removal(Query):
     dry_run: Flag = False
 
 
-class Nothing(Body):
+class Nothing(RequestBody):
     """An empty object."""
 
 
-class Item(Result):
+class Item(ResponseBody):
     """An outside object, and why it goes or stays."""
 
     upstream: str
@@ -46,7 +46,7 @@ class Item(Result):
     reason: str
 
 
-class Preview(Result):
+class Preview(ResponseBody):
     """What a removal would delete, last made first, and what it would leave, and why."""
 
     goes: list[Item]

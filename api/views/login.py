@@ -13,7 +13,7 @@ from werkzeug.http import dump_cookie
 
 from api.access import auth, rate_limits
 from api.contract import validation
-from api.contract.endpoint import Answer, Body, Policy, Result
+from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
 from api.contract.problems import Problem
 from api.service import service
 from api.serving.idempotency import once
@@ -23,14 +23,14 @@ from common.database.models import User
 blueprint = Blueprint("login", __name__)
 
 
-class Credentials(Body):
+class Credentials(RequestBody):
     """Who logs in."""
 
     id: Annotated[str, Field(max_length=64)]
     password: Annotated[str, Field(max_length=256, repr=False)]
 
 
-class Person(Result):
+class Person(ResponseBody):
     """An account. `id` is the login."""
 
     id: str
@@ -40,7 +40,7 @@ class Person(Result):
     is_admin: bool
 
 
-class LoggedIn(Result):
+class LoggedIn(ResponseBody):
     """`token` goes into `Authorization: Bearer`; it ends at `expires_at`, or after two idle hours."""
 
     token: str

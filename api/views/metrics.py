@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest, values
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from api.contract.endpoint import Policy, Result
+from api.contract.endpoint import Policy, ResponseBody
 from api.service import service
 from api.serving.routing import route
 from common.telemetry import metrics
@@ -17,7 +17,7 @@ from common.telemetry import metrics
 blueprint = Blueprint("metrics", __name__)
 
 
-class MetricsPage(Result):
+class MetricsPage(ResponseBody):
     """`docs/metrics.md` says what is in it."""
 
     media_type: ClassVar[str] = "text/plain"

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from api.access import auth, permissions
 from api.contract import pagination, validation
-from api.contract.endpoint import Answer, Body, Policy, Result
+from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
 from api.contract.fields import Description, NewName
 from api.contract.pagination import Listed
 from api.contract.problems import FieldError, Problem
@@ -23,14 +23,14 @@ from common.database.models import Project
 blueprint = Blueprint("projects", __name__)
 
 
-class NewProject(Body):
+class NewProject(RequestBody):
     """A group of apps; its name is your team's own."""
 
     name: NewName
     description: Description = ""
 
 
-class ProjectShown(Result):
+class ProjectShown(ResponseBody):
     """A project of a team."""
 
     project_id: str

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from api.access import rate_limits
 from api.contract import accounts, validation
-from api.contract.endpoint import Answer, Body, Policy
+from api.contract.endpoint import Answer, Policy, RequestBody
 from api.contract.fields import Email, InviteCode, JoinedTeam, NewLogin, NewPassword, PersonName
 from api.contract.problems import FieldError, Problem
 from api.service import service
@@ -29,7 +29,7 @@ blueprint = Blueprint("signup", __name__)
 SECRET_LIVES = timedelta(hours=24)  # at most; it is deleted after the last step that needs it
 
 
-class Signup(Body):
+class Signup(RequestBody):
     """A new person."""
 
     id: NewLogin

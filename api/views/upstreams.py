@@ -13,15 +13,15 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.access import auth
-from api.contract.endpoint import Answer, Body, Policy, Result
+from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
 from api.contract.problems import Problem
 from api.service import service
 from api.serving.accepted import JobAccepted, accepted, request_id
 from api.serving.idempotency import once
 from api.serving.routing import route
 from common.admission import outages, slots
-from common.admission.outages import OUTSIDE
-from common.database.models import Gate, Job, Step
+from common.admission.outages import EXTERNAL
+from common.database.models import Job, Step, UpstreamStatus
 from common.jobs import lifecycle
 from common.workflows import CHECKUP, Upstream
 
@@ -42,21 +42,21 @@ class UpstreamState(StrEnum):
     PAUSED = "paused"
 
 
-class PauseUpstream(Body):
+class PauseUpstream(RequestBody):
     """`reason` is shown to everybody whose jobs wait for it."""
 
     reason: Annotated[str, Field(min_length=3, max_length=500)]
 
 
-class ResumeUpstream(Body):
+class ResumeUpstream(RequestBody):
     """An empty object."""
 
 
-class Checkup(Body):
+class Checkup(RequestBody):
     """An empty object."""
 
 
-class Check(Result):
+class Check(ResponseBody):
     """One of the doctor's checks. `state`: well, wrong, or untold where it could not be looked at."""
 
     check: str
@@ -66,7 +66,7 @@ class Check(Result):
     remedy: str
 
 
-class UpstreamShown(Result):
+class UpstreamShown(ResponseBody):
     """`at_work` of `at_once` steps are at work there, `parked` ones (counted up to 10,000) wait until they may go.
 
     `since`, `reason` say how it came to be as it is; `next_look_at` when it is looked at while it is down;
@@ -87,7 +87,7 @@ class UpstreamShown(Result):
     checks: list[Check]
 
 
-class Upstreams(Result):
+class Upstreams(ResponseBody):
     """`checkup` is the last check-up that ended; every `checks` is its, and `others` what it said of our own parts:
     settings, database, broker.
     """
@@ -173,9 +173,9 @@ def resume_upstream(upstream: str, body: ResumeUpstream) -> Answer:  # noqa: ARG
 
 
 def _known(name: str) -> Upstream:
-    found = next((upstream for upstream in OUTSIDE if upstream.value == name), None)
+    found = next((upstream for upstream in EXTERNAL if upstream.value == name), None)
     if found is None:
-        raise Problem("not_found", f"The upstreams are {', '.join(OUTSIDE)}.")
+        raise Problem("not_found", f"The upstreams are {', '.join(EXTERNAL)}.")
     return found
 
 
@@ -187,8 +187,8 @@ def _one(session: Session, name: Upstream) -> Answer:
 def _shown(session: Session) -> Upstreams:
     job, checks = _last_checkup(session)
     known, now = outages.read(session), service().db.now()
-    at_work = slots.at_work(session, now)
-    shares = slots.shares_of(service().settings)
+    at_work = slots.in_use(session, now)
+    shares = slots.limits_of(service().settings)
     return Upstreams(
         upstreams=[
             UpstreamShown(
@@ -201,7 +201,7 @@ def _shown(session: Session) -> Upstreams:
                 checks=checks.pop(name.label, []),
                 **_state(known.get(name)),
             )
-            for name in OUTSIDE
+            for name in EXTERNAL
         ],
         others=[check for group in checks.values() for check in group],
         checkup=job.id if job else None,
@@ -209,7 +209,7 @@ def _shown(session: Session) -> Upstreams:
     )
 
 
-def _state(gate: Gate | None) -> dict[str, Any]:
+def _state(gate: UpstreamStatus | None) -> dict[str, Any]:
     state, since, reason = UpstreamState.OPEN, gate.open_since if gate else None, None
     if gate is not None and gate.paused_at is not None:
         state, since, reason = UpstreamState.PAUSED, gate.paused_at, gate.pause_reason

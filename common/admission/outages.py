@@ -17,16 +17,16 @@ from typing import Any, cast
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from common.database.models import Gate
+from common.database.models import UpstreamStatus
 from common.workflows import Upstream
 
-OUTSIDE = tuple(upstream for upstream in Upstream if upstream is not Upstream.SLIPWAY)
-LOOKS_S = (2.0, 4.0, 8.0, 15.0)  # pauses between looks at what is down; the last one goes on
-LOOK_LASTS_S = 15.0  # who has begun to look has this long before another one does
+EXTERNAL = tuple(upstream for upstream in Upstream if upstream is not Upstream.SLIPWAY)
+PROBE_PAUSES_S = (2.0, 4.0, 8.0, 15.0)  # pauses between looks at what is down; the last one goes on
+PROBE_LEASE_S = 15.0  # who has begun to look has this long before another one does
 REASON_CHARACTERS = 500
 
 
-class Held(StrEnum):
+class HoldCode(StrEnum):
     """Why a step may not go to its upstream now: a code that clients see."""
 
     OUTAGE = "outage"
@@ -38,29 +38,29 @@ class Held(StrEnum):
 class Hold:
     """Why, for people: the same text as long as it lasts, or followers would be told again and again."""
 
-    code: Held
+    code: HoldCode
     reason: str
 
 
-def read(session: Session, names: Iterable[Upstream] = OUTSIDE) -> dict[str, Gate]:
+def read(session: Session, names: Iterable[Upstream] = EXTERNAL) -> dict[str, UpstreamStatus]:
     """Return what is known of these upstreams, by name; of one that no worker has worked with yet, nothing."""
-    statement = select(Gate).where(Gate.name.in_(list(names)))
+    statement = select(UpstreamStatus).where(UpstreamStatus.name.in_(list(names)))
     rows = session.scalars(statement.execution_options(populate_existing=True))
     return {gate.name: gate for gate in rows}
 
 
-def closed(gate: Gate) -> Hold | None:
+def hold_on(gate: UpstreamStatus) -> Hold | None:
     """Say why nothing may go there, None when it may."""
     label = Upstream(gate.name).label
     if gate.paused_at is not None:
-        return Hold(code=Held.PAUSED, reason=f"{label} is paused by {gate.paused_by}: {gate.pause_reason}")
+        return Hold(code=HoldCode.PAUSED, reason=f"{label} is paused by {gate.paused_by}: {gate.pause_reason}")
     if gate.look_at is not None:
         reason = f"{label} is not answering. This goes on by itself once it does."
-        return Hold(code=Held.OUTAGE, reason=reason)
+        return Hold(code=HoldCode.OUTAGE, reason=reason)
     return None
 
 
-def note_silence(session: Session, upstream: Upstream, reason: str, now: datetime, *, enough: int) -> bool:
+def record_unavailable(session: Session, upstream: Upstream, reason: str, now: datetime, *, enough: int) -> bool:
     """Note that a step got no answer; after `enough` in a row somebody is to look, and until then nothing goes.
 
     Returns whether the upstream is known to be down: then it is not the step's fault at all.
@@ -73,37 +73,39 @@ def note_silence(session: Session, upstream: Upstream, reason: str, now: datetim
     return gate.down_since is not None
 
 
-def note_answer(session: Session, visits: Collection[Upstream]) -> None:
+def record_answer(session: Session, visits: Collection[Upstream]) -> None:
     """Note that a step got its answers: the failures before it were not in a row."""
     session.execute(
-        update(Gate)
-        .where(Gate.name.in_(visits), Gate.failures > 0, Gate.look_at.is_(None))
+        update(UpstreamStatus)
+        .where(UpstreamStatus.name.in_(visits), UpstreamStatus.failures > 0, UpstreamStatus.look_at.is_(None))
         .values(failures=0, reason=None)
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class Probe:
     """An upstream that is to be looked at, and when that was due."""
 
     upstream: Upstream
     due_at: datetime
 
 
-def due_looks(session: Session, now: datetime) -> list[Look]:
+def due_probes(session: Session, now: datetime) -> list[Probe]:
     """Return what is to be looked at now."""
-    rows = session.scalars(select(Gate).where(Gate.look_at <= now))
-    return [Look(upstream=Upstream(gate.name), due_at=gate.look_at) for gate in rows if gate.look_at]
+    rows = session.scalars(select(UpstreamStatus).where(UpstreamStatus.look_at <= now))
+    return [Probe(upstream=Upstream(gate.name), due_at=gate.look_at) for gate in rows if gate.look_at]
 
 
-def take_look(session: Session, *, look: Look, now: datetime) -> bool:
+def claim_probe(session: Session, *, look: Probe, now: datetime) -> bool:
     """Return whether the look is the caller's to do: each goes to one, and to another one if that does not report."""
-    is_as_seen = (Gate.name == look.upstream, Gate.look_at == look.due_at)
-    result = session.execute(update(Gate).where(*is_as_seen).values(look_at=now + timedelta(seconds=LOOK_LASTS_S)))
+    is_as_seen = (UpstreamStatus.name == look.upstream, UpstreamStatus.look_at == look.due_at)
+    result = session.execute(
+        update(UpstreamStatus).where(*is_as_seen).values(look_at=now + timedelta(seconds=PROBE_LEASE_S))
+    )
     return bool(cast("Any", result).rowcount)
 
 
-def saw_it(session: Session, upstream: Upstream, now: datetime) -> datetime | None:
+def mark_up(session: Session, upstream: Upstream, now: datetime) -> datetime | None:
     """Let steps go again. Returns since when it was down, None when it was only in doubt."""
     gate = _locked(session, upstream)
     was_down_since = gate.down_since
@@ -114,18 +116,18 @@ def saw_it(session: Session, upstream: Upstream, now: datetime) -> datetime | No
     return was_down_since
 
 
-def missed_it(session: Session, upstream: Upstream, reason: str, now: datetime) -> bool:
+def mark_down(session: Session, upstream: Upstream, reason: str, now: datetime) -> bool:
     """Take it for down until another look. Returns whether that is news."""
     gate = _locked(session, upstream)
     is_news = gate.down_since is None
-    gate.look_at = now + timedelta(seconds=LOOKS_S[min(gate.looks, len(LOOKS_S) - 1)])
+    gate.look_at = now + timedelta(seconds=PROBE_PAUSES_S[min(gate.looks, len(PROBE_PAUSES_S) - 1)])
     gate.looks += 1
     gate.down_since = gate.down_since or now
     gate.reason = reason[:REASON_CHARACTERS]
     return is_news
 
 
-def pause(session: Session, upstream: Upstream, *, by: str, reason: str, now: datetime) -> Gate:
+def pause(session: Session, upstream: Upstream, *, by: str, reason: str, now: datetime) -> UpstreamStatus:
     """Let no further step go there; what is at work ends. Pausing again changes who and why."""
     gate = _locked(session, upstream)
     gate.paused_at = gate.paused_at or now
@@ -133,7 +135,7 @@ def pause(session: Session, upstream: Upstream, *, by: str, reason: str, now: da
     return gate
 
 
-def resume(session: Session, upstream: Upstream, now: datetime) -> Gate:
+def resume(session: Session, upstream: Upstream, now: datetime) -> UpstreamStatus:
     """End a pause, if there is one; few steps go at first."""
     gate = _locked(session, upstream)
     if gate.paused_at is not None:
@@ -142,11 +144,11 @@ def resume(session: Session, upstream: Upstream, now: datetime) -> Gate:
     return gate
 
 
-def _locked(session: Session, upstream: Upstream) -> Gate:
+def _locked(session: Session, upstream: Upstream) -> UpstreamStatus:
     """Return the row, made if it is missing: the API may be asked before the first worker has started."""
-    statement = select(Gate).where(Gate.name == upstream).with_for_update()
+    statement = select(UpstreamStatus).where(UpstreamStatus.name == upstream).with_for_update()
     gate = session.scalar(statement.execution_options(populate_existing=True))
     if gate is None:
-        gate = Gate(name=upstream, failures=0, looks=0, next_call_us=0)
+        gate = UpstreamStatus(name=upstream, failures=0, looks=0, next_call_us=0)
         session.add(gate)
     return gate

@@ -24,11 +24,11 @@ from sqlalchemy.orm import Session
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from common.admission import outages
-from common.admission.outages import Held, Hold
+from common.admission.outages import Hold, HoldCode
 from common.config.settings import Settings
 from common.database.engine import Database, Now
 from common.database.ids import EPOCH
-from common.database.models import Gate, Slot, Step
+from common.database.models import Slot, Step, UpstreamStatus
 from common.states import CLAIMABLE
 from common.workflows import APP, Upstream
 
@@ -37,33 +37,37 @@ MICROSECOND = timedelta(microseconds=1)
 COMMIT_US = 20_000  # a turn for a call is this far ahead at least: until then the others know that it is taken
 IS_PARKED = (Step.parked_at.is_not(None), Step.state.in_(CLAIMABLE))
 
-_once_more = Retrying(retry=retry_if_exception_type(IntegrityError), stop=stop_after_attempt(10), reraise=True)
+_retry_insert = Retrying(retry=retry_if_exception_type(IntegrityError), stop=stop_after_attempt(10), reraise=True)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Share:
+class UpstreamLimits:
     """What all workers together may ask of one upstream. `calls_per_s` 0: as many as they like."""
 
     at_once: int
     calls_per_s: float = 0.0
 
 
-Shares = Mapping[Upstream, Share]
+Limits = Mapping[Upstream, UpstreamLimits]
 
 
-def shares_of(settings: Settings) -> Shares:
+def limits_of(settings: Settings) -> Limits:
     """Return the share of every upstream."""
     return {
-        Upstream.GITLAB: Share(at_once=settings.gitlab_concurrency, calls_per_s=settings.gitlab_calls_per_second),
-        Upstream.JENKINS: Share(at_once=settings.jenkins_concurrency, calls_per_s=settings.jenkins_calls_per_second),
-        Upstream.ARGOCD: Share(at_once=settings.argo_concurrency, calls_per_s=settings.argo_calls_per_second),
-        Upstream.ELASTICSEARCH: Share(
+        Upstream.GITLAB: UpstreamLimits(
+            at_once=settings.gitlab_concurrency, calls_per_s=settings.gitlab_calls_per_second
+        ),
+        Upstream.JENKINS: UpstreamLimits(
+            at_once=settings.jenkins_concurrency, calls_per_s=settings.jenkins_calls_per_second
+        ),
+        Upstream.ARGOCD: UpstreamLimits(at_once=settings.argo_concurrency, calls_per_s=settings.argo_calls_per_second),
+        Upstream.ELASTICSEARCH: UpstreamLimits(
             at_once=settings.kibana_concurrency, calls_per_s=settings.kibana_calls_per_second
         ),
     }
 
 
-def prepare(db: Database, shares: Shares) -> None:
+def prepare(db: Database, shares: Limits) -> None:
     """Make the rows that are missing; every worker's clock begins with it.
 
     A worker of the version before, which may still be running, claims what is parked and leaves it marked so.
@@ -73,9 +77,9 @@ def prepare(db: Database, shares: Shares) -> None:
         now = db.now()
         left = Step.upstream.in_(list(Upstream)) & Step.parked_at.is_not(None) & Step.state.not_in(CLAIMABLE)
         session.execute(update(Step).where(left).values(parked_at=None))
-        known = set(session.scalars(select(Gate.name)))
+        known = set(session.scalars(select(UpstreamStatus.name)))
         slots = {(slot.upstream, slot.number) for slot in session.scalars(select(Slot))}
-        session.add_all(Gate(name=name) for name in shares if name not in known)
+        session.add_all(UpstreamStatus(name=name) for name in shares if name not in known)
         session.add_all(
             Slot(upstream=name, number=number, until=now)
             for name, share in shares.items()
@@ -83,7 +87,7 @@ def prepare(db: Database, shares: Shares) -> None:
             if (name, number) not in slots
         )
 
-    _once_more(db.transaction, work)
+    _retry_insert(db.transaction, work)
 
 
 # -- one step -----------------------------------------------------------------------------------------------------
@@ -106,10 +110,12 @@ class Admission:
     is_doubted: bool
 
 
-def enter(session: Session, step: Step, visits: Collection[Upstream], claim: Lease, shares: Shares) -> Admission | Hold:
+def acquire(
+    session: Session, step: Step, visits: Collection[Upstream], claim: Lease, shares: Limits
+) -> Admission | Hold:
     """Take a slot at every upstream that the step visits, or say why it may not go."""
     known = outages.read(session, visits)
-    if hold := closed(known, visits):
+    if hold := hold_on_any(known, visits):
         return hold
     limited = [name for name in visits if name in shares]
     if limited and step.parked_at is None and _has_parked(session, step.upstream, *visits):
@@ -128,15 +134,15 @@ def enter(session: Session, step: Step, visits: Collection[Upstream], claim: Lea
     )
 
 
-def closed(known: Mapping[str, Gate], visits: Collection[Upstream]) -> Hold | None:
+def hold_on_any(known: Mapping[str, UpstreamStatus], visits: Collection[Upstream]) -> Hold | None:
     """Say why one of these upstreams takes nothing, None when all of them do."""
-    return next((hold for name in visits if (gate := known.get(name)) and (hold := outages.closed(gate))), None)
+    return next((hold for name in visits if (gate := known.get(name)) and (hold := outages.hold_on(gate))), None)
 
 
 def busy(visits: Collection[Upstream]) -> Hold:
     """Say why a step waits though its upstreams are open."""
     there = " or ".join(name.label for name in visits)
-    return Hold(code=Held.BUSY, reason=f"As much as may be is at work on {there}, or others wait longer.")
+    return Hold(code=HoldCode.BUSY, reason=f"As much as may be is at work on {there}, or others wait longer.")
 
 
 def _free_slot(session: Session, upstream: Upstream, allowed: int, now: datetime) -> Slot | None:
@@ -145,7 +151,7 @@ def _free_slot(session: Session, upstream: Upstream, allowed: int, now: datetime
     return session.scalar(free.with_for_update(skip_locked=True).execution_options(populate_existing=True))
 
 
-def leave(session: Session, admission: Admission, holder: str, now: datetime) -> None:
+def release(session: Session, admission: Admission, holder: str, now: datetime) -> None:
     """Give back what a claim has taken."""
     for upstream, number in admission.slots:
         is_held = (Slot.upstream == upstream, Slot.number == number, Slot.holder == holder)
@@ -159,14 +165,14 @@ def shorten(session: Session, holder: str, until: datetime) -> None:
 
 def reserve_call(session: Session, upstream: Upstream, every_s: float, clock: Now) -> datetime:
     """Take the next moment at which a call may go there, and return it."""
-    gate = session.scalars(select(Gate).where(Gate.name == upstream).with_for_update()).one()
+    gate = session.scalars(select(UpstreamStatus).where(UpstreamStatus.name == upstream).with_for_update()).one()
     now_us = (clock() - EPOCH) // MICROSECOND  # after the lock: a wait for it must not eat the moment
     at_us = max(gate.next_call_us, now_us + COMMIT_US)
     gate.next_call_us = at_us + round(every_s * 1e6)
     return EPOCH + at_us * MICROSECOND
 
 
-def at_work(session: Session, now: datetime) -> dict[str, int]:
+def in_use(session: Session, now: datetime) -> dict[str, int]:
     """Return how many slots are taken at each upstream that has any taken."""
     taken = select(Slot.upstream, func.count()).where(Slot.until > now).group_by(Slot.upstream)
     return {row.upstream: row[1] for row in session.execute(taken)}
@@ -191,7 +197,7 @@ def has_parked(session: Session) -> bool:
     return _has_parked(session, *Upstream)
 
 
-def admissible(session: Session, shares: Shares, now: datetime, *, on_the_way_s: float) -> list[Sendable]:
+def admissible(session: Session, shares: Limits, now: datetime, *, on_the_way_s: float) -> list[Sendable]:
     """Return the parked steps for which there is room now, of each line those that wait longest.
 
     A step that was sent less than `on_the_way_s` ago is taken for one that is about to arrive.
@@ -206,7 +212,7 @@ def admissible(session: Session, shares: Shares, now: datetime, *, on_the_way_s:
         _take_places(room, name, arriving)
         lines[name] = [parked for parked in line if parked.sendable[1] is None]
     ours = lines.pop(Upstream.SLIPWAY)
-    if closed(known, APP):
+    if hold_on_any(known, APP):
         ours = []  # they need all of them, and nobody is kept waiting for their sake
     found = []
     while ours and _is_first(ours[0], lines):
@@ -254,12 +260,12 @@ def _line(session: Session, upstream: Upstream, limit: int) -> list[Parked]:
     return [Parked(since=since, sendable=(step_id, at, nudges)) for since, step_id, at, nudges in rows if since]
 
 
-def _room(session: Session, known: Mapping[str, Gate], shares: Shares, now: datetime) -> dict[Upstream, int]:
+def _room(session: Session, known: Mapping[str, UpstreamStatus], shares: Limits, now: datetime) -> dict[Upstream, int]:
     """Return how many more steps may go to each upstream; below 0 where a share has shrunk."""
-    taken = at_work(session, now)
+    taken = in_use(session, now)
     room: dict[Upstream, int] = {}
-    for name in outages.OUTSIDE:
-        allowed = 0 if closed(known, (name,)) else _allowed(shares[name], known.get(name), now)
+    for name in outages.EXTERNAL:
+        allowed = 0 if hold_on_any(known, (name,)) else _allowed(shares[name], known.get(name), now)
         room[name] = allowed - taken.get(name, 0)
     return room
 
@@ -267,7 +273,7 @@ def _room(session: Session, known: Mapping[str, Gate], shares: Shares, now: date
 # -- inside -------------------------------------------------------------------------------------------------------
 
 
-def _allowed(share: Share, gate: Gate | None, now: datetime) -> int:
+def _allowed(share: UpstreamLimits, gate: UpstreamStatus | None, now: datetime) -> int:
     if gate is None or gate.open_since is None:
         return share.at_once
     doublings = int((now - gate.open_since).total_seconds() / RAMP_S)

@@ -235,7 +235,7 @@ class Resource(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class Gate(Base):
+class UpstreamStatus(Base):
     """What all workers know of one upstream: whether it answers, whether it is paused, when the next call may go."""
 
     __tablename__ = "upstreams"
@@ -299,7 +299,7 @@ class Event(Base):
     steps: Mapped[list[dict[str, Any]]] = mapped_column(JSON)  # name, state, code, reason of each that changed
 
 
-class KeptAnswer(Base):
+class IdempotencyRecord(Base):
     """The answer to a request with an `Idempotency-Key`, sealed, for whoever sends the same request again."""
 
     __tablename__ = "kept_answers"
@@ -313,7 +313,7 @@ class KeptAnswer(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
-class Tally(Base):
+class RateCount(Base):
     """How often something limited was done in one period of time."""
 
     __tablename__ = "tallies"

@@ -24,11 +24,11 @@ from sqlalchemy.orm import Session
 
 from common import workflows
 from common.admission import outages, slots
-from common.admission.outages import Held, Hold
-from common.admission.slots import Lease, Shares
+from common.admission.outages import Hold, HoldCode
+from common.admission.slots import Lease, Limits
 from common.database.engine import Database, Now
 from common.database.models import Attempt, Job, Secret, Step
-from common.jobs.events import move
+from common.jobs.events import transition
 from common.jobs.lifecycle import lock, make_next_ready, settle, touch
 from common.states import CLAIMABLE, OPEN, PASSED, JobState, Outcome, StepState
 from common.telemetry.metrics import ATTEMPTS_LOST, count_when_committed
@@ -38,7 +38,7 @@ LEASE_GRACE_S = 5.0  # a lease outlives the limit of its attempt by this much
 INTERNAL = "internal"  # the code of what broke inside Slipway
 
 
-class Refused(StrEnum):
+class ClaimRefused(StrEnum):
     """Why a claim was not granted."""
 
     DONE = "the step has been done"
@@ -57,7 +57,7 @@ class Claim:
 
     job: Job
     step: Step
-    plan: workflows.Step
+    plan: workflows.StepPlan
     token: str
     attempt: int  # counted over the whole life of the step
     tries: int  # counted since somebody last asked for a retry: what the policy counts
@@ -65,7 +65,7 @@ class Claim:
     at: datetime
 
 
-def claim(db: Database, job_id: str, step_name: str, *, worker: str, shares: Shares) -> Claim | Refused | Hold:
+def claim(db: Database, job_id: str, step_name: str, *, worker: str, shares: Limits) -> Claim | ClaimRefused | Hold:
     """Take the right to run the next attempt of a step, for as long as its limit and a grace last.
 
     A Hold says why its upstream cannot take it now; the step is parked.
@@ -76,27 +76,27 @@ def claim(db: Database, job_id: str, step_name: str, *, worker: str, shares: Sha
 
 
 def _claim(
-    session: Session, job_id: str, step_name: str, *, worker: str, shares: Shares, clock: Now
-) -> Claim | Refused | Hold:
+    session: Session, job_id: str, step_name: str, *, worker: str, shares: Limits, clock: Now
+) -> Claim | ClaimRefused | Hold:
     job = lock(session, job_id)
     now = clock()  # after the lock: a wait for it must not eat the lease
     step = session.scalar(select(Step).where(Step.job_id == job_id, Step.name == step_name))
     if job is None or step is None:
-        return Refused.UNKNOWN
+        return ClaimRefused.UNKNOWN
     plan = workflows.find_step(job.kind, step_name)
     refused = _refused(job, step, plan, now)
     if refused or plan is None:
-        return refused or Refused.UNKNOWN
+        return refused or ClaimRefused.UNKNOWN
     if step.state is StepState.RUNNING:
         count_when_committed(session, ATTEMPTS_LOST.labels(workflows.task_name(job.kind, step_name)))
     if step.state is StepState.RUNNING and step.attempts - step.forgiven >= plan.retry.attempts:
         _fail(step, _close_lost(session, step, now), now, "worker_lost", "Its worker died at every attempt.", [])
         settle(session, job, now)
-        return Refused.OVER
+        return ClaimRefused.OVER
     lease = Lease(token=secrets.token_hex(16), until=now + timedelta(seconds=plan.limit_s + LEASE_GRACE_S), now=now)
-    admission = slots.enter(session, step, plan.visits, lease, shares)
+    admission = slots.acquire(session, step, plan.visits, lease, shares)
     if isinstance(admission, Hold):
-        _hold_back(session, job, step, admission, now)
+        _park(session, job, step, admission, now)
         return admission
     attempt = _begin_attempt(session, step, worker, now)
     _mark_running(step, lease)
@@ -117,17 +117,17 @@ def _claim(
     )
 
 
-def _refused(job: Job, step: Step, plan: workflows.Step | None, now: datetime) -> Refused | None:
+def _refused(job: Job, step: Step, plan: workflows.StepPlan | None, now: datetime) -> ClaimRefused | None:
     if step.state in PASSED:
-        return Refused.DONE
+        return ClaimRefused.DONE
     if job.state not in OPEN:
-        return Refused.OVER
+        return ClaimRefused.OVER
     if plan is None:
-        return Refused.UNKNOWN
-    return None if _is_claimable(step, now) else Refused.NOT_NOW
+        return ClaimRefused.UNKNOWN
+    return None if _is_claimable(step, now) else ClaimRefused.NOT_NOW
 
 
-def _hold_back(session: Session, job: Job, step: Step, hold: Hold, now: datetime) -> None:
+def _park(session: Session, job: Job, step: Step, hold: Hold, now: datetime) -> None:
     """Park a step in the state it has; `traffic` says when it is sent again.
 
     Those that are merely in line keep the reason for which they wait or try again: it says more.
@@ -137,14 +137,14 @@ def _hold_back(session: Session, job: Job, step: Step, hold: Hold, now: datetime
         _close_lost(session, step, now)
         state, step.due_at = StepState.RETRYING, now
         step.claim_token = step.lease_until = None
-    is_old_hold = step.code in set(Held)
-    if hold.code is not Held.BUSY or is_old_hold or step.state in (StepState.READY, StepState.RUNNING):
+    is_old_hold = step.code in set(HoldCode)
+    if hold.code is not HoldCode.BUSY or is_old_hold or step.state in (StepState.READY, StepState.RUNNING):
         told = (hold.code.value, hold.reason)
     step.parked_at = step.parked_at or now
     step.nudge_at = None
     step.nudges = 0
     if (step.state, step.code, step.reason) != (state, *told):
-        move(step, state, code=told[0], reason=told[1])
+        transition(step, state, code=told[0], reason=told[1])
         touch(session, job, now)
 
 
@@ -171,7 +171,7 @@ def _begin_attempt(session: Session, step: Step, worker: str, now: datetime) -> 
 
 
 def _mark_running(step: Step, lease: Lease) -> None:
-    move(step, StepState.RUNNING)
+    transition(step, StepState.RUNNING)
     step.claim_token = lease.token
     step.lease_until = step.nudge_at = lease.until
     step.nudges = 0
@@ -196,13 +196,13 @@ def _close_lost(session: Session, step: Step, now: datetime) -> Attempt:
 # -- outcomes: each needs the claim's token -----------------------------------------------------------------------
 
 
-def succeed(db: Database, claim: Claim, output: dict[str, Any]) -> None:
+def record_success(db: Database, claim: Claim, output: dict[str, Any]) -> None:
     """Record the output; the next step of the lane is ready. Raises ClaimLostError."""
 
     def change(session: Session, step: Step, attempt: Attempt, now: datetime) -> None:
         step.output, step.finished_at = output, now
         step.waiting_since = None
-        move(step, StepState.SUCCEEDED)
+        transition(step, StepState.SUCCEEDED)
         attempt.outcome, attempt.finished_at = Outcome.SUCCEEDED, now
         make_next_ready(session, step, now)
         if step.needs_secret:
@@ -211,7 +211,7 @@ def succeed(db: Database, claim: Claim, output: dict[str, Any]) -> None:
     _record(db, claim, change)
 
 
-def wait(db: Database, claim: Claim, *, code: str, reason: str, retry_after_s: float) -> StepState:
+def record_wait(db: Database, claim: Claim, *, code: str, reason: str, retry_after_s: float) -> StepState:
     """Look again later; out of time means failed. Returns the new state. Raises ClaimLostError."""
     limit = claim.plan.wait
 
@@ -223,12 +223,12 @@ def wait(db: Database, claim: Claim, *, code: str, reason: str, retry_after_s: f
             waited = f"Waited {limit.at_most_s:.0f} s at most." if limit else "The step may not wait."
             _fail(step, attempt, now, "wait_timed_out", f"{reason} {waited}", [])
             return
-        _put_off(step, StepState.WAITING, min(now + timedelta(seconds=retry_after_s), until), code, reason)
+        _schedule(step, StepState.WAITING, min(now + timedelta(seconds=retry_after_s), until), code, reason)
 
     return _record(db, claim, change)
 
 
-def stumble(
+def record_retry(
     db: Database,
     claim: Claim,
     *,
@@ -247,25 +247,25 @@ def stumble(
 
     def change(session: Session, step: Step, attempt: Attempt, now: datetime) -> None:
         attempts = claim.plan.retry.attempts
-        if silent and outages.note_silence(session, silent, reason, now, enough=enough):
+        if silent and outages.record_unavailable(session, silent, reason, now, enough=enough):
             step.forgiven += 1
         if silent and step.waiting_since is not None:
             step.waiting_since += now - claim.at + timedelta(seconds=delay_s)  # who is silent was not waited for
         if step.attempts - step.forgiven >= attempts:
             _fail(step, attempt, now, code, f"{reason} Gave up after {attempts} attempts.", [])
         else:
-            _put_off(step, StepState.RETRYING, now + timedelta(seconds=delay_s), code, reason)
-        attempt.outcome, attempt.code, attempt.reason, attempt.finished_at = Outcome.STUMBLED, code, reason, now
+            _schedule(step, StepState.RETRYING, now + timedelta(seconds=delay_s), code, reason)
+        attempt.outcome, attempt.code, attempt.reason, attempt.finished_at = Outcome.TRANSIENT, code, reason, now
 
     return _record(db, claim, change, is_answer=is_answer)
 
 
-def let_go(db: Database, claim: Claim) -> None:
+def release(db: Database, claim: Claim) -> None:
     """Give back the slots of a claim that was lost, now that nothing is done under it any more."""
-    db.transaction(lambda session: slots.leave(session, claim.admission, claim.token, db.now()))
+    db.transaction(lambda session: slots.release(session, claim.admission, claim.token, db.now()))
 
 
-def fail(db: Database, claim: Claim, *, code: str, reason: str, remedy: Sequence[str] = ()) -> StepState:
+def record_failure(db: Database, claim: Claim, *, code: str, reason: str, remedy: Sequence[str] = ()) -> StepState:
     """Stop the lane here. Returns the new state. Raises ClaimLostError."""
     return _record(
         db,
@@ -275,7 +275,7 @@ def fail(db: Database, claim: Claim, *, code: str, reason: str, remedy: Sequence
     )
 
 
-def still_holds(session: Session, claim: Claim, now: datetime) -> None:
+def require_held(session: Session, claim: Claim, now: datetime) -> None:
     """Check inside the caller's transaction that the claim is good. Raises ClaimLostError."""
     _held(session, claim)
     if claim.step.lease_until is not None and claim.step.lease_until <= now:
@@ -291,11 +291,11 @@ def _record(db: Database, claim: Claim, change: Change, *, is_answer: bool = Tru
         now = db.now()
         step.claim_token = step.lease_until = step.nudge_at = None
         step.nudges = 0
-        slots.leave(session, claim.admission, claim.token, now)  # before a gate is locked, as everywhere
+        slots.release(session, claim.admission, claim.token, now)  # before a gate is locked, as everywhere
         change(session, step, _open_attempt(session, step), now)
         settle(session, job, now)
         if claim.admission.is_doubted and is_answer:
-            outages.note_answer(session, claim.plan.visits)
+            outages.record_answer(session, claim.plan.visits)
         return step.state
 
     return db.transaction(work)
@@ -310,15 +310,15 @@ def _held(session: Session, claim: Claim) -> tuple[Job, Step]:
 
 
 def _fail(step: Step, attempt: Attempt, now: datetime, code: str, reason: str, remedy: Sequence[str]) -> None:
-    move(step, StepState.FAILED, code=code, reason=reason)
+    transition(step, StepState.FAILED, code=code, reason=reason)
     step.finished_at, step.remedy = now, list(remedy)
     step.claim_token = step.lease_until = step.nudge_at = step.due_at = None
     attempt.outcome = attempt.outcome or Outcome.FAILED
     attempt.code, attempt.reason, attempt.finished_at = code, reason, now
 
 
-def _put_off(step: Step, state: StepState, until: datetime, code: str, reason: str) -> None:
-    move(step, state, code=code, reason=reason)
+def _schedule(step: Step, state: StepState, until: datetime, code: str, reason: str) -> None:
+    transition(step, state, code=code, reason=reason)
     step.due_at = step.nudge_at = until
 
 

@@ -12,21 +12,21 @@ from sqlalchemy import bindparam, case, delete, inspect, select, update
 from sqlalchemy.orm import Session
 
 from common.admission import slots
-from common.admission.slots import Sendable, Shares
+from common.admission.slots import Limits, Sendable
 from common.database.engine import Database
 from common.database.ids import EPOCH
-from common.database.models import Attempt, Base, Job, KeptAnswer, LoginSession, Secret, Step, Tally
+from common.database.models import Attempt, Base, IdempotencyRecord, Job, LoginSession, RateCount, Secret, Step
 from common.jobs import lifecycle
-from common.jobs.lifecycle import Lane
+from common.jobs.lifecycle import LaneMessage
 from common.states import OPEN, StepState
 
 RESEND_DOUBLINGS = 6
 LAST_CALL_S = 1.0  # what a dead worker had sent may still arrive: look for its effect after this, not before
-EXPIRING: tuple[type[Base], ...] = (Secret, LoginSession, KeptAnswer, Tally)
+EXPIRING: tuple[type[Base], ...] = (Secret, LoginSession, IdempotencyRecord, RateCount)
 FORGET_ROWS, FORGET_BATCHES = 500, 10  # in one transaction, and of one table in one call
 
 
-def take_due(db: Database, *, limit: int) -> list[Lane]:
+def take_due(db: Database, *, limit: int) -> list[LaneMessage]:
     """Return lanes whose head step is due and has no message that anyone acted on; each to one caller only.
 
     Safe to call from any number of clocks: a row goes to the one that moves its `nudge_at`.
@@ -36,14 +36,14 @@ def take_due(db: Database, *, limit: int) -> list[Lane]:
     return _take(db, rows)
 
 
-def take_parked(db: Database, shares: Shares) -> list[Lane]:
+def take_parked(db: Database, shares: Limits) -> list[LaneMessage]:
     """Return lanes whose head step was held back and may go now; each to one caller only, as with `take_due`."""
     rows = db.read(lambda session: slots.admissible(session, shares, db.now(), on_the_way_s=lifecycle.RESEND_S))
     return _take(db, rows)
 
 
-def _take(db: Database, rows: Sequence[Sendable]) -> list[Lane]:
-    def work(session: Session) -> list[Lane]:
+def _take(db: Database, rows: Sequence[Sendable]) -> list[LaneMessage]:
+    def work(session: Session) -> list[LaneMessage]:
         now = db.now()
         return _rest_of_lanes(session, [row[0] for row in rows if _is_mine(session, row, now)])
 
@@ -58,7 +58,7 @@ def _is_mine(session: Session, row: Sendable, now: datetime) -> bool:
     return _rowcount(session.execute(sent)) == 1
 
 
-def put_back(db: Database, lanes: Sequence[Lane]) -> None:
+def put_back(db: Database, lanes: Sequence[LaneMessage]) -> None:
     """Undo `take_due` for lanes that could not be sent: they are due again at once, as if never taken."""
     if not lanes:
         return
@@ -72,7 +72,7 @@ def put_back(db: Database, lanes: Sequence[Lane]) -> None:
     db.transaction(work)
 
 
-def release(db: Database, worker: str) -> int:
+def release_worker(db: Database, worker: str) -> int:
     """End the leases of a worker that is known to be dead, and return how many. Safe to repeat, and by many at once."""
     held = db.read(
         lambda session: session.execute(
@@ -101,7 +101,7 @@ def _rowcount(result: Any) -> int:
     return int(result.rowcount)
 
 
-def _rest_of_lanes(session: Session, step_ids: Sequence[str]) -> list[Lane]:
+def _rest_of_lanes(session: Session, step_ids: Sequence[str]) -> list[LaneMessage]:
     if not step_ids:
         return []
     head = select(Step.job_id, Step.lane, Step.position).where(Step.id.in_(step_ids)).subquery()
@@ -113,12 +113,12 @@ def _rest_of_lanes(session: Session, step_ids: Sequence[str]) -> list[Lane]:
         .order_by(Job.id, Step.position)
     ).all()
     return [
-        Lane(job_id=job_id, kind=kind, steps=tuple(row.name for row in lane))
+        LaneMessage(job_id=job_id, kind=kind, steps=tuple(row.name for row in lane))
         for (job_id, kind, _), lane in groupby(rows, key=lambda row: (row.id, row.kind, row.lane))
     ]
 
 
-def forget_expired(db: Database) -> None:
+def delete_expired(db: Database) -> None:
     """Delete what is past its time, whatever became of the jobs and users it belongs to.
 
     A few thousand rows at most, so that sending is not kept waiting; a heap that has grown goes over the next calls.
@@ -126,11 +126,11 @@ def forget_expired(db: Database) -> None:
     """
     for table in EXPIRING:
         for _ in range(FORGET_BATCHES):
-            if db.transaction(partial(_forget_some, table, db.now())) < FORGET_ROWS:
+            if db.transaction(partial(_delete_some, table, db.now())) < FORGET_ROWS:
                 break
 
 
-def _forget_some(table: type[Base], now: datetime, session: Session) -> int:
+def _delete_some(table: type[Base], now: datetime, session: Session) -> int:
     """Look first, then delete row by row: so it needs no dialect's own LIMIT, and locks nothing else.
 
     The time is asked for again: a row may have been renewed under the same key in between.

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, object_session
 
-from common.admission.outages import Held
+from common.admission.outages import HoldCode
 from common.database.models import Event, Job, Step
 from common.states import StepState
 
@@ -24,18 +24,18 @@ EVENTS_READ = 1000  # at a time
 
 
 @dataclass(frozen=True)
-class Told:
+class EventBatch:
     """Events of one job, in order. `is_all`: it has no others above the number that was asked for."""
 
     events: Sequence[Event]
     is_all: bool
 
 
-def move(step: Step, state: StepState, *, code: str | None = None, reason: str | None = None) -> None:
+def transition(step: Step, state: StepState, *, code: str | None = None, reason: str | None = None) -> None:
     """Change a step's state and say why; `write` makes it an event unless it is a look that found nothing new."""
     session = object_session(step)
     assert session is not None  # noqa: S101 - a step is added before it moves
-    is_look = state is StepState.RUNNING and step.state is StepState.WAITING and step.code not in set(Held)
+    is_look = state is StepState.RUNNING and step.state is StepState.WAITING and step.code not in set(HoldCode)
     is_same = state in (StepState.WAITING, step.state) and (step.code, step.reason) == (code, reason)
     step.state = state
     if is_look:
@@ -58,7 +58,7 @@ def write(session: Session, job: Job, now: datetime) -> None:
         session.add(row)
 
 
-def read(session: Session, after: Mapping[str, int], *, limit: int = EVENTS_READ) -> dict[str, Told]:
+def read(session: Session, after: Mapping[str, int], *, limit: int = EVENTS_READ) -> dict[str, EventBatch]:
     """Return what each of these jobs has above the number given for it; at most `limit` events in all."""
     if not after:
         return {}
@@ -68,7 +68,7 @@ def read(session: Session, after: Mapping[str, int], *, limit: int = EVENTS_READ
     for row in rows:
         found[row.job_id].append(row)
     cut_at = rows[-1].job_id if len(rows) == limit else None  # of this job, and those behind it, there may be more
-    return {job_id: Told(told, cut_at is None or job_id < cut_at) for job_id, told in found.items()}
+    return {job_id: EventBatch(told, cut_at is None or job_id < cut_at) for job_id, told in found.items()}
 
 
 def has_newer(session: Session, job_id: str, number: int) -> bool:

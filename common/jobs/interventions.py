@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from common import workflows
 from common.database.models import Attempt, Job, Secret, Step
 from common.jobs import lifecycle
-from common.jobs.events import move
+from common.jobs.events import transition
 from common.states import OPEN, PASSED, UNSETTLED, JobState, Outcome, StepState
 
 
@@ -52,7 +52,7 @@ def skip(session: Session, job_id: str, step_name: str, *, reason: str, now: dat
         raise NotPossibleError("not_failed", "Only a failed step can be skipped.")
     if plan.skip is None:
         raise NotPossibleError("not_skippable", "Later steps need what this one makes. Retry the job instead.")
-    move(step, StepState.SKIPPED, code="skipped", reason=reason)
+    transition(step, StepState.SKIPPED, code="skipped", reason=reason)
     step.remedy, step.finished_at = [], now
     lifecycle.make_next_ready(session, step, now)
     return _reopen(session, job, now)
@@ -113,12 +113,12 @@ def _stop(session: Session, step: Step, now: datetime) -> None:
         attempt = session.scalar(select(Attempt).where(Attempt.step_id == step.id, Attempt.number == step.attempts))
         if attempt is not None and attempt.outcome is None:
             attempt.outcome, attempt.finished_at = Outcome.CANCELLED, now
-    move(step, StepState.CANCELLED)
+    transition(step, StepState.CANCELLED)
     step.finished_at = now
     step.claim_token = step.lease_until = step.nudge_at = step.due_at = step.parked_at = None
 
 
-def _add_last_step(session: Session, job: Job, plan: workflows.Step, *, position: int, now: datetime) -> None:
+def _add_last_step(session: Session, job: Job, plan: workflows.StepPlan, *, position: int, now: datetime) -> None:
     step = Step(
         job_id=job.id,
         lane=lifecycle.CANCEL_LANE,
@@ -132,12 +132,12 @@ def _add_last_step(session: Session, job: Job, plan: workflows.Step, *, position
     lifecycle.make_ready(step, now)
 
 
-def open_lanes(session: Session, job: Job) -> list[lifecycle.Lane]:
+def open_lanes(session: Session, job: Job) -> list[lifecycle.LaneMessage]:
     """Return what is left of the lanes whose turn it is now, to be sent after the commit."""
     steps = _steps(session, job)
     heads = [step for step in steps if step.state is StepState.READY]
     return [
-        lifecycle.Lane(
+        lifecycle.LaneMessage(
             job_id=job.id,
             kind=job.kind,
             steps=tuple(step.name for step in steps if step.lane == head.lane and step.position >= head.position),

@@ -18,7 +18,7 @@ from common.jobs import attempts
 from common.jobs.attempts import Claim
 from common.states import Outcome, Provenance
 
-REPORTED = frozenset({Outcome.SUCCEEDED, Outcome.STUMBLED, Outcome.FAILED})  # the attempt makes no more calls
+REPORTED = frozenset({Outcome.SUCCEEDED, Outcome.TRANSIENT, Outcome.FAILED})  # the attempt makes no more calls
 OF_A_RUN = ("build", "sync")  # kinds that are traces of one job: they go with what they ran on
 
 
@@ -39,7 +39,7 @@ class Entry:
         """
 
         def work(session: Session) -> None:
-            attempts.still_holds(session, self._claim, self._db.now())
+            attempts.require_held(session, self._claim, self._db.now())
             row = self._find(session) or self._new(session)
             row.provenance = Provenance.INTENDED
             row.outside_id = row.url = None  # they would be those of an earlier one, which is gone

@@ -21,7 +21,7 @@ from common import workflows
 from common.database.ids import new_id
 from common.database.models import Job, Step
 from common.jobs import events
-from common.jobs.events import move
+from common.jobs.events import transition
 from common.states import UNSETTLED, JobState, StepState
 from common.telemetry import tracing
 from common.telemetry.metrics import JOBS_FINISHED, count_when_committed
@@ -33,7 +33,7 @@ CANCEL_LANE = "cancel"  # holds the step that stops what a cancelled job began o
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lane:
+class LaneMessage:
     """What is left of a lane, to be sent as one chain."""
 
     job_id: str
@@ -91,17 +91,17 @@ def accept(
     return job
 
 
-def lanes(job: Job) -> list[Lane]:
+def lanes(job: Job) -> list[LaneMessage]:
     """Return the lanes of a job that was just accepted."""
     return [
-        Lane(job_id=job.id, kind=job.kind, steps=tuple(step.name for step in lane.steps))
+        LaneMessage(job_id=job.id, kind=job.kind, steps=tuple(step.name for step in lane.steps))
         for lane in workflows.WORKFLOWS[job.kind].lanes
     ]
 
 
 def make_ready(step: Step, now: datetime) -> None:
     """Give a step its turn."""
-    move(step, StepState.READY)
+    transition(step, StepState.READY)
     step.due_at = now
     step.nudge_at = now + timedelta(seconds=RESEND_S)  # a message is on its way: only if that one is lost
 

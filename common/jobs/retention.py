@@ -50,7 +50,7 @@ class Swept:
 
 def sweep(db: Database, settings: Settings, *, before: datetime, is_dry: bool = False) -> Iterator[Swept]:
     """Delete the jobs that ended before a time and are not needed, and yield after some of them."""
-    judge = _Judge(settings, before)
+    judge = _Selection(settings, before)
     page = db.read(partial(_next, "", before))
     while page:
         going = db.read(partial(judge.going, page))
@@ -64,7 +64,7 @@ def sweep(db: Database, settings: Settings, *, before: datetime, is_dry: bool = 
         page = db.read(partial(_next, page[-1].id, before))
 
 
-class Keeper:
+class RetentionSweeper:
     """Sweeps by itself, as `RETENTION_DAYS` says: a little at a time, over and over."""
 
     def __init__(self, db: Database, settings: Settings) -> None:
@@ -92,7 +92,7 @@ def _next(after: str, before: datetime, session: Session) -> Sequence[Any]:
     ).all()
 
 
-class _Judge:
+class _Selection:
     """Says which jobs go. It is asked about all of them in the order of their ids, and remembers what it has found.
 
     What an app needs is looked up once: whatever is begun later is too young to go.

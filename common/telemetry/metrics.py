@@ -90,7 +90,7 @@ def count_when_committed(session: Session, counter: Counter) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LookedUp:
+class QueriedGauge:
     """A gauge that is looked up when it is asked for."""
 
     name: str
@@ -98,54 +98,54 @@ class LookedUp:
     labels: tuple[str, ...] = ()
 
 
-DATABASE_UP = LookedUp(
+DATABASE_UP = QueriedGauge(
     name="slipway_database_up",
     help="1 when the database answered within 2 s; what only it knows is left out while it does not.",
 )
-JOBS = LookedUp(name="slipway_jobs", help="Jobs that are not over.", labels=("kind", "state"))
-OLDEST_JOB_S = LookedUp(
+JOBS = QueriedGauge(name="slipway_jobs", help="Jobs that are not over.", labels=("kind", "state"))
+OLDEST_JOB_S = QueriedGauge(
     name="slipway_oldest_job_age_seconds",
     help="How long ago the oldest job in this state was accepted.",
     labels=("state",),
 )
-STEPS_DUE = LookedUp(
+STEPS_DUE = QueriedGauge(
     name="slipway_steps_due",
     help="Steps whose time has come and that nobody has begun; those that are held back apart.",
     labels=("upstream",),
 )
-OLDEST_DUE_STEP_S = LookedUp(
+OLDEST_DUE_STEP_S = QueriedGauge(
     name="slipway_oldest_due_step_age_seconds",
     help="For how long the oldest of these steps is due: the age of the queue.",
     labels=("upstream",),
 )
-STEPS_PARKED = LookedUp(
+STEPS_PARKED = QueriedGauge(
     name="slipway_steps_parked",
     help="Steps that are held back because their upstream cannot take them now: outage, paused, or busy.",
     labels=("upstream", "reason"),
 )
-UPSTREAM_UP = LookedUp(
+UPSTREAM_UP = QueriedGauge(
     name="slipway_upstream_up",
     help="0 while an upstream is known to be down: it is looked at until it answers.",
     labels=("upstream",),
 )
-UPSTREAM_PAUSED = LookedUp(
+UPSTREAM_PAUSED = QueriedGauge(
     name="slipway_upstream_paused",
     help="1 while an upstream is held back by hand.",
     labels=("upstream",),
 )
-SLOTS_IN_USE = LookedUp(
+SLOTS_IN_USE = QueriedGauge(
     name="slipway_upstream_slots_in_use", help="Steps that are at work on an upstream.", labels=("upstream",)
 )
-CLOCK_LAG_S = LookedUp(
+CLOCK_LAG_S = QueriedGauge(
     name="slipway_clock_lag_seconds",
     help="For how long the oldest step waits for a clock to send it; a few seconds mean that no clock ticks.",
 )
-BROKER_UP = LookedUp(name="slipway_broker_up", help="1 when the broker answered within 2 s.")
-BROKER_MESSAGES = LookedUp(
+BROKER_UP = QueriedGauge(name="slipway_broker_up", help="1 when the broker answered within 2 s.")
+BROKER_MESSAGES = QueriedGauge(
     name="slipway_broker_messages", help="Messages that no worker has taken yet.", labels=("queue",)
 )
 
-LOOKED_UP = (
+QUERIED_GAUGES = (
     DATABASE_UP, JOBS, OLDEST_JOB_S, STEPS_DUE, OLDEST_DUE_STEP_S, STEPS_PARKED, UPSTREAM_UP, UPSTREAM_PAUSED,
     SLOTS_IN_USE, CLOCK_LAG_S, BROKER_UP, BROKER_MESSAGES,
 )  # fmt: skip

@@ -15,12 +15,12 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from common.database.engine import Database
-from common.database.models import KeptAnswer, Secret
+from common.database.models import IdempotencyRecord, Secret
 from common.vault.cipher import CannotOpenError, Vault
 
-Sealed = Secret | KeptAnswer
+Sealed = Secret | IdempotencyRecord
 
-SEALED: tuple[type[Sealed], ...] = (Secret, KeptAnswer)
+SEALED: tuple[type[Sealed], ...] = (Secret, IdempotencyRecord)
 ROWS = 200  # read, and written in one transaction
 
 
@@ -34,7 +34,7 @@ class Resealed:
 
 def bound_to(row: Sealed) -> tuple[str, str]:
     """Return what is authenticated with the secret of a row: whose it is, and for what."""
-    if isinstance(row, KeptAnswer):
+    if isinstance(row, IdempotencyRecord):
         return f"{row.owner} {row.key}", "answer"
     return row.job_id, row.purpose
 

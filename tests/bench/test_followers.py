@@ -139,14 +139,14 @@ class Jobs:
         self._make_due(job_id)
         claim = attempts.claim(self._db, job_id, "create_gitlab_user", worker="bench", shares={})
         assert isinstance(claim, attempts.Claim)
-        attempts.stumble(self._db, claim, code="upstream_unavailable", reason=f"Away {new_id()}", delay_s=0)
+        attempts.record_retry(self._db, claim, code="upstream_unavailable", reason=f"Away {new_id()}", delay_s=0)
 
     def end(self, job_id: str) -> None:
         self._make_due(job_id)
         for step in SIGNUP.steps:
             claim = attempts.claim(self._db, job_id, step.name, worker="bench", shares={})
             assert isinstance(claim, attempts.Claim)
-            attempts.succeed(self._db, claim, {})
+            attempts.record_success(self._db, claim, {})
 
     def _make_due(self, job_id: str) -> None:
         at_once = {"due_at": datetime(2000, 1, 1, tzinfo=UTC), "forgiven": Step.attempts}

@@ -11,7 +11,7 @@ from support.stack import APP_WRITES, SIGN_UP_WRITES, Stack, wait_for
 from common import workflows
 from common.broker import Publisher, celery_app
 from common.config.settings import Settings
-from common.jobs.lifecycle import Lane
+from common.jobs.lifecycle import LaneMessage
 
 NewName = Callable[[str], str]
 BOTH_DATABASES = pytest.mark.parametrize("stack", ["sqlite", "mariadb"], indirect=True)
@@ -56,14 +56,14 @@ def test_a_message_that_comes_after_the_end_makes_not_one_call(stack: Stack, new
 def _deliver(stack: Stack, job_id: str, *, times: int) -> None:
     fields: dict[str, Any] = {name.lower(): value for name, value in stack.environment.items()}
     lanes = [
-        Lane(job_id=job_id, kind="provision", steps=tuple(step.name for step in lane.steps))
+        LaneMessage(job_id=job_id, kind="provision", steps=tuple(step.name for step in lane.steps))
         for lane in workflows.PROVISION.lanes
     ]
     with celery_app(Settings(_env_file=None, **fields)) as app:
         assert Publisher(app).send(lanes * times) == len(lanes) * times
 
 
-def _steps() -> tuple[workflows.Step, ...]:
+def _steps() -> tuple[workflows.StepPlan, ...]:
     return workflows.PROVISION.steps
 
 

@@ -16,7 +16,7 @@ from harbour.jenkins.app import Jenkins
 from harbour.jenkins.model import Build
 from support.faults import Mishap, jenkins_with
 from support.world import World
-from worker.runner import Result, Runner
+from worker.runner import Runner, StepResult
 from worker.steps.provision import BUILD_KEY
 
 MOMENTS = ("quiet_period_s", "pending_s", "starting_s", "attaching_s", "finishing_s", "stopping_s", "executors")
@@ -44,7 +44,7 @@ class Plant:
         if due_at is not None and due_at > self.world.time():
             self.world.time.advance((due_at - self.world.time()).total_seconds())
 
-    def try_once(self, job: Job, step: str) -> Result:
+    def try_once(self, job: Job, step: str) -> StepResult:
         self.wait_for(job, step)
         return self.world.runner.run(job.id, step)
 

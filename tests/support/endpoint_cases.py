@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from api.contract.endpoint import Call
+from api.contract.endpoint import Endpoint
 from api.openapi.examples import EXAMPLES
 from support.fake_worker import ABSENT
 from support.objects import TEAMS, Objects, Values
@@ -81,7 +81,7 @@ class Things:
         self._made.pop((str(about), team or TEAMS[0]), None)
 
 
-def request(about: About, call: Call, values: Values) -> Request:
+def request(about: About, call: Endpoint, values: Values) -> Request:
     """Put the values where the call takes them: into the path, the query, or the example of its body."""
     path = call.path
     for name, value in values.items():
@@ -91,7 +91,7 @@ def request(about: About, call: Call, values: Values) -> Request:
     return Request(method=call.method, path=path, query={**asked, **about.query}, json=_body(call, values))
 
 
-def _body(call: Call, values: Values) -> Mapping[str, Any] | None:
+def _body(call: Endpoint, values: Values) -> Mapping[str, Any] | None:
     if call.takes is None:
         return None
     ours = {name: value for name, value in values.items() if name in call.takes.model_fields}

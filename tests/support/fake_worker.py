@@ -30,14 +30,14 @@ def claim(db: Database, job_id: str, step: str) -> Claim:
 
 
 def fail(db: Database, job_id: str, step: str, reason: str = "It broke.") -> None:
-    attempts.fail(db, claim(db, job_id, step), code="rejected", reason=reason)
+    attempts.record_failure(db, claim(db, job_id, step), code="rejected", reason=reason)
 
 
 def succeed(db: Database, job_id: str, *, but: tuple[str, ...] = (), **outputs: dict[str, Any]) -> None:
     """Do every step whose turn it is or comes, except those in `but`, with these outputs."""
     while ready := [name for name in names(db, job_id, StepState.READY) if name not in but]:
         output = {**OUTPUTS, **outputs}.get(ready[0], {})
-        attempts.succeed(db, claim(db, job_id, ready[0]), output)
+        attempts.record_success(db, claim(db, job_id, ready[0]), output)
 
 
 def names(db: Database, job_id: str, state: StepState) -> list[str]:

@@ -15,12 +15,12 @@ from common.database.models import Job
 from common.errors import NotYet
 from common.jobs import interventions
 from common.states import StepState
-from common.workflows import Step, Upstream, Workflow
+from common.workflows import StepPlan, Upstream, Workflow
 from harbour.faults import Call
 from harbour.server import Service
 from support.builds import pace, paced
 from support.world import World
-from worker.runner import Verdict
+from worker.runner import NextAction
 
 A_LONG_TIME_S = 3600.0
 A_LONG_BUILD_S = 600.0
@@ -32,7 +32,7 @@ class Case:
     """One row of the table. `is_missing`: what the step makes is taken away before its job begins."""
 
     flow: Workflow
-    step: Step
+    step: StepPlan
     is_missing: bool = False
 
     @property
@@ -84,7 +84,7 @@ class Stages:
         if case.is_missing:
             take_away(self.world, job, case.step.name)
         for name in _steps_before(case):
-            assert self.world.run_through(job, name).verdict is Verdict.GO_ON
+            assert self.world.run_through(job, name).verdict is NextAction.GO_ON
         if case.step is case.flow.on_cancel:
             self._cancel_amid_a_build(job)
         assert self.world.step(job, case.step.name).state is StepState.READY
@@ -103,7 +103,7 @@ class Stages:
             before = self._done.get(_case_before(case))
             job = before.job if before else self.begin(case)
             number = len(self.world.harbour.calls())
-            assert self.world.run_through(job, case.step.name).verdict is Verdict.GO_ON
+            assert self.world.run_through(job, case.step.name).verdict is NextAction.GO_ON
             calls = [call for call in self.world.harbour.calls()[number:] if call.kind != "git"]
             self._done[case] = Done(job, self.world.step(job, case.step.name).output, calls)
         return self._done[case]

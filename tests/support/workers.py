@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import event
 
 from common.database.engine import Database
-from common.jobs.lifecycle import Lane
+from common.jobs.lifecycle import LaneMessage
 from support.world import World
-from worker.runner import Verdict
+from worker.runner import NextAction
 
 
 class Workers:
@@ -38,7 +38,7 @@ class Workers:
     def close(self) -> None:
         self._pool.shutdown()
 
-    def send(self, lanes: list[Lane]) -> int:
+    def send(self, lanes: list[LaneMessage]) -> int:
         self._running |= {self._pool.submit(self._run, lane) for lane in lanes}
         return len(lanes)
 
@@ -63,12 +63,12 @@ class Workers:
             self._world.time.advance(1)
             self.run_due()
 
-    def _run(self, lane: Lane) -> None:
+    def _run(self, lane: LaneMessage) -> None:
         began_s, computed_s = clock.perf_counter(), clock.thread_time()
         runs = 0
         for step in lane.steps:
             runs += 1
-            if self._world.runner.run(lane.job_id, step).verdict is not Verdict.GO_ON:
+            if self._world.runner.run(lane.job_id, step).verdict is not NextAction.GO_ON:
                 break
         with self._lock:
             self.busy_s += clock.perf_counter() - began_s

@@ -19,15 +19,15 @@ from common.database.engine import Database
 from common.database.ids import new_id
 from common.database.models import App, Attempt, Job, Project, Resource, Secret, Step, Team, User
 from common.jobs import dispatch, lifecycle
-from common.jobs.lifecycle import Lane
+from common.jobs.lifecycle import LaneMessage
 from common.states import UNSETTLED, JobState, StepState
 from common.vault.cipher import Vault
 from common.workflows import PROVISION, SIGNUP, WORKFLOWS
 from harbour.world import Harbour
 from worker import upstreams
-from worker.context import Surroundings
+from worker.context import WorkerContext
 from worker.registry import load_steps
-from worker.runner import Result, Runner, Verdict
+from worker.runner import NextAction, Runner, StepResult
 
 PASSWORD = "engines weave numbers"
 ROUNDS = 200
@@ -80,7 +80,7 @@ class World:
         self.time = time
         self.harbour = harbour
         self.settings = settings_for(harbour, str(db.engine.url))
-        self.around = Surroundings(
+        self.around = WorkerContext(
             db=db,
             settings=self.settings,
             catalog=catalog.load(self.settings),
@@ -88,7 +88,7 @@ class World:
         )
         self.steps = load_steps()
         self.clients = upstreams.connect(self.settings)
-        self.shares = slots.shares_of(self.settings)
+        self.shares = slots.limits_of(self.settings)
         slots.prepare(db, self.shares)
         self.runner = self.runner_named("test")
         self.db.transaction(lambda session: session.add_all(Team(id=team) for team in self.around.catalog.teams))
@@ -216,12 +216,12 @@ class World:
             self.runner.run(job.id, step.name)
         raise AssertionError("the job did not come to an end")
 
-    def run_through(self, job: Job, step: str) -> Result:
+    def run_through(self, job: Job, step: str) -> StepResult:
         """Run one step over its waits and retries to its end; the steps before it must be done."""
         for _ in range(ROUNDS):
             self._wait_for(self.step(job, step))
             result = self.runner.run(job.id, step)
-            if result.verdict is not Verdict.LATER:
+            if result.verdict is not NextAction.LATER:
                 return result
         raise AssertionError("the step did not come to an end")
 
@@ -236,7 +236,7 @@ class World:
         movable = [step for step in self.step_rows(job) if step.state in UNSETTLED and step.name != until]
         return min(movable, key=lambda step: step.due_at or step.lease_until or self.time(), default=None)
 
-    def deliver_again(self, job: Job, step: str) -> Result:
+    def deliver_again(self, job: Job, step: str) -> StepResult:
         """Run a step that is done once more, as if its success had never been recorded."""
         self.forget(job, step)
         return self.run_through(job, step)
@@ -277,7 +277,7 @@ class World:
         statement = select(Resource).where(Resource.subject_id == job.subject_id).order_by(Resource.ref)
         return list(self.db.read(lambda session: session.scalars(statement).all()))
 
-    def due(self) -> list[Lane]:
+    def due(self) -> list[LaneMessage]:
         return dispatch.take_due(self.db, limit=100) + dispatch.take_parked(self.db, self.shares)
 
     def snapshot(self) -> dict[str, Any]:

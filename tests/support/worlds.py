@@ -18,7 +18,7 @@ from harbour.world import Harbour
 from support.faults import Killed
 from support.operators import FOLDER_XML, Hands, pipeline_xml
 from support.world import World
-from worker.context import RunningJob
+from worker.context import StepContext
 from worker.registry import StepFunction
 from worker.runner import Runner
 from worker.upstreams import Upstreams
@@ -167,7 +167,7 @@ class Fate:
         """Return the steps as this fate lets them run."""
         return {name: partial(self._run, step) for name, step in steps.items()}
 
-    def _run(self, step: StepFunction, job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+    def _run(self, step: StepFunction, job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
         self._attempts += 1
         is_now = self._attempts - 1 == self.at
         if is_now and self.kind == "sleeps":
@@ -212,7 +212,7 @@ def dying_at(world: World, job: Job, upstream: str, step: str, fault: Fault) -> 
     assert service is not None
     service.inject(fault)
 
-    def mortal(running: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+    def mortal(running: StepContext, upstreams: Upstreams) -> dict[str, Any]:
         try:
             return world.steps[task](running, upstreams)
         except StepError:

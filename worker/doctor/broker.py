@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from common.broker import celery_app
 from common.config.settings import WorkerSettings
-from worker.upstreams.check import Check, Untold, Wrong
+from worker.upstreams.check import Check, CheckFailedError, Untold
 
 CALL_S = 3.0
 FULL = 0.9  # of the memory that it may use
@@ -57,29 +57,29 @@ class BrokerChecks:
             self._asked(lambda client: client.ping())
         except (OperationalError, RedisError, OSError) as error:
             if any(word in str(error).lower() for word in ("auth", "password")):
-                raise Wrong("it refuses the password", "correct user and password in REDIS_URL") from None
-            raise Wrong("it cannot be reached") from None
+                raise CheckFailedError("it refuses the password", "correct user and password in REDIS_URL") from None
+            raise CheckFailedError("it cannot be reached") from None
         return "it does"
 
     def _eviction(self) -> str:
         memory = self._told("memory")
         policy = str(memory.get("maxmemory_policy", "")) or self._configured("maxmemory-policy")
         if policy != "noeviction":
-            raise Wrong(f"its policy is {policy}: it throws messages away when it is full")
+            raise CheckFailedError(f"its policy is {policy}: it throws messages away when it is full")
         return policy
 
     def _persistence(self) -> str:
         if self._told("persistence").get("aof_enabled"):
             return "append-only file"
         if not self._configured("save"):
-            raise Wrong("neither an append-only file nor snapshots are on")
+            raise CheckFailedError("neither an append-only file nor snapshots are on")
         return "snapshots"
 
     def _room(self) -> str:
         memory = self._told("memory")
         used, most = int(memory.get("used_memory", 0)), int(memory.get("maxmemory", 0))
         if most and used >= FULL * most:
-            raise Wrong(f"{used:,} of {most:,} bytes are taken: it refuses messages when it is full")
+            raise CheckFailedError(f"{used:,} of {most:,} bytes are taken: it refuses messages when it is full")
         return f"{used:,} of {most:,} bytes taken" if most else "as much as its host has"
 
     def _told(self, section: str) -> dict[str, Any]:

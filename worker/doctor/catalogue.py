@@ -11,21 +11,21 @@ from worker.doctor.broker import BrokerChecks
 from worker.doctor.database import DatabaseChecks
 from worker.doctor.settings import OwnChecks
 from worker.upstreams.argocd.checks import ArgoCDChecks
-from worker.upstreams.check import Check, Group, Wrong
+from worker.upstreams.check import Check, CheckFailedError, Group
 from worker.upstreams.elasticsearch.checks import ElasticsearchChecks
 from worker.upstreams.gitlab.checks import GitLabChecks
 from worker.upstreams.http import Http
 from worker.upstreams.jenkins.checks import JenkinsChecks
-from worker.upstreams.probe import Way, json_object
+from worker.upstreams.probe import Probe, json_object
 
 
 def groups_for(settings: WorkerSettings, catalog: Catalog) -> list[Group]:
     """Return all checks; none of them has looked yet."""
-    ways = upstreams.open_ways(settings)
-    gitlab = Way(ways.gitlab, setting="GITLAB_URL", url=settings.gitlab_url)
-    jenkins = Way(ways.jenkins, setting="JENKINS_URL", url=settings.jenkins_url)
-    argocd = Way(ways.argocd, setting="ARGO_URL", url=settings.argo_url)
-    elasticsearch = Way(ways.elasticsearch, setting="KIBANA_URL", url=settings.kibana_url)
+    ways = upstreams.open_connections(settings)
+    gitlab = Probe(ways.gitlab, setting="GITLAB_URL", url=settings.gitlab_url)
+    jenkins = Probe(ways.jenkins, setting="JENKINS_URL", url=settings.jenkins_url)
+    argocd = Probe(ways.argocd, setting="ARGO_URL", url=settings.argo_url)
+    elasticsearch = Probe(ways.elasticsearch, setting="KIBANA_URL", url=settings.kibana_url)
 
     @cache
     def clone_base() -> str:
@@ -48,22 +48,22 @@ def _distinct(table: tuple[Check, ...]) -> tuple[Check, ...]:
     return tuple({check.name: check for check in table}.values())
 
 
-def _cloning(settings: WorkerSettings) -> Way | None:
+def _cloning(settings: WorkerSettings) -> Probe | None:
     """Return the way of git, with the token that reads and without ours, which would open everything."""
     token, user = settings.gitlab_read_token, settings.gitlab_read_user
     if token is None or user is None:
         return None
     ca_file = str(settings.ca_file) if settings.ca_file else None
     http = Http("GitLab", settings.gitlab_url, auth=(user, token.get_secret_value()), ca_file=ca_file)
-    return Way(http, setting="GITLAB_URL", url=settings.gitlab_url)
+    return Probe(http, setting="GITLAB_URL", url=settings.gitlab_url)
 
 
-def _clone_base(gitlab: Way, catalog: Catalog) -> str:
+def _clone_base(gitlab: Probe, catalog: Catalog) -> str:
     """Return what the addresses of GitLab's repositories begin with, "" when it does not say."""
     template = min(kind.helm_template for kind in catalog.types.values())
     try:
         project = json_object(gitlab.get("api", "v4", "projects", template))
-    except Wrong:  # GitLab's own checks say so
+    except CheckFailedError:  # GitLab's own checks say so
         return ""
     url, path = str(project.get("http_url_to_repo", "")), str(project.get("path_with_namespace", ""))
     return url.removesuffix(f"/{path}.git") if path and url.endswith(f"/{path}.git") else ""

@@ -12,7 +12,7 @@ from common.database import migrate
 from common.database.engine import Database
 from common.database.migrate import SchemaError
 from common.database.models import Base
-from worker.upstreams.check import Check, Untold, Wrong
+from worker.upstreams.check import Check, CheckFailedError, Untold
 
 UPGRADE = "flask --app api db upgrade"
 _ACCESS_DENIED, _NO_DATABASE_RIGHT, _NO_DATABASE = 1045, 1044, 1049
@@ -68,33 +68,33 @@ class DatabaseChecks:
 
     def _answers(self) -> str:
         if self._db.is_sqlite and not Path(str(self._url.database)).exists():  # a look would make an empty one
-            raise Wrong("the database file is not there yet", UPGRADE)
+            raise CheckFailedError("the database file is not there yet", UPGRADE)
         try:
             self._read("SELECT 1")
         except SQLAlchemyError as error:
             raise self._refused(error) from None
         return self._url.get_backend_name()
 
-    def _refused(self, error: SQLAlchemyError) -> Wrong:
+    def _refused(self, error: SQLAlchemyError) -> CheckFailedError:
         code = error.orig.args[0] if isinstance(error, DBAPIError) and error.orig and error.orig.args else None
         name, user = self._url.database, self._url.username
         if code == _ACCESS_DENIED:
-            return Wrong(f"the server refuses the user {user}", "correct user and password in DB_URL")
+            return CheckFailedError(f"the server refuses the user {user}", "correct user and password in DB_URL")
         if code == _NO_DATABASE:
             remedy = f"CREATE DATABASE {name} CHARACTER SET utf8mb4; then {UPGRADE}"
-            return Wrong(f"the server has no database {name}", remedy)
+            return CheckFailedError(f"the server has no database {name}", remedy)
         if code == _NO_DATABASE_RIGHT:
             remedy = f"GRANT ALL ON {name}.* TO '{user}'"
-            return Wrong(f"the user {user} has no right on the database {name}", remedy)
-        return Wrong("the database cannot be reached")
+            return CheckFailedError(f"the user {user} has no right on the database {name}", remedy)
+        return CheckFailedError("the database cannot be reached")
 
     def _schema(self) -> str:
         try:
             migrate.check(self._db)
         except SchemaError as error:
-            raise Wrong(error.what, error.remedy) from None
+            raise CheckFailedError(error.what, error.remedy) from None
         except SQLAlchemyError:
-            raise Wrong("it cannot be read", "let the user of DB_URL read and write all tables") from None
+            raise CheckFailedError("it cannot be read", "let the user of DB_URL read and write all tables") from None
         return "current"
 
     def _tables(self) -> str:
@@ -105,20 +105,20 @@ class DatabaseChecks:
         rows = [row for row in self._rows(asked) if row[0] in ours]
         odd = sorted(str(row[0]) for row in rows if not str(row[1]).startswith("utf8mb4") or row[2] != "InnoDB")
         if odd:
-            raise Wrong(f"not so: {', '.join(odd)}")
+            raise CheckFailedError(f"not so: {', '.join(odd)}")
         return f"{len(rows)} tables"
 
     def _isolation(self) -> str:
         """With statements in the binary log, every write of such a transaction is refused (error 1665)."""
         log, form = self._rows("SELECT @@log_bin, @@binlog_format")[0]
         if log and str(form).upper() == "STATEMENT":
-            raise Wrong("the binary log keeps statements: it refuses every write of ours")
+            raise CheckFailedError("the binary log keeps statements: it refuses every write of ours")
         return "yes"
 
     def _strict(self) -> str:
         mode = str(self._rows("SELECT @@sql_mode")[0][0])
         if "STRICT" not in mode:
-            raise Wrong("sql_mode is not strict: what is too long would be cut off without a word")
+            raise CheckFailedError("sql_mode is not strict: what is too long would be cut off without a word")
         return "yes"
 
     def _rows(self, statement: str) -> list[Any]:

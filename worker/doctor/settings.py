@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from common.config.catalog import Catalog
 from common.config.settings import WorkerSettings
-from worker.upstreams.check import Check, Wrong
+from worker.upstreams.check import Check, CheckFailedError
 
 _PLACEHOLDERS = ("change", "placeholder", "replace", "example", "0123456789", "1234567890")
 _FEWEST_CHARACTERS = 10
@@ -58,23 +58,23 @@ class OwnChecks:
         for number, key in enumerate(self._settings.secret_keys, start=1):
             text = key.get_secret_value().lower()
             if len(set(text)) < _FEWEST_CHARACTERS or any(word in text for word in _PLACEHOLDERS):
-                raise Wrong(f"key {number} of SECRET_KEYS looks like a placeholder")
+                raise CheckFailedError(f"key {number} of SECRET_KEYS looks like a placeholder")
         return f"{len(self._settings.secret_keys)} of them"
 
     def _complete(self) -> str:
         teams, types = self._catalog.teams, self._catalog.types
         if not teams or not types:
-            raise Wrong(f"the catalog has no {'types' if teams else 'teams'}")
+            raise CheckFailedError(f"the catalog has no {'types' if teams else 'teams'}")
         for name, entry in [*teams.items(), *types.items()]:
             empty = [field for field, value in entry.model_dump().items() if value == ""]
             if empty:
-                raise Wrong(f"{name} has an empty {empty[0]}")
+                raise CheckFailedError(f"{name} has an empty {empty[0]}")
         if not any(team.self_join for team in teams.values()):
-            raise Wrong("nobody can sign up: no team has self_join = true")
+            raise CheckFailedError("nobody can sign up: no team has self_join = true")
         for kind in types.values():
             for path in (kind.source_template, kind.helm_template):
                 if "/" not in path:
-                    raise Wrong(f"{kind.id}: {path} is no full path: GitLab finds GROUP/PROJECT only")
+                    raise CheckFailedError(f"{kind.id}: {path} is no full path: GitLab finds GROUP/PROJECT only")
         return f"teams {', '.join(teams)}; types {', '.join(types)}"
 
 
@@ -82,9 +82,9 @@ def _opens(inner: str, outer: str | None) -> str:
     shown, worker_host = outer or inner, str(urlsplit(inner).hostname)
     host = str(urlsplit(shown).hostname)
     if is_loopback(host) and not is_loopback(worker_host):
-        raise Wrong(f"people's links would lead to {host}, which is each one's own machine")
+        raise CheckFailedError(f"people's links would lead to {host}, which is each one's own machine")
     if outer is None and not is_loopback(host) and _is_inside(host):
-        raise Wrong(f"people's links would lead to {host}, a name that is known inside only")
+        raise CheckFailedError(f"people's links would lead to {host}, a name that is known inside only")
     return shown
 
 

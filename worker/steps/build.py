@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from common.config import naming
-from common.errors import Mender, NotYet, Permanent
-from worker.context import RunningJob
+from common.errors import ActionBy, NotYet, Permanent
+from worker.context import StepContext
 from worker.steps.provision import BUILD_KEY
 from worker.upstreams import Upstreams
 from worker.upstreams.jenkins.builds import Build
@@ -18,7 +18,7 @@ CONSOLE_BYTES = 512 * 1024
 TAIL_CHARACTERS = 2000
 
 
-def start_build(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def start_build(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Trigger the build unless it is there; after a lost answer wait until it cannot still arrive."""
     folder, name = _pipeline(job)
     entry = job.resource("jenkins", "build", job.id)
@@ -36,7 +36,7 @@ def start_build(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
     return {"queue_id": queue_id, "number": None}
 
 
-def await_executor(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def await_executor(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Wait until the queue item has become a build; a queue item that has expired is found by our id."""
     folder, name = _pipeline(job)
     started = job.output_of("start_build")
@@ -48,23 +48,25 @@ def await_executor(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
     return {"number": number, "url": build.url, "console_url": f"{build.url}console"}
 
 
-def await_result(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def await_result(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Wait for the end and keep the console; a build that Jenkins fails is a failed job with its last lines."""
     folder, name = _pipeline(job)
     executor = job.output_of("await_executor")
     build = upstreams.jenkins.find_run(folder, name, executor["number"])
     if build is None:
-        raise Permanent("Jenkins has deleted the build's record.", mender=Mender.UPSTREAM)
+        raise Permanent("Jenkins has deleted the build's record.", action_by=ActionBy.UPSTREAM)
     _follow_console(job, upstreams, build)
     if build.is_running:
         raise NotYet(f"Build {build.number} is running", retry_after_s=job.pause_s(**POLL))
     if build.result != "SUCCESS":
         tail = job.console_tail(TAIL_CHARACTERS)
-        raise Permanent(f"Build {build.number} ended as {build.result}. Its last lines:\n{tail}", mender=Mender.USER)
+        raise Permanent(
+            f"Build {build.number} ended as {build.result}. Its last lines:\n{tail}", action_by=ActionBy.USER
+        )
     return {**executor, "result": build.result, "duration_s": build.duration_s}
 
 
-def stop_build(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def stop_build(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Stop the build of this job wherever it is; one that never came to be, or has ended, is stopped."""
     folder, name = _pipeline(job)
     seen = upstreams.jenkins.find_build(folder, name, key=BUILD_KEY, value=job.id)
@@ -83,11 +85,11 @@ def stop_build(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
     return {"number": None, "result": None}
 
 
-def _number_of(job: RunningJob, upstreams: Upstreams, queue_id: int) -> int:
+def _number_of(job: StepContext, upstreams: Upstreams, queue_id: int) -> int:
     folder, name = _pipeline(job)
     item = upstreams.jenkins.get_queue_item(queue_id)
     if item.state == "cancelled":
-        raise Permanent("The build was cancelled in Jenkins' queue.", mender=Mender.USER)
+        raise Permanent("The build was cancelled in Jenkins' queue.", action_by=ActionBy.USER)
     if item.number is not None:
         return item.number
     seen = upstreams.jenkins.find_build(folder, name, key=BUILD_KEY, value=job.id) if item.state == "gone" else None
@@ -96,7 +98,7 @@ def _number_of(job: RunningJob, upstreams: Upstreams, queue_id: int) -> int:
     raise NotYet(f"Jenkins has it in its queue: {item.why or item.state}", retry_after_s=job.pause_s(**POLL))
 
 
-def _follow_console(job: RunningJob, upstreams: Upstreams, build: Build) -> None:
+def _follow_console(job: StepContext, upstreams: Upstreams, build: Build) -> None:
     """Keep what was printed since the last look."""
     folder, name = _pipeline(job)
     after = job.console_position()
@@ -104,11 +106,11 @@ def _follow_console(job: RunningJob, upstreams: Upstreams, build: Build) -> None
     job.keep_console(piece.text, after=after, upstream_next=piece.next_start)
 
 
-def _pipeline(job: RunningJob) -> tuple[str, str]:
+def _pipeline(job: StepContext) -> tuple[str, str]:
     return job.team.jenkins_folder, naming.pipeline(job.input("app"), job.input("team"))
 
 
-def _parameters(job: RunningJob) -> dict[str, str]:
+def _parameters(job: StepContext) -> dict[str, str]:
     return {
         BUILD_KEY: job.id,
         "gitlab_address": job.input("gitlab_address"),

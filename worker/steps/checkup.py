@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from worker.context import RunningJob
+from worker.context import StepContext
 from worker.doctor import report, run
 from worker.doctor.catalogue import groups_for
 from worker.upstreams import Upstreams
@@ -12,7 +12,7 @@ from worker.upstreams import Upstreams
 WITHIN_S = 15.0
 
 
-def examine(job: RunningJob, _upstreams: Upstreams) -> dict[str, Any]:
+def examine(job: StepContext, _upstreams: Upstreams) -> dict[str, Any]:
     """Check the settings and every upstream; what is wrong is a finding, not a failure."""
     findings = run.look(groups_for(job.settings, job.around.catalog), within_s=WITHIN_S)
     return report.as_document(report.without_secrets(findings, job.settings))

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from common.config import naming
-from common.errors import Mender, NotYet, Permanent
-from worker.context import RunningJob
+from common.errors import ActionBy, NotYet, Permanent
+from worker.context import StepContext
 from worker.upstreams import Upstreams
 from worker.upstreams.argocd.syncs import SyncStatus
 
 POLL = {"first_s": 2.0, "cap_s": 15.0}
 
 
-def sync_application(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def sync_application(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Set what was asked for and start the sync, unless one that carries our job's id is there."""
     app, project = job.input("app"), job.team.argocd_project
     tag, revision = job.option("image_tag"), job.option("revision")
@@ -31,7 +31,7 @@ def sync_application(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
     return {"application": app}
 
 
-def await_healthy(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def await_healthy(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Wait until our sync has ended and what it made is healthy; health from before the sync does not count.
 
     A revision that was asked for is of this run only: the application is compared with its own, and may be OutOfSync.
@@ -39,7 +39,7 @@ def await_healthy(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
     app = job.output_of("sync_application")["application"]
     status = upstreams.argocd.get_sync(app, project=job.team.argocd_project, operation_id=job.id)
     if status.phase == "failed":
-        raise Permanent(_why(status), mender=Mender.USER)
+        raise Permanent(_why(status), action_by=ActionBy.USER)
     if status.phase == "absent":
         raise Permanent("Argo CD has no trace of the sync: it was replaced or its record was removed. Deploy again.")
     if status.phase == "running" or not status.is_reconciled:
@@ -52,7 +52,7 @@ def await_healthy(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
     return {"application": app, "revision": status.revision, "images": list(status.images)}
 
 
-def _require_brought(job: RunningJob, status: SyncStatus) -> None:
+def _require_brought(job: StepContext, status: SyncStatus) -> None:
     """Raise Permanent when somebody's later sync has replaced ours and brought something else."""
     if status.phase != "superseded":
         return
@@ -60,7 +60,7 @@ def _require_brought(job: RunningJob, status: SyncStatus) -> None:
     is_brought = tag is None or f"{naming.image(job.settings, job.input('app'))}:{tag}" in status.images
     if job.option("revision") is not None or not is_brought:
         runs = ", ".join(status.images) or "nothing"
-        raise Permanent(f"Another sync has replaced ours. The application runs {runs}.", mender=Mender.USER)
+        raise Permanent(f"Another sync has replaced ours. The application runs {runs}.", action_by=ActionBy.USER)
 
 
 def _why(status: SyncStatus) -> str:

@@ -7,12 +7,12 @@ from typing import Any
 
 from common.database.models import Resource
 from common.states import Provenance
-from worker.context import RunningJob
+from worker.context import StepContext
 from worker.removal import OURS, is_removed
 from worker.upstreams import Upstreams
 
 
-def delete_application(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def delete_application(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Remove the Argo CD application with what it runs on the cluster."""
     project = job.team.argocd_project
     return _remove(
@@ -22,14 +22,14 @@ def delete_application(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
     )
 
 
-def delete_repository(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def delete_repository(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Take the helm repository out of Argo CD."""
     return _remove(
         job, job.read_earlier("argocd", "repository"), lambda row: upstreams.argocd.remove_repository(row.ref)
     )
 
 
-def delete_pipeline(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def delete_pipeline(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Remove the Jenkins pipeline with its builds."""
 
     def remove(row: Resource) -> bool:
@@ -39,23 +39,23 @@ def delete_pipeline(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
     return _remove(job, job.read_earlier("jenkins", "pipeline"), remove)
 
 
-def delete_helm(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def delete_helm(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Remove the helm repository."""
     return _remove_projects(job, upstreams, made_by="fork_helm")
 
 
-def delete_source(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def delete_source(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Remove the source repository."""
     return _remove_projects(job, upstreams, made_by="fork_source")
 
 
-def release_name(job: RunningJob, _upstreams: Upstreams) -> dict[str, Any]:
+def release_name(job: StepContext, _upstreams: Upstreams) -> dict[str, Any]:
     """Let the name be used again: nothing of ours bears it any more."""
     job.release_name()
     return {}
 
 
-def _remove_projects(job: RunningJob, upstreams: Upstreams, *, made_by: str) -> dict[str, Any]:
+def _remove_projects(job: StepContext, upstreams: Upstreams, *, made_by: str) -> dict[str, Any]:
     def remove(row: Resource) -> bool:
         project_id = int(row.outside_id) if row.outside_id else _project_id(upstreams, row.ref)
         if project_id is None:
@@ -71,7 +71,7 @@ def _project_id(upstreams: Upstreams, path: str) -> int | None:
     return project.id if project else None
 
 
-def _remove(job: RunningJob, rows: list[Resource], remove: Callable[[Resource], bool]) -> dict[str, Any]:
+def _remove(job: StepContext, rows: list[Resource], remove: Callable[[Resource], bool]) -> dict[str, Any]:
     """Remove our rows one by one; each is marked when it is gone, so a crash repeats only the last."""
     for row in rows:
         if row.provenance in OURS and is_removed(job, row, remove):

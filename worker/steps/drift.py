@@ -5,25 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from worker import dry_run
-from worker.context import RunningJob
-from worker.dry_run import Finding, Verdict
+from worker.context import StepContext
+from worker.dry_run import Forecast, StepForecast
 from worker.upstreams import Upstreams
 
 WORDS = {
-    Verdict.CREATE: "missing",
-    Verdict.CHANGE: "changed",
-    Verdict.CONFLICT: "foreign",
-    Verdict.ADOPT: "unrecorded",
-    Verdict.WAIT: "unfinished",
-    Verdict.FORBIDDEN: "unreadable",
-    Verdict.NOT_REACHED: "not reached",
+    Forecast.CREATE: "missing",
+    Forecast.CHANGE: "changed",
+    Forecast.CONFLICT: "foreign",
+    Forecast.ADOPT: "unrecorded",
+    Forecast.WAIT: "unfinished",
+    Forecast.FORBIDDEN: "unreadable",
+    Forecast.NOT_REACHED: "not reached",
 }
 
 
-def compare_app(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def compare_app(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Say which parts are missing, changed or somebody else's, and whether `reconcile` can put them right."""
-    findings = dry_run.Inspector(job, upstreams).findings()
-    off = [finding for finding in findings if finding.verdict is not Verdict.OK]
+    findings = dry_run.DryRun(job, upstreams).findings()
+    off = [finding for finding in findings if finding.verdict is not Forecast.OK]
     return {
         "drifted": bool(off),
         "repairable": not any(finding.verdict in dry_run.STOPPING for finding in off),
@@ -31,7 +31,7 @@ def compare_app(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
     }
 
 
-def _part(finding: Finding) -> dict[str, str]:
+def _part(finding: StepForecast) -> dict[str, str]:
     return {
         "step": finding.step,
         "upstream": finding.upstream,

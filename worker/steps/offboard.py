@@ -7,12 +7,12 @@ from typing import Any
 
 from common.database.models import Resource
 from common.states import Provenance
-from worker.context import RunningJob
+from worker.context import StepContext
 from worker.removal import OURS, is_removed
 from worker.upstreams import Upstreams
 
 
-def leave_gitlab_group(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def leave_gitlab_group(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """End the memberships that were made here."""
 
     def leave(row: Resource) -> bool:
@@ -22,7 +22,7 @@ def leave_gitlab_group(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
     return _close(job, "gitlab", "member", leave, is_marked=False)
 
 
-def block_gitlab_user(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def block_gitlab_user(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Block the account. It stays in the ledger: it exists, and deleting it would delete the person's projects."""
     login = job.input("login")
 
@@ -35,7 +35,7 @@ def block_gitlab_user(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
     return {}
 
 
-def revoke_jenkins_role(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def revoke_jenkins_role(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Take the role back first: Jenkins keeps assignments of users that are gone, for the next of that name."""
 
     def revoke(row: Resource) -> bool:
@@ -44,13 +44,13 @@ def revoke_jenkins_role(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]
     return _close(job, "jenkins", "role_assignment", revoke, is_marked=False)
 
 
-def delete_jenkins_user(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def delete_jenkins_user(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Delete the account on Jenkins."""
     login = job.input("login")
     return _close(job, "jenkins", "user", lambda _row: upstreams.jenkins.remove_user(login), is_marked=False)
 
 
-def delete_kibana_user(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def delete_kibana_user(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Delete the Elasticsearch user."""
     login = job.input("login")
     return _close(
@@ -63,7 +63,7 @@ def delete_kibana_user(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
 
 
 def _close(
-    job: RunningJob, upstream: str, kind: str, remove: Callable[[Resource], bool], *, is_marked: bool
+    job: StepContext, upstream: str, kind: str, remove: Callable[[Resource], bool], *, is_marked: bool
 ) -> dict[str, Any]:
     """Remove our rows. What bears no marker and was only intended may be somebody else's by now: it is kept."""
     kept = []
@@ -75,5 +75,5 @@ def _close(
     return {"kept": kept}
 
 
-def _ours(job: RunningJob, upstream: str, kind: str) -> list[Resource]:
+def _ours(job: StepContext, upstream: str, kind: str) -> list[Resource]:
     return [row for row in job.read_earlier(upstream, kind) if row.provenance in OURS]

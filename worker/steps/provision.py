@@ -6,7 +6,7 @@ from typing import Any
 
 from common.config import naming
 from common.errors import Permanent
-from worker.context import RunningJob
+from worker.context import StepContext
 from worker.upstreams import Upstreams
 from worker.upstreams.jenkins.config_xml import Parameter, PipelineDefinition
 
@@ -15,24 +15,24 @@ SCRIPT_PATH = "Jenkinsfile"
 BUILD_KEY = "slipway_job_id"  # the build parameter that tells our builds apart
 
 
-def fork_source(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def fork_source(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Fork the type's template to the app's name in the team's group."""
     return _fork(job, upstreams, job.app_type.source_template, job.input("app"))
 
 
-def await_source(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def await_source(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Wait until GitLab has copied the repository."""
     return _await_fork(upstreams, job.output_of("fork_source"))
 
 
-def open_to_developers(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def open_to_developers(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Let developers push to and merge into the default branch."""
     source = job.output_of("await_source")
     upstreams.gitlab.ensure_branch_open(source["project_id"], source["branch"])
     return {"branch": source["branch"]}
 
 
-def create_pipeline(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def create_pipeline(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Make the pipeline in the team's folder that builds the fork."""
     source = job.output_of("await_source")
     name = naming.pipeline(job.input("app"), job.input("team"))
@@ -54,17 +54,17 @@ def create_pipeline(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
     return {"pipeline": pipeline.full_name}
 
 
-def fork_helm(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def fork_helm(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Fork the helm template next to the app's repository."""
     return _fork(job, upstreams, job.app_type.helm_template, naming.helm_repository(job.input("app")))
 
 
-def await_helm(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def await_helm(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Wait until GitLab has copied the helm repository."""
     return _await_fork(upstreams, job.output_of("fork_helm"))
 
 
-def register_repository(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def register_repository(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Make the helm repository known to Argo CD, with a credential that can only read."""
     url = job.output_of("await_helm")["clone_url"]
     token = job.settings.gitlab_read_token
@@ -83,7 +83,7 @@ def register_repository(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]
     return {"repository_url": repository.url}
 
 
-def create_application(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def create_application(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Make the Argo CD application that deploys the chart to the team's cluster."""
     app, helm = job.input("app"), job.output_of("await_helm")
     entry = job.resource("argocd", "application", app)
@@ -104,13 +104,13 @@ def create_application(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
     return {"application": app}
 
 
-def _helm_parameters(job: RunningJob) -> dict[str, str]:
+def _helm_parameters(job: StepContext) -> dict[str, str]:
     app = job.input("app")
     ours = {"image.repository": naming.image(job.settings, app), "fullnameOverride": app}
     return {**ours, "image.tag": job.image_tag} if job.image_tag else ours
 
 
-def _fork(job: RunningJob, upstreams: Upstreams, template: str, path: str) -> dict[str, Any]:
+def _fork(job: StepContext, upstreams: Upstreams, template: str, path: str) -> dict[str, Any]:
     namespace = job.team.gitlab_group
     entry = job.resource("gitlab", "project", f"{namespace}/{path}")
     project = upstreams.gitlab.ensure_fork(
@@ -125,7 +125,7 @@ def _await_fork(upstreams: Upstreams, fork: dict[str, Any]) -> dict[str, Any]:
     return {"project_id": project.id, "clone_url": project.clone_url, "branch": project.default_branch}
 
 
-def _build_parameters(job: RunningJob, source_url: str) -> tuple[Parameter, ...]:
+def _build_parameters(job: StepContext, source_url: str) -> tuple[Parameter, ...]:
     """Declare what a build may be given: Jenkins drops, silently, what is not declared."""
     app = job.input("app")
     return (

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from worker.context import RunningJob
+from worker.context import StepContext
 from worker.upstreams import Upstreams
 
 DEVELOPER = 30  # GitLab's access level
 
 
-def create_gitlab_user(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def create_gitlab_user(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Make the GitLab account, usable at once and without personal projects or groups."""
     entry = job.resource("gitlab", "user", job.input("login"))
     user = upstreams.gitlab.ensure_user(
@@ -25,7 +25,7 @@ def create_gitlab_user(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
     return {"user_id": user.id}
 
 
-def join_gitlab_group(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def join_gitlab_group(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Make the person a developer of the team's group."""
     group, user_id = job.team.gitlab_group, job.output_of("create_gitlab_user")["user_id"]
     entry = job.resource("gitlab", "member", f"{group}/{job.input('login')}")
@@ -34,7 +34,7 @@ def join_gitlab_group(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
     return {"group_id": membership.group_id, "access_level": membership.access_level}
 
 
-def create_jenkins_user(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def create_jenkins_user(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Make the Jenkins account; it has no field for a marker, so its password proves that it is ours."""
     entry = job.resource("jenkins", "user", job.input("login"))
     user = upstreams.jenkins.ensure_user(
@@ -48,7 +48,7 @@ def create_jenkins_user(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]
     return {"user_id": user.id}
 
 
-def assign_jenkins_role(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def assign_jenkins_role(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Give the person the team's role, and see that it took: Jenkins answers 200 to anything here."""
     login, role = job.input("login"), job.team.jenkins_role
     entry = job.resource("jenkins", "role_assignment", f"{role}/{login}")
@@ -57,7 +57,7 @@ def assign_jenkins_role(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]
     return {"role": role}
 
 
-def create_kibana_user(job: RunningJob, upstreams: Upstreams) -> dict[str, Any]:
+def create_kibana_user(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Make the Elasticsearch user with the team's Kibana role; an account that is not ours is left alone."""
     entry = job.resource("elasticsearch", "user", job.input("login"))
     user = upstreams.elasticsearch.ensure_user(

@@ -11,10 +11,10 @@ from worker.upstreams.argocd import client
 from worker.upstreams.argocd.client import ArgoCD, argocd_headers
 from worker.upstreams.elasticsearch.client import Elasticsearch
 from worker.upstreams.gitlab.client import GitLab
-from worker.upstreams.http import Deadline, Http, Pace
+from worker.upstreams.http import Deadline, Http, RateLimit
 from worker.upstreams.jenkins.client import Jenkins
 
-NO_PACES: Mapping[Upstream, Pace] = {}
+NO_RATE_LIMITERS: Mapping[Upstream, RateLimit] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Upstreams:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ways:
+class Connections:
     """The way to each upstream, with our credentials."""
 
     gitlab: Http
@@ -62,10 +62,10 @@ class Ways:
 
 def connect(settings: WorkerSettings) -> Upstreams:
     """Make the clients; nothing is called yet."""
-    return clients(open_ways(settings))
+    return clients(open_connections(settings))
 
 
-def clients(ways: Ways) -> Upstreams:
+def clients(ways: Connections) -> Upstreams:
     """Make the clients that speak through these ways."""
     return Upstreams(
         gitlab=GitLab(ways.gitlab),
@@ -75,11 +75,11 @@ def clients(ways: Ways) -> Upstreams:
     )
 
 
-def open_ways(settings: WorkerSettings, paces: Mapping[Upstream, Pace] = NO_PACES) -> Ways:
+def open_connections(settings: WorkerSettings, paces: Mapping[Upstream, RateLimit] = NO_RATE_LIMITERS) -> Connections:
     """Make what the clients speak through, each at its pace; nothing is called yet."""
     ca_file = str(settings.ca_file) if settings.ca_file else None
     pool_size = settings.worker_concurrency
-    return Ways(
+    return Connections(
         gitlab=Http(
             Upstream.GITLAB.label,
             settings.gitlab_url,

@@ -21,7 +21,7 @@ class State(StrEnum):
     UNTOLD = "untold"
 
 
-class Wrong(Exception):
+class CheckFailedError(Exception):
     """Something is not as jobs need it. `remedy` replaces the check's own."""
 
     def __init__(self, problem: str, remedy: str = "") -> None:
@@ -77,7 +77,7 @@ def find(group: Group, check: Check, earlier: dict[str, State]) -> Finding:
         return _finding(group, check, State.UNTOLD, f"not looked at, because of: {lacking}")
     try:
         return _finding(group, check, State.WELL, check.look())
-    except Wrong as wrong:
+    except CheckFailedError as wrong:
         return _finding(group, check, State.WRONG, wrong.problem, wrong.remedy or check.remedy)
     except Untold as untold:
         return _finding(group, check, State.UNTOLD, untold.reason, untold.remedy)

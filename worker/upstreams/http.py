@@ -29,7 +29,7 @@ import requests
 from pydantic import TypeAdapter, ValidationError
 from urllib3.exceptions import HTTPError
 
-from common.errors import Mender, Permanent, StepError, Transient
+from common.errors import ActionBy, Permanent, StepError, Transient
 from worker import telemetry
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.transport import Watch, open_session
@@ -77,7 +77,7 @@ class Deadline:
         return left_s
 
 
-Pace = Callable[[Deadline | None], None]  # returns when it is the next call's turn; raises Transient
+RateLimit = Callable[[Deadline | None], None]  # returns when it is the next call's turn; raises Transient
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +150,7 @@ class Http:
         ca_file: str | None = None,
         pool_size: int = 32,
         limits: Limits = Limits(),
-        pace: Pace | None = None,
+        pace: RateLimit | None = None,
     ) -> None:
         self.name = upstream
         self._base_url = base_url
@@ -252,10 +252,10 @@ class Http:
     def _broken(self, error: Exception, watch: Watch) -> StepError:
         if watch.sent:
             reason = f"{self.name} did not finish its answer: the outcome is unknown"
-            return Transient(reason, upstream=self.name, is_silent=True)
+            return Transient(reason, upstream=self.name, is_unavailable=True)
         if isinstance(error, ValueError):
             return Permanent(f"the request to {self.name} is not valid HTTP", upstream=self.name)
-        return Transient(f"{self.name} could not be reached", upstream=self.name, is_silent=True)
+        return Transient(f"{self.name} could not be reached", upstream=self.name, is_unavailable=True)
 
 
 def _basic(auth: tuple[str, str] | None) -> tuple[bytes, bytes] | None:
@@ -289,11 +289,11 @@ def unexpected(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...]
     tail = f" while {doing}" + (f": {why}" if why else "")
     if reply.status in (408, 425, 429) or reply.status >= 500:
         reason = f"{http.name} answered {reply.status}{tail}"
-        hint_s, is_silent = retry_after_s(reply), reply.status >= 500
-        return Transient(reason, retry_after_s=hint_s, upstream=http.name, is_silent=is_silent)
+        hint_s, is_unavailable = retry_after_s(reply), reply.status >= 500
+        return Transient(reason, retry_after_s=hint_s, upstream=http.name, is_unavailable=is_unavailable)
     if reply.status == 401:
         return Permanent(f"{http.name} refuses our token{tail}", upstream=http.name)
     if reply.status == 403:
         return Permanent(f"{http.name} does not give our token the right to go on{tail}", upstream=http.name)
-    mender = Mender.OPERATOR if reply.status >= 300 else Mender.UPSTREAM
-    return Permanent(f"{http.name} answered {reply.status}{tail}", mender=mender, upstream=http.name)
+    action_by = ActionBy.OPERATOR if reply.status >= 300 else ActionBy.UPSTREAM
+    return Permanent(f"{http.name} answered {reply.status}{tail}", action_by=action_by, upstream=http.name)

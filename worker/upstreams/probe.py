@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from common.errors import StepError
 from worker.doctor.settings import is_loopback
-from worker.upstreams.check import Wrong
+from worker.upstreams.check import CheckFailedError
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.http import Http, Reply
 
@@ -16,7 +16,7 @@ CALL_S = 4.0  # a first look and a second one are over before the whole has to b
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-class Way:
+class Probe:
     """The way to one upstream that cannot write. `setting` is the name of its address."""
 
     def __init__(self, http: Http, *, setting: str, url: str) -> None:
@@ -32,7 +32,7 @@ class Way:
         try:
             return self._http.send("GET", *segments, params=params, json=json, total_s=CALL_S, ends_in_slash=is_page)
         except StepError as error:
-            raise Wrong(_short(error.reason), self._how_to_reach()) from None
+            raise CheckFailedError(_short(error.reason), self._how_to_reach()) from None
 
     def expect(self, reply: Reply, doing: str) -> Reply:
         """Return a 200. Raises Wrong for anything else; `doing` completes "while …"."""
@@ -40,22 +40,26 @@ class Way:
             raise self.unexpected(reply, doing)
         return reply
 
-    def unexpected(self, reply: Reply, doing: str) -> Wrong:
+    def unexpected(self, reply: Reply, doing: str) -> CheckFailedError:
         why = reason_in(reply.body)
         tail = f": {why}" if why and not is_html(reply) else ""
         remedy = f"see {self.name}'s own log for it, then run this again"
-        return Wrong(f"{self.name} answered {reply.status} while {doing}{tail}", remedy)
+        return CheckFailedError(f"{self.name} answered {reply.status} while {doing}{tail}", remedy)
 
-    def stranger(self, reply: Reply) -> Wrong:
+    def stranger(self, reply: Reply) -> CheckFailedError:
         """Return what to say when something else than the upstream answers."""
         if reply.status in _REDIRECTS:
             to = urlsplit(reply.headers.get("Location", ""))
             target = f"{to.scheme}://{to.netloc}" if to.netloc else to.path
-            return Wrong(f"{self.url} only redirects, to {target}", f"set {self.setting} to the address behind it")
+            return CheckFailedError(
+                f"{self.url} only redirects, to {target}", f"set {self.setting} to the address behind it"
+            )
         if reply.status in (502, 503, 504):
-            return Wrong(f"{self.name} is down behind its proxy ({reply.status})", f"start {self.name}, or wait for it")
+            return CheckFailedError(
+                f"{self.name} is down behind its proxy ({reply.status})", f"start {self.name}, or wait for it"
+            )
         what = "an HTML page" if is_html(reply) else f"status {reply.status}"
-        return Wrong(
+        return CheckFailedError(
             f"something else than {self.name} answers at {self.url}: {what}",
             f"set {self.setting} to the address of {self.name} itself, with its path if it has one, "
             "and see that no log-in page of a proxy is in front of it",
@@ -98,7 +102,7 @@ def at_least(name: str, version: str, oldest: tuple[int, ...]) -> str:
     """Return what is seen of a version. Raises Wrong when it is older."""
     if number_of(version) < oldest:
         wanted = ".".join(map(str, oldest))
-        raise Wrong(f"{name} is {version}, older than {wanted}", f"upgrade {name} to {wanted} or newer")
+        raise CheckFailedError(f"{name} is {version}, older than {wanted}", f"upgrade {name} to {wanted} or newer")
     return version
 
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from support.raw_server import saying, slowly
 from werkzeug.wrappers import Request, Response
 
-from common.errors import Mender, Permanent, StepError, Transient
+from common.errors import ActionBy, Permanent, StepError, Transient
 from harbour.faults import Fault
 from harbour.server import Service, route
 from worker.upstreams.error_text import cleaned, reason_in
@@ -350,20 +350,20 @@ def test_a_stumble_is_transient_and_keeps_the_servers_hint(http: Http, status: i
 @pytest.mark.parametrize(
     ("status", "mender"),
     [
-        (202, Mender.UPSTREAM),
-        (302, Mender.OPERATOR),
-        (400, Mender.OPERATOR),
-        (401, Mender.OPERATOR),
-        (403, Mender.OPERATOR),
-        (404, Mender.OPERATOR),
-        (422, Mender.OPERATOR),
+        (202, ActionBy.UPSTREAM),
+        (302, ActionBy.OPERATOR),
+        (400, ActionBy.OPERATOR),
+        (401, ActionBy.OPERATOR),
+        (403, ActionBy.OPERATOR),
+        (404, ActionBy.OPERATOR),
+        (422, ActionBy.OPERATOR),
     ],
 )
-def test_everything_else_is_permanent(http: Http, status: int, mender: Mender) -> None:
+def test_everything_else_is_permanent(http: Http, status: int, action_by: ActionBy) -> None:
     error = unexpected(http, reply(status), "looking")
 
     assert isinstance(error, Permanent)
-    assert (error.mender, error.upstream) == (mender, "GitLab")
+    assert (error.action_by, error.upstream) == (action_by, "GitLab")
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from support.checkout import ROOT
 
-from worker.healthcheck import Mark
-from worker.heartbeat import STANDS_AFTER_S, Pulse
-from worker.liveness import Register
+from worker.healthcheck import HeartbeatRecord
+from worker.heartbeat import STANDS_AFTER_S, Heartbeat
+from worker.liveness import WorkerRegister
 
 Ask = Callable[..., tuple[int, str]]
 
@@ -31,10 +31,10 @@ class Worker:
     now_s: float = 1000.0
     broker_answers: bool = True
     questions: int = 0
-    marks: list[Mark] = field(default_factory=list)
+    marks: list[HeartbeatRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.pulse = Pulse(self.marks.append, self._ask_broker, clock_s=lambda: self.now_s)
+        self.pulse = Heartbeat(self.marks.append, self._ask_broker, clock_s=lambda: self.now_s)
 
     def _ask_broker(self) -> bool:
         self.questions += 1
@@ -55,7 +55,7 @@ def test_while_the_main_loop_turns_marks_are_left_and_the_broker_is_asked_nothin
         assert worker.leaves_mark_after(STANDS_AFTER_S)
 
     assert worker.questions == 0
-    assert worker.marks[-1] == Mark(at_s=worker.now_s, turned_at_s=worker.now_s - STANDS_AFTER_S)
+    assert worker.marks[-1] == HeartbeatRecord(at_s=worker.now_s, turned_at_s=worker.now_s - STANDS_AFTER_S)
 
 
 def test_a_main_loop_that_stands_still_though_the_broker_is_there_leaves_no_mark() -> None:
@@ -98,9 +98,9 @@ def directory(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def register(directory: Path) -> Register:
+def register(directory: Path) -> WorkerRegister:
     """Where this process has signed on as a worker."""
-    register = Register(directory)
+    register = WorkerRegister(directory)
     register.sign_on(f"host:{os.getpid()}:0a1b2c3d")
     return register
 
@@ -118,9 +118,9 @@ def ask(request: pytest.FixtureRequest, tmp_path: Path) -> Ask:
     return run
 
 
-def _leave_mark(register: Register, *, age_s: float = 0.0, turned_s_ago: float = 0.0) -> None:
+def _leave_mark(register: WorkerRegister, *, age_s: float = 0.0, turned_s_ago: float = 0.0) -> None:
     now_s = time.monotonic()
-    register.leave_mark(Mark(at_s=now_s - age_s, turned_at_s=now_s - turned_s_ago))
+    register.leave_mark(HeartbeatRecord(at_s=now_s - age_s, turned_at_s=now_s - turned_s_ago))
 
 
 @pytest.mark.usefixtures("register")
@@ -131,13 +131,13 @@ def test_a_worker_that_has_just_signed_on_is_alive_and_not_ready(ask: Ask) -> No
     assert sentence.endswith("does not take work: the broker may be away.\n")
 
 
-def test_a_worker_whose_main_loop_turns_is_alive_and_ready(register: Register, ask: Ask) -> None:
+def test_a_worker_whose_main_loop_turns_is_alive_and_ready(register: WorkerRegister, ask: Ask) -> None:
     _leave_mark(register)
 
     assert ask() == ask("--ready") == ask("--pid", str(os.getpid())) == (0, "")
 
 
-def test_a_worker_that_has_left_no_mark_for_too_long_is_not_alive(register: Register, ask: Ask) -> None:
+def test_a_worker_that_has_left_no_mark_for_too_long_is_not_alive(register: WorkerRegister, ask: Ask) -> None:
     _leave_mark(register, age_s=130, turned_s_ago=130)
 
     code, sentence = ask()
@@ -149,7 +149,7 @@ def test_a_worker_that_has_left_no_mark_for_too_long_is_not_alive(register: Regi
 
 @pytest.mark.usefixtures("register")
 def test_one_worker_that_hangs_among_others_is_told_and_can_be_asked_about_alone(directory: Path, ask: Ask) -> None:
-    hanging = Register(directory)
+    hanging = WorkerRegister(directory)
     hanging.sign_on("host:1:4e5f6a7b")
     _leave_mark(hanging, age_s=130)
 
@@ -159,7 +159,7 @@ def test_one_worker_that_hangs_among_others_is_told_and_can_be_asked_about_alone
 
 def test_workers_that_have_ended_or_are_about_to_sign_on_are_none(directory: Path, ask: Ask) -> None:
     directory.mkdir(parents=True)
-    (directory / "host:1:4e5f6a7b").write_text(str(Mark(at_s=0, turned_at_s=0)))
+    (directory / "host:1:4e5f6a7b").write_text(str(HeartbeatRecord(at_s=0, turned_at_s=0)))
     with (directory / ".host:2:8c9d0e1f").open("w") as forming:
         fcntl.flock(forming, fcntl.LOCK_EX)
 

@@ -21,7 +21,7 @@ from common.jobs import attempts, dispatch
 from common.jobs.attempts import Claim
 from common.states import Outcome
 from worker.clock import Clock
-from worker.liveness import Register, directory_for
+from worker.liveness import WorkerRegister, directory_for
 
 SIGN_ON = """
 import sys
@@ -41,9 +41,9 @@ def directory(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def register(directory: Path) -> Register:
+def register(directory: Path) -> WorkerRegister:
     """The register of the worker that looks at the others."""
-    register = Register(directory)
+    register = WorkerRegister(directory)
     register.sign_on("watcher")
     return register
 
@@ -73,7 +73,7 @@ def start_worker(directory: Path) -> Iterator[Start]:
 
 
 @pytest.fixture
-def clock(world: World, register: Register) -> Clock:
+def clock(world: World, register: WorkerRegister) -> Clock:
     return Clock(world.db, Publisher(celery_app(world.settings)), register, world.shares)
 
 
@@ -156,10 +156,10 @@ def test_a_poll_belongs_to_the_worker_that_polls(
     victim = start_worker("victim")
     first = attempts.claim(world.db, job.id, "fork_source", worker="watcher", shares={})
     assert isinstance(first, Claim)
-    attempts.succeed(world.db, first, {})
+    attempts.record_success(world.db, first, {})
     poll = attempts.claim(world.db, job.id, "await_source", worker="watcher", shares={})
     assert isinstance(poll, Claim)
-    attempts.wait(world.db, poll, code="not_yet", reason="copying", retry_after_s=0)
+    attempts.record_wait(world.db, poll, code="not_yet", reason="copying", retry_after_s=0)
     assert isinstance(attempts.claim(world.db, job.id, "await_source", worker="victim", shares={}), Claim)
 
     _kill(victim)
@@ -173,11 +173,11 @@ def test_a_poll_belongs_to_the_worker_that_polls(
 def test_releasing_twice_does_not_prolong_the_lease(world: World, new_name: Callable[[str], str], time: Time) -> None:
     job = world.make_app(new_name("app"))
     _claimed_by(world, job, "dead")
-    assert dispatch.release(world.db, "dead") == 1
+    assert dispatch.release_worker(world.db, "dead") == 1
     lease = _lease(world, job)
     time.advance(dispatch.LAST_CALL_S / 2)
 
-    assert dispatch.release(world.db, "dead") == 0
+    assert dispatch.release_worker(world.db, "dead") == 0
 
     assert _lease(world, job) == lease
 
@@ -198,7 +198,7 @@ def test_the_files_of_dead_workers_are_removed(
 
 
 def test_who_never_signed_on_reports_nobody_dead(directory: Path) -> None:
-    assert Register(directory).dead() == []
+    assert WorkerRegister(directory).dead() == []
 
 
 def test_a_directory_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_directory_that_others_can_write_to_is_refused(tmp_path: Path) -> None
     place.chmod(0o777)
 
     with pytest.raises(PermissionError):
-        Register(place).sign_on("worker")
+        WorkerRegister(place).sign_on("worker")
 
 
 def test_a_link_in_the_place_of_the_directory_is_refused(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_a_link_in_the_place_of_the_directory_is_refused(tmp_path: Path) -> None
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
 
     with pytest.raises(PermissionError):
-        Register(tmp_path / "link").sign_on("worker")
+        WorkerRegister(tmp_path / "link").sign_on("worker")
 
 
 def test_each_database_has_a_directory_of_its_own_and_its_name_tells_no_password() -> None:

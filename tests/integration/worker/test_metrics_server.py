@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.captured_telemetry import heard, samples_of
 from support.services import free_port
 
-from worker.metrics_server import PORTS, Exposition
+from worker.metrics_server import PORTS, MetricsServer
 
 TOKEN = "a-token-of-the-metrics"
 
@@ -21,7 +21,7 @@ TOKEN = "a-token-of-the-metrics"
 @contextmanager
 def _exposed(port: int) -> Iterator[dict[str, Any]]:
     """Serve from this port on; yields the line that is logged of it."""
-    served = Exposition(port, TOKEN)
+    served = MetricsServer(port, TOKEN)
     with heard() as lines:
         served.start()
     try:

@@ -23,7 +23,7 @@ from common.telemetry.metrics import JOBS_FINISHED, WORKER, count_when_committed
 from common.workflows import SIGNUP, task_name
 from harbour.faults import Fault
 from worker import telemetry
-from worker.context import RunningJob
+from worker.context import StepContext
 from worker.runner import Runner
 from worker.upstreams import Upstreams
 from worker.upstreams.http import Http, Limits
@@ -49,10 +49,10 @@ def numbers() -> Numbers:
     return Numbers(WORKER)
 
 
-def _runner(world: World, task: str, instead: Callable[[RunningJob], object]) -> Runner:
+def _runner(world: World, task: str, instead: Callable[[StepContext], object]) -> Runner:
     """Return a runner to whom a task is something else."""
 
-    def run(job: RunningJob, _upstreams: Upstreams) -> dict[str, Any]:
+    def run(job: StepContext, _upstreams: Upstreams) -> dict[str, Any]:
         instead(job)
         return {}
 
@@ -93,7 +93,7 @@ def test_an_attempt_in_vain_counts_as_what_becomes_of_its_step(
 
 
 def test_a_look_that_finds_nothing_yet_is_no_retry(world: World, numbers: Numbers, new_name: NewName) -> None:
-    def not_yet(_job: RunningJob) -> None:
+    def not_yet(_job: StepContext) -> None:
         raise NotYet("It is still being copied.")
 
     job = world.make_app(new_name("app"))
@@ -109,7 +109,7 @@ def test_an_attempt_whose_claim_has_gone_to_another_counts_as_lost(
 ) -> None:
     job = world.sign_up(new_name("ada"))
 
-    def be_overtaken(_job: RunningJob) -> None:
+    def be_overtaken(_job: StepContext) -> None:
         _end_lease(world, job)
         world.runner.run(job.id, STEP)
 
@@ -124,7 +124,7 @@ def test_an_attempt_whose_claim_has_gone_to_another_counts_as_lost(
 def test_an_attempt_whose_end_the_database_does_not_take_counts_as_unrecorded(
     world: World, numbers: Numbers, new_name: NewName
 ) -> None:
-    def lose_the_row(_job: RunningJob) -> None:
+    def lose_the_row(_job: StepContext) -> None:
         world.db.transaction(lambda session: session.execute(delete(Attempt)))
 
     runner = _runner(world, TASK, lose_the_row)
@@ -149,7 +149,7 @@ def test_a_message_that_comes_again_is_counted_by_why_nothing_is_run(
 def test_every_line_of_an_attempt_has_its_ids_whoever_writes_it(world: World, new_name: NewName) -> None:
     job = world.sign_up(new_name("ada"))
 
-    def say(_job: RunningJob) -> None:
+    def say(_job: StepContext) -> None:
         logging.getLogger("a.library").warning("deep below")
 
     with heard() as lines:

@@ -15,12 +15,12 @@ from support.worlds import Fate, Place, Strangers, live_through, mischief
 
 from common.database.models import Job
 from common.states import JobState, Provenance, StepState
-from worker.dry_run import Verdict
+from worker.dry_run import Forecast
 
 SEEDS = range(runs(20))
 pytestmark = pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)  # the upstreams are what differs here
-SETTLED = {Verdict.OK, Verdict.ADOPT, Verdict.CREATE, Verdict.CHANGE, Verdict.WAIT}
-PROVENANCE = {Verdict.ADOPT: Provenance.ADOPTED, Verdict.CREATE: Provenance.CREATED}
+SETTLED = {Forecast.OK, Forecast.ADOPT, Forecast.CREATE, Forecast.CHANGE, Forecast.WAIT}
+PROVENANCE = {Forecast.ADOPT: Provenance.ADOPTED, Forecast.CREATE: Provenance.CREATED}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -66,14 +66,14 @@ def test_a_plan_tells_what_will_be(world: World, seed: int) -> None:
     output = world.step(plan, "foresee_app").output
     assert output is not None, _reasons(world, plan)
     told = f"clashes {strangers.clashes}, missing {missing}, {_reasons(world, made)}"
-    assert [one for one in output["steps"] if not _agrees(world, made, one["step"], Verdict(one["verdict"]))] == [], (
+    assert [one for one in output["steps"] if not _agrees(world, made, one["step"], Forecast(one["verdict"]))] == [], (
         told
     )
     assert output["possible"] is (world.job(made).state is JobState.SUCCEEDED)
     strangers.leave()
 
 
-def _agrees(world: World, made: Job, name: str, verdict: Verdict) -> bool:
+def _agrees(world: World, made: Job, name: str, verdict: Forecast) -> bool:
     """Say whether the step did what was foreseen."""
     row = world.step(made, name)
     provenances = {entry.provenance for entry in world.ledger(made) if entry.step == name}
@@ -81,9 +81,9 @@ def _agrees(world: World, made: Job, name: str, verdict: Verdict) -> bool:
         return row.state is StepState.SUCCEEDED and provenances == {PROVENANCE[verdict]}
     if verdict in SETTLED:
         return row.state is StepState.SUCCEEDED and not provenances
-    if verdict is Verdict.NOT_REACHED:
+    if verdict is Forecast.NOT_REACHED:
         return row.state is StepState.PENDING and not row.attempts
-    return row.state is StepState.FAILED and row.code == ("conflict" if verdict is Verdict.CONFLICT else "rejected")
+    return row.state is StepState.FAILED and row.code == ("conflict" if verdict is Forecast.CONFLICT else "rejected")
 
 
 def _reasons(world: World, job: Job) -> list[tuple[str, str, str | None]]:

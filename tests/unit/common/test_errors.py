@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from common import errors
-from common.errors import Mender, StepError
+from common.errors import ActionBy, StepError
 from worker.runner import REMEDIES
 
 
@@ -21,7 +21,7 @@ def test_every_outcome_has_a_code_of_its_own(outcome: type[StepError]) -> None:
 
 
 def test_every_mender_has_a_remedy() -> None:
-    assert {Mender(key) for key in REMEDIES} == set(Mender)
+    assert {ActionBy(key) for key in REMEDIES} == set(ActionBy)
 
 
 def test_the_picture_of_the_tree_names_every_outcome() -> None:

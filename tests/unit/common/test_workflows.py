@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.workflows import WORKFLOWS, Step, find_step, task_name
+from common.workflows import WORKFLOWS, StepPlan, find_step, task_name
 from worker.registry import load_steps
 
 STEPS = [
@@ -106,7 +106,7 @@ def test_steps_wait_as_long_as_the_table_says() -> None:
 
 
 @pytest.mark.parametrize(("flow", "step"), STEPS)
-def test_every_step_says_why_it_may_be_repeated(flow: str, step: Step) -> None:
+def test_every_step_says_why_it_may_be_repeated(flow: str, step: StepPlan) -> None:
     assert len(step.repeat.split()) >= 2
     assert find_step(flow, step.name) is step
 

@@ -12,7 +12,7 @@ from celery.events.state import State
 from support.api import ENVIRONMENT
 from support.checkout import ROOT
 
-from worker.flower import ToldTask
+from worker.flower import DescribedTask
 
 ABOUT = "{'login': 'ada'}"
 SENT = {"type": "task-sent", "hostname": "api", "kwargs": "{}", "queue": "gitlab"}
@@ -35,7 +35,7 @@ print(options.basic_auth)
 def test_that_a_task_was_sent_is_told_late_and_changes_nothing(
     monkeypatch: pytest.MonkeyPatch, place: int, end: str
 ) -> None:
-    monkeypatch.setattr(State, "Task", ToldTask)
+    monkeypatch.setattr(State, "Task", DescribedTask)
     told = [*BEGUN, {"type": f"task-{end}", "hostname": "worker"}]
     state, clock = State(), count(1)
 

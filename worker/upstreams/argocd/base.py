@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from common.errors import Conflict, Mender, NotYet, Permanent
+from common.errors import ActionBy, Conflict, NotYet, Permanent
 from worker.upstreams.argocd.errors import is_not_found, refusal
 from worker.upstreams.argocd.manifest import Spec, holds, is_same_repository
 from worker.upstreams.argocd.schemas import Object, Registrations
@@ -56,7 +56,7 @@ class Edge:
         actual = self._find(name, project)
         if actual is None:
             reason = f"the application {name} does not exist on Argo CD"
-            raise Permanent(reason, mender=Mender.USER, upstream=self._http.name)
+            raise Permanent(reason, action_by=ActionBy.USER, upstream=self._http.name)
         self._require_marked(name, actual, marker)
         return actual
 
@@ -82,7 +82,7 @@ class Edge:
         kept = self._expect(reply, f"updating the application {name}").read_as(dict[str, Any])
         if not holds(kept, spec):
             reason = f"Argo CD did not keep all of the application {name}"
-            raise Permanent(reason, mender=Mender.OPERATOR, upstream=self._http.name)
+            raise Permanent(reason, action_by=ActionBy.OPERATOR, upstream=self._http.name)
 
     def _taken(self, reason: str) -> Conflict:
         choices = ("choose another app name", "ask an operator to delete that application")

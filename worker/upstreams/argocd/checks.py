@@ -18,10 +18,10 @@ from common.config.catalog import Catalog, Team
 from common.config.naming import helm_repository
 from common.config.settings import WorkerSettings
 from worker.upstreams.argocd.project_globs import allows_destination, allows_source
-from worker.upstreams.check import Check, Untold, Wrong
+from worker.upstreams.check import Check, CheckFailedError, Untold
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.http import Reply
-from worker.upstreams.probe import Way, at_least, json_object
+from worker.upstreams.probe import Probe, at_least, json_object
 
 OLDEST = (2, 8)  # since then a look at an application may name its project
 SOON = timedelta(days=7)
@@ -39,7 +39,9 @@ _POLICY = "in policy.csv of the ConfigMap argocd-rbac-cm"
 class ArgoCDChecks:
     """`clone_base` returns the address under which GitLab offers its repositories, "" when it does not say."""
 
-    def __init__(self, way: Way, settings: WorkerSettings, catalog: Catalog, *, clone_base: Callable[[], str]) -> None:
+    def __init__(
+        self, way: Probe, settings: WorkerSettings, catalog: Catalog, *, clone_base: Callable[[], str]
+    ) -> None:
         self._way = way
         self._token_text = settings.argo_token.get_secret_value().rpartition(" ")[2]
         self._teams = list(catalog.teams.values())
@@ -137,7 +139,7 @@ class ArgoCDChecks:
     def _answers(self) -> str:
         reply = self._way.get("api", "version")
         if reply.status == 307:
-            raise Wrong("Argo CD wants https", "let ARGO_URL begin with https://")
+            raise CheckFailedError("Argo CD wants https", "let ARGO_URL begin with https://")
         if "Version" not in json_object(reply):
             raise self._way.stranger(reply)
         return self._way.url
@@ -152,7 +154,7 @@ class ArgoCDChecks:
         if who.get("loggedIn") is not True:
             refusal = self._way.get(*_API, "applications", params={"name": "none-such"})
             why = reason_in(refusal.body) if refusal.status == 401 else "it takes us for anonymous"
-            raise Wrong(f"Argo CD refuses ARGO_TOKEN: {why}")
+            raise CheckFailedError(f"Argo CD refuses ARGO_TOKEN: {why}")
         return str(who.get("username", "accepted"))
 
     def _end(self) -> str:
@@ -160,7 +162,7 @@ class ArgoCDChecks:
         if ends_at is None:
             return "it does not say that it ends"
         if ends_at <= datetime.now(UTC) + SOON:
-            raise Wrong(f"the token ends on {ends_at.date().isoformat()}")
+            raise CheckFailedError(f"the token ends on {ends_at.date().isoformat()}")
         return f"it ends on {ends_at.date().isoformat()}"
 
     # -- the teams' places ------------------------------------------------------------------------------------
@@ -177,7 +179,9 @@ class ArgoCDChecks:
         if not self._may("clusters", "get", "*"):
             remedy = f"{_POLICY}: p, ROLE, clusters, get, *, allow; or look yourself: argocd cluster list"
             raise Untold("the token may not see clusters, which jobs do not need", remedy)
-        raise Wrong(f"Argo CD knows no cluster {name}: it knows {', '.join(sorted(self._clusters)) or 'none'}")
+        raise CheckFailedError(
+            f"Argo CD knows no cluster {name}: it knows {', '.join(sorted(self._clusters)) or 'none'}"
+        )
 
     def _project(self, name: str) -> str:
         self._spec(name)
@@ -186,7 +190,7 @@ class ArgoCDChecks:
     def _spec(self, name: str) -> dict[str, Any]:
         reply = self._way.get(*_API, "projects", name)
         if reply.status == 404:
-            raise Wrong("Argo CD has no such project")
+            raise CheckFailedError("Argo CD has no such project")
         if reply.status == 403:
             remedy = f"{_POLICY}: p, ROLE, projects, get, {name}, allow; or look yourself: argocd proj get {name}"
             raise Untold("the token may not look at projects, which jobs do not need", remedy)
@@ -200,14 +204,16 @@ class ArgoCDChecks:
         if not (is_allowed or server):
             raise Untold(f"the project does not name {team.cluster}, and we do not know its server")
         if not is_allowed:
-            raise Wrong(f"it does not allow a namespace {ANY_APP} on {team.cluster}: every app has one of its own")
+            raise CheckFailedError(
+                f"it does not allow a namespace {ANY_APP} on {team.cluster}: every app has one of its own"
+            )
         return "allowed"
 
     def _sources(self, team: Team) -> str:
         patterns = self._spec(team.argocd_project).get("sourceRepos") or ()
         url = self._helm_url(team)
         if not allows_source(map(str, patterns), url):
-            raise Wrong(f"it does not allow {url}: it allows {', '.join(map(str, patterns)) or 'none'}")
+            raise CheckFailedError(f"it does not allow {url}: it allows {', '.join(map(str, patterns)) or 'none'}")
         return "allowed"
 
     def _helm_url(self, team: Team) -> str:
@@ -221,7 +227,7 @@ class ArgoCDChecks:
     def _application_rights(self, project: str) -> str:
         lacking = [right for right in APPLICATION_RIGHTS if not self._may("applications", right, project, ANY_APP)]
         if lacking:
-            raise Wrong(f"the token may not {', '.join(lacking)} applications in {project}")
+            raise CheckFailedError(f"the token may not {', '.join(lacking)} applications in {project}")
         return ", ".join(APPLICATION_RIGHTS)
 
     def _repository_rights(self) -> str:
@@ -230,7 +236,7 @@ class ArgoCDChecks:
         urls = [self._helm_url(team) for team in self._teams] if not_for_all else []
         lacking = [right for right in not_for_all if not all(self._may("repositories", right, url) for url in urls)]
         if lacking:
-            raise Wrong(f"the token may not {', '.join(lacking)} repositories")
+            raise CheckFailedError(f"the token may not {', '.join(lacking)} repositories")
         return ", ".join(REPOSITORY_RIGHTS)
 
     def _may(self, resource: str, action: str, *thing: str) -> bool:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from common.errors import Conflict, Mender, Permanent, Transient
+from common.errors import ActionBy, Conflict, Permanent, Transient
 from worker.upstreams.argocd.base import APPLICATIONS, MARKER, REPOSITORIES, SLOW_S
 from worker.upstreams.argocd.errors import is_different_spec, refusal
 from worker.upstreams.argocd.manifest import Spec, application, canonical_url, chart, corrected, holds
@@ -149,7 +149,7 @@ class ArgoCD(Syncs, Removals):
         """Check it here: Argo CD does so last, after up to two minutes of rendering."""
         if not _LABEL.fullmatch(name):
             reason = f"{name!r} cannot be an application's name: 1 to 53 lower-case letters, digits and -"
-            raise Permanent(reason, mender=Mender.USER, upstream=self._http.name)
+            raise Permanent(reason, action_by=ActionBy.USER, upstream=self._http.name)
 
     def _require_free(self, name: str, project: str) -> None:
         """Look through all projects: they share one name space. The list may lag, so our own project is not judged."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from common.errors import Mender, NotYet, Permanent, StepError, Transient
+from common.errors import ActionBy, NotYet, Permanent, StepError, Transient
 from worker.upstreams.error_text import cleaned
 from worker.upstreams.http import Http, Reply, unexpected
 
@@ -100,7 +100,7 @@ def _forbidden(text: str, doing: str) -> StepError | None:
 
 def _about_git(text: str, doing: str, told: str) -> StepError | None:
     if any(words in text for words in _GIT_REFUSES):
-        return Permanent(f"git refuses Argo CD while {doing}: {told}", mender=Mender.OPERATOR)
+        return Permanent(f"git refuses Argo CD while {doing}: {told}", action_by=ActionBy.OPERATOR)
     if any(words in text for words in _GIT_STUMBLES):
         return Transient(f"Argo CD cannot reach git while {doing}: {told}")
     return None

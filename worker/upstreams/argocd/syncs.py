@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from common.errors import Mender, NotYet, Permanent
+from common.errors import ActionBy, NotYet, Permanent
 from worker.upstreams.argocd.base import APPLICATIONS, SLOW_S, Edge
 from worker.upstreams.argocd.errors import BUSY_POLL_S, is_idle, is_not_found, refusal
 from worker.upstreams.argocd.manifest import holds, with_parameters
@@ -58,7 +58,7 @@ class Syncs(Edge):
             return
         if actual.metadata.deletionTimestamp:
             reason = f"the application {name} is being deleted on Argo CD"
-            raise Permanent(reason, mender=Mender.USER, upstream=self._http.name)
+            raise Permanent(reason, action_by=ActionBy.USER, upstream=self._http.name)
         if actual.operation is not None:
             raise NotYet("another sync is running", retry_after_s=BUSY_POLL_S, upstream=self._http.name)
         on_create()

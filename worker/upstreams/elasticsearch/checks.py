@@ -10,9 +10,9 @@ from typing import Any
 
 from common.config.catalog import Catalog
 from common.config.settings import WorkerSettings
-from worker.upstreams.check import Check, Untold, Wrong
+from worker.upstreams.check import Check, CheckFailedError, Untold
 from worker.upstreams.http import Reply
-from worker.upstreams.probe import Way, at_least, json_object
+from worker.upstreams.probe import Probe, at_least, json_object
 
 OLDEST = (7,)  # before it the security API was elsewhere
 PRIVILEGE = "manage_security"
@@ -20,7 +20,7 @@ TAGLINE = "You Know, for Search"
 
 
 class ElasticsearchChecks:
-    def __init__(self, way: Way, settings: WorkerSettings, catalog: Catalog) -> None:
+    def __init__(self, way: Probe, settings: WorkerSettings, catalog: Catalog) -> None:
         self._way = way
         self._login = settings.kibana_user
         self._roles = sorted({team.kibana_role for team in catalog.teams.values()})
@@ -90,7 +90,7 @@ class ElasticsearchChecks:
     def _answers(self) -> str:
         reply = self._way.get("_security", "_authenticate")
         if _is_kibana(reply):
-            raise Wrong(
+            raise CheckFailedError(
                 f"Kibana answers at {self._way.url}, not Elasticsearch",
                 "set KIBANA_URL to Elasticsearch, usually port 9200: Kibana's users live there",
             )
@@ -102,13 +102,13 @@ class ElasticsearchChecks:
     def _security(self) -> str:
         reply = self._way.get("_security", "_authenticate")
         if reply.status in (400, 405) or "Security is not enabled" in reply.text:  # the call is not even known
-            raise Wrong("Elasticsearch knows no users: its security is off")
+            raise CheckFailedError("Elasticsearch knows no users: its security is off")
         return "on"
 
     def _user(self) -> str:
         reply = self._way.get("_security", "_authenticate")
         if reply.status == 401:
-            raise Wrong(f"Elasticsearch refuses the user {self._login} with this password")
+            raise CheckFailedError(f"Elasticsearch refuses the user {self._login} with this password")
         user = json_object(self._way.expect(reply, "asking who we are"))
         return f"{user.get('username')}, of the realm {_object(user, 'authentication_realm').get('type', 'unknown')}"
 
@@ -128,7 +128,7 @@ class ElasticsearchChecks:
             raise Untold("the question did not arrive whole: something between drops the bodies of reads")
         held = _object(json_object(self._way.expect(reply, "asking what we may do")), "cluster")
         if held.get(PRIVILEGE) is not True:
-            raise Wrong(f"{self._login} lacks the cluster privilege {PRIVILEGE}")
+            raise CheckFailedError(f"{self._login} lacks the cluster privilege {PRIVILEGE}")
         return "held"
 
     def _native_users(self) -> str:
@@ -140,9 +140,9 @@ class ElasticsearchChecks:
     def _role(self, role: str) -> str:
         reply = self._way.get("_security", "role", role)
         if reply.status == 404:
-            raise Wrong("Elasticsearch has no such role: people would get in and see nothing")
+            raise CheckFailedError("Elasticsearch has no such role: people would get in and see nothing")
         if role not in json_object(self._way.expect(reply, "looking for the role")):
-            raise Wrong("Elasticsearch has no such role: people would get in and see nothing")
+            raise CheckFailedError("Elasticsearch has no such role: people would get in and see nothing")
         return "there"
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from common.errors import Conflict, Mender, Permanent, StepError, Transient
+from common.errors import ActionBy, Conflict, Permanent, StepError, Transient
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.http import Deadline, Http, Reply, unexpected
 
@@ -146,7 +146,7 @@ class Elasticsearch:
     def _row(self, login: str) -> _UserRow | None:
         if "," in login:  # Elasticsearch would look for several users, and we would overwrite one unseen
             reason = "a Kibana user's name cannot have a comma"
-            raise Permanent(reason, mender=Mender.USER, upstream=self._http.name)
+            raise Permanent(reason, action_by=ActionBy.USER, upstream=self._http.name)
         reply = self._http.send("GET", "_security", "user", login)
         if reply.status not in (200, 404):
             raise self._failed(reply, f"looking for the user {login}")
@@ -178,7 +178,7 @@ class Elasticsearch:
         if any(words in why for words in _NOT_OURS_TO_WRITE):
             return self._taken(login)
         reason = f"Elasticsearch does not accept the user {login}: {why}"
-        return Permanent(reason, mender=Mender.USER, upstream=self._http.name)
+        return Permanent(reason, action_by=ActionBy.USER, upstream=self._http.name)
 
     def _failed(self, reply: Reply, doing: str, secret: str = "") -> StepError:
         """Say what an answer means that our question did not allow for."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from common.errors import Conflict, Mender, Permanent, StepError, Transient
+from common.errors import ActionBy, Conflict, Permanent, StepError, Transient
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.gitlab.base import Edge, is_locked
 from worker.upstreams.gitlab.schemas import (
@@ -103,7 +103,7 @@ class People(Edge):
         why = reason_in(reply.body, secrets=(password,))
         if "base" in faults:  # users and groups share one set of names
             return self._taken(f"the id {login} is taken on GitLab: {why}", "choose another id")
-        return Permanent(f"GitLab refused {doing}: {why}", mender=Mender.USER, upstream=self._http.name)
+        return Permanent(f"GitLab refused {doing}: {why}", action_by=ActionBy.USER, upstream=self._http.name)
 
     def get_group(self, path: str) -> Group:
         """Return the group at the full `path`. Raises Permanent when there is none.

@@ -10,11 +10,11 @@ from functools import partial
 from typing import Any
 
 from common.config.catalog import Catalog
-from worker.upstreams.check import Check, Untold, Wrong
+from worker.upstreams.check import Check, CheckFailedError, Untold
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.gitlab.schemas import ProjectRow
 from worker.upstreams.http import Reply
-from worker.upstreams.probe import Way, at_least, is_html, json_object
+from worker.upstreams.probe import Probe, at_least, is_html, json_object
 
 OLDEST = (16,)
 SOON = timedelta(days=7)
@@ -32,7 +32,7 @@ _MAKE_ONE_TO_READ = (
 class GitLabChecks:
     """`cloning` is the way with the token that may only read repositories, None when there is no such token."""
 
-    def __init__(self, way: Way, catalog: Catalog, *, cloning: Way | None) -> None:
+    def __init__(self, way: Probe, catalog: Catalog, *, cloning: Probe | None) -> None:
         self._way = way
         self._cloning = cloning
         self._groups = sorted({team.gitlab_group for team in catalog.teams.values()})
@@ -141,7 +141,7 @@ class GitLabChecks:
     def _token(self) -> str:
         reply = self._way.get(*_API, "version")
         if reply.status == 401:
-            raise Wrong(f"GitLab refuses GITLAB_TOKEN: {reason_in(reply.body)}")
+            raise CheckFailedError(f"GitLab refuses GITLAB_TOKEN: {reason_in(reply.body)}")
         self._way.expect(reply, "looking at its version")
         return "accepted"
 
@@ -152,7 +152,7 @@ class GitLabChecks:
     def _scope(self) -> str:
         scopes = self._about_token().get("scopes") or []
         if "api" not in scopes:
-            raise Wrong(f"the scope api is missing: the token has {', '.join(map(str, scopes)) or 'none'}")
+            raise CheckFailedError(f"the scope api is missing: the token has {', '.join(map(str, scopes)) or 'none'}")
         return ", ".join(map(str, scopes))
 
     def _end(self) -> str:
@@ -160,7 +160,7 @@ class GitLabChecks:
         if not ends_on:
             return "never"
         if date.fromisoformat(str(ends_on)[:10]) <= (datetime.now(UTC) + SOON).date():
-            raise Wrong(f"the token ends on {ends_on}")
+            raise CheckFailedError(f"the token ends on {ends_on}")
         return f"it ends on {ends_on}"
 
     def _about_token(self) -> dict[str, Any]:
@@ -172,7 +172,7 @@ class GitLabChecks:
     def _administrator(self) -> str:
         user = json_object(self._way.expect(self._way.get(*_API, "user"), "asking who we are"))
         if user.get("is_admin") is not True:
-            raise Wrong(f"the token's owner {user.get('username')} does not act as an administrator")
+            raise CheckFailedError(f"the token's owner {user.get('username')} does not act as an administrator")
         return str(user.get("username"))
 
     # -- places -----------------------------------------------------------------------------------------------
@@ -180,39 +180,41 @@ class GitLabChecks:
     def _group(self, path: str) -> str:
         reply = self._way.get(*_API, "groups", path, params={"with_projects": "false"})
         if reply.status == 404:
-            raise Wrong("GitLab has no such group")
+            raise CheckFailedError("GitLab has no such group")
         found = str(json_object(self._way.expect(reply, "looking for the group")).get("full_path", ""))
         if found.lower() != path.lower():  # digits alone are read as an id
-            raise Wrong(f"GitLab finds {found} under this name", "give the group a path that is not digits alone")
+            raise CheckFailedError(
+                f"GitLab finds {found} under this name", "give the group a path that is not digits alone"
+            )
         return "there"
 
     def _template(self, path: str) -> str:
         reply = self._way.get(*_API, "projects", path)
         if reply.status in (301, 404):  # a redirect leads to what was moved away or deleted
-            raise Wrong("GitLab has no such project")
+            raise CheckFailedError("GitLab has no such project")
         project = json_object(self._way.expect(reply, "looking for the template"))
         if project.get("marked_for_deletion_on"):
-            raise Wrong("the project is about to be deleted", f"on GitLab: restore {path}")
+            raise CheckFailedError("the project is about to be deleted", f"on GitLab: restore {path}")
         if project.get("empty_repo") or not project.get("default_branch"):
-            raise Wrong("its repository is empty: every fork of it would be")
+            raise CheckFailedError("its repository is empty: every fork of it would be")
         if project.get("forking_access_level") == "disabled":
             way_in = "Settings → General → Visibility, project features, permissions → Forks"
-            raise Wrong("forking it is turned off", f"on GitLab, in {path}: {way_in}")
+            raise CheckFailedError("forking it is turned off", f"on GitLab, in {path}: {way_in}")
         return f"branch {project['default_branch']}"
 
     # -- cloning ----------------------------------------------------------------------------------------------
 
-    def _clones(self, cloning: Way) -> str:
+    def _clones(self, cloning: Probe) -> str:
         """Try it on a repository of each team's group: a deploy token may be refused everywhere else."""
         tried = [path for group in self._groups if (path := self._any_project(group))]
         for path in tried:
             reply = _refs(cloning, path)
             if reply.status in (401, 403, 404):
-                raise Wrong(f"git may not read {path} with it ({reply.status})")
+                raise CheckFailedError(f"git may not read {path} with it ({reply.status})")
             cloning.expect(reply, f"reading {path}")
         return f"reads {', '.join(tried)}" if tried else self._clones_template(cloning)
 
-    def _clones_template(self, cloning: Way) -> str:
+    def _clones_template(self, cloning: Probe) -> str:
         path = min(self._charts)
         reply = _refs(cloning, path)
         if reply.status != 200 or is_html(reply):
@@ -231,5 +233,5 @@ def _is_refusal(body: dict[str, Any]) -> bool:
     return body.get("error") == "invalid_token" or str(body.get("message", "")).startswith("401")
 
 
-def _refs(cloning: Way, path: str) -> Reply:
+def _refs(cloning: Probe, path: str) -> Reply:
     return cloning.get(*f"{path}.git".split("/"), "info", "refs", params={"service": "git-upload-pack"})

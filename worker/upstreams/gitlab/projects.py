@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from common.errors import Conflict, Mender, NotYet, Permanent
+from common.errors import ActionBy, Conflict, NotYet, Permanent
 from worker.upstreams.error_text import cleaned
 from worker.upstreams.gitlab.base import Edge, is_locked
 from worker.upstreams.gitlab.schemas import (
@@ -80,7 +80,7 @@ class Projects(Edge):
         if row.import_status in _IMPORT_FAILED:
             why = cleaned(row.import_error or "no reason given")
             reason = f"GitLab could not copy the template into {row.path_with_namespace}: {why}"
-            raise Permanent(reason, mender=Mender.UPSTREAM, upstream=self._http.name)
+            raise Permanent(reason, action_by=ActionBy.UPSTREAM, upstream=self._http.name)
         if row.import_status != "finished" or not row.default_branch:
             status = cleaned(row.import_status or "unknown")
             reason = f"GitLab is copying the template into {row.path_with_namespace} ({status})"

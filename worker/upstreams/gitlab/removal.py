@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from common.errors import Mender, NotYet, Permanent, Transient
+from common.errors import ActionBy, NotYet, Permanent, Transient
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.gitlab.accounts import People
 from worker.upstreams.gitlab.projects import POLL_S, Projects
@@ -57,7 +57,7 @@ class Removal(People, Projects):
         reply = self._send("DELETE", "projects", str(row.id))
         if reply.status == 400:
             reason = f"GitLab does not remove {row.path_with_namespace}: {reason_in(reply.body)}"
-            raise Permanent(reason, mender=Mender.USER, upstream=self._http.name)
+            raise Permanent(reason, action_by=ActionBy.USER, upstream=self._http.name)
         if reply.status not in (202, 404):
             raise self._failed(reply, f"removing the project {row.path_with_namespace}")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from common.errors import Conflict, Mender, Permanent
+from common.errors import ActionBy, Conflict, Permanent
 from worker.upstreams.jenkins.base import Edge
 from worker.upstreams.jenkins.errors import form_errors, location, refusal
 
@@ -86,7 +86,7 @@ class People(Edge):
         if reply.status == 302 and location(reply).endswith("/securityRealm/"):
             return None
         if reply.status == 200:
-            return self._permanent(form_errors(reply, secrets=(password,)), Mender.USER)
+            return self._permanent(form_errors(reply, secrets=(password,)), ActionBy.USER)
         if reply.status == 404:
             raise self._permanent("Jenkins does not keep its own users: another security realm is active")
         raise refusal(self._http, reply, f"creating the user {login}", secrets=(password,))

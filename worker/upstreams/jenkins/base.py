@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from common.errors import Mender, Permanent, Transient
+from common.errors import ActionBy, Permanent, Transient
 from worker.upstreams.http import Deadline, Http, Reply
 from worker.upstreams.jenkins.errors import refusal
 
@@ -34,8 +34,8 @@ class Edge:
     def _still_there(self, what: str) -> Transient:
         return Transient(f"Jenkins accepted to remove {what} but still shows it", upstream=self._http.name)
 
-    def _permanent(self, reason: str, mender: Mender = Mender.OPERATOR) -> Permanent:
-        return Permanent(reason, mender=mender, upstream=self._http.name)
+    def _permanent(self, reason: str, action_by: ActionBy = ActionBy.OPERATOR) -> Permanent:
+        return Permanent(reason, action_by=action_by, upstream=self._http.name)
 
 
 def job_path(*names: str) -> tuple[str, ...]:

@@ -13,9 +13,9 @@ from typing import Any
 from common.config import naming
 from common.config.catalog import Catalog, Team
 from common.config.settings import WorkerSettings
-from worker.upstreams.check import Check, Untold, Wrong
+from worker.upstreams.check import Check, CheckFailedError, Untold
 from worker.upstreams.jenkins.base import job_path
-from worker.upstreams.probe import Way, at_least, json_object
+from worker.upstreams.probe import Probe, at_least, json_object
 
 OLDEST = (2, 211)  # since then the queue answers by status
 PLUGINS = {
@@ -35,7 +35,7 @@ _ROLES = "on Jenkins: Manage Jenkins → Manage and Assign Roles → Manage Role
 
 
 class JenkinsChecks:
-    def __init__(self, way: Way, settings: WorkerSettings, catalog: Catalog) -> None:
+    def __init__(self, way: Probe, settings: WorkerSettings, catalog: Catalog) -> None:
         self._way = way
         self._login = settings.jenkins_auth_id
         self._credential = settings.gitlab_credential
@@ -162,7 +162,7 @@ class JenkinsChecks:
     def _answers(self) -> str:
         reply = self._way.get("whoAmI", "api", "json")
         if reply.status == 503 and "getting ready" in reply.text:
-            raise Wrong("Jenkins is starting", "wait until it is up; if that lasts, see its log")
+            raise CheckFailedError("Jenkins is starting", "wait until it is up; if that lasts, see its log")
         is_asking = "jenkins" in reply.headers.get("WWW-Authenticate", "").lower()  # the 401 is Jetty's own page
         if not (reply.status == 401 and is_asking) and "X-Jenkins" not in reply.headers:
             raise self._way.stranger(reply)
@@ -171,10 +171,10 @@ class JenkinsChecks:
     def _token(self) -> str:
         reply = self._way.get("whoAmI", "api", "json")
         if reply.status == 401:
-            raise Wrong(f"Jenkins refuses the login {self._login} with this token")
+            raise CheckFailedError(f"Jenkins refuses the login {self._login} with this token")
         who = json_object(self._way.expect(reply, "asking who we are"))
         if who.get("anonymous") or str(who.get("name", "")).casefold() != self._login.casefold():
-            raise Wrong("Jenkins takes us for somebody else: the login does not arrive there")
+            raise CheckFailedError("Jenkins takes us for somebody else: the login does not arrive there")
         return str(who["name"])
 
     def _version(self) -> str:
@@ -183,7 +183,7 @@ class JenkinsChecks:
     def _user_database(self) -> str:
         reply = self._way.get("securityRealm", is_page=True)
         if reply.status == 404:
-            raise Wrong("another security realm is active: no account can be made there")
+            raise CheckFailedError("another security realm is active: no account can be made there")
         if reply.status != 403:
             self._way.expect(reply, "looking at its users")
         return "its own"
@@ -191,7 +191,7 @@ class JenkinsChecks:
     def _administrator(self) -> str:
         reply = self._way.get("securityRealm", is_page=True)
         if reply.status == 403:
-            raise Wrong(f"{self._login} lacks Overall/Administer")
+            raise CheckFailedError(f"{self._login} lacks Overall/Administer")
         self._way.expect(reply, "looking at its users")
         return self._login
 
@@ -206,15 +206,17 @@ class JenkinsChecks:
     def _plugin(self, name: str) -> str:
         row = self._plugins.get(name)
         if row is None:
-            raise Wrong("Jenkins does not have it")
+            raise CheckFailedError("Jenkins does not have it")
         if not (row.get("active") and row.get("enabled")):
-            raise Wrong("it is installed, but not active", f"on Jenkins: Plugins → Installed → enable {name}; restart")
+            raise CheckFailedError(
+                "it is installed, but not active", f"on Jenkins: Plugins → Installed → enable {name}; restart"
+            )
         return str(row.get("version", "there"))
 
     def _role_strategy(self) -> str:
         reply = self._way.get(*_STRATEGY, "getAllRoles", params={"type": "projectRoles"})
         if reply.status == 404:
-            raise Wrong("another authorization strategy is active: roles mean nothing")
+            raise CheckFailedError("another authorization strategy is active: roles mean nothing")
         self._way.expect(reply, "reading the roles")
         return "active"
 
@@ -223,23 +225,23 @@ class JenkinsChecks:
     def _folder(self, team: Team) -> str:
         reply = self._way.get(*job_path(team.jenkins_folder), "api", "json", params={"tree": "_class,fullName"})
         if reply.status == 404:
-            raise Wrong("Jenkins has no such folder")
+            raise CheckFailedError("Jenkins has no such folder")
         kind = json_object(self._way.expect(reply, "looking for the folder")).get("_class")
         if kind != FOLDER:
-            raise Wrong(
+            raise CheckFailedError(
                 f"it is no folder but a {str(kind).rpartition('.')[2]}", "move it away, and make a folder there"
             )
         return "there"
 
     def _role(self, team: Team) -> str:
         if not self._details(team):
-            raise Wrong("Jenkins has no such item role")
+            raise CheckFailedError("Jenkins has no such item role")
         return "there"
 
     def _pattern(self, team: Team) -> str:
         pattern = str(self._details(team).get("pattern", ""))
         if not _takes(pattern, _pipeline_of(team)):
-            raise Wrong(
+            raise CheckFailedError(
                 f"its pattern {pattern} does not match {_pipeline_of(team)}: the team would not see its pipelines"
             )
         return pattern
@@ -264,7 +266,7 @@ class JenkinsChecks:
         folders = sorted({team.jenkins_folder for team in self._teams})
         without = [each for each in folders if self._credential not in self._folder_ids(each)]
         if without:
-            raise Wrong(f"neither Jenkins nor its folder {without[0]} has a credential of this ID")
+            raise CheckFailedError(f"neither Jenkins nor its folder {without[0]} has a credential of this ID")
         return f"in {', '.join(folders)}"
 
     def _folder_ids(self, folder: str) -> set[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from common.errors import Mender, Permanent
+from common.errors import ActionBy, Permanent
 
 _GIT = "hudson.plugins.git"
 _STRING_PARAMETER = "hudson.model.StringParameterDefinition"
@@ -102,7 +102,7 @@ def drift(wanted: PipelineDefinition, actual: PipelineDefinition) -> tuple[str, 
 def _add(parent: Element, tag: str, text: str = "", kind: str | None = None) -> Element:
     if _ILLEGAL.search(text):
         reason = f"the pipeline's {tag} has characters that Jenkins cannot store"
-        raise Permanent(reason, mender=Mender.USER)
+        raise Permanent(reason, action_by=ActionBy.USER)
     child = SubElement(parent, tag, {"class": kind} if kind else {})
     child.text = text
     return child

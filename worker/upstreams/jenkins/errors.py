@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from common.errors import Conflict, Mender, Permanent, StepError, Transient
+from common.errors import ActionBy, Conflict, Permanent, StepError, Transient
 from worker.upstreams.error_text import cleaned
 from worker.upstreams.http import Http, Reply, unexpected
 
@@ -33,13 +33,13 @@ def refusal(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...] = 
     if reply.status == 400 and "X-Error" in reply.headers:
         return _declined(http, cleaned(reply.headers["X-Error"], secrets=secrets), doing)
     if reply.status == 403 and (missing := _missing_right(reply)):
-        return Permanent(f"{missing}, while {doing}", mender=Mender.OPERATOR, upstream=http.name)
+        return Permanent(f"{missing}, while {doing}", action_by=ActionBy.OPERATOR, upstream=http.name)
     if reply.status == 500 and reply.method == "POST" and reply.path.endswith(_TAKES_XML):
         trace = _LOGGING_ID.search(reply.text)
         hint = f"a plugin may be missing (Logging ID {trace[1]})" if trace else "a plugin may be missing"
-        return Permanent(f"Jenkins failed while {doing}: {hint}", mender=Mender.OPERATOR, upstream=http.name)
+        return Permanent(f"Jenkins failed while {doing}: {hint}", action_by=ActionBy.OPERATOR, upstream=http.name)
     if reply.status == 503 and "getting ready" in reply.text:
-        return Transient("Jenkins is starting", upstream=http.name, is_silent=True)
+        return Transient("Jenkins is starting", upstream=http.name, is_unavailable=True)
     return unexpected(http, reply, doing, secrets=secrets)
 
 
@@ -64,7 +64,7 @@ def _missing_right(reply: Reply) -> str:
 def _declined(http: Http, why: str, doing: str) -> StepError:
     if why:
         reason = f"Jenkins declined while {doing}: {why}"
-        return Permanent(reason, mender=Mender.USER, upstream=http.name)
+        return Permanent(reason, action_by=ActionBy.USER, upstream=http.name)
     return Conflict(
         f"while {doing}: the name is taken by something that our Jenkins account may not see",
         choices=("choose another name", "ask an operator what holds the name"),

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from pydantic import Field
 
-from common.errors import Conflict, Mender, NotYet, Transient
+from common.errors import ActionBy, Conflict, NotYet, Transient
 from worker.upstreams.error_text import cleaned
 from worker.upstreams.jenkins.base import Edge, job_path
 from worker.upstreams.jenkins.config_xml import PipelineDefinition, drift, read, render
@@ -96,7 +96,7 @@ class Pipelines(Edge):
     def _require_name(self, name: str) -> None:
         if not _PIPELINE_NAME.fullmatch(name):
             reason = f"{name!r} cannot be a pipeline's name: 1 to 63 letters, digits, - and _"
-            raise self._permanent(reason, Mender.USER)
+            raise self._permanent(reason, ActionBy.USER)
 
     def _read_folder(self, folder: str) -> _Item:
         item = self._find_item(folder)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from common.errors import Conflict, Mender, NotYet, Permanent, StepError, Transient
+from common.errors import ActionBy, Conflict, NotYet, Permanent, StepError, Transient
 from harbour.argocd.app import ArgoCD as StandIn
 from harbour.config import HarbourConfig
 from harbour.faults import Fault
@@ -268,7 +268,7 @@ def test_each_answer_to_a_creation_ends_as_declared(
 
     assert says in raised.value.reason
     assert raised.value.upstream == "Argo CD"
-    assert getattr(raised.value, "mender", Mender.OPERATOR) is Mender.OPERATOR
+    assert getattr(raised.value, "mender", ActionBy.OPERATOR) is ActionBy.OPERATOR
 
 
 @BOTH
@@ -335,7 +335,7 @@ def test_wrong_credentials_are_the_operators_to_mend(wanted: Wanted, service: St
     with pytest.raises(Permanent, match="git refuses") as raised:
         wanted.repository(intents, password="wrong-canary")
 
-    assert raised.value.mender is Mender.OPERATOR
+    assert raised.value.action_by is ActionBy.OPERATOR
     assert "canary" not in raised.value.reason
     assert service.snapshot() == before
 
@@ -498,7 +498,7 @@ def test_a_bad_name_is_refused_before_anything_is_sent(wanted: Wanted, service: 
     with pytest.raises(Permanent) as raised:
         wanted.application(name=name)
 
-    assert raised.value.mender is Mender.USER
+    assert raised.value.action_by is ActionBy.USER
     assert service.calls == []
 
 

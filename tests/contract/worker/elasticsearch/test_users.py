@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from common.errors import Conflict, Mender, Permanent, StepError, Transient
+from common.errors import ActionBy, Conflict, Permanent, StepError, Transient
 from harbour.config import HarbourConfig
 from harbour.elasticsearch.app import Elasticsearch as ElasticsearchService
 from harbour.faults import Fault
@@ -191,7 +191,7 @@ def test_a_role_that_does_not_exist_stops_us_before_any_write(bench: Bench) -> N
     with pytest.raises(Permanent, match="no role devv") as caught:
         bench.ensure(roles=["dev", "devv"])
 
-    assert caught.value.mender is Mender.OPERATOR
+    assert caught.value.action_by is ActionBy.OPERATOR
     assert (bench.service.writes(), bench.intents) == ([], [])
 
 
@@ -199,7 +199,7 @@ def test_a_short_password_is_for_the_person_to_mend(bench: Bench) -> None:
     with pytest.raises(Permanent, match="at least \\[6\\] characters") as caught:
         bench.ensure(password="short")
 
-    assert caught.value.mender is Mender.USER
+    assert caught.value.action_by is ActionBy.USER
 
 
 def test_an_echoed_password_is_not_shown(bench: Bench) -> None:

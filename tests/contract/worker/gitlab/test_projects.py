@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from common.errors import Conflict, Mender, NotYet, Permanent, StepError, Transient
+from common.errors import ActionBy, Conflict, NotYet, Permanent, StepError, Transient
 from harbour.config import HarbourConfig
 from harbour.faults import Fault
 from harbour.gitlab.app import GitLab as GitLabService
@@ -345,7 +345,7 @@ def test_what_the_person_chose_badly_is_for_the_person_to_mend(
     with pytest.raises(Permanent, match=reason) as caught:
         bench.user(**changes)
 
-    assert caught.value.mender is Mender.USER
+    assert caught.value.action_by is ActionBy.USER
 
 
 def test_an_echoed_password_is_not_shown(bench: Bench) -> None:
@@ -368,7 +368,7 @@ def test_a_nested_group_is_found_by_its_full_path(bench: Bench) -> None:
 def test_a_group_that_cannot_be_had_by_its_path_is_missing(bench: Bench, path: str) -> None:
     with pytest.raises(Permanent, match=f"no group {path}") as caught:
         bench.member(path)
-    assert caught.value.mender is Mender.OPERATOR
+    assert caught.value.action_by is ActionBy.OPERATOR
 
 
 def test_a_group_is_not_had_by_its_id(bench: Bench) -> None:
@@ -516,7 +516,7 @@ def test_a_failed_import_says_why(bench: Bench, status: str) -> None:
 
     with pytest.raises(Permanent, match="disk full") as caught:
         bench.client.await_import(record.id)
-    assert caught.value.mender is Mender.UPSTREAM
+    assert caught.value.action_by is ActionBy.UPSTREAM
 
 
 def test_a_finished_import_has_a_branch(bench: Bench) -> None:

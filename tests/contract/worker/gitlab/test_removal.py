@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from common.errors import Conflict, Mender, NotYet, Permanent, StepError, Transient
+from common.errors import ActionBy, Conflict, NotYet, Permanent, StepError, Transient
 from harbour.config import HarbourConfig
 from harbour.faults import Fault
 from harbour.gitlab.app import GitLab as GitLabService
@@ -299,7 +299,7 @@ def test_images_in_the_registry_are_for_the_user_to_remove(bench: Bench) -> None
 
     with pytest.raises(Permanent, match="contains container registry tags") as caught:
         bench.remove(shop)
-    assert caught.value.mender is Mender.USER
+    assert caught.value.action_by is ActionBy.USER
 
 
 STATUSES: list[tuple[int, str, type[StepError]]] = [

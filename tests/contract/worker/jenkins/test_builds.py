@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from support.jenkins import JOB, SOURCE_URL, Clock, pipeline, slow_down
 
-from common.errors import Conflict, Mender, NotYet, Permanent, StepError, Transient
+from common.errors import ActionBy, Conflict, NotYet, Permanent, StepError, Transient
 from harbour.config import HarbourConfig
 from harbour.faults import Fault
 from harbour.jenkins.app import Jenkins as StandIn
@@ -103,7 +103,7 @@ def test_what_the_pipeline_does_not_declare_is_named_and_nothing_is_sent(jenkins
     with pytest.raises(Permanent, match=r"does not declare image, tag$") as raised:
         trigger(jenkins, on_create=never, tag="1", image="shop")
 
-    assert raised.value.mender is Mender.OPERATOR
+    assert raised.value.action_by is ActionBy.OPERATOR
     assert service.writes() == []
 
 
@@ -121,7 +121,7 @@ def test_a_disabled_pipeline_is_the_operators_to_mend(jenkins: Jenkins, service:
     with pytest.raises(Permanent, match="is disabled") as raised:
         trigger(jenkins, on_create=never)
 
-    assert raised.value.mender is Mender.OPERATOR
+    assert raised.value.action_by is ActionBy.OPERATOR
 
 
 def test_a_pipeline_that_is_disabled_in_between_is_a_409(jenkins: Jenkins, service: StandIn) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from common.errors import Conflict, Mender, Permanent, StepError, Transient
+from common.errors import ActionBy, Conflict, Permanent, StepError, Transient
 from harbour.config import HarbourConfig
 from harbour.faults import Fault
 from harbour.jenkins.app import Jenkins as StandIn
@@ -195,7 +195,7 @@ def test_each_answer_ends_as_declared(
     assert says in raised.value.reason
     assert raised.value.upstream == "Jenkins"
     assert PASSWORD not in raised.value.reason
-    assert getattr(raised.value, "mender", Mender.OPERATOR) is Mender.OPERATOR
+    assert getattr(raised.value, "mender", ActionBy.OPERATOR) is ActionBy.OPERATOR
     assert getattr(raised.value, "retry_after_s", None) == (7.0 if "Retry-After" in headers else None)
 
 
@@ -274,7 +274,7 @@ def test_a_rejected_form_is_the_users_to_mend(
     with pytest.raises(Permanent, match=says) as raised:
         jenkins.ensure_user(**form, on_create=intents)
 
-    assert raised.value.mender is Mender.USER
+    assert raised.value.action_by is ActionBy.USER
     assert form["password"] not in raised.value.reason
     assert "<" not in raised.value.reason
     assert service.snapshot() == before
@@ -296,7 +296,7 @@ def test_another_user_database_is_the_operators_to_mend(jenkins: Jenkins, servic
     with pytest.raises(Permanent, match="does not keep its own users") as raised:
         jenkins.ensure_user(**FORM, on_create=intents)
 
-    assert raised.value.mender is Mender.OPERATOR
+    assert raised.value.action_by is ActionBy.OPERATOR
 
 
 def test_a_race_for_one_login_has_one_winner(jenkins: Jenkins, service: StandIn) -> None:
@@ -325,7 +325,7 @@ def test_an_unknown_role_is_refused_before_anything_is_written(jenkins: Jenkins,
     with pytest.raises(Permanent, match="no role none-such") as raised:
         jenkins.ensure_role("anna", role="none-such", on_create=never)
 
-    assert raised.value.mender is Mender.OPERATOR
+    assert raised.value.action_by is ActionBy.OPERATOR
     assert service.writes() == []
 
 
@@ -355,7 +355,7 @@ def test_no_role_strategy_is_the_operators_to_mend(
     with pytest.raises(Permanent, match="role-strategy is not the active") as raised:
         jenkins.ensure_role("anna", role="dev", on_create=intents)
 
-    assert raised.value.mender is Mender.OPERATOR
+    assert raised.value.action_by is ActionBy.OPERATOR
 
 
 def test_a_200_that_assigned_nothing_is_not_believed(jenkins: Jenkins, service: StandIn, intents: Intents) -> None:
@@ -499,7 +499,7 @@ def test_a_missing_folder_is_the_operators_to_mend(jenkins: Jenkins, service: St
     with pytest.raises(Permanent, match=says) as raised:
         jenkins.ensure_pipeline(folder, "shop_dev", definition=DEFINITION, on_create=never)
 
-    assert raised.value.mender is Mender.OPERATOR
+    assert raised.value.action_by is ActionBy.OPERATOR
 
 
 def test_a_folder_may_be_nested(jenkins: Jenkins, service: StandIn, intents: Intents) -> None:
@@ -516,7 +516,7 @@ def test_a_bad_name_is_refused_before_anything_is_sent(jenkins: Jenkins, service
     with pytest.raises(Permanent) as raised:
         jenkins.ensure_pipeline("dev", name, definition=DEFINITION, on_create=never)
 
-    assert raised.value.mender is Mender.USER
+    assert raised.value.action_by is ActionBy.USER
     assert service.calls == []
 
 
@@ -551,7 +551,7 @@ def test_characters_that_xml_has_not_are_the_users_to_mend(
     with pytest.raises(Permanent) as raised:
         jenkins.ensure_pipeline("dev", "shop_dev", definition=odd, on_create=never)
 
-    assert raised.value.mender is Mender.USER
+    assert raised.value.action_by is ActionBy.USER
     assert service.calls == []
 
 

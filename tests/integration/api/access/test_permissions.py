@@ -18,7 +18,7 @@ from support.objects import Objects
 from support.world import Time
 from werkzeug.test import TestResponse
 
-from api.contract.endpoint import Call, Policy
+from api.contract.endpoint import Endpoint, Policy
 from api.serving.routing import declared
 from common.database.engine import Database
 
@@ -35,7 +35,7 @@ class Matrix:
     def __init__(self, api: Api, db: Database) -> None:
         self.api = api
         self.db = db
-        self.calls: dict[str, Call] = {call.name: call for call in declared(api.app)}
+        self.calls: dict[str, Endpoint] = {call.name: call for call in declared(api.app)}
         self.cells = 0
         self.things = Things(Objects(api, db))
 
@@ -105,7 +105,7 @@ def _is_hidden(about: About, who: str, whose: str) -> bool:
     return whose != who and (who != ADMIN or whose == ABSENT)
 
 
-def _expected(call: Call, about: About, who: str, whose: str, *, by_cookie: bool) -> int:
+def _expected(call: Endpoint, about: About, who: str, whose: str, *, by_cookie: bool) -> int:
     if call.policy is Policy.SCRAPER:
         return 401  # a person's token is none of the metrics
     is_known = who != ANYONE and (call.takes_cookie or not by_cookie)

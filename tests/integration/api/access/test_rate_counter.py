@@ -14,7 +14,7 @@ from support.world import Time
 from api.access import rate_counter
 from api.access.rate_counter import EPOCH, FullError, Hit, Quota
 from common.database.engine import Database
-from common.database.models import Tally
+from common.database.models import RateCount
 from common.jobs import dispatch
 
 MINUTE = Quota(bucket="a" * 64, limit=10, window_s=60)
@@ -44,7 +44,7 @@ def _is_let_through(db: Database, quotas: list[Quota]) -> bool:
 
 
 def _hits(db: Database) -> int:
-    return db.read(lambda session: session.scalar(select(func.sum(Tally.hits)))) or 0
+    return db.read(lambda session: session.scalar(select(func.sum(RateCount.hits)))) or 0
 
 
 def test_the_limit_is_let_through_and_no_more(db: Database) -> None:
@@ -163,10 +163,10 @@ def test_many_who_share_some_of_their_quotas_do_not_lock_each_other_up(db: Datab
 def test_a_period_is_kept_as_long_as_the_window_reaches_into_it(db: Database, time: Time) -> None:
     _count_of(db, MINUTE, 10)
     time.advance(119)
-    dispatch.forget_expired(db)
+    dispatch.delete_expired(db)
     assert _hits(db) == 10
 
     time.advance(1)
-    dispatch.forget_expired(db)
+    dispatch.delete_expired(db)
 
     assert _hits(db) == 0

@@ -25,7 +25,7 @@ from api.access import rate_limits
 from api.access.rate_counter import EPOCH
 from api.passwords import Passwords
 from common.database.engine import Database
-from common.database.models import Job, Secret, Tally
+from common.database.models import Job, RateCount, Secret
 
 OpenApi = Callable[..., Api]
 Address = tuple[str, int]
@@ -138,7 +138,7 @@ def test_who_logs_in_is_not_counted(limited: OpenApi, db: Database) -> None:
     statuses = [_log_in(api, password=PASSWORD).status_code for _ in range(5)]
 
     assert statuses == [201] * 5
-    assert {row.hits for row in db.read(lambda session: session.scalars(select(Tally)).all())} == {0}
+    assert {row.hits for row in db.read(lambda session: session.scalars(select(RateCount)).all())} == {0}
 
 
 def test_a_fault_of_ours_is_no_wrong_password(limited: OpenApi) -> None:
@@ -186,7 +186,7 @@ def test_neither_logins_nor_addresses_are_readable_in_the_database(limited: Open
     _log_in(api)
     _sign_up(api, "hopper")
 
-    rows = db.read(lambda session: session.scalars(select(Tally)).all())
+    rows = db.read(lambda session: session.scalars(select(RateCount)).all())
     told = " ".join(str(vars(row)) for row in rows)
     assert len(rows) == 7, "one for the log-in, three for each sign-up"
     assert not any(word in told for word in ("grace", "hopper", "example.com", HERE))

@@ -13,7 +13,7 @@ from support.commands import Operator
 from support.world import Time
 
 from common.database.engine import Database
-from common.database.models import KeptAnswer, Secret
+from common.database.models import IdempotencyRecord, Secret
 from common.vault import rotation
 from common.vault.cipher import Vault
 
@@ -89,14 +89,14 @@ def test_what_no_key_opens_stays_and_is_said_to_stay(opened: Open, db: Database)
 def test_many_rows_are_sealed_afresh_in_pieces_with_some_among_them_that_cannot_be(db: Database) -> None:
     count, vault = 2 * rotation.ROWS + 7, Vault([NEW, OLD])
     rows = [_answer(f"key-{number:06}", db, damaged=number % 100 == 0) for number in range(count)]
-    db.transaction(lambda session: session.execute(insert(KeptAnswer), rows))
+    db.transaction(lambda session: session.execute(insert(IdempotencyRecord), rows))
 
     done = list(rotation.reseal(db, vault))
 
     assert [(each.done, each.unread) for each in done] == [(198, 2), (198, 2), (6, 1)]
     left = db.read(rotation.count)
     assert {key_id: tables["kept_answers"] for key_id, tables in left.items()} == {NEW_ID: 402, OLD_ID: 5}
-    row = db.read(lambda session: session.get_one(KeptAnswer, ("anyone", "key-000406")))
+    row = db.read(lambda session: session.get_one(IdempotencyRecord, ("anyone", "key-000406")))
     assert Vault([NEW]).open(row.key_id, row.sealed, job_id="anyone key-000406", purpose="answer") == "an answer"
 
 

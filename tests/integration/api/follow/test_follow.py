@@ -20,16 +20,16 @@ from support.following import Address, Stream, poll
 from support.services import mariadb_database
 from support.world import Time
 
-from api.follow.hub import Feed
-from api.follow.outputs import QueueLine
-from api.follow.subscribers import KEEP_ALIVE_S, STREAM_S, News, Watcher
-from api.presentation.durations import History
+from api.follow.hub import Hub
+from api.follow.outputs import QueueOutput
+from api.follow.subscribers import KEEP_ALIVE_S, STREAM_S, StreamSubscriber, Update
+from api.presentation.durations import StepDurations
 from api.presentation.job_view import JobView
 from common.database import migrate
 from common.database.engine import Database
 from common.database.models import Event
 from common.jobs import attempts, events
-from common.jobs.events import Told
+from common.jobs.events import EventBatch
 from common.states import JobState
 
 FIRST = "create_kibana_user"
@@ -162,7 +162,7 @@ def test_a_client_that_changes_between_poll_and_stream_misses_and_repeats_nothin
     event = stream.next_event()
     assert event is not None
     stream.leave()
-    attempts.succeed(server.db, claimed, {})
+    attempts.record_success(server.db, claimed, {})
     status, _, last, _ = poll(server.address, job_id, wait=15, etag=f'W/"{job_id}-{event["number"]}"')
 
     assert event["number"] == job["version"] + 1
@@ -264,11 +264,11 @@ def test_looks_that_find_nothing_new_are_no_events(api: Api, db: Database, time:
     grace = api.member("grace")
     project = grace.post(f"{V1}/project", json={"name": "compilers"}).json["project_id"]
     job_id = grace.post(f"{V1}/app", json={"project_id": project, "name": "abc", "type": "Flask"}).json["job_id"]
-    attempts.succeed(db, claim(db, job_id, "fork_source"), {})
+    attempts.record_success(db, claim(db, job_id, "fork_source"), {})
     before = len(events_of(db, job_id))
 
     for reason in ("copying", "copying", "copying", "nearly there"):
-        attempts.wait(db, claim(db, job_id, "await_source"), code="not_yet", reason=reason, retry_after_s=2)
+        attempts.record_wait(db, claim(db, job_id, "await_source"), code="not_yet", reason=reason, retry_after_s=2)
         time.advance(2)
 
     told = [(step["state"], step["reason"]) for event in events_of(db, job_id)[before:] for step in event.steps]
@@ -302,7 +302,7 @@ class Paper:
 
 def test_a_quiet_stream_is_kept_alive_and_ends_in_time() -> None:
     line = Paper()
-    watcher = Watcher("a job", line, number=3, now_s=0.0)
+    watcher = StreamSubscriber("a job", line, number=3, now_s=0.0)
 
     for second in range(int(STREAM_S)):
         watcher.pass_time(float(second))
@@ -315,12 +315,12 @@ def test_a_quiet_stream_is_kept_alive_and_ends_in_time() -> None:
 
 def test_events_that_are_read_in_portions_are_all_told_before_the_end() -> None:
     line = Paper()
-    watcher = Watcher("a job", line, number=0, now_s=0.0)
+    watcher = StreamSubscriber("a job", line, number=0, now_s=0.0)
     rows = [Event(job_id="a job", number=n, at=Time()(), state=JobState.RUNNING, steps=[]) for n in (1, 2, 3, 4)]
 
     for some, is_all in ((rows[:2], False), (rows[:4], False), (rows[3:], True)):
         assert (watcher.version < 4, line.is_ended) == (True, False)
-        watcher.tell(News(4, JobState.SUCCEEDED, Told(some, is_all), shown=None), 0.0)
+        watcher.tell(Update(4, JobState.SUCCEEDED, EventBatch(some, is_all), shown=None), 0.0)
 
     assert [content.partition(b"\n")[0] for content in line.sent[1:]] == [b"id: 1", b"id: 2", b"id: 3", b"id: 4"]
     assert line.is_ended
@@ -329,12 +329,12 @@ def test_events_that_are_read_in_portions_are_all_told_before_the_end() -> None:
 def test_an_event_that_is_newer_than_the_look_at_its_job_does_not_hide_the_end() -> None:
     """The job is read before its events: the last one may come in between."""
     line = Paper()
-    watcher = Watcher("a job", line, number=0, now_s=0.0)
+    watcher = StreamSubscriber("a job", line, number=0, now_s=0.0)
     rows = [Event(job_id="a job", number=n, at=Time()(), state=JobState.RUNNING, steps=[]) for n in (1, 2)]
 
-    watcher.tell(News(1, JobState.RUNNING, Told(rows, is_all=True), shown=None), 0.0)
+    watcher.tell(Update(1, JobState.RUNNING, EventBatch(rows, is_all=True), shown=None), 0.0)
     assert (watcher.number, watcher.version, line.is_ended) == (2, 1, False)
-    watcher.tell(News(2, JobState.SUCCEEDED, Told((), is_all=True), shown=None), 0.0)
+    watcher.tell(Update(2, JobState.SUCCEEDED, EventBatch((), is_all=True), shown=None), 0.0)
 
     assert line.is_ended
     assert len(line.sent) == 3  # the opening, and each event once
@@ -361,7 +361,7 @@ class Follower:
     def __init__(self, job_id: str) -> None:
         self.job_id, self.version, self.moments = job_id, 0, 0
 
-    def tell(self, news: News, now_s: float) -> None:
+    def tell(self, news: Update, now_s: float) -> None:
         raise ValueError(f"{news.version} at {now_s}: of a kind that this version does not know")
 
     def pass_time(self, now_s: float) -> None:
@@ -380,9 +380,9 @@ def _await(what: Callable[[], bool]) -> None:
 
 def test_time_passes_for_followers_while_the_database_is_away() -> None:
     away = Database("mysql+pymysql://slipway:none@127.0.0.1:1/slipway", now=Time(), tries=1)
-    feed, follower = Feed(away, JobView(settings("sqlite:///x"), History(away)), tick_s=0.01), Follower("a job")
+    feed, follower = Hub(away, JobView(settings("sqlite:///x"), StepDurations(away)), tick_s=0.01), Follower("a job")
 
-    feed.join(follower, QueueLine())
+    feed.join(follower, QueueOutput())
     _await(lambda: follower.moments > 0)
 
     feed.stop()
@@ -390,10 +390,10 @@ def test_time_passes_for_followers_while_the_database_is_away() -> None:
 
 def test_a_follower_that_fails_takes_none_of_the_others_with_it(api: Api, db: Database) -> None:
     job_id = api.sign_up("grace").json["job_id"]
-    feed, broken, line = Feed(db, api.service.view, tick_s=0.01), QueueLine(), QueueLine()
+    feed, broken, line = Hub(db, api.service.view, tick_s=0.01), QueueOutput(), QueueOutput()
 
     feed.join(Follower(job_id), broken)
-    feed.join(Watcher(job_id, line, number=0, now_s=0.0), line)
+    feed.join(StreamSubscriber(job_id, line, number=0, now_s=0.0), line)
     pieces = line.stream()
     next(pieces)  # the opening
 

@@ -25,10 +25,10 @@ from support.fake_worker import claim, succeed
 from support.stack import wait_for
 from support.world import Time
 
-from api.monitoring.backlog import KEPT_S, Census, Found, Look
+from api.monitoring.backlog import KEPT_S, BackgroundRead, BacklogCollector, Found
 from common.admission import outages, slots
-from common.admission.outages import Held
-from common.admission.slots import Share
+from common.admission.outages import HoldCode
+from common.admission.slots import UpstreamLimits
 from common.broker import QUEUES, celery_app
 from common.database.engine import Database
 from common.database.models import Step
@@ -45,7 +45,7 @@ SOON_S = 3.0
 def _looked_up(db_url: str, time: Time, *, redis_url: str = NO_BROKER) -> Samples:
     """Return what is told of the database and the broker."""
     queue = celery_app(settings(db_url, redis_url=SecretStr(redis_url)))
-    census = Census(Database(db_url, now=time, answers_within_s=2, tries=1), queue)
+    census = BacklogCollector(Database(db_url, now=time, answers_within_s=2, tries=1), queue)
     try:
         return samples_of(census.collect())
     finally:
@@ -163,11 +163,11 @@ def test_the_clocks_are_late_by_the_step_that_waits_longest_for_them(
 def test_upstreams_tell_whether_they_are_up_paused_and_how_much_is_at_work_there(
     api: Api, db: Database, db_url: str, time: Time
 ) -> None:
-    slots.prepare(db, {upstream: Share(at_once=2) for upstream in outages.OUTSIDE})
+    slots.prepare(db, {upstream: UpstreamLimits(at_once=2) for upstream in outages.EXTERNAL})
     db.transaction(lambda session: outages.pause(session, Upstream.JENKINS, by="chief", reason="moved", now=time()))
-    db.transaction(lambda session: outages.missed_it(session, Upstream.ARGOCD, "no answer", time()))
+    db.transaction(lambda session: outages.mark_down(session, Upstream.ARGOCD, "no answer", time()))
     job_id = api.sign_up("grace").json["job_id"]
-    shares = {Upstream.GITLAB: Share(at_once=2), Upstream.JENKINS: Share(at_once=2)}
+    shares = {Upstream.GITLAB: UpstreamLimits(at_once=2), Upstream.JENKINS: UpstreamLimits(at_once=2)}
     for step in ("create_gitlab_user", "create_jenkins_user"):
         attempts.claim(db, job_id, step, worker="w", shares=shares)
 
@@ -178,7 +178,7 @@ def test_upstreams_tell_whether_they_are_up_paused_and_how_much_is_at_work_there
     assert (told["slipway_upstream_paused", "jenkins"], told["slipway_upstream_paused", "gitlab"]) == (1, 0)
     in_use = {key[1]: number for key, number in told.items() if key[0] == "slipway_upstream_slots_in_use"}
     assert in_use == {"gitlab": 1, "jenkins": 0, "argocd": 0, "elasticsearch": 0}
-    assert told["slipway_steps_parked", Held.PAUSED.value, "jenkins"] == 1
+    assert told["slipway_steps_parked", HoldCode.PAUSED.value, "jenkins"] == 1
 
 
 def test_what_is_merely_next_in_line_is_parked_as_busy_whatever_it_waits_for(
@@ -190,15 +190,15 @@ def test_what_is_merely_next_in_line_is_parked_as_busy_whatever_it_waits_for(
 
     told = _looked_up(db_url, time)
 
-    assert told["slipway_steps_parked", Held.BUSY.value, "gitlab"] == 1
+    assert told["slipway_steps_parked", HoldCode.BUSY.value, "gitlab"] == 1
     assert told["slipway_steps_due", "gitlab"] == 0
 
 
 @pytest.mark.parametrize("is_silent", [False, True], ids=["refuses", "says nothing"])
-def test_a_database_that_is_away_is_told_soon_and_what_it_knows_is_left_out(time: Time, is_silent: bool) -> None:
+def test_a_database_that_is_away_is_told_soon_and_what_it_knows_is_left_out(time: Time, is_unavailable: bool) -> None:
     with create_server(("127.0.0.1", 0)) as listener:
         url = f"mysql+pymysql://slipway@127.0.0.1:{listener.getsockname()[1]}/slipway"
-        if not is_silent:
+        if not is_unavailable:
             listener.close()
         began_s = clock.monotonic()
 
@@ -240,7 +240,7 @@ def test_many_who_ask_at_once_cause_one_look_whose_answer_is_kept_for_a_while() 
         return []
 
     thread = ThreadPoolExecutor(1)
-    look = Look(thread, ask, clock_s=lambda: now_s)
+    look = BackgroundRead(thread, ask, clock_s=lambda: now_s)
     first = [look.begin() for _ in range(20)]
     gate.set()
     answers = [future.result(10) for future in first]

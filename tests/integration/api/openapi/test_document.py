@@ -17,7 +17,7 @@ from support.checkout import ROOT
 from support.world import Time
 
 from api import publish
-from api.contract.endpoint import JSON, Call, Policy, Result
+from api.contract.endpoint import JSON, Endpoint, Policy, ResponseBody
 from api.contract.problems import CODES, ProblemShown
 from api.openapi.examples import EXAMPLES
 from api.serving.routing import declared
@@ -34,7 +34,7 @@ def api(time: Time) -> Iterator[Api]:
 
 
 @pytest.fixture(scope="module")
-def calls(api: Api) -> dict[str, Call]:
+def calls(api: Api) -> dict[str, Endpoint]:
     return {call.name: call for call in declared(api.app)}
 
 
@@ -87,7 +87,7 @@ def test_every_operation_says_what_it_is_for(document: Document, operations: dic
 
 
 def test_every_operation_wants_the_credentials_that_its_policy_wants(
-    calls: dict[str, Call], operations: dict[str, Any]
+    calls: dict[str, Endpoint], operations: dict[str, Any]
 ) -> None:
     for name, call in calls.items():
         security = operations[name]["security"]
@@ -99,13 +99,13 @@ def test_every_operation_wants_the_credentials_that_its_policy_wants(
         assert ({"cookie": []} in security) == call.takes_cookie, name
 
 
-def test_every_code_is_one_that_a_call_answers_with(calls: dict[str, Call]) -> None:
+def test_every_code_is_one_that_a_call_answers_with(calls: dict[str, Endpoint]) -> None:
     answered = {code for call in calls.values() for code in call.problems}
 
     assert answered | OF_NO_CALL == set(CODES)
 
 
-def test_every_operation_names_its_problems(calls: dict[str, Call], operations: dict[str, Any]) -> None:
+def test_every_operation_names_its_problems(calls: dict[str, Endpoint], operations: dict[str, Any]) -> None:
     for name, call in calls.items():
         for code in call.problems:
             problem = operations[name]["responses"][str(CODES[code].status)]["content"]["application/problem+json"]
@@ -124,7 +124,7 @@ def test_every_state_is_explained(document: Document) -> None:
 # -- examples -----------------------------------------------------------------------------------------------------
 
 
-def _shapes(calls: dict[str, Call]) -> dict[str, type[BaseModel]]:
+def _shapes(calls: dict[str, Endpoint]) -> dict[str, type[BaseModel]]:
     """Return what goes in and out by itself."""
     shapes: set[type[BaseModel]] = {ProblemShown}
     for call in calls.values():
@@ -132,9 +132,9 @@ def _shapes(calls: dict[str, Call]) -> dict[str, type[BaseModel]]:
     return {shape.__name__: shape for shape in shapes}
 
 
-def test_whatever_goes_in_or_out_has_an_example(calls: dict[str, Call]) -> None:
+def test_whatever_goes_in_or_out_has_an_example(calls: dict[str, Endpoint]) -> None:
     shapes = _shapes(calls)
-    undescribed = {name for name, shape in shapes.items() if issubclass(shape, Result) and not shape.model_fields}
+    undescribed = {name for name, shape in shapes.items() if issubclass(shape, ResponseBody) and not shape.model_fields}
 
     assert set(shapes) - undescribed - set(EXAMPLES) == set(), "add them to api/openapi/examples.py"
 
@@ -154,10 +154,10 @@ def test_every_example_is_valid_by_the_document(document: Document, name: str) -
     jsonschema_rs.Draft202012Validator(schema, validate_formats=True).validate(EXAMPLES[name])
 
 
-def test_every_example_is_what_the_model_would_say(calls: dict[str, Call]) -> None:
+def test_every_example_is_what_the_model_would_say(calls: dict[str, Endpoint]) -> None:
     for name, shape in _shapes(calls).items():
         if name in EXAMPLES:
             made = shape.model_validate_json(json.dumps(EXAMPLES[name]))
             assert made.model_dump(mode="json", exclude_unset=True) == EXAMPLES[name], name
-            if issubclass(shape, Result):
+            if issubclass(shape, ResponseBody):
                 assert made.model_fields_set == set(shape.model_fields), f"{name}: an answer has all its fields"

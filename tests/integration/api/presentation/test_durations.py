@@ -6,7 +6,7 @@ from support.api import V1, Api
 from support.fake_worker import claim
 from support.world import Time
 
-from api.presentation.durations import FEWEST, History
+from api.presentation.durations import FEWEST, StepDurations
 from common.database.engine import Database
 from common.jobs import attempts
 from common.workflows import SIGNUP
@@ -22,7 +22,7 @@ def _run_through(api: Api, db: Database, time: Time, login: str, *, factor: floa
         for step in lane.steps:
             claimed = claim(db, job_id, step.name)
             time.advance(TAKES_S[step.name] * factor)
-            attempts.succeed(db, claimed, {})
+            attempts.record_success(db, claimed, {})
     return job_id
 
 
@@ -57,9 +57,9 @@ def test_a_client_is_told_to_look_when_a_change_is_likely(api: Api, db: Database
     job_id = api.sign_up("ada").json["job_id"]
     claimed = [claim(db, job_id, lane.steps[0].name) for lane in SIGNUP.lanes]
     for each in claimed[1:]:
-        attempts.succeed(db, each, {})
+        attempts.record_success(db, each, {})
     for name in ("assign_jenkins_role",):
-        attempts.succeed(db, claim(db, job_id, name), {})
+        attempts.record_success(db, claim(db, job_id, name), {})
 
     answer = api.visitor.get(f"{V1}/jobs/{job_id}")
     unchanged = api.visitor.get(f"{V1}/jobs/{job_id}", headers={"If-None-Match": answer.headers["ETag"]})
@@ -71,7 +71,7 @@ def test_a_job_that_waits_says_when_it_looks_again(api: Api, db: Database, time:
     job_id = api.sign_up("ada").json["job_id"]
     for lane in SIGNUP.lanes:
         claimed = claim(db, job_id, lane.steps[0].name)
-        attempts.stumble(db, claimed, code="upstream_unavailable", reason="Away.", delay_s=20)
+        attempts.record_retry(db, claimed, code="upstream_unavailable", reason="Away.", delay_s=20)
 
     answer = api.visitor.get(f"{V1}/jobs/{job_id}")
 
@@ -84,7 +84,7 @@ def test_a_job_that_waits_says_when_it_looks_again(api: Api, db: Database, time:
 def test_a_wait_of_hours_is_looked_at_twice_a_minute(api: Api, db: Database) -> None:
     job_id = api.sign_up("ada").json["job_id"]
     for lane in SIGNUP.lanes:
-        attempts.stumble(
+        attempts.record_retry(
             db, claim(db, job_id, lane.steps[0].name), code="upstream_unavailable", reason="Away.", delay_s=9999
         )
 
@@ -118,7 +118,7 @@ def test_a_job_that_is_over_has_nothing_left(api: Api, db: Database, time: Time)
 
 def test_what_was_learnt_is_asked_for_once_a_minute(api: Api, db: Database, time: Time) -> None:
     at_s = 0.0
-    history = History(db, clock_s=lambda: at_s)
+    history = StepDurations(db, clock_s=lambda: at_s)
     assert history.of("signup") == {}
     _learn(api, db, time)
 
@@ -129,6 +129,6 @@ def test_what_was_learnt_is_asked_for_once_a_minute(api: Api, db: Database, time
 
 
 def test_a_workflow_that_nobody_knows_takes_nobody_knows_how_long(db: Database) -> None:
-    history = History(db)
+    history = StepDurations(db)
 
     assert (history.of("retired"), history.first_pause_s("retired")) == ({}, 1)

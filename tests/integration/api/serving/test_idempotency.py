@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from api.serving.idempotency import LIVES
 from common.database.engine import Database
-from common.database.models import Job, KeptAnswer
+from common.database.models import IdempotencyRecord, Job
 
 KEY = {"Idempotency-Key": "9b2f7c1e-0000-4000-8000-000000000001"}
 OTHER_KEY = {"Idempotency-Key": "9b2f7c1e-0000-4000-8000-000000000002"}
@@ -171,7 +171,7 @@ def test_a_key_ends_after_the_published_time(db: Database, grace: FlaskClient, t
 
     assert answer.status_code == 201
     assert LIVES.total_seconds() == 24 * 3600
-    kept = db.read(lambda session: session.scalars(select(KeptAnswer)).one())
+    kept = db.read(lambda session: session.scalars(select(IdempotencyRecord)).one())
     assert kept.expires_at == time() + LIVES
 
 
@@ -197,7 +197,7 @@ def test_nothing_kept_can_be_read_without_the_keys(api: Api, db: Database) -> No
     api.visitor.post(f"{V1}/signup", json=newcomer("ada", password="canary in a mine"), headers=KEY)
     token = api.visitor.post(f"{V1}/login", json={"id": "grace", "password": PASSWORD}, headers=OTHER_KEY).json["token"]
 
-    rows = db.read(lambda session: session.scalars(select(KeptAnswer)).all())
+    rows = db.read(lambda session: session.scalars(select(IdempotencyRecord)).all())
 
     stored = " ".join(f"{row.fingerprint} {row.password_hash} {row.sealed!r}" for row in rows)
     assert len(rows) == 2
@@ -213,7 +213,7 @@ def test_an_answer_that_the_version_before_has_kept_is_given_to_the_same_request
     vault, bound = api.service.vault, {"job_id": f"anyone {KEY['Idempotency-Key']}", "purpose": "answer"}
 
     def keep_as_before(session: Session) -> None:
-        kept = session.scalars(select(KeptAnswer)).one()
+        kept = session.scalars(select(IdempotencyRecord)).one()
         told = json.loads(vault.open(kept.key_id, kept.sealed, **bound))
         del told["request"]
         _, kept.sealed = vault.seal(json.dumps(told), **bound)

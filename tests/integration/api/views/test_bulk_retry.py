@@ -21,7 +21,7 @@ from common.database.engine import Database
 from common.database.models import App, Job, Secret, Step, User
 from common.jobs import attempts, interventions
 from common.jobs.interventions import NotPossibleError
-from common.jobs.lifecycle import Lane
+from common.jobs.lifecycle import LaneMessage
 from common.states import JobState, StepState
 
 PATH = f"{V1}/jobs/retry"
@@ -85,7 +85,7 @@ def test_all_that_failed_go_on_newest_first_and_nothing_else_moves(
 
 def test_what_goes_on_is_sent(api: Api, dev: FlaskClient, chief: FlaskClient, db: Database) -> None:
     class Postbox(Publisher):
-        lanes: list[Lane]
+        lanes: list[LaneMessage]
 
         def send(self, lanes: Any) -> int:
             self.lanes = list(lanes)
@@ -113,7 +113,7 @@ def test_each_filter_narrows_and_all_of_them_together(
     time.advance(60)
     app_id, since = job(db, first).app_id, time().isoformat()
     drift = dev.get(f"{V1}/app/{app_id}/drift").json["job_id"]
-    attempts.fail(db, claim(db, drift, "compare_app"), code="conflict", reason="It is not ours.")
+    attempts.record_failure(db, claim(db, drift, "compare_app"), code="conflict", reason="It is not ours.")
 
     def found(**which: Any) -> set[str]:
         return set(_retried(chief.post(PATH, json={"dry_run": True, **which})))

@@ -23,7 +23,7 @@ from support.world import Time
 from common.database.engine import Database
 from common.database.models import App, ConsoleChunk, Secret
 from common.jobs import attempts, build_log
-from common.jobs.attempts import ClaimLostError, Refused
+from common.jobs.attempts import ClaimLostError, ClaimRefused
 from common.states import JobState, Outcome, StepState
 from common.workflows import BUILD, PROVISION, SIGNUP, find_step
 
@@ -74,7 +74,7 @@ def test_after_a_retry_a_step_has_all_its_attempts_again(
     for number in range(1, plan.retry.attempts + 1):
         claimed = claim(db, failed, "open_to_developers")
         assert (claimed.tries, claimed.attempt) == (number, number + 1)
-        state = attempts.stumble(db, claimed, code="busy", reason="GitLab is busy.", delay_s=1)
+        state = attempts.record_retry(db, claimed, code="busy", reason="GitLab is busy.", delay_s=1)
         time.advance(1)
 
     assert state is StepState.FAILED
@@ -227,7 +227,7 @@ def test_a_job_that_has_not_begun_is_cancelled_at_once(dev: FlaskClient, db: Dat
 
     assert (answer.status_code, answer.json["job_id"], job(db, build).state) == (202, build, JobState.CANCELLED)
     assert names(db, build, StepState.CANCELLED) == [each.name for each in BUILD.lanes[0].steps]
-    assert attempts.claim(db, build, "start_build", worker="w", shares={}) is Refused.OVER
+    assert attempts.claim(db, build, "start_build", worker="w", shares={}) is ClaimRefused.OVER
 
 
 def test_a_running_step_of_a_cancelled_job_can_record_nothing(dev: FlaskClient, db: Database) -> None:
@@ -238,7 +238,7 @@ def test_a_running_step_of_a_cancelled_job_can_record_nothing(dev: FlaskClient, 
 
     assert (answer.status_code, job(db, job_id).state) == (202, JobState.CANCELLED)
     with pytest.raises(ClaimLostError):
-        attempts.succeed(db, running, {})
+        attempts.record_success(db, running, {})
     assert [each.outcome for each in attempts_of(db, job_id, "fork_source")] == [Outcome.CANCELLED]
     assert len(names(db, job_id, StepState.CANCELLED)) == len(PROVISION.steps)
 

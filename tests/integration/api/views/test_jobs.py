@@ -77,8 +77,10 @@ def test_a_new_job_shows_its_whole_plan(api: Api) -> None:
 
 def test_a_job_says_what_it_waits_for_and_what_failed(api: Api, db: Database) -> None:
     job_id = api.sign_up("grace").json["job_id"]
-    attempts.stumble(db, _claim(db, job_id, "create_gitlab_user"), code="busy", reason="GitLab is busy.", delay_s=4)
-    attempts.fail(
+    attempts.record_retry(
+        db, _claim(db, job_id, "create_gitlab_user"), code="busy", reason="GitLab is busy.", delay_s=4
+    )
+    attempts.record_failure(
         db,
         _claim(db, job_id, "create_kibana_user"),
         code="conflict",
@@ -140,7 +142,7 @@ def test_a_running_job_says_when_to_look_again_and_a_finished_one_does_not(api: 
     assert api.visitor.get(f"{V1}/jobs/{job_id}").headers["Retry-After"] == "1"
 
     for step in SIGNUP.steps:
-        attempts.succeed(db, _claim(db, job_id, step.name), {})
+        attempts.record_success(db, _claim(db, job_id, step.name), {})
 
     finished = api.visitor.get(f"{V1}/jobs/{job_id}")
     assert finished.json["state"] == "succeeded"

@@ -16,7 +16,7 @@ def _fail(api: Api, job_id: str, *, code: str) -> None:
     for step in ("create_gitlab_user", "create_jenkins_user", "create_kibana_user"):
         claim = attempts.claim(api.service.db, job_id, step, worker="test", shares={})
         assert isinstance(claim, attempts.Claim)
-        attempts.fail(api.service.db, claim, code=code, reason="The name has an owner there.")
+        attempts.record_failure(api.service.db, claim, code=code, reason="The name has an owner there.")
 
 
 def _make_something(api: Api, job_id: str) -> None:

@@ -20,7 +20,7 @@ from common.workflows import Upstream
 
 @pytest.fixture
 def chief(api: Api, db: Database) -> FlaskClient:
-    slots.prepare(db, slots.shares_of(api.service.settings))
+    slots.prepare(db, slots.limits_of(api.service.settings))
     return admin(api, db)
 
 
@@ -75,7 +75,7 @@ def test_what_is_no_upstream_cannot_be_paused(chief: FlaskClient) -> None:
 
 
 def test_an_outage_is_shown_with_what_was_seen_and_the_next_look(chief: FlaskClient, db: Database, time: Time) -> None:
-    db.transaction(lambda session: outages.missed_it(session, Upstream.JENKINS, "Jenkins answered 503", time()))
+    db.transaction(lambda session: outages.mark_down(session, Upstream.JENKINS, "Jenkins answered 503", time()))
 
     shown = _shown(chief)
 
@@ -97,7 +97,7 @@ def test_a_checkup_is_a_job_and_its_findings_stay_until_the_next(chief: FlaskCli
     report = {"is_well": True, "counts": {}, "checks": [found, {**found, "group": "Broker"}]}
     assert names(db, job_id, StepState.READY) == ["examine"]
 
-    attempts.succeed(db, claim(db, job_id, "examine"), report)
+    attempts.record_success(db, claim(db, job_id, "examine"), report)
     chief.post(f"{V1}/upstreams/checkups", json={})  # not over: the one before still counts
 
     answer = chief.get(f"{V1}/upstreams").json

@@ -17,21 +17,21 @@ from support.world import Time, World
 from common import workflows
 from common.admission import outages
 from common.admission import slots as traffic
-from common.admission.outages import Held, Hold
-from common.admission.slots import Share, Shares
+from common.admission.outages import Hold, HoldCode
+from common.admission.slots import Limits, UpstreamLimits
 from common.database.engine import Database
-from common.database.models import Gate, Job, Slot, Step
+from common.database.models import Job, Slot, Step, UpstreamStatus
 from common.errors import Transient
 from common.jobs import attempts, dispatch, interventions
-from common.jobs.attempts import Claim, Refused
-from common.jobs.lifecycle import Lane
+from common.jobs.attempts import Claim, ClaimRefused
+from common.jobs.lifecycle import LaneMessage
 from common.states import JobState, Outcome, StepState
 from common.workflows import Upstream
 from harbour.faults import Fault
 from worker import upstreams
-from worker.outage_probe import Lookout
-from worker.rate_limit import Pace
-from worker.runner import Runner, Verdict
+from worker.outage_probe import OutageProbe
+from worker.rate_limit import RateLimiter
+from worker.runner import NextAction, Runner
 from worker.upstreams.http import Deadline
 
 NewName = Callable[[str], str]
@@ -53,29 +53,29 @@ def watched(world: World) -> World:
 
 
 @pytest.fixture
-def lookout(world: World) -> Lookout:
-    return Lookout(world.db, upstreams.open_ways(world.settings))
+def lookout(world: World) -> OutageProbe:
+    return OutageProbe(world.db, upstreams.open_connections(world.settings))
 
 
-def _gate(world: World, upstream: Upstream = GITLAB) -> Gate:
+def _gate(world: World, upstream: Upstream = GITLAB) -> UpstreamStatus:
     return world.db.read(lambda session: outages.read(session)[upstream])
 
 
 def _share(world: World, upstream: Upstream, at_once: int) -> Runner:
     """Return a runner that gives an upstream so much at once."""
-    world.shares = {**world.shares, upstream: Share(at_once=at_once)}
+    world.shares = {**world.shares, upstream: UpstreamLimits(at_once=at_once)}
     return world.runner_named("sharing")
 
 
-def _claim(world: World, job: Job, step: str) -> Claim | Hold | Refused:
+def _claim(world: World, job: Job, step: str) -> Claim | Hold | ClaimRefused:
     return attempts.claim(world.db, job.id, step, worker="w", shares=world.shares)
 
 
-def _due(world: World) -> list[Lane]:
+def _due(world: World) -> list[LaneMessage]:
     return dispatch.take_due(world.db, limit=100)
 
 
-def _parked(world: World) -> list[Lane]:
+def _parked(world: World) -> list[LaneMessage]:
     return dispatch.take_parked(world.db, world.shares)
 
 
@@ -137,9 +137,9 @@ def test_what_came_first_goes_first_and_nobody_passes_those_in_line(world: World
     for job in (second, third):
         held = _claim(world, job, "create_gitlab_user")
         assert isinstance(held, Hold)
-        assert held.code is Held.BUSY
+        assert held.code is HoldCode.BUSY
         world.time.advance(1)
-    attempts.succeed(world.db, at_work, {})
+    attempts.record_success(world.db, at_work, {})
 
     assert isinstance(_claim(world, late, "create_gitlab_user"), Hold)  # the slot is free, but others wait for it
     sent = _parked(world)
@@ -154,7 +154,7 @@ def test_a_parked_step_whose_message_is_lost_is_sent_again(world: World, new_nam
     at_work = _claim(world, first, "create_gitlab_user")
     _claim(world, second, "create_gitlab_user")
     assert isinstance(at_work, Claim)
-    attempts.fail(world.db, at_work, code="rejected", reason="No.")
+    attempts.record_failure(world.db, at_work, code="rejected", reason="No.")
     _parked(world)
 
     world.time.advance(5)
@@ -170,7 +170,7 @@ def test_what_a_worker_of_the_version_before_leaves_marked_is_in_nobodys_way(wor
     assert isinstance(at_work, Claim)
     for job in others:
         _claim(world, job, "create_gitlab_user")
-    attempts.fail(world.db, at_work, code="rejected", reason="No.")
+    attempts.record_failure(world.db, at_work, code="rejected", reason="No.")
     mark = update(Step).where(Step.parked_at.is_not(None)).values(state=StepState.SUCCEEDED)
     world.db.transaction(lambda session: session.execute(mark))
 
@@ -199,7 +199,7 @@ def test_comparisons_have_their_turn_among_those_that_wait_for_one_upstream(worl
     order = []
     for _ in range(3):
         assert isinstance(at_work, Claim)
-        attempts.fail(world.db, at_work, code="rejected", reason="No.")
+        attempts.record_failure(world.db, at_work, code="rejected", reason="No.")
         (lane,) = _parked(world)
         at_work = _claim(world, world.job_of(lane.job_id), lane.steps[0])
         order.append(lane.job_id)
@@ -219,7 +219,7 @@ def test_a_comparison_that_waits_for_a_paused_upstream_keeps_no_place_at_another
     at_work = _claim(world, first, "create_gitlab_user")
     _claim(world, second, "create_gitlab_user")
     assert isinstance(at_work, Claim)
-    attempts.fail(world.db, at_work, code="rejected", reason="No.")
+    attempts.record_failure(world.db, at_work, code="rejected", reason="No.")
 
     assert [lane.job_id for lane in _parked(world)] == [second.id]
 
@@ -259,7 +259,7 @@ def test_slots_of_a_dead_worker_are_free_when_its_lease_is_over(world: World, ne
     at_work = _claim(world, first, "create_gitlab_user")
     assert isinstance(at_work, Claim)
 
-    assert dispatch.release(world.db, "w") == 1
+    assert dispatch.release_worker(world.db, "w") == 1
     world.time.advance(dispatch.LAST_CALL_S)
 
     assert isinstance(_claim(world, second, "create_gitlab_user"), Claim)
@@ -276,7 +276,7 @@ def test_a_lost_claim_gives_its_slot_back_when_its_work_has_ended(world: World, 
     steps = {**world.steps, "signup.create_gitlab_user": cancelled}
     result = Runner(world.around, world.clients, steps, world.shares, worker="w").run(job.id, "create_gitlab_user")
 
-    assert result.verdict is Verdict.NOT_OURS
+    assert result.verdict is NextAction.NOT_OURS
     assert _taken(world, GITLAB) == 0
 
 
@@ -297,7 +297,7 @@ def _assert_calls_are_declared(world: World, job: Job) -> None:
     """Run the job a step at a time."""
     for step in world.step_rows(job):
         before = {service.name: len(service.calls) for service in world.harbour.services}
-        assert world.run_through(job, step.name).verdict is Verdict.GO_ON
+        assert world.run_through(job, step.name).verdict is NextAction.GO_ON
         called = {s.name for s in world.harbour.services if any(c.kind == "api" for c in s.calls[before[s.name] :])}
         plan = workflows.find_step(job.kind, step.name)
         assert plan is not None
@@ -328,7 +328,7 @@ def test_every_worker_gets_its_own_moment_for_a_call(db_url: str, world: World, 
 
 def test_a_paced_call_waits_for_its_turn_and_never_beyond_its_deadline(world: World, db_url: str) -> None:
     db = Database(db_url)
-    ways = upstreams.open_ways(world.settings, {GITLAB: Pace(db, GITLAB, 4.0)})
+    ways = upstreams.open_connections(world.settings, {GITLAB: RateLimiter(db, GITLAB, 4.0)})
     began = clock.monotonic()
 
     for _ in range(3):
@@ -349,12 +349,12 @@ def _fail_three(world: World, new_name: NewName) -> list[Job]:
     world.harbour.gitlab.inject(Fault(kind="reset"))
     failed = _sign_ups(world, new_name, 3)
     for job in failed:
-        assert world.runner.run(job.id, "create_gitlab_user").verdict is Verdict.LATER
+        assert world.runner.run(job.id, "create_gitlab_user").verdict is NextAction.LATER
     return failed
 
 
 def test_after_three_silences_and_a_look_in_vain_nothing_goes_there(
-    watched: World, lookout: Lookout, new_name: NewName
+    watched: World, lookout: OutageProbe, new_name: NewName
 ) -> None:
     _fail_three(watched, new_name)
     late = watched.sign_up(new_name("ada"))
@@ -364,15 +364,17 @@ def test_after_three_silences_and_a_look_in_vain_nothing_goes_there(
     lookout.look()
     down = watched.runner.run(late.id, "create_gitlab_user")
 
-    assert in_doubt.verdict is down.verdict is Verdict.LATER
+    assert in_doubt.verdict is down.verdict is NextAction.LATER
     assert len(watched.harbour.gitlab.calls) == calls + 1  # the look
     step = watched.step(late, "create_gitlab_user")
     assert (step.state, step.code, step.attempts) == (StepState.READY, "outage", 0)
     assert _gate(watched).down_since == watched.time()
-    assert watched.runner.run(late.id, "create_kibana_user").verdict is Verdict.GO_ON  # others go on
+    assert watched.runner.run(late.id, "create_kibana_user").verdict is NextAction.GO_ON  # others go on
 
 
-def test_a_long_outage_fails_no_job_and_brings_no_storm(watched: World, lookout: Lookout, new_name: NewName) -> None:
+def test_a_long_outage_fails_no_job_and_brings_no_storm(
+    watched: World, lookout: OutageProbe, new_name: NewName
+) -> None:
     accepted = _sign_ups(watched, new_name, 20)
     watched.harbour.gitlab.inject(Fault(kind="status", status=503))
     before = len(watched.harbour.gitlab.calls)
@@ -395,7 +397,7 @@ def test_a_long_outage_fails_no_job_and_brings_no_storm(watched: World, lookout:
     assert sum(used) <= len(accepted) + 7
 
 
-def _pass_second(world: World, workers: Workers, lookout: Lookout) -> None:
+def _pass_second(world: World, workers: Workers, lookout: OutageProbe) -> None:
     world.time.advance(1)
     lookout.look()
     workers.run_due()
@@ -403,7 +405,7 @@ def _pass_second(world: World, workers: Workers, lookout: Lookout) -> None:
 
 
 def test_few_go_at_first_when_it_is_back_then_twice_as_many_every_few_seconds(
-    watched: World, lookout: Lookout, new_name: NewName
+    watched: World, lookout: OutageProbe, new_name: NewName
 ) -> None:
     _fail_three(watched, new_name)
     lookout.look()
@@ -413,7 +415,7 @@ def test_few_go_at_first_when_it_is_back_then_twice_as_many_every_few_seconds(
     assert _parked(watched) == []
 
     watched.harbour.heal()
-    watched.time.advance(outages.LOOKS_S[0])
+    watched.time.advance(outages.PROBE_PAUSES_S[0])
     lookout.look()
 
     sent = []
@@ -423,29 +425,29 @@ def test_few_go_at_first_when_it_is_back_then_twice_as_many_every_few_seconds(
         sent.append(sum(isinstance(claim, Claim) for claim in claims))
         for claim in claims:
             assert isinstance(claim, Claim)
-            attempts.succeed(watched.db, claim, {})
+            attempts.record_success(watched.db, claim, {})
         watched.time.advance(traffic.RAMP_S)
     assert sent == [1, 2, 4, 8]
 
 
-def test_a_wait_stands_still_during_an_outage(watched: World, lookout: Lookout, new_name: NewName) -> None:
+def test_a_wait_stands_still_during_an_outage(watched: World, lookout: OutageProbe, new_name: NewName) -> None:
     """The helm repository is waited for at most 30 s: not of an outage of ten minutes."""
     made = _waiting_for_helm(watched, new_name)
     _fail_three(watched, new_name)
     lookout.look()
     watched.time.advance(2)
-    assert watched.runner.run(made.id, "await_helm").verdict is Verdict.LATER
+    assert watched.runner.run(made.id, "await_helm").verdict is NextAction.LATER
     assert watched.step(made, "await_helm").code == "outage"
 
     watched.time.advance(600)
     watched.harbour.heal()
     lookout.look()
 
-    assert watched.run_through(made, "await_helm").verdict is Verdict.GO_ON
+    assert watched.run_through(made, "await_helm").verdict is NextAction.GO_ON
 
 
 def test_a_call_that_only_one_job_fails_with_closes_nothing_and_uses_up_its_attempts(
-    watched: World, lookout: Lookout, new_name: NewName
+    watched: World, lookout: OutageProbe, new_name: NewName
 ) -> None:
     login = new_name("ada")
     poisoned, other = watched.sign_up(login), watched.sign_up(new_name("bob"))
@@ -457,11 +459,11 @@ def test_a_call_that_only_one_job_fails_with_closes_nothing_and_uses_up_its_atte
         watched.time.advance(400)
 
     assert len(watched.attempts(poisoned, "create_kibana_user")) == 12
-    assert watched.runner.run(other.id, "create_kibana_user").verdict is Verdict.GO_ON
+    assert watched.runner.run(other.id, "create_kibana_user").verdict is NextAction.GO_ON
 
 
 def test_an_upstream_that_answers_looks_only_uses_up_attempts_and_closes_nothing(
-    watched: World, lookout: Lookout, new_name: NewName
+    watched: World, lookout: OutageProbe, new_name: NewName
 ) -> None:
     accepted = _sign_ups(watched, new_name, 6)
     watched.harbour.gitlab.inject(Fault(kind="status", status=503, path="^/api/v4/users"))
@@ -477,7 +479,7 @@ def test_an_upstream_that_answers_looks_only_uses_up_attempts_and_closes_nothing
     assert {watched.step(job, "create_gitlab_user").state for job in accepted} == {StepState.FAILED}
 
 
-def test_jenkins_that_is_starting_is_as_good_as_away(watched: World, lookout: Lookout, new_name: NewName) -> None:
+def test_jenkins_that_is_starting_is_as_good_as_away(watched: World, lookout: OutageProbe, new_name: NewName) -> None:
     page = "<html>Please wait while Jenkins is getting ready to work ...</html>"
     watched.harbour.jenkins.inject(Fault(kind="status", status=503, body=page))
     for job in _sign_ups(watched, new_name, 3):
@@ -488,7 +490,7 @@ def test_jenkins_that_is_starting_is_as_good_as_away(watched: World, lookout: Lo
     assert _gate(watched, JENKINS).down_since is not None
 
 
-def test_what_was_held_back_shows_why_it_waits_now(watched: World, lookout: Lookout, new_name: NewName) -> None:
+def test_what_was_held_back_shows_why_it_waits_now(watched: World, lookout: OutageProbe, new_name: NewName) -> None:
     made = _waiting_for_helm(watched, new_name)
     _fail_three(watched, new_name)
     lookout.look()
@@ -514,7 +516,7 @@ def _waiting_for_helm(world: World, new_name: NewName) -> Job:
     world.run_through(made, "fork_helm")
     poll = _claim(world, made, "await_helm")
     assert isinstance(poll, Claim)
-    attempts.wait(world.db, poll, code="not_yet", reason="copying", retry_after_s=2)
+    attempts.record_wait(world.db, poll, code="not_yet", reason="copying", retry_after_s=2)
     return made
 
 
@@ -525,13 +527,15 @@ def test_a_wait_stands_still_while_an_upstream_says_nothing(world: World, new_na
     silent = _claim(world, made, "await_helm")
     assert isinstance(silent, Claim)
     world.time.advance(20)
-    attempts.stumble(world.db, silent, code="upstream_unavailable", reason="503", delay_s=60, silent=GITLAB, enough=0)
+    attempts.record_retry(
+        world.db, silent, code="upstream_unavailable", reason="503", delay_s=60, silent=GITLAB, enough=0
+    )
     world.time.advance(60)
 
     again = _claim(world, made, "await_helm")
 
     assert isinstance(again, Claim)
-    state = attempts.wait(world.db, again, code="not_yet", reason="copying", retry_after_s=2)
+    state = attempts.record_wait(world.db, again, code="not_yet", reason="copying", retry_after_s=2)
     assert state is StepState.WAITING
 
 
@@ -556,16 +560,16 @@ def test_an_answer_ends_the_row_of_silences(watched: World, new_name: NewName) -
 def test_one_worker_looks_and_another_one_when_that_dies_looking(watched: World, new_name: NewName) -> None:
     _fail_three(watched, new_name)
     now = watched.time()
-    (look,) = watched.db.read(lambda session: outages.due_looks(session, now))
+    (look,) = watched.db.read(lambda session: outages.due_probes(session, now))
 
-    taken = [watched.db.transaction(lambda session: outages.take_look(session, look=look, now=now)) for _ in range(2)]
+    taken = [watched.db.transaction(lambda session: outages.claim_probe(session, look=look, now=now)) for _ in range(2)]
 
     assert taken == [True, False]
-    watched.time.advance(outages.LOOK_LASTS_S)
-    assert len(watched.db.read(lambda session: outages.due_looks(session, watched.time()))) == 1
+    watched.time.advance(outages.PROBE_LEASE_S)
+    assert len(watched.db.read(lambda session: outages.due_probes(session, watched.time()))) == 1
 
 
-def test_the_step_of_a_dead_worker_is_held_back_too(watched: World, lookout: Lookout, new_name: NewName) -> None:
+def test_the_step_of_a_dead_worker_is_held_back_too(watched: World, lookout: OutageProbe, new_name: NewName) -> None:
     job = watched.sign_up(new_name("ada"))
     assert isinstance(_claim(watched, job, "create_gitlab_user"), Claim)
     _fail_three(watched, new_name)
@@ -576,7 +580,7 @@ def test_the_step_of_a_dead_worker_is_held_back_too(watched: World, lookout: Loo
 
     step = watched.step(job, "create_gitlab_user")
     assert (held.verdict, step.state, step.code, step.claim_token) == (
-        Verdict.LATER,
+        NextAction.LATER,
         StepState.RETRYING,
         "outage",
         None,
@@ -594,7 +598,7 @@ def test_a_paused_upstream_is_left_alone_until_it_is_resumed(world: World, new_n
     )
     before = len(world.harbour.jenkins.calls)
 
-    assert world.runner.run(job.id, "create_jenkins_user").verdict is Verdict.LATER
+    assert world.runner.run(job.id, "create_jenkins_user").verdict is NextAction.LATER
     step = world.step(job, "create_jenkins_user")
     assert (step.code, step.reason) == ("paused", "Jenkins is paused by chief: Upgrade to 2.541.")
     assert len(world.harbour.jenkins.calls) == before
@@ -602,7 +606,7 @@ def test_a_paused_upstream_is_left_alone_until_it_is_resumed(world: World, new_n
 
     world.db.transaction(lambda session: outages.resume(session, JENKINS, time()))
     assert [lane.job_id for lane in _parked(world)] == [job.id]
-    assert world.runner.run(job.id, "create_jenkins_user").verdict is Verdict.GO_ON
+    assert world.runner.run(job.id, "create_jenkins_user").verdict is NextAction.GO_ON
 
 
 def test_a_comparison_waits_for_everyone_whom_it_reads(world: World, new_name: NewName, time: Time) -> None:
@@ -611,7 +615,7 @@ def test_a_comparison_waits_for_everyone_whom_it_reads(world: World, new_name: N
     drift = world.accept_for(made, "drift")
     world.db.transaction(lambda session: outages.pause(session, JENKINS, by="chief", reason="Upgrade.", now=time()))
 
-    assert world.runner.run(drift.id, "compare_app").verdict is Verdict.LATER
+    assert world.runner.run(drift.id, "compare_app").verdict is NextAction.LATER
     assert _parked(world) == []
 
     world.db.transaction(lambda session: outages.resume(session, JENKINS, time()))
@@ -631,7 +635,7 @@ def test_what_is_parked_can_be_cancelled_and_is_not_sent_any_more(world: World, 
 
 
 def test_shares_grow_with_the_settings_and_any_number_of_workers_may_prepare(db_url: str, world: World) -> None:
-    more: Shares = {GITLAB: Share(at_once=20)}
+    more: Limits = {GITLAB: UpstreamLimits(at_once=20)}
 
     def prepare(_: int) -> None:
         db = Database(db_url)

@@ -24,7 +24,7 @@ from support.mariadb import Server, wait_until
 
 from common.database import migrate
 from common.database.engine import LOCK_WAIT, CommitUnknownError, Database
-from common.database.models import Tally, Team
+from common.database.models import RateCount, Team
 
 WITHIN_S = 20.0
 WORKERS, DEEDS = 4, 40
@@ -53,15 +53,15 @@ def other(db_url: str) -> Iterator[Database]:
 
 def _add_tallies(db: Database, *buckets: str) -> None:
     rows = [{"bucket": bucket, "period": 1, "hits": 0, "expires_at": EXPIRES_AT} for bucket in buckets]
-    db.transaction(lambda session: session.execute(insert(Tally), rows))
+    db.transaction(lambda session: session.execute(insert(RateCount), rows))
 
 
 def _hit(session: Session, bucket: str) -> None:
-    session.execute(update(Tally).where(Tally.bucket == bucket).values(hits=Tally.hits + 1))
+    session.execute(update(RateCount).where(RateCount.bucket == bucket).values(hits=RateCount.hits + 1))
 
 
 def _hits(db: Database) -> dict[str, int]:
-    rows = db.read(lambda session: session.scalars(select(Tally)).all())
+    rows = db.read(lambda session: session.scalars(select(RateCount)).all())
     return {row.bucket: row.hits for row in rows}
 
 
@@ -73,7 +73,7 @@ def test_each_statement_sees_what_is_committed_by_then(db: Database, other: Data
     _add_tallies(db, "a")
 
     def look_twice(session: Session) -> list[int | None]:
-        hits = select(Tally.hits).where(Tally.bucket == "a")
+        hits = select(RateCount.hits).where(RateCount.bucket == "a")
         before = session.scalar(hits)
         other.transaction(lambda theirs: _hit(theirs, "a"))
         return [before, session.scalar(hits)]
@@ -175,7 +175,7 @@ def test_times_are_utc_to_the_microsecond_wherever_the_two_live(
     bucket = f"time-{next(_NUMBERS)}"
     _add_tallies(db, bucket)
 
-    kept = db.read(lambda session: session.get_one(Tally, (bucket, 1))).expires_at
+    kept = db.read(lambda session: session.get_one(RateCount, (bucket, 1))).expires_at
     with db.engine.connect() as connection:
         told = connection.execute(text("SELECT expires_at FROM tallies WHERE bucket = :it"), {"it": bucket}).scalar()
 
@@ -256,7 +256,9 @@ def test_work_goes_on_when_the_server_is_back_and_nothing_is_lost_or_doubled(
         for each in working:
             each.result(WITHIN_S)
 
-    deeds = db.read(lambda session: session.scalars(select(Tally).where(Tally.bucket == f"{bucket}-deeds")).all())
+    deeds = db.read(
+        lambda session: session.scalars(select(RateCount).where(RateCount.bucket == f"{bucket}-deeds")).all()
+    )
     assert sorted(deed.period for deed in deeds) == list(range(WORKERS * DEEDS))
     assert _hits(db)[bucket] == WORKERS * DEEDS
     db.dispose()
@@ -267,10 +269,10 @@ def _do_once(db: Database, bucket: str, number: int) -> None:
 
     def work(session: Session) -> None:
         _hit(session, bucket)
-        session.add(Tally(bucket=f"{bucket}-deeds", period=number, hits=0, expires_at=EXPIRES_AT))
+        session.add(RateCount(bucket=f"{bucket}-deeds", period=number, hits=0, expires_at=EXPIRES_AT))
 
     def is_done() -> bool:
-        return db.read(lambda session: session.get(Tally, (f"{bucket}-deeds", number))) is not None
+        return db.read(lambda session: session.get(RateCount, (f"{bucket}-deeds", number))) is not None
 
     def does_get_done() -> bool:
         try:

@@ -36,13 +36,13 @@ from api.cli import GROUPS
 from api.contract.endpoint import Policy
 from api.serving.routing import declared
 from common.admission.outages import Hold
-from common.admission.slots import Share
+from common.admission.slots import UpstreamLimits
 from common.broker import Publisher, celery_app
 from common.config import catalog
 from common.database import migrate
 from common.database.engine import Database
 from common.database.ids import new_id
-from common.database.models import App, Base, Job, KeptAnswer, LoginSession, Project, Secret, Tally, User
+from common.database.models import App, Base, IdempotencyRecord, Job, LoginSession, Project, RateCount, Secret, User
 from common.jobs import attempts, dispatch, retention
 from common.jobs.attempts import Claim
 from common.workflows import Upstream
@@ -50,8 +50,8 @@ from harbour.faults import Fault
 from worker import upstreams
 from worker.clock import Clock
 from worker.doctor.database import DatabaseChecks
-from worker.liveness import Register
-from worker.outage_probe import Lookout
+from worker.liveness import WorkerRegister
+from worker.outage_probe import OutageProbe
 
 Name = Callable[[str], str]
 JOBS = 2_000
@@ -147,8 +147,8 @@ def _rows(now: datetime, job_ids: Sequence[str], user_id: str) -> dict[type[Base
     ]  # fmt: skip
     return {
         Secret: [{**sealed, "job_id": job_id, "purpose": "password"} for job_id in job_ids],
-        KeptAnswer: [{**kept, "key": f"key-{number}"} for number in range(ROWS)],
-        Tally: [{**expiring, "bucket": f"{number:064x}", "period": 1, "hits": 1} for number in range(ROWS)],
+        IdempotencyRecord: [{**kept, "key": f"key-{number}"} for number in range(ROWS)],
+        RateCount: [{**expiring, "bucket": f"{number:064x}", "period": 1, "hits": 1} for number in range(ROWS)],
         LoginSession: [{**login, "token_hash": f"{number:064x}"} for number in range(ROWS)],
         Project: made,
         App: [{**row, "project_id": row["id"], "claimed_name": row["name"], "type": "Flask"} for row in made],
@@ -245,7 +245,7 @@ def _run_every_step(world: World, name: Name) -> None:
 
 def _hold_back(world: World, name: Name) -> None:
     """Let a step find no room, and an upstream be down until a look finds it back."""
-    world.shares = {**world.shares, Upstream.GITLAB: Share(at_once=1)}
+    world.shares = {**world.shares, Upstream.GITLAB: UpstreamLimits(at_once=1)}
     first, second, third = (world.sign_up(name("ada")) for _ in range(3))
     assert isinstance(attempts.claim(world.db, first.id, STEP, worker="w", shares=world.shares), Claim)
     assert isinstance(attempts.claim(world.db, second.id, STEP, worker="w", shares=world.shares), Hold)
@@ -254,15 +254,15 @@ def _hold_back(world: World, name: Name) -> None:
     world.runner_named("watched").run(third.id, "create_jenkins_user")
     for _ in range(2):
         world.time.advance(60)
-        Lookout(world.db, upstreams.open_ways(world.settings)).look()
+        OutageProbe(world.db, upstreams.open_connections(world.settings)).look()
         world.harbour.heal()
 
 
 def _tick(world: World, place: Path) -> None:
     world.time.advance(60)
     publisher = Publisher(celery_app(world.settings))  # of a broker that is away: what was taken is put back
-    Clock(world.db, publisher, Register(place / "workers"), world.shares).tick()
-    dispatch.release(world.db, "w")
+    Clock(world.db, publisher, WorkerRegister(place / "workers"), world.shares).tick()
+    dispatch.release_worker(world.db, "w")
     before = world.db.now() - timedelta(hours=1)
     deque(retention.sweep(world.db, world.settings, before=before), maxlen=0)
 

@@ -17,7 +17,7 @@ from common.database.engine import Database
 from common.database.ids import new_id as make_id
 from common.database.models import Attempt, Job, Resource, Secret, Step, Team, User
 from common.jobs import attempts, dispatch, lifecycle
-from common.jobs.attempts import Claim, ClaimLostError, Refused
+from common.jobs.attempts import Claim, ClaimLostError, ClaimRefused
 from common.jobs.ledger import Entry
 from common.states import JobState, Outcome, Provenance, StepState
 from common.workflows import PROVISION, SIGNUP, Workflow, find_step
@@ -87,20 +87,20 @@ def _state(db: Database, job: Job) -> JobState:
 
 def _succeed(db: Database, job: Job, *steps: str) -> None:
     for step in steps:
-        attempts.succeed(db, _claim(db, job, step), {})
+        attempts.record_success(db, _claim(db, job, step), {})
 
 
 def test_of_many_claims_at_once_one_is_granted(db: Database, accept: Accept, pool: ThreadPoolExecutor) -> None:
     for _ in range(5):
         job, together = accept(PROVISION), Barrier(THREADS)
 
-        def take(job: Job = job, together: Barrier = together) -> Claim | Refused:
+        def take(job: Job = job, together: Barrier = together) -> Claim | ClaimRefused:
             together.wait()
             return attempts.claim(db, job.id, "fork_source", worker="w", shares={})
 
         granted = [future.result() for future in [pool.submit(take) for _ in range(THREADS)]]
 
-        assert Counter(type(claim) for claim in granted) == {Claim: 1, Refused: THREADS - 1}
+        assert Counter(type(claim) for claim in granted) == {Claim: 1, ClaimRefused: THREADS - 1}
         assert len(_attempts(db, job, "fork_source")) == 1
 
 
@@ -114,7 +114,7 @@ def test_lanes_that_settle_at_the_same_moment_end_the_job_once(
 
         def end(claim: Claim, together: Barrier = together) -> None:
             together.wait()
-            attempts.succeed(db, claim, {})
+            attempts.record_success(db, claim, {})
 
         for future in [pool.submit(end, claim) for claim in last]:
             future.result()
@@ -125,7 +125,7 @@ def test_lanes_that_settle_at_the_same_moment_end_the_job_once(
 def test_a_step_whose_turn_has_not_come_cannot_be_claimed(db: Database, accept: Accept) -> None:
     job = accept(PROVISION)
 
-    assert attempts.claim(db, job.id, "await_source", worker="w", shares={}) is Refused.NOT_NOW
+    assert attempts.claim(db, job.id, "await_source", worker="w", shares={}) is ClaimRefused.NOT_NOW
 
     assert _state(db, job) is JobState.QUEUED
 
@@ -133,18 +133,18 @@ def test_a_step_whose_turn_has_not_come_cannot_be_claimed(db: Database, accept: 
 def test_a_finished_step_is_told_apart_from_a_running_one(db: Database, accept: Accept) -> None:
     job = accept(PROVISION)
     claim = _claim(db, job, "fork_source")
-    assert attempts.claim(db, job.id, "fork_source", worker="v", shares={}) is Refused.NOT_NOW
+    assert attempts.claim(db, job.id, "fork_source", worker="v", shares={}) is ClaimRefused.NOT_NOW
 
-    attempts.succeed(db, claim, {})
+    attempts.record_success(db, claim, {})
 
-    assert attempts.claim(db, job.id, "fork_source", worker="v", shares={}) is Refused.DONE
+    assert attempts.claim(db, job.id, "fork_source", worker="v", shares={}) is ClaimRefused.DONE
 
 
 def test_an_unknown_job_or_step_is_refused(db: Database, accept: Accept) -> None:
     job = accept(PROVISION)
 
-    assert attempts.claim(db, make_id(), "fork_source", worker="w", shares={}) is Refused.UNKNOWN
-    assert attempts.claim(db, job.id, "no_such_step", worker="w", shares={}) is Refused.UNKNOWN
+    assert attempts.claim(db, make_id(), "fork_source", worker="w", shares={}) is ClaimRefused.UNKNOWN
+    assert attempts.claim(db, job.id, "no_such_step", worker="w", shares={}) is ClaimRefused.UNKNOWN
 
 
 def test_a_lease_that_ran_out_can_be_claimed_and_the_first_claim_records_nothing(
@@ -157,15 +157,15 @@ def test_a_lease_that_ran_out_can_be_claimed_and_the_first_claim_records_nothing
     heir = _claim(db, job, "fork_source", worker="heir")
 
     for record in (
-        lambda: attempts.succeed(db, zombie, {"by": "zombie"}),
-        lambda: attempts.stumble(db, zombie, code="c", reason="r", delay_s=1),
-        lambda: attempts.wait(db, zombie, code="c", reason="r", retry_after_s=1),
-        lambda: attempts.fail(db, zombie, code="c", reason="r"),
+        lambda: attempts.record_success(db, zombie, {"by": "zombie"}),
+        lambda: attempts.record_retry(db, zombie, code="c", reason="r", delay_s=1),
+        lambda: attempts.record_wait(db, zombie, code="c", reason="r", retry_after_s=1),
+        lambda: attempts.record_failure(db, zombie, code="c", reason="r"),
         lambda: Entry(db, zombie, upstream="gitlab", kind="project", ref="x").intend(),
     ):
         with pytest.raises(ClaimLostError):
             record()
-    attempts.succeed(db, heir, {"by": "heir"})
+    attempts.record_success(db, heir, {"by": "heir"})
     assert _step(db, job, "fork_source").output == {"by": "heir"}
     assert [attempt.outcome for attempt in _attempts(db, job, "fork_source")] == [Outcome.LOST, Outcome.SUCCEEDED]
 
@@ -188,7 +188,7 @@ def test_a_step_that_kills_every_worker_fails_in_the_end(db: Database, accept: A
         _claim(db, job, "fork_source")
         time.advance(plan.limit_s + attempts.LEASE_GRACE_S)
 
-    assert attempts.claim(db, job.id, "fork_source", worker="w", shares={}) is Refused.OVER
+    assert attempts.claim(db, job.id, "fork_source", worker="w", shares={}) is ClaimRefused.OVER
 
     step = _step(db, job, "fork_source")
     assert (step.state, step.code) == (StepState.FAILED, "worker_lost")
@@ -201,11 +201,11 @@ def test_a_wait_uses_no_attempt_and_ends_at_its_deadline(db: Database, accept: A
     began = time()
     while True:
         claim = _claim(db, job, "await_helm")
-        if attempts.wait(db, claim, code="not_yet", reason="copying", retry_after_s=4) is StepState.FAILED:
+        if attempts.record_wait(db, claim, code="not_yet", reason="copying", retry_after_s=4) is StepState.FAILED:
             break
         due_at = _step(db, job, "await_helm").due_at
         assert due_at is not None
-        assert attempts.claim(db, job.id, "await_helm", worker="early", shares={}) is Refused.NOT_NOW
+        assert attempts.claim(db, job.id, "await_helm", worker="early", shares={}) is ClaimRefused.NOT_NOW
         time.advance((due_at - time()).total_seconds())
 
     assert (time() - began).total_seconds() == 30
@@ -222,13 +222,16 @@ def test_a_stumble_is_tried_again_when_due_and_fails_when_attempts_are_used_up(
     state = StepState.RETRYING
     while state is StepState.RETRYING:
         claim = _claim(db, job, "fork_source")
-        state = attempts.stumble(db, claim, code="upstream_unavailable", reason="GitLab is away.", delay_s=3)
-        assert attempts.claim(db, job.id, "fork_source", worker="early", shares={}) in (Refused.NOT_NOW, Refused.OVER)
+        state = attempts.record_retry(db, claim, code="upstream_unavailable", reason="GitLab is away.", delay_s=3)
+        assert attempts.claim(db, job.id, "fork_source", worker="early", shares={}) in (
+            ClaimRefused.NOT_NOW,
+            ClaimRefused.OVER,
+        )
         time.advance(3)
 
     tried = _attempts(db, job, "fork_source")
     assert len(tried) == 12
-    assert {attempt.outcome for attempt in tried} == {Outcome.STUMBLED}
+    assert {attempt.outcome for attempt in tried} == {Outcome.TRANSIENT}
     assert _step(db, job, "fork_source").reason == "GitLab is away. Gave up after 12 attempts."
 
 
@@ -236,7 +239,7 @@ def test_a_failed_lane_does_not_stop_the_other_and_the_job_fails_when_both_have_
     db: Database, accept: Accept
 ) -> None:
     job = accept(PROVISION)
-    attempts.fail(db, _claim(db, job, "fork_source"), code="conflict", reason="not ours")
+    attempts.record_failure(db, _claim(db, job, "fork_source"), code="conflict", reason="not ours")
 
     assert _state(db, job) is JobState.RUNNING
     _succeed(db, job, "fork_helm", "await_helm", "register_repository")
@@ -264,7 +267,7 @@ def test_a_secret_that_nobody_came_for_is_deleted_after_a_day(db: Database, acce
     job = accept(SIGNUP)
     time.advance(24 * 3600)
 
-    dispatch.forget_expired(db)
+    dispatch.delete_expired(db)
 
     assert db.read(lambda session: session.get(Secret, (job.id, "password"))) is None
 
@@ -275,7 +278,7 @@ def test_what_is_due_goes_to_one_clock_only(db: Database, accept: Accept, time: 
     time.advance(lifecycle.RESEND_S)
     together = Barrier(THREADS)
 
-    def tick() -> list[lifecycle.Lane]:
+    def tick() -> list[lifecycle.LaneMessage]:
         together.wait()
         return dispatch.take_due(db, limit=100)
 
@@ -331,7 +334,7 @@ def test_every_change_of_a_job_changes_its_version(db: Database, accept: Accept)
 
     claim = _claim(db, job, "fork_source")
     versions.append(version())
-    attempts.stumble(db, claim, code="c", reason="r", delay_s=0)
+    attempts.record_retry(db, claim, code="c", reason="r", delay_s=0)
     versions.append(version())
     _succeed(db, job, "fork_source")
     versions.append(version())

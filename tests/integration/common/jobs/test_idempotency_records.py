@@ -11,19 +11,19 @@ from support.api import row_counts
 from support.world import Time
 
 from common.database.engine import Database
-from common.database.models import KeptAnswer, Tally
+from common.database.models import IdempotencyRecord, RateCount
 from common.jobs import dispatch
 
 
 def _add_tallies(db: Database, count: int, *, expires_in_s: float = 0, period: int = 1) -> None:
     expires_at = db.now() + timedelta(seconds=expires_in_s)
     rows = [{"bucket": f"{n:064x}", "period": period, "hits": 1, "expires_at": expires_at} for n in range(count)]
-    db.transaction(lambda session: session.execute(insert(Tally), rows))
+    db.transaction(lambda session: session.execute(insert(RateCount), rows))
 
 
 def _add_answer(session: Session, db: Database, key: str, expires_in_s: float) -> None:
     session.add(
-        KeptAnswer(
+        IdempotencyRecord(
             owner="anyone", key=key, fingerprint="f" * 64, key_id="k" * 16, sealed=b"",
             expires_at=db.now() + timedelta(seconds=expires_in_s),
         )
@@ -35,7 +35,7 @@ def test_what_is_over_goes_and_what_is_not_stays(db: Database) -> None:
     _add_tallies(db, 2, expires_in_s=0.001, period=2)
     db.transaction(lambda session: [_add_answer(session, db, f"key-{s}", s) for s in (-1, 0, 1)])
 
-    dispatch.forget_expired(db)
+    dispatch.delete_expired(db)
 
     counts = row_counts(db)
     assert (counts["tallies"], counts["kept_answers"]) == (2, 1)
@@ -47,7 +47,7 @@ def test_a_heap_goes_over_several_calls(db: Database) -> None:
 
     left = []
     for _ in range(3):
-        dispatch.forget_expired(db)
+        dispatch.delete_expired(db)
         left.append(row_counts(db)["tallies"])
 
     assert left == [7, 0, 0]
@@ -61,10 +61,12 @@ def test_what_is_renewed_between_the_look_and_the_delete_stays(db: Database, db_
     @event.listens_for(db.engine, "before_cursor_execute")
     def renew(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         if statement.startswith("DELETE FROM tallies"):
-            later = update(Tally).where(Tally.bucket == f"{0:064x}").values(expires_at=time() + timedelta(hours=1))
+            later = (
+                update(RateCount).where(RateCount.bucket == f"{0:064x}").values(expires_at=time() + timedelta(hours=1))
+            )
             somebody.transaction(lambda session: session.execute(later))
 
-    dispatch.forget_expired(db)
+    dispatch.delete_expired(db)
 
     somebody.dispose()
-    assert db.read(lambda session: session.scalars(select(Tally.bucket)).all()) == [f"{0:064x}"]
+    assert db.read(lambda session: session.scalars(select(RateCount.bucket)).all()) == [f"{0:064x}"]

@@ -22,7 +22,7 @@ from support.world import Time
 from common.database.engine import Database
 from common.database.models import App, Attempt, ConsoleChunk, Event, Job, Resource, Step
 from common.jobs import deployments, interventions, retention
-from common.jobs.retention import Keeper
+from common.jobs.retention import RetentionSweeper
 from common.states import JobState, Provenance
 
 OF_A_JOB = (Step, Event, ConsoleChunk, Resource)
@@ -250,7 +250,7 @@ def _orphans(db: Database) -> dict[str, int]:
 def test_workers_delete_by_themselves_a_little_at_a_time_once_they_are_told_to(before: Past, db: Database) -> None:
     for _ in range(retention.JOBS + 5):
         before.job()
-    never, keeper = (Keeper(db, settings("sqlite:///unused", retention_days=days)) for days in (0, DAYS))
+    never, keeper = (RetentionSweeper(db, settings("sqlite:///unused", retention_days=days)) for days in (0, DAYS))
 
     left = []
     for each in (never, keeper, keeper, keeper, keeper):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from flask import Response
 
-from api.follow.outputs import BACKLOG_BYTES, HEARD_BYTES, TAKES_WITHIN_S, SocketLine
+from api.follow.outputs import BACKLOG_BYTES, HEARD_BYTES, TAKES_WITHIN_S, SocketOutput
 
 LARGE = b"x" * 90_000
 
@@ -38,11 +38,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def line(ends: tuple[socket.socket, socket.socket], clock: Clock) -> SocketLine:
-    return SocketLine(ends[0], clock_s=clock)
+def line(ends: tuple[socket.socket, socket.socket], clock: Clock) -> SocketOutput:
+    return SocketOutput(ends[0], clock_s=clock)
 
 
-def _read_all(line: SocketLine, client: socket.socket) -> bytes:
+def _read_all(line: SocketOutput, client: socket.socket) -> bytes:
     """Read until our end says that nothing follows, flushing as the selector would."""
     client.settimeout(5)
     received = b""
@@ -52,7 +52,7 @@ def _read_all(line: SocketLine, client: socket.socket) -> bytes:
     return received
 
 
-def test_a_large_answer_arrives_whole_and_once(line: SocketLine, ends: tuple[socket.socket, socket.socket]) -> None:
+def test_a_large_answer_arrives_whole_and_once(line: SocketOutput, ends: tuple[socket.socket, socket.socket]) -> None:
     line.answer(Response(LARGE))
     line.end()
     assert (line.is_ending, line.is_behind, line.is_gone) == (True, True, False)
@@ -64,20 +64,20 @@ def test_a_large_answer_arrives_whole_and_once(line: SocketLine, ends: tuple[soc
     assert line.is_gone
 
 
-def test_an_answer_may_be_larger_than_a_streams_backlog(line: SocketLine) -> None:
+def test_an_answer_may_be_larger_than_a_streams_backlog(line: SocketOutput) -> None:
     line.answer(Response(b"x" * (BACKLOG_BYTES + 1)))
 
     assert not line.is_gone
 
 
-def test_a_stream_that_is_not_read_is_let_go_when_too_much_waits(line: SocketLine) -> None:
+def test_a_stream_that_is_not_read_is_let_go_when_too_much_waits(line: SocketOutput) -> None:
     for _ in range(4):
         line.send(LARGE)
 
     assert line.is_gone
 
 
-def test_a_client_that_takes_nothing_any_more_is_let_go(line: SocketLine, clock: Clock) -> None:
+def test_a_client_that_takes_nothing_any_more_is_let_go(line: SocketOutput, clock: Clock) -> None:
     line.send(LARGE)
     clock.now_s = TAKES_WITHIN_S - 1
     line.let_go_if_stuck()
@@ -89,7 +89,7 @@ def test_a_client_that_takes_nothing_any_more_is_let_go(line: SocketLine, clock:
     assert line.is_gone
 
 
-def test_a_quiet_stream_is_not_a_stuck_one(line: SocketLine, clock: Clock) -> None:
+def test_a_quiet_stream_is_not_a_stuck_one(line: SocketOutput, clock: Clock) -> None:
     line.send(b": still here\n\n")
     clock.now_s = 10 * TAKES_WITHIN_S
     line.let_go_if_stuck()
@@ -98,7 +98,7 @@ def test_a_quiet_stream_is_not_a_stuck_one(line: SocketLine, clock: Clock) -> No
 
 
 def test_an_end_that_is_read_drop_by_drop_ends_all_the_same(
-    line: SocketLine, ends: tuple[socket.socket, socket.socket], clock: Clock
+    line: SocketOutput, ends: tuple[socket.socket, socket.socket], clock: Clock
 ) -> None:
     line.answer(Response(LARGE))
     line.end()
@@ -112,7 +112,7 @@ def test_an_end_that_is_read_drop_by_drop_ends_all_the_same(
 
 
 def test_a_client_that_keeps_sending_is_no_follower(
-    line: SocketLine, ends: tuple[socket.socket, socket.socket]
+    line: SocketOutput, ends: tuple[socket.socket, socket.socket]
 ) -> None:
     client = ends[1]
     client.setblocking(False)
@@ -124,7 +124,7 @@ def test_a_client_that_keeps_sending_is_no_follower(
     assert line.is_gone
 
 
-def test_a_client_that_hangs_up_is_noticed(line: SocketLine, ends: tuple[socket.socket, socket.socket]) -> None:
+def test_a_client_that_hangs_up_is_noticed(line: SocketOutput, ends: tuple[socket.socket, socket.socket]) -> None:
     line.hear()
     assert not line.is_gone
 

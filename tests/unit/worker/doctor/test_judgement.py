@@ -10,7 +10,7 @@ import pytest
 from common.errors import Transient
 from worker.doctor import run
 from worker.upstreams.argocd.project_globs import allows_destination, allows_source
-from worker.upstreams.check import Check, Group, State, Untold, Wrong
+from worker.upstreams.check import Check, CheckFailedError, Group, State, Untold
 from worker.upstreams.probe import number_of
 
 HELM = "https://git.example/dev/shop_helm.git"
@@ -89,7 +89,7 @@ def test_each_end_of_a_check_is_a_finding_and_what_needs_it_is_not_looked_at() -
         name="Moon",
         checks=(
             _check("well", lambda: "seen"),
-            _check("wrong", lambda: fail(Wrong("bad", "mend it so"))),
+            _check("wrong", lambda: fail(CheckFailedError("bad", "mend it so"))),
             _check("stumbles", lambda: fail(Transient("no answer"))),
             _check("untold", lambda: fail(Untold("hidden"))),
             _check("after wrong", lambda: "seen", "wrong"),
