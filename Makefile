@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PACKAGES := api worker common harbour stack client server
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up harbour doctor secrets test fuzz bench load proofs compose docs check lint types contract format clean
+.PHONY: help install demo up harbour doctor secrets services test fuzz bench load proofs compose docs check lint types contract format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ doctor: $(VENV)/runtime ## Check the settings and every upstream, reading only, 
 
 secrets: ## Make what is missing of the secrets of docker-compose.yml (for=harbour: the tokens of the stand-ins, too)
 	@sh compose/make-secrets.sh $(for)
+
+services: ## Start MariaDB and Redis for the tests, in the foreground, and print their addresses; Ctrl-C stops them
+	@.ci/services up
 
 test: $(VENV)/tools ## Run the tests; what needs a missing service is skipped
 	@$(BIN)/python -m pytest tests/unit tests/contract tests/integration --numprocesses 3 --dist loadfile
