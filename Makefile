@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
+# Servers for what follows. Not for figures: theirs do not wait for the disk.
+SERVICES := .ci/services run --
 # The oldest and the newest Python that Slipway is made for. PYTHON runs everything, the other one what `other` says.
 OLDEST := 3.11
 NEWEST := 3.13
@@ -43,7 +45,7 @@ unit: $(VENV)/tools ## Run the unit tests
 	@$(PYTEST) tests/unit --quiet --numprocesses 2
 
 test: $(VENV)/tools ## Run the tests, with services of their own (k=EXPR: those of unit, contract and integration that match)
-	@.ci/services run -- $(MAKE) --no-print-directory $(if $(k),matching-tests,all-tests)
+	@$(SERVICES) $(MAKE) --no-print-directory $(if $(k),matching-tests,all-tests)
 
 matching-tests:
 	@$(PYTEST) tests/unit tests/contract tests/integration -k '$(k)' --numprocesses $(PROCESSES) --dist loadfile
@@ -67,25 +69,25 @@ other-tests: $(VENV)/tools
 	@$(PYTEST) tests/unit tests/contract --numprocesses $(PROCESSES) --dist loadfile
 
 fuzz: $(VENV)/tools ## Send what the OpenAPI document allows and what it forbids, more than 10,000 times, and count the answers
-	@SLIPWAY_CASES=100 SLIPWAY_SEED=$${SLIPWAY_SEED:-$$(date +%s)} $(BIN)/python -m pytest -v tests/fuzz
+	@SLIPWAY_CASES=100 SLIPWAY_SEED=$${SLIPWAY_SEED:-$$(date +%s)} $(SERVICES) $(PYTEST) -v tests/fuzz
 
 bench: $(VENV)/tools ## Measure following, looking, listing and pruning on MariaDB and SQLite, a million jobs (about 40 minutes)
-	@SLIPWAY_FOLLOWERS=1000 SLIPWAY_JOBS=1000000 SLIPWAY_OLD_JOBS=100000 $(BIN)/python -m pytest -s tests/bench
+	@SLIPWAY_FOLLOWERS=1000 SLIPWAY_JOBS=1000000 SLIPWAY_OLD_JOBS=100000 $(PYTEST) -s tests/bench
 
 compose: $(VENV)/tools ## Run the services of docker-compose.yml as processes, no engine: the main job on its stand-ins
-	@$(BIN)/python -m pytest tests/integration/test_composition.py tests/compose
+	@$(PYTEST) tests/integration/test_composition.py tests/compose
 
 load: $(VENV)/tools ## Rolling restarts, an outage, shares and rates on MariaDB with four workers, at full count (about half an hour)
 	@SLIPWAY_ROLLING_JOBS=1000 SLIPWAY_OUTAGE_S=300 SLIPWAY_OUTAGE_JOBS=200 SLIPWAY_SHARED_JOBS=100 \
-		$(BIN)/python -m pytest -s tests/load
+		$(PYTEST) -s tests/load
 
 docs: $(VENV)/tools ## Write docs/openapi.json, docs/problems.md and docs/metrics.md afresh
 	@$(BIN)/python -m api.publish
 
 proofs: $(VENV)/tools ## Run the seeded proofs at full count (about half an hour): builds, worlds, every lost reply, commands
-	@SLIPWAY_RUNS=300 $(BIN)/python -m pytest tests/integration/test_worlds.py tests/integration/test_builds.py
-	@SLIPWAY_BUILDS=500 $(BIN)/python -m pytest -s tests/integration/test_waiting.py
-	@SLIPWAY_COMMANDS=100 $(BIN)/python -m pytest tests/integration/test_commands.py
+	@SLIPWAY_RUNS=300 $(SERVICES) $(PYTEST) tests/integration/test_worlds.py tests/integration/test_builds.py
+	@SLIPWAY_BUILDS=500 $(SERVICES) $(PYTEST) -s tests/integration/test_waiting.py
+	@SLIPWAY_COMMANDS=100 $(SERVICES) $(PYTEST) tests/integration/test_commands.py
 
 check: lint types imports test other ## What CI runs: lint, types, import contracts, tests, tests on a second Python
 
