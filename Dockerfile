@@ -8,7 +8,7 @@ RUN groupadd --gid 10001 slipway \
     && useradd --uid 10001 --gid slipway --no-create-home --home-dir /tmp --shell /usr/sbin/nologin slipway
 WORKDIR /srv/slipway
 COPY requirements.txt .
-RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore -r requirements.txt \
+RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore --require-hashes -r requirements.txt \
     && pip uninstall --yes --root-user-action=ignore pip
 COPY server server
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp

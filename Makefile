@@ -1,14 +1,23 @@
 # Slipway. `make` alone lists the targets.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
-PACKAGES := api worker common harbour stack slipway client server
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest
+# Servers for what follows. Not for figures: theirs do not wait for the disk.
+SERVICES := .ci/services run --
+# The oldest and the newest Python that Slipway is made for. PYTHON runs everything, the other one what `other` says.
+OLDEST := 3.11
+NEWEST := 3.13
+# Test processes: they wait for networks and disks, so there are more than cores.
+PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up harbour doctor secrets test fuzz bench load proofs compose docs check lint types contract format clean
+.PHONY: help install demo up harbour doctor secrets services quick unit test other fuzz bench load proofs compose docs check lint types imports format requirements clean
+.PHONY: matching-tests all-tests other-tests
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: $(VENV)/runtime ## Show the main job: install, start everything, sign up, make an app, look, stop
 	@$(BIN)/python -m stack demo
@@ -25,34 +34,62 @@ doctor: $(VENV)/runtime ## Check the settings and every upstream, reading only, 
 secrets: ## Make what is missing of the secrets of docker-compose.yml (for=harbour: the tokens of the stand-ins, too)
 	@sh compose/make-secrets.sh $(for)
 
-test: $(VENV)/tools ## Run the tests; what needs a missing service is skipped
-	@$(BIN)/python -m pytest tests/unit tests/contract tests/integration --numprocesses 3 --dist loadfile
-	@$(BIN)/python -m pytest tests/fuzz
-	@$(BIN)/python -m pytest tests/e2e --ignore tests/e2e/test_pace.py --numprocesses 2 --dist loadfile
-	@$(BIN)/python -m pytest tests/e2e/test_pace.py
+services: ## Start MariaDB and Redis for the tests, in the foreground, and print their addresses; Ctrl-C stops them
+	@.ci/services up
+
+quick: $(VENV)/tools ## The check for every save: unit tests, lint, types, import contracts at once, in less than a minute
+	@$(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \
+		unit types lint imports
+
+unit: $(VENV)/tools ## Run the unit tests
+	@$(PYTEST) tests/unit --quiet --numprocesses 2
+
+test: $(VENV)/tools ## Run the tests, with services of their own (k=EXPR: those of unit, contract and integration that match)
+	@$(SERVICES) $(MAKE) --no-print-directory $(if $(k),matching-tests,all-tests)
+
+matching-tests:
+	@$(PYTEST) tests/unit tests/contract tests/integration -k '$(k)' --numprocesses $(PROCESSES) --dist loadfile
+
+all-tests:
+	@$(PYTEST) tests/unit tests/contract tests/integration --numprocesses $(PROCESSES) --dist loadfile
+	@$(PYTEST) tests/fuzz
+	@$(PYTEST) tests/e2e --ignore tests/e2e/test_pace.py --numprocesses 2 --dist loadfile
+	@$(PYTEST) tests/e2e/test_pace.py
+
+other: ## Run unit and contract tests on the newest Python, or on the oldest if the newest runs the rest
+	@used=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	other=$(NEWEST); [ "$$used" != "$$other" ] || other=$(OLDEST); \
+	if python=$$(.ci/find-python "$$other"); then \
+		$(MAKE) --no-print-directory PYTHON="$$python" VENV=".venv-$$other" other-tests; \
+	else \
+		echo "Python $$other is not installed: the tests ran on $$used alone."; \
+	fi
+
+other-tests: $(VENV)/tools
+	@$(PYTEST) tests/unit tests/contract --numprocesses $(PROCESSES) --dist loadfile
 
 fuzz: $(VENV)/tools ## Send what the OpenAPI document allows and what it forbids, more than 10,000 times, and count the answers
-	@SLIPWAY_CASES=100 SLIPWAY_SEED=$${SLIPWAY_SEED:-$$(date +%s)} $(BIN)/python -m pytest -v tests/fuzz
+	@SLIPWAY_CASES=100 SLIPWAY_SEED=$${SLIPWAY_SEED:-$$(date +%s)} $(SERVICES) $(PYTEST) -v tests/fuzz
 
 bench: $(VENV)/tools ## Measure following, looking, listing and pruning on MariaDB and SQLite, a million jobs (about 40 minutes)
-	@SLIPWAY_FOLLOWERS=1000 SLIPWAY_JOBS=1000000 SLIPWAY_OLD_JOBS=100000 $(BIN)/python -m pytest -s tests/bench
+	@SLIPWAY_FOLLOWERS=1000 SLIPWAY_JOBS=1000000 SLIPWAY_OLD_JOBS=100000 $(PYTEST) -s tests/bench
 
 compose: $(VENV)/tools ## Run the services of docker-compose.yml as processes, no engine: the main job on its stand-ins
-	@$(BIN)/python -m pytest tests/integration/test_composition.py tests/compose
+	@$(PYTEST) tests/integration/test_composition.py tests/compose
 
 load: $(VENV)/tools ## Rolling restarts, an outage, shares and rates on MariaDB with four workers, at full count (about half an hour)
 	@SLIPWAY_ROLLING_JOBS=1000 SLIPWAY_OUTAGE_S=300 SLIPWAY_OUTAGE_JOBS=200 SLIPWAY_SHARED_JOBS=100 \
-		$(BIN)/python -m pytest -s tests/load
+		$(PYTEST) -s tests/load
 
 docs: $(VENV)/tools ## Write docs/openapi.json, docs/problems.md and docs/metrics.md afresh
 	@$(BIN)/python -m api.publish
 
 proofs: $(VENV)/tools ## Run the seeded proofs at full count (about half an hour): builds, worlds, every lost reply, commands
-	@SLIPWAY_RUNS=300 $(BIN)/python -m pytest tests/integration/worker/test_worlds.py tests/integration/worker/test_builds.py
-	@SLIPWAY_BUILDS=500 $(BIN)/python -m pytest -s tests/integration/worker/test_waiting.py
-	@SLIPWAY_COMMANDS=100 $(BIN)/python -m pytest tests/integration/api/commands/test_commands.py
+	@SLIPWAY_RUNS=300 $(SERVICES) $(PYTEST) tests/integration/worker/test_worlds.py tests/integration/worker/test_builds.py
+	@SLIPWAY_BUILDS=500 $(SERVICES) $(PYTEST) -s tests/integration/worker/test_waiting.py
+	@SLIPWAY_COMMANDS=100 $(SERVICES) $(PYTEST) tests/integration/api/commands/test_commands.py
 
-check: lint types contract test ## What CI runs: lint, types, import contract, tests
+check: lint types imports test other ## What CI runs: lint, types, import contracts, tests, tests on a second Python
 
 lint: $(VENV)/tools ## Check style
 	@$(BIN)/ruff format --check .
@@ -61,29 +98,36 @@ lint: $(VENV)/tools ## Check style
 types: $(VENV)/tools ## Check types
 	@$(BIN)/mypy
 
-contract: $(VENV)/tools ## Check that the packages import each other only as declared
-	@$(BIN)/lint-imports
+imports: $(VENV)/tools ## Check that the packages import each other only as declared
+	@$(BIN)/lint-imports --no-logo
 
 format: $(VENV)/tools ## Put the code into its one form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+requirements: $(VENV)/tools ## Pin requirements*.in in requirements*.txt; pins stay (upgrade=NAME: except that one's, upgrade=all)
+	@for set in requirements requirements-embedded requirements-dev; do \
+		UV_CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/uv pip compile --quiet $$set.in --output-file $$set.txt \
+			--universal --python-version $(OLDEST) --generate-hashes --no-emit-index-url --no-emit-find-links \
+			$(if $(upgrade),$(if $(filter all,$(upgrade)),--upgrade,--upgrade-package $(upgrade))) || exit; \
+	done
 
 install: $(VENV)/tools ## Install everything, runtime and tools
 
 clean: ## Remove what the stack and the tools left behind; stop `make up` first
 	rm -rf var .mypy_cache .ruff_cache .pytest_cache
 
-$(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit("Slipway needs Python 3.11 or newer; set PYTHON=") if sys.version_info < (3, 11) else 0'
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Slipway needs Python $(OLDEST) or newer; set PYTHON=") if sys.version_info < (3, 11) else 0'
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/runtime: requirements.txt pyproject.toml | $(VENV)/bin/python
+$(VENV)/runtime: requirements.txt requirements-embedded.txt pyproject.toml | $(BIN)/python
 	@echo "Installing the runtime …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(PIP) install --quiet --require-hashes -r requirements.txt -r requirements-embedded.txt
+	@$(PIP) install --quiet --no-deps --editable .
 	@touch $@
 
 $(VENV)/tools: requirements-dev.txt $(VENV)/runtime
 	@echo "Installing the tools …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(PIP) install --quiet --require-hashes -r requirements-dev.txt
 	@touch $@

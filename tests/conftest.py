@@ -6,7 +6,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import pymysql
 import pytest
+from pymysql.cursors import Cursor
+from sqlalchemy import make_url
 from support.services import mariadb_database
 from support.world import Time
 
@@ -60,8 +63,25 @@ def db(db_url: str, time: Time) -> Iterator[Database]:
 
 
 def _empty(url: str) -> None:
-    db = Database(url)
-    with db.engine.begin() as connection:
-        for table in reversed(Base.metadata.sorted_tables):
-            connection.execute(table.delete())
-    db.dispose()
+    """Delete from the tables that have rows, by the driver alone: a test fills few, and an engine asks first."""
+    tables = [table.name for table in reversed(Base.metadata.sorted_tables)]  # children first
+    parts = (f"SELECT '{name}' FROM DUAL WHERE EXISTS (SELECT 1 FROM `{name}`)" for name in tables)  # noqa: S608 - our names
+    with _connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(parts))
+        filled = {name for (name,) in cursor.fetchall()}
+        for name in tables:
+            if name in filled:
+                cursor.execute(f"DELETE FROM `{name}`")  # noqa: S608 - as above
+        connection.commit()
+
+
+def _connect(url: str) -> pymysql.Connection[Cursor]:
+    address = make_url(url)
+    return pymysql.connect(
+        host=address.host or "127.0.0.1",
+        port=address.port or 3306,
+        user=address.username,
+        password=address.password or "",
+        database=address.database,
+        ssl_disabled="ssl_disabled" in address.query,
+    )
