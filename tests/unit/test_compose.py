@@ -1,4 +1,4 @@
-"""docker-compose.yml says what it must: pinned, shut in, limited, checked, and without a secret in it."""
+"""docker-compose.yml: pinned images, isolated and limited services, health checks, and no secret in the file."""
 
 from __future__ import annotations
 
