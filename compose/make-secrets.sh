@@ -1,13 +1,13 @@
 #!/bin/sh
-# Makes the secrets of docker-compose.yml that are not there yet, one file each in secrets/, and overwrites none.
-#   sh compose/make-secrets.sh            leaves the tokens of your upstreams empty, and says so
-#   sh compose/make-secrets.sh harbour    makes those up, too: the stand-ins read the same files
+# Make the missing secrets of docker-compose.yml, one file each in secrets/. Existing files are not overwritten.
+#   sh compose/make-secrets.sh            leaves the tokens of your upstreams empty, and lists their files
+#   sh compose/make-secrets.sh harbour    makes random tokens, too: the stand-ins read the same files
 set -eu
 cd "$(dirname "$0")/.."
 mkdir -p secrets
-chmod 700 secrets # this keeps others out: the files have to be readable for the users of the containers, who are others
+chmod 700 secrets # keeps other users out: the files themselves must be readable by the users of the containers
 
-by_chance() {
+random_text() {
     head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'
 }
 
@@ -20,13 +20,13 @@ keep() {
 }
 
 for name in mysql_root_password db_password redis_password secret_keys metrics_token; do
-    keep "$name" "$(by_chance)"
+    keep "$name" "$(random_text)"
 done
-keep flower_basic_auth "operator:$(by_chance)"
+keep flower_basic_auth "operator:$(random_text)"
 
 for name in gitlab_token gitlab_read_token jenkins_auth_token argo_token kibana_pwd; do
     if [ "${1:-}" = harbour ]; then
-        keep "$name" "$(by_chance)"
+        keep "$name" "$(random_text)"
     elif [ ! -s "secrets/$name" ]; then
         : >> "secrets/$name"
         chmod 644 "secrets/$name"

@@ -20,8 +20,8 @@ from common.config.urls import BrokerUrl, DatabaseUrl, HttpUrl, Origin
 EMBEDDED_ENV = Path("var/embedded.env")
 LOGIN = re.compile(r"[^:,]+:[^,]+")  # as HTTP's basic authentication has it
 
-AT_ONCE = "Steps at work on {} at once, over all workers: fewer than those have threads, or a slow one holds them all"
-RATE = "Calls a second to {}, over all workers: at least half of the steps at once. 0: unlimited"
+AT_ONCE = "Steps that run on {} at once, over all workers: fewer than their threads, or a slow upstream holds them all"
+RATE = "Calls per second to {}, over all workers: at least half the number of steps. 0: unlimited"
 
 
 class SettingsError(Exception):
@@ -50,15 +50,15 @@ class CommonSettings(BaseSettings):
 
     secrets_dir: Path = Field(
         USUAL_DIRECTORY,
-        description="Directory of files that hold settings, one each, named in small letters: secrets/gitlab_token",
+        description="Directory of files that hold one setting each, named in lower case: secrets/gitlab_token",
     )
-    redis_password: SecretStr | None = Field(None, description="Password for REDIS_URL, where that has none")
+    redis_password: SecretStr | None = Field(None, description="Password for REDIS_URL, if the address contains none")
     redis_url: BrokerUrl = Field(description="The broker's address: redis://:password@host:6379/0")
     log_format: str = Field("auto", pattern="^(auto|json|text)$", description="json, text, or auto: text in a terminal")
     log_level: str = Field(
         "info",
         pattern="^(debug|info|warning|error)$",
-        description="debug, info, warning or error; debug tells each call to an upstream",
+        description="debug, info, warning or error; debug logs each call to an upstream",
     )
 
     @classmethod
@@ -91,9 +91,9 @@ class FlowerSettings(CommonSettings):
     """What Flower is told: no key and no token of others, for it only shows what passes through the broker."""
 
     flower_basic_auth: SecretStr | None = Field(
-        None, description="Who may look into Flower: USER:PASSWORD, comma-separated. Unset: it does not start"
+        None, description="Logins for Flower: USER:PASSWORD, comma-separated. Unset: Flower does not start"
     )
-    flower_address: str = Field("127.0.0.1", description="Where Flower listens: 0.0.0.0 in a container")
+    flower_address: str = Field("127.0.0.1", description="Address on which Flower listens: 0.0.0.0 in a container")
     flower_port: int = Field(5555, ge=1, le=65_535, description="Port of Flower")
 
     @field_validator("flower_basic_auth")
@@ -107,12 +107,12 @@ class FlowerSettings(CommonSettings):
 class Settings(CommonSettings):
     """What the API is told, and workers too: no token of an upstream, for the API calls none."""
 
-    db_password: SecretStr | None = Field(None, description="Password for DB_URL, where that has none")
+    db_password: SecretStr | None = Field(None, description="Password for DB_URL, if the address contains none")
     db_url: DatabaseUrl = Field(
         description="SQLAlchemy address: mysql+pymysql://user:password@host/name or sqlite:///file"
     )
     secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        description="Keys that seal what jobs must keep secret, newest first, comma-separated, 32+ characters each"
+        description="Keys that encrypt the secrets of jobs, newest first, comma-separated, 32 characters or more each"
     )
 
     gitlab_url: HttpUrl = Field(description="GitLab as the workers reach it")
@@ -128,8 +128,8 @@ class Settings(CommonSettings):
     kibana_url: HttpUrl = Field(description="Elasticsearch, where Kibana's users live, as the workers reach it")
     kibana_ext_url: HttpUrl | None = Field(None, description="Kibana as users reach it, for links")
 
-    dev_cluster_name: str = Field("dev-cluster", description="Argo CD's name of the cluster of team dev")
-    ops_cluster_name: str = Field("ops-cluster", description="Argo CD's name of the cluster of team ops")
+    dev_cluster_name: str = Field("dev-cluster", description="Argo CD's name for the cluster of team dev")
+    ops_cluster_name: str = Field("ops-cluster", description="Argo CD's name for the cluster of team ops")
     container_repository_image_name: str = Field(
         description="Prefix of image names; an app's image is this, a slash, and the app's name"
     )
@@ -139,8 +139,8 @@ class Settings(CommonSettings):
     cookie_secure: bool = Field(True, description="Send the session cookie over HTTPS only")
     trusted_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Host names that the API answers to, comma-separated: with 127.0.0.1 where a health check asks it "
-        "so. Unset: any",
+        description="Host names that the API answers to, comma-separated; include 127.0.0.1 if a health check uses it. "
+        "Unset: any",
     )
     cors_origins: Annotated[tuple[Origin, ...], NoDecode] = Field(
         (), description="Origins whose pages may call the API, comma-separated: https://portal.example.com. Unset: none"
@@ -149,23 +149,26 @@ class Settings(CommonSettings):
         0,
         ge=0,
         le=8,
-        description="Proxies in front that add to X-Forwarded-For. 0: it is ignored, as anyone can send it",
+        description="Number of proxies in front that add to X-Forwarded-For. 0: ignore it, as anyone can send it",
     )
     login_failures_per_account_and_address: int = Field(
         10, ge=0, description="Wrong passwords for one account from one address in 15 minutes. 0: unlimited"
     )
     login_failures_per_account: int = Field(
-        100, ge=0, description="Wrong passwords for one account in an hour, wherever they come from. 0: unlimited"
+        100, ge=0, description="Wrong passwords for one account in an hour, from any address. 0: unlimited"
     )
     login_failures_per_address: int = Field(
-        200, ge=0, description="Wrong passwords from one address in 15 minutes, whatever the account. 0: unlimited"
+        200, ge=0, description="Wrong passwords from one address in 15 minutes, for any account. 0: unlimited"
     )
     signups_per_address: int = Field(60, ge=0, description="Sign-ups from one address in an hour. 0: unlimited")
     signups_per_name: int = Field(
         10, ge=0, description="Sign-ups in an hour for one id, and for one e-mail address. 0: unlimited"
     )
     retention_days: int = Field(
-        0, ge=0, le=36_500, description="Days after which jobs are deleted that are over and needed no more. 0: never"
+        0,
+        ge=0,
+        le=36_500,
+        description="Days after which finished jobs are deleted that nothing needs. 0: never",
     )
     gitlab_concurrency: int = Field(12, ge=1, le=256, description=AT_ONCE.format("GitLab"))
     jenkins_concurrency: int = Field(12, ge=1, le=256, description=AT_ONCE.format("Jenkins"))
@@ -179,24 +182,24 @@ class Settings(CommonSettings):
         3,
         ge=0,
         le=100,
-        description="Steps in a row that get no answer before a look tells whether their upstream is down. 0: never",
+        description="Steps in a row without an answer before a probe decides if the upstream is down. 0: never",
     )
     metrics_token: SecretStr | None = Field(
-        None, description="What Prometheus sends as its bearer token, to the API and to workers. Unset: no metrics"
+        None, description="Bearer token that Prometheus sends to the API and the workers. Unset: no metrics"
     )
     worker_metrics_port: int = Field(
         0,
         ge=0,
         le=65_525,
-        description="Port of a worker's metrics; where it is taken, the next free of ten. 0: workers serve none",
+        description="Port of a worker's metrics; if it is in use, the next free one of ten. 0: no worker metrics",
     )
     otel_exporter_otlp_endpoint: HttpUrl | None = Field(
         None,
-        description="OpenTelemetry collector that gets traces, by OTLP over HTTP: http://collector:4318. Unset: none",
+        description="OpenTelemetry collector for traces, OTLP over HTTP: http://collector:4318. Unset: none",
     )
     trace_upstreams: bool = Field(False, description="Send upstreams the header traceparent with each call of a trace")
     flower_ext_url: HttpUrl | None = Field(
-        None, description="Flower as operators reach it: administrators' jobs link to it. Unset: no links"
+        None, description="Flower as operators reach it: jobs link to it for administrators. Unset: no links"
     )
 
     @field_validator("secret_keys", "trusted_hosts", "cors_origins", mode="before")

@@ -1,15 +1,16 @@
-"""What README.md and docs/*.md tell people to type does what they say: every command is run here, or says why not.
+"""Every command of the documents does what they say: it is run here, or `ELSEWHERE` says why not.
 
-The commands of a document are typed one after the other into one shell, in a checkout, beside one stack whose upstreams
-are the harbour. Each must end with 0 and print what the document shows (`support/documents.py`). So are they read:
+The commands of a document are typed one after the other into a shell, in a checkout, beside one stack whose upstreams
+are the harbour. Each must end with 0 and print what the document shows (`support/documents.py`). Two people type at the
+same time: a newcomer, and an operator who runs what an installation needs. They read the documents like this:
 
-    JOB, or an id        the job that the command before it brought, or that the scene is about
-    …, in a command      the id that its place asks for: the last project, app, job that was answered
+    JOB, or an id        the job of the command before, or the one that the scene is about
+    …, in a command      the id that its place needs: the last project, app or job in an answer
     :8000                where the API of this stack listens
-    a password           is typed where it is asked for
+    a password           is typed when a command asks for it
 
-`curl` does not follow jobs: before the next one, the job that the last one began is over. `SCENES` breaks and mends
-what a section is about. `ELSEWHERE` lists what is not run here, and why.
+`curl` does not follow jobs: before the next `curl`, the test waits for the job that the last one started. `SCENES`
+cause the failures that a section is about, and correct them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from itertools import count
 from pathlib import Path
 from threading import Event
@@ -26,23 +27,37 @@ from typing import Any
 
 import pytest
 from support.checkout import ROOT
-from support.documents import DOCUMENTS, ID, OPERATIONS, README, Command, blocks, commands, mismatch
+from support.documents import (
+    COMMAND_LINE,
+    DOCUMENTS,
+    HTTP_API,
+    ID,
+    INSTALLATION,
+    OPERATIONS,
+    README,
+    Command,
+    blocks,
+    commands,
+    mismatch,
+)
 from support.stack import PASSWORD, Stack, wait_for
 from support.terminal import Ended, Terminal
 
 CHECKOUT = ("Makefile", "api", "slipway", "client", "common", "gunicorn.conf.py", "server", "worker")
-NO_ENGINE = "no engine here: test_composition.py runs the services as processes, and in them what is typed into them"
+NEWCOMER = (README, HTTP_API, COMMAND_LINE)
+OPERATOR = (INSTALLATION, OPERATIONS)
+PLAYED = (*NEWCOMER, *OPERATOR)
+NO_ENGINE = "no engine here: test_composition.py runs the services as processes, and the commands inside them"
 ELSEWHERE = {
     r"make (demo|check)\b": "CI runs it: .ci/run",
-    r"make (test|up)\b": "this is part of it",
-    r"make (docs|fuzz|proofs)\b": "CI runs the tests of it, in small where they are long",
-    r"make (bench|compose|load)\b": "by hand: it takes long, or shows what other tests look at piece by piece",
+    r"make (test|quick|up)\b": "this test is part of it",
+    r"make services\b": "it runs until it is stopped; CI runs the tests with it",
     r"make doctor\b": "it is python -m worker.doctor, which docs/operations.md has",
     r"make secrets\b": "tests/unit/test_compose.py runs its script",
     r"cp \S+ \.env\b": "other settings than those of this stack; test_compose.py reads both files",
     r"(git pull && )?docker compose\b": NO_ENGINE,
     r"alias \w+='docker compose": NO_ENGINE,
-    r"(gunicorn|celery -A worker (worker|flower))\b": "goes on until it is ended: every stack here is made of these",
+    r"(gunicorn|celery -A worker (worker|flower))\b": "runs until it is stopped; every stack here consists of these",
 }
 PATH = "/usr/local/bin:/usr/bin:/bin"
 PRINTED_URL = "http://127.0.0.1:8000"
@@ -57,7 +72,7 @@ PLACES = {
 
 
 class Play:
-    """One document, typed from its beginning to its end."""
+    """One person who types documents from beginning to end. The shell, the log-in and the ids stay."""
 
     def __init__(self, stack: Stack, checkout: Path, *, path: str, nobody_else_signs_up: Event) -> None:
         self.stack = stack
@@ -87,7 +102,7 @@ class Play:
         self._terminal.close()
 
     def perform(self, command: Command) -> None:
-        """Type a command, and see that it ends well and prints what is shown."""
+        """Type a command, and check that it ends with 0 and prints what the document shows."""
         if command.text.startswith("curl"):
             self._await_what_curl_began()
         for (heading, start), scene in SCENES.items():
@@ -99,7 +114,7 @@ class Play:
         self._learn(command.text, ended.printed)
 
     def types(self, text: str) -> Ended:
-        """Run a command in the shell; one of `flask` that needs none, and asks for nothing, where it is quicker."""
+        """Run a command in the shell; a simple one of `flask` that asks for nothing in a process that is ready."""
         is_simple = text.startswith("flask ") and not NEEDS_A_SHELL.search(text) and "asks" not in text
         return self._terminal.runs_at_once(text) if is_simple else self._terminal.types(text)
 
@@ -143,11 +158,11 @@ class Play:
         self.stack.harbour.fault("gitlab", kind="status", status=403, method="POST", path="/members", body="{}")
         self.is_about(self._sign_up(f"failing-{next(NUMBERS)}", until=lambda job: bool(job["state"] == "failed")))
 
-    def it_is_mended(self) -> None:
+    def it_is_corrected(self) -> None:
         self.stack.harbour.heal()
 
     def jenkins_is_down(self) -> None:
-        self.it_is_mended()
+        self.it_is_corrected()
         self.stack.harbour.fault("jenkins", kind="reset")
         jobs = [self.stack.anyone().sign_up(f"down-{name}") for name in "abcd"]
         self.is_about(jobs[-1])
@@ -167,13 +182,13 @@ class Play:
 
 Scene = Callable[[Play], None]
 SCENES: dict[tuple[str, str], Scene] = {
-    ("Before the night", "flask --app api users create-admin"): Play.bob_is_there,
+    ("Create the first administrator", "flask --app api users create-admin"): Play.bob_is_there,
     ("A job is stuck", "slipway jobs show"): Play.a_job_waits,
     ("A job failed", "slipway jobs list"): Play.a_job_fails,
-    ("A job failed", "slipway jobs retry"): Play.it_is_mended,
+    ("A job failed", "slipway jobs retry"): Play.it_is_corrected,
     ("A job failed", "slipway jobs skip"): Play.a_job_fails,
     ("An upstream is down", "slipway upstreams list"): Play.jenkins_is_down,
-    ("An upstream is down", "slipway jobs watch"): Play.it_is_mended,
+    ("An upstream is down", "slipway jobs watch"): Play.it_is_corrected,
 }
 
 
@@ -181,44 +196,32 @@ def is_elsewhere(command: Command) -> bool:
     return any(re.match(pattern, command.text) for pattern in ELSEWHERE)
 
 
-def _people(stack: Stack, checkout: Path, signed_up: Event) -> None:
-    with closing(Play(stack, checkout, path=PATH, nobody_else_signs_up=signed_up)) as play:
-        try:
-            for command in _here(README):
-                if command.heading != "See it work":
-                    signed_up.set()
-                play.perform(command)
-        finally:
-            signed_up.set()  # the operator is waiting
-        for _heading, snippet in blocks(README, "python"):
-            program = compile(snippet.replace(PRINTED_URL, stack.embedded.api_url), README, "exec")
-            exec(program, {"password": PASSWORD, "app_id": play.app_id})  # noqa: S102 - that is what is to be tried
-
-
-def _operator(stack: Stack, checkout: Path, signed_up: Event) -> None:
-    with closing(Play(stack, checkout, path=f"{sys.prefix}/bin:{PATH}", nobody_else_signs_up=signed_up)) as play:
-        for command in _here(OPERATIONS):
+def _read(play: Play, document: str) -> None:
+    """Type the commands of a document, then run its Python snippets."""
+    for command in commands(document):
+        if not is_elsewhere(command):
             play.perform(command)
-
-
-def _here(document: str) -> Iterator[Command]:
-    return (command for command in commands(document) if not is_elsewhere(command))
-
-
-PLAYED = {README: _people, OPERATIONS: _operator}
+    for _heading, snippet in blocks(document, "python"):
+        program = compile(snippet.replace(PRINTED_URL, play.stack.embedded.api_url), document, "exec")
+        exec(program, {"password": PASSWORD, "app_id": play.app_id})  # noqa: S102 - the snippet is what is tested
 
 
 @pytest.fixture(scope="module")
 def plays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[None]]]:
-    """Both at once, beside one stack, each in a checkout of its own."""
+    """Both people at once, beside one stack, each in a checkout of their own and with one document after the other."""
     root, signed_up = tmp_path_factory.mktemp("documents"), Event()
     stack = Stack(root, fork_s=0)
-    try:
+    with ExitStack() as opened:
+        opened.callback(stack.stop)
         stack.start()
-        with ThreadPoolExecutor(len(PLAYED)) as pool:
-            yield {name: pool.submit(play, stack, root / Path(name).stem, signed_up) for name, play in PLAYED.items()}
-    finally:
-        stack.stop()
+        reads: dict[str, Future[None]] = {}
+        for documents, path in ((NEWCOMER, PATH), (OPERATOR, f"{sys.prefix}/bin:{PATH}")):
+            play = Play(stack, root / Path(documents[0]).stem, path=path, nobody_else_signs_up=signed_up)
+            opened.enter_context(closing(play))
+            one_at_a_time = opened.enter_context(ThreadPoolExecutor(1))
+            reads |= {document: one_at_a_time.submit(_read, play, document) for document in documents}
+        reads[NEWCOMER[-1]].add_done_callback(lambda _read: signed_up.set())
+        yield reads
 
 
 @pytest.mark.parametrize("document", PLAYED)
@@ -226,12 +229,12 @@ def test_every_command_of_a_document_does_what_it_says(plays: dict[str, Future[N
     plays[document].result()
 
 
-def test_no_other_document_has_commands_and_nothing_is_listed_in_vain() -> None:
+def test_every_document_with_commands_is_played_and_every_exception_is_used() -> None:
     every = [command for document in DOCUMENTS for command in commands(document)]
+    played = [(command.heading, command.text) for command in every]
 
-    assert {command.document for command in every} == set(PLAYED)
-    assert [pattern for pattern in ELSEWHERE if not any(re.match(pattern, each.text) for each in every)] == []
-    played = [(each.heading, each.text) for each in every]
+    assert {command.document for command in every if not is_elsewhere(command)} == set(PLAYED)
+    assert [pattern for pattern in ELSEWHERE if not any(re.match(pattern, text) for _, text in played)] == []
     assert all(any(each == heading and text.startswith(start) for each, text in played) for heading, start in SCENES)
 
 

@@ -57,7 +57,7 @@ def _environment(stack: Stack, **changes: str) -> dict[str, str]:
 
 @contextmanager
 def _started(place: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the command as the README has it, in a place where a file of settings may lie."""
+    """Run the command of docs/installation.md, in a place where a file of settings may lie."""
     with subprocess.Popen(COMMAND, cwd=place, env=environment, stdout=subprocess.DEVNULL) as process:
         yield process
         process.terminate()

@@ -266,7 +266,7 @@ class Composition:
         shutil.rmtree(self._root / "volumes", ignore_errors=True)  # a database is 100 MB, and pytest keeps three
 
     def settings_of(self, file: str) -> list[str]:
-        """Return the lines of a file of settings; `.env` is, as the README has it, a copy of that of the stand-ins."""
+        """Return the lines of a file of settings; `.env` is a copy of that of the stand-ins (docs/installation.md)."""
         text = (ROOT / ("compose/harbour.env" if file == ".env" else file)).read_text(encoding="utf-8")
         return [line for line in text.splitlines() if line and not line.startswith("#")]
 

@@ -1,8 +1,8 @@
-"""What do README.md and docs/*.md tell people to type, and what do they show as its answer?
+"""The commands in the documents, and the output that the documents show for them.
 
-In a block that begins with ```console, a line `$ …` is a command; the lines below that it needs to be whole belong to
-it, the others are what it prints. A line `…` there is any number of lines, `…` in a line any text; a number stands for
-any number, an id for any id, and blanks for as many as there are.
+In a block that begins with ```console, a line `$ …` is a command. Following lines that complete it (an open quote, a
+backslash) belong to it; the others are its output. There, a line `…` stands for any number of lines, `…` within a line
+for any text, a number for any number, an id for any id, and blanks for any number of blanks.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from dataclasses import dataclass
 
 from support.checkout import ROOT
 
-README, OPERATIONS = "README.md", "docs/operations.md"
-DOCUMENTS = (README, *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md")))
+README, CHANGELOG = "README.md", "CHANGELOG.md"
+HTTP_API, COMMAND_LINE = "docs/http-api.md", "docs/command-line.md"
+INSTALLATION, OPERATIONS = "docs/installation.md", "docs/operations.md"
+DOCUMENTS = tuple(sorted(str(file.relative_to(ROOT)) for file in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))))
 ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`]+)`")
@@ -26,7 +28,7 @@ LOOSELY = {"id": ID, "any": ".*", "number": r"\d+", "blank": r"\s+"}
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """One command as it is written. `shown` is what the document says it prints; nothing where it does not say."""
+    """One command as it is written. `shown` is the output that the document shows for it; empty if it shows none."""
 
     document: str
     heading: str
@@ -80,7 +82,7 @@ def _without_blank_end(lines: list[str]) -> tuple[str, ...]:
 
 
 def is_whole(text: str) -> bool:
-    """Say whether no quote is open, and no line is to follow."""
+    """Return whether the command is complete: no quote is open and no line has to follow."""
     try:
         shlex.split(text, comments=True)
     except ValueError:
@@ -95,7 +97,7 @@ def inline(document: str) -> Iterator[str]:
 
 
 def mismatch(shown: Iterable[str], printed: str) -> str:
-    """Return what is not as it is shown; nothing when all of it is."""
+    """Return a comparison of both texts if they differ; an empty text if what was printed has the shape of `shown`."""
     pattern = "".join(r"(?:.*\n)*?" if line.strip() == ANY else f"{_loosely(line)}\\s*\\n" for line in shown)
     if not pattern or re.fullmatch(pattern, f"{printed.strip()}\n"):
         return ""

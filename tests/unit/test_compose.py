@@ -1,4 +1,4 @@
-"""docker-compose.yml says what it must: pinned, shut in, limited, checked, and without a secret in it."""
+"""docker-compose.yml: pinned images, isolated and limited services, health checks, and no secret in the file."""
 
 from __future__ import annotations
 
@@ -143,14 +143,14 @@ def test_no_setting_of_the_stand_ins_is_a_secret() -> None:
     assert {name.lower() for name in names} <= {*EVERY, "compose_profiles"}
 
 
-def test_secrets_are_files_that_git_does_not_see_and_the_readme_tells_of() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_secrets_are_files_that_git_ignores_and_the_installation_page_describes() -> None:
+    installation = (ROOT / "docs/installation.md").read_text(encoding="utf-8")
     files = {name: said["file"] for name, said in FILE["secrets"].items()}
 
     assert files == {name: f"secrets/{name}" for name in files}
     assert {secret for said in SERVICES.values() for secret in said.get("secrets", ())} == set(files)
     assert "secrets/" in _lines(".gitignore")
-    assert all(f"`{name}`" in readme for name in files)
+    assert all(f"`{name}`" in installation for name in files)
 
 
 @every_program_of_ours

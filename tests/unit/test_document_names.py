@@ -1,4 +1,4 @@
-"""What documents name is there: commands and their options, programs that explain themselves, alerts, links."""
+"""What the documents refer to exists: commands and their options, targets, modules, alerts, links."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import click
 import pytest
 import yaml
 from support.checkout import ROOT
-from support.documents import DOCUMENTS, OPERATIONS, README, commands, inline, mismatch, text_of
+from support.documents import CHANGELOG, DOCUMENTS, OPERATIONS, README, commands, inline, mismatch, text_of
 
 from api.cli import GROUPS
 from slipway.cli import slipway
@@ -25,12 +25,13 @@ LINK = re.compile(r"\]\(([^)#:\s]*)(?:#([^)\s]*))?\)")
 
 
 def _named() -> set[str]:
-    """Return everything that is set as code in running text, and all that is to be typed."""
-    return {text for document in DOCUMENTS for text in (*inline(document), *(c.text for c in commands(document)))}
+    """Return all commands of the documents, and everything that is code in their text."""
+    present = set(DOCUMENTS) - {CHANGELOG}  # which names what was there, too
+    return {text for document in present for text in (*inline(document), *(c.text for c in commands(document)))}
 
 
 def _mistakes(program: click.Command, words: list[str]) -> list[str]:
-    """Return the words that are neither commands nor options of the program; what they are given is not looked at."""
+    """Return the words that are neither commands nor options of the program; the values of options are not checked."""
     command = program
     while isinstance(command, click.Group) and words and words[0] in command.commands:
         command, words = command.commands[words[0]], words[1:]
@@ -61,10 +62,10 @@ def test_every_target_that_is_named_is_one_and_make_alone_explains_all_of_them()
 def test_every_module_that_is_named_explains_itself() -> None:
     modules = sorted({module for text in _named() for module in re.findall(r"python -m ([a-z.]+)", text)})
     with ThreadPoolExecutor() as pool:
-        told = dict(zip(modules, pool.map(_help_of, modules), strict=True))
+        texts = dict(zip(modules, pool.map(_help_of, modules), strict=True))
 
-    assert {"harbour", "worker.healthcheck", "worker.doctor"} <= told.keys()
-    assert {module for module, text in told.items() if not text.startswith(f"usage: python -m {module} ")} == set()
+    assert {"harbour", "worker.healthcheck", "worker.doctor"} <= texts.keys()
+    assert {module for module, text in texts.items() if not text.startswith(f"usage: python -m {module} ")} == set()
 
 
 def _help_of(module: str) -> str:
@@ -74,7 +75,7 @@ def _help_of(module: str) -> str:
 
 def test_whoever_is_alerted_finds_the_section() -> None:
     groups = yaml.safe_load(text_of("docs/alerts.yml"))["groups"]
-    table = text_of(OPERATIONS).partition("## Which alert, which section")[2].partition("\n## ")[0]
+    table = text_of(OPERATIONS).partition("\n## Alerts\n")[2].partition("\n## ")[0]
 
     assert {rule["alert"] for group in groups for rule in group["rules"]} == set(re.findall(r"`(Slipway\w+)`", table))
 
