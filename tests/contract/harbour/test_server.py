@@ -248,7 +248,7 @@ def control(harbour: Harbour) -> Iterator[str]:
 
 def test_control_lists_calls_since_a_number_without_bodies(harbour: Harbour, control: str) -> None:
     requests.get(harbour.gitlab.url, timeout=10)
-    requests.post(f"{harbour.elasticsearch.app.url}/x", data="canary", timeout=10)
+    requests.post(f"{harbour.elasticsearch.url}/x", data="canary", timeout=10)
 
     listed = requests.get(f"{control}/calls", timeout=10)
     last = listed.json()["calls"][-1]

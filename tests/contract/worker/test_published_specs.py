@@ -128,7 +128,7 @@ def test_elasticsearch(elasticsearch: ElasticsearchService, version: str) -> Non
 def test_argocd(harbour: Harbour) -> None:
     config = harbour.config
     client = ArgoCD(Http("Argo CD", harbour.argocd.url, headers=argocd_headers(config.argocd_token)))
-    url = f"{harbour.gitlab.app.url}/templates/Helm_Template.git"
+    url = f"{harbour.gitlab.url}/templates/Helm_Template.git"
 
     client.ensure_repository(url, username=config.gitlab_user, password=config.gitlab_read_token, on_create=nothing)
     for tag in ("1", "2"):

@@ -19,7 +19,8 @@ from support.collector import Span, collecting
 
 MAKE_CALLS = """
 import sys
-from common import settings, tracing
+from common.config import settings
+from common.telemetry import tracing
 from common.telemetry.tracing import Kind
 from worker.upstreams.http import Http
 
@@ -30,7 +31,8 @@ for parent in sys.argv[2:]:
 """
 IMPORT_ALL = """
 import sys
-from common import settings, tracing
+from common.config import settings
+from common.telemetry import tracing
 import api, worker.runner
 
 tracing.configure(settings.load(settings.WorkerSettings), "a-service")
