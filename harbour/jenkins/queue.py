@@ -1,7 +1,7 @@
-"""How is a build asked for, and how does its request wait?
+"""Build queue: trigger, read, cancel.
 
-The traps of this file: a 303 is a success, and a 302 is a refusal; what a job does not declare is dropped without a
-word; an item that has left is known for five minutes more, and no longer.
+Traps: a 303 is a success, and a 302 is a refusal; parameters that the job does not declare are ignored; an item that
+has left the queue can be read for five more minutes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from harbour.jenkins.build_views import queue_item_shown
 from harbour.jenkins.core import caller_of
 from harbour.jenkins.items import ITEM, ITEM_PERMISSION, path_of
 from harbour.jenkins.model import Parameters, QueueItem
-from harbour.jenkins.pages import Refused, jetty_error, not_found, oops, page, redirect
+from harbour.jenkins.pages import ApiError, jetty_error, not_found, oops, page, redirect
 from harbour.jenkins.schedule import JenkinsSchedule
 from harbour.jenkins.tree import exported
 from harbour.server import route
@@ -25,20 +25,20 @@ from harbour.server import route
 class JenkinsQueue(JenkinsSchedule):
     """The queue, as clients see it."""
 
-    # -- triggering ---------------------------------------------------------------------------------------------
+    # -- triggering ------------------------------------------------------------------------------------------
 
     @route("POST", f"{ITEM}/buildWithParameters")
     def build_with_parameters(self, request: Request, item: str) -> Response:
-        """Queue a build: 201; 303 when its like waits already; 302 to the job, and nothing queued, when refused."""
+        """Queue a build: 201; 303 when an equal one waits already; 302 to the job when refused, with nothing queued."""
         name = self._visible(request, item)
         document = self.items[name]
         if xml.is_folder(document):
             raise not_found()
         self.require(request, f"{ITEM_PERMISSION}Build", name)
         if xml.text(document, "disabled") == "true":
-            raise Refused(jetty_error(409, f"{name} is not buildable"))
+            raise ApiError(jetty_error(409, f"{name} is not buildable"))
         if not xml.parameters(document):
-            raise Refused(jetty_error(400, f"{name} is not parameterized"))
+            raise ApiError(jetty_error(400, f"{name} is not parameterized"))
         due_at = self.now() + self._quiet_s(request, document)
         parameters = [_value(each, request) for each in xml.parameters(document)]
         if name in self.vetoed:
@@ -55,10 +55,10 @@ class JenkinsQueue(JenkinsSchedule):
         return int(match[1]) * (1.0 if match[2] else 0.001)
 
     def _queued(self, request: Request, job: str, parameters: Parameters, due_at: float) -> Response:
-        twin = next((each for each in self._unassigned() if (each.job, each.parameters) == (job, parameters)), None)
-        if twin is not None:
-            twin.due_at = min(twin.due_at, due_at)
-            return Response(b"", 303, {"Location": f"{request.host_url}queue/item/{twin.id}/"})
+        equal = next((each for each in self._unassigned() if (each.job, each.parameters) == (job, parameters)), None)
+        if equal is not None:
+            equal.due_at = min(equal.due_at, due_at)
+            return Response(b"", 303, {"Location": f"{request.host_url}queue/item/{equal.id}/"})
         self.last_queue_id += 1
         self.queue[self.last_queue_id] = QueueItem(
             id=self.last_queue_id,
@@ -70,11 +70,11 @@ class JenkinsQueue(JenkinsSchedule):
         )
         return Response(b"", 201, {"Location": f"{request.host_url}queue/item/{self.last_queue_id}/"})
 
-    # -- looking, cancelling ------------------------------------------------------------------------------------
+    # -- reading, cancelling ---------------------------------------------------------------------------------
 
     @route("GET", "/queue/api/json")
     def read_queue(self, request: Request) -> Response:
-        """List what is still queued; an item that has left is asked for by its id."""
+        """List what is still queued; an item that has left can be read by its id."""
         self.require(request, "hudson.model.Hudson.Read")
         now = self.now()
         listed = [each for each in self.queue.values() if each.is_queued(now) and self._may_read(request, each.job)]
@@ -128,7 +128,7 @@ class JenkinsQueue(JenkinsSchedule):
 
 
 def _value(parameter: xml.Parameter, request: Request) -> dict[str, Any]:
-    """Return the value of a *declared* parameter: nothing else of the request is looked at."""
+    """Return the value of a *declared* parameter; the rest of the request is ignored."""
     given = request.values.getlist(parameter.name)
     if len(given) > 1:
         raise oops(f"java.lang.IllegalArgumentException: Illegal number of parameter values for {parameter.name}")

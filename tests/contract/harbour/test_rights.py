@@ -29,7 +29,7 @@ class Api:
 
 @pytest.fixture
 def gitlab(harbour: Harbour, config: HarbourConfig) -> Api:
-    return Api(f"{harbour.gitlab.app.url}/api/v4", headers={"PRIVATE-TOKEN": config.gitlab_token})
+    return Api(f"{harbour.gitlab.url}/api/v4", headers={"PRIVATE-TOKEN": config.gitlab_token})
 
 
 @pytest.fixture
@@ -174,8 +174,8 @@ def test_a_project_shows_what_it_allows(argocd: Api) -> None:
 
 
 def test_a_source_that_the_project_does_not_list_is_refused(harbour: Harbour, argocd: Api) -> None:
-    harbour.argocd.projects["dev"]["sourceRepos"] = [f"{harbour.gitlab.app.url}/*"]  # a * stops at a slash
-    source = {"repoURL": f"{harbour.gitlab.app.url}/templates/Helm_Template.git", "path": "."}
+    harbour.argocd.projects["dev"]["sourceRepos"] = [f"{harbour.gitlab.url}/*"]  # a * stops at a slash
+    source = {"repoURL": f"{harbour.gitlab.url}/templates/Helm_Template.git", "path": "."}
     destination = {"name": "dev-cluster", "namespace": "shop"}
     body = {"metadata": {"name": "shop"}, "spec": {"project": "dev", "source": source, "destination": destination}}
 

@@ -151,7 +151,7 @@ def test_healing_ends_an_outage(counter: Counter) -> None:
     counter.inject(Fault(kind="status"))
     assert add(counter).status_code == 503
 
-    counter.heal()
+    counter.clear_faults()
 
     assert add(counter).status_code == 201
 
@@ -189,7 +189,7 @@ def test_a_configured_password_counts_after_a_restart_too(config: HarbourConfig)
         service = Elasticsearch(config)
         service.keep(config.root / "elasticsearch.json")
         service.start()
-        login = (config.elastic_user, config.elastic_password)
+        login = (config.elasticsearch_user, config.elasticsearch_password)
         answer = requests.get(f"{service.url}/_security/_authenticate", auth=login, timeout=10)
         service.stop()
 
@@ -248,7 +248,7 @@ def control(harbour: Harbour) -> Iterator[str]:
 
 def test_control_lists_calls_since_a_number_without_bodies(harbour: Harbour, control: str) -> None:
     requests.get(harbour.gitlab.url, timeout=10)
-    requests.post(f"{harbour.elasticsearch.app.url}/x", data="canary", timeout=10)
+    requests.post(f"{harbour.elasticsearch.url}/x", data="canary", timeout=10)
 
     listed = requests.get(f"{control}/calls", timeout=10)
     last = listed.json()["calls"][-1]

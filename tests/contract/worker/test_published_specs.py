@@ -115,7 +115,7 @@ def test_gitlab(gitlab: GitLabService, eventually: Callable[[Callable[[], Any]],
 @pytest.mark.parametrize("version", ["8.17", "9.0"])
 def test_elasticsearch(elasticsearch: ElasticsearchService, version: str) -> None:
     config = elasticsearch.config
-    http = Http("Elasticsearch", elasticsearch.url, auth=(config.elastic_user, config.elastic_password))
+    http = Http("Elasticsearch", elasticsearch.url, auth=(config.elasticsearch_user, config.elasticsearch_password))
     user = {"login": "anna", "password": PASSWORD, "email": "anna@corp.example", "marker": MARKER}
 
     for name in ("Anna Bell", "Anna Ring"):
@@ -128,7 +128,7 @@ def test_elasticsearch(elasticsearch: ElasticsearchService, version: str) -> Non
 def test_argocd(harbour: Harbour) -> None:
     config = harbour.config
     client = ArgoCD(Http("Argo CD", harbour.argocd.url, headers=argocd_headers(config.argocd_token)))
-    url = f"{harbour.gitlab.app.url}/templates/Helm_Template.git"
+    url = f"{harbour.gitlab.url}/templates/Helm_Template.git"
 
     client.ensure_repository(url, username=config.gitlab_user, password=config.gitlab_read_token, on_create=nothing)
     for tag in ("1", "2"):

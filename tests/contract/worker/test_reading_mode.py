@@ -135,7 +135,7 @@ def test_every_client_stops_before_its_write(harbour: Harbour, bounded: bool) ->
         clients = clients.within(Deadline.within(60))
     before = harbour.snapshot()
 
-    for write in (*sign_up(clients), *provision(clients, f"{harbour.gitlab.app.url}/templates/Helm_Template.git")):
+    for write in (*sign_up(clients), *provision(clients, f"{harbour.gitlab.url}/templates/Helm_Template.git")):
         with pytest.raises(WouldWrite):
             write()
 
