@@ -182,14 +182,14 @@ class Service:
             return None, fault
         if fault and fault.kind == "status":
             return Response(fault.body, fault.status, fault.headers), fault
-        response = self._dispatch(request, path)
+        response = self.dispatch(request, path)
         if request.method not in READS:
             self.save()
         if fault and fault.kind == "status_after":
             response = Response(fault.body, fault.status, fault.headers)
         return response, fault
 
-    def _dispatch(self, request: Request, path: str) -> Response:
+    def dispatch(self, request: Request, path: str) -> Response:
         methods: set[str] = set()
         wanted = "GET" if request.method == "HEAD" else request.method
         for method, pattern, handler in self._routes:

@@ -104,18 +104,18 @@ class ArgoCDApplications(ArgoCDChecks):
     def get_application(self, request: Request, name: str) -> Response:
         project = request.args.get("project", "")
         with self.lock:
-            app = self._found(name, project)
+            app = self.find_application(name, project)
             spec = app.spec
         if "refresh" in request.args:
             rendered = self.check(name, spec, validate=False)
             with self.lock:
-                app = self._found(name, project)
+                app = self.find_application(name, project)
                 app.revision, app.problem = rendered
                 app.reconcile(self.now())
                 self.save()
         return self._shown_app(app)
 
-    def _found(self, name: str, project: str) -> Application:
+    def find_application(self, name: str, project: str) -> Application:
         """Return it, or refuse as Argo CD does: "not found" is answered only for a visible project in the request."""
         self.prune()
         app = self.applications.get(name)
@@ -138,11 +138,11 @@ class ArgoCDApplications(ArgoCDChecks):
         """Replace the spec; answers only the spec."""
         project = request.args.get("project", "")
         with self.lock:
-            self._found(name, project)
+            self.find_application(name, project)
         spec = spec_in(body_of(request))
         rendered = self.check(name, spec, validate=flag(request, "validate", default=True))
         with self.lock:
-            app = self._found(name, project)
+            app = self.find_application(name, project)
             if stored(spec) != app.spec:
                 self._write(app, spec=spec, rendered=rendered)
             return answer(app.spec)
@@ -152,11 +152,11 @@ class ArgoCDApplications(ArgoCDChecks):
         body = object_in(body_of(request), "ApplicationPatchRequest")
         project = str(body.get("project") or "")
         with self.lock:
-            shown = self.shown(self._found(name, project))
+            shown = self.shown(self.find_application(name, project))
         wanted = wanted_in(patched(shown, str(body.get("patch") or ""), str(body.get("patchType") or "")))
         rendered = self.check(name, wanted.spec, validate=True)
         with self.lock:
-            app = self._found(name, project)
+            app = self.find_application(name, project)
             if not app.equals(wanted):
                 self._write(app, spec=wanted.spec, rendered=rendered)
                 app.labels, app.annotations = wanted.labels or {}, wanted.annotations or {}
@@ -174,7 +174,7 @@ class ArgoCDApplications(ArgoCDChecks):
         if policy not in FINALIZERS:
             raise ApiError(INVALID, f"invalid propagation policy: {policy}")
         with self.lock:
-            app = self._found(name, request.args.get("project", ""))
+            app = self.find_application(name, request.args.get("project", ""))
             if app.deleted_at is None:
                 self._begin_deletion(app, FINALIZERS[policy] if cascade else None)
         return answer({})

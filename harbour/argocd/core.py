@@ -47,10 +47,10 @@ class ArgoCDCore(Service):
         """Return the credentials of this repository for applications of `project`; the subclass knows them."""
         raise NotImplementedError
 
-    def _dispatch(self, request: Request, path: str) -> Response:
+    def dispatch(self, request: Request, path: str) -> Response:
         if path.startswith("/api/") and request.method not in READS and not _is_json(request):
             return _plain("Invalid content type", 415)
-        return super()._dispatch(request, path)
+        return super().dispatch(request, path)
 
     def invoke(self, handler: Handler, request: Request, params: dict[str, str]) -> Response:
         try:

@@ -58,7 +58,7 @@ def check_readable(url: str, credentials: Credentials, *, timeout_s: float) -> N
 def resolve(url: str, credentials: Credentials, *, revision: str, timeout_s: float) -> str:
     """Return the commit that `revision` names in the repository now. Raises GitError.
 
-    A text that looks like a commit and is not a ref is accepted unchecked, as in Argo CD.
+    A text in the form of a commit id that is not a ref is accepted unchecked, as in Argo CD.
     """
     listed = _git("ls-remote", "--quiet", "--", url, credentials=credentials, timeout_s=timeout_s)
     refs = {name: commit for commit, _, name in (line.partition("\t") for line in listed.splitlines())}

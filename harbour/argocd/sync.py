@@ -46,7 +46,7 @@ class ArgoCDSync(ArgoCDApplications):
     def sync(self, request: Request, name: str) -> Response:
         body = object_in(body_of(request), "ApplicationSyncRequest")
         with self.lock:
-            app = self._found(name, str(body.get("project") or ""))
+            app = self.find_application(name, str(body.get("project") or ""))
             if self.is_window_closed:
                 raise ApiError(DENIED, "cannot sync: blocked by sync window")
             _require_not_deleting(app)
@@ -55,7 +55,7 @@ class ArgoCDSync(ArgoCDApplications):
         revision = self._resolved(spec, asked, is_automated=is_automated)
         images, problem = self._images(spec, revision)
         with self.lock:
-            app = self._found(name, app.project)
+            app = self.find_application(name, app.project)
             options = object_in(body.get("syncOptions"), "syncOptions").get("items")
             wanted = body | {"revision": revision, "syncOptions": options or _options(spec)}
             run = self._begin(app, wanted, source=spec["source"], images=images)
@@ -88,7 +88,7 @@ class ArgoCDSync(ArgoCDApplications):
         """Deploy what the history has under `id`; the spec does not change, so the application becomes OutOfSync."""
         body = object_in(body_of(request), "ApplicationRollbackRequest")
         with self.lock:
-            app = self._found(name, str(body.get("project") or ""))
+            app = self.find_application(name, str(body.get("project") or ""))
             _require_not_deleting(app)
             if app.is_automated:
                 raise ApiError(UNMET, "rollback cannot be initiated when auto-sync is enabled")
@@ -144,7 +144,7 @@ class ArgoCDSync(ArgoCDApplications):
     @route("DELETE", f"{BASE}/:name/operation")
     def terminate(self, request: Request, name: str) -> Response:
         with self.lock:
-            run = self._found(name, request.args.get("project", "")).running(self.now())
+            run = self.find_application(name, request.args.get("project", "")).running(self.now())
             if run is None:
                 raise ApiError(INVALID, "Unable to terminate operation. No operation is in progress")
             if not run.is_terminated:

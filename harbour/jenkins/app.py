@@ -73,7 +73,7 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsBuilds):
     @route("GET", "/api/json")
     def root(self, request: Request) -> Response:
         self.require(request, "hudson.model.Hudson.Read")
-        names = [name for name in self._children("") if self._may_read(request, name)]
+        names = [name for name in self.children_of("") if self.may_read(request, name)]
         shown = {
             "_class": "hudson.model.Hudson",
             "mode": "NORMAL",
@@ -89,7 +89,7 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsBuilds):
     def dashboard(self, request: Request) -> Response:
         if not is_browser(request):
             self.require(request, "hudson.model.Hudson.Read")
-        links = "".join(f'<li><a href="/job/{name}/">{name}</a></li>' for name in self._children(""))
+        links = "".join(f'<li><a href="/job/{name}/">{name}</a></li>' for name in self.children_of(""))
         return page("Dashboard", f"<h1>Jenkins</h1><ul>{links}</ul>")
 
     @route("GET", "/pluginManager/api/json")
@@ -108,7 +108,7 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsBuilds):
 
     @route("GET", f"{ITEM}/credentials/store/folder/domain/_/api/json")
     def folder_credentials(self, request: Request, item: str) -> Response:
-        name = self._visible(request, item)
+        name = self.find_visible(request, item)
         if not xml.is_folder(self.items[name]):
             raise not_found()
         self.require(request, VIEW_CREDENTIALS, name)

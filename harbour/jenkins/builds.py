@@ -62,7 +62,7 @@ class JenkinsBuilds(JenkinsQueue):
     @route("GET", f"{BUILD}/console")
     def build_page(self, request: Request, item: str, number: str) -> Response:
         """Show the build and its console; like the job, a browser sees them without a login."""
-        name = full_name(item) if is_browser(request) else self._visible(request, item)
+        name = full_name(item) if is_browser(request) else self.find_visible(request, item)
         build = self._shown_build(name, int(number))
         console = without_notes(raw_log(build, self.now())).decode()
         return page(f"{name} #{number}", build_body(build, now=self.now(), console=console))
@@ -99,12 +99,12 @@ class JenkinsBuilds(JenkinsQueue):
         if name in self.unstoppable and any(build.is_in_progress(self.now()) for build in self.builds.get(name, [])):
             raise failure(f"Failed to interrupt and stop 1 build of {name}")
         self.builds.pop(name, None)
-        self._drop([item for item in self.queue.values() if item.job == name])
+        self.drop_items([item for item in self.queue.values() if item.job == name])
 
     # -- look-ups, and the view of a job ---------------------------------------------------------------------
 
     def _build(self, request: Request, item: str, number: str) -> Build:
-        return self._shown_build(self._visible(request, item), int(number))
+        return self._shown_build(self.find_visible(request, item), int(number))
 
     def _shown_build(self, job: str, number: int) -> Build:
         for build in self._shown_builds(job):
@@ -136,7 +136,7 @@ class JenkinsBuilds(JenkinsQueue):
             "lastBuild": build_brief(builds[0], base=base) if builds else None,
             "lastCompletedBuild": build_brief(ended[0], base=base) if ended else None,
             "nextBuildNumber": self.builds[name][-1].number + 1 if self.builds.get(name) else 1,
-            "queueItem": self._item_shown(request, queued[0]) if queued else None,
+            "queueItem": self.queue_item_view(request, queued[0]) if queued else None,
         }
 
     def builds_listed(self, name: str) -> str:

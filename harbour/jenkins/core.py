@@ -89,13 +89,13 @@ class JenkinsCore(Service):
         self.has_own_users = True  # False: another security realm is active
         self.has_role_strategy = True  # False: another authorization strategy is active
 
-    def _dispatch(self, request: Request, path: str) -> Response:
+    def dispatch(self, request: Request, path: str) -> Response:
         with self.lock:
             try:
                 request.environ["harbour.caller"] = self._authenticate(request)
                 self._require_crumb(request)
                 self._require_active(path)
-                response = super()._dispatch(request, path)
+                response = super().dispatch(request, path)
             except ApiError as error:
                 response = error.response
         if response.status_code not in (401, 404, 405):  # those are the servlet container's own pages

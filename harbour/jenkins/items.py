@@ -36,7 +36,7 @@ class JenkinsItems(JenkinsCore):
 
     @route("POST", f"{ITEM}/createItem")
     def create_in_folder(self, request: Request, item: str) -> Response:
-        parent = self._visible(request, item)
+        parent = self.find_visible(request, item)
         if not xml.is_folder(self.items[parent]):
             raise not_found()
         return self._create(request, parent=parent)
@@ -72,15 +72,15 @@ class JenkinsItems(JenkinsCore):
         """Show the item's page. The stand-in has no login form, so a browser sees it without a login."""
         name = full_name(item)
         if not is_browser(request):
-            name = self._visible(request, item)
+            name = self.find_visible(request, item)
         if name not in self.items:
             raise not_found()
         return item_page(name, self.items, builds=self.builds_listed(name))
 
     @route("GET", f"{ITEM}/api/json")
     def read_item(self, request: Request, item: str) -> Response:
-        name = self._visible(request, item)
-        children = [child for child in self._children(name) if self._may_read(request, child)]
+        name = self.find_visible(request, item)
+        children = [child for child in self.children_of(name) if self.may_read(request, child)]
         shown = item_shown(name, self.items, children=children, base=request.host_url)
         return exported(request, shown | self.activity(request, name))
 
@@ -97,13 +97,13 @@ class JenkinsItems(JenkinsCore):
 
     @route("GET", f"{ITEM}/config.xml")
     def read_config(self, request: Request, item: str) -> Response:
-        name = self._visible(request, item)
+        name = self.find_visible(request, item)
         self.require(request, f"{ITEM_PERMISSION}ExtendedRead", name)
         return Response(self.items[name], content_type="application/xml;charset=utf-8")
 
     @route("POST", f"{ITEM}/config.xml")
     def write_config(self, request: Request, item: str) -> Response:
-        name = self._visible(request, item)
+        name = self.find_visible(request, item)
         self.require(request, f"{ITEM_PERMISSION}Configure", name)
         root = xml.parse(_as_text(request))
         expected = xml.root_of(self.items[name]).tag
@@ -121,7 +121,7 @@ class JenkinsItems(JenkinsCore):
         return self._set_disabled(request, item, "false")
 
     def _set_disabled(self, request: Request, item: str, disabled: str) -> Response:
-        name = self._visible(request, item)
+        name = self.find_visible(request, item)
         self.require(request, f"{ITEM_PERMISSION}Configure", name)
         self.items[name] = xml.with_disabled(self.items[name], disabled)
         return redirect(path_of(name))
@@ -137,7 +137,7 @@ class JenkinsItems(JenkinsCore):
         return Response(status=204)
 
     def _delete(self, request: Request, item: str) -> str:
-        name = self._visible(request, item)
+        name = self.find_visible(request, item)
         self.require(request, f"{ITEM_PERMISSION}Delete", name)
         doomed = [each for each in self.items if f"{each}/".startswith(f"{name}/")]
         for each in doomed:
@@ -148,7 +148,7 @@ class JenkinsItems(JenkinsCore):
 
     # -- look-ups --------------------------------------------------------------------------------------------
 
-    def _visible(self, request: Request, item: str) -> str:
+    def find_visible(self, request: Request, item: str) -> str:
         """Return the full name, checked parent by parent: 404 for what the caller may not see."""
         name = full_name(item)
         parts = name.split("/")
@@ -160,16 +160,16 @@ class JenkinsItems(JenkinsCore):
         caller = caller_of(request)
         if name not in self.items:
             raise not_found()
-        if self._may_read(request, name):
+        if self.may_read(request, name):
             return
         if not self.permits(caller, f"{ITEM_PERMISSION}Discover", name):
             raise not_found()
         raise ApiError(jetty_error(403, f"Please login to access job {name}"))
 
-    def _may_read(self, request: Request, name: str) -> bool:
+    def may_read(self, request: Request, name: str) -> bool:
         return self.permits(caller_of(request), f"{ITEM_PERMISSION}Read", name)
 
-    def _children(self, parent: str) -> list[str]:
+    def children_of(self, parent: str) -> list[str]:
         return sorted(name for name in self.items if name.rpartition("/")[0] == parent)
 
 

@@ -31,7 +31,7 @@ class QueueItem:
         return self.left_at is None or now < self.left_at
 
     def is_pending(self, now: float) -> bool:
-        """Return whether it is on its way to its executor."""
+        """Return whether an executor is assigned and the item has not left the queue."""
         return self.left_at is not None and now < self.left_at
 
     def is_forgotten(self, now: float) -> bool:

@@ -30,7 +30,7 @@ class JenkinsQueue(JenkinsSchedule):
     @route("POST", f"{ITEM}/buildWithParameters")
     def build_with_parameters(self, request: Request, item: str) -> Response:
         """Queue a build: 201; 303 when an equal one waits already; 302 to the job when refused, with nothing queued."""
-        name = self._visible(request, item)
+        name = self.find_visible(request, item)
         document = self.items[name]
         if xml.is_folder(document):
             raise not_found()
@@ -55,7 +55,9 @@ class JenkinsQueue(JenkinsSchedule):
         return int(match[1]) * (1.0 if match[2] else 0.001)
 
     def _queued(self, request: Request, job: str, parameters: Parameters, due_at: float) -> Response:
-        equal = next((each for each in self._unassigned() if (each.job, each.parameters) == (job, parameters)), None)
+        equal = next(
+            (each for each in self.unassigned_items() if (each.job, each.parameters) == (job, parameters)), None
+        )
         if equal is not None:
             equal.due_at = min(equal.due_at, due_at)
             return Response(b"", 303, {"Location": f"{request.host_url}queue/item/{equal.id}/"})
@@ -77,21 +79,21 @@ class JenkinsQueue(JenkinsSchedule):
         """List what is still queued; an item that has left can be read by its id."""
         self.require(request, "hudson.model.Hudson.Read")
         now = self.now()
-        listed = [each for each in self.queue.values() if each.is_queued(now) and self._may_read(request, each.job)]
+        listed = [each for each in self.queue.values() if each.is_queued(now) and self.may_read(request, each.job)]
         shown = {
             "_class": "hudson.model.Queue",
             "discoverableItems": [],
-            "items": [self._item_shown(request, each) for each in reversed(listed)],
+            "items": [self.queue_item_view(request, each) for each in reversed(listed)],
         }
         return exported(request, shown)
 
     @route("GET", "/queue/item/(?P<number>[0-9]+)/api/json")
     def read_queue_item(self, request: Request, number: str) -> Response:
-        return exported(request, self._item_shown(request, self._queue_item(request, number)))
+        return exported(request, self.queue_item_view(request, self._queue_item(request, number)))
 
     @route("GET", "/queue/item/(?P<number>[0-9]+)")
     def queue_item_page(self, request: Request, number: str) -> Response:
-        shown = self._item_shown(request, self._queue_item(request, number))
+        shown = self.queue_item_view(request, self._queue_item(request, number))
         return page("Queue item", f"<p>{shown['why'] or 'It has left the queue'}</p>")
 
     @route("POST", "/queue/cancelItem")
@@ -109,14 +111,14 @@ class JenkinsQueue(JenkinsSchedule):
 
     def _queue_item(self, request: Request, number: str) -> QueueItem:
         item = self.queue.get(int(number))
-        if item is None or not self._may_read(request, item.job):
+        if item is None or not self.may_read(request, item.job):
             raise not_found()
         return item
 
-    def _item_shown(self, request: Request, item: QueueItem) -> dict[str, Any]:
+    def queue_item_view(self, request: Request, item: QueueItem) -> dict[str, Any]:
         now = self.now()
         builds = [each for each in self.builds.get(item.job, []) if each.number == item.number and now >= each.shown_at]
-        blocker = self.builds[item.job][-1].number if self._job_free_at(item.job) > now else None
+        blocker = self.builds[item.job][-1].number if self.job_free_at(item.job) > now else None
         return queue_item_shown(
             item,
             now=now,

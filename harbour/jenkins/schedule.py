@@ -26,7 +26,7 @@ class JenkinsSchedule(JenkinsItems):
 
     executors = 2
     quiet_period_s = 5.0
-    pending_s = 0.01  # on the way to the executor: still in the queue, no longer merged with an equal item
+    pending_s = 0.01  # assigned to an executor: still in the queue, no longer merged with an equal item
     starting_s = 0.01  # left the queue, no build yet: in neither list
     attaching_s = 0.01  # a build, but without its parameters
     finishing_s = 0.01  # no longer building, but in progress
@@ -44,10 +44,10 @@ class JenkinsSchedule(JenkinsItems):
         """Full names of jobs for which a plugin refuses to queue anything."""
         self._caught_up_to = 0.0
 
-    def _dispatch(self, request: Request, path: str) -> Response:
+    def dispatch(self, request: Request, path: str) -> Response:
         with self.lock:
             self.catch_up()
-            return super()._dispatch(request, path)
+            return super().dispatch(request, path)
 
     # -- the clock -------------------------------------------------------------------------------------------
 
@@ -55,23 +55,23 @@ class JenkinsSchedule(JenkinsItems):
         """Bring the queue and the builds up to the current time."""
         now = self.now()
         if self.forget_queue_items:
-            self._drop(self._unassigned())
-        while waiting := self._unassigned():
+            self.drop_items(self.unassigned_items())
+        while waiting := self.unassigned_items():
             free_at = self._executor_free_at()
             at, number = min((max(free_at, self._ready_at(item)), item.id) for item in waiting)
             if at > now:
                 break
             self._assign_executor(self.queue[number], at)
         self._caught_up_to = now
-        self._drop([item for item in self.queue.values() if item.is_forgotten(now)])
+        self.drop_items([item for item in self.queue.values() if item.is_forgotten(now)])
         self._rotate(now)
 
-    def _unassigned(self) -> list[QueueItem]:
+    def unassigned_items(self) -> list[QueueItem]:
         return [item for item in self.queue.values() if item.left_at is None]
 
     def _ready_at(self, item: QueueItem) -> float:
         # not before the last request: an item that was shown as waiting did wait
-        return max(item.due_at + self.config.queue_s, self._job_free_at(item.job), self._caught_up_to)
+        return max(item.due_at + self.config.queue_s, self.job_free_at(item.job), self._caught_up_to)
 
     def _executor_free_at(self) -> float:
         ends = sorted((build.over_at for builds in self.builds.values() for build in builds), reverse=True)
@@ -79,7 +79,7 @@ class JenkinsSchedule(JenkinsItems):
             return NEVER
         return ends[self.executors - 1] if len(ends) >= self.executors else 0.0
 
-    def _job_free_at(self, job: str) -> float:
+    def job_free_at(self, job: str) -> float:
         if xml.allows_concurrent_builds(self.items[job]):
             return 0.0
         return max((build.over_at for build in self.builds.get(job, [])), default=0.0)
@@ -113,7 +113,7 @@ class JenkinsSchedule(JenkinsItems):
         chosen = self.outcomes.get(job)
         return chosen.pop(0) if chosen else "SUCCESS"
 
-    def _drop(self, items: list[QueueItem]) -> None:
+    def drop_items(self, items: list[QueueItem]) -> None:
         for item in items:
             del self.queue[item.id]
 
