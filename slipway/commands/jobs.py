@@ -149,7 +149,7 @@ def cancel(context: CommandContext, job_id: str, is_awaited: bool) -> None:
 def skip(context: CommandContext, *, job_id: str, step: str, reason: str, is_awaited: bool) -> None:
     """Continue a failed job after STEP.
 
-    For administrators, and only for steps whose output no later step needs.
+    For administrators, and only for steps that no later step needs.
     """
     accepted = context.client.skip_step(job_id, step, reason=reason)
     job = context.finish(accepted, f"Job {job_id}, after {step}", is_awaited=is_awaited)
