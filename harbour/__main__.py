@@ -1,6 +1,6 @@
 """Open a harbour from the command line: `python -m harbour --root DIR`.
 
-Prints the settings that point a Slipway at it, ready to paste, and closes on Ctrl-C or SIGTERM.
+Prints the settings with which Slipway uses it, ready to paste, and closes on Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ NAMES = {
     "JENKINS_AUTH_ID": "jenkins_user",
     "JENKINS_AUTH_TOKEN": "jenkins_token",
     "ARGO_TOKEN": "argocd_token",
-    "KIBANA_USER": "elastic_user",
-    "KIBANA_PWD": "elastic_password",
+    "KIBANA_USER": "elasticsearch_user",
+    "KIBANA_PWD": "elasticsearch_password",
 }
 USERS = {"GITLAB_READ_USER": "cloner", "JENKINS_AUTH_ID": "automation", "KIBANA_USER": "elastic"}
 PORTS = ("gitlab_port", "jenkins_port", "argocd_port", "elasticsearch_port", "control_port")
 TIMINGS = {
-    "fork_s": (0.2, "that a fork takes"),
+    "fork_s": (0.2, "for a fork"),
     "queue_s": (0.1, "in the build queue"),
-    "build_s": (0.5, "that a build takes"),
-    "sync_s": (0.3, "that a sync takes"),
+    "build_s": (0.5, "for a build"),
+    "sync_s": (0.3, "for a sync"),
 }
 
 
@@ -55,10 +55,10 @@ def parse_options() -> argparse.Namespace:
         prog="python -m harbour",
         description="Stand-ins for GitLab, Jenkins, Argo CD and Elasticsearch.",
         epilog=f"Credentials come from the environment ({', '.join(NAMES)}), or from files in "
-        "SECRETS_DIR; those that are not given are made up once and kept.",
+        "SECRETS_DIR; missing ones are generated once and kept.",
     )
     add = parser.add_argument
-    add("--root", type=Path, required=True, help="directory of its own for repositories and state")
+    add("--root", type=Path, required=True, help="directory for its repositories and state")
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port-base", type=int, default=0, metavar="N", help="use ports N to N+4 (default: any free ones)")
     add("--edition", choices=("ce", "ee"), default="ce", help="GitLab edition (default: %(default)s)")
@@ -69,13 +69,13 @@ def parse_options() -> argparse.Namespace:
 
 
 def given(name: str) -> str:
-    """Return a credential as Slipway's own settings have it, from the environment or a file; empty when neither has."""
+    """Return a credential from the environment or a secret file, as Slipway's settings do; empty without one."""
     file = Path(os.environ.get("SECRETS_DIR", "/run/secrets"), name.lower())
     return os.environ.get(name) or (file.read_text().strip() if file.is_file() else "")
 
 
 def choose_credentials(file: Path) -> dict[str, str]:
-    """Return name and value of every credential: what is given, else last time's, else a new one."""
+    """Return name and value of every credential: the given one, else the kept one, else a new one."""
     kept: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
     chosen = {name: given(name) or kept.get(name) or USERS.get(name) or secrets.token_urlsafe(32) for name in NAMES}
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -85,10 +85,10 @@ def choose_credentials(file: Path) -> dict[str, str]:
 
 
 def serve(config: HarbourConfig, credentials: dict[str, str]) -> None:
-    """Open the harbour, say where everything is, and close it when told to."""
-    told_to_stop = threading.Event()
+    """Open the harbour, print its settings, and close it on Ctrl-C or SIGTERM."""
+    stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: told_to_stop.set())
+        signal.signal(number, lambda *_: stop.set())
     harbour = Harbour(config)
     control = Control(harbour)
     harbour.start()
@@ -100,11 +100,11 @@ def serve(config: HarbourConfig, credentials: dict[str, str]) -> None:
         "KIBANA_URL": harbour.elasticsearch.url,
         "HARBOUR_CONTROL_URL": control.url,
     }
-    made_up = {name: value for name, value in credentials.items() if not given(name)}
-    for name, value in sorted((urls | made_up).items()):  # what was given is known, and secret
+    generated = {name: value for name, value in credentials.items() if not given(name)}
+    for name, value in sorted((urls | generated).items()):  # given credentials are known already, and secret
         sys.stdout.write(f"{name}={value}\n")
     sys.stdout.flush()
-    told_to_stop.wait()
+    stop.wait()
     control.stop()
     harbour.stop()
 

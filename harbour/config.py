@@ -1,4 +1,4 @@
-"""What does a harbour need to know before it opens?"""
+"""Configuration of a harbour."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class HarbourConfig:
-    """Everything about one harbour; tokens have no default, port 0 means any free one.
+    """The configuration of one harbour; tokens have no default, port 0 means any free one.
 
     `root` is its own directory: git repositories and saved state. `gitlab_user` with `gitlab_read_token` may clone
     every project and nothing else. `gitlab_version` decides how projects are deleted, at once up to 17;
-    `gitlab_immediate_deletion` is the setting that allows it since 18.5. `*_s` are seconds that the slow things take:
-    a fork's import, a place in the Jenkins queue, a build, an Argo CD sync.
+    `gitlab_immediate_deletion` is the setting that allows it since 18.5. `*_s` are the seconds of slow operations:
+    a fork's import, the wait in the Jenkins queue, a build, an Argo CD sync.
     """
 
     root: Path
@@ -30,8 +30,8 @@ class HarbourConfig:
     jenkins_user: str
     jenkins_token: str = field(repr=False)
     argocd_token: str = field(repr=False)
-    elastic_user: str
-    elastic_password: str = field(repr=False)
+    elasticsearch_user: str
+    elasticsearch_password: str = field(repr=False)
     gitlab_edition: Literal["ce", "ee"] = "ce"
     gitlab_version: str = "18.5.1"
     gitlab_immediate_deletion: bool = True

@@ -1,4 +1,4 @@
-"""How do other processes look into the harbour, and ask it to misbehave?
+"""Control interface of the harbour: calls, state and faults, for other processes.
 
 GET /healthz · GET /calls?since=N&writes=1&upstream=NAME · GET /state · GET, POST, DELETE /faults
 """
@@ -47,8 +47,8 @@ FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 }
 
 
-class Refused(Exception):
-    """A request that cannot be served, and the field at fault."""
+class ApiError(Exception):
+    """A request that cannot be served; names the wrong field."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
@@ -56,7 +56,7 @@ class Refused(Exception):
 
 
 class Control(Service):
-    """The harbour master's office. It belongs to no upstream: its own calls are not in the log it shows."""
+    """The control server. It belongs to no upstream, and its own calls are not in the log that it shows."""
 
     name = "control"
 
@@ -67,8 +67,8 @@ class Control(Service):
     def invoke(self, handler: Handler, request: Request, params: dict[str, str]) -> Response:
         try:
             return handler(request, **params)
-        except Refused as refused:
-            return refused.response
+        except ApiError as error:
+            return error.response
 
     def no_route(self, request: Request, methods: set[str]) -> Response:
         answer = _json({"error": {"reason": f"no {request.method} {request.path} here"}}, 405 if methods else 404)
@@ -81,10 +81,10 @@ class Control(Service):
 
     @route("GET", "/calls")
     def list_calls(self, request: Request) -> Response:
-        """Answer the calls after number `since`, without their bodies: those hold passwords."""
+        """Answer the calls after number `since`, without their bodies, which hold passwords."""
         since = request.args.get("since", "0")
         if not since.isdigit():
-            raise Refused("since", "must be a whole number")
+            raise ApiError("since", "must be a whole number")
         calls = self.harbour.writes() if request.args.get("writes") == "1" else self.harbour.calls()
         wanted = request.args.get("upstream")
         shown = [c for c in calls if c.order > int(since) and wanted in (None, c.upstream)]
@@ -111,18 +111,18 @@ class Control(Service):
         return _json({"upstream": service.name, **dataclasses.asdict(fault)}, 201)
 
     @route("DELETE", "/faults")
-    def clear_faults(self, request: Request) -> Response:
+    def delete_faults(self, request: Request) -> Response:
         wanted = request.args.get("upstream")
         if wanted is None:
-            self.harbour.heal()
+            self.harbour.clear_faults()
         else:
-            self._service(wanted).heal()
+            self._service(wanted).clear_faults()
         return Response(b"", 204)
 
     def _service(self, name: object) -> Service:
         service = self.harbour.service(str(name))
         if service is None:
-            raise Refused("upstream", f"must be one of {', '.join(each.name for each in self.harbour.services)}")
+            raise ApiError("upstream", f"must be one of {', '.join(each.name for each in self.harbour.services)}")
         return service
 
 
@@ -138,20 +138,20 @@ def _object(request: Request) -> dict[str, Any]:
     try:
         body = json.loads(request.get_data())
     except ValueError:
-        raise Refused("body", "must be JSON") from None
+        raise ApiError("body", "must be JSON") from None
     if not isinstance(body, dict):
-        raise Refused("body", "must be an object")
+        raise ApiError("body", "must be an object")
     return body
 
 
 def _fault(body: dict[str, Any]) -> Fault:
     if "kind" not in body:
-        raise Refused("kind", "is missing")
+        raise ApiError("kind", "is missing")
     for field, value in body.items():
         if field not in FIELDS:
-            raise Refused(field, f"is unknown; known are upstream, {', '.join(FIELDS)}")
+            raise ApiError(field, f"is unknown; known are upstream, {', '.join(FIELDS)}")
         expected, is_valid = FIELDS[field]
         nothing = value is None and field in ("method", "times")  # any method; until cleared
         if not nothing and not is_valid(value):
-            raise Refused(field, f"must be {expected}")
+            raise ApiError(field, f"must be {expected}")
     return Fault(**body)

@@ -1,4 +1,4 @@
-"""What did a stand-in see, and how can it be told to misbehave?"""
+"""Logged calls and injected faults of a stand-in."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ KINDS = ("delay", "status", "status_after", "reset", "lost", "drip", "truncate")
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One request as the stand-in saw it. `status` is what the handler answered, None when it never ran.
+    """One request to a stand-in. `status` is the handler's answer, None when it never ran.
 
     `number` counts within the service, `order` over all services of the process. `began_at` and `at`, when it was
-    answered, are seconds since the epoch. `kind` is `api` for the upstream's
-    API and anything else (`git`, `page`) for traffic that is no API call and never counts as a write.
+    answered, are seconds since the epoch. `kind` is `api` for calls of the
+    upstream's API; other kinds (`git`, `page`) never count as a write.
     """
 
     number: int
@@ -37,9 +37,9 @@ class Call:
 
 @dataclass(kw_only=True)
 class Fault:
-    """Misbehaviour for the next `times` matching calls (None: until cleared).
+    """A fault in the next `times` matching calls (None: until cleared).
 
-    kind: `delay` (answer after `delay_s`) · `status` (answer `status` with `body`, do nothing) · `status_after`
+    kind: `delay` (answer after `delay_s`) · `status` (do nothing, answer `status` with `body`) · `status_after`
     (do it, then answer `status`) · `reset` (do nothing, RST) · `lost` (do it, then RST: the reply is lost) ·
     `drip` (do it, then send the reply one byte a `delay_s`) · `truncate` (do it, half of the body, then close).
     An outage is a `reset` or a `status` 503 without `times`. `path` is a regular expression searched in the raw path.
@@ -56,8 +56,8 @@ class Fault:
     body: str = ""
     headers: dict[str, str] = field(default_factory=dict)
 
-    def takes(self, method: str, path: str) -> bool:
-        """Say whether this call is hit, counting it."""
+    def matches(self, method: str, path: str) -> bool:
+        """Return whether this call gets the fault, and count it."""
         if (self.method and self.method != method) or not re.search(self.path, path):
             return False
         if self.skip > 0:

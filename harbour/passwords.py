@@ -1,4 +1,4 @@
-"""How are passwords kept, so that no state file holds one?"""
+"""Password digests; no state file holds a password."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import hmac
 from functools import lru_cache
 
 
-@lru_cache(maxsize=1_000)  # a stand-in is asked for the same few again and again: at each call, at each comparison
+@lru_cache(maxsize=1_000)  # the same few are needed at every call and every comparison
 def digest(password: str, *, owner: str) -> str:
-    """Return what may be stored. Salted with the owner's name: the same state always compares equal."""
+    """Return a digest to store. Salted with the owner's name, so that equal states compare equal."""
     return hashlib.pbkdf2_hmac("sha256", password.encode(), owner.encode(), 1000).hex()
 
 

@@ -1,4 +1,4 @@
-"""What is done to bare git repositories on the disk?"""
+"""Bare git repositories on the disk."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-QUIET = {
-    "GIT_CONFIG_GLOBAL": os.devnull,  # whose machine this is must not matter
+GIT_ENVIRONMENT = {
+    "GIT_CONFIG_GLOBAL": os.devnull,  # the user's configuration must not matter
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_COUNT": "2",
     "GIT_CONFIG_KEY_0": "safe.directory",  # a mounted volume may belong to another user
@@ -24,15 +24,15 @@ AUTHOR = {
 
 
 def git(*arguments: str, env: dict[str, str] | None = None) -> str:
-    """Run git undisturbed by anybody's configuration and return what it prints."""
+    """Run git without any user's configuration and return its output."""
     command = [shutil.which("git") or "git", *arguments]
-    environment = {"PATH": os.environ.get("PATH", os.defpath), **QUIET, **(env or {})}
+    environment = {"PATH": os.environ.get("PATH", os.defpath), **GIT_ENVIRONMENT, **(env or {})}
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)  # noqa: S603 - ours
     return done.stdout
 
 
 def create(path: Path, contents: Path) -> None:
-    """Make a bare repository whose `main` holds one commit: the files of a directory. The same files, the same id."""
+    """Create a bare repository whose `main` is one commit with a directory's files. The same files give the same id."""
     git("init", "--quiet", "--bare", "--template=", "--initial-branch=main", str(path))
     inside = (f"--git-dir={path}", f"--work-tree={contents}")
     git(*inside, "add", "--all", "--force", ".")
@@ -43,13 +43,13 @@ def create(path: Path, contents: Path) -> None:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Make `target` a repository of its own with everything of `source`; what was there before is gone."""
+    """Make `target` an independent copy of `source`; what was there before is deleted."""
     shutil.rmtree(target, ignore_errors=True)  # there may be nothing
     shutil.copytree(source, target)
 
 
 def refs(path: Path) -> dict[str, str]:
-    """Return every ref and its commit; nothing while there is no repository."""
+    """Return every ref and its commit; empty while there is no repository."""
     if not path.exists():
         return {}
     lines = git(f"--git-dir={path}", "for-each-ref", "--format=%(refname) %(objectname)").splitlines()

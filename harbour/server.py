@@ -1,4 +1,4 @@
-"""How does one stand-in listen, route, log its calls and misbehave on request?
+"""HTTP server of one stand-in: routing, call log, state file, injected faults.
 
 Every upstream is a `Service`: a table of routes over one lock and one piece of state. Routes match the *raw*
 path, segment by segment, because GitLab and Argo CD put encoded slashes inside one segment.
@@ -36,7 +36,7 @@ _ORDER = itertools.count(1)
 
 class _QuietHandler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # head and body are two packets: Nagle would hold the second back for 40 ms
+    disable_nagle_algorithm = True  # head and body are two packets: Nagle's algorithm would delay the second by 40 ms
 
     def setup(self) -> None:
         super().setup()
@@ -47,22 +47,22 @@ class _QuietHandler(WSGIRequestHandler):
         super().finish()
 
     def log_request(self, *_args: object, **_kwargs: object) -> None:
-        """Keep quiet: the call log is the log."""
+        """Write nothing: `Service.calls` is the log."""
 
     def log_error(self, *_args: object) -> None:
-        """Keep quiet: dropped connections are made on purpose here."""
+        """Write nothing: dropped connections are intended here."""
 
     def log(self, *_args: object, **_kwargs: object) -> None:
-        """Keep quiet, as above."""
+        """Write nothing, as above."""
 
 
 class Service:
     """One stand-in: subclass it, decorate methods with `route`, keep state under `self.lock`.
 
-    State survives a restart: `dump` returns all of it as JSON-able values, `load` takes what `dump` once returned.
-    After `keep(file)`, `start` loads that file when it exists, every call that is not a read has it written anew,
-    and `stop` writes it for certain; whatever changes state elsewhere (a timer, a lazy read) calls `save` itself.
-    `snapshot` is what tests compare: equal when nothing changed, also over a restart.
+    State survives a restart: `dump` returns all of it as JSON values, `load` takes what `dump` once returned.
+    After `keep(file)`, `start` loads that file when it exists, every call that is not a read schedules a write of it,
+    and `stop` always writes it; code that changes state elsewhere (a timer, a lazy read) calls `save` itself.
+    Tests compare `snapshot`: equal when nothing changed, also over a restart.
     """
 
     name = "service"
@@ -77,29 +77,29 @@ class Service:
         self._store: StateFile | None = None
         self.url = ""
 
-    # -- state ---------------------------------------------------------------------------------------------
+    # -- state -----------------------------------------------------------------------------------------------
 
     def dump(self) -> dict[str, Any]:
-        """Return the whole state, JSON-able with texts as keys; called under `self.lock`."""
+        """Return the whole state as JSON values with texts as keys; called under `self.lock`."""
         return {}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take over a state that `dump` returned; called once, before `prepare`."""
+        """Restore a state that `dump` returned; called once, before `prepare`."""
 
     def prepare(self) -> None:
-        """Get ready for the first request: add what a fresh one holds, go on with what a restart interrupted."""
+        """Prepare for the first request: add the initial objects, continue what a restart interrupted."""
 
     def snapshot(self) -> dict[str, Any]:
-        """Return what is comparable about the state."""
+        """Return the part of the state that tests compare."""
         state: dict[str, Any] = json.loads(self._dumped())
         return state
 
     def keep(self, state_file: Path) -> None:
-        """Save to and load from this file; call it before `start`."""
+        """Save state to and load it from this file; call it before `start`."""
         self._store = StateFile(state_file, self._dumped)
 
     def save(self) -> None:
-        """Have the state written to its file, if it has one; never waits."""
+        """Schedule a write of the state file, if there is one; never waits."""
         if self._store is not None:
             self._store.save()
 
@@ -107,7 +107,7 @@ class Service:
         with self.lock:
             return json.dumps(self.dump())
 
-    # -- life ----------------------------------------------------------------------------------------------
+    # -- start and stop --------------------------------------------------------------------------------------
 
     def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
         """Load the saved state, listen in a thread of its own and return the base URL."""
@@ -118,7 +118,7 @@ class Service:
         self._server = make_server(host, port, self, threaded=True, request_handler=_QuietHandler)
         self._server.daemon_threads = True
         self._server.connections = set()
-        self._server.handle_error = lambda *_args: None  # hang-ups are made on purpose here
+        self._server.handle_error = lambda *_args: None  # dropped connections are intended here
         shown = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 - compared, not bound
         self.url = f"http://{shown}:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL_S,), daemon=True)
@@ -126,7 +126,7 @@ class Service:
         return self.url
 
     def stop(self) -> None:
-        """Stop listening and hang up on everyone: a kept-alive connection must not outlive its server."""
+        """Stop listening and close all connections: a kept-alive one must not outlive its server."""
         if self._server is None or self._thread is None:
             return
         self._server.shutdown()
@@ -138,14 +138,14 @@ class Service:
         if self._store is not None:
             self._store.close()
 
-    # -- faults and the log --------------------------------------------------------------------------------
+    # -- faults and the log ----------------------------------------------------------------------------------
 
     def inject(self, fault: Fault) -> Fault:
         with self.lock:
             self.faults.append(fault)
         return fault
 
-    def heal(self) -> None:
+    def clear_faults(self) -> None:
         with self.lock:
             self.faults.clear()
 
@@ -153,7 +153,7 @@ class Service:
         with self.lock:
             return [call for call in self.calls if call.is_write]
 
-    # -- one request ---------------------------------------------------------------------------------------
+    # -- one request -----------------------------------------------------------------------------------------
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> WSGIResult:
         began_at = time.time()
@@ -163,17 +163,17 @@ class Service:
         body = request.get_data()
         response, fault = self._answer(request, path, faults)
         self._log(began_at, request, path, response, fault, body)
-        self._after(environ, fault)
+        self._drop_connection(environ, fault)
         if fault and fault.kind == "drip":
             response = _drip(response, fault.delay_s)
         if fault and fault.kind == "truncate":
             return _truncate(response, start_response)
-        assert response is not None  # noqa: S101 - only `reset` has none, and it never gets here
+        assert response is not None  # noqa: S101 - only `reset` has none, and it ends in `_drop_connection`
         return response(environ, start_response)
 
     def _faults_for(self, method: str, path: str) -> list[Fault]:
         with self.lock:
-            return [fault for fault in self.faults if fault.takes(method, path)]
+            return [fault for fault in self.faults if fault.matches(method, path)]
 
     def _answer(self, request: Request, path: str, faults: list[Fault]) -> tuple[Response | None, Fault | None]:
         time.sleep(sum(each.delay_s for each in faults if each.kind == "delay"))
@@ -182,14 +182,14 @@ class Service:
             return None, fault
         if fault and fault.kind == "status":
             return Response(fault.body, fault.status, fault.headers), fault
-        response = self._dispatch(request, path)
+        response = self.dispatch(request, path)
         if request.method not in READS:
             self.save()
         if fault and fault.kind == "status_after":
             response = Response(fault.body, fault.status, fault.headers)
         return response, fault
 
-    def _dispatch(self, request: Request, path: str) -> Response:
+    def dispatch(self, request: Request, path: str) -> Response:
         methods: set[str] = set()
         wanted = "GET" if request.method == "HEAD" else request.method
         for method, pattern, handler in self._routes:
@@ -203,16 +203,16 @@ class Service:
         return self.no_route(request, methods)
 
     def invoke(self, handler: Handler, request: Request, params: dict[str, str]) -> Response:
-        """Run a handler: the place for what all of a service's handlers share (credentials, lock, error bodies)."""
+        """Run a handler; override it for what all handlers of a service share (credentials, lock, error bodies)."""
         return handler(request, **params)
 
-    def no_route(self, request: Request, methods: set[str]) -> Response:  # noqa: ARG002 - a hook: others look
+    def no_route(self, request: Request, methods: set[str]) -> Response:  # noqa: ARG002 - a hook: overrides use it
         """Answer an unknown path (no methods) or a known one with the wrong method."""
         status = 405 if methods else 404
         return Response("", status, {"Allow": ", ".join(sorted(methods))} if methods else {})
 
-    def kind_of(self, path: str) -> str:  # noqa: ARG002 - a hook: services with more than an API look at the path
-        """Name the kind of traffic under this raw path; only `api` counts as a write and has its body logged."""
+    def kind_of(self, path: str) -> str:  # noqa: ARG002 - a hook: services with more than an API use the path
+        """Return the kind of traffic under this raw path; only `api` calls can be writes and have their body logged."""
         return "api"
 
     def _log(
@@ -244,12 +244,14 @@ class Service:
             )
 
     @staticmethod
-    def _after(environ: dict[str, Any], fault: Fault | None) -> None:
+    def _drop_connection(environ: dict[str, Any], fault: Fault | None) -> None:
         if fault and fault.kind in ("reset", "lost"):
             connection: socket.socket = environ["werkzeug.socket"]
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             os.close(connection.detach())  # close() would wait for the handler's file objects and send a FIN
-            raise ConnectionResetError("dropped on request")  # what werkzeug takes for a hang-up, and no other
+            raise ConnectionResetError(
+                "dropped on request"
+            )  # the exception that werkzeug ignores as a client's disconnect
 
 
 def route(method: str, pattern: str) -> Callable[[Handler], Handler]:

@@ -1,4 +1,4 @@
-"""How does a stand-in's state survive a restart?"""
+"""State file of a stand-in; its state survives a restart."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SHORTEST_PAUSE_S = 0.05
 
 
 class StateFile:
-    """One JSON file, replaced atomically by a thread of its own soon after each `save`, and by `close` for certain.
+    """One JSON file, replaced atomically by a thread of its own soon after each `save`, and always by `close`.
 
-    Nobody waits for the disk, and a large state is written less often, so that saving never takes more than a fifth
-    of one processor: what a killed process loses is its last moments, never the file.
+    No request waits for the disk. A large state is written less often, so that saving takes at most a fifth of one
+    processor: a killed process loses its last changes, never the file.
     """
 
     def __init__(self, path: Path, dump: Callable[[], str]) -> None:
@@ -30,7 +30,7 @@ class StateFile:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def open(self) -> dict[str, Any] | None:
-        """Begin to write what is saved from now on; return the state of last time, None when there is none."""
+        """Start to write saved states, and return the last one; None when there is none."""
         state: dict[str, Any] | None = json.loads(self.path.read_text()) if self.path.exists() else None
         self._thread.start()
         return state

@@ -1,4 +1,4 @@
-"""The four stand-ins together: opened, looked at and closed as one."""
+"""The four stand-ins as one: start, stop, calls, snapshot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harbour.server import Call, Service
 
 
 class Harbour:
-    """Opens under `config.root`; a second harbour with the same root goes on where the first one stopped.
+    """All stand-ins under `config.root`; a second harbour with the same root continues where the first one stopped.
 
     `now` returns seconds since 1970: the clock of Jenkins' builds and of Argo CD's syncs.
     """
@@ -42,10 +42,10 @@ class Harbour:
     def service(self, name: str) -> Service | None:
         return next((service for service in self.services if service.name == name), None)
 
-    def heal(self) -> None:
-        """Forget every injected fault."""
+    def clear_faults(self) -> None:
+        """Remove every injected fault."""
         for service in self.services:
-            service.heal()
+            service.clear_faults()
 
     def calls(self) -> list[Call]:
         """Return all calls of all services in the order in which they were answered."""

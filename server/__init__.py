@@ -1,1 +1,1 @@
-"""How do the API's processes get their requests?  Knows HTTP and gunicorn, nothing of Slipway."""
+"""gunicorn extensions of the API: slow clients, logs, health probe. Knows HTTP, not Slipway."""

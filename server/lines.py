@@ -1,6 +1,6 @@
-"""How does gunicorn's master log?  As the rest of the API does: text in a terminal, one JSON object a line elsewhere.
+"""Logs of gunicorn's master, as in the rest of the API: text in a terminal, one JSON object a line elsewhere.
 
-`LOG_FORMAT` is heeded where it is in the environment: the master reads no file of settings.
+`LOG_FORMAT` counts only in the environment: the master reads no settings file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gunicorn.glogging import Logger
 
 
 class JsonLine(logging.Formatter):
-    """An event with the fields that every line of ours has."""
+    """Formats an event with the fields of all our log lines."""
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
@@ -33,7 +33,7 @@ class JsonLine(logging.Formatter):
 
 
 class Lines(Logger):  # type: ignore[misc] # gunicorn ships no types
-    """gunicorn's own, in that form; an access log, which nobody needs beside ours, stays as it is."""
+    """gunicorn's logger with that format; its access log, which is off by default, does not change."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
@@ -43,7 +43,7 @@ class Lines(Logger):  # type: ignore[misc] # gunicorn ships no types
 
 
 def _is_gunicorns(handler: logging.Handler) -> bool:
-    """Say whether it writes where ERRORLOG says; others were asked for, with a form of their own."""
+    """Return whether gunicorn created the handler for ERRORLOG; others have a format of their own."""
     return getattr(handler, "_gunicorn", False) and isinstance(handler, logging.StreamHandler)
 
 

@@ -1,4 +1,4 @@
-"""What has a client not taken yet?  It waits here: a thread that has written its answer is free for the next one."""
+"""Buffer for what a client has not received yet: a thread that has written its answer is free for the next one."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Any
 
 
 class Outbox(socket.socket):
-    """A connection whose `sendall` never waits; what the client does not take at once, `flush` sends later.
+    """A connection whose `sendall` never blocks; `flush` sends later what the client does not accept at once.
 
-    It holds as much as one answer: the next request is read when the last answer is gone.
+    It holds one answer at most: the next request is read when the last answer is sent.
     """
 
     def __init__(self, connection: socket.socket) -> None:
         super().__init__(fileno=connection.detach())
         self._unsent: deque[memoryview] = deque()
 
-    def sendall(self, data: Any, flags: int = 0) -> None:  # noqa: ARG002 - as of every socket
+    def sendall(self, data: Any, flags: int = 0) -> None:  # noqa: ARG002 - the signature of sockets
         self._unsent.append(memoryview(data))
         self.flush()
 
     def flush(self) -> bool:
-        """Send what the client takes now and say whether that is all. Raises OSError when it has gone."""
+        """Send what the client accepts now; return whether everything is sent. Raises OSError when it is gone."""
         while self._unsent:
             try:
-                sent = self.send(self._unsent[0], socket.MSG_DONTWAIT)  # whoever made it blocking last
+                sent = self.send(self._unsent[0], socket.MSG_DONTWAIT)  # whatever mode the socket is in
             except BlockingIOError:
                 return False
             self._unsent[0] = self._unsent[0][sent:]

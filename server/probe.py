@@ -1,6 +1,6 @@
-"""Does an address answer with success?  `python -m server.probe URL`: exit 0 or 1, for the health checks of containers.
+"""Health check of a URL, for containers: `python -m server.probe URL` exits with 0 or 1.
 
-No proxy that the environment names gets between, and no redirect is followed to somewhere that is well.
+Uses no proxy of the environment, and follows no redirect.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ WITHIN_S = 4.0
 
 
 def is_well(url: str) -> bool:
-    """Ask once. An answer other than 2xx, or none in time, is not well."""
+    """Return whether one request is answered with 2xx in time."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=WITHIN_S)
     try:

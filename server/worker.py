@@ -1,7 +1,7 @@
-"""Which requests get a thread?  Those that are here whole, until they are answered: sending and reading wait elsewhere.
+"""gunicorn worker that slow clients cannot block: a thread serves a request only when all of it has arrived.
 
-gunicorn's own threads read what is still to come and write until it is taken, for as long as that lasts: sixteen
-clients that send half a line each, and the API serves nobody else.
+Reading requests and sending answers wait on the main thread. gunicorn's own threads wait for both, for any time:
+sixteen clients that send half a line each would stop the API for everybody else.
 
     accept ──▶ arriving ──▶ a thread ──▶ leaving ──▶ kept alive ──▶ arriving …
                   │ 10 s: 408               │ 60 s: cut
@@ -46,28 +46,28 @@ V = TypeVar("V")
 
 
 class Leaving(NamedTuple):
-    """An answer on its way: until when, and what the thread said of the connection."""
+    """An answer that is being sent: its deadline, and the thread's result for the connection."""
 
     ends_at_s: float
     outcome: Future[bool]
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
-    """gunicorn's threaded worker with places to wait in. All but `handle_request` runs on its one main thread.
+    """gunicorn's threaded worker with waiting places. Everything but `handle_request` runs on its one main thread.
 
-    The four public methods are gunicorn's own; the dictionaries have the oldest connection first.
+    The four public methods override gunicorn's; the dictionaries have the oldest connection first.
     """
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self._arriving: dict[TConn, Arrival] = {}
         self._leaving: dict[TConn, Leaving] = {}
-        self._parting: dict[TConn, float] = {}  # until when
+        self._parting: dict[TConn, float] = {}  # the deadline
 
     def enqueue_req(self, conn: TConn) -> None:
-        """Wait for the whole of the next request. Called for a connection that is new, or has more to say."""
+        """Wait for the complete next request. Called for a new connection, and for one with more data."""
         if self.cfg.is_ssl:
-            super().enqueue_req(conn)  # what is encrypted only a thread can read: end TLS in front of us
+            super().enqueue_req(conn)  # only a thread can read TLS: end TLS in front of us
             return
         if conn.parser is None:
             conn.sock = Outbox(conn.sock)
@@ -81,13 +81,13 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         """Serve one request, in a thread."""
         if not self.cfg.is_ssl:
             conn.sock.setblocking(False)
-            req._expected_100_continue = False  # noqa: SLF001 - it is here
+            req._expected_100_continue = False  # noqa: SLF001 - the body is here
             if any(name == "TRANSFER-ENCODING" for name, _ in req.headers):
-                req.body = BytesIO(req.body.read())  # a wrong chunk is found here, where it is the client's fault
+                req.body = BytesIO(req.body.read())  # a wrong chunk is found here, as an error of the client
         return bool(super().handle_request(req, conn))
 
     def finish_request(self, conn: TConn, fs: Future[bool]) -> None:
-        """See the answer off, then the client."""
+        """Send the rest of the answer, then close the connection or keep it."""
         if self.cfg.is_ssl:
             super().finish_request(conn, fs)
         elif _is_flushed(conn):
@@ -97,7 +97,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             self._watch(conn, EVENT_WRITE, self._write)
 
     def murder_pending(self) -> None:
-        """Let go whoever is too late. Called after every event, and once a second."""
+        """Close connections after their deadline. Called after every event, and once a second."""
         super().murder_pending()
         now_s = time.monotonic()
         for conn in _late(self._arriving, lambda arrival: arrival.ends_at_s <= now_s):
@@ -129,7 +129,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         self.poller.unregister(conn.sock)
         received = self._arriving.pop(conn).received
         conn.parser = get_parser(self.cfg, _nothing_but(bytes(received)), conn.client)
-        conn.initialized = True  # with this parser, not with one that reads on from the socket
+        conn.initialized = True  # with this parser, not with one that reads from the socket
         super().enqueue_req(conn)
 
     def _refuse(self, conn: TConn, status: str = "") -> None:
@@ -148,19 +148,19 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
 
     def _finish(self, conn: TConn, outcome: Future[bool]) -> None:
         if outcome.cancelled() or outcome.exception() or not outcome.result():
-            self._part(conn)  # gunicorn's own way to close keeps everybody waiting for the client to do so
+            self._part(conn)  # gunicorn's own close would block until the client closes
         else:
             super().finish_request(conn, outcome)
 
     # -- parting
 
     def _part(self, conn: TConn) -> None:
-        """Say that nothing follows, and wait: who is cut off while sending loses the answer (RFC 9112, 9.6)."""
+        """Send the end of the stream, then wait: a client cut off while sending loses the answer (RFC 9112, 9.6)."""
         self._parting[conn] = time.monotonic() + PARTS_WITHIN_S
         try:
             conn.sock.shutdown(socket.SHUT_WR)
             self._watch(conn, EVENT_READ, self._read_rest)
-        except OSError:  # has gone already
+        except OSError:  # is gone already
             self._drop(conn, self._parting)
 
     def _read_rest(self, conn: TConn) -> None:
@@ -187,11 +187,11 @@ def _is_flushed(conn: TConn) -> bool:
     try:
         return bool(conn.sock.flush())
     except OSError:
-        return True  # the client has gone: there is nothing to wait for
+        return True  # the client is gone: nothing to wait for
 
 
 def _received(sock: socket.socket) -> bytes | None:
-    """Return what has come, b"" at the end, None for nothing yet."""
+    """Return what has arrived, b"" at the end, None for nothing yet."""
     try:
         return sock.recv(READ_BYTES)
     except BlockingIOError:
@@ -201,11 +201,11 @@ def _received(sock: socket.socket) -> bytes | None:
 
 
 def _send(sock: socket.socket, line: bytes) -> None:
-    with contextlib.suppress(OSError):  # a client that takes not even this has to do without
+    with contextlib.suppress(OSError):  # a client that does not accept this short line gets none
         sock.send(line)
 
 
 def _nothing_but(received: bytes) -> Iterator[bytes]:
-    """Feed gunicorn's parser. A body that was announced longer ends here: its connection cannot be used again."""
+    """Yield the parser's input. A body shorter than announced ends here: its connection cannot be reused."""
     yield received
     raise NoMoreData

@@ -1,9 +1,9 @@
-"""Slipway from Python and from the command line. It knows the HTTP interface, and nothing of the server."""
+"""Client and command line of Slipway. Depends on the HTTP interface only, not on the server's code."""
 
 from slipway.client import Client
 from slipway.errors import ClientError, JobFailedError, NotOverError, ProblemError, UnreachableError
 from slipway.events import Event
-from slipway.retry import Repeats
+from slipway.retry import Repeats, RetryPolicy
 
 __all__ = [
     "Client",
@@ -13,5 +13,6 @@ __all__ = [
     "NotOverError",
     "ProblemError",
     "Repeats",
+    "RetryPolicy",
     "UnreachableError",
 ]

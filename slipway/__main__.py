@@ -1,4 +1,4 @@
-"""`python -m client` is `slipway`."""
+"""Entry point of `python -m slipway`."""
 
 from slipway.cli import main
 

@@ -1,4 +1,4 @@
-"""Where is the server, and what is the address of a thing below it?"""
+"""Addresses of the server and of its calls."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ BASE = "/api/v1"
 
 
 def checked(url: str) -> str:
-    """Return the server's address without a slash at its end. Raises ValueError for what is none."""
+    """Return the server's address without a trailing slash. Raises ValueError when it is not an HTTP address."""
     parts = urlsplit(url.strip())
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("Use an address such as http://127.0.0.1:8000.")
     if parts.username is not None or parts.query or parts.fragment:
-        raise ValueError("The address of the server has no user, query or fragment.")
-    _ = parts.port  # raises ValueError for what is no number
+        raise ValueError("The address of the server must not contain a user, a query or a fragment.")
+    _ = parts.port  # raises ValueError when the port is not a number
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/').removesuffix(BASE)}"
 
 
 def join(url: str, *segments: str) -> str:
-    """Return the address of a call; each segment is quoted whole. Raises ValueError for one that would move it."""
+    """Return the address of a call; each segment is quoted. Raises ValueError for one that would change the path."""
     if any(segment in ("", ".", "..") for segment in segments):
-        raise ValueError("An id is neither empty nor made of dots.")
+        raise ValueError("An id must not be empty, `.` or `..`.")
     return "/".join([f"{url}{BASE}", *(quote(segment, safe="") for segment in segments)])
 
 
 def unproxied(url: str) -> dict[str, str]:
-    """Return what makes `requests` go straight to this machine's own address, whatever proxy the environment names."""
+    """Return the `proxies` with which `requests` connects to a loopback address without the environment's proxy."""
     host = urlsplit(url).hostname or ""
     return {"no_proxy": host} if _is_loopback(host) else {}
 

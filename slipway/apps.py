@@ -1,15 +1,15 @@
-"""How does a team make an app, look after it, and remove it?"""
+"""Projects and apps: create, list, compare, reconcile, delete."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from slipway.calls import Calls
+from slipway.calls import BaseClient
 from slipway.errors import Document
 
 
-class Apps(Calls):
-    """Projects and apps. Whatever returns `{job_id, status_url, app_id}` has started that job."""
+class Apps(BaseClient):
+    """The calls about projects and apps. Those that return `{job_id, status_url, app_id}` have started that job."""
 
     def create_project(self, name: str, *, description: str = "") -> Document:
         """Return `{project_id, name, description, team, created_at}`. Raises ProblemError `taken`."""
@@ -19,13 +19,13 @@ class Apps(Calls):
         """Yield the team's projects, newest first."""
         return self._pages("projects", "project", team_id)
 
-    def create_app(self, project_id: str, name: str, *, type: str, description: str = "") -> Document:  # noqa: A002 - the interface's word
-        """Start the making of an app: repositories, pipeline, application. Raises ProblemError `taken`."""
+    def create_app(self, project_id: str, name: str, *, type: str, description: str = "") -> Document:  # noqa: A002 - its name in the HTTP interface
+        """Start the job that creates an app: repositories, pipeline, application. Raises ProblemError `taken`."""
         body = {"project_id": project_id, "name": name, "type": type, "description": description}
         return self._write("app", body=body)
 
     def plan_app(self, project_id: str, name: str, *, type: str, description: str = "") -> Document:  # noqa: A002 - as above
-        """Start a job that makes nothing; its result is `{possible, steps}`: what `create_app` would do."""
+        """Start a job that creates nothing; its result is `{possible, steps}`: what `create_app` would do."""
         body = {"project_id": project_id, "name": name, "type": type, "description": description}
         return self._write("app", body=body, dry_run=True)
 
@@ -38,17 +38,17 @@ class Apps(Calls):
         return self._read("app", app_id)
 
     def compare_app(self, app_id: str) -> Document:
-        """Start a job that writes nothing; its result is `{drifted, repairable, parts}`."""
-        return self._write("app", app_id, "drift", method="GET")  # it makes a job: a repetition needs a key, too
+        """Start a job that only reads; its result is `{drifted, repairable, parts}`."""
+        return self._write("app", app_id, "drift", method="GET")  # a GET that starts a job needs a key, too
 
     def reconcile_app(self, app_id: str) -> Document:
-        """Start the putting back of what is missing or was changed. Raises ProblemError `busy`."""
+        """Start the job that restores what is missing or was changed. Raises ProblemError `busy`."""
         return self._write("app", app_id, "reconcile", body={})
 
     def preview_removal(self, app_id: str) -> Document:
-        """Return `{goes, stays}`: what `delete_app` would remove and leave, each with its reason."""
+        """Return `{goes, stays}`: what `delete_app` would remove and what it would keep, each with its reason."""
         return self._write("app", app_id, method="DELETE", dry_run=True)
 
     def delete_app(self, app_id: str) -> Document:
-        """Start the removal of what was made for the app, in reverse order. Raises ProblemError `busy`."""
+        """Start the job that removes what was created for the app, in reverse order. Raises ProblemError `busy`."""
         return self._write("app", app_id, method="DELETE")

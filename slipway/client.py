@@ -1,4 +1,4 @@
-"""All calls, in one object."""
+"""The client: all calls in one object."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from slipway.upstreams import Upstreams
 
 
 class Client(Accounts, Apps, Releases, Jobs, Upstreams):
-    """Slipway as its users see it.
+    """A client of the Slipway server.
 
     >>> slipway = Client("http://127.0.0.1:8000")
     >>> slipway.log_in("ada", password)
     >>> job = slipway.await_job(slipway.start_build(app_id)["job_id"])
 
-    Whatever is called is sent again when its answer is lost, and done once. Objects are what the server sends, as
-    dicts; lists are read page by page, as far as they are asked for. Raises what `slipway/errors.py` lists.
+    A call whose answer is lost is sent again, and done once. Objects are the server's JSON objects, as dicts; lists are
+    read page by page, when the caller gets there. Raises the errors of `slipway/errors.py`.
     """

@@ -1,12 +1,12 @@
-"""What can go wrong between a caller and Slipway?
+"""Errors that the client raises.
 
 ClientError
-├── ProblemError      the server refused and said why: `code` is stable, `remedy` says what to do
-├── UnreachableError  no answer of Slipway's came, however often it was asked
-├── JobFailedError    the job is over and did not succeed: `job` says which step, why, and what to do
-└── NotOverError      the job was not over in time; it goes on (a TimeoutError, too)
+├── ProblemError      the server refused the request: `code` is stable, `remedy` says what to do
+├── UnreachableError  Slipway did not answer, after all retries
+├── JobFailedError    the job ended without success: `job` says which step, why, and what to do
+└── NotOverError      the job did not end in time; it continues (also a TimeoutError)
 
-Messages are for people. No token, no password and no request is kept in any of them.
+Messages are for people. No error keeps a token, a password or a request.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ Document = dict[str, Any]  # a JSON object as the server sent it; its fields are
 
 
 class ClientError(Exception):
-    """Something between a caller and Slipway went wrong."""
+    """Base class of the client's errors."""
 
 
 class ProblemError(ClientError):
-    """The server refused and said why (RFC 9457).
+    """The server refused the request (problem details, RFC 9457).
 
-    `errors` is a list of `{field, code, message}`; `retry_after_s` is None when the server did not say.
+    `errors` is a list of `{field, code, message}`; `retry_after_s` is None when the server names no time.
     """
 
     def __init__(self, document: Mapping[str, Any], *, status: int, retry_after_s: float | None = None) -> None:
@@ -46,9 +46,9 @@ class ProblemError(ClientError):
 
 
 class UnreachableError(ClientError):
-    """No answer of Slipway's came: nobody listens, the connection broke, or something else answers there.
+    """Slipway did not answer: nothing listens, the connection broke, or another program answers there.
 
-    `is_passing`: the same request may get an answer if it is sent again.
+    `is_passing`: the same request may succeed when it is sent again.
     """
 
     def __init__(self, message: str, *, is_passing: bool = True) -> None:
@@ -57,16 +57,22 @@ class UnreachableError(ClientError):
 
 
 class JobFailedError(ClientError):
-    """The job is over and did not succeed."""
+    """The job ended without success."""
 
     def __init__(self, job: Document) -> None:
         self.job = job
         reasons = "; ".join(f"{error['step']}: {error['reason']}" for error in job["errors"])
-        super().__init__(_sentence(f"The job {job['job_id']} {job['state']}. {reasons}".strip()))
+        super().__init__(_sentence(f"{outcome_of(job)} {reasons}".strip()))
 
 
 class NotOverError(ClientError, TimeoutError):
-    """The job was not over in time; it goes on."""
+    """The job did not end in time; it continues."""
+
+
+def outcome_of(job: Document) -> str:
+    """Return how a job ended, as a sentence."""
+    ended = "was cancelled" if job["state"] == "cancelled" else job["state"]
+    return f"The job {job['job_id']} {ended}."
 
 
 def _sentence(text: str) -> str:

@@ -1,7 +1,7 @@
-"""What has happened to a job?  Its event stream, over as many connections as it takes, nothing missed or repeated.
+"""The event stream of a job, over as many connections as it takes; no event is missed or repeated.
 
-Source: the HTML standard, "Server-sent events": lines of `field: value`, an empty line ends an event, a line that
-begins with a colon says only that somebody is there.
+Source: the HTML standard, "Server-sent events": lines of `field: value`; an empty line ends an event; a line that
+begins with a colon is a comment that keeps the connection alive.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from dataclasses import dataclass
 import requests
 
 from slipway.errors import Document, UnreachableError
-from slipway.retry import Repeats
-from slipway.transport import Request, Wire, reply_of
+from slipway.retry import RetryPolicy
+from slipway.transport import Connection, Request, reply_of
 
 MEDIA_TYPE = "text/event-stream"
 CHANGE = "change"
-AT_EASE = 2  # the try whose pause follows a connection that did its work: the server ends them now and then
+RECONNECT_TRY = 2  # a connection that brought events is followed by the pause of this try: streams end now and then
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """A change of a job. `number` is the job's version after it; `steps` are those that changed."""
+    """A change of a job. `number` is the job's version after it; `steps` are the steps that changed."""
 
     number: int
     at: str
@@ -31,45 +31,44 @@ class Event:
     steps: list[Document]
 
 
-class Listener:
-    """Hears the events of one job from the one after `last` on. `is_over`: there will be no more."""
+class EventStream:
+    """The events of one job after number `last`. `is_over`: no more will follow."""
 
-    def __init__(self, wire: Wire, url: str, *, last: int, silence_s: float) -> None:
-        self._wire = wire
+    def __init__(self, connection: Connection, url: str, *, last: int, silence_s: float) -> None:
+        self._connection = connection
         self._url = url
         self._silence_s = silence_s
         self.last = last
         self.is_over = False
 
-    def hear_on(self, repeats: Repeats) -> Generator[Event | None]:
-        """Yield what connection after connection brings, until there will be no more.
+    def read(self, retry: RetryPolicy) -> Generator[Event | None]:
+        """Yield the events of one connection after the other until the stream is over, None for a sign of life.
 
-        Raises ProblemError, and UnreachableError after as many connections in a row that brought nothing at all as
-        `repeats` has tries.
+        Raises ProblemError, and UnreachableError after `retry.tries` connections in a row that brought nothing.
         """
-        in_vain = 0
+        empty_in_a_row = 0
         while True:
             try:
-                for event in self.hear():
-                    in_vain = 0
+                for event in self.read_connection():
+                    empty_in_a_row = 0
                     yield event
             except UnreachableError as error:
-                in_vain += 1
-                if in_vain >= repeats.tries or not error.is_passing:
+                empty_in_a_row += 1
+                if empty_in_a_row >= retry.tries or not error.is_passing:
                     raise
             if self.is_over:
                 return
-            repeats.sleep(repeats.pause_s(max(in_vain, AT_EASE)))
+            retry.sleep(retry.pause_s(max(empty_in_a_row, RECONNECT_TRY)))
 
-    def hear(self) -> Iterator[Event | None]:
-        """Yield what one connection brings, None for a sign of life, until it ends or breaks.
+    def read_connection(self) -> Iterator[Event | None]:
+        """Yield the events of one connection, None for a sign of life, until it ends or breaks.
 
-        Raises ProblemError, and UnreachableError when it brings nothing at all: there is no stream, or something on
-        the way holds it back.
+        Raises ProblemError, and UnreachableError when it brings nothing: there is no stream, or a proxy holds it
+        back.
         """
         has_brought = False
         try:
-            with self._wire.open(self._request()) as answer:
+            with self._connection.open(self._request()) as answer:
                 for event in self._events_in(answer):
                     has_brought = True
                     yield event
@@ -77,7 +76,7 @@ class Listener:
             if not has_brought or not error.is_passing:
                 raise
         if not has_brought and not self.is_over:
-            raise UnreachableError(f"{self._wire.url} ends its stream of events without a word.")
+            raise UnreachableError(f"{self._connection.url} closed its event stream without sending anything.")
 
     def _request(self) -> Request:
         headers = {"Accept": MEDIA_TYPE, "Accept-Encoding": "identity"}
@@ -91,7 +90,7 @@ class Listener:
             return
         if answer.status_code != 200 or not answer.headers.get("Content-Type", "").startswith(MEDIA_TYPE):
             reply_of(answer).require()
-            raise UnreachableError(f"{self._wire.url} has no stream of events.", is_passing=False)
+            raise UnreachableError(f"{self._connection.url} has no event stream.", is_passing=False)
         for event in parse(lines_of(answer)):
             is_new = event is not None and event.number > self.last
             self.last = event.number if event is not None and is_new else self.last
@@ -99,7 +98,7 @@ class Listener:
 
 
 def lines_of(answer: requests.Response) -> Iterator[bytes]:
-    """Yield the lines as they come. Byte by byte: a larger piece may be waited for until it is full."""
+    """Yield the lines as they arrive. Reads byte by byte: a larger read would wait until it is full."""
     line = bytearray()
     for byte in answer.iter_content(1):
         if byte != b"\n":
@@ -110,28 +109,28 @@ def lines_of(answer: requests.Response) -> Iterator[bytes]:
 
 
 def parse(lines: Iterable[bytes]) -> Iterator[Event | None]:
-    """Yield each change once its last line is there, None for a comment; what has no end is none.
+    """Yield each change once its event is complete, None for a comment; an incomplete event is dropped.
 
-    Raises UnreachableError for what Slipway does not send.
+    Raises UnreachableError for an event that Slipway does not send.
     """
-    kind, told = "", list[str]()
+    kind, data = "", list[str]()
     for line in lines:
         name, _, value = line.decode("utf-8", "replace").partition(":")
         if not line:
             if kind == CHANGE:
-                yield _event("\n".join(told))
-            kind, told = "", []
+                yield _event("\n".join(data))
+            kind, data = "", []
         elif not name:
             yield None
         elif name == "event":
             kind = value.removeprefix(" ")
         elif name == "data":
-            told.append(value.removeprefix(" "))
+            data.append(value.removeprefix(" "))
 
 
 def _event(text: str) -> Event:
     try:
-        told = json.loads(text)
-        return Event(number=int(told["number"]), at=told["at"], state=told["state"], steps=list(told["steps"]))
+        sent = json.loads(text)
+        return Event(number=int(sent["number"]), at=sent["at"], state=sent["state"], steps=list(sent["steps"]))
     except (ValueError, TypeError, LookupError):
-        raise UnreachableError("The stream of events is not as Slipway writes it.", is_passing=False) from None
+        raise UnreachableError("The event stream is not in Slipway's format.", is_passing=False) from None

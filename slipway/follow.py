@@ -1,11 +1,11 @@
-"""How is a job followed until it is over, whatever lies between it and us?
+"""Follow a job until it is over, whatever proxies are in between.
 
-    read the job ──▶ hear its events; read it again at each ──▶ over
-                          │ no stream, or one that breaks without a word
+    read the job ──▶ read its events, and the job again at each ──▶ over
+                          │ no stream, or one that breaks before it sends anything
                           ▼
-                     ask again and again: the server holds its answer until the job has changed ──▶ over
+                     long polling: the server holds its answer until the job has changed ──▶ over
 
-Reading at each event costs one call more than telling from the event; what is shown is then always one whole version.
+Reading the job at each event costs one more call than using the event's content, but always shows one whole version.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from slipway.calls import Seen
+from slipway.calls import JobVersion
 from slipway.errors import Document, NotOverError, ProblemError, UnreachableError
-from slipway.events import Listener
-from slipway.retry import Repeats
+from slipway.events import EventStream
+from slipway.retry import RetryPolicy
 
 HELD_S = 25.0  # less than most proxies allow a request
-BRISK_S = 1.0  # an unchanged job that is told sooner was not held back: ask more slowly
+SHORTEST_HOLD_S = 1.0  # an unchanged job that comes back sooner was not held: poll more slowly
 
 
 class Deadline:
-    """When somebody stops waiting for a job; never with None."""
+    """The time until which a caller waits for a job; `within_s` None is for ever."""
 
     def __init__(self, job_id: str, within_s: float | None, clock: Callable[[], float]) -> None:
         self._job_id = job_id
@@ -37,56 +37,56 @@ class Deadline:
             return float("inf")
         left_s = self._ends_at_s - self._clock()
         if left_s <= 0:
-            raise NotOverError(f"The job {self._job_id} was not over after {self._within_s:.0f} s. It goes on.")
+            raise NotOverError(f"The job {self._job_id} did not end within {self._within_s:.0f} s. It continues.")
         return left_s
 
 
 class Follower:
-    """Follows one job. `look(seen, held_s)` reads it; its answer is None when it has not changed since `seen`."""
+    """Follows one job. `read(known, held_s)` returns it, or None when it has not changed since `known`."""
 
     def __init__(
         self,
-        look: Callable[[Seen | None, float], Seen | None],
-        listen: Callable[[int], Listener],
+        read: Callable[[JobVersion | None, float], JobVersion | None],
+        open_stream: Callable[[int], EventStream],
         *,
         deadline: Deadline,
         silence_s: float,
-        repeats: Repeats,
+        retry: RetryPolicy,
     ) -> None:
-        self._look = look
-        self._listen = listen
+        self._read = read
+        self._open_stream = open_stream
         self._deadline = deadline
         self._silence_s = silence_s
-        self._repeats = repeats
+        self._retry = retry
 
     def changes(self) -> Iterator[Document]:
         """Yield the job as it is, then after each change. Raises ProblemError, UnreachableError, NotOverError."""
-        seen = self._look(None, 0.0)
-        assert seen is not None  # noqa: S101 - the first look at a job is always news
-        yield seen.job
-        for newer in self._heard(seen):
-            seen = newer
-            yield seen.job
-        yield from (newer.job for newer in self._asked(seen))
+        known = self._read(None, 0.0)
+        assert known is not None  # noqa: S101 - without a known version the job is always returned
+        yield known.job
+        for newer in self._from_events(known):
+            known = newer
+            yield known.job
+        yield from (newer.job for newer in self._from_polling(known))
 
-    def _heard(self, seen: Seen) -> Iterator[Seen]:
-        """Yield what a look at each event shows; ends when the job is over, or when there is nothing to hear."""
-        for number in self._numbers(seen):
-            newer = self._look(seen, 0.0) if number > seen.version else None
+    def _from_events(self, known: JobVersion) -> Iterator[JobVersion]:
+        """Yield the job as read at each event; ends when the job is over or there is no stream."""
+        for number in self._event_numbers(known):
+            newer = self._read(known, 0.0) if number > known.version else None
             if newer is not None:
-                seen = newer
-                yield seen
-            if seen.is_over:
+                known = newer
+                yield known
+            if known.is_over:
                 return
 
-    def _numbers(self, seen: Seen) -> Iterator[int]:
-        """Yield the numbers of events. Without a stream there are none: asking tells whether that matters.
+    def _event_numbers(self, known: JobVersion) -> Iterator[int]:
+        """Yield the numbers of events. Every failure ends them: polling then shows whether it matters.
 
-        The last stretch before the deadline is left to asking, too: that ends on time.
+        They also end shortly before the deadline: a stream may send nothing until long after it; polling ends on time.
         """
-        events = self._listen(seen.version).hear_on(replace(self._repeats, tries=1))
+        events = self._open_stream(known.version).read(replace(self._retry, tries=1))
         try:
-            while not seen.is_over and self._deadline.left_s() > self._silence_s:
+            while not known.is_over and self._deadline.left_s() > self._silence_s:
                 event = next(events)
                 if event is not None:
                     yield event.number
@@ -95,13 +95,13 @@ class Follower:
         finally:
             events.close()
 
-    def _asked(self, seen: Seen) -> Iterator[Seen]:
-        """Yield what the server's held answers show, until the job is over."""
-        while not seen.is_over:
-            began_s, left_s = self._repeats.clock(), self._deadline.left_s()
-            newer = self._look(seen, min(HELD_S, left_s))
+    def _from_polling(self, known: JobVersion) -> Iterator[JobVersion]:
+        """Yield the job from the server's held answers, until it is over."""
+        while not known.is_over:
+            began_s, left_s = self._retry.clock(), self._deadline.left_s()
+            newer = self._read(known, min(HELD_S, left_s))
             if newer is not None:
-                seen = newer
-                yield seen
-            elif self._repeats.clock() - began_s < BRISK_S:
-                self._repeats.sleep(min(BRISK_S, left_s))
+                known = newer
+                yield known
+            elif self._retry.clock() - began_s < SHORTEST_HOLD_S:
+                self._retry.sleep(min(SHORTEST_HOLD_S, left_s))

@@ -1,4 +1,4 @@
-"""What do people ask about jobs, and do to them?"""
+"""Jobs: list, read, follow, retry, cancel, skip a step."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from slipway import address
-from slipway.calls import PAGE_ROWS, Calls, Seen
+from slipway.calls import PAGE_ROWS, BaseClient, JobVersion
 from slipway.errors import Document, JobFailedError
-from slipway.events import Event, Listener
+from slipway.events import Event, EventStream
 from slipway.follow import Deadline, Follower
-from slipway.retry import Repeats
+from slipway.retry import RetryPolicy
 
-OUTAGE_S = 120.0  # who follows a job waits this long for a server that is being restarted
-LOOK_AGAIN_S = 1.0  # at a console that has nothing new
+OUTAGE_S = 120.0  # a restart of the server that a followed job survives
+LOG_POLL_S = 1.0  # the pause before a console without new text is read again
 
 
-class Jobs(Calls):
-    """Jobs: listed, read, followed, retried, cancelled."""
+class Jobs(BaseClient):
+    """The calls about jobs."""
 
     def list_jobs(
         self,
@@ -32,7 +32,7 @@ class Jobs(Calls):
     ) -> Iterator[Document]:
         """Yield the team's jobs, newest first; `since` is aware, `limit` is the size of a page.
 
-        `team`: another one than one's own, for administrators.
+        `team`: another team than the caller's; administrators only.
         """
         which = {"state": state, "kind": kind, "app_id": app_id, "user": user, "team": team}
         return self._pages("jobs", "jobs", **which, since=since.isoformat() if since else None, limit=limit)
@@ -44,26 +44,26 @@ class Jobs(Calls):
     def follow(self, job_id: str, *, within_s: float | None = None) -> Iterator[Document]:
         """Yield the job as it is, then after each change, until it is over.
 
-        By its event stream, or by held answers where there is none; a server that is restarted is waited for. Raises
+        Uses the event stream, or long polling where there is none, and waits for a server that restarts. Raises
         NotOverError after `within_s` seconds, ProblemError, UnreachableError.
         """
-        url = address.join(self._wire.url, "jobs", job_id, "events")
-        deadline = Deadline(job_id, within_s, self._repeats.clock)
+        url = address.join(self._connection.url, "jobs", job_id, "events")
+        deadline = Deadline(job_id, within_s, self._retry.clock)
 
-        def look(seen: Seen | None, held_s: float) -> Seen | None:
-            patience = self._repeats.for_as_long_as(min(OUTAGE_S, deadline.left_s())) if seen else self._repeats
-            return self._look(job_id, seen, held_s, patience)
+        def read(known: JobVersion | None, held_s: float) -> JobVersion | None:
+            retry = self._retry.for_as_long_as(min(OUTAGE_S, deadline.left_s())) if known else self._retry
+            return self._read_version(job_id, known, held_s, retry)
 
-        def listen(last: int) -> Listener:
-            return Listener(self._wire, url, last=last, silence_s=self._silence_s)
+        def open_stream(last: int) -> EventStream:
+            return EventStream(self._connection, url, last=last, silence_s=self._silence_s)
 
-        follower = Follower(look, listen, deadline=deadline, silence_s=self._silence_s, repeats=self._repeats)
+        follower = Follower(read, open_stream, deadline=deadline, silence_s=self._silence_s, retry=self._retry)
         return follower.changes()
 
     def await_job(
         self, job_id: str, *, within_s: float | None = None, show: Callable[[Document], None] | None = None
     ) -> Document:
-        """Return the job once it has succeeded; `show` is given it at each change.
+        """Return the job once it has succeeded; `show` is called with each version.
 
         Raises JobFailedError when it failed or was cancelled, and what `follow` raises.
         """
@@ -75,20 +75,20 @@ class Jobs(Calls):
         return job
 
     def events(self, job_id: str, *, after: int = 0) -> Iterator[Event]:
-        """Yield the job's events above the number `after`, each once and in order, until it is over.
+        """Yield the job's events after number `after`, each once and in order, until it is over.
 
         Raises ProblemError, UnreachableError.
         """
-        url = address.join(self._wire.url, "jobs", job_id, "events")
-        listener = Listener(self._wire, url, last=after, silence_s=self._silence_s)
-        return (event for event in listener.hear_on(self._repeats) if event is not None)
+        url = address.join(self._connection.url, "jobs", job_id, "events")
+        stream = EventStream(self._connection, url, last=after, silence_s=self._silence_s)
+        return (event for event in stream.read(self._retry) if event is not None)
 
     def read_log(self, job_id: str, *, start: int = 0) -> Document:
-        """Return a piece of the console from a character on: `{text, start, next_start, more, truncated}`."""
+        """Return a part of the console, from a character on: `{text, start, next_start, more, truncated}`."""
         return self._read("jobs", job_id, "log", start=start)
 
     def read_whole_log(self, job_id: str, *, is_followed: bool = False) -> Iterator[Document]:
-        """Yield the pieces of the console that have text; followed: until the build is over."""
+        """Yield the parts of the console that have text; `is_followed`: until the build ends."""
         start = 0
         while True:
             piece = self.read_log(job_id, start=start)
@@ -100,10 +100,10 @@ class Jobs(Calls):
             if not piece["more"] or piece["truncated"]:
                 return
             if not piece["text"]:
-                self._repeats.sleep(LOOK_AGAIN_S)
+                self._retry.sleep(LOG_POLL_S)
 
     def retry_job(self, job_id: str, *, password: str | None = None) -> Document:
-        """Give what failed another turn, under the same job. Raises ProblemError `not_failed`, `password_needed`."""
+        """Run the failed steps again, in the same job. Raises ProblemError `not_failed`, `password_needed`."""
         return self._write("jobs", job_id, "retry", body={"password": password} if password is not None else {})
 
     def cancel_job(self, job_id: str) -> Document:
@@ -111,15 +111,17 @@ class Jobs(Calls):
         return self._write("jobs", job_id, "cancel", body={})
 
     def skip_step(self, job_id: str, step: str, *, reason: str) -> Document:
-        """Let a failed job go on behind the step. Administrators. Raises ProblemError `not_skippable`."""
+        """Continue a failed job after this step. Administrators only. Raises ProblemError `not_skippable`."""
         return self._write("jobs", job_id, "steps", step, "skip", body={"reason": reason})
 
-    def _look(self, job_id: str, seen: Seen | None, held_s: float, repeats: Repeats) -> Seen | None:
-        headers = {"If-None-Match": seen.tag} if seen is not None and seen.tag else {}
+    def _read_version(
+        self, job_id: str, known: JobVersion | None, held_s: float, retry: RetryPolicy
+    ) -> JobVersion | None:
+        headers = {"If-None-Match": known.tag} if known is not None and known.tag else {}
         query = {"wait": int(held_s)} if held_s >= 1 else {}
-        reply = self._send("GET", ("jobs", job_id), query=query, headers=headers, held_s=held_s, repeats=repeats)
+        reply = self._send("GET", ("jobs", job_id), query=query, headers=headers, held_s=held_s, retry=retry)
         if reply.status == 304:
             return None
-        newer = Seen(job=reply.document, tag=reply.headers.get("ETag", ""))
-        is_same = seen is not None and newer.version == seen.version > 0  # a proxy may take the tag off
+        newer = JobVersion(job=reply.document, tag=reply.headers.get("ETag", ""))
+        is_same = known is not None and newer.version == known.version > 0  # a proxy may remove the ETag
         return None if is_same else newer

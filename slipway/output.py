@@ -1,6 +1,6 @@
-"""Where is something printed?  What was asked for on standard output, everything else on standard error.
+"""Outputs of a command: results on standard output, everything else on standard error.
 
-For a person, progress belongs to what was asked for. With `--json` it does not: standard output is JSON alone.
+For a person, progress is part of the result. With `--json` it is not: standard output is JSON alone.
 """
 
 from __future__ import annotations
@@ -15,28 +15,24 @@ from slipway.errors import Document
 from slipway.text import plain
 
 
-class Screen:
-    """The two outputs of a command."""
+class Output:
+    """The two output streams of a command."""
 
     def __init__(self) -> None:
         self.is_json = False
 
     @property
-    def aside(self) -> IO[str]:
-        """Where progress goes."""
+    def progress_stream(self) -> IO[str]:
+        """The stream that progress is written to."""
         return sys.stderr if self.is_json else sys.stdout
 
     def show(self, document: Document | list[Document], text: str) -> None:
-        """Print the document on one line with `--json`, the text otherwise."""
+        """Print the document as one line of JSON with `--json`, the text otherwise."""
         click.echo(json.dumps(document) if self.is_json else plain(text))
 
     def write(self, document: Document, text: str) -> None:
-        """Print a piece of something longer: the text has its own line ends."""
+        """Print a part of a longer text, which has its own line ends."""
         click.echo(json.dumps(document) if self.is_json else plain(text), nl=self.is_json)
-
-    def tell(self, text: str) -> None:
-        """Say something that is no result, and is not needed by a program."""
-        click.echo(plain(text), err=self.is_json)
 
     def warn(self, text: str) -> None:
         click.echo(plain(text), err=True)

@@ -1,4 +1,4 @@
-"""How is a running job shown?  A table that redraws itself in a terminal; one line a change anywhere else."""
+"""Progress of a running job: a table that is redrawn in a terminal, one line a change elsewhere."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ SIGNS = {
     "skipped": "-",
     "cancelled": "-",
 }
-NOT_BEGUN = ("pending", "ready")
+NOT_STARTED = ("pending", "ready")
 LANE_COLUMNS = 11
-USUAL_COLUMNS = 80
+DEFAULT_COLUMNS = 80
 
 
 class Progress:
-    """Show one job; call `show` with each version of it. `stream`: where, standard output with None."""
+    """Shows one job; call `show` with each version of it. `stream` None is standard output."""
 
     def __init__(self, title: str, stream: IO[str] | None = None) -> None:
         self._stream = stream or sys.stdout
@@ -40,7 +40,7 @@ class Progress:
         if self._stream.isatty():
             self._redraw(table(job, width=_columns_of(self._stream)))
         else:
-            self._stream.writelines(f"{line}\n" for line in self._news(job))
+            self._stream.writelines(f"{line}\n" for line in self._change_lines(job))
         self._stream.flush()
 
     def _redraw(self, lines: list[str]) -> None:
@@ -50,7 +50,7 @@ class Progress:
         self._stream.write("\x1b[J")
         self._drawn = len(lines)
 
-    def _news(self, job: Document) -> list[str]:
+    def _change_lines(self, job: Document) -> list[str]:
         lines = [_line(lane["name"], step) for lane, step in self._changed(job)]
         left = time_left(job["progress"].get("remaining"))
         if lines and left:
@@ -60,17 +60,17 @@ class Progress:
     def _changed(self, job: Document) -> Iterator[tuple[Document, Document]]:
         for lane in job["lanes"]:
             for step in lane["steps"]:
-                if step["state"] not in NOT_BEGUN and self._seen.get(step["name"]) != step["state"]:
+                if step["state"] not in NOT_STARTED and self._seen.get(step["name"]) != step["state"]:
                     self._seen[step["name"]] = step["state"]
                     yield lane, step
 
 
 def table(job: Document, *, width: int | None = None) -> list[str]:
-    """Return the job in lines: a lane each, how far it is, and what it waits for.
+    """Return the job as lines: its lanes, how far it is, and what it waits for.
 
-    `width`: as many columns as a line may have; None: reasons are told whole.
+    `width`: the columns of a line; None leaves reasons whole.
     """
-    lines = [line for lane in job["lanes"] for line in _lane(lane, width or USUAL_COLUMNS)]
+    lines = [line for lane in job["lanes"] for line in _lane(lane, width or DEFAULT_COLUMNS)]
     left = time_left(job["progress"].get("remaining"))
     done = f"  {job['state']}, {job['progress']['done']} of {job['progress']['total']} steps done"
     lines.append(f"{done}, {left}" if left else done)
@@ -88,7 +88,7 @@ def _sign(step: Document) -> str:
 
 
 def _lane(lane: Document, width: int) -> Iterator[str]:
-    """A line that the terminal breaks by itself would be counted as one: the next redraw would miss its place."""
+    """Yield the lane's lines. A line that the terminal wrapped would count as one, and the next redraw would be off."""
     line = f"  {lane['name']:<8} "
     for step in _steps(lane["steps"]):
         if len(line) > LANE_COLUMNS and len(line) + len(step) > width:
@@ -104,6 +104,6 @@ def _steps(steps: Iterable[Document]) -> Iterator[str]:
 
 def _columns_of(stream: IO[str]) -> int:
     try:
-        return os.get_terminal_size(stream.fileno()).columns or USUAL_COLUMNS
+        return os.get_terminal_size(stream.fileno()).columns or DEFAULT_COLUMNS
     except OSError:
-        return USUAL_COLUMNS
+        return DEFAULT_COLUMNS

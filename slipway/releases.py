@@ -1,15 +1,15 @@
-"""How does a version of an app come to be, and onto its cluster?"""
+"""Builds and deployments: start, list, roll back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from slipway.calls import PAGE_ROWS, Calls
+from slipway.calls import PAGE_ROWS, BaseClient
 from slipway.errors import Document
 
 
-class Releases(Calls):
-    """Builds and deployments. Whatever returns `{job_id, status_url, app_id}` has started that job."""
+class Releases(BaseClient):
+    """Calls about builds and deployments. Those that return `{job_id, status_url, app_id}` have started that job."""
 
     def start_build(self, app_id: str, *, image_tag: str | None = None, branch: str | None = None) -> Document:
         """Start one build; its result is `{number, url, result, …}`. Raises ProblemError `busy`, `not_provisioned`."""
@@ -20,7 +20,7 @@ class Releases(Calls):
         return self._pages("builds", "app", app_id, "builds", limit=limit)
 
     def start_deploy(self, app_id: str, *, image_tag: str | None = None, revision: str | None = None) -> Document:
-        """Start a deployment, over when it is synced and healthy; its result is `{revision, images, …}`."""
+        """Start a deployment, which ends when it is synced and healthy; its result is `{revision, images, …}`."""
         return self._write("app", app_id, "deploys", body=_given(image_tag=image_tag, revision=revision))
 
     def list_deploys(self, app_id: str, *, limit: int = PAGE_ROWS) -> Iterator[Document]:

@@ -1,4 +1,4 @@
-"""How is it said to a person?  Plain text only: what others wrote must not move the cursor or change the colours."""
+"""Text for people: plain, because the text of others must not move the cursor or change the colours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MINUTES_FROM_S = 100  # "about 90 s" is still easier to read than "about 2 min"
 
 
 def plain(text: str) -> str:
-    """Return the text without what a terminal would obey; line ends and tabs stay."""
+    """Return the text without a terminal's control codes; line ends and tabs stay."""
     return "".join(_harmless(char) for char in SGR.sub("", text.replace("\r\n", "\n")))
 
 
@@ -22,7 +22,7 @@ def _harmless(char: str) -> str:
 
 
 def time_left(remaining: dict[str, float] | None) -> str:
-    """Return `about 12 s left` of a job's `{p50_s, p90_s}`; empty where nobody knows."""
+    """Return `about 12 s left` for a job's `{p50_s, p90_s}`; empty without an estimate."""
     seconds = (remaining or {}).get("p50_s")
     if seconds is None:
         return ""
@@ -32,7 +32,7 @@ def time_left(remaining: dict[str, float] | None) -> str:
 
 
 def moment(text: str | None) -> str:
-    """Return a time of the server in this machine's own zone, to the minute; empty for None."""
+    """Return a time of the server in the local time zone, to the minute; empty for None."""
     return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M") if text else ""
 
 

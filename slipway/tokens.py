@@ -1,4 +1,4 @@
-"""Where is a log-in kept between two commands?  In one file for each server, which its owner alone can read."""
+"""Log-ins kept between commands: one file for each server, readable by its owner only."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ OTHERS = 0o077
 
 
 def directory(environment: Mapping[str, str]) -> Path:
-    """Return where this program's files are. Source: XDG base directories, which ignores a relative path."""
+    """Return the directory of this program's files. Source: XDG base directories; a relative path is ignored."""
     named = Path(environment.get("XDG_CONFIG_HOME", ""))
     return (named if named.is_absolute() else Path.home() / ".config") / "slipway"
 
 
 class Tokens:
-    """The tokens of one user of this machine."""
+    """The tokens of this machine's user, one for each server."""
 
     def __init__(self, place: Path) -> None:
         self._place = place
@@ -30,16 +30,16 @@ class Tokens:
         try:
             with file.open(encoding="utf-8") as stream:
                 if os.fstat(stream.fileno()).st_mode & OTHERS:
-                    raise PermissionError(f"Others can read {file}: delete it, and log in again.")
+                    raise PermissionError(f"Other users can read {file}. Delete it, then log in again.")
                 token: str = json.load(stream)["token"]
         except FileNotFoundError:
             return None
         except (ValueError, LookupError, TypeError):
-            return None  # not written by us, or cut: logging in again mends it
+            return None  # not our file, or a truncated one: the next log-in replaces it
         return token
 
     def keep(self, url: str, token: str) -> None:
-        """Write the token whole or not at all; nobody else can read it at any moment."""
+        """Write the token whole or not at all; the file is never readable by others."""
         self._place.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=self._place, prefix=".new-")  # with mode 0600
         try:

@@ -1,10 +1,10 @@
-"""How is one request exchanged with the server?
+"""The exchange of one request with the server.
 
-    an answer came, whatever its status   -> a Reply; `Reply.require` turns a refusal into its ProblemError
-    nothing came, or not all of it        -> UnreachableError; `slipway/retry.py` decides whether it is sent again
+    an answer, whatever its status        -> a Reply; `Reply.require` raises the ProblemError of a refusal
+    no answer, or an incomplete one       -> UnreachableError; `slipway/retry.py` decides whether it is sent again
 
-Redirects are answers: a token goes to the address that it was given for and to no other. Neither cookies nor
-`~/.netrc` have a say in who is asking. Proxies and certificates are the environment's, as users expect.
+Redirects are not followed: a token is sent only to the address that it was given for. Cookies and `~/.netrc` are
+ignored. Proxies and certificates are the environment's, as users expect.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CONNECT_S = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One call. `read_s`: how long the server may be silent. Its repr hides the body: it may hold a password."""
+    """One request. `read_s` is its read timeout. Its repr hides the body, which may hold a password."""
 
     method: str
     url: str
@@ -39,7 +39,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """One whole answer. `document` is None where there was no JSON."""
+    """One complete answer. `document` is None where there was no JSON."""
 
     url: str
     status: int
@@ -48,38 +48,38 @@ class Reply:
 
     @property
     def retry_after_s(self) -> float | None:
-        """How long the server asks us to wait; None when it does not say so in seconds, as Slipway does."""
+        """How long the server asks us to wait; None without a Retry-After in seconds, which is what Slipway sends."""
         text = self.headers.get("Retry-After", "")
         return float(text) if text.isascii() and text.isdigit() else None
 
     def require(self) -> Reply:
-        """Return the answer if it is what was asked for. Raises ProblemError, UnreachableError."""
+        """Return the answer if it is a success or a 304. Raises ProblemError, UnreachableError."""
         if isinstance(self.document, dict) and self.status >= 400 and isinstance(self.document.get("code"), str):
             raise ProblemError(self.document, status=self.status, retry_after_s=self.retry_after_s)
         if 300 <= self.status < 400 and self.status != 304:
-            where = self.headers.get("Location", "somewhere else")
-            raise UnreachableError(f"{self.url} sends callers on to {where}. Use that server's address.")
+            where = self.headers.get("Location", "another address")
+            raise UnreachableError(f"{self.url} redirects to {where}. Use that server's address.")
         if self.status >= 400 or (self.document is None and self.status not in (204, 304)):
-            raise UnreachableError(f"{self.url} answered {self.status}, and not as Slipway does. Check the address.")
+            raise UnreachableError(f"{self.url} answered {self.status}, but not as Slipway does. Check the address.")
         return self
 
 
-class Wire:
-    """The way to one server: its address, and the token once there is one. Its repr does not show the token."""
+class Connection:
+    """The connection to one server: its address, and the token once there is one. Its repr hides the token."""
 
     def __init__(self, url: str, token: str | None) -> None:
         self.url = address.checked(url)
         self._bearer = _Bearer()
         self._proxies = address.unproxied(self.url)
         self._session = requests.Session()
-        self._session.auth = self._bearer  # without one of ours, requests would send what ~/.netrc has
+        self._session.auth = self._bearer  # without an `auth`, requests would send the password in ~/.netrc
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         self.use_token(token)
 
     def use_token(self, token: str | None) -> None:
-        """Send this token from now on, none with None. Raises ValueError, without the value, for what is no token."""
+        """Send this token from now on, none with None. Raises ValueError, without the value, for an invalid one."""
         if token is not None and not (token.isascii() and token.isprintable() and token and " " not in token):
-            raise ValueError("A token is printable ASCII without blanks.")
+            raise ValueError("A token must be printable ASCII without blanks.")
         self._bearer.token = token
 
     @property
@@ -87,7 +87,7 @@ class Wire:
         return self._bearer.token is not None
 
     def exchange(self, request: Request) -> Reply:
-        """Send a request and return the whole answer, whatever its status. Raises UnreachableError."""
+        """Send a request and return the complete answer, whatever its status. Raises UnreachableError."""
         with self.open(request) as answer:
             return reply_of(answer)
 
@@ -96,7 +96,7 @@ class Wire:
 
     @contextmanager
     def open(self, request: Request) -> Iterator[requests.Response]:
-        """Send a request; the answer is read inside the block. Raises UnreachableError whenever it breaks there."""
+        """Send a request; read its answer in the block. Raises UnreachableError when the connection breaks there."""
         try:
             with self._session.request(
                 request.method,
@@ -110,21 +110,28 @@ class Wire:
                 stream=True,
             ) as answer:
                 yield answer
-        except OSError as error:  # all of requests' errors are
-            raise self._broken(error) from None  # they hold the request, and so the token
+        except OSError as error:  # the base class of requests' errors
+            raise self._broken(error) from None  # the cause holds the request, and so the token
 
     def _broken(self, error: OSError) -> UnreachableError:
         if isinstance(error, requests.exceptions.SSLError):
-            return UnreachableError(f"{self.url} has no certificate that is trusted here.", is_passing=False)
-        if isinstance(error, ValueError):  # InvalidURL and its like; JSON is not decoded by requests here
-            return UnreachableError(f"{self.url} is not an address that can be called.", is_passing=False)
+            return UnreachableError(
+                f"{self.url} has no certificate that is trusted here. Check the address, or set REQUESTS_CA_BUNDLE.",
+                is_passing=False,
+            )
+        if isinstance(error, ValueError):  # InvalidURL and similar; requests does not decode JSON here
+            return UnreachableError(f"{self.url} is not a valid address.", is_passing=False)
         if isinstance(error, requests.exceptions.ReadTimeout):
-            return UnreachableError(f"{self.url} did not answer in time.")
+            return UnreachableError(f"{self.url} did not answer in time. Try again.")
         if isinstance(error, requests.exceptions.ProxyError):
-            return UnreachableError(f"{self.url} cannot be reached through the proxy of this environment.")
-        if not isinstance(error, requests.RequestException):  # a file of certificates that is not there, say
+            return UnreachableError(
+                f"{self.url} cannot be reached through the proxy. Check HTTP_PROXY, HTTPS_PROXY and NO_PROXY."
+            )
+        if not isinstance(error, requests.RequestException):  # for example a certificate file that does not exist
             return UnreachableError(f"{self.url} cannot be called: {error}", is_passing=False)
-        return UnreachableError(f"{self.url} cannot be reached, or hung up. Is Slipway running there?")
+        return UnreachableError(
+            f"{self.url} cannot be reached, or closed the connection. Check that Slipway is running there."
+        )
 
 
 class _Bearer(AuthBase):
@@ -137,7 +144,7 @@ class _Bearer(AuthBase):
 
 
 def reply_of(answer: requests.Response) -> Reply:
-    """Read an answer to its end; the body is JSON or nothing of ours."""
+    """Read an answer to its end; a body that is not JSON is not Slipway's."""
     try:
         document = json.loads(answer.content) if answer.content else None
     except ValueError:

@@ -1,20 +1,20 @@
-"""What do administrators ask about the upstreams, and say about them?"""
+"""Upstreams: list, pause, resume, check."""
 
 from __future__ import annotations
 
-from slipway.calls import Calls
+from slipway.calls import BaseClient
 from slipway.errors import Document
 
 
-class Upstreams(Calls):
-    """GitLab, Jenkins, Argo CD, Elasticsearch, as the workers find them. All of it is for administrators."""
+class Upstreams(BaseClient):
+    """The calls about GitLab, Jenkins, Argo CD and Elasticsearch, as the workers see them. Administrators only."""
 
     def list_upstreams(self) -> Document:
         """Return `{upstreams, others, checkup, checked_at}`: each upstream's state, and the last check-up's checks."""
         return self._read("upstreams")
 
     def pause_upstream(self, name: str, *, reason: str) -> Document:
-        """Let no further step go there until it is resumed, and return the upstream. Raises ProblemError."""
+        """Hold all further steps there until it is resumed, and return the upstream. Raises ProblemError."""
         return self._write("upstreams", name, "pause", body={"reason": reason})
 
     def resume_upstream(self, name: str) -> Document:

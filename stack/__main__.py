@@ -15,14 +15,14 @@ from pathlib import Path
 from types import FrameType
 
 from stack import demo, programs
-from stack.demo import Made
+from stack.demo import DemoResult
 from stack.embedded import Embedded, Ports, StackError, prepare
 from stack.inspector import Inspector
 from stack.launcher import Launcher, prefixed
 
-say = sys.stdout.write
+write = sys.stdout.write
 
-STAND_INS = {"GitLab": "GITLAB_URL", "Jenkins": "JENKINS_URL", "Argo CD": "ARGO_URL", "Elasticsearch": "KIBANA_URL"}
+UPSTREAM_URLS = {"GitLab": "GITLAB_URL", "Jenkins": "JENKINS_URL", "Argo CD": "ARGO_URL", "Elasticsearch": "KIBANA_URL"}
 
 
 def main() -> int:
@@ -41,50 +41,54 @@ def main() -> int:
 
 
 def up(options: argparse.Namespace, stop: threading.Event) -> int:
-    """Start everything, say what to type next, and keep it running until told to stop."""
+    """Start everything, print what to type next, and keep it running until Ctrl-C or SIGTERM."""
     stack = prepare(options.dir, ports=Ports.from_base(options.port_base) if options.port_base else Ports())
     launcher = Launcher(stack.environment, prefixed())
     try:
         programs.start(launcher, stack, workers=options.workers)
-        say(_next_commands(stack))
+        write(_next_commands(stack))
         sys.stdout.flush()
-        with contextlib.suppress(KeyboardInterrupt):  # being told to stop is how this ends
+        with contextlib.suppress(KeyboardInterrupt):  # the usual end
             stop.wait()
     finally:
-        say("Stopping.\n")
+        write("Stopping.\n")
         launcher.stop()
     return 0
 
 
 def run_demo(root: Path) -> int:
-    """Make a fresh stack, drive it, look at what the upstreams hold, and leave nothing running."""
+    """Start a new stack, run the main job, check the upstreams, and stop everything."""
     began_s = time.monotonic()
     root = root / "demo"
     shutil.rmtree(root, ignore_errors=True)
     stack = prepare(root)
-    say("Starting broker, harbour, API, worker and Flower …\n")
+    write("Starting broker, harbour, API, worker and Flower …\n")
     sys.stdout.flush()
     launcher = Launcher(stack.environment, _to_files(root / "logs"))
     try:
         programs.start(launcher, stack)
-        say(f"Up after {time.monotonic() - began_s:.1f} s.\n")
-        made = demo.run(stack.api_url)
-        findings = Inspector(stack.environment, made).findings()
+        write(f"Ready after {time.monotonic() - began_s:.1f} s.\n")
+        result = demo.run(stack.api_url)
+        findings = Inspector(stack.environment, result).findings()
     except StackError as problem:
         raise StackError(f"{problem}\nThe logs are in {root / 'logs'}.") from None
     finally:
         launcher.stop()
-    say(_summary(made, findings, time.monotonic() - began_s))
+    write(_summary(result, findings, time.monotonic() - began_s))
     return 0
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m stack", description=__doc__)
-    parser.add_argument("command", choices=("up", "demo"), help="up: keep it running; demo: show the main job and end")
-    parser.add_argument("--dir", type=Path, default=Path("var"), help="where everything is kept (default: %(default)s)")
+    parser.add_argument(
+        "command", choices=("up", "demo"), help="up: start and keep running; demo: run the main job and stop"
+    )
+    parser.add_argument(
+        "--dir", type=Path, default=Path("var"), help="directory for data, secrets and logs (default: %(default)s)"
+    )
     parser.add_argument("--workers", type=int, default=1, help="worker processes of `up` (default: %(default)s)")
     parser.add_argument(
-        "--port-base", type=int, metavar="N", help="look for free ports of `up` from N on (default: the usual ones)"
+        "--port-base", type=int, metavar="N", help="first port that `up` tries (default: the usual ports)"
     )
     return parser.parse_args()
 
@@ -116,16 +120,16 @@ def _next_commands(stack: Embedded) -> str:
         "API": f"{stack.api_url}/readyz",
         "Flower": f"{stack.flower_url}  (user {user}, password {password})",
         "Metrics": f"{stack.api_url}/metrics  (METRICS_TOKEN is in {stack.root / 'embedded.env'})",
-        **{name: stack.environment[key] for name, key in STAND_INS.items()},
+        **{name: stack.environment[key] for name, key in UPSTREAM_URLS.items()},
     }
     listed = "\n".join(f"  {name:<14}{url}" for name, url in urls.items())
     slipway = _slipway()
     return f"""
-Slipway is up. Everything is kept in {stack.root}; Ctrl-C stops it.
+Slipway is running. Its data is in {stack.root}; Ctrl-C stops it.
 
 {listed}
 
-Type next, in another terminal:
+Next, in another terminal:
 
   export SLIPWAY_URL={stack.api_url}
   {slipway} signup ada --email ada@example.com --name "Ada Lovelace" --team dev
@@ -136,27 +140,27 @@ Type next, in another terminal:
   {slipway} deploy storefront --image-tag 1
   {slipway} --help
 
-  curl {stack.api_url}/api/v1/jobs/<job_id>     # it is plain HTTP; the job of a sign-up needs no log-in
+  curl {stack.api_url}/api/v1/jobs/<job_id>     # plain HTTP; the job of a sign-up needs no log-in
 
 """
 
 
 def _slipway() -> str:
-    """Return how the client that was installed beside this Python is called from here."""
+    """Return the command that runs this Python's client from here."""
     command = Path(sys.executable).with_name("slipway")
     return os.path.relpath(command) if command.exists() else "python -m slipway"
 
 
-def _summary(made: Made, findings: list[str], seconds: float) -> str:
-    there = "\n".join(f"  ✓ {finding}" for finding in findings)
+def _summary(result: DemoResult, findings: list[str], seconds: float) -> str:
+    checked = "\n".join(f"  ✓ {finding}" for finding in findings)
     return f"""
-What the API says of the app {made.app["name"]}:
-{demo.parts_of(made.app)}
+Parts of the app {result.app["name"]}:
+{demo.parts_of(result.app)}
 
-What the upstreams hold:
-{there}
+Checked on the upstreams:
+{checked}
 
-Done in {seconds:.1f} s. Everything has been stopped; `make up` starts it again and keeps it.
+Done in {seconds:.1f} s. Everything is stopped. `make up` starts a stack that keeps running.
 """
 
 

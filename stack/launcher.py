@@ -1,4 +1,4 @@
-"""How do several programs run as one?  Started in order, logs prefixed, restarted when they crash, stopped together."""
+"""Several programs run as one: started in order, logged with a prefix, restarted after a crash, stopped together."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from stack.embedded import StackError
 
 STOP_S = 15.0
 RESTART_FIRST_S, RESTART_CAP_S = 0.5, 30.0
-STEADY_S = 60.0  # a program that ran this long has earned a quick restart again
-LAST_LINES = 10  # of a program that does not come up, told with the error
+STEADY_S = 60.0  # a program that ran this long is restarted after the first, short pause again
+LAST_LINES = 10  # of a program that does not start, shown with the error
 COLOURS = ("36", "33", "32", "35", "34", "31")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One child. `is_ready` is asked until it says yes; the next program starts then. `cwd` None: where we are."""
+    """One child process. The next program starts when `is_ready` returns True. `cwd` None is the current directory."""
 
     name: str
     command: Sequence[str]
@@ -35,7 +35,7 @@ class Program:
 
 
 class Launcher:
-    """Keeps programs running between `start` and `stop`; one thread a program watches it."""
+    """Keeps programs running between `start` and `stop`; one thread for each program watches it."""
 
     def __init__(
         self, environment: Mapping[str, str], log: Callable[[str, str], None], *, steady_s: float = STEADY_S
@@ -48,7 +48,7 @@ class Launcher:
         self._running: dict[str, subprocess.Popen[str]] = {}
         self._last_lines: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=LAST_LINES))
         self._watchers: list[threading.Thread] = []
-        self._lock = threading.Lock()  # nothing is spawned behind the back of `stop`
+        self._lock = threading.Lock()  # nothing is started after `stop` has begun
 
     def start(self, program: Program, *, ready_within_s: float = 30.0) -> None:
         """Start a program and return when it is ready. Raises StackError."""
@@ -70,9 +70,9 @@ class Launcher:
             raise StackError(f"{name} failed with exit code {done.returncode}: {done.stderr.strip()[-500:]}")
 
     def stop(self) -> None:
-        """End one program after the other, in the reverse of the order they started; insist after a while.
+        """Stop the programs one by one, last started first; kill those that do not end.
 
-        All at once would be no quicker: a worker whose broker is gone first does not end.
+        All at once is not quicker: a worker whose broker stops first does not end.
         """
         with self._lock:
             self._stopping.set()
@@ -86,7 +86,7 @@ class Launcher:
             watcher.join(timeout=2)
 
     def end(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
-        """End one program with all its processes; it stays away until it is started again."""
+        """Stop one program with all its processes; it is not restarted until `start`."""
         self._ended.add(name)
         process = self._running[name]
         _signal_group(process, number)
@@ -109,7 +109,7 @@ class Launcher:
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
-                start_new_session=True,  # Ctrl-C reaches us alone; we stop them in order
+                start_new_session=True,  # Ctrl-C reaches only us; we stop the programs in order
             )
 
     def _watch(self, program: Program) -> None:
@@ -123,19 +123,19 @@ class Launcher:
                 return
             if time.monotonic() - began_s > self._steady_s:
                 pause_s = RESTART_FIRST_S
-            ended = f"ended with exit code {code}; starting it again in {pause_s:.1f} s"
+            ended = f"ended with exit code {code}; restarting it in {pause_s:.1f} s"
             self._last_lines[program.name].append(ended)
             self._log(program.name, ended)
-            _signal_group(process, signal.SIGKILL)  # what a killed leader left behind
+            _signal_group(process, signal.SIGKILL)  # child processes of a killed program
             if self._stopping.wait(pause_s):
                 return
             pause_s = min(pause_s * 2, RESTART_CAP_S)
             self._spawn(program)
             if self._running[program.name] is process:
-                return  # told to stop meanwhile
+                return  # stopped meanwhile
 
     def _copy_log(self, name: str, stream: IO[str] | None) -> None:
-        assert stream is not None  # noqa: S101 - asked for in `_spawn`
+        assert stream is not None  # noqa: S101 - set in `_spawn`
         with stream:
             for line in stream:
                 self._last_lines[name].append(line.rstrip("\n"))
@@ -145,8 +145,10 @@ class Launcher:
         deadline = time.monotonic() + within_s
         while program.is_ready is not None and not program.is_ready():
             if time.monotonic() > deadline:
-                last = "".join(f"\n  {line}" for line in self._last_lines[program.name]) or " nothing"
-                raise StackError(f"{program.name} was not ready within {within_s:.0f} s. The last that it said:{last}")
+                last = "".join(f"\n  {line}" for line in self._last_lines[program.name]) or " none"
+                raise StackError(
+                    f"{program.name} was not ready within {within_s:.0f} s. Its last lines of output:{last}"
+                )
             time.sleep(0.05)
 
 

@@ -1,4 +1,4 @@
-"""Which programs make a stack, in which order, and when is each of them ready?"""
+"""The programs of a stack, their order, and when each is ready."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def start(
 ) -> None:
     """Start broker, harbour, schema, API, workers and Flower. Raises StackError.
 
-    `harbour_options` are those of `python -m harbour`: how long slow things take there. `queues` are those that each
-    worker takes from, as its option `-Q` has them; without them it is all of them.
+    `harbour_options` are options of `python -m harbour`, such as its delays. `queues` has the option `-Q` of each
+    worker; without it every worker takes from all queues.
     """
     launcher.start(broker(stack))
     launcher.start(harbour(stack, harbour_options))

@@ -1,6 +1,6 @@
-"""How does Argo CD present itself as a whole?
+"""The Argo CD stand-in: version, session, clusters, projects, persistence.
 
-The parts: `argocd_core` (token, errors), `argocd_repositories`, `argocd_checks`, `argocd_applications`, `argocd_sync`.
+The parts: `core` (token, errors), `repositories`, `checks`, `applications`, `sync`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from harbour.argocd.core import INVALID, NOT_FOUND, Refused, answer
+from harbour.argocd.core import INVALID, NOT_FOUND, ApiError, answer
 from harbour.argocd.model import Application
 from harbour.argocd.repositories import ArgoCDRepositories
 from harbour.argocd.sync import ArgoCDSync
@@ -29,8 +29,7 @@ APPLICATION_PAGE = re.compile(r"/applications/(?:argocd/)?([^/]+)/?")
 class ArgoCD(ArgoCDRepositories, ArgoCDSync):
     """An Argo CD with the project `default`, a project and a cluster for each team, and one account.
 
-    It reads repositories with git, over HTTP, whoever serves them. An application syncs when somebody asks for it,
-    never by itself.
+    It reads repositories with git over HTTP, from any server. An application syncs on request, never by itself.
     """
 
     @route("GET", "/healthz")
@@ -39,20 +38,20 @@ class ArgoCD(ArgoCDRepositories, ArgoCDSync):
 
     @route("GET", "/api/version")
     def version_shown(self, request: Request) -> Response:
-        """Answer anybody; a wrong token is not looked at."""
+        """Answer without a token; a wrong one is ignored."""
         details = {"GoVersion": "go1.25.1", "HelmVersion": "v3.18.4", "Platform": "linux/amd64"}
         return answer({"Version": VERSION} | (details if self.has_token(request) else {}))
 
     @route("GET", "/api/v1/session/userinfo")
     def userinfo(self, request: Request) -> Response:
-        """Answer 200 in any case; only `loggedIn` tells a good token from a bad one."""
+        """Answer 200 in any case; only `loggedIn` shows whether the token is valid."""
         if not self.has_token(request):
             return answer({})
         return answer({"loggedIn": True, "username": "provisioner", "iss": "argocd"})
 
     @route("GET", "/api/v1/clusters")
     def list_clusters(self, request: Request) -> Response:  # noqa: ARG002 - as above
-        """Answer the clusters that the account may see: others are left out, nothing is refused."""
+        """Answer the clusters that the account may see; a list is never refused."""
         if ("clusters", "get") in self.denied:
             return answer({"metadata": {}, "items": []})
         state = {"status": "Successful", "message": "", "attemptedAt": None}
@@ -66,18 +65,18 @@ class ArgoCD(ArgoCDRepositories, ArgoCDSync):
     def get_project(self, request: Request, name: str) -> Response:  # noqa: ARG002 - as above
         spec = self.projects.get(name)
         if spec is None:
-            raise Refused(NOT_FOUND, f'appprojects.argoproj.io "{name}" not found')
+            raise ApiError(NOT_FOUND, f'appprojects.argoproj.io "{name}" not found')
         return answer({"metadata": {"name": name, "namespace": "argocd"}, "spec": spec, "status": {}})
 
     @route("GET", "/api/v1/account/can-i/:resource/:action/(?P<thing>.+)")
     def can_i(self, request: Request, resource: str, action: str, thing: str) -> Response:  # noqa: ARG002 - as above
-        """Answer for the whole resource: the policy here names no things."""
+        """Answer for the whole resource: the policy here names no single objects."""
         if resource not in RESOURCES or action not in ACTIONS:
-            raise Refused(INVALID, f"{sorted(RESOURCES)} {sorted(ACTIONS)} does not contain {resource} {action}")
+            raise ApiError(INVALID, f"{sorted(RESOURCES)} {sorted(ACTIONS)} does not contain {resource} {action}")
         return answer({"value": "no" if (resource, action) in self.denied else "yes"})
 
     def no_route(self, request: Request, methods: set[str]) -> Response:
-        """Answer the user interface outside of `/api/`, to those who ask for HTML."""
+        """Answer the user interface outside of `/api/` when HTML is accepted."""
         is_page = not methods and not request.path.startswith("/api/")
         if not is_page or "text/html" not in request.headers.get("Accept", ""):
             return super().no_route(request, methods)
@@ -86,10 +85,10 @@ class ArgoCD(ArgoCDRepositories, ArgoCDSync):
             self.prune()
             return page(self.applications.get(opened[1]) if opened else None, now=self.now())
 
-    # -- persistence ------------------------------------------------------------------------------------------
+    # -- persistence -----------------------------------------------------------------------------------------
 
     def dump(self) -> dict[str, Any]:
-        """Return the state, JSON-able and canonical. It holds the passwords of the repositories: git needs them."""
+        """Return the state as JSON values, in a fixed order, with the passwords that git needs."""
         with self.lock:
             return {
                 "applications": copy.deepcopy(self.application_state()),
@@ -98,7 +97,7 @@ class ArgoCD(ArgoCDRepositories, ArgoCDSync):
             }
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the state with digests in the place of passwords, and without the count of all writes ever made."""
+        """Return the state with digests instead of passwords, and without the counter of writes."""
         state = super().snapshot()
         del state["version"]
         for repository in state["repositories"].values():
@@ -107,7 +106,7 @@ class ArgoCD(ArgoCDRepositories, ArgoCDSync):
         return state
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take over a state that `dump` returned."""
+        """Restore a state that `dump` returned."""
         with self.lock:
             self.applications = {name: Application.restored(kept) for name, kept in state["applications"].items()}
             self.repositories = dict(state["repositories"])

@@ -1,7 +1,7 @@
-"""How are applications made, read, changed and deleted?
+"""Applications: create, read, change, delete.
 
-The traps of this file: a missing application is a 403 without `project` and a 404 with it; "exists and differs" is a
-400; an application under deletion still answers, and still equals the one that is created again.
+Traps: a missing application is a 403 without `project` and a 404 with it; "exists and differs" is a 400; an
+application under deletion still answers, and still equals one that is created again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from werkzeug.wrappers import Request, Response
 
 from harbour.argocd.checks import ArgoCDChecks, check_metadata
-from harbour.argocd.core import DENIED, INVALID, NOT_FOUND, Refused, answer, body_of, flag, object_in
+from harbour.argocd.core import DENIED, INVALID, NOT_FOUND, ApiError, answer, body_of, flag, object_in
 from harbour.argocd.model import Application, Spec, Wanted, spec_in, stored, wanted_in
 from harbour.argocd.patch import patched
 from harbour.argocd.views import application_shown
@@ -29,7 +29,7 @@ FINALIZERS = {"": FINALIZER, "foreground": f"{FINALIZER}/foreground", "backgroun
 class ArgoCDApplications(ArgoCDChecks):
     """`reconcile_s` is how long the controller needs for a new application, `delete_s` for its removal.
 
-    While there is a `deletion_error`, no removal comes to its end, and each shows it.
+    With a `deletion_error`, removals do not end, and show it.
     """
 
     reconcile_s = 0.1
@@ -39,13 +39,13 @@ class ArgoCDApplications(ArgoCDChecks):
     def __init__(self, config: HarbourConfig, now: Callable[[], float] = time.time) -> None:
         super().__init__(config, now)
         self.applications: dict[str, Application] = {}
-        self.version = 0  # of the last write to any of them
+        self.version = 0  # of the last write to any application
 
     @route("POST", BASE)
     def create_application(self, request: Request) -> Response:
         body = body_of(request)
         if not body:
-            raise Refused(INVALID, "error creating application: application is nil in request")
+            raise ApiError(INVALID, "error creating application: application is nil in request")
         wanted = wanted_in(object_in(body, "Application"))
         rendered = self.check(wanted.name, wanted.spec, validate=flag(request, "validate", default=True))
         check_metadata(wanted)
@@ -53,15 +53,15 @@ class ArgoCDApplications(ArgoCDChecks):
             self.prune()
             app = self.applications.get(wanted.name)
             if app is None:
-                app = self._made(wanted, rendered)
-            elif not app.equals(wanted):  # whether it is being deleted is not looked at
+                app = self._create(wanted, rendered)
+            elif not app.equals(wanted):  # also while it is being deleted
                 if not flag(request, "upsert"):
                     reason = "existing application spec is different, use upsert flag to force update"
-                    raise Refused(INVALID, reason)
+                    raise ApiError(INVALID, reason)
                 self._upsert(app, wanted, rendered)
             return self._shown_app(app)
 
-    def _made(self, wanted: Wanted, rendered: tuple[str, str]) -> Application:
+    def _create(self, wanted: Wanted, rendered: tuple[str, str]) -> Application:
         app = Application(name=wanted.name, uid=str(uuid.uuid4()), spec={}, created_at=self.now())
         self._write(app, spec=wanted.spec, rendered=rendered)
         app.reconciled_at = self.now() + self.reconcile_s
@@ -74,7 +74,7 @@ class ArgoCDApplications(ArgoCDChecks):
         self._write(app, spec=wanted.spec, rendered=rendered)
         app.labels |= wanted.labels or {}
         app.annotations |= wanted.annotations or {}
-        app.finalizers = list(wanted.finalizers or [])  # replaced, not merged: leave them out and they are gone
+        app.finalizers = list(wanted.finalizers or [])  # replaced, not merged: a request without them removes them
 
     def _write(self, app: Application, *, spec: Spec, rendered: tuple[str, str]) -> None:
         self.version += 1
@@ -85,7 +85,7 @@ class ArgoCDApplications(ArgoCDChecks):
         app.revision, app.problem = rendered
         app.reconcile(self.now())
 
-    # -- reading ----------------------------------------------------------------------------------------------
+    # -- reading ---------------------------------------------------------------------------------------------
 
     @route("GET", BASE)
     def list_applications(self, request: Request) -> Response:
@@ -104,26 +104,26 @@ class ArgoCDApplications(ArgoCDChecks):
     def get_application(self, request: Request, name: str) -> Response:
         project = request.args.get("project", "")
         with self.lock:
-            app = self._found(name, project)
+            app = self.find_application(name, project)
             spec = app.spec
         if "refresh" in request.args:
             rendered = self.check(name, spec, validate=False)
             with self.lock:
-                app = self._found(name, project)
+                app = self.find_application(name, project)
                 app.revision, app.problem = rendered
                 app.reconcile(self.now())
                 self.save()
         return self._shown_app(app)
 
-    def _found(self, name: str, project: str) -> Application:
-        """Return it, or refuse as Argo CD does: only who names a project that they may see learns "not found"."""
+    def find_application(self, name: str, project: str) -> Application:
+        """Return it, or refuse as Argo CD does: "not found" is answered only for a visible project in the request."""
         self.prune()
         app = self.applications.get(name)
         if app is not None and project in ("", app.project):
             return app
         if project not in ("default", *self.config.teams):
-            raise Refused(DENIED, "permission denied")
-        raise Refused(NOT_FOUND, f'applications.argoproj.io "{name}" not found')
+            raise ApiError(DENIED, "permission denied")
+        raise ApiError(NOT_FOUND, f'applications.argoproj.io "{name}" not found')
 
     def _shown_app(self, app: Application) -> Response:
         return answer(self.shown(app))
@@ -131,18 +131,18 @@ class ArgoCDApplications(ArgoCDChecks):
     def shown(self, app: Application) -> dict[str, Any]:
         return application_shown(app, now=self.now(), deletion_error=self.deletion_error)
 
-    # -- changing ---------------------------------------------------------------------------------------------
+    # -- changing --------------------------------------------------------------------------------------------
 
     @route("PUT", f"{BASE}/:name/spec")
     def put_spec(self, request: Request, name: str) -> Response:
-        """Replace the spec; the answer is the spec alone."""
+        """Replace the spec; answers only the spec."""
         project = request.args.get("project", "")
         with self.lock:
-            self._found(name, project)
+            self.find_application(name, project)
         spec = spec_in(body_of(request))
         rendered = self.check(name, spec, validate=flag(request, "validate", default=True))
         with self.lock:
-            app = self._found(name, project)
+            app = self.find_application(name, project)
             if stored(spec) != app.spec:
                 self._write(app, spec=spec, rendered=rendered)
             return answer(app.spec)
@@ -152,29 +152,29 @@ class ArgoCDApplications(ArgoCDChecks):
         body = object_in(body_of(request), "ApplicationPatchRequest")
         project = str(body.get("project") or "")
         with self.lock:
-            shown = self.shown(self._found(name, project))
+            shown = self.shown(self.find_application(name, project))
         wanted = wanted_in(patched(shown, str(body.get("patch") or ""), str(body.get("patchType") or "")))
         rendered = self.check(name, wanted.spec, validate=True)
         with self.lock:
-            app = self._found(name, project)
+            app = self.find_application(name, project)
             if not app.equals(wanted):
                 self._write(app, spec=wanted.spec, rendered=rendered)
                 app.labels, app.annotations = wanted.labels or {}, wanted.annotations or {}
                 app.finalizers = wanted.finalizers or []
             return self._shown_app(app)
 
-    # -- deleting ---------------------------------------------------------------------------------------------
+    # -- deleting --------------------------------------------------------------------------------------------
 
     @route("DELETE", f"{BASE}/:name")
     def delete_application(self, request: Request, name: str) -> Response:
-        """Accept the deletion; the controller needs `delete_s` for it, unless nothing hangs on the application."""
+        """Accept the deletion; the controller needs `delete_s` for it, unless the application has no finalizer."""
         cascade, policy = flag(request, "cascade", default=True), request.args.get("propagationPolicy", "")
         if not cascade and policy:
-            raise Refused(INVALID, "cannot set propagation policy when cascading is disabled")
+            raise ApiError(INVALID, "cannot set propagation policy when cascading is disabled")
         if policy not in FINALIZERS:
-            raise Refused(INVALID, f"invalid propagation policy: {policy}")
+            raise ApiError(INVALID, f"invalid propagation policy: {policy}")
         with self.lock:
-            app = self._found(name, request.args.get("project", ""))
+            app = self.find_application(name, request.args.get("project", ""))
             if app.deleted_at is None:
                 self._begin_deletion(app, FINALIZERS[policy] if cascade else None)
         return answer({})
@@ -189,7 +189,7 @@ class ArgoCDApplications(ArgoCDChecks):
             del self.applications[app.name]
 
     def prune(self) -> None:
-        """Forget what has been deleted by now."""
+        """Remove the applications whose deletion is over by now."""
         for app in [] if self.deletion_error else list(self.applications.values()):
             if app.deleted_at is not None and app.deleted_at + self.delete_s <= self.now():
                 del self.applications[app.name]

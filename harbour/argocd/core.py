@@ -1,4 +1,4 @@
-"""What do all of Argo CD's calls share: token, content type, error bodies, the reading of bodies and flags?"""
+"""Base of the Argo CD stand-in: token, policy, content type, error bodies, parsing of requests."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ STATUSES = {UNKNOWN: 500, INVALID: 400, NOT_FOUND: 404, DENIED: 403, UNMET: 400,
 PUBLIC = frozenset({"/healthz", "/api/version", "/api/v1/session/userinfo"})
 
 
-class Refused(Exception):
-    """The request ends here, with a gRPC code and the HTTP status that belongs to it."""
+class ApiError(Exception):
+    """Ends the request with a gRPC code and the HTTP status that belongs to it."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -35,22 +35,22 @@ class ArgoCDCore(Service):
     name = "argocd"
     git_timeout_s = 30.0
     token_problem = ""
-    """Why the token is refused that is otherwise right, in the words of the JWT library; "" is not at all."""
+    """Why a correct token is refused, as the JWT library says it; "" is no refusal."""
 
     def __init__(self, config: HarbourConfig, now: Callable[[], float] = time.time) -> None:
         super().__init__()
         self.config = config
         self.now = now
-        self.denied: set[tuple[str, str]] = set()  # resource and action that the policy does not give our account
+        self.denied: set[tuple[str, str]] = set()  # pairs of resource and action that the policy denies our account
 
     def credentials_for(self, url: str, project: str) -> Credentials:
-        """Return what opens this repository for applications of `project`; the repositories know."""
+        """Return the credentials of this repository for applications of `project`; the subclass knows them."""
         raise NotImplementedError
 
-    def _dispatch(self, request: Request, path: str) -> Response:
+    def dispatch(self, request: Request, path: str) -> Response:
         if path.startswith("/api/") and request.method not in READS and not _is_json(request):
             return _plain("Invalid content type", 415)
-        return super()._dispatch(request, path)
+        return super().dispatch(request, path)
 
     def invoke(self, handler: Handler, request: Request, params: dict[str, str]) -> Response:
         try:
@@ -58,10 +58,10 @@ class ArgoCDCore(Service):
                 self._require_token(request)
                 self._require_right(request)
             return super().invoke(handler, request, params)
-        except Refused as refused:
-            return refused.response
+        except ApiError as error:
+            return error.response
 
-    def no_route(self, request: Request, methods: set[str]) -> Response:  # noqa: ARG002 - a hook: others look
+    def no_route(self, request: Request, methods: set[str]) -> Response:  # noqa: ARG002 - a hook: overrides use it
         return _plain("Method Not Allowed", 405) if methods else _plain("404 page not found", 404)
 
     def has_token(self, request: Request) -> bool:
@@ -70,16 +70,16 @@ class ArgoCDCore(Service):
 
     def _require_token(self, request: Request) -> None:
         if not _token_of(request):
-            raise Refused(UNAUTHENTICATED, "no session information")
+            raise ApiError(UNAUTHENTICATED, "no session information")
         if not self.has_token(request):
             problem = self.token_problem or "token signature is invalid: signature is invalid"
-            raise Refused(UNAUTHENTICATED, f"invalid session: {problem}")
+            raise ApiError(UNAUTHENTICATED, f"invalid session: {problem}")
 
     def _require_right(self, request: Request) -> None:
-        """Refuse what the policy denies. A list is never refused: it leaves out what the account may not see."""
+        """Refuse what the policy denies. A list is never refused: it omits what the account may not see."""
         right = _right_for(request)
         if right in self.denied:
-            raise Refused(DENIED, f"permission denied: {right[0]}, {right[1]}, {request.path}, sub: provisioner")
+            raise ApiError(DENIED, f"permission denied: {right[0]}, {right[1]}, {request.path}, sub: provisioner")
 
 
 def answer(shown: Any, status: int = 200) -> Response:
@@ -92,7 +92,7 @@ def body_of(request: Request) -> Any:
     try:
         return json.loads(raw) if raw else None
     except ValueError as error:
-        raise Refused(INVALID, "invalid character in the request body") from error
+        raise ApiError(INVALID, "invalid character in the request body") from error
 
 
 def object_in(value: Any, field: str) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def object_in(value: Any, field: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise Refused(INVALID, f"json: cannot unmarshal into Go struct field {field}")
+        raise ApiError(INVALID, f"json: cannot unmarshal into Go struct field {field}")
     return value
 
 
@@ -113,7 +113,7 @@ def flag(request: Request, name: str, *, default: bool = False) -> bool:
         return True
     if value in ("0", "f", "F", "false", "FALSE", "False"):
         return False
-    raise Refused(INVALID, f"type mismatch, parameter: {name}, error: invalid syntax")
+    raise ApiError(INVALID, f"type mismatch, parameter: {name}, error: invalid syntax")
 
 
 def timestamp(at: float) -> str:
@@ -132,7 +132,7 @@ def _token_of(request: Request) -> str:
 
 
 def _right_for(request: Request) -> tuple[str, str]:
-    """Return the resource and the action that a call is about; of a list there is none."""
+    """Return the resource and the action of a call; a list has no action."""
     resource, *rest = request.path.removeprefix("/api/v1/").split("/")
     if request.method in READS:
         return resource, "get" if rest else ""

@@ -1,7 +1,6 @@
-"""Can this repository be read, and is there a chart in it? Asked of the real git, through the real URL.
+"""Access to repositories and their charts, with the real git over the real URL.
 
-Credentials go to git in its environment: arguments can be read by every process of the machine, and a URL ends up
-in messages.
+Credentials go to git in its environment: every process of the machine can read arguments, and URLs appear in messages.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _REASONS = (
     ("ssl certificate", "x509: certificate signed by unknown authority"),
     ("not found", "repository not found: Repository not found"),
 )
-"""What git says, and what Argo CD makes of it."""
+"""Git's messages, and Argo CD's messages for them."""
 _COMMIT = re.compile(r"[0-9a-f]{7,40}")
 
 
@@ -34,7 +33,7 @@ class GitError(Exception):
 
 
 class ChartError(Exception):
-    """The repository can be read, but not a chart at that revision and path."""
+    """The repository can be read, but has no chart at that revision and path."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +51,14 @@ class Chart:
 
 
 def check_readable(url: str, credentials: Credentials, *, timeout_s: float) -> None:
-    """List the refs, or raise GitError."""
+    """List the refs. Raises GitError."""
     _git("ls-remote", "--quiet", "--", url, credentials=credentials, timeout_s=timeout_s)
 
 
 def resolve(url: str, credentials: Credentials, *, revision: str, timeout_s: float) -> str:
-    """Return the commit that `revision` names in the repository now, or raise GitError.
+    """Return the commit that `revision` names in the repository now. Raises GitError.
 
-    What looks like a commit and is no ref is taken at its word, as Argo CD does: whether it exists shows later.
+    A text in the form of a commit id that is not a ref is accepted unchecked, as in Argo CD.
     """
     listed = _git("ls-remote", "--quiet", "--", url, credentials=credentials, timeout_s=timeout_s)
     refs = {name: commit for commit, _, name in (line.partition("\t") for line in listed.splitlines())}
@@ -73,7 +72,7 @@ def resolve(url: str, credentials: Credentials, *, revision: str, timeout_s: flo
 
 
 def find_chart(url: str, credentials: Credentials, *, revision: str, path: str, timeout_s: float) -> Chart:
-    """Return the chart that `path` holds at `revision`, or raise GitError or ChartError."""
+    """Return the chart in `path` at `revision`. Raises GitError, ChartError."""
     with tempfile.TemporaryDirectory(prefix="argocd-") as directory:
         arguments = ("clone", "--quiet", "--bare", "--", url, directory)
         _git(*arguments, credentials=credentials, timeout_s=timeout_s)
@@ -150,6 +149,6 @@ def _environment(credentials: Credentials) -> dict[str, str]:
 
 
 def _reason(problem: str) -> str:
-    """Translate; git's own words are not passed on, they may quote what nobody should read."""
+    """Translate git's message; it is not passed on, because it may contain secrets."""
     said = problem.lower()
     return next((reason for words, reason in _REASONS if words in said), "unexpected client error")

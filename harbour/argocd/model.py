@@ -1,7 +1,7 @@
-"""What does Argo CD keep of an application, and when are two of them the same?
+"""Stored applications, and their comparison with requests.
 
-Unknown fields are dropped without a word, and empty values are not written. An empty list in a request therefore
-never equals what was stored of it: the same body sent twice may be "different".
+Unknown fields are ignored, and empty values are not stored. An empty list in a request therefore never equals its
+stored value: the same body sent twice may be "different".
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from harbour.argocd.core import INVALID, Refused, object_in
+from harbour.argocd.core import INVALID, ApiError, object_in
 from harbour.argocd.runs import Run
 
 Spec = dict[str, Any]
 Shape = dict[str, Any]
-"""Known fields: None is kept as it comes, a dict is an object, a list of one dict a list of objects."""
+"""Known fields: None is stored unchanged, a dict is an object, a list of one dict a list of objects."""
 
 POINTERS = frozenset({"prune", "selfHeal", "enabled"})
-"""Where an explicit `false` differs from absent."""
+"""Fields in which an explicit `false` differs from an absent value."""
 MAPS = frozenset({"labels", "annotations"})
 HISTORY = 10
 
@@ -75,7 +75,7 @@ class Wanted:
 
 @dataclass(kw_only=True)
 class Application:
-    """An application as it is kept. Times are seconds since 1970; `problem` is why its manifests do not render."""
+    """An application as it is stored. Times are seconds since 1970; `problem` is why its manifests do not render."""
 
     name: str
     uid: str
@@ -94,7 +94,7 @@ class Application:
 
     @classmethod
     def restored(cls, kept: dict[str, Any]) -> Application:
-        """Return what `asdict` was made of."""
+        """Return the application of which `kept` returned `asdict`'s values."""
         return cls(**kept | {"runs": [Run(**run) for run in kept.get("runs", [])]})
 
     def kept(self) -> dict[str, Any]:
@@ -110,35 +110,35 @@ class Application:
         return automated is not None and automated.get("enabled", True)
 
     def running(self, now: float) -> Run | None:
-        """Return the operation that is not over yet."""
+        """Return the operation that is not over."""
         return self.runs[-1] if self.runs and now < self.runs[-1].finished_at else None
 
     def deployed(self, now: float) -> list[Run]:
-        """Return the operations that brought something onto the cluster, as the history lists them."""
+        """Return the operations that deployed something, as the history lists them."""
         return [run for run in self.runs if run.has_deployed(now)][-HISTORY:]
 
     def live(self, now: float) -> Run | None:
-        """Return the one whose result the status shows: for a moment after an operation that is still an older one."""
+        """Return the operation whose result the status shows: shortly after an operation it is still an older one."""
         return next((run for run in reversed(self.deployed(now)) if run.reconciled_at <= now), None)
 
     def begin(self, run: Run) -> None:
-        """Note an operation, and forget what neither the status nor the history will show again."""
+        """Add an operation, and drop those that neither the status nor the history shows any more."""
         self.runs = [*self.deployed(run.asked_at), run]
 
     def reconcile(self, now: float) -> None:
-        """Compare now, not when the controller would have come round to it."""
+        """Compare now, without waiting for the controller."""
         self.reconciled_at = now
         if self.runs and self.runs[-1].finished_at <= now:
             self.runs[-1].reconcile(now)
 
     def equals(self, wanted: Wanted) -> bool:
-        """Compare as Go's DeepEqual does with what was stored: nothing is empty there, it is absent."""
+        """Compare with the stored values as Go's DeepEqual does: an empty value is stored as absent."""
         mine = (self.spec, self.labels or None, self.annotations or None, self.finalizers or None)
         return mine == (wanted.spec, wanted.labels, wanted.annotations, wanted.finalizers)
 
 
 def wanted_in(body: dict[str, Any]) -> Wanted:
-    """Read an application out of a request's body; an `operation` in it is ignored."""
+    """Return the application in a request's body; an `operation` in it is ignored."""
     metadata = object_in(body.get("metadata"), "metadata")
     return Wanted(
         name=str(metadata.get("name") or ""),
@@ -151,7 +151,7 @@ def wanted_in(body: dict[str, Any]) -> Wanted:
 
 
 def spec_in(value: Any) -> Spec:
-    """Return the spec as decoded: known fields, no zero values, the project named."""
+    """Return the decoded spec: known fields, no zero values, always a project."""
     spec: Spec = _decoded(object_in(value, "spec"), _SPEC)
     spec.setdefault("project", "default")
     for source in (spec.get("source", {}), *spec.get("sources", [])):
@@ -161,7 +161,7 @@ def spec_in(value: Any) -> Spec:
 
 
 def stored(value: Any) -> Any:
-    """Return what is left after writing: empty lists and maps are gone, empty objects stay."""
+    """Return the value as stored: without empty lists and maps, with empty objects."""
     if isinstance(value, list):
         return [stored(each) for each in value]
     if not isinstance(value, dict):
@@ -174,7 +174,7 @@ def _decoded(value: Any, shape: Any) -> Any:
         return value
     if isinstance(shape, list):
         if not isinstance(value, list):
-            raise Refused(INVALID, "json: cannot unmarshal into Go value of type []object")
+            raise ApiError(INVALID, "json: cannot unmarshal into Go value of type []object")
         return [_decoded(each, shape[0]) for each in value]
     known = {key: _decoded(each, shape[key]) for key, each in object_in(value, "object").items() if key in shape}
     return {key: each for key, each in known.items() if each or isinstance(each, dict | list) or _is_set(key, each)}

@@ -1,4 +1,4 @@
-"""What is an object after a merge patch (RFC 7396) or a JSON patch (RFC 6902)?"""
+"""Merge patches (RFC 7396) and JSON patches (RFC 6902)."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import copy
 import json
 from typing import Any
 
-from harbour.argocd.core import INVALID, Refused
+from harbour.argocd.core import INVALID, ApiError
 
 
 def patched(shown: dict[str, Any], patch: str, kind: str) -> dict[str, Any]:
     """Return a patched copy. `patch` is JSON in a text, `kind` is `merge`, or `json` when empty."""
     if kind not in ("", "json", "merge"):
-        raise Refused(INVALID, f"Patch type '{kind}' is not supported")
+        raise ApiError(INVALID, f"Patch type '{kind}' is not supported")
     try:
         changes = json.loads(patch)
         result = _merged(shown, changes) if kind == "merge" else _applied(shown, changes)
     except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise Refused(INVALID, "error decoding or applying the patch") from error
+        raise ApiError(INVALID, "error decoding or applying the patch") from error
     if not isinstance(result, dict):
-        raise Refused(INVALID, "the patched application is not an object")
+        raise ApiError(INVALID, "the patched application is not an object")
     return result
 
 
@@ -47,22 +47,22 @@ def _applied(value: Any, operations: Any) -> Any:
 
 
 def _apply(parent: Any, key: str, operation: dict[str, Any]) -> None:
-    verb = operation["op"]
+    kind = operation["op"]
     at: Any = key
     if isinstance(parent, list):
         at = len(parent) if key == "-" else int(key)
-    if verb == "add" and isinstance(parent, list):
+    if kind == "add" and isinstance(parent, list):
         parent.insert(at, operation["value"])
-    elif verb == "add":
+    elif kind == "add":
         parent[at] = operation["value"]
-    elif verb == "remove":
+    elif kind == "remove":
         del parent[at]
     else:
         _replace(parent, at, operation)
 
 
 def _replace(parent: Any, at: Any, operation: dict[str, Any]) -> None:
-    present = parent[at]  # both verbs want it to be there
+    present = parent[at]  # both operations require it
     if operation["op"] == "replace":
         parent[at] = operation["value"]
     elif operation["op"] != "test" or present != operation["value"]:

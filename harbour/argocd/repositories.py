@@ -1,7 +1,7 @@
-"""Which repositories may Argo CD read, and does it really reach them?
+"""Registered repositories and their connection state.
 
-Registering tests the connection first, with a real `git ls-remote`. A wrong password is a *500*, a missing
-repository a *403*, and "exists already" is judged by comparing every field.
+Registration first tests the connection with a real `git ls-remote`. A wrong password is a *500*, a missing repository
+a *403*, and "exists already" compares every field.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from harbour.argocd.core import (
     DENIED,
     INVALID,
     UNKNOWN,
+    ApiError,
     ArgoCDCore,
-    Refused,
     answer,
     body_of,
     flag,
@@ -40,16 +40,20 @@ CONNECTION_CACHE_S = 3600.0
 
 
 class ArgoCDRepositories(ArgoCDCore):
+    """The registered repositories, as clients see them."""
+
     def __init__(self, config: HarbourConfig, now: Callable[[], float] = time.time) -> None:
         super().__init__(config, now)
         self.repositories: dict[str, Repository] = {}
-        self._tested: dict[str, tuple[float, str]] = {}  # when, and what was wrong; lost with a restart, as a cache is
+        self._tested: dict[
+            str, tuple[float, str]
+        ] = {}  # time and problem of the last test; a cache, lost with a restart
 
     @route("POST", "/api/v1/repositories")
     def create_repository(self, request: Request) -> Response:
         body = body_of(request)
         if not body:
-            raise Refused(INVALID, "missing payload in request")
+            raise ApiError(INVALID, "missing payload in request")
         given = {key: value for key, value in object_in(body, "Repository").items() if key in FIELDS and value}
         if not given.get("project"):  # a project's own repository is stored without a test
             self._require_connection(given)
@@ -58,7 +62,7 @@ class ArgoCDRepositories(ArgoCDCore):
             existing = self.repositories.get(key)
             if existing is None:
                 self._register(key, given)
-            elif _read(existing) != given:  # what is read has a type, what was sent may not: then they differ
+            elif _read(existing) != given:  # the stored one has a type, the sent one may not: then they differ
                 return self._update(key, given, upsert=flag(request, "upsert"))
         shown = {name: given[name] for name in ("repo", "type", "name") if name in given}
         return answer(shown | {"connectionState": UNTESTED})
@@ -66,7 +70,7 @@ class ArgoCDRepositories(ArgoCDCore):
     def _require_connection(self, repository: Repository) -> None:
         problem = self._problem(repository)
         if problem:
-            raise Refused(UNKNOWN, f"error testing repository connectivity: {problem}")
+            raise ApiError(UNKNOWN, f"error testing repository connectivity: {problem}")
 
     def _update(self, key: str, given: Repository, *, upsert: bool) -> Response:
         if not upsert:
@@ -74,9 +78,9 @@ class ArgoCDRepositories(ArgoCDCore):
             names = [name for name in sorted(FIELDS) if existing.get(name) != given.get(name)]
             keys = ",".join(name[0].upper() + name[1:] for name in names)
             reason = "existing repository spec is different; use upsert flag to force update"
-            raise Refused(INVALID, f'{reason}; difference in keys "{keys}"')
+            raise ApiError(INVALID, f'{reason}; difference in keys "{keys}"')
         self._register(key, given)
-        return answer(given | {"connectionState": UNTESTED})  # the password is in it, as it is there
+        return answer(given | {"connectionState": UNTESTED})  # with the password, as Argo CD answers it
 
     def _register(self, key: str, given: Repository) -> None:
         self.repositories[key] = given
@@ -105,13 +109,13 @@ class ArgoCDRepositories(ArgoCDCore):
         with self.lock:
             rows = {key: row for key, row in self.repositories.items() if normalised(row["repo"]) == normalised(url)}
         if not rows:
-            raise Refused(DENIED, "permission denied")
+            raise ApiError(DENIED, "permission denied")
         matching = [key for key, row in rows.items() if row.get("project", "") == project]
         if matching:
             return matching[0]
         if len(rows) == 1 and not project:
             return next(iter(rows))
-        raise Refused(UNKNOWN, f'repository not found for url "{url}" and project "{project}"')
+        raise ApiError(UNKNOWN, f'repository not found for url "{url}" and project "{project}"')
 
     def _shown(self, key: str, repository: Repository, *, force: bool) -> Repository:
         stored = _read(repository)
@@ -128,7 +132,7 @@ class ArgoCDRepositories(ArgoCDCore):
         return {"status": status, "message": message, "attemptedAt": timestamp(at)}
 
     def _problem(self, repository: Repository) -> str:
-        """Return what keeps the repository from being read, "" when nothing does."""
+        """Return why the repository cannot be read, "" when it can."""
         try:
             check_readable(str(repository.get("repo", "")), _credentials(repository), timeout_s=self.git_timeout_s)
         except GitError as error:
@@ -136,14 +140,14 @@ class ArgoCDRepositories(ArgoCDCore):
         return ""
 
     def credentials_for(self, url: str, project: str) -> Credentials:
-        """Return what opens this repository for applications of `project`: its own, or everybody's, or nothing."""
+        """Return the credentials for applications of `project`: the project's, else the global ones, else none."""
         with self.lock:
             rows = (self.repositories.get(key_of(url, owner)) for owner in (project, ""))
             return next((_credentials(row) for row in rows if row is not None), Credentials())
 
 
 def normalised(url: str) -> str:
-    """Return a URL's identity. A slash at the end makes it another repository."""
+    """Return the URL in its form for comparisons. A trailing slash makes it another repository."""
     return url.lower().strip().removesuffix(".git")
 
 

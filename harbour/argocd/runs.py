@@ -1,4 +1,4 @@
-"""What is seen of a sync or a rollback, and when?
+"""Syncs and rollbacks over time: which part of one is visible when.
 
     asked ──▶ begun ──▶ finished ──▶ reconciled ──▶ settled ──▶ recovered
       operation only                    │ Progressing  │ Healthy, or Degraded and perhaps Healthy again
@@ -6,7 +6,7 @@
                           Succeeded | Failed | Error
     ─── sync and health of before ──────┘
 
-The trap is between finished and reconciled: the operation has succeeded, and the status still tells the old health.
+The trap is between finished and reconciled: the operation has succeeded, and the status still shows the old health.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from harbour.argocd.core import timestamp
 
 DONE = "successfully synced (all tasks run)"
 RESOURCES = (("apps", "Deployment"), ("", "Service"))
-"""Group and kind of what the bundled chart makes, each named as the application."""
+"""Group and kind of the bundled chart's objects, each named as the application."""
 _IMAGE = re.compile(r"^image:[^\n]*\n((?:[ \t]+[^\n]*\n?|\s*\n)*)", re.MULTILINE)
 _SETTING = re.compile(r"^[ \t]+(repository|tag):[ \t]*([^\s#]+)", re.MULTILINE)
 
 
 @dataclass(kw_only=True)
 class Run:
-    """One operation. Its whole course is settled when it is asked for; the clock says how much of it is seen.
+    """One operation. All its times are set when it is requested; the clock decides which part is visible.
 
-    Times are seconds since 1970. `phase` and `message` are how it ends, `sickness` is why what it deployed is not
-    healthy, `recovered_at` when it is nevertheless. `images` and `source` are what it deploys.
+    Times are seconds since 1970. `phase` and `message` are how it ends, `sickness` is why its deployment is not
+    healthy, `recovered_at` when it becomes healthy again. `images` and `source` are what it deploys.
     """
 
     id: int
@@ -53,7 +53,7 @@ class Run:
         return self.phase == "Succeeded" and not is_dry and self.finished_at <= now
 
     def terminate(self, now: float, *, finished_at: float) -> None:
-        """End it early, at `finished_at`; nothing of it gets to the cluster."""
+        """End it early, at `finished_at`; nothing is deployed."""
         self.is_terminated = True
         self.phase, self.message = "Failed", "Operation terminated"
         self.begun_at = min(self.begun_at, now)
@@ -64,7 +64,7 @@ class Run:
         self.reconciled_at = min(self.reconciled_at, now)
 
     def changes(self, now: float) -> list[float]:
-        """Return when it made the controller compare, up to now: at its end, and when the health changed."""
+        """Return the times up to now at which the controller compared: its end, and changes of the health."""
         moments = [self.reconciled_at]
         if self.has_deployed(now):
             moments += [self.settled_at, *([self.recovered_at] if self.recovered_at else [])]
@@ -100,7 +100,7 @@ def operation_state(run: Run, *, name: str, namespace: str, now: float) -> dict[
 
 
 def _results(run: Run, name: str, namespace: str) -> list[dict[str, str]]:
-    """Return what became of each resource; when the run failed, the first of them is to blame."""
+    """Return the result of each resource; when the run failed, the first one has the error."""
     results: list[dict[str, str]] = []
     for group, kind in RESOURCES:
         is_bad = run.phase == "Failed" and not results
@@ -120,7 +120,7 @@ def _results(run: Run, name: str, namespace: str) -> list[dict[str, str]]:
 
 
 def history_shown(runs: list[Run]) -> list[dict[str, Any]]:
-    """Return what can be rolled back to; who asked for it, but not the infos."""
+    """Return what can be rolled back to, with who requested it, without the infos."""
     return [
         {
             "id": run.id,
@@ -135,7 +135,7 @@ def history_shown(runs: list[Run]) -> list[dict[str, Any]]:
 
 
 def images_of(source: dict[str, Any], values: str) -> list[str]:
-    """Return the image that a chart runs: as the parameters say, else as the `image` in its values does."""
+    """Return the image that a chart runs: from the parameters, else from `image` in its values."""
     block = _IMAGE.search(values)
     image = {key: value.strip("\"'") for key, value in _SETTING.findall(block[1] if block else "")}
     for each in source.get("helm", {}).get("parameters", []):

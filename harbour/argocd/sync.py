@@ -1,6 +1,6 @@
-"""How are applications synced, rolled back, and stopped while they are at it?
+"""Sync, rollback and termination of operations.
 
-Only the start answers at once; everything after it follows from the clock (`argocd_runs`). One operation runs at a
+A request only starts an operation; everything after that follows from the clock (`runs`). One operation runs at a
 time: a second one is a 400, and so is a revision that git does not know. A closed sync window is a 403.
 """
 
@@ -14,7 +14,7 @@ from werkzeug.wrappers import Request, Response
 
 from harbour.argocd.applications import BASE, ArgoCDApplications
 from harbour.argocd.checks import target_of
-from harbour.argocd.core import DENIED, INVALID, UNMET, Refused, answer, body_of, object_in
+from harbour.argocd.core import DENIED, INVALID, UNMET, ApiError, answer, body_of, object_in
 from harbour.argocd.git import ChartError, GitError, resolve
 from harbour.argocd.model import Application, Spec
 from harbour.argocd.runs import Run, images_of
@@ -25,10 +25,10 @@ BUSY = "another operation is already in progress"
 
 
 class ArgoCDSync(ArgoCDApplications):
-    """The controller needs `pickup_s` to begin an operation, and `refresh_s` after it to see what became of it.
+    """The controller needs `pickup_s` to begin an operation, and `refresh_s` after it to compare its result.
 
-    Mischief, each for the next operation: `sync_errors` says why one fails, `health_errors` why what one deployed is
-    Degraded, for `recovery_s` or, when that is None, for good. `is_window_closed` keeps all of them from starting.
+    Injected errors, each for the next operation: `sync_errors` is why one fails, `health_errors` why its deployment is
+    Degraded, for `recovery_s` or, when that is None, for ever. `is_window_closed` refuses all operations.
     """
 
     pickup_s = 0.05
@@ -46,16 +46,16 @@ class ArgoCDSync(ArgoCDApplications):
     def sync(self, request: Request, name: str) -> Response:
         body = object_in(body_of(request), "ApplicationSyncRequest")
         with self.lock:
-            app = self._found(name, str(body.get("project") or ""))
+            app = self.find_application(name, str(body.get("project") or ""))
             if self.is_window_closed:
-                raise Refused(DENIED, "cannot sync: blocked by sync window")
-            _require_kept(app)
+                raise ApiError(DENIED, "cannot sync: blocked by sync window")
+            _require_not_deleting(app)
             spec, is_automated = app.spec, app.is_automated
         asked = str(body.get("revision") or "")
         revision = self._resolved(spec, asked, is_automated=is_automated)
         images, problem = self._images(spec, revision)
         with self.lock:
-            app = self._found(name, app.project)
+            app = self.find_application(name, app.project)
             options = object_in(body.get("syncOptions"), "syncOptions").get("items")
             wanted = body | {"revision": revision, "syncOptions": options or _options(spec)}
             run = self._begin(app, wanted, source=spec["source"], images=images)
@@ -68,16 +68,16 @@ class ArgoCDSync(ArgoCDApplications):
     def _resolved(self, spec: Spec, revision: str, *, is_automated: bool) -> str:
         target = target_of(spec)
         if is_automated and revision not in ("", target):
-            raise Refused(UNMET, f"Cannot sync to {revision}: auto-sync currently set to {target}")
+            raise ApiError(UNMET, f"Cannot sync to {revision}: auto-sync currently set to {target}")
         url = spec["source"]["repoURL"]
         credentials = self.credentials_for(url, spec["project"])
         try:
             return resolve(url, credentials, revision=revision or target, timeout_s=self.git_timeout_s)
         except GitError as error:
-            raise Refused(UNMET, str(error)) from error
+            raise ApiError(UNMET, str(error)) from error
 
     def _images(self, spec: Spec, revision: str) -> tuple[list[str], str]:
-        """Return what the chart runs at a revision, and what keeps it from being rendered."""
+        """Return the images of the chart at a revision, and why it does not render."""
         try:
             return images_of(spec["source"], self.chart(spec, revision).values), ""
         except (ChartError, GitError) as error:
@@ -85,26 +85,26 @@ class ArgoCDSync(ArgoCDApplications):
 
     @route("POST", f"{BASE}/:name/rollback")
     def rollback(self, request: Request, name: str) -> Response:
-        """Deploy what the history has under `id`; the spec stays as it is, so the application is OutOfSync then."""
+        """Deploy what the history has under `id`; the spec does not change, so the application becomes OutOfSync."""
         body = object_in(body_of(request), "ApplicationRollbackRequest")
         with self.lock:
-            app = self._found(name, str(body.get("project") or ""))
-            _require_kept(app)
+            app = self.find_application(name, str(body.get("project") or ""))
+            _require_not_deleting(app)
             if app.is_automated:
-                raise Refused(UNMET, "rollback cannot be initiated when auto-sync is enabled")
+                raise ApiError(UNMET, "rollback cannot be initiated when auto-sync is enabled")
             wanted_id = body.get("id", 0)
             past = next((run for run in app.deployed(self.now()) if run.id == wanted_id), None)
             if past is None:
-                raise Refused(INVALID, f"application {name} does not have deployment with id {wanted_id}")
+                raise ApiError(INVALID, f"application {name} does not have deployment with id {wanted_id}")
             wanted = body | {"revision": past.revision, "source": past.source, "syncOptions": _options(app.spec)}
             self._begin(app, wanted, source=past.source, images=past.images)
             return self._shown_begun(app)
 
     def _begin(self, app: Application, wanted: dict[str, Any], *, source: Spec, images: list[str]) -> Run:
         now = self.now()
-        _require_kept(app)
+        _require_not_deleting(app)
         if app.running(now):
-            raise Refused(UNMET, BUSY)
+            raise ApiError(UNMET, BUSY)
         earlier = app.deployed(now)
         begun_at = now + self.pickup_s
         finished_at = begun_at + self.config.sync_s
@@ -121,13 +121,13 @@ class ArgoCDSync(ArgoCDApplications):
             reconciled_at=reconciled_at,
             settled_at=reconciled_at + self.config.sync_s,
         )
-        self._spoil(run)
+        self._inject_error(run)
         app.begin(run)
         self.version += 1
         app.resource_version = self.version
         return run
 
-    def _spoil(self, run: Run) -> None:
+    def _inject_error(self, run: Run) -> None:
         if self.sync_errors:
             run.phase = "Failed"
             run.message = f"one or more objects failed to apply, reason: {self.sync_errors.pop(0)}"
@@ -136,7 +136,7 @@ class ArgoCDSync(ArgoCDApplications):
             run.recovered_at = None if self.recovery_s is None else run.settled_at + self.recovery_s
 
     def _shown_begun(self, app: Application) -> Response:
-        """Show the operation, and nothing of the one before it."""
+        """Show the new operation without the state of the one before it."""
         shown = self.shown(app)
         shown["status"].pop("operationState", None)
         return answer(shown)
@@ -144,17 +144,17 @@ class ArgoCDSync(ArgoCDApplications):
     @route("DELETE", f"{BASE}/:name/operation")
     def terminate(self, request: Request, name: str) -> Response:
         with self.lock:
-            run = self._found(name, request.args.get("project", "")).running(self.now())
+            run = self.find_application(name, request.args.get("project", "")).running(self.now())
             if run is None:
-                raise Refused(INVALID, "Unable to terminate operation. No operation is in progress")
+                raise ApiError(INVALID, "Unable to terminate operation. No operation is in progress")
             if not run.is_terminated:
                 run.terminate(self.now(), finished_at=self.now() + self.terminate_s)
         return answer({})
 
 
-def _require_kept(app: Application) -> None:
+def _require_not_deleting(app: Application) -> None:
     if app.deleted_at is not None:
-        raise Refused(UNMET, "application is deleting")
+        raise ApiError(UNMET, "application is deleting")
 
 
 def _operation(wanted: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What does an application look like, as JSON for clients and as a page for people?"""
+"""Views of applications: JSON for clients, pages for people."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ UNRECONCILED = {
     "summary": {},
     "sync": {"status": "", "comparedTo": {"source": {"repoURL": ""}, "destination": {}}},
 }
-"""The status of an application that no controller has looked at yet."""
-RESYNC_S = 180.0  # the controller compares every application anew this often, whether something happened or not
+"""The status of an application before the controller's first comparison."""
+RESYNC_S = 180.0  # the controller compares every application this often, also without a change
 
 
 def application_shown(app: Application, *, now: float, deletion_error: str = "") -> dict[str, Any]:
-    """Return the whole object; `deletion_error` is why its removal does not come to an end."""
+    """Return the whole object; `deletion_error` is why its removal does not end."""
     at = _reconciled_at(app, now)
     status = dict(UNRECONCILED) if at is None else _status(app, at=at, now=now)
     conditions = _conditions(app, deletion_error, at)
@@ -33,7 +33,7 @@ def application_shown(app: Application, *, now: float, deletion_error: str = "")
 
 
 def _reconciled_at(app: Application, now: float) -> float | None:
-    """Return when the controller compared last, None when it never has."""
+    """Return the time of the controller's last comparison, None before the first."""
     moments = [app.reconciled_at, *(at for run in app.runs for at in run.changes(now))]
     last = max((at for at in moments if at <= now), default=None)
     if last is None or any(run.finished_at <= now < run.reconciled_at for run in app.runs):
@@ -77,7 +77,7 @@ def _status(app: Application, *, at: float, now: float) -> dict[str, Any]:
 
 
 def _sync_status(app: Application, live: Run | None) -> str:
-    """Compare what is on the cluster with what the spec wants: after a rollback they differ."""
+    """Compare what is deployed with the spec: after a rollback they differ."""
     if app.problem:
         return "Unknown"
     is_equal = live is not None and (live.source, live.revision) == (app.spec["source"], app.revision)
@@ -91,7 +91,7 @@ def _resources(app: Application, sync: str, health: dict[str, str]) -> list[dict
 
 
 def _conditions(app: Application, deletion_error: str, at: float | None) -> list[dict[str, str]]:
-    """Return what keeps it from being compared or removed."""
+    """Return why it cannot be compared or removed."""
     conditions = []
     if app.problem and at is not None:
         problem = {"type": "ComparisonError", "message": app.problem, "lastTransitionTime": timestamp(at)}
@@ -103,7 +103,7 @@ def _conditions(app: Application, deletion_error: str, at: float | None) -> list
 
 
 def _operations(app: Application, now: float) -> dict[str, Any]:
-    """Return the last operation and the history. One that was only asked for has no state yet."""
+    """Return the last operation and the history. One that has not begun has no state."""
     shown: dict[str, Any] = {}
     if app.runs and app.runs[-1].begun_at <= now:
         namespace = app.spec["destination"].get("namespace", "")

@@ -1,6 +1,6 @@
-"""The Elasticsearch stand-in: who may call, what a fresh one holds, and its users.
+"""The Elasticsearch stand-in: initial users and roles, persistence.
 
-elastic_base ── elastic_users · elastic_roles
+state ── users · roles
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ class Elasticsearch(Users, Roles):
     name = "elasticsearch"
 
     def prepare(self) -> None:
-        """Found reserved users, the configured administrator and the teams' roles; what is there stays."""
+        """Create reserved users, the configured administrator and the teams' roles; existing ones stay."""
         for username, role in RESERVED_USERS.items():
             self.users.setdefault(username, self.new_user(username, [role], {"_reserved": True}))
-        administrator = self.config.elastic_user
+        administrator = self.config.elasticsearch_user
         self.users.setdefault(administrator, self.new_user(administrator, ["superuser"], {}))
-        self.users[administrator]["digest"] = digest(self.config.elastic_password, owner=administrator)
+        self.users[administrator]["digest"] = digest(self.config.elasticsearch_password, owner=administrator)
         for team in self.config.teams:
             self.roles.setdefault(team, team_role(team))
 

@@ -1,4 +1,4 @@
-"""How does Elasticsearch keep roles, and what does it say about privileges?"""
+"""Roles and privileges of Elasticsearch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from harbour.elasticsearch.state import ElasticBase, as_json, invalid_request, json_object, not_allowed
+from harbour.elasticsearch.state import ElasticsearchBase, as_json, invalid_request, json_object, not_allowed
 from harbour.elasticsearch.users import is_name
 from harbour.server import route
 
@@ -27,8 +27,8 @@ KIBANA_PRIVILEGES = (
 HAS_PRIVILEGES = "/_security/user/_has_privileges"
 
 
-class Roles(ElasticBase):
-    """`/_security/role`, `/privilege` and `_has_privileges`: a role is replaced whole, and answers in its own shape."""
+class Roles(ElasticsearchBase):
+    """`/_security/role`, `/privilege` and `_has_privileges`: a PUT replaces the whole role."""
 
     @route("GET", "/_security/role")
     def list_roles(self, _request: Request) -> Response:
@@ -79,7 +79,7 @@ class Roles(ElasticBase):
 
     @route("POST", HAS_PRIVILEGES)
     def has_privileges(self, request: Request) -> Response:
-        """Answer for cluster privileges; index and application privileges are held by superusers only."""
+        """Answer about cluster privileges; only superusers hold index and application privileges."""
         username = self.authenticated(request)
         asked = json_object(request, frozenset(["cluster", "index", "application"]))
         everything = self.may(username, "all")

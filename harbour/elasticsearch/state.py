@@ -1,4 +1,4 @@
-"""What do all parts of the Elasticsearch stand-in share: state, errors, credentials and privileges?"""
+"""Base of the Elasticsearch stand-in: state, errors, credentials, privileges."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harbour.config import HarbourConfig
 from harbour.server import READS, Handler, Service
 
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="security", charset="UTF-8"'}
-OWN_BUSINESS = ("/", "/_security/_authenticate", "/_security/user/_has_privileges")
+NO_PRIVILEGE_NEEDED = ("/", "/_security/_authenticate", "/_security/user/_has_privileges")
 
 
 def as_json(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -21,8 +21,8 @@ def as_json(body: object, status: int = 200, headers: dict[str, str] | None = No
     return answer
 
 
-class ElasticError(Exception):
-    """A refusal in Elasticsearch's shape."""
+class ApiError(Exception):
+    """An error answer in Elasticsearch's shape."""
 
     def __init__(self, status: int, kind: str, reason: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(reason)
@@ -31,17 +31,17 @@ class ElasticError(Exception):
 
 
 def invalid_request(*problems: str) -> NoReturn:
-    """Refuse what can be seen to be wrong without looking at the store."""
-    raise ElasticError(400, "action_request_validation_exception", _validation_failed(problems))
+    """Refuse a request that is wrong by itself."""
+    raise ApiError(400, "action_request_validation_exception", _validation_failed(problems))
 
 
 def invalid_state(*problems: str) -> NoReturn:
-    """Refuse what is wrong given what is stored."""
-    raise ElasticError(400, "validation_exception", _validation_failed(problems))
+    """Refuse a request that does not fit what is stored."""
+    raise ApiError(400, "validation_exception", _validation_failed(problems))
 
 
 def not_allowed(reason: str) -> NoReturn:
-    raise ElasticError(400, "illegal_argument_exception", reason)
+    raise ApiError(400, "illegal_argument_exception", reason)
 
 
 def _validation_failed(problems: tuple[str, ...]) -> str:
@@ -49,8 +49,8 @@ def _validation_failed(problems: tuple[str, ...]) -> str:
     return f"Validation Failed:{listed}"
 
 
-class ElasticBase(Service):
-    """State, and what happens around every call."""
+class ElasticsearchBase(Service):
+    """State, and the checks of every call."""
 
     def __init__(self, config: HarbourConfig) -> None:
         super().__init__()
@@ -59,38 +59,38 @@ class ElasticBase(Service):
         self.roles: dict[str, dict[str, Any]] = {}
 
     def invoke(self, handler: Handler, request: Request, params: dict[str, str]) -> Response:
-        """Check credentials and privileges, then run the handler alone; a refusal becomes its answer."""
+        """Check credentials and privileges, then run the handler under the lock; an ApiError becomes its answer."""
         try:
             with self.lock:
                 username = self.authenticated(request)
-                if request.path not in OWN_BUSINESS:
+                if request.path not in NO_PRIVILEGE_NEEDED:
                     self._authorize(username, request)
                 return handler(request, **params)
-        except ElasticError as error:
+        except ApiError as error:
             return error.response
 
     def authenticated(self, request: Request) -> str:
-        """Return the name of the enabled user whose password came along."""
+        """Return the name of the enabled user whose password was sent."""
         login = request.authorization
         if login is None or login.type != "basic":
             reason = f"missing authentication credentials for REST request [{request.path}]"
-            raise ElasticError(401, "security_exception", reason, CHALLENGE)
+            raise ApiError(401, "security_exception", reason, CHALLENGE)
         name = login.username or ""
         user = self.users.get(name)
         if user and user["enabled"] and passwords.matches(login.password or "", user["digest"], owner=name):
             return name
         reason = f"unable to authenticate user [{name}] for REST request [{request.path}]"
-        raise ElasticError(401, "security_exception", reason, CHALLENGE)
+        raise ApiError(401, "security_exception", reason, CHALLENGE)
 
     def _authorize(self, username: str, request: Request) -> None:
         needed = ("read_security", "manage_security") if request.method in READS else ("manage_security",)
         if not any(self.may(username, privilege) for privilege in needed):
             roles = ",".join(self.users[username]["roles"])
             reason = f"action is unauthorized for user [{username}] with effective roles [{roles}]"
-            raise ElasticError(403, "security_exception", reason)
+            raise ApiError(403, "security_exception", reason)
 
     def may(self, username: str, cluster_privilege: str) -> bool:
-        """Say whether a user holds a cluster privilege; roles that do not exist grant nothing."""
+        """Return whether a user holds a cluster privilege; roles that do not exist grant nothing."""
         held = {"all"} if "superuser" in self.users[username]["roles"] else set()
         for role in self.users[username]["roles"]:
             held |= set(self.roles.get(role, {}).get("cluster", ()))
@@ -108,14 +108,14 @@ class ElasticBase(Service):
 
 
 def json_object(request: Request, known: frozenset[str]) -> dict[str, Any]:
-    """Return the body; one that is no object or has a field unknown here is refused."""
+    """Return the body; refuse one that is not an object or has an unknown field."""
     try:
         body = json.loads(request.get_data() or b"{}")
     except ValueError:
-        raise ElasticError(400, "x_content_parse_exception", "the body is no JSON") from None
+        raise ApiError(400, "x_content_parse_exception", "the body is no JSON") from None
     if not isinstance(body, dict):
-        raise ElasticError(400, "x_content_parse_exception", "the body is no object")
+        raise ApiError(400, "x_content_parse_exception", "the body is no object")
     for field in body:
         if field not in known:
-            raise ElasticError(400, "parse_exception", f"unexpected field [{field}]")
+            raise ApiError(400, "parse_exception", f"unexpected field [{field}]")
     return body

@@ -1,4 +1,4 @@
-"""How does Elasticsearch keep its native users, upserts and all?"""
+"""Native users of Elasticsearch, with its upserts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from harbour.elasticsearch.state import ElasticBase, as_json, invalid_request, invalid_state, json_object, not_allowed
+from harbour.elasticsearch.state import (
+    ElasticsearchBase,
+    as_json,
+    invalid_request,
+    invalid_state,
+    json_object,
+    not_allowed,
+)
 from harbour.passwords import digest
 from harbour.server import route
 
@@ -17,11 +24,11 @@ NAME = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 LONGEST_NAME, SHORTEST_PASSWORD = 507, 6
 
 
-class Users(ElasticBase):
-    """`/_security/user`: PUT and POST are one and the same, create or overwrite."""
+class Users(ElasticsearchBase):
+    """`/_security/user`: PUT and POST do the same, create or overwrite."""
 
     def new_user(self, name: str, roles: list[str], metadata: dict[str, Any]) -> dict[str, Any]:
-        """Return a user without a password: nobody can log in as it."""
+        """Return a user without a password, who cannot log in."""
         return {
             "username": name,
             "roles": roles,
@@ -46,7 +53,7 @@ class Users(ElasticBase):
 
     @route("GET", USER)
     def get_user(self, _request: Request, name: str) -> Response:
-        """Answer those of a comma list that exist; 404 and an empty object when none does."""
+        """Answer the existing users of a comma list; 404 and an empty object when none exists."""
         found = {each: _view(self.users[each]) for each in name.split(",") if each in self.users}
         return as_json(found, 200 if found else 404)
 
@@ -64,7 +71,7 @@ class Users(ElasticBase):
         user |= {key: body.get(key) for key in ("full_name", "email")}
         user["enabled"] = body.get("enabled", True)
         user["digest"] = sent
-        if old is not None and sent is None:  # without a password it is a partial update, and objects are merged
+        if old is not None and sent is None:  # without a password it is a partial update: objects are merged
             user |= {"digest": old["digest"], "metadata": _merged(old["metadata"], user["metadata"])}
         self.users[name] = user
         return as_json({"created": old is None})
@@ -142,7 +149,7 @@ def _check_request(name: str, body: dict[str, Any]) -> None:
 
 
 def is_name(name: object) -> bool:
-    """Say whether users and roles may be called this: printable ASCII, no space at an end, at most 507 characters."""
+    """Return whether users and roles may have this name: printable ASCII, no outer spaces, 507 characters at most."""
     return isinstance(name, str) and len(name) <= LONGEST_NAME and NAME.fullmatch(name) is not None
 
 
@@ -153,7 +160,7 @@ def _password_problems(body: dict[str, Any]) -> list[str]:
 
 
 def _password_digest(name: str, body: dict[str, Any]) -> str | None:
-    """Return what to keep of a password; a ready-made hash is kept, but nobody logs in with it here."""
+    """Return the digest to keep; a given hash is kept, but nobody can log in with it here."""
     password = body.get("password")
     return body.get("password_hash") if password is None else digest(str(password), owner=name)
 

@@ -1,7 +1,8 @@
-"""The GitLab stand-in: who may call, what a fresh one holds, and what outlives a restart.
+"""The GitLab stand-in: authentication, initial objects, persistence.
 
-gitlab_base ── gitlab_users · gitlab_groups · gitlab_projects ── gitlab_forks ── gitlab_branches   the API
-            ── git   the repositories over HTTP        pages   what a browser sees
+state ── users · groups · projects ── forks ── branches   the API
+      ── git_http   the repositories over HTTP
+      ── pages      the pages that a browser shows
 """
 
 from __future__ import annotations
@@ -36,21 +37,21 @@ class GitLab(Users, Groups, Branches):
     token_ends_on: date | None = None
     """The day from which the API token is refused; None is a day nearly a year away."""
 
-    # -- a fresh one ---------------------------------------------------------------------------------------
+    # -- initial objects -------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Found administrator, cloning account, groups and templates; go on with what a restart interrupted."""
-        self._found_user("root", is_admin=True)
-        self._found_user(self.config.gitlab_user, is_admin=False)
+        """Create administrator, cloning account, groups and templates; continue what a restart interrupted."""
+        self._ensure_user("root", is_admin=True)
+        self._ensure_user(self.config.gitlab_user, is_admin=False)
         for full_path in (*self.config.teams, "templates"):
-            self._found_group(full_path)
+            self._ensure_group(full_path)
         for name in templates.names(self.config.types):
-            self._found_template(name)
+            self._ensure_template(name)
         self.background.start()
         self._resume()
         self.save()
 
-    def _found_user(self, username: str, *, is_admin: bool) -> None:
+    def _ensure_user(self, username: str, *, is_admin: bool) -> None:
         if self.state.user_named(username):
             return
         user = User(
@@ -65,7 +66,7 @@ class GitLab(Users, Groups, Branches):
         )
         self.state.users[user.id] = user
 
-    def _found_group(self, full_path: str) -> Group:
+    def _ensure_group(self, full_path: str) -> Group:
         if existing := self.state.group_at(full_path):
             return existing
         above, _, path = full_path.rpartition("/")
@@ -73,18 +74,18 @@ class GitLab(Users, Groups, Branches):
             id=self.state.next_id("namespace"),
             path=path,
             full_path=full_path,
-            parent_id=self._found_group(above).id if above else None,
+            parent_id=self._ensure_group(above).id if above else None,
             members=[] if above else [Member(user_id=1, access_level=OWNER, created_by=1)],
         )
         self.state.groups[group.id] = group
         return group
 
-    def _found_template(self, name: str) -> None:
+    def _ensure_template(self, name: str) -> None:
         if self.state.project_at(f"templates/{name}"):
             return
         project = Project(
             id=self.state.next_id("project"),
-            namespace_id=self._found_group("templates").id,
+            namespace_id=self._ensure_group("templates").id,
             name=name,
             path=name,
             creator_id=1,
@@ -96,7 +97,7 @@ class GitLab(Users, Groups, Branches):
         repository.copy(templates.repository_of(name), self.repository(project))
         self.state.projects[project.id] = project
 
-    # -- life ----------------------------------------------------------------------------------------------
+    # -- start and stop --------------------------------------------------------------------------------------
 
     def stop(self) -> None:
         self.background.stop()
@@ -119,9 +120,9 @@ class GitLab(Users, Groups, Branches):
         self.state = load_state(state)
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the records, every ref of every repository, and the names of those that belong to no project.
+        """Return the records, every ref of every repository, and the repositories that belong to no project.
 
-        Without the last ids given out: they tell what was once made, not what is there.
+        Without the last ids: they count what was once created, not what exists.
         """
         with self.lock:
             records = super().snapshot()
@@ -131,10 +132,10 @@ class GitLab(Users, Groups, Branches):
             refs = {path: repository.refs(place) for path, place in known.items()}
             return records | {"refs": refs, "stray_repositories": sorted(place.name for place in stray)}
 
-    # -- every call ----------------------------------------------------------------------------------------
+    # -- every call ------------------------------------------------------------------------------------------
 
     def invoke(self, handler: Handler, request: Request, params: dict[str, str]) -> Response:
-        """Check the token, then run the handler alone; a refusal becomes its answer."""
+        """Check the token, then run the handler under the lock; an ApiError becomes its answer."""
         try:
             self._authenticate(request)
             with self.lock:
@@ -154,7 +155,7 @@ class GitLab(Users, Groups, Branches):
             raise _insufficient_scope()
 
     def _require_rights(self, request: Request) -> None:
-        """Refuse what the API token's end, its scopes, or its owner do not allow."""
+        """Refuse what the API token's expiry, its scopes or its owner do not allow."""
         if self.token_ends_on is not None and self.token_ends_on <= datetime.now(UTC).date():
             text = "Token is expired. You can either do re-authorization or token refresh."
             raise ApiError(401, {"error": "invalid_token", "error_description": text})
@@ -165,7 +166,7 @@ class GitLab(Users, Groups, Branches):
             raise ApiError(403, {"message": "403 Forbidden"})
 
     def no_route(self, request: Request, methods: set[str]) -> Response:
-        """Send git to the repositories, a browser to a page, and an unknown API call to GitLab's own 404."""
+        """Answer git from the repositories, a browser with a page, an unknown API call with GitLab's own 404."""
         if git_http.is_git(request.path):
             return git_http.serve(self, request)
         if not request.path.startswith("/api/"):
@@ -179,7 +180,7 @@ class GitLab(Users, Groups, Branches):
             return "api"
         return "git" if git_http.is_git(path) else "page"
 
-    # -- about itself --------------------------------------------------------------------------------------
+    # -- version and token -----------------------------------------------------------------------------------
 
     @route("GET", f"{API}/version")
     def version(self, _request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""How do things happen a little later, as Sidekiq would do them?"""
+"""Background jobs with a delay, as GitLab runs them in Sidekiq."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 
 class Background:
-    """One thread that runs functions when their time has come; what is pending when it stops never runs."""
+    """One thread that runs functions after their delay; functions that are pending when it stops never run."""
 
     def __init__(self) -> None:
         self._due: list[tuple[float, int, Callable[[], None]]] = []
@@ -39,7 +39,7 @@ class Background:
             self._changed.notify_all()
 
     def settle(self) -> None:
-        """Return when nothing is pending or running any more."""
+        """Return when nothing is pending or running."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopping or not (self._due or self._is_busy))
 

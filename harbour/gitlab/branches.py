@@ -1,4 +1,4 @@
-"""What do the two editions of GitLab let one do to protected branches?"""
+"""Protected branches in the two editions of GitLab."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from harbour.gitlab.views import branch_view
 from harbour.server import route
 
 BRANCHES = f"{PROJECT}/protected_branches"
-LEVELS = (0, 30, 40, 60)  # 50, the Owner of elsewhere, is no level here
+LEVELS = (0, 30, 40, 60)  # 50, which is Owner elsewhere, is not a level here
 
 
 class Branches(Forks):
-    """Community edition drops `allowed_to_*` without a word; the enterprise one adds records to those there are."""
+    """The community edition ignores `allowed_to_*`; the enterprise edition adds its records to the existing ones."""
 
     @route("GET", BRANCHES)
     def list_branches(self, request: Request, project_id: str) -> Response:
@@ -69,7 +69,7 @@ class Branches(Forks):
         branch.push, branch.merge = push, merge
 
     def _changed(self, levels: list[dict[str, int]], entries: Any, kind: str) -> list[dict[str, int]]:
-        """Return the access levels after these entries: changed or destroyed by id, otherwise added."""
+        """Return the access levels after these entries: changed or deleted by id, otherwise added."""
         records = {level["id"]: level for level in levels}
         for entry in entries or ():
             if "user_id" in entry or "group_id" in entry:

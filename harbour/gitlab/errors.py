@@ -1,4 +1,4 @@
-"""In which shapes does GitLab say no, and how does it read a request?
+"""Error bodies of GitLab, and the parameters of a request.
 
 `{"message": "404 Project Not Found"}`   plain             `{"message": {"name": ["…"]}}`   validation of a model
 `{"message": ["Full sentence"]}`         forks, branches   `{"error": "name is missing"}`   validation of parameters
@@ -13,7 +13,7 @@ from werkzeug.wrappers import Request, Response
 
 
 class ApiError(Exception):
-    """A refusal with its status and body."""
+    """An error answer with its status and body."""
 
     def __init__(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
         super().__init__(f"{status} {body}")
@@ -40,7 +40,7 @@ def bad_parameters(*problems: str) -> NoReturn:
 
 
 class Params:
-    """The parameters of one call, from the query and a JSON or form body; what nobody asks for is dropped silently."""
+    """The parameters of one call, from the query and a JSON or form body; unknown ones are ignored."""
 
     def __init__(self, request: Request) -> None:
         self._values: dict[str, Any] = dict(request.args.items()) | dict(request.form.items())

@@ -1,4 +1,4 @@
-"""How does GitLab fork: what it refuses at once, and what it does later?"""
+"""Forks: checks at once, import and protection in the background."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Forks(Projects):
         source, params = self.find_project(request, project_id), Params(request)
         if source.forking == "disabled":  # for administrators, too
             refuse(404, "404 Not Found")
-        project = self._planned(source, params)
-        problems = rules.project_problems(project.name, project.path) or self._taken(project)
+        project = self._new_fork(source, params)
+        problems = rules.project_problems(project.name, project.path) or self._name_conflicts(project)
         if problems:
             refuse(409, problems)
         project.id = self.state.next_id("project")
@@ -32,8 +32,8 @@ class Forks(Projects):
         self.resume_import(project)
         return as_json(self.views.project(project), 201)
 
-    def _planned(self, source: Project, params: Params) -> Project:
-        """Return the fork as asked for, without an id yet; raise what has its own answer, not the 409 for all."""
+    def _new_fork(self, source: Project, params: Params) -> Project:
+        """Return the fork as requested, still without an id. Raises the errors that are not part of the joint 409."""
         visibility = params.choice("visibility", VISIBILITIES, source.visibility)
         namespace_id = self._target_namespace(params)
         branches = params.text("branches")
@@ -45,7 +45,7 @@ class Forks(Projects):
             name=params.text("name") or source.name,
             path=params.text("path") or source.path,
             creator_id=self.caller().id,
-            visibility=self._clipped(visibility, source, namespace_id),
+            visibility=self._allowed_visibility(visibility, source, namespace_id),
             description=params.text("description") if "description" in params else source.description,
             forked_from=source.id,
             import_source=source.id,
@@ -54,7 +54,7 @@ class Forks(Projects):
         )
 
     def _target_namespace(self, params: Params) -> int:
-        """Return where the fork goes: without a word about it, into the caller's personal namespace."""
+        """Return the namespace of the fork; the caller's personal one by default."""
         given = params.given("namespace_id", "namespace_path", "namespace")
         if not given:
             return self.caller().namespace_id
@@ -65,8 +65,8 @@ class Forks(Projects):
             refuse(404, "404 Namespace Not Found")
         return found
 
-    def _taken(self, wanted: Project) -> list[str]:
-        """Names are unique in a namespace, as paths are; letter case makes no difference."""
+    def _name_conflicts(self, wanted: Project) -> list[str]:
+        """Return the messages about a name or a path that is in use in the namespace, whatever its letter case."""
         inside = [p for p in self.state.projects.values() if p.namespace_id == wanted.namespace_id]
         problems = []
         if any(project.name.lower() == wanted.name.lower() for project in inside):
@@ -75,15 +75,15 @@ class Forks(Projects):
             problems.append("Path has already been taken")
         return problems
 
-    def _clipped(self, wanted: str, source: Project, namespace_id: int) -> str:
-        """Lower a visibility, silently, to what the source and the target group have."""
+    def _allowed_visibility(self, wanted: str, source: Project, namespace_id: int) -> str:
+        """Lower a visibility to what the source and the target group allow, without an error."""
         ceiling = "private" if namespace_id in self.state.groups else "public"
         return min(wanted, source.visibility, ceiling, key=VISIBILITIES.index)
 
-    # -- later ---------------------------------------------------------------------------------------------
+    # -- in the background -----------------------------------------------------------------------------------
 
     def resume_import(self, project: Project) -> None:
-        """Let the rest of a fork happen: on creation, and again after a restart in its middle."""
+        """Schedule the rest of a fork: on creation, and again after a restart."""
         if project.import_status == "finished":
             self.background.after(self.config.fork_s / 2, lambda: self._protect(project))
             return
@@ -96,7 +96,7 @@ class Forks(Projects):
         self.save()
 
     def _import(self, project: Project) -> None:
-        """Copy the repository; `finished` shows before the default branch is protected, as in GitLab."""
+        """Copy the repository; `finished` is visible before the default branch is protected, as in GitLab."""
         with self.lock:
             if project.id not in self.state.projects:
                 return
@@ -113,7 +113,7 @@ class Forks(Projects):
         self.save()
 
     def _protect(self, project: Project) -> None:
-        """Protect the default branch unless somebody was faster."""
+        """Protect the default branch unless it is protected already."""
         with self.lock:
             project.settled = True
             name = project.default_branch or "main"
@@ -122,7 +122,7 @@ class Forks(Projects):
         self.save()
 
     def new_branch(self, name: str, *, push: list[int], merge: list[int]) -> Branch:
-        """Return protection for a branch, with fresh ids for it and its access levels."""
+        """Return the protection of a branch, with new ids for it and its access levels."""
         return Branch(
             id=self.state.next_id("branch"),
             name=name,
@@ -133,7 +133,7 @@ class Forks(Projects):
     def new_level(self, level: int) -> dict[str, int]:
         return {"id": self.state.next_id("access_level"), "access_level": level}
 
-    # -- looking at it, cutting it -------------------------------------------------------------------------
+    # -- reading the import, removing the relation -----------------------------------------------------------
 
     @route("GET", f"{PROJECT}/import")
     def get_import(self, request: Request, project_id: str) -> Response:
@@ -144,7 +144,7 @@ class Forks(Projects):
         return as_json(answer)
 
     @route("DELETE", f"{PROJECT}/fork")
-    def cut_fork_relation(self, request: Request, project_id: str) -> Response:
+    def remove_fork_relation(self, request: Request, project_id: str) -> Response:
         project = self.find_project(request, project_id)
         if project.forked_from is None:
             return empty(304)

@@ -1,4 +1,4 @@
-"""How are the repositories cloned and pushed over HTTP, and by whom?
+"""Clone and push over HTTP, with GitLab's permissions.
 
 The protocol itself is git's own `git http-backend`; this file decides who may use it, as GitLab does.
 """
@@ -30,9 +30,9 @@ def is_git(path: str) -> bool:
 
 
 def serve(gitlab: GitLabBase, request: Request) -> Response:
-    """Answer one request of a git client: 401 without a valid login, 404 for what it may not see, 403 for the rest."""
+    """Answer one request of a git client: 401 without a valid login, 404 for what is not visible, 403 for the rest."""
     match = GIT_PATH.fullmatch(request.path)
-    assert match is not None  # noqa: S101 - the caller asked `is_git`
+    assert match is not None  # noqa: S101 - the caller checked `is_git`
     if not match["suffix"]:
         target = f"{gitlab.url}/{match['project']}.git{match['service']}?{request.query_string.decode()}"
         return Response(b"", 301, {"Location": target})
@@ -60,11 +60,11 @@ def _refusal(status: int, reason: str) -> Response:
     return Response(f"{reason}\n", status)
 
 
-# -- who ---------------------------------------------------------------------------------------------------
+# -- users and permissions -----------------------------------------------------------------------------------
 
 
 def _user(gitlab: GitLabBase, request: Request) -> User | None:
-    """Return whom name and password belong to: an account, `oauth2` with the token, or the account that may clone."""
+    """Return the user of name and password: an account, `oauth2` with the token, or the account that may clone."""
     login = request.authorization
     if login is None or login.type != "basic":
         return None
@@ -89,7 +89,7 @@ def _may_read(gitlab: GitLabBase, user: User, project: Project) -> bool:
 
 
 def _push_refused(gitlab: GitLabBase, user: User, project: Project) -> str | None:
-    """Return why this person may push nothing at all here, None when that is not so."""
+    """Return why this user may not push at all, None when they may."""
     if project.archived:
         return "You can't push to this project because it is archived."
     if gitlab.state.access_level(user, project) < DEVELOPER:
@@ -98,7 +98,7 @@ def _push_refused(gitlab: GitLabBase, user: User, project: Project) -> str | Non
 
 
 def _protected_refs(gitlab: GitLabBase, user: User, project: Project, request: Request) -> list[str]:
-    """Return the refs of a push that are protected from this person; only its second request names any."""
+    """Return the refs of a push that are protected from this user; only the second request of a push names refs."""
     if not request.path.endswith("/git-receive-pack"):
         return []
     level = gitlab.state.access_level(user, project)
@@ -107,7 +107,7 @@ def _protected_refs(gitlab: GitLabBase, user: User, project: Project, request: R
 
 
 def _is_allowed(rule: Branch | None, level: int) -> bool:
-    """Apply the most permissive level of a rule; level 0, "No one", lets nobody in."""
+    """Apply the most permissive level of a rule; level 0, "No one", allows nobody."""
     if rule is None:
         return True
     levels = [record["access_level"] for record in rule.push if record["access_level"] > 0]
@@ -129,7 +129,7 @@ def _plain_body(request: Request) -> bytes:
 
 
 def _declined(refused: list[str]) -> Response:
-    """Refuse refs the way a hook does: the push arrives, git tells the person which refs were not taken and why."""
+    """Refuse refs as a hook does: the push arrives, and git reports which refs were refused and why."""
     lines = ["unpack ok\n", *(f"ng {ref} pre-receive hook declined\n" for ref in refused)]
     report = b"".join(_packet(line.encode()) for line in lines) + b"0000"
     body = _packet(b"\x02" + f"{PROTECTED}\n".encode()) + _packet(b"\x01" + report) + b"0000"
@@ -140,7 +140,7 @@ def _packet(payload: bytes) -> bytes:
     return f"{len(payload) + 4:04x}".encode() + payload
 
 
-# -- git's own server --------------------------------------------------------------------------------------
+# -- git's own server ----------------------------------------------------------------------------------------
 
 
 @functools.cache
@@ -152,7 +152,7 @@ def _run_backend(request: Request, place: Path, service: str, username: str) -> 
     body = request.get_data()
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
-        **repository.QUIET,
+        **repository.GIT_ENVIRONMENT,
         "GIT_PROJECT_ROOT": str(place.parent),
         "GIT_HTTP_EXPORT_ALL": "1",
         "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
@@ -170,7 +170,7 @@ def _run_backend(request: Request, place: Path, service: str, username: str) -> 
 
 
 def _cgi_response(output: bytes) -> Response:
-    """Split what a CGI program printed; the body is binary."""
+    """Return the output of a CGI program as a response; the body is binary."""
     head, _, body = output.partition(b"\r\n\r\n")
     if not head:
         return _refusal(500, "git gave no answer.")

@@ -1,4 +1,4 @@
-"""How does GitLab show groups and keep their members?"""
+"""Groups and their members."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Groups(GitLabBase):
 
     @route("DELETE", f"{GROUP}/members/:user_id")
     def remove_member(self, request: Request, group_id: str, user_id: str) -> Response:
-        """Remove a direct member; unless told otherwise, from everything below the group as well."""
+        """Remove a direct member, by default also from everything below the group."""
         group = self.find_group(group_id)
         member = self._member(group, user_id)
         group.members.remove(member)

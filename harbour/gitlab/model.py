@@ -1,4 +1,4 @@
-"""What does the GitLab stand-in know? Plain records, found by id or by path."""
+"""Records of the GitLab stand-in, found by id or by path."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def now() -> str:
 
 @dataclass(kw_only=True)
 class User:
-    """An account; `digest` is None when nobody knows the password.
+    """An account; `digest` is None for an account without a password.
 
     `deleting` is `soft` or `hard` between the answer to a DELETE and its end.
     """
@@ -70,8 +70,9 @@ class Branch:
 
 @dataclass(kw_only=True)
 class Project:
-    """`import_source` is what a fork is copied from, related to it or no more; `settled`: that is over, protection
-    included. `removing`: the final deletion was answered, not yet done. `forking`: `enabled`, `private` or `disabled`.
+    """`import_source` is the project a fork is copied from, also after the relation is removed; `settled`: copy and
+    protection are done. `removing`: the final deletion is accepted, not yet done. `forking`: `enabled`, `private` or
+    `disabled`.
     """
 
     id: int
@@ -97,7 +98,7 @@ class Project:
 
 @dataclass(kw_only=True)
 class State:
-    """All of it. `redirects` maps a vacated full path, lower-cased, to the project that once lived there."""
+    """All records. `redirects` maps a former full path, lower-cased, to the project that had it."""
 
     users: dict[int, User] = field(default_factory=dict)
     groups: dict[int, Group] = field(default_factory=dict)
@@ -134,7 +135,7 @@ class State:
         return f"{self.namespace_path(project.namespace_id)}/{project.path}"
 
     def project_at(self, path: str) -> Project | None:
-        """Find a project at exactly this path (letter case aside), redirects not followed."""
+        """Return the project at this path, in any letter case, without redirects."""
         namespace, _, slug = path.lower().rpartition("/")
         namespace_id = self.namespace_at(namespace)
         found = (p for p in self.projects.values() if p.namespace_id == namespace_id and p.path.lower() == slug)

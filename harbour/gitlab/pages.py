@@ -1,4 +1,4 @@
-"""What does a person see who follows a link to the GitLab stand-in?"""
+"""Pages of the GitLab stand-in, for people who follow a link."""
 
 from __future__ import annotations
 

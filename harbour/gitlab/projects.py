@@ -1,4 +1,4 @@
-"""How does GitLab find projects, and how does it delete them in two steps?"""
+"""Projects: search, and deletion in two steps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROJECT = "/api/v4/projects/:project_id"
 
 
 class Projects(GitLabBase):
-    """`/projects`: a search finds too much, and a deleted project stays as a tombstone behind a redirect."""
+    """`/projects`: a search matches parts of names, and a deleted project stays, renamed, behind a redirect."""
 
     @route("GET", "/api/v4/projects")
     def list_projects(self, request: Request) -> Response:
@@ -49,15 +49,15 @@ class Projects(GitLabBase):
         elif params.flag("permanently_remove"):
             self._remove_for_good(project, params.text("full_path"))
         elif project.marked_for_deletion_on is None:
-            self._entomb(project)
+            self._mark_for_deletion(project)
         return as_json({"message": "202 Accepted"}, 202)
 
     @property
     def _version(self) -> tuple[int, ...]:
         return tuple(int(part) for part in self.config.gitlab_version.split(".")[:2])
 
-    def _entomb(self, project: Project) -> None:
-        """Mark, archive and rename; the old path leads here until a new project takes it."""
+    def _mark_for_deletion(self, project: Project) -> None:
+        """Mark, archive and rename; the old path redirects here until a new project takes it."""
         self.state.redirects[self.state.full_path(project).lower()] = project.id
         suffix = f"-{'deleted' if self._version < (18, 1) else 'deletion_scheduled'}-{project.id}"
         project.name += suffix
@@ -72,16 +72,16 @@ class Projects(GitLabBase):
         if full_path != self.state.full_path(project):
             refuse(400, "`full_path` is incorrect. You must enter the complete path for the project.")
         if not self.config.gitlab_immediate_deletion:
-            refuse(403, "403 Forbidden")  # GitLab's own words for this are not documented
+            refuse(403, "403 Forbidden")  # GitLab's text for this is not documented
         self._remove(project)
 
     def _remove(self, project: Project) -> None:
-        """Remove it soon; until then it is shown as it was."""
+        """Schedule the removal; until then the project is shown unchanged."""
         if not project.removing:
             project.removing = True
             self.background.after(self.config.fork_s, lambda: self.erase(project))
 
     def end_retention(self) -> None:
-        """Let the time pass after which GitLab removes what is marked for deletion."""
+        """Remove what is marked for deletion, as GitLab does after the retention period."""
         for project in [p for p in self.state.projects.values() if p.marked_for_deletion_on]:
             self.erase(project)

@@ -1,4 +1,4 @@
-"""Which names and passwords does GitLab accept?"""
+"""GitLab's rules for names and passwords."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ PASSWORD_MIN, PASSWORD_MAX, SUBSTRINGS_UNCHECKED_FROM = 8, 128, 64
 
 
 def is_slug(path: str) -> bool:
-    """Say whether users, groups and projects may have this path; reserved words aside."""
+    """Return whether users, groups and projects may have this path, apart from reserved words."""
     return bool(SLUG.fullmatch(path)) and len(path) <= 255 and not path.lower().endswith((".git", ".atom"))
 
 
 def project_problems(name: str, path: str) -> list[str]:
-    """Return the full sentences that a project of this name and path is refused with."""
+    """Return the error sentences for a project of this name and path."""
     problems = []
     if not PROJECT_NAME.fullmatch(name) or len(name) > 255:
         problems.append(NAME_RULE)
@@ -68,7 +68,7 @@ def password_problems(password: str, *, username: str, name: str, email: str) ->
 
 
 def is_weak(password: str, *personal: str) -> bool:
-    """Say whether a lower-cased password is well known or, below 64 characters, holds a word of its owner."""
+    """Return whether a lower-cased password is well known or, below 64 characters, contains a word of its owner."""
     if password in WEAK_PASSWORDS:
         return True
     if len(password) >= SUBSTRINGS_UNCHECKED_FROM:

@@ -1,4 +1,4 @@
-"""What do all parts of the GitLab stand-in share: its state, its views of it, and finding things as GitLab does."""
+"""Base of the GitLab stand-in: state, views, look-ups, pagination."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class GitLabBase(Service):
         self.config = config
         self.state = State()
         self.background = background or Background()
-        self.import_errors: list[str] = []  # the next imports fail with these
+        self.import_errors: list[str] = []  # the next imports fail with these errors
 
-    # -- the disk ------------------------------------------------------------------------------------------
+    # -- the disk --------------------------------------------------------------------------------------------
 
     def repository(self, project: Project) -> Path:
         return self.config.root / "repositories" / f"{project.id}.git"
@@ -51,14 +51,14 @@ class GitLabBase(Service):
         shutil.rmtree(self.repository(project), ignore_errors=True)  # a fork may have none yet
         self.save()
 
-    # -- finding -------------------------------------------------------------------------------------------
+    # -- look-ups --------------------------------------------------------------------------------------------
 
     def caller(self) -> User:
         """Return the administrator to whom the API token belongs."""
         return self.state.users[1]
 
     def find_group(self, key: str) -> Group:
-        """Return a group by id or full path; only digits mean an id, whatever groups are called."""
+        """Return a group by id or full path; a text of digits is always an id."""
         group = self.state.groups.get(int(key)) if key.isdigit() else self.state.group_at(key)
         return group or refuse(404, "404 Group Not Found")
 
@@ -68,7 +68,7 @@ class GitLabBase(Service):
         return self.state.users.get(int(key)) or refuse(404, "404 User Not Found")
 
     def find_project(self, request: Request, key: str) -> Project:
-        """Return a project by id or full path; a vacated path answers 301 to a GET and 405 to anything else."""
+        """Return a project by id or full path; a former path answers 301 to a GET and 405 to anything else."""
         if key.isdigit():
             return self.state.projects.get(int(key)) or refuse(404, "404 Project Not Found")
         if "/" not in key:
@@ -92,7 +92,7 @@ class GitLabBase(Service):
     def views(self) -> Views:
         return Views(self.state, self.url)
 
-    # -- answering -----------------------------------------------------------------------------------------
+    # -- answers ---------------------------------------------------------------------------------------------
 
     def page(self, request: Request, rows: Sequence[Row], view: Callable[[Row], object]) -> Response:
         """Answer one page of a list with GitLab's paging headers."""

@@ -1,4 +1,4 @@
-"""How does GitLab create, find, block and delete accounts?"""
+"""Accounts: create, find, block, delete."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ SETTABLE_TEXTS = ("organization", "bio", "location", "public_email")
 
 
 class Users(GitLabBase):
-    """`/users`: creation reports a taken e-mail or name before anything else that is wrong."""
+    """`/users`: creation reports an e-mail or a name in use before any other error."""
 
     @route("GET", f"{API}/user")
     def current_user(self, _request: Request) -> Response:
-        """Answer who the token belongs to; `is_admin` is there for an administrator alone."""
+        """Answer the token's owner; only an administrator sees `is_admin`."""
         shown = self.views.user(self.caller())
         return as_json(shown if shown["is_admin"] else {key: shown[key] for key in shown if key not in ADMIN_SEES})
 
@@ -68,7 +68,7 @@ class Users(GitLabBase):
         return as_json(self.views.user(user), 201)
 
     def _refuse_user(self, params: Params) -> None:
-        """Raise what is wrong with a new account: who has the e-mail first, then the name, then the rest."""
+        """Raise the errors of a new account: an e-mail in use first, then a name in use, then the rest."""
         email, username = params.text("email") or "", params.text("username") or ""
         if any(user.email.lower() == email.lower() for user in self.state.users.values()):
             refuse(409, "Email has already been taken")
@@ -131,7 +131,7 @@ class Users(GitLabBase):
         return empty(204)
 
     def remove_user(self, user: User) -> None:
-        """Finish a deletion: personal projects go along and, when hard, every group owned by nobody else."""
+        """Finish a deletion, with the personal projects and, when hard, the groups that nobody else owns."""
         with self.lock:
             doomed = self._solely_owned(user) if user.deleting == "hard" else []
             spaces = {user.namespace_id, *(group.id for group in doomed)}
@@ -159,7 +159,7 @@ def _identity(params: Params) -> dict[str, str] | None:
 
 
 def _is_like(user: User, wanted: str) -> bool:
-    """Match as GitLab does: an e-mail needs its `@`, and then any end of another address matches too."""
+    """Match as GitLab does: a text with `@` matches any part of an e-mail address."""
     in_names = wanted in user.name.lower() or wanted in user.username.lower()
     return in_names or ("@" in wanted and wanted in user.email.lower())
 

@@ -1,4 +1,4 @@
-"""How does GitLab show its records to an administrator?"""
+"""JSON views of GitLab's records, as an administrator sees them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LEVEL_NAMES = {0: "No one", 30: "Developers + Maintainers", 40: "Maintainers", 6
 
 
 class Views:
-    """Entities as JSON-able values; `url` is GitLab's external address."""
+    """Records as JSON values; `url` is GitLab's external address."""
 
     def __init__(self, state: State, url: str) -> None:
         self.state = state

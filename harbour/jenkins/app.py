@@ -1,7 +1,7 @@
-"""How does Jenkins present itself as a whole?
+"""The Jenkins stand-in: initial objects, top-level pages, persistence.
 
-The parts: `jenkins_core` (who may), `jenkins_users`, `jenkins_roles`, `jenkins_items` (folders and pipelines),
-`jenkins_queue` (from a request to a build) and `jenkins_builds` (the builds).
+The parts: `core` (authentication, permissions), `users`, `roles`, `items` (folders and pipelines), `schedule`
+(executors), `queue` (from a request to a build) and `builds`.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsBuilds):
             "reader": Role(permissions=["hudson.model.Hudson.Read"], sids={("GROUP", "authenticated")}),
         }
         for team in self.config.teams:
-            # The folder itself has to match as well, or nobody gets past it to the jobs.
+            # The folder has to match, too: without it the jobs below are not visible.
             role = Role(pattern=f"{team}(/.*_{team})?", permissions=DEVELOPER)
             self.roles["projectRoles"][team] = role
             self.items[team] = xml.serialised(xml.parse(f"<{xml.FOLDER}/>"))
 
-    # -- itself -----------------------------------------------------------------------------------------------
+    # -- top level -------------------------------------------------------------------------------------------
 
     @route("GET", "/whoAmI/api/json")
     def who_am_i(self, request: Request) -> Response:
-        """Answer anybody. `authenticated` is true for the anonymous user, too."""
+        """Answer without a log-in. `authenticated` is true for the anonymous user, too."""
         caller = caller_of(request)
         anonymous = caller.id == "anonymous"
         shown = {
@@ -73,7 +73,7 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsBuilds):
     @route("GET", "/api/json")
     def root(self, request: Request) -> Response:
         self.require(request, "hudson.model.Hudson.Read")
-        names = [name for name in self._children("") if self._may_read(request, name)]
+        names = [name for name in self.children_of("") if self.may_read(request, name)]
         shown = {
             "_class": "hudson.model.Hudson",
             "mode": "NORMAL",
@@ -89,7 +89,7 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsBuilds):
     def dashboard(self, request: Request) -> Response:
         if not is_browser(request):
             self.require(request, "hudson.model.Hudson.Read")
-        links = "".join(f'<li><a href="/job/{name}/">{name}</a></li>' for name in self._children(""))
+        links = "".join(f'<li><a href="/job/{name}/">{name}</a></li>' for name in self.children_of(""))
         return page("Dashboard", f"<h1>Jenkins</h1><ul>{links}</ul>")
 
     @route("GET", "/pluginManager/api/json")
@@ -108,7 +108,7 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsBuilds):
 
     @route("GET", f"{ITEM}/credentials/store/folder/domain/_/api/json")
     def folder_credentials(self, request: Request, item: str) -> Response:
-        name = self._visible(request, item)
+        name = self.find_visible(request, item)
         if not xml.is_folder(self.items[name]):
             raise not_found()
         self.require(request, VIEW_CREDENTIALS, name)
@@ -136,16 +136,16 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsBuilds):
             "urlName": "_",
         }
 
-    # -- persistence ------------------------------------------------------------------------------------------
+    # -- persistence -----------------------------------------------------------------------------------------
 
     def dump(self) -> dict[str, Any]:
-        """Return the state, JSON-able and canonical; passwords only as digests."""
+        """Return the state as JSON values, in a fixed order; passwords only as digests."""
         with self.lock:
-            self.make_up()
+            self.catch_up()
             return {
                 "users": {key: asdict(user) for key, user in sorted(self.users.items())},
                 "roles": {
-                    kind: {name: _role_kept(role) for name, role in sorted(roles.items())}
+                    kind: {name: _role_to_json(role) for name, role in sorted(roles.items())}
                     for kind, roles in sorted(self.roles.items())
                 },
                 "items": dict(sorted(self.items.items())),
@@ -155,17 +155,17 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsBuilds):
             }
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the state without what only ever grows."""
+        """Return the state without the counter of queue ids."""
         state = super().snapshot()
         del state["last_queue_id"]
         return state
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take over a state that `dump` returned, before there were builds, too."""
+        """Restore a state that `dump` returned; an old one has no builds."""
         with self.lock:
             self.users = {key: User(**kept) for key, kept in state["users"].items()}
             self.roles = {
-                kind: {name: _role_taken(kept) for name, kept in roles.items()}
+                kind: {name: _role_from_json(kept) for name, kept in roles.items()}
                 for kind, roles in state["roles"].items()
             }
             self.items = dict(state["items"])
@@ -174,9 +174,9 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsBuilds):
             self.last_queue_id = state.get("last_queue_id", 0)
 
 
-def _role_kept(role: Role) -> dict[str, Any]:
+def _role_to_json(role: Role) -> dict[str, Any]:
     return asdict(role) | {"sids": sorted(map(list, role.sids))}
 
 
-def _role_taken(kept: dict[str, Any]) -> Role:
+def _role_from_json(kept: dict[str, Any]) -> Role:
     return Role(**kept | {"sids": {(kind, sid) for kind, sid in kept["sids"]}})

@@ -1,4 +1,4 @@
-"""What do a queue item and a build look like, as JSON for clients and as a page for people?"""
+"""Views of queue items and builds: JSON for clients, pages for people."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLORS = {"SUCCESS": "blue", "UNSTABLE": "yellow", "FAILURE": "red", "ABORTED": 
 def queue_item_shown(
     item: QueueItem, *, now: float, base: str, blocked_by: int | None, build: Build | None, is_stuck: bool
 ) -> dict[str, Any]:
-    """Return the item's `api/json`; `build` is its build as soon as that shows itself."""
+    """Return the item's `api/json`; `build` is its build once that is visible."""
     kind, why = _stage(item, now, blocked_by)
     shown: dict[str, Any] = {
         "_class": f"hudson.model.Queue${kind}",
@@ -56,7 +56,7 @@ def build_brief(build: Build, *, base: str) -> dict[str, Any]:
 
 
 def build_shown(build: Build, *, now: float, base: str) -> dict[str, Any]:
-    """Return the build's `api/json`. Its queue id is there from the first moment, its parameters are not."""
+    """Return the build's `api/json`. It has its queue id from the start, its parameters a little later."""
     name = build.job.replace("/", " » ")
     is_attached = now >= build.attached_at
     return build_brief(build, base=base) | {
@@ -79,7 +79,7 @@ def build_shown(build: Build, *, now: float, base: str) -> dict[str, Any]:
 
 
 def color(builds: list[Build], now: float) -> str:
-    """Return the ball of a job: how its last build ended, blinking while one runs."""
+    """Return the colour of a job: how its last build ended, with `_anime` while one runs."""
     ended = [build for build in builds if not build.is_in_progress(now)]
     ball = COLORS[ended[0].outcome] if ended else "notbuilt"
     return f"{ball}_anime" if len(ended) < len(builds) else ball
@@ -88,26 +88,26 @@ def color(builds: list[Build], now: float) -> str:
 def builds_list(builds: list[Build], *, now: float) -> str:
     """Return the newest builds as HTML links."""
     rows = (
-        f'<li><a href="{escape(item_url(each.job, "/"))}{each.number}/">#{each.number}</a> {_said(each, now)}</li>'
+        f'<li><a href="{escape(item_url(each.job, "/"))}{each.number}/">#{each.number}</a> {_result(each, now)}</li>'
         for each in builds[:20]
     )
     return f"<h2>Builds</h2><ul>{''.join(rows)}</ul>"
 
 
 def build_body(build: Build, *, now: float, console: str) -> str:
-    """Return the body of a build's page: what became of it, what it was given, what it printed."""
+    """Return the body of a build's page: its result, its parameters, its console."""
     rows = "".join(
         f"<tr><td>{escape(each['name'])}</td><td>{escape(str(each.get('value', '')))}</td></tr>"
         for each in build.parameters
     )
-    head = f"<h1>#{build.number}: {_said(build, now)}</h1>"
+    head = f"<h1>#{build.number}: {_result(build, now)}</h1>"
     job = (
         f'<p><a href="{escape(item_url(build.job, "/"))}">{escape(build.job)}</a>, started by {escape(build.user)}</p>'
     )
     return f"{head}{job}<table>{rows}</table><h2>Console Output</h2><pre>{escape(console)}</pre>"
 
 
-def _said(build: Build, now: float) -> str:
+def _result(build: Build, now: float) -> str:
     return "in progress" if build.is_in_progress(now) else build.outcome
 
 

@@ -1,7 +1,7 @@
-"""How are builds shown, stopped and deleted with their job?
+"""Builds: views, console, stop, deletion with their job.
 
-The traps of this file: `result` may be there long before the end; `building` turns false before `inProgress` does;
-parameters come a moment after the build; a console's offsets count the bytes of a log that nobody gets to see.
+Traps: `result` may be set long before the end; `building` turns false before `inProgress` does; parameters appear
+shortly after the build; a console's offsets count the bytes of the raw log, which is never sent.
 """
 
 from __future__ import annotations
@@ -27,14 +27,16 @@ NEWEST = 100
 
 
 class JenkinsBuilds(JenkinsQueue):
+    """The builds, as clients see them."""
+
     stopping_s = 0.01  # from a stop to its effect
 
     def __init__(self, config: HarbourConfig, now: Clock) -> None:
         super().__init__(config, now)
-        self.deaf: set[str] = set()
-        """Full names of jobs whose builds do not react to `stop` and `term`, only to `kill`."""
+        self.unstoppable: set[str] = set()
+        """Full names of jobs whose builds ignore `stop` and `term`; only `kill` ends them."""
         self.in_deletion: set[str] = set()
-        """Full names of jobs that somebody else is deleting just now."""
+        """Full names of jobs that are being deleted by another request."""
 
     @route("GET", f"{BUILD}/api/json")
     def read_build(self, request: Request, item: str, number: str) -> Response:
@@ -59,50 +61,50 @@ class JenkinsBuilds(JenkinsQueue):
     @route("GET", BUILD)
     @route("GET", f"{BUILD}/console")
     def build_page(self, request: Request, item: str, number: str) -> Response:
-        """Show the build and its console; a browser sees them without a login, as it does the job."""
-        name = full_name(item) if is_browser(request) else self._visible(request, item)
+        """Show the build and its console; like the job, a browser sees them without a login."""
+        name = full_name(item) if is_browser(request) else self.find_visible(request, item)
         build = self._shown_build(name, int(number))
         console = without_notes(raw_log(build, self.now())).decode()
         return page(f"{name} #{number}", build_body(build, now=self.now(), console=console))
 
-    # -- stopping -----------------------------------------------------------------------------------------------
+    # -- stopping --------------------------------------------------------------------------------------------
 
     @route("POST", f"{BUILD}/stop")
     def stop_build(self, request: Request, item: str, number: str) -> Response:
-        return self._stopped(request, item, number, is_deaf=full_name(item) in self.deaf)
+        return self._stopped(request, item, number, is_unstoppable=full_name(item) in self.unstoppable)
 
     @route("POST", f"{BUILD}/term")
     def terminate_build(self, request: Request, item: str, number: str) -> Response:
-        return self._stopped(request, item, number, is_deaf=full_name(item) in self.deaf)
+        return self._stopped(request, item, number, is_unstoppable=full_name(item) in self.unstoppable)
 
     @route("POST", f"{BUILD}/kill")
     def kill_build(self, request: Request, item: str, number: str) -> Response:
-        return self._stopped(request, item, number, is_deaf=False)
+        return self._stopped(request, item, number, is_unstoppable=False)
 
-    def _stopped(self, request: Request, item: str, number: str, *, is_deaf: bool) -> Response:
-        """Have the build end soon; one that ends or has ended anyway is left alone."""
+    def _stopped(self, request: Request, item: str, number: str, *, is_unstoppable: bool) -> Response:
+        """End the build soon; one that is ending or has ended is not changed."""
         build = self._build(request, item, number)
         self.require(request, f"{ITEM_PERMISSION}Cancel", build.job)
         now = self.now()
-        if build.is_building(now) and build.aborted_at is None and not is_deaf:
+        if build.is_building(now) and build.aborted_at is None and not is_unstoppable:
             build.outcome, build.aborted_at, build.aborted_by = "ABORTED", now, caller_of(request).id
             build.ends_at = now + self.stopping_s
             build.over_at = build.ends_at + self.finishing_s
         return redirect(f"{path_of(build.job)}{build.number}/")
 
-    def let_go(self, name: str) -> None:
-        """Stop the job's builds and forget them, with their queue items. Refuses when one does not stop."""
+    def discard_builds(self, name: str) -> None:
+        """Stop and delete the job's builds and queue items. Raises ApiError when a build does not stop."""
         if name in self.in_deletion:
             raise failure(f"{name} is currently being deleted")
-        if name in self.deaf and any(build.is_in_progress(self.now()) for build in self.builds.get(name, [])):
+        if name in self.unstoppable and any(build.is_in_progress(self.now()) for build in self.builds.get(name, [])):
             raise failure(f"Failed to interrupt and stop 1 build of {name}")
         self.builds.pop(name, None)
-        self._drop([item for item in self.queue.values() if item.job == name])
+        self.drop_items([item for item in self.queue.values() if item.job == name])
 
-    # -- finding, and what a job shows --------------------------------------------------------------------------
+    # -- look-ups, and the view of a job ---------------------------------------------------------------------
 
     def _build(self, request: Request, item: str, number: str) -> Build:
-        return self._shown_build(self._visible(request, item), int(number))
+        return self._shown_build(self.find_visible(request, item), int(number))
 
     def _shown_build(self, job: str, number: int) -> Build:
         for build in self._shown_builds(job):
@@ -111,11 +113,11 @@ class JenkinsBuilds(JenkinsQueue):
         raise not_found()
 
     def _shown_builds(self, job: str) -> list[Build]:
-        """Return the builds that show themselves by now, the newest first."""
+        """Return the builds that are visible by now, newest first."""
         return [build for build in reversed(self.builds.get(job, [])) if self.now() >= build.shown_at]
 
     def activity(self, request: Request, name: str) -> dict[str, Any]:
-        """Return what a job says of its builds: the newest, in full when a `tree` asks for their fields."""
+        """Return the job's view of its newest builds, in full when the request has a `tree`."""
         if xml.is_folder(self.items[name]):
             return {}
         now, base = self.now(), request.host_url
@@ -134,11 +136,11 @@ class JenkinsBuilds(JenkinsQueue):
             "lastBuild": build_brief(builds[0], base=base) if builds else None,
             "lastCompletedBuild": build_brief(ended[0], base=base) if ended else None,
             "nextBuildNumber": self.builds[name][-1].number + 1 if self.builds.get(name) else 1,
-            "queueItem": self._item_shown(request, queued[0]) if queued else None,
+            "queueItem": self.queue_item_view(request, queued[0]) if queued else None,
         }
 
     def builds_listed(self, name: str) -> str:
-        """Return a job's builds as links."""
+        """Return the job's builds as links, HTML."""
         return "" if xml.is_folder(self.items[name]) else builds_list(self._shown_builds(name), now=self.now())
 
 

@@ -1,6 +1,6 @@
-"""What does a build print, and when?
+"""Console of a build, as far as it has run.
 
-The raw log holds console notes, which no client gets to see: the length of what is sent is not the length of the log.
+The raw log holds console notes, which are never sent: the length of an answer is not the length of the log.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _NOTES = re.compile(rb"\x1b\[8mha:.*?\x1b\[0m")
 
 
 def raw_log(build: Build, now: float) -> bytes:
-    """Return the log as it is on the disk by now."""
+    """Return the raw log as it is by now."""
     if now < build.attached_at:
         return b""
     until = min(now, build.aborted_at or now, build.ends_at)
@@ -30,12 +30,12 @@ def raw_log(build: Build, now: float) -> bytes:
 
 
 def without_notes(raw: bytes) -> bytes:
-    """Return what Jenkins sends of it. Half a note at the start stays: nothing tells that it is one."""
+    """Return what Jenkins sends of a log. Half a note at the start stays: it cannot be recognized."""
     return _NOTES.sub(b"", raw)
 
 
 def _planned(build: Build) -> Iterator[str]:
-    """Yield the lines of a build that nobody stops."""
+    """Yield the lines of a build that is not stopped."""
     yield f"Started by user {NOTE}{build.user}"
     yield f"Obtained {build.script or 'Jenkinsfile'} from git {build.repository}"
     yield from (f"{NOTE}[Pipeline] {step}" for step in ("Start of Pipeline", "node"))

@@ -1,7 +1,7 @@
-"""Who is calling Jenkins, and what may they do?
+"""Base of the Jenkins stand-in: authentication and permissions.
 
-An API token may do everything without a crumb. A real password reads, but each of its POSTs is refused for
-want of a crumb. No credentials at all is the user `anonymous`; wrong ones are a 401.
+A call with an API token needs no crumb. A call with a password can read, but its POSTs are refused without a crumb.
+A call without credentials is the user `anonymous`; wrong credentials are a 401.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from werkzeug.wrappers import Request, Response
 
 from harbour.config import HarbourConfig
-from harbour.jenkins.pages import Refused, forbidden, jetty_error, page, unauthorized
+from harbour.jenkins.pages import ApiError, forbidden, jetty_error, page, unauthorized
 from harbour.passwords import matches
 from harbour.server import Service
 
@@ -52,14 +52,14 @@ class User:
 
 @dataclass(kw_only=True)
 class Role:
-    """A role: `sids` holds pairs of USER, GROUP or EITHER and a name that nobody checks."""
+    """A role: `sids` holds pairs of USER, GROUP or EITHER and a name, which is not checked."""
 
     pattern: str = ""
     permissions: list[str] = field(default_factory=list)
     sids: set[tuple[str, str]] = field(default_factory=set)
 
-    def names(self, caller: Caller) -> bool:
-        """Say whether the role is assigned to this caller; case does not matter here, though it is stored."""
+    def is_assigned_to(self, caller: Caller) -> bool:
+        """Return whether the role is assigned to this caller; letter case does not matter."""
         known = {("user", caller.id.lower()), ("either", caller.id.lower())}
         if caller.id != "anonymous":
             known |= {("group", "authenticated"), ("either", "authenticated")}
@@ -89,20 +89,20 @@ class JenkinsCore(Service):
         self.has_own_users = True  # False: another security realm is active
         self.has_role_strategy = True  # False: another authorization strategy is active
 
-    def _dispatch(self, request: Request, path: str) -> Response:
+    def dispatch(self, request: Request, path: str) -> Response:
         with self.lock:
             try:
                 request.environ["harbour.caller"] = self._authenticate(request)
                 self._require_crumb(request)
                 self._require_active(path)
-                response = super()._dispatch(request, path)
-            except Refused as refused:
-                response = refused.response
+                response = super().dispatch(request, path)
+            except ApiError as error:
+                response = error.response
         if response.status_code not in (401, 404, 405):  # those are the servlet container's own pages
             response.headers.update({"X-Jenkins": VERSION, "X-Hudson": "1.395", "X-Jenkins-Session": self.session})
         return response
 
-    def no_route(self, request: Request, methods: set[str]) -> Response:  # noqa: ARG002 - a hook: others look
+    def no_route(self, request: Request, methods: set[str]) -> Response:  # noqa: ARG002 - a hook: overrides use it
         if not methods:
             return jetty_error(404)
         answer = jetty_error(405)
@@ -129,23 +129,23 @@ class JenkinsCore(Service):
     def _require_crumb(request: Request) -> None:
         if request.method == "POST" and not caller_of(request).by_token:
             text = "No valid crumb was included in the request"
-            raise Refused(page("Error 403", f"<h2>HTTP ERROR 403 {text}</h2>", status=403))
+            raise ApiError(page("Error 403", f"<h2>HTTP ERROR 403 {text}</h2>", status=403))
 
     def _require_active(self, path: str) -> None:
-        """Refuse what belongs to a security realm or a strategy that is not the active one: its URLs are not there."""
+        """Answer 404 for the URLs of a security realm or a strategy that is not the active one."""
         is_role_based = self.has_role_strategy and "role-strategy" in self.plugins
         if (path.startswith(REALM) and not self.has_own_users) or (path.startswith(STRATEGY) and not is_role_based):
-            raise Refused(jetty_error(404))
+            raise ApiError(jetty_error(404))
 
     def permits(self, caller: Caller, permission: str, item: str | None = None) -> bool:
-        """Say whether the caller's global roles, or the project roles matching `item`, grant it.
+        """Return whether the caller's global roles, or the project roles that match `item`, grant it.
 
         A pattern has to match the item's *whole* full name: `.*_dev` does not open the folder `dev`.
         """
         roles = list(self.roles["globalRoles"].values())
         if item is not None:
             roles += [role for role in self.roles["projectRoles"].values() if re.fullmatch(role.pattern, item)]
-        granted = {name for role in roles if role.names(caller) for name in role.permissions}
+        granted = {name for role in roles if role.is_assigned_to(caller) for name in role.permissions}
         return not granted.isdisjoint({ADMINISTER, permission, IMPLIED_BY.get(permission, permission)})
 
     def require(self, request: Request, permission: str, item: str | None = None) -> None:

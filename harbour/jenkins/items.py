@@ -1,6 +1,6 @@
-"""How are folders and pipelines made, changed and deleted?
+"""Folders and pipelines: create, read, change, delete.
 
-Items are kept flat, by full name (`dev/shop_dev`); `/job/dev/job/shop_dev` is the same item in a URL.
+Items are stored flat, by full name (`dev/shop_dev`); `/job/dev/job/shop_dev` is the same item in a URL.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from werkzeug.wrappers import Request, Response
 
 from harbour.jenkins import xml
 from harbour.jenkins.core import JenkinsCore, caller_of
-from harbour.jenkins.pages import Refused, failure, is_browser, jetty_error, not_found, oops, redirect
+from harbour.jenkins.pages import ApiError, failure, is_browser, jetty_error, not_found, oops, redirect
 from harbour.jenkins.tree import exported
 from harbour.jenkins.views import item_page, item_shown
 from harbour.server import route
@@ -28,13 +28,15 @@ FORM_MODES = {xml.FOLDER: xml.FOLDER, xml.CLASSES[xml.PIPELINE]: xml.PIPELINE}
 
 
 class JenkinsItems(JenkinsCore):
+    """The items, as clients see them."""
+
     @route("POST", "/createItem")
     def create_at_root(self, request: Request) -> Response:
         return self._create(request, parent="")
 
     @route("POST", f"{ITEM}/createItem")
     def create_in_folder(self, request: Request, item: str) -> Response:
-        parent = self._visible(request, item)
+        parent = self.find_visible(request, item)
         if not xml.is_folder(self.items[parent]):
             raise not_found()
         return self._create(request, parent=parent)
@@ -55,53 +57,53 @@ class JenkinsItems(JenkinsCore):
         given = request.values.get("name")
         if given is None:
             raise failure("Query parameter 'name' is required")
-        _check_good_name(given)
+        _check_name(given)
         name = f"{parent}/{given.strip()}".lstrip("/")
         if name in self.items:
-            # What the caller may not see is not named to them either.
+            # The message does not name an item that the caller may not see.
             seen = self.permits(caller_of(request), f"{ITEM_PERMISSION}Discover", name)
             raise failure(f"A job already exists with the name ‘{given.strip()}’" if seen else "")
         return name
 
-    # -- one item ---------------------------------------------------------------------------------------------
+    # -- one item --------------------------------------------------------------------------------------------
 
     @route("GET", ITEM)
     def open_item(self, request: Request, item: str) -> Response:
-        """Show the item's page. A stand-in has no login form, so a browser sees it without a login."""
+        """Show the item's page. The stand-in has no login form, so a browser sees it without a login."""
         name = full_name(item)
         if not is_browser(request):
-            name = self._visible(request, item)
+            name = self.find_visible(request, item)
         if name not in self.items:
             raise not_found()
         return item_page(name, self.items, builds=self.builds_listed(name))
 
     @route("GET", f"{ITEM}/api/json")
     def read_item(self, request: Request, item: str) -> Response:
-        name = self._visible(request, item)
-        children = [child for child in self._children(name) if self._may_read(request, child)]
+        name = self.find_visible(request, item)
+        children = [child for child in self.children_of(name) if self.may_read(request, child)]
         shown = item_shown(name, self.items, children=children, base=request.host_url)
         return exported(request, shown | self.activity(request, name))
 
-    def activity(self, request: Request, name: str) -> dict[str, Any]:  # noqa: ARG002 - a hook: others look
-        """Return what the item's `api/json` says of its builds."""
+    def activity(self, request: Request, name: str) -> dict[str, Any]:  # noqa: ARG002 - a hook: overrides use it
+        """Return the builds' part of the item's `api/json`."""
         return {}
 
     def builds_listed(self, name: str) -> str:  # noqa: ARG002 - as above
-        """Return what the item's page says of its builds, HTML."""
+        """Return the builds' part of the item's page, HTML."""
         return ""
 
-    def let_go(self, name: str) -> None:
-        """Stop what goes on in the item and forget it, for the item is about to be deleted; may refuse."""
+    def discard_builds(self, name: str) -> None:
+        """Stop and delete the item's builds before the item is deleted. Raises ApiError when one does not stop."""
 
     @route("GET", f"{ITEM}/config.xml")
     def read_config(self, request: Request, item: str) -> Response:
-        name = self._visible(request, item)
+        name = self.find_visible(request, item)
         self.require(request, f"{ITEM_PERMISSION}ExtendedRead", name)
         return Response(self.items[name], content_type="application/xml;charset=utf-8")
 
     @route("POST", f"{ITEM}/config.xml")
     def write_config(self, request: Request, item: str) -> Response:
-        name = self._visible(request, item)
+        name = self.find_visible(request, item)
         self.require(request, f"{ITEM_PERMISSION}Configure", name)
         root = xml.parse(_as_text(request))
         expected = xml.root_of(self.items[name]).tag
@@ -119,7 +121,7 @@ class JenkinsItems(JenkinsCore):
         return self._set_disabled(request, item, "false")
 
     def _set_disabled(self, request: Request, item: str, disabled: str) -> Response:
-        name = self._visible(request, item)
+        name = self.find_visible(request, item)
         self.require(request, f"{ITEM_PERMISSION}Configure", name)
         self.items[name] = xml.with_disabled(self.items[name], disabled)
         return redirect(path_of(name))
@@ -135,19 +137,19 @@ class JenkinsItems(JenkinsCore):
         return Response(status=204)
 
     def _delete(self, request: Request, item: str) -> str:
-        name = self._visible(request, item)
+        name = self.find_visible(request, item)
         self.require(request, f"{ITEM_PERMISSION}Delete", name)
         doomed = [each for each in self.items if f"{each}/".startswith(f"{name}/")]
         for each in doomed:
-            self.let_go(each)
+            self.discard_builds(each)
         for each in doomed:
             del self.items[each]
         return name
 
-    # -- finding ----------------------------------------------------------------------------------------------
+    # -- look-ups --------------------------------------------------------------------------------------------
 
-    def _visible(self, request: Request, item: str) -> str:
-        """Return the full name, resolved parent by parent: what the caller may not see is a 404."""
+    def find_visible(self, request: Request, item: str) -> str:
+        """Return the full name, checked parent by parent: 404 for what the caller may not see."""
         name = full_name(item)
         parts = name.split("/")
         for depth in range(1, len(parts) + 1):
@@ -158,16 +160,16 @@ class JenkinsItems(JenkinsCore):
         caller = caller_of(request)
         if name not in self.items:
             raise not_found()
-        if self._may_read(request, name):
+        if self.may_read(request, name):
             return
         if not self.permits(caller, f"{ITEM_PERMISSION}Discover", name):
             raise not_found()
-        raise Refused(jetty_error(403, f"Please login to access job {name}"))
+        raise ApiError(jetty_error(403, f"Please login to access job {name}"))
 
-    def _may_read(self, request: Request, name: str) -> bool:
+    def may_read(self, request: Request, name: str) -> bool:
         return self.permits(caller_of(request), f"{ITEM_PERMISSION}Read", name)
 
-    def _children(self, parent: str) -> list[str]:
+    def children_of(self, parent: str) -> list[str]:
         return sorted(name for name in self.items if name.rpartition("/")[0] == parent)
 
 
@@ -177,11 +179,11 @@ def path_of(full_name: str) -> str:
 
 
 def full_name(item: str) -> str:
-    """Return the name of what `ITEM` matched."""
+    """Return the full name of what `ITEM` matched."""
     return "/".join(item.split("/job/")[1:])
 
 
-def _check_good_name(name: str) -> None:
+def _check_name(name: str) -> None:
     if not name.strip():
         raise failure("No name is specified")
     if name.strip() in (".", ".."):
@@ -204,7 +206,7 @@ def _from_mode(mode: str | None) -> str:
 
 
 def _as_text(request: Request) -> str:
-    """Decode as a servlet reader does: the header's charset decides, Latin-1 when it names none."""
+    """Decode as a servlet reader does: with the header's charset, or Latin-1 without one."""
     _, options = parse_options_header(request.content_type)
     try:
         charset = lookup(options.get("charset", "iso-8859-1")).name

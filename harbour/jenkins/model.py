@@ -1,6 +1,6 @@
-"""What does Jenkins remember of a queue item and of a build?
+"""Records of queue items and builds.
 
-Both are written once, when the executor is known; what they look like at a moment follows from their times.
+Both are written once, when the executor is known; their state at any time follows from their times.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from typing import Any
 
 LEFT_ITEM_KEPT_S = 5 * 60
 Parameters = list[dict[str, Any]]
-"""As they are shown: `_class`, `name`, `value`. A password's value is not kept."""
+"""Parameters in Jenkins' JSON: `_class`, `name`, `value`. A password's value is not kept."""
 
 
 @dataclass(kw_only=True)
 class QueueItem:
-    """`due_at` is the end of the quiet period, `left_at` when it leaves the queue, None while nobody knows."""
+    """`due_at` is the end of the quiet period, `left_at` when it leaves the queue, None until that is known."""
 
     id: int
     job: str
@@ -31,7 +31,7 @@ class QueueItem:
         return self.left_at is None or now < self.left_at
 
     def is_pending(self, now: float) -> bool:
-        """Say whether it is being handed over to its executor."""
+        """Return whether an executor is assigned and the item has not left the queue."""
         return self.left_at is not None and now < self.left_at
 
     def is_forgotten(self, now: float) -> bool:
@@ -40,7 +40,7 @@ class QueueItem:
 
 @dataclass(kw_only=True)
 class Build:
-    """A build. It shows itself at `shown_at`, its parameters and its log at `attached_at`.
+    """A build. It becomes visible at `shown_at`, its parameters and its log at `attached_at`.
 
     It stops building at `ends_at` and is over at `over_at`, which frees its executor. `outcome` is how it will end.
     """
@@ -71,7 +71,7 @@ class Build:
         return now < self.over_at
 
     def result(self, now: float) -> str | None:
-        """Return the result as a client sees it: a pipeline that goes wrong says so long before it ends."""
+        """Return the result as a client sees it: a failing pipeline has one long before it ends."""
         goes_wrong = self.outcome in ("UNSTABLE", "FAILURE") and now >= self.started_at + self.planned_s / 2
         return self.outcome if goes_wrong or not self.is_building(now) else None
 

@@ -1,4 +1,4 @@
-"""What do Jenkins' pages look like: its HTML errors, its redirects and the pages people open?
+"""HTML of Jenkins: error pages, redirects, pages for people.
 
 Jenkins never answers an error as JSON, not even under `/api/json`.
 """
@@ -15,8 +15,8 @@ from werkzeug.wrappers import Request, Response
 HTML = "text/html;charset=utf-8"
 
 
-class Refused(Exception):
-    """The request ends here with `response`."""
+class ApiError(Exception):
+    """Ends the request with `response`."""
 
     def __init__(self, response: Response) -> None:
         super().__init__(response.status)
@@ -29,12 +29,12 @@ def page(title: str, body: str, *, status: int = 200) -> Response:
     return Response(text, status, content_type=HTML)
 
 
-def failure(message: str) -> Refused:
-    """Return an anticipated user error: 400, with the message in `X-Error`, too."""
+def failure(message: str) -> ApiError:
+    """Return a user error: 400, with the message also in `X-Error`."""
     answer = page("Error", f"<h1>Error</h1><p>{escape(message)}</p>", status=400)
-    # A header carries Latin-1 only, so Jenkins' typographic quotes do not survive in it.
+    # A header is Latin-1, so Jenkins' typographic quotes become question marks in it.
     answer.headers["X-Error"] = message.encode("latin-1", "replace").decode("latin-1")
-    return Refused(answer)
+    return ApiError(answer)
 
 
 def jetty_error(status: int, text: str = "") -> Response:
@@ -44,24 +44,24 @@ def jetty_error(status: int, text: str = "") -> Response:
     return page(f"Error {status} {reason}", body, status=status)
 
 
-def oops(message: str) -> Refused:
-    """Return an uncaught exception: 500 with a logging id, permanent whatever the status suggests."""
+def oops(message: str) -> ApiError:
+    """Return an uncaught exception: 500 with a logging id, permanent, whatever the status suggests."""
     logging_id = uuid.uuid4()
     body = f"<h1>Oops!</h1><p>A problem occurred. Logging ID={logging_id}</p><pre>{escape(message)}</pre>"
-    return Refused(page("Oops!", body, status=500))
+    return ApiError(page("Oops!", body, status=500))
 
 
-def not_found() -> Refused:
-    return Refused(jetty_error(404))
+def not_found() -> ApiError:
+    return ApiError(jetty_error(404))
 
 
-def unauthorized() -> Refused:
+def unauthorized() -> ApiError:
     answer = jetty_error(401)
     answer.headers["WWW-Authenticate"] = 'Basic realm="Jenkins"'
-    return Refused(answer)
+    return ApiError(answer)
 
 
-def forbidden(user_id: str, permission: str, *, path: str) -> Refused:
+def forbidden(user_id: str, permission: str, *, path: str) -> ApiError:
     """Return a 403: a page that leads the anonymous to the login form, "Access Denied" to everybody else."""
     if user_id == "anonymous":
         login = f"/login?from={quote(path, safe='')}"
@@ -73,14 +73,14 @@ def forbidden(user_id: str, permission: str, *, path: str) -> Refused:
     answer.headers["X-You-Are-Authenticated-As"] = user_id
     answer.headers["X-Required-Permission"] = permission
     answer.headers["X-Permission-Implied-By"] = "hudson.model.Hudson.Administer"
-    return Refused(answer)
+    return ApiError(answer)
 
 
 def redirect(location: str) -> Response:
-    """Return a 302 without a body; `location` is a bare path or an absolute URL, Jenkins sends both."""
+    """Return a 302 without a body; `location` is a path or an absolute URL, as Jenkins sends both."""
     return Response(b"", 302, {"Location": location})
 
 
 def is_browser(request: Request) -> bool:
-    """Say whether a person is looking; clients of the API do not list `text/html`."""
+    """Return whether a person opens the page; clients of the API do not accept `text/html`."""
     return "text/html" in request.headers.get("Accept", "")

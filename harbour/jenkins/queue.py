@@ -1,7 +1,7 @@
-"""How is a build asked for, and how does its request wait?
+"""Build queue: trigger, read, cancel.
 
-The traps of this file: a 303 is a success, and a 302 is a refusal; what a job does not declare is dropped without a
-word; an item that has left is known for five minutes more, and no longer.
+Traps: a 303 is a success, and a 302 is a refusal; parameters that the job does not declare are ignored; an item that
+has left the queue can be read for five more minutes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from harbour.jenkins.build_views import queue_item_shown
 from harbour.jenkins.core import caller_of
 from harbour.jenkins.items import ITEM, ITEM_PERMISSION, path_of
 from harbour.jenkins.model import Parameters, QueueItem
-from harbour.jenkins.pages import Refused, jetty_error, not_found, oops, page, redirect
+from harbour.jenkins.pages import ApiError, jetty_error, not_found, oops, page, redirect
 from harbour.jenkins.schedule import JenkinsSchedule
 from harbour.jenkins.tree import exported
 from harbour.server import route
@@ -25,20 +25,20 @@ from harbour.server import route
 class JenkinsQueue(JenkinsSchedule):
     """The queue, as clients see it."""
 
-    # -- triggering ---------------------------------------------------------------------------------------------
+    # -- triggering ------------------------------------------------------------------------------------------
 
     @route("POST", f"{ITEM}/buildWithParameters")
     def build_with_parameters(self, request: Request, item: str) -> Response:
-        """Queue a build: 201; 303 when its like waits already; 302 to the job, and nothing queued, when refused."""
-        name = self._visible(request, item)
+        """Queue a build: 201; 303 when an equal one waits already; 302 to the job when refused, with nothing queued."""
+        name = self.find_visible(request, item)
         document = self.items[name]
         if xml.is_folder(document):
             raise not_found()
         self.require(request, f"{ITEM_PERMISSION}Build", name)
         if xml.text(document, "disabled") == "true":
-            raise Refused(jetty_error(409, f"{name} is not buildable"))
+            raise ApiError(jetty_error(409, f"{name} is not buildable"))
         if not xml.parameters(document):
-            raise Refused(jetty_error(400, f"{name} is not parameterized"))
+            raise ApiError(jetty_error(400, f"{name} is not parameterized"))
         due_at = self.now() + self._quiet_s(request, document)
         parameters = [_value(each, request) for each in xml.parameters(document)]
         if name in self.vetoed:
@@ -55,10 +55,12 @@ class JenkinsQueue(JenkinsSchedule):
         return int(match[1]) * (1.0 if match[2] else 0.001)
 
     def _queued(self, request: Request, job: str, parameters: Parameters, due_at: float) -> Response:
-        twin = next((each for each in self._unassigned() if (each.job, each.parameters) == (job, parameters)), None)
-        if twin is not None:
-            twin.due_at = min(twin.due_at, due_at)
-            return Response(b"", 303, {"Location": f"{request.host_url}queue/item/{twin.id}/"})
+        equal = next(
+            (each for each in self.unassigned_items() if (each.job, each.parameters) == (job, parameters)), None
+        )
+        if equal is not None:
+            equal.due_at = min(equal.due_at, due_at)
+            return Response(b"", 303, {"Location": f"{request.host_url}queue/item/{equal.id}/"})
         self.last_queue_id += 1
         self.queue[self.last_queue_id] = QueueItem(
             id=self.last_queue_id,
@@ -70,28 +72,28 @@ class JenkinsQueue(JenkinsSchedule):
         )
         return Response(b"", 201, {"Location": f"{request.host_url}queue/item/{self.last_queue_id}/"})
 
-    # -- looking, cancelling ------------------------------------------------------------------------------------
+    # -- reading, cancelling ---------------------------------------------------------------------------------
 
     @route("GET", "/queue/api/json")
     def read_queue(self, request: Request) -> Response:
-        """List what is still queued; an item that has left is asked for by its id."""
+        """List what is still queued; an item that has left can be read by its id."""
         self.require(request, "hudson.model.Hudson.Read")
         now = self.now()
-        listed = [each for each in self.queue.values() if each.is_queued(now) and self._may_read(request, each.job)]
+        listed = [each for each in self.queue.values() if each.is_queued(now) and self.may_read(request, each.job)]
         shown = {
             "_class": "hudson.model.Queue",
             "discoverableItems": [],
-            "items": [self._item_shown(request, each) for each in reversed(listed)],
+            "items": [self.queue_item_view(request, each) for each in reversed(listed)],
         }
         return exported(request, shown)
 
     @route("GET", "/queue/item/(?P<number>[0-9]+)/api/json")
     def read_queue_item(self, request: Request, number: str) -> Response:
-        return exported(request, self._item_shown(request, self._queue_item(request, number)))
+        return exported(request, self.queue_item_view(request, self._queue_item(request, number)))
 
     @route("GET", "/queue/item/(?P<number>[0-9]+)")
     def queue_item_page(self, request: Request, number: str) -> Response:
-        shown = self._item_shown(request, self._queue_item(request, number))
+        shown = self.queue_item_view(request, self._queue_item(request, number))
         return page("Queue item", f"<p>{shown['why'] or 'It has left the queue'}</p>")
 
     @route("POST", "/queue/cancelItem")
@@ -109,14 +111,14 @@ class JenkinsQueue(JenkinsSchedule):
 
     def _queue_item(self, request: Request, number: str) -> QueueItem:
         item = self.queue.get(int(number))
-        if item is None or not self._may_read(request, item.job):
+        if item is None or not self.may_read(request, item.job):
             raise not_found()
         return item
 
-    def _item_shown(self, request: Request, item: QueueItem) -> dict[str, Any]:
+    def queue_item_view(self, request: Request, item: QueueItem) -> dict[str, Any]:
         now = self.now()
         builds = [each for each in self.builds.get(item.job, []) if each.number == item.number and now >= each.shown_at]
-        blocker = self.builds[item.job][-1].number if self._job_free_at(item.job) > now else None
+        blocker = self.builds[item.job][-1].number if self.job_free_at(item.job) > now else None
         return queue_item_shown(
             item,
             now=now,
@@ -128,7 +130,7 @@ class JenkinsQueue(JenkinsSchedule):
 
 
 def _value(parameter: xml.Parameter, request: Request) -> dict[str, Any]:
-    """Return the value of a *declared* parameter: nothing else of the request is looked at."""
+    """Return the value of a *declared* parameter; the rest of the request is ignored."""
     given = request.values.getlist(parameter.name)
     if len(given) > 1:
         raise oops(f"java.lang.IllegalArgumentException: Illegal number of parameter values for {parameter.name}")

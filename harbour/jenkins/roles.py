@@ -1,7 +1,7 @@
-"""What does the role-strategy plugin answer?
+"""Calls of the role-strategy plugin.
 
-The trap of this file: every POST answers 200 with an empty body whether or not anything changed, for an unknown
-role and an unknown user, too. Only `getRole` tells.
+Trap: every POST answers 200 with an empty body whether or not anything changed, also for an unknown role and an
+unknown user. Only `getRole` shows the result.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from werkzeug.wrappers import Request, Response
 
 from harbour.jenkins.core import ADMINISTER, JenkinsCore, Role
-from harbour.jenkins.pages import Refused, failure, jetty_error, oops
+from harbour.jenkins.pages import ApiError, failure, jetty_error, oops
 from harbour.server import route
 
 BASE = "/role-strategy/strategy"
@@ -49,17 +49,19 @@ PERMISSIONS = frozenset(f"{group}.{verb}" for group, verbs in _VERBS.items() for
 
 
 class JenkinsRoles(JenkinsCore):
+    """The roles, as clients see them."""
+
     old_role_strategy = False
-    """Set it for a plugin before 657: no user and group calls (404), `sids` as plain strings."""
+    """True for a plugin before 657: no user and group calls (404), `sids` as plain strings."""
 
     @route("POST", f"{BASE}/addRole")
     def add_role(self, request: Request) -> Response:
-        roles, name = self._roles(request), _needed(request, "roleName")
-        wanted = _needed(request, "permissionIds").split(",")
-        overwrite = _needed(request, "overwrite") == "true"
+        roles, name = self._roles(request), _required(request, "roleName")
+        wanted = _required(request, "permissionIds").split(",")
+        overwrite = _required(request, "overwrite") == "true"
         if request.values.get("template"):
             raise failure("A template with this name does not exist")
-        if overwrite or name not in roles:  # overwriting loses every assignment, as it does there
+        if overwrite or name not in roles:  # overwriting removes every assignment, as in the plugin
             known = sorted({each.strip() for each in wanted} & PERMISSIONS)
             roles[name] = Role(pattern=_pattern(request), permissions=known)
         return Response()
@@ -67,7 +69,7 @@ class JenkinsRoles(JenkinsCore):
     @route("POST", f"{BASE}/removeRoles")
     def remove_roles(self, request: Request) -> Response:
         roles = self._roles(request)
-        for name in _needed(request, "roleNames").split(","):
+        for name in _required(request, "roleNames").split(","):
             roles.pop(name, None)
         return Response()
 
@@ -97,42 +99,42 @@ class JenkinsRoles(JenkinsCore):
 
     @route("POST", f"{BASE}/deleteSid")
     def delete_either(self, request: Request) -> Response:
-        return self._forget(request, "EITHER", "sid")
+        return self._remove_sid(request, "EITHER", "sid")
 
     @route("POST", f"{BASE}/deleteUser")
     def delete_user_entries(self, request: Request) -> Response:
-        return self._forget(request, "USER", "user")
+        return self._remove_sid(request, "USER", "user")
 
     @route("POST", f"{BASE}/deleteGroup")
     def delete_group_entries(self, request: Request) -> Response:
-        return self._forget(request, "GROUP", "group")
+        return self._remove_sid(request, "GROUP", "group")
 
     def _assign(self, request: Request, kind: str, parameter: str) -> Response:
         self._require_plugin(kind)
-        role, sid = self._role(request), _needed(request, parameter)
+        role, sid = self._role(request), _required(request, parameter)
         if role is not None:
             role.sids.add((kind, sid))
         return Response()
 
     def _unassign(self, request: Request, kind: str, parameter: str) -> Response:
         self._require_plugin(kind)
-        role, sid = self._role(request), _needed(request, parameter)
+        role, sid = self._role(request), _required(request, parameter)
         if role is not None:
             role.sids.discard((kind, sid))
         return Response()
 
-    def _forget(self, request: Request, kind: str, parameter: str) -> Response:
+    def _remove_sid(self, request: Request, kind: str, parameter: str) -> Response:
         self._require_plugin(kind)
-        roles, sid = self._roles(request), _needed(request, parameter)
+        roles, sid = self._roles(request), _required(request, parameter)
         for role in roles.values():
             role.sids.discard((kind, sid))
         return Response()
 
     def _require_plugin(self, kind: str) -> None:
         if self.old_role_strategy and kind != "EITHER":
-            raise Refused(jetty_error(404))
+            raise ApiError(jetty_error(404))
 
-    # -- reading ----------------------------------------------------------------------------------------------
+    # -- reading ---------------------------------------------------------------------------------------------
 
     @route("GET", f"{BASE}/getRole")
     def get_role(self, request: Request) -> Response:
@@ -171,16 +173,16 @@ class JenkinsRoles(JenkinsCore):
 
     def _roles(self, request: Request, default: str | None = None) -> dict[str, Role]:
         self.require(request, ADMINISTER)
-        kind = request.values.get("type") or default or _needed(request, "type")
+        kind = request.values.get("type") or default or _required(request, "type")
         if kind not in self.roles:
             raise oops(f"java.lang.IllegalArgumentException: Unknown role type {kind}")
         return self.roles[kind]
 
     def _role(self, request: Request) -> Role | None:
-        return self._roles(request).get(_needed(request, "roleName"))
+        return self._roles(request).get(_required(request, "roleName"))
 
 
-def _needed(request: Request, parameter: str) -> str:
+def _required(request: Request, parameter: str) -> str:
     value = request.values.get(parameter)
     if value is None:
         raise oops(f"jakarta.servlet.ServletException: Required Query parameter {parameter} is missing")

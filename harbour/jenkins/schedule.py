@@ -1,9 +1,9 @@
-"""When does a queue item get its executor, and what becomes of its build?
+"""Executors: when a queue item gets one, and how its build runs.
 
     waiting ── quiet period ──▶ blocked · buildable ── an executor ──▶ pending ─▶ left ─▶ build ─▶ result
 
-Nothing runs in the background: at every request, what should have happened since the last one is made up for, in the
-order of the clock. So a test that moves the clock by hours gets hours of builds.
+Nothing runs in the background: every request first catches up with what has happened since the last one, in the order
+of the clock. A test that moves the clock by hours therefore gets hours of builds.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ NEVER = float("inf")
 
 
 class JenkinsSchedule(JenkinsItems):
-    """The executors, and the moments between them: each, in seconds, can be made long enough to be looked at."""
+    """The executors. Tests make a phase, in seconds, long enough to observe it."""
 
     executors = 2
     quiet_period_s = 5.0
-    pending_s = 0.01  # on the way to the executor: still in the queue, and no longer merged with its like
-    starting_s = 0.01  # out of the queue and no build yet: in neither list
+    pending_s = 0.01  # assigned to an executor: still in the queue, no longer merged with an equal item
+    starting_s = 0.01  # left the queue, no build yet: in neither list
     attaching_s = 0.01  # a build, but without its parameters
     finishing_s = 0.01  # no longer building, but in progress
     forget_queue_items = False
-    """Set it, and whatever waits is gone as after a crash; unset it for the next ones to stay."""
+    """While True, waiting items are lost, as after a crash."""
 
     def __init__(self, config: HarbourConfig, now: Clock) -> None:
         super().__init__(config, now)
@@ -42,36 +42,36 @@ class JenkinsSchedule(JenkinsItems):
         """How the next builds of a job end, by its full name; every other build is a SUCCESS."""
         self.vetoed: set[str] = set()
         """Full names of jobs for which a plugin refuses to queue anything."""
-        self._made_up_to = 0.0
+        self._caught_up_to = 0.0
 
-    def _dispatch(self, request: Request, path: str) -> Response:
+    def dispatch(self, request: Request, path: str) -> Response:
         with self.lock:
-            self.make_up()
-            return super()._dispatch(request, path)
+            self.catch_up()
+            return super().dispatch(request, path)
 
-    # -- the clock ----------------------------------------------------------------------------------------------
+    # -- the clock -------------------------------------------------------------------------------------------
 
-    def make_up(self) -> None:
-        """Let everything happen that should have happened by now."""
+    def catch_up(self) -> None:
+        """Bring the queue and the builds up to the current time."""
         now = self.now()
         if self.forget_queue_items:
-            self._drop(self._unassigned())
-        while waiting := self._unassigned():
+            self.drop_items(self.unassigned_items())
+        while waiting := self.unassigned_items():
             free_at = self._executor_free_at()
             at, number = min((max(free_at, self._ready_at(item)), item.id) for item in waiting)
             if at > now:
                 break
-            self._hand_over(self.queue[number], at)
-        self._made_up_to = now
-        self._drop([item for item in self.queue.values() if item.is_forgotten(now)])
+            self._assign_executor(self.queue[number], at)
+        self._caught_up_to = now
+        self.drop_items([item for item in self.queue.values() if item.is_forgotten(now)])
         self._rotate(now)
 
-    def _unassigned(self) -> list[QueueItem]:
+    def unassigned_items(self) -> list[QueueItem]:
         return [item for item in self.queue.values() if item.left_at is None]
 
     def _ready_at(self, item: QueueItem) -> float:
-        # no earlier than the last look: what was seen waiting did wait
-        return max(item.due_at + self.config.queue_s, self._job_free_at(item.job), self._made_up_to)
+        # not before the last request: an item that was shown as waiting did wait
+        return max(item.due_at + self.config.queue_s, self.job_free_at(item.job), self._caught_up_to)
 
     def _executor_free_at(self) -> float:
         ends = sorted((build.over_at for builds in self.builds.values() for build in builds), reverse=True)
@@ -79,13 +79,13 @@ class JenkinsSchedule(JenkinsItems):
             return NEVER
         return ends[self.executors - 1] if len(ends) >= self.executors else 0.0
 
-    def _job_free_at(self, job: str) -> float:
-        if xml.may_run_side_by_side(self.items[job]):
+    def job_free_at(self, job: str) -> float:
+        if xml.allows_concurrent_builds(self.items[job]):
             return 0.0
         return max((build.over_at for build in self.builds.get(job, [])), default=0.0)
 
-    def _hand_over(self, item: QueueItem, at: float) -> None:
-        """Give the item its executor and the build its whole future."""
+    def _assign_executor(self, item: QueueItem, at: float) -> None:
+        """Give the item its executor, and create its build with all its times."""
         builds = self.builds.setdefault(item.job, [])
         started_at = item.left_at = at + self.pending_s
         item.number = builds[-1].number + 1 if builds else 1
@@ -113,7 +113,7 @@ class JenkinsSchedule(JenkinsItems):
         chosen = self.outcomes.get(job)
         return chosen.pop(0) if chosen else "SUCCESS"
 
-    def _drop(self, items: list[QueueItem]) -> None:
+    def drop_items(self, items: list[QueueItem]) -> None:
         for item in items:
             del self.queue[item.id]
 
@@ -125,7 +125,7 @@ class JenkinsSchedule(JenkinsItems):
 
 
 def _rotated(builds: list[Build], rotation: xml.Rotation, now: float) -> list[Build]:
-    """Return what log rotation leaves: never the last build or the last good one goes, nor one that runs."""
+    """Return what log rotation keeps: always the last build, the last good one and those that run."""
     good = [build.number for build in builds if build.result(now) == "SUCCESS"]
     kept = {builds[-1].number if builds else 0, good[-1] if good else 0}
     newest = {build.number for build in builds[-rotation.builds :]}

@@ -1,6 +1,6 @@
-"""How does Jenkins' own user database create, show and delete users?
+"""Jenkins' own user database: create, show, delete users.
 
-The trap of this file: a refused sign-up is a *200* whose HTML repeats the submitted password; only a 302 to
+Trap: a refused sign-up is a *200* whose HTML repeats the submitted password; only a 302 to
 `…/securityRealm/` is success.
 """
 
@@ -28,6 +28,8 @@ TOO_LONG = (
 
 
 class JenkinsUsers(JenkinsCore):
+    """The users, as clients see them."""
+
     @route("POST", "/securityRealm/createAccountByAdmin")
     def create_account(self, request: Request) -> Response:
         self.require(request, ADMINISTER)
@@ -61,26 +63,26 @@ class JenkinsUsers(JenkinsCore):
         if name.lower() in PROHIBITED:
             return f'"{name}" is prohibited as a username for security reasons.'
         known = self.users.get(name.lower())
-        # A commit author of that name has no account yet: the sign-up gives them one.
+        # A commit author has no account yet: the sign-up creates it.
         return "User name is already taken" if known and known.digest is not None else ""
 
     def remember_author(self, user_id: str, full_name: str) -> None:
-        """Make a user who has committed but cannot log in, as a build's change log does."""
+        """Create a commit author, a user who cannot log in, as a build's change log does."""
         with self.lock:
             self.users[user_id.lower()] = User(id=user_id, full_name=full_name)
 
-    # -- all of them ------------------------------------------------------------------------------------------
+    # -- all of them -----------------------------------------------------------------------------------------
 
     @route("GET", REALM)
     def users_page(self, request: Request) -> Response:
-        """Show all users, to administrators alone; the page has a slash at its end."""
+        """Show all users, to administrators only; the URL ends with a slash."""
         if not request.path.endswith("/"):
             return redirect(f"{request.path}/")
         self.require(request, ADMINISTER)
         rows = "".join(f"<li>{escape(user.id)}</li>" for user in self.users.values() if user.digest is not None)
         return page("Users", f"<h1>Users</h1><ul>{rows}</ul>")
 
-    # -- one user: by id only, or by id *or full name* ---------------------------------------------------------
+    # -- one user: by id only, or by id *or full name* -------------------------------------------------------
 
     @route("GET", "/securityRealm/user/:user/api/json")
     def read_by_id(self, request: Request, user: str) -> Response:
@@ -141,7 +143,7 @@ class JenkinsUsers(JenkinsCore):
         self.require(request, ADMINISTER)
         if user.id.lower() == caller_of(request).id.lower():
             raise failure("Cannot delete self")
-        del self.users[user.id.lower()]  # role assignments stay, and wait for the next user of that name
+        del self.users[user.id.lower()]  # role assignments stay, for the next user of that name
         return redirect(back)
 
 

@@ -1,4 +1,4 @@
-"""What does an item look like, as JSON for clients and as a page for people?"""
+"""Views of folders and pipelines: JSON for clients, pages for people."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _job_shown(document: str) -> dict[str, Any]:
     disabled = xml.text(document, "disabled") == "true"
     return {
         "buildable": not disabled,
-        "concurrentBuild": xml.may_run_side_by_side(document),
+        "concurrentBuild": xml.allows_concurrent_builds(document),
         "disabled": disabled,
         "keepDependencies": xml.text(document, "keepDependencies") == "true",
         "property": _properties(document),
@@ -78,7 +78,7 @@ def _definition(parameter: xml.Parameter) -> dict[str, Any]:
 
 
 def item_page(name: str, items: dict[str, str], *, builds: str = "") -> Response:
-    """Return the page that a link to the item opens; `builds` is HTML, what a job has done."""
+    """Return the item's page; `builds` is the HTML of its builds."""
     document = items[name]
     body = f"<h1>{escape(name)}</h1><p>{escape(xml.text(document, 'description') or '')}</p>"
     body += _folder_list(name, items) if xml.is_folder(document) else _job_facts(document)

@@ -1,7 +1,7 @@
-"""How does Jenkins understand a config.xml, and how does it write it back?
+"""Reading and writing of config.xml, as Jenkins does it.
 
-It keeps what its classes know and drops everything else without a word, adds `plugin=` attributes and missing
-defaults, and writes an XML 1.1 prolog: what is read back never equals, byte for byte, what was sent.
+It keeps what its classes know, ignores everything else, adds `plugin=` attributes and missing
+defaults, and writes an XML 1.1 prolog: a document that is read back never has the bytes that were sent.
 """
 
 from __future__ import annotations
@@ -87,9 +87,9 @@ class _WithoutDoctype(ET.TreeBuilder):
 
 
 def parse(document: bytes | str) -> ET.Element:
-    """Return the root of what was sent, known parts only; malformed or unknown is a 500, and permanent."""
+    """Return the root of the document, known parts only; a malformed or unknown one is a permanent 500."""
     try:
-        root = ET.fromstring(document, ET.XMLParser(target=_WithoutDoctype()))  # noqa: S314 - no DOCTYPE gets in
+        root = ET.fromstring(document, ET.XMLParser(target=_WithoutDoctype()))  # noqa: S314 - a DOCTYPE is refused
     except (ET.ParseError, ValueError, LookupError) as error:
         raise oops("java.io.IOException: Failed to persist config.xml") from error
     if root.tag not in _KNOWN:
@@ -127,7 +127,7 @@ def _keep(element: ET.Element, shape: Shape) -> ET.Element:
     return kept
 
 
-# -- questions about a document that was kept -----------------------------------------------------------------
+# -- reading a stored document -------------------------------------------------------------------------------
 
 
 PASSWORD = "hudson.model.PasswordParameterDefinition"  # noqa: S105 - the name of a class
@@ -148,7 +148,7 @@ class Parameter:
 
     def valued(self, text: str) -> dict[str, Any]:
         """Return the parameter as a build shows it; a password shows no value."""
-        kind = STRING if self.kind == CHOICE else self.kind  # what is chosen is a string
+        kind = STRING if self.kind == CHOICE else self.kind  # the value of a choice is a string
         shown: dict[str, Any] = {"_class": kind.replace("Definition", "Value"), "name": self.name}
         if self.kind == BOOLEAN:
             shown["value"] = text in ("true", "on")
@@ -159,7 +159,7 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where a pipeline is read from; "" for what it does not say."""
+    """Where a pipeline is read from; "" for what the document does not say."""
 
     repository: str
     credential: str
@@ -207,7 +207,7 @@ def source(document: str) -> Source:
 
 
 def rotation(document: str) -> Rotation | None:
-    """Return what log rotation keeps, None where nothing is ever rotated away."""
+    """Return what log rotation keeps, None without log rotation."""
     if "BuildDiscarderProperty" not in document:
         return None
     strategy = "properties/jenkins.model.BuildDiscarderProperty/strategy"
@@ -216,7 +216,7 @@ def rotation(document: str) -> Rotation | None:
     return Rotation(builds=builds if builds > 0 else sys.maxsize, age_s=days * 86400 if days > 0 else NEVER)
 
 
-def may_run_side_by_side(document: str) -> bool:
+def allows_concurrent_builds(document: str) -> bool:
     return "DisableConcurrentBuildsJobProperty" not in document
 
 

@@ -1,1 +1,1 @@
-"""The commands of `slipway`, by what they are about."""
+"""The commands of `slipway`, one module a subject."""

@@ -1,12 +1,12 @@
-"""What do all commands have in common?  `--json`, and the exit codes.
+"""Base classes of the commands: `--json` and the exit codes.
 
 0    done
-1    the job failed, or was cancelled
-2    the command was not understood
-3    the server refused, and said why
+1    the job failed or was cancelled
+2    a mistake in the command
+3    the server refused the request
 4    the server cannot be reached
 130  Ctrl-C
-141  whoever read the output hung up
+141  the reader of the output closed it
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import Any, NoReturn
 import click
 
 from slipway.commands import failures
-from slipway.commands.context import Desk
+from slipway.commands.context import CommandContext
 from slipway.errors import ClientError
 
 INTERRUPTED = 130
-HUNG_UP = 141
+OUTPUT_CLOSED = 141
 
 
 class Command(click.Command):
-    """A command that can answer a program."""
+    """A command with `--json`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -36,7 +36,7 @@ class Command(click.Command):
                 is_flag=True,
                 expose_value=False,
                 callback=_answer_in_json,
-                help="Print JSON on standard output, and nothing else there.",
+                help="Print JSON, and only JSON, on standard output.",
             )
         )
 
@@ -48,10 +48,10 @@ class Group(click.Group):
 
 
 class Program(click.Group):
-    """The whole program: turns what went wrong into words on standard error and an exit code."""
+    """The whole program: turns an error into a message on standard error and an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return them in the order in which a newcomer needs them."""
+        """Return the commands in the order in which a new user needs them."""
         return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -63,15 +63,15 @@ class Program(click.Group):
         except (KeyboardInterrupt, click.Abort):
             ctx.exit(INTERRUPTED)
         except BrokenPipeError:
-            _hang_up()
+            _end_on_closed_output()
 
 
 def _answer_in_json(ctx: click.Context, _option: click.Parameter, is_wanted: bool) -> None:
     if is_wanted:
-        ctx.ensure_object(Desk).screen.is_json = True
+        ctx.ensure_object(CommandContext).output.is_json = True
 
 
-def _hang_up() -> NoReturn:
-    """End without a word; what is left in the buffer must not fail once more when Python closes it."""
+def _end_on_closed_output() -> NoReturn:
+    """Exit without a message. What is left in the buffer must not fail again when Python closes it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    raise SystemExit(HUNG_UP)
+    raise SystemExit(OUTPUT_CLOSED)

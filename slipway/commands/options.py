@@ -1,4 +1,4 @@
-"""Which options and arguments do several commands share?"""
+"""Options and arguments that several commands share."""
 
 from __future__ import annotations
 
@@ -10,26 +10,29 @@ from typing import Any
 import click
 
 from slipway import address
-from slipway.commands.context import Desk
+from slipway.commands.context import CommandContext
 
 SECONDS = {"m": 60, "h": 3600, "d": 86400}
 SPAN = re.compile(r"(\d{1,6})([mhd])")
 
-pass_desk = click.make_pass_decorator(Desk)
+pass_context = click.make_pass_decorator(CommandContext)
 app = click.argument("app")
 awaited = click.option(
-    "--wait/--no-wait", "is_awaited", default=True, help="Follow the job to its end (the default), or print its id."
+    "--wait/--no-wait",
+    "is_awaited",
+    default=True,
+    help="Follow the job to its end (the default), or only print its id.",
 )
 limit = click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many, newest first."
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Number of rows, newest first."
 )
 password_stdin = click.option(
-    "--password-stdin", "is_piped", is_flag=True, help="Read the password from a line of standard input."
+    "--password-stdin", "is_piped", is_flag=True, help="Read the password from standard input, as one line."
 )
 
 
 class PathPart(click.ParamType[str]):
-    """What names one thing in an address, and nothing above or beside it."""
+    """A text that is one segment of a URL path."""
 
     name = "text"
 
@@ -62,23 +65,26 @@ step = click.argument("step", type=PathPart())
 
 
 def read_password(*, is_piped: bool, is_new: bool = False) -> str:
-    """Return a password that nobody saw: asked for without an echo, or piped. Raises UsageError."""
+    """Return a password: asked for without an echo, or from standard input. Raises UsageError."""
     if is_piped:
         return _read_line("password")
     if not sys.stdin.isatty():
-        raise click.UsageError("There is no terminal to ask for the password: use --password-stdin.")
+        raise click.UsageError("There is no terminal to ask for the password. Use --password-stdin.")
     password: str = click.prompt("Password", hide_input=True, confirmation_prompt=is_new, err=True)
     return password
 
 
 def read_invite(*, is_piped: bool) -> str:
-    """Return the code of an invitation, asked for or piped: no list of processes shows it. Raises UsageError."""
-    code: str = _read_line("code of an invitation") if is_piped else click.prompt("Code of the invitation", err=True)
+    """Return an invitation code: asked for, or from standard input. Raises UsageError.
+
+    It is no argument: other users of the machine can read those.
+    """
+    code: str = _read_line("invitation code") if is_piped else click.prompt("Invitation code", err=True)
     return code.strip()
 
 
 def _read_line(wanted: str) -> str:
     line = sys.stdin.readline().removesuffix("\n").removesuffix("\r")
     if not line:
-        raise click.UsageError(f"There is no {wanted} on standard input.")
+        raise click.UsageError(f"There is no {wanted} on standard input. Send it as a line of its own.")
     return line

@@ -1,4 +1,4 @@
-"""slipway upstreams list, pause, resume, check"""
+"""Commands about upstreams: list, pause, resume, check."""
 
 from __future__ import annotations
 
@@ -8,83 +8,83 @@ from itertools import groupby
 import click
 
 from slipway.commands.base import Group
-from slipway.commands.context import Desk
-from slipway.commands.options import PathPart, awaited, pass_desk
+from slipway.commands.context import CommandContext
+from slipway.commands.options import PathPart, awaited, pass_context
 from slipway.errors import Document
 from slipway.text import columns, moment
 
-SIGNS = {"well": "✓", "wrong": "✗", "untold": "–"}  # as the doctor has them
+SIGNS = {"well": "✓", "wrong": "✗", "untold": "–"}  # the signs and the states of the doctor
 
 upstream = click.argument("name", metavar="UPSTREAM", type=PathPart())
 
 
 @click.group(cls=Group)
 def upstreams() -> None:
-    """See whether upstreams can be worked with, pause them, check them.
+    """List, pause, resume and check upstreams.
 
     For administrators. UPSTREAM is gitlab, jenkins, argocd or elasticsearch.
     """
 
 
 @upstreams.command("list")
-@pass_desk
-def list_all(desk: Desk) -> None:
+@pass_context
+def list_all(context: CommandContext) -> None:
     """List the upstreams.
 
-    Whether each can be worked with, how many steps are at work there, and how many wait until they may go.
+    Whether each is available, how many steps run there, and how many wait for it.
     """
-    shown = desk.client.list_upstreams()
-    desk.screen.show(shown, columns([_row(each) for each in shown["upstreams"]]) + _last_check_up(shown))
+    shown = context.client.list_upstreams()
+    context.output.show(shown, columns([_row(each) for each in shown["upstreams"]]) + _last_check_up(shown))
 
 
 @upstreams.command("pause")
 @upstream
-@click.option("--reason", required=True, help="Why; everybody whose jobs wait for it is shown that.")
-@pass_desk
-def pause(desk: Desk, name: str, reason: str) -> None:
-    """Keep an upstream free, for maintenance say.
+@click.option("--reason", required=True, help="Why; shown to everybody whose jobs wait for it.")
+@pass_context
+def pause(context: CommandContext, name: str, reason: str) -> None:
+    """Pause an upstream, for example for its maintenance.
 
-    What is at work there ends; further steps wait, and use no attempt, until it is resumed. Sign-ups wait for a day:
+    Running steps finish; further steps wait, and use no attempt, until it is resumed. Sign-ups wait for a day at most:
     then their passwords are deleted.
     """
-    _show(desk, desk.client.pause_upstream(name, reason=reason))
+    _show(context, context.client.pause_upstream(name, reason=reason))
 
 
 @upstreams.command("resume")
 @upstream
-@pass_desk
-def resume(desk: Desk, name: str) -> None:
+@pass_context
+def resume(context: CommandContext, name: str) -> None:
     """End a pause.
 
-    Few steps go at first, then twice as many every few seconds.
+    Steps start slowly: a few at first, then twice as many every few seconds.
     """
-    _show(desk, desk.client.resume_upstream(name))
+    _show(context, context.client.resume_upstream(name))
 
 
 @upstreams.command("check")
 @awaited
-@pass_desk
-def check(desk: Desk, is_awaited: bool) -> None:
-    """Have a worker check the settings and every upstream.
+@pass_context
+def check(context: CommandContext, is_awaited: bool) -> None:
+    """Check the settings and every upstream, on a worker.
 
-    It only reads, and says what to do about what is wrong. Upstreams that are paused are looked at, too.
+    The check only reads, and says how to correct what is wrong. Paused upstreams are checked, too.
     """
-    job = desk.finish(desk.client.check_upstreams(), "Check-up of every upstream", is_awaited=is_awaited)
+    job = context.finish(context.client.check_upstreams(), "Check-up of every upstream", is_awaited=is_awaited)
     if job is not None:
-        desk.screen.show(job, "\n".join(_report(job["result"])))
+        context.output.show(job, "\n".join(_report(job["result"])))
 
 
-def _show(desk: Desk, shown: Document) -> None:
-    desk.screen.show(shown, columns([_row(shown)]))
+def _show(context: CommandContext, shown: Document) -> None:
+    context.output.show(shown, columns([_row(shown)]))
 
 
 def _row(shown: Document) -> Sequence[object]:
     at_work, waiting = f"{shown['at_work']} of {shown['at_once']} at work", f"{shown['parked']} waiting"
-    return shown["name"], shown["state"], at_work, waiting, _told(shown)
+    return shown["name"], shown["state"], at_work, waiting, _cause(shown)
 
 
-def _told(shown: Document) -> str:
-    """Return how it came to be as it is; nothing of one that is open and always was."""
+def _cause(shown: Document) -> str:
+    """Return who or what caused its state, and since when; empty when it was always open."""
     by = f"by {shown['paused_by']}" if shown["paused_by"] else ""
     since = f"since {moment(shown['since'])}" if shown["since"] else ""
     head = " ".join(filter(None, (by, since)))
@@ -97,8 +97,8 @@ def _last_check_up(shown: Document) -> str:
     checks = [*shown["others"], *(check for each in shown["upstreams"] for check in each["checks"])]
     wrong = sum(check["state"] == "wrong" for check in checks)
     found = f"{wrong} of {len(checks)} wrong" if wrong else "nothing wrong"
-    all_of_it = f"slipway jobs show {shown['checkup']} --json"
-    return f"\nLast check-up: {moment(shown['checked_at'])}, {found}. All of it: {all_of_it}"
+    details = f"slipway jobs show {shown['checkup']} --json"
+    return f"\nLast check-up: {moment(shown['checked_at'])}, {found}. Details: {details}"
 
 
 def _report(result: Document) -> Iterator[str]:
@@ -108,4 +108,4 @@ def _report(result: Document) -> Iterator[str]:
             yield f"  {SIGNS.get(each['state'], '?')} {each['check']}: {each['said']}"
             if each["remedy"]:
                 yield f"      → {each['remedy']}"
-    yield "Everything is there." if result["is_well"] else "Mend what is marked ✗, and check again."
+    yield "All checks passed." if result["is_well"] else "Correct what is marked ✗, then check again."

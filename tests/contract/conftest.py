@@ -27,8 +27,8 @@ def config(tmp_path: Path) -> HarbourConfig:
         jenkins_user="automation",
         jenkins_token="11made-up",
         argocd_token="argo.made.up",
-        elastic_user="elastic",
-        elastic_password="elastic-made-up",
+        elasticsearch_user="elastic",
+        elasticsearch_password="elastic-made-up",
         fork_s=0.1,
     )
 

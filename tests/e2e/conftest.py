@@ -56,7 +56,7 @@ def stack(stack_on: Callable[[str], Stack], request: pytest.FixtureRequest) -> I
     shared = stack_on(getattr(request, "param", "sqlite"))
     shared.await_workers()
     yield shared
-    shared.harbour.heal()
+    shared.harbour.clear_faults()
 
 
 @pytest.fixture

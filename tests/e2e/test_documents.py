@@ -159,7 +159,7 @@ class Play:
         self.is_about(self._sign_up(f"failing-{next(NUMBERS)}", until=lambda job: bool(job["state"] == "failed")))
 
     def it_is_corrected(self) -> None:
-        self.stack.harbour.heal()
+        self.stack.harbour.clear_faults()
 
     def jenkins_is_down(self) -> None:
         self.it_is_corrected()

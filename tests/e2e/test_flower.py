@@ -139,7 +139,7 @@ def test_a_sign_up_is_shown_by_step_job_and_person_and_a_retry_by_its_reason(
     job_id = person.sign_up(login)
 
     retried = wait_for("Flower shows the retry", lambda: flower.tasks(job_id, "RETRY").get("signup.create_kibana_user"))
-    stack.harbour.heal()
+    stack.harbour.clear_faults()
     person.follow(job_id)
     done = wait_for("Flower shows the rest", lambda: _done(flower, job_id, 5))
 

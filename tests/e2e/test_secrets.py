@@ -37,7 +37,7 @@ def test_the_password_is_readable_nowhere_while_a_sign_up_stands_still_and_gone_
     places = list(_places(stack, collector, person, job_id))
     looked_at = {place.split()[0] for place, content in places if job_id.encode() in content}
     found_during = [place for place, content in places if _tells(content, canary)]
-    stack.harbour.heal()
+    stack.harbour.clear_faults()
     person.follow(job_id)
     found_after = [place for place, content in _places(stack, collector, person, job_id) if _tells(content, canary)]
 

@@ -70,8 +70,8 @@ def open_harbour(tmp_path_factory: pytest.TempPathFactory, time: Time) -> Iterat
             jenkins_user="automation",
             jenkins_token="11made-up",
             argocd_token="argo.made.up",
-            elastic_user="elastic",
-            elastic_password="elastic-made-up",
+            elasticsearch_user="elastic",
+            elasticsearch_password="elastic-made-up",
             fork_s=0.02,
         ),
         now=lambda: time().timestamp(),
@@ -84,7 +84,7 @@ def open_harbour(tmp_path_factory: pytest.TempPathFactory, time: Time) -> Iterat
 @pytest.fixture
 def harbour(open_harbour: Harbour) -> Iterator[Harbour]:
     yield open_harbour
-    open_harbour.heal()
+    open_harbour.clear_faults()
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def test_an_outage_costs_time_and_nothing_else(start_stack: Callable[..., Stack]
     wait_for("the outage is over", lambda: time.time() - down_at >= OUTAGE_S, within_s=OUTAGE_S + 5)
     during = [call for call in stack.harbour.calls(since=before) if call["upstream"] == "jenkins"]
 
-    stack.harbour.heal()
+    stack.harbour.clear_faults()
     healed_at, mark = time.time(), stack.harbour.last_call()
     with ThreadPoolExecutor(8) as crowd:
         ended = list(crowd.map(lambda job_id: person.follow(job_id, within_s=600), accepted))

@@ -62,14 +62,14 @@ class Plant:
 
     def builds(self, job: Job) -> list[Build]:
         with self.jenkins.lock:
-            self.jenkins.make_up()
+            self.jenkins.catch_up()
             return [each for each in self.jenkins.builds.get(self.pipeline, []) if each.parameter(BUILD_KEY) == job.id]
 
     def queued(self, job: Job) -> int:
         """Return how many items wait that will still become builds of this job."""
         ours = {"name": BUILD_KEY, "value": job.id}
         with self.jenkins.lock:
-            self.jenkins.make_up()
+            self.jenkins.catch_up()
             waiting = [item for item in self.jenkins.queue.values() if item.left_at is None]
             return sum(any(each.items() >= ours.items() for each in item.parameters) for item in waiting)
 
@@ -120,7 +120,7 @@ def paced(jenkins: Jenkins) -> Iterator[None]:
         jenkins.config = config
         for name, value in moments.items():
             setattr(jenkins, name, value)
-        jenkins.deaf.clear()
+        jenkins.unstoppable.clear()
 
 
 def pace(jenkins: Jenkins, *, build_s: float, queue_s: float = 0.1) -> None:

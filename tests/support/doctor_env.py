@@ -32,7 +32,7 @@ SECRETS = {
     "gitlab_read_token": "gldt-made-up-0002",
     "jenkins_token": "11made-up-0003",
     "argocd_token": "argo-made-up-0004",
-    "elastic_password": "elastic-made-up-0005",
+    "elasticsearch_password": "elastic-made-up-0005",
 }
 WITHIN_S = 12.0
 
@@ -99,7 +99,7 @@ class Clinic:
 
 @contextmanager
 def healthy_harbour(root: Path, **config: Any) -> Iterator[Harbour]:
-    users = {"gitlab_user": "cloner", "jenkins_user": "automation", "elastic_user": "keeper"}
+    users = {"gitlab_user": "cloner", "jenkins_user": "automation", "elasticsearch_user": "keeper"}
     harbour = Harbour(HarbourConfig(root=root, fork_s=0.02, **(SECRETS | users | config)))
     harbour.start()
     yield harbour

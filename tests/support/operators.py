@@ -26,7 +26,7 @@ class Hands:
         self._gitlab = {"PRIVATE-TOKEN": config.gitlab_token}
         self._jenkins = (config.jenkins_user, config.jenkins_token)
         self._argocd = {"Authorization": f"Bearer {config.argocd_token}", **JSON}
-        self._elastic = (config.elastic_user, config.elastic_password)
+        self._elastic = (config.elasticsearch_user, config.elasticsearch_password)
 
     # -- GitLab -----------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from redis import Redis
 from common.broker import QUEUES
 from slipway import Client
 from stack import programs
-from stack.demo import Made
+from stack.demo import DemoResult
 from stack.embedded import Embedded, Ports, prepare
 from stack.inspector import Inspector
 from stack.launcher import Launcher
@@ -92,7 +92,7 @@ class Harbour:
         answer = requests.post(f"{self._url}/faults", json={"upstream": upstream, **fault}, timeout=10)
         assert answer.ok, answer.text
 
-    def heal(self) -> None:
+    def clear_faults(self) -> None:
         requests.delete(f"{self._url}/faults", timeout=10).raise_for_status()
 
     def is_struck(self) -> bool:
@@ -248,7 +248,7 @@ class Stack:
         build_job_id = person.start_build(app["app_id"])
         build = person.follow(build_job_id)["result"]
         deploy_job_id = person.start_deploy(app["app_id"], image_tag=str(build["number"]))
-        made = Made(
+        made = DemoResult(
             login=login,
             password=PASSWORD,
             team="dev",

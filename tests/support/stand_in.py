@@ -87,7 +87,7 @@ def job_of(state: str, version: int = 1, **changes: Any) -> Document:
         for index, name in enumerate(("start_build", "await_result"))
     ]
     errors = [
-        {"step": "await_result", "upstream": "jenkins", "code": "x", "reason": "It broke.", "remedy": ["Mend it."]}
+        {"step": "await_result", "upstream": "jenkins", "code": "x", "reason": "It broke.", "remedy": ["Correct it."]}
     ]
     return {
         "job_id": JOB_ID,

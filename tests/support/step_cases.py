@@ -120,7 +120,7 @@ class Stages:
         with paced(jenkins):
             pace(jenkins, build_s=A_LONG_BUILD_S)
             world.time.advance(1)
-            jenkins.make_up()
+            jenkins.catch_up()
         world.db.transaction(lambda session: interventions.cancel(session, job.id, world.time()))
 
     @cached_property

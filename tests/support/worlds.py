@@ -195,7 +195,7 @@ def live_through(world: World, job: Job, fate: Fate) -> Job:
     except Killed:
         if fate.is_given_up:
             cancel(world, job)
-    world.harbour.heal()
+    world.harbour.clear_faults()
     world.runner = world.runner_named("survivor")
     return world.drive(job) if world.job(job).state in OPEN else world.job(job)
 

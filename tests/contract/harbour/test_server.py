@@ -151,7 +151,7 @@ def test_healing_ends_an_outage(counter: Counter) -> None:
     counter.inject(Fault(kind="status"))
     assert add(counter).status_code == 503
 
-    counter.heal()
+    counter.clear_faults()
 
     assert add(counter).status_code == 201
 
@@ -189,7 +189,7 @@ def test_a_configured_password_counts_after_a_restart_too(config: HarbourConfig)
         service = Elasticsearch(config)
         service.keep(config.root / "elasticsearch.json")
         service.start()
-        login = (config.elastic_user, config.elastic_password)
+        login = (config.elasticsearch_user, config.elasticsearch_password)
         answer = requests.get(f"{service.url}/_security/_authenticate", auth=login, timeout=10)
         service.stop()
 

@@ -115,7 +115,7 @@ def test_gitlab(gitlab: GitLabService, eventually: Callable[[Callable[[], Any]],
 @pytest.mark.parametrize("version", ["8.17", "9.0"])
 def test_elasticsearch(elasticsearch: ElasticsearchService, version: str) -> None:
     config = elasticsearch.config
-    http = Http("Elasticsearch", elasticsearch.url, auth=(config.elastic_user, config.elastic_password))
+    http = Http("Elasticsearch", elasticsearch.url, auth=(config.elasticsearch_user, config.elasticsearch_password))
     user = {"login": "anna", "password": PASSWORD, "email": "anna@corp.example", "marker": MARKER}
 
     for name in ("Anna Bell", "Anna Ring"):

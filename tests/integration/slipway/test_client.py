@@ -18,11 +18,11 @@ from support.stand_in import BASE, Asked, Say, StandIn, lost, problem, standing_
 
 from common.database.engine import Database
 from common.database.models import User
-from slipway import Client, ProblemError, Repeats
+from slipway import Client, ProblemError, RetryPolicy
 
 KEPT = ("Content-Type", "ETag", "Retry-After", "Idempotency-Replayed")
 SENT = ("Authorization", "Idempotency-Key", "If-None-Match")
-AT_ONCE = Repeats(sleep=lambda _: None)
+AT_ONCE = RetryPolicy(sleep=lambda _: None)
 
 Forward = Callable[[Asked], Say]
 
@@ -110,7 +110,7 @@ def test_a_sign_up_whose_answer_is_lost_twice_is_made_once(
     between.on("POST", "/signup", lose, lose, forward)
     before = jobs_made()
 
-    with Client(between.url, repeats=AT_ONCE) as slipway:
+    with Client(between.url, retry=AT_ONCE) as slipway:
         job_id = _sign_up(slipway, "lost-and-found")
 
     assert jobs_made() == before + 1
@@ -123,7 +123,7 @@ def test_a_log_in_whose_answer_is_lost_is_the_one_that_was_made(
 ) -> None:
     between.on("POST", "/login", lambda asked: forward(asked) and lost(), forward)
 
-    with Client(between.url, repeats=AT_ONCE) as visitor:
+    with Client(between.url, retry=AT_ONCE) as visitor:
         newer = visitor.log_in("grace", PASSWORD)["token"]
 
     assert newer != token

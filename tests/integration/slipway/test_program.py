@@ -77,7 +77,7 @@ def _rest(terminal: int) -> bytes:
 
 
 @pytest.mark.parametrize("flags", [(), ("--json",)])
-def test_ctrl_c_ends_the_watching_and_says_how_to_go_on(
+def test_ctrl_c_ends_the_command_and_says_how_to_follow_again(
     server: StandIn, tmp_path: Path, flags: tuple[str, ...]
 ) -> None:
     server.on("GET", f"/jobs/{JOB_ID}", ok(job_of("running", 1)), ok(job_of("running", 2)))
@@ -91,7 +91,7 @@ def test_ctrl_c_ends_the_watching_and_says_how_to_go_on(
         out, error = process.communicate(timeout=ENDS_WITHIN_S)
 
     assert process.returncode == INTERRUPTED
-    assert f"The job goes on. Watch it again: slipway jobs watch {JOB_ID}" in error.decode()
+    assert f"The job continues. To follow it again: slipway jobs watch {JOB_ID}" in error.decode()
     assert b"Traceback" not in error
     assert not flags or out == b""
 

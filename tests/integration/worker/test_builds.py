@@ -92,7 +92,7 @@ def _jenkins_is_away(plant: Plant, job: Job, random: Random) -> None:
     plant.jenkins.inject(random.choice((Fault(kind="reset"), Fault(kind="status", status=503))))
     for _ in range(random.randint(1, 6)):
         assert plant.try_once(job, step).verdict is NextAction.LATER
-    plant.jenkins.heal()
+    plant.jenkins.clear_faults()
 
 
 TROUBLES: dict[str, Callable[[Plant, Job, Random], None]] = {
@@ -127,7 +127,7 @@ def test_a_job_is_built_exactly_once(plant: Plant, trouble: str) -> None:
         TROUBLES[trouble](plant, job, random)
 
         ended = plant.world.drive(job)
-        plant.jenkins.heal()
+        plant.jenkins.clear_faults()
         plant.world.time.advance(HALF_AN_HOUR_S)  # whatever else was queued has been built by now
 
         reasons = [(step.name, step.state, step.reason) for step in plant.world.step_rows(job)]
@@ -190,7 +190,7 @@ def test_a_build_that_was_taken_out_of_the_queue_by_hand_fails_the_job(plant: Pl
 
 
 def _let_jenkins_work(plant: Plant) -> None:
-    plant.jenkins.heal()
+    plant.jenkins.clear_faults()
     plant.jenkins.executors = 2
     plant.world.time.advance(HALF_AN_HOUR_S)
 
@@ -287,7 +287,7 @@ def test_a_build_is_stopped_as_soon_as_jenkins_is_back(plant: Plant) -> None:
     for _ in range(6):
         assert plant.try_once(job, "stop_build").verdict is NextAction.LATER
     assert plant.world.job(job).state is JobState.CANCELLING
-    plant.jenkins.heal()
+    plant.jenkins.clear_faults()
 
     assert plant.world.drive(job).state is JobState.CANCELLED
 
@@ -298,7 +298,7 @@ def test_a_build_that_cannot_be_stopped_is_told(plant: Plant) -> None:
     pace(plant.jenkins, build_s=HALF_AN_HOUR_S)
     job = plant.accept()
     plant.world.drive(job, until="await_result")
-    plant.jenkins.deaf.add(plant.pipeline)
+    plant.jenkins.unstoppable.add(plant.pipeline)
     plant.cancel(job)
 
     assert plant.world.drive(job).state is JobState.FAILED

@@ -219,7 +219,7 @@ def test_argo_cd_may_be_away_for_a_quarter_of_an_hour(stage: Stage) -> None:
     while stage.world.time().timestamp() < until:
         stage.world.runner.run(job.id, "sync_application")
         stage.world.time.advance(5)
-    stage.argocd.heal()
+    stage.argocd.clear_faults()
 
     assert stage.world.drive(job).state is JobState.SUCCEEDED
 

@@ -115,7 +115,7 @@ def a_pattern_for_nobody(clinic: Clinic) -> None:
 
 
 def a_user_who_only_looks(clinic: Clinic) -> None:
-    elasticsearch, password = clinic.harbour.elasticsearch, SECRETS["elastic_password"]
+    elasticsearch, password = clinic.harbour.elasticsearch, SECRETS["elasticsearch_password"]
     elasticsearch.users["looker"] = elasticsearch.new_user("looker", ["viewer"], {}) | {
         "digest": digest(password, owner="looker")
     }

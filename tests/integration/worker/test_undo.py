@@ -128,7 +128,7 @@ def test_undo_does_not_wait_for_an_attempt_that_reported_back(world: World, new_
     made = world.make_app(new_name("refused"))
     world.harbour.jenkins.inject(Fault(kind="status", method="POST", status=403))
     world.drive(made)
-    world.harbour.heal()
+    world.harbour.clear_faults()
     assert provenance(world, made, "pipeline").popitem()[1] is Provenance.INTENDED
     undone = world.drive(world.accept_for(made, "deprovision"), until="delete_pipeline")
 
@@ -154,7 +154,7 @@ def test_a_repository_that_somebody_registered_anew_is_theirs(world: World, new_
     made = world.drive(world.make_app(app))
     world.harbour.jenkins.inject(Fault(kind="status", status=403, times=1))
     assert undo(world, made).state is JobState.FAILED
-    world.harbour.heal()
+    world.harbour.clear_faults()
     Hands(world.harbour).register_for_all(f"{world.harbour.gitlab.url}/dev/{app}_helm.git")
     theirs = world.snapshot()["argocd"]["repositories"]
 
@@ -186,7 +186,7 @@ def test_a_repository_that_somebody_registered_after_a_refusal_is_theirs(world: 
     refusal = Fault(kind="status", method="POST", path="/repositories$", status=403)
     world.harbour.argocd.inject(refusal)
     assert world.drive(made).state is JobState.FAILED
-    world.harbour.heal()
+    world.harbour.clear_faults()
     Hands(world.harbour).register_for_all(f"{world.harbour.gitlab.url}/dev/{app}_helm.git")
     theirs = world.snapshot()["argocd"]["repositories"]
     now = world.time()

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from support.stand_in import JOB_ID, Clock, JobScript, Say, StandIn, job_of, lost, ok, page, problem, standing_in
 
-from slipway import Repeats
+from slipway import RetryPolicy
 from slipway.cli import slipway
 
 TOKEN, PASSWORD = "canary-token-3f1c", "canary-password-77aa"
@@ -71,8 +71,8 @@ def run(server: StandIn, tmp_path: Path) -> Run:
             "XDG_CONFIG_HOME": str(tmp_path),
             **(env or {}),
         }
-        repeats = Repeats(sleep=clock.sleep, clock=clock)
-        return CliRunner(env=environment).invoke(slipway, arguments, obj=repeats, prog_name="slipway", **options)
+        retry = RetryPolicy(sleep=clock.sleep, clock=clock)
+        return CliRunner(env=environment).invoke(slipway, arguments, obj=retry, prog_name="slipway", **options)
 
     return run
 
@@ -145,7 +145,7 @@ def test_a_job_that_fails_is_1_with_its_reasons_and_remedies(run: Run, server: S
     assert ended.exit_code == 1
     assert ended.stderr.splitlines()[-4] == f"Error: The job {JOB_ID} failed."
     assert "await_result (jenkins): It broke." in ended.stderr
-    assert "Mend it." in ended.stderr
+    assert "Correct it." in ended.stderr
     assert f"slipway jobs retry {JOB_ID}" in ended.stderr
 
 
@@ -166,13 +166,15 @@ def test_a_wrong_address_is_2_and_says_what_a_right_one_is(run: Run) -> None:
 
 def test_a_refusal_is_3_with_what_to_do_and_the_request_id(run: Run, server: StandIn) -> None:
     errors = [{"field": "image_tag", "code": "invalid", "message": "Use letters."}]
-    server.on("POST", f"/app/{APP_ID}/builds", problem(422, "invalid_fields", remedy="Mend the fields.", errors=errors))
+    server.on(
+        "POST", f"/app/{APP_ID}/builds", problem(422, "invalid_fields", remedy="Correct the fields.", errors=errors)
+    )
 
     ended = run("build", "shop")
 
     assert (ended.exit_code, ended.stdout) == (3, "")
-    for told in ("Invalid fields (422 invalid_fields)", "image_tag: Use letters.", "Mend the fields.", "0a1b2c3d"):
-        assert told in ended.stderr
+    for text in ("Invalid fields (422 invalid_fields)", "image_tag: Use letters.", "Correct the fields.", "0a1b2c3d"):
+        assert text in ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -207,7 +209,7 @@ def test_a_server_that_goes_away_meanwhile_is_4_and_the_job_can_be_watched_again
     ended = run("--url", server.url, "jobs", "watch", JOB_ID)
 
     assert ended.exit_code == 4
-    assert f"The job goes on. Watch it again: slipway --url {server.url} jobs watch {JOB_ID}" in ended.stderr
+    assert f"The job continues. To follow it again: slipway --url {server.url} jobs watch {JOB_ID}" in ended.stderr
 
 
 # -- JSON ---------------------------------------------------------------------------------------------------------
@@ -322,7 +324,7 @@ def test_with_json_a_refusal_is_its_problem_document(run: Run, server: StandIn) 
 def test_with_json_a_failed_job_is_its_document(run: Run, server: StandIn) -> None:
     JobScript(server, "failed")
 
-    assert json.loads(run("jobs", "watch", JOB_ID, "--json").stdout)["errors"][0]["remedy"] == ["Mend it."]
+    assert json.loads(run("jobs", "watch", JOB_ID, "--json").stdout)["errors"][0]["remedy"] == ["Correct it."]
 
 
 # -- log-in -------------------------------------------------------------------------------------------------------
@@ -431,7 +433,7 @@ def test_upstreams_are_listed_with_what_the_last_check_up_found(run: Run, server
     server.on("GET", "/upstreams", ok({**UPSTREAMS, "checkup": None, "checked_at": None}))
     never_checked = run("upstreams", "list")
 
-    assert f"1 of 1 wrong. All of it: slipway jobs show {JOB_ID} --json" in listed.stdout
+    assert f"1 of 1 wrong. Details: slipway jobs show {JOB_ID} --json" in listed.stdout
     assert "Last check-up" not in never_checked.stdout
 
 

@@ -21,7 +21,7 @@ from support.stand_in import (
     stream,
 )
 
-from slipway import Client, JobFailedError, NotOverError, ProblemError, Repeats, UnreachableError
+from slipway import Client, JobFailedError, NotOverError, ProblemError, RetryPolicy, UnreachableError
 from slipway.events import parse
 
 JOB, EVENTS = f"/jobs/{JOB_ID}", f"/jobs/{JOB_ID}/events"
@@ -41,8 +41,8 @@ def clock() -> Clock:
 
 @pytest.fixture
 def slipway(server: StandIn, clock: Clock) -> Iterator[Client]:
-    repeats = Repeats(sleep=clock.sleep, clock=clock, chance=lambda: 1.0)
-    with Client(server.url, "t", read_s=5, silence_s=0.2, repeats=repeats) as slipway:
+    retry = RetryPolicy(sleep=clock.sleep, clock=clock, chance=lambda: 1.0)
+    with Client(server.url, "t", read_s=5, silence_s=0.2, retry=retry) as slipway:
         yield slipway
 
 
@@ -122,7 +122,7 @@ def test_lines_are_read_as_the_standard_says(text: bytes, heard: list[int | None
 
 @pytest.mark.parametrize("told", [b"[]", b"{", b'{"number": "x"}', b"null"])
 def test_what_slipway_does_not_write_is_no_event(told: bytes) -> None:
-    with pytest.raises(UnreachableError, match="not as Slipway writes"):
+    with pytest.raises(UnreachableError, match="not in Slipway's format"):
         list(parse([b"event: change", b"data: " + told, b""]))
 
 
@@ -226,7 +226,7 @@ def test_who_stops_waiting_is_told_that_the_job_goes_on(server: StandIn, slipway
     JobScript(server, "running")
     server.on("GET", EVENTS, problem(404, "not_found"))
 
-    with pytest.raises(TimeoutError, match="It goes on") as caught:
+    with pytest.raises(TimeoutError, match="It continues") as caught:
         list(slipway.follow(JOB_ID, within_s=5))
 
     assert isinstance(caught.value, NotOverError)
@@ -235,9 +235,9 @@ def test_who_stops_waiting_is_told_that_the_job_goes_on(server: StandIn, slipway
 
 def test_whoever_waits_a_short_time_hears_no_stream_that_might_not_end_on_time(server: StandIn, clock: Clock) -> None:
     JobScript(server, "running")
-    repeats = Repeats(sleep=clock.sleep, clock=clock)
+    retry = RetryPolicy(sleep=clock.sleep, clock=clock)
 
-    with Client(server.url, "t", silence_s=20, repeats=repeats) as slipway, pytest.raises(NotOverError):
+    with Client(server.url, "t", silence_s=20, retry=retry) as slipway, pytest.raises(NotOverError):
         list(slipway.follow(JOB_ID, within_s=5))
 
     assert server.calls("GET", EVENTS) == []

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.stand_in import Clock, Say, StandIn, lost, ok, page, problem, standing_in
 
-from slipway import Client, ProblemError, Repeats, UnreachableError
+from slipway import Client, ProblemError, RetryPolicy, UnreachableError
 from slipway.retry import SHORT_S
 
 TOKEN, PASSWORD = "canary-token-3f1c", "canary-password-77aa"
@@ -31,8 +31,8 @@ def clock() -> Clock:
 
 @pytest.fixture
 def slipway(server: StandIn, clock: Clock) -> Iterator[Client]:
-    repeats = Repeats(sleep=clock.sleep, clock=clock, chance=lambda: 1.0)
-    with Client(server.url, TOKEN, read_s=5, repeats=repeats) as slipway:
+    retry = RetryPolicy(sleep=clock.sleep, clock=clock, chance=lambda: 1.0)
+    with Client(server.url, TOKEN, read_s=5, retry=retry) as slipway:
         yield slipway
 
 
@@ -82,8 +82,8 @@ def test_the_pauses_grow_and_it_gives_up_after_six_tries(server: StandIn, slipwa
 
 
 def test_chance_takes_up_to_half_of_a_pause_away() -> None:
-    assert Repeats(chance=lambda: 0.0).pause_s(3) == 0.5
-    assert Repeats(chance=lambda: 1.0).pause_s(3) == 1.0
+    assert RetryPolicy(chance=lambda: 0.0).pause_s(3) == 0.5
+    assert RetryPolicy(chance=lambda: 1.0).pause_s(3) == 1.0
 
 
 def test_the_servers_own_pause_is_kept(server: StandIn, slipway: Client, clock: Clock) -> None:
@@ -154,7 +154,7 @@ def test_a_token_is_not_carried_to_where_a_redirect_points(server: StandIn, slip
     with standing_in() as other:
         server.on("GET", "/me", page(307, Location=f"{other.url}/api/v1/me"))
 
-        with pytest.raises(UnreachableError, match="sends callers on to"):
+        with pytest.raises(UnreachableError, match="redirects to"):
             slipway.get_me()
 
         assert other.asked == []

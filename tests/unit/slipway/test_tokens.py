@@ -61,7 +61,7 @@ def test_a_token_that_others_can_read_is_not_used(tokens: Tokens, tmp_path: Path
     (file,) = (tmp_path / "slipway").iterdir()
     file.chmod(mode)
 
-    with pytest.raises(PermissionError, match="Others can read") as caught:
+    with pytest.raises(PermissionError, match="Other users can read") as caught:
         tokens.find(URL)
 
     assert TOKEN not in str(caught.value)

@@ -23,7 +23,7 @@ def api(elasticsearch: Elasticsearch, config: HarbourConfig) -> Iterator[Api]:
     with requests.Session() as session:
 
         def call(method: str, path: str, login: tuple[str, str] | None = None, /, **json: Any) -> requests.Response:
-            credentials = login or (config.elastic_user, config.elastic_password)
+            credentials = login or (config.elasticsearch_user, config.elasticsearch_password)
             return session.request(
                 method, f"{elasticsearch.url}{path}", json=json or None, auth=credentials, timeout=10
             )

@@ -567,7 +567,7 @@ def test_a_build_that_has_ended_is_not_stopped(admin: Client, clock: Clock) -> N
 
 
 def test_a_deaf_build_is_only_killed(jenkins: Jenkins, admin: Client, clock: Clock) -> None:
-    jenkins.deaf.add(JOB)
+    jenkins.unstoppable.add(JOB)
     admin.start(ID="a")
     clock.pass_s(RUNNING_S)
     for verb in ("stop", "term"):
@@ -611,7 +611,7 @@ def test_a_deleted_job_takes_its_builds_with_it(jenkins: Jenkins, admin: Client,
 def test_a_build_that_does_not_stop_is_a_400_for_the_deletion(
     jenkins: Jenkins, admin: Client, clock: Clock, path: str
 ) -> None:
-    jenkins.deaf.add(JOB)
+    jenkins.unstoppable.add(JOB)
     admin.start(ID="a")
     clock.pass_s(RUNNING_S)
 
@@ -673,5 +673,5 @@ def test_queue_and_builds_survive_a_restart(jenkins: Jenkins, admin: Client, clo
     assert again.snapshot() == jenkins.snapshot()
     assert again.last_queue_id == 2
     clock.pass_s(3600)
-    again.make_up()
+    again.catch_up()
     assert [build.result(clock.at) for build in again.builds[JOB]] == ["SUCCESS", "SUCCESS"]

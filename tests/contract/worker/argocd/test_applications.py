@@ -91,8 +91,8 @@ def harbour_config(root: Path) -> HarbourConfig:
         jenkins_user="provisioner",
         jenkins_token="t",
         argocd_token="argo-token",
-        elastic_user="elastic",
-        elastic_password="t",
+        elasticsearch_user="elastic",
+        elasticsearch_password="t",
     )
 
 

@@ -26,7 +26,7 @@ class Bench:
     """A client and the Elasticsearch it talks to, without and then with a user of ours."""
 
     def __init__(self, service: ElasticsearchService) -> None:
-        auth = (service.config.elastic_user, service.config.elastic_password)
+        auth = (service.config.elasticsearch_user, service.config.elasticsearch_password)
         self.http = Http("Elasticsearch", service.url, auth=auth, limits=Limits(read_s=2, total_s=2))
         self.service = service
         self.client = Elasticsearch(self.http)

@@ -25,7 +25,7 @@ class Bench:
     """A client, the Elasticsearch it talks to, an administrator beside it, and the intents that were declared."""
 
     def __init__(self, service: ElasticsearchService) -> None:
-        auth = (service.config.elastic_user, service.config.elastic_password)
+        auth = (service.config.elasticsearch_user, service.config.elasticsearch_password)
         self._http = Http("Elasticsearch", service.url, auth=auth, limits=Limits(read_s=2, total_s=2))
         self.service = service
         self.client = Elasticsearch(self._http)

@@ -109,7 +109,7 @@ def steady(steady_service: GitLabService) -> Iterator[Bench]:
     """A shared bench for calls that fail before they change anything."""
     before = steady_service.snapshot()
     yield Bench(steady_service)
-    steady_service.heal()
+    steady_service.clear_faults()
     steady_service.calls.clear()
     assert steady_service.snapshot() == before
 
@@ -125,8 +125,8 @@ def opened(root: Path, edition: Any) -> Iterator[GitLabService]:
         jenkins_user="u",
         jenkins_token="t",
         argocd_token="t",
-        elastic_user="u",
-        elastic_password="t",
+        elasticsearch_user="u",
+        elasticsearch_password="t",
         gitlab_edition=edition,
         fork_s=600,
         teams=("dev", "ops", "dev/web", "2024"),

@@ -364,7 +364,7 @@ def test_the_second_call_ends_as_declared_too(bench: Bench, status: int, body: s
 
     with pytest.raises(error):
         bench.remove(shop)
-    bench.service.heal()
+    bench.service.clear_faults()
     assert bench.removed(shop)
 
 

@@ -246,7 +246,7 @@ def test_an_old_build_without_parameters_makes_nothing_unclear(
 ) -> None:
     trigger(jenkins)
     clock.pass_s(OVER_S)
-    service.make_up()
+    service.catch_up()
     service.builds[JOB][0].attached_at = clock.at + 3600
 
     assert jenkins.find_build(*WHERE, **OURS) == NOTHING
@@ -535,7 +535,7 @@ def test_too_much_is_cut_to_its_last_lines(jenkins: Jenkins, service: StandIn, c
 def test_more_than_one_answer_may_hold_is_not_asked_for(jenkins: Jenkins, service: StandIn, clock: Clock) -> None:
     trigger(jenkins)
     clock.pass_s(OVER_S)
-    service.make_up()
+    service.catch_up()
     service.builds[JOB][0].repository = "x" * (3 * 1024 * 1024)
 
     assert read(jenkins, at_most_bytes=1000).text.endswith("Finished: SUCCESS\n")
@@ -659,7 +659,7 @@ def test_a_removal_whose_reply_is_lost_converges(jenkins: Jenkins, service: Stan
 
 
 def test_a_build_that_does_not_stop_delays_the_removal(jenkins: Jenkins, service: StandIn, clock: Clock) -> None:
-    service.deaf.add(JOB)
+    service.unstoppable.add(JOB)
     trigger(jenkins)
     clock.pass_s(RUNNING_S)
 

@@ -62,8 +62,8 @@ def service(tmp_path: Path) -> Iterator[StandIn]:
         jenkins_user="provisioner",
         jenkins_token="api-token",
         argocd_token="t",
-        elastic_user="elastic",
-        elastic_password="t",
+        elasticsearch_user="elastic",
+        elasticsearch_password="t",
     )
     service = StandIn(config)
     service.start()

@@ -384,7 +384,7 @@ def test_a_long_outage_fails_no_job_and_brings_no_storm(
     during = len(watched.harbour.gitlab.calls) - before
     down_s = (watched.time() - (_gate(watched).down_since or watched.time())).total_seconds()
 
-    watched.harbour.heal()
+    watched.harbour.clear_faults()
     for _ in range(90):
         _pass_second(watched, workers, lookout)
     workers.close()
@@ -414,7 +414,7 @@ def test_few_go_at_first_when_it_is_back_then_twice_as_many_every_few_seconds(
         watched.runner.run(job.id, "create_gitlab_user")
     assert _parked(watched) == []
 
-    watched.harbour.heal()
+    watched.harbour.clear_faults()
     watched.time.advance(outages.PROBE_PAUSES_S[0])
     lookout.look()
 
@@ -440,7 +440,7 @@ def test_a_wait_stands_still_during_an_outage(watched: World, lookout: OutagePro
     assert watched.step(made, "await_helm").code == "outage"
 
     watched.time.advance(600)
-    watched.harbour.heal()
+    watched.harbour.clear_faults()
     lookout.look()
 
     assert watched.run_through(made, "await_helm").verdict is NextAction.GO_ON
@@ -496,7 +496,7 @@ def test_what_was_held_back_shows_why_it_waits_now(watched: World, lookout: Outa
     lookout.look()
     watched.time.advance(2)
     watched.runner.run(made.id, "await_helm")
-    watched.harbour.heal()
+    watched.harbour.clear_faults()
     watched.time.advance(10)
     lookout.look()
     assert isinstance(_claim(watched, watched.sign_up(new_name("ada")), "create_gitlab_user"), Hold)  # others are first

@@ -240,7 +240,7 @@ def _run_every_step(world: World, name: Name) -> None:
         job = world.make_app(name("app"))
         world.harbour.gitlab.inject(Fault(kind="status", status=status))
         world.runner.run(job.id, "fork_source")
-        world.harbour.heal()
+        world.harbour.clear_faults()
 
 
 def _hold_back(world: World, name: Name) -> None:
@@ -255,7 +255,7 @@ def _hold_back(world: World, name: Name) -> None:
     for _ in range(2):
         world.time.advance(60)
         OutageProbe(world.db, upstreams.open_connections(world.settings)).look()
-        world.harbour.heal()
+        world.harbour.clear_faults()
 
 
 def _tick(world: World, place: Path) -> None:
