@@ -1,4 +1,4 @@
-"""How does the API listen?  Read by `gunicorn 'api:create_app()'` when started here.
+"""Settings of gunicorn, read by `gunicorn 'api:create_app()'` when it starts in this directory.
 
 Options win, and so does the environment: GUNICORN_CMD_ARGS="--workers=4 --threads=16".
 """

@@ -348,7 +348,7 @@ def test_a_stumble_is_transient_and_keeps_the_servers_hint(http: Http, status: i
 
 
 @pytest.mark.parametrize(
-    ("status", "mender"),
+    ("status", "action_by"),
     [
         (202, ActionBy.UPSTREAM),
         (302, ActionBy.OPERATOR),

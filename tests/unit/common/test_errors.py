@@ -1,4 +1,4 @@
-"""Every outcome that a step can raise has a row in the runner and a mender has a remedy."""
+"""Every outcome that a step can raise has a row in the runner and whoever has to act has a remedy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_every_outcome_has_a_code_of_its_own(outcome: type[StepError]) -> None:
     assert codes.count(outcome.code) == 1
 
 
-def test_every_mender_has_a_remedy() -> None:
+def test_whoever_has_to_act_has_a_remedy() -> None:
     assert {ActionBy(key) for key in REMEDIES} == set(ActionBy)
 
 

@@ -268,7 +268,7 @@ def test_each_answer_to_a_creation_ends_as_declared(
 
     assert says in raised.value.reason
     assert raised.value.upstream == "Argo CD"
-    assert getattr(raised.value, "mender", ActionBy.OPERATOR) is ActionBy.OPERATOR
+    assert getattr(raised.value, "action_by", ActionBy.OPERATOR) is ActionBy.OPERATOR
 
 
 @BOTH

@@ -195,7 +195,7 @@ def test_each_answer_ends_as_declared(
     assert says in raised.value.reason
     assert raised.value.upstream == "Jenkins"
     assert PASSWORD not in raised.value.reason
-    assert getattr(raised.value, "mender", ActionBy.OPERATOR) is ActionBy.OPERATOR
+    assert getattr(raised.value, "action_by", ActionBy.OPERATOR) is ActionBy.OPERATOR
     assert getattr(raised.value, "retry_after_s", None) == (7.0 if "Retry-After" in headers else None)
 
 
