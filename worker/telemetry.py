@@ -23,7 +23,7 @@ from common.errors import Permanent, StepError
 from common.jobs.attempts import Claim, ClaimRefused
 from common.states import StepState
 from common.telemetry import metrics, tracing
-from common.telemetry.tracing import Kind, Span
+from common.telemetry.span import Kind, Span
 from common.workflows import Upstream, task_name
 
 if TYPE_CHECKING:

@@ -19,14 +19,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from common.admission import outages
 from common.admission.outages import Hold, HoldCode
 from common.config.settings import Settings
-from common.database.engine import Database, Now
+from common.database.engine import Database, Now, retry_insert
 from common.database.ids import EPOCH
 from common.database.models import Slot, Step, UpstreamStatus
 from common.states import CLAIMABLE
@@ -36,8 +34,6 @@ RAMP_S = 5.0  # after this much, twice as many may go as before
 MICROSECOND = timedelta(microseconds=1)
 COMMIT_US = 20_000  # a turn for a call is this far ahead at least: until then the others know that it is taken
 IS_PARKED = (Step.parked_at.is_not(None), Step.state.in_(CLAIMABLE))
-
-_retry_insert = Retrying(retry=retry_if_exception_type(IntegrityError), stop=stop_after_attempt(10), reraise=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +83,7 @@ def prepare(db: Database, shares: Limits) -> None:
             if (name, number) not in slots
         )
 
-    _retry_insert(db.transaction, work)
+    retry_insert(db.transaction, work)
 
 
 # -- one step -----------------------------------------------------------------------------------------------------

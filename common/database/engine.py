@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 from weakref import WeakSet
 
 from sqlalchemy import Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import Retrying, retry_if_exception, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 T = TypeVar("T")
 Now = Callable[[], datetime]
@@ -46,6 +46,11 @@ _whole_again = Retrying(
     wait=wait_random_exponential(multiplier=0.02, max=0.5),
     reraise=True,
 )
+
+
+# For work that inserts a row if it is missing. Two may insert the same one at the same time: the second fails on the
+# unique key, runs again and finds the row of the first.
+retry_insert = Retrying(retry=retry_if_exception_type(IntegrityError), stop=stop_after_attempt(10), reraise=True)
 
 
 class CommitUnknownError(Exception):

@@ -20,7 +20,7 @@ from support.collector import Span, collecting
 MAKE_CALLS = """
 import sys
 from common import settings, tracing
-from common.telemetry.tracing import Kind
+from common.telemetry.span import Kind
 from worker.upstreams.http import Http
 
 tracing.configure(settings.load(settings.WorkerSettings), "a-service")
