@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TypeVar
 
 from sqlalchemy import select, update
 
 from common.config.catalog import AppType, Catalog, Team
 from common.config.settings import WorkerSettings
 from common.database.engine import Database
-from common.database.models import App, Resource, Secret, Step
+from common.database.models import App, Resource
 from common.errors import ActionBy, Permanent
-from common.jobs import attempts, build_log, ledger
+from common.jobs import attempts, build_log, ledger, outputs
 from common.jobs.attempts import Claim
 from common.jobs.ledger import Entry
-from common.states import PASSED
+from common.step_outputs import StepOutput
+from common.vault import sealed_passwords
 from common.vault.cipher import CannotOpenError, Vault
+
+Recorded = TypeVar("Recorded", bound=Mapping[str, object])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,23 +77,23 @@ class StepContext:
             raise Permanent(f"The type {self.input('type')} is no longer in the catalog.", action_by=ActionBy.OPERATOR)
         return app_type
 
-    def output_of(self, step: str) -> dict[str, Any]:
-        """Return what an earlier step of the same lane returned."""
-        statement = select(Step.output).where(Step.job_id == self.id, Step.name == step, Step.state.in_(PASSED))
-        output: dict[str, Any] | None = self.around.db.read(lambda session: session.scalar(statement))
+    def output_of(self, key: StepOutput[Recorded]) -> Recorded:
+        """Return what an earlier step of the same lane recorded."""
+        output = self.around.db.read(lambda session: outputs.of_passed_step(session, self.id, key))
         if output is None:
-            raise LookupError(f"{step} has no output: is it in the same lane, before {self.claim.step.name}?")
+            raise LookupError(f"{key.step} has no output: is it in the same lane, before {self.claim.step.name}?")
         return output
 
-    def secret(self, purpose: str) -> str:
-        """Open a sealed secret. Raises Permanent when it is gone or was sealed with a retired key."""
-        row = self.around.db.read(lambda session: session.get(Secret, (self.id, purpose)))
-        if row is None:
-            raise Permanent("The password is kept for a day only and has been deleted.", action_by=ActionBy.USER)
+    def password(self) -> str:
+        """Unseal the password of the sign-up. Raises Permanent when it is gone or was sealed with a retired key."""
+        vault = self.around.vault
         try:
-            return self.around.vault.open(row.key_id, row.sealed, job_id=self.id, purpose=purpose)
+            password = self.around.db.read(lambda session: sealed_passwords.unseal(session, vault, self.id))
         except CannotOpenError as error:
             raise Permanent(f"The password cannot be read: {error}.", action_by=ActionBy.OPERATOR) from None
+        if password is None:
+            raise Permanent("The password is kept for a day only and has been deleted.", action_by=ActionBy.USER)
+        return password
 
     def read_earlier(self, upstream: str, kind: str) -> list[Resource]:
         """Return what the ledger has of one kind for this user or app, from whatever job."""

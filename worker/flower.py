@@ -6,7 +6,7 @@ shows without letting anybody act. Flower's own options and variables (`FLOWER_â
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NoReturn
 
@@ -112,7 +112,7 @@ class TaskEvents:
     def telling(self, step: StepFunction) -> StepFunction:
         """Return the step as it is, but that Flower shows what its job is about; the message has the id only."""
 
-        def run(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
+        def run(job: StepContext, upstreams: Upstreams) -> Mapping[str, object]:
             about = {word: told for word in ABOUT if (told := job.option(word)) is not None}
             # An event that Celery does not know brings the state that it is named after: started it is already.
             # Were it `task-started`, Flower would count the task twice.

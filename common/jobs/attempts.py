@@ -13,13 +13,12 @@ A claim is a token and a lease in the step's row; recording an outcome needs the
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from common import workflows
@@ -27,11 +26,12 @@ from common.admission import outages, slots
 from common.admission.outages import Hold, HoldCode
 from common.admission.slots import Lease, Limits
 from common.database.engine import Database, Now
-from common.database.models import Attempt, Job, Secret, Step
+from common.database.models import Attempt, Job, Step
 from common.jobs.events import transition
 from common.jobs.lifecycle import lock, make_next_ready, settle, touch
 from common.states import CLAIMABLE, OPEN, PASSED, JobState, Outcome, StepState
 from common.telemetry.metrics import ATTEMPTS_LOST, count_when_committed
+from common.vault import sealed_passwords
 from common.workflows import Upstream
 
 LEASE_GRACE_S = 5.0  # a lease outlives the limit of its attempt by this much
@@ -196,17 +196,17 @@ def _close_lost(session: Session, step: Step, now: datetime) -> Attempt:
 # -- outcomes: each needs the claim's token -----------------------------------------------------------------------
 
 
-def record_success(db: Database, claim: Claim, output: dict[str, Any]) -> None:
+def record_success(db: Database, claim: Claim, output: Mapping[str, object]) -> None:
     """Record the output; the next step of the lane is ready. Raises ClaimLostError."""
 
     def change(session: Session, step: Step, attempt: Attempt, now: datetime) -> None:
-        step.output, step.finished_at = output, now
+        step.output, step.finished_at = dict(output), now
         step.waiting_since = None
         transition(step, StepState.SUCCEEDED)
         attempt.outcome, attempt.finished_at = Outcome.SUCCEEDED, now
         make_next_ready(session, step, now)
         if step.needs_secret:
-            _wipe_secret_after_last_use(session, step)
+            _wipe_password_after_last_use(session, step)
 
     _record(db, claim, change)
 
@@ -322,11 +322,11 @@ def _schedule(step: Step, state: StepState, until: datetime, code: str, reason: 
     step.due_at = step.nudge_at = until
 
 
-def _wipe_secret_after_last_use(session: Session, step: Step) -> None:
+def _wipe_password_after_last_use(session: Session, step: Step) -> None:
     unfinished = session.scalar(
         select(Step.id).where(
             Step.job_id == step.job_id, Step.needs_secret, Step.id != step.id, Step.state.not_in(PASSED)
         )
     )
     if unfinished is None:
-        session.execute(delete(Secret).where(Secret.job_id == step.job_id))
+        sealed_passwords.wipe(session, [step.job_id])

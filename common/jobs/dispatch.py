@@ -8,22 +8,23 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import bindparam, case, delete, inspect, select, update
+from sqlalchemy import case, select, update
 from sqlalchemy.orm import Session
 
 from common.admission import slots
 from common.admission.slots import Limits, Sendable
+from common.database import expiry
 from common.database.engine import Database
 from common.database.ids import EPOCH
-from common.database.models import Attempt, Base, IdempotencyRecord, Job, LoginSession, RateCount, Secret, Step
+from common.database.models import Attempt, Base, IdempotencyRecord, Job, LoginSession, RateCount, Step
 from common.jobs import lifecycle
 from common.jobs.lifecycle import LaneMessage
 from common.states import OPEN, StepState
+from common.vault import sealed_passwords
 
 RESEND_DOUBLINGS = 6
 LAST_CALL_S = 1.0  # what a dead worker had sent may still arrive: look for its effect after this, not before
-EXPIRING: tuple[type[Base], ...] = (Secret, LoginSession, IdempotencyRecord, RateCount)
-FORGET_ROWS, FORGET_BATCHES = 500, 10  # in one transaction, and of one table in one call
+EXPIRING: tuple[type[Base], ...] = (LoginSession, IdempotencyRecord, RateCount)
 
 
 def take_due(db: Database, *, limit: int) -> list[LaneMessage]:
@@ -121,24 +122,8 @@ def _rest_of_lanes(session: Session, step_ids: Sequence[str]) -> list[LaneMessag
 def delete_expired(db: Database) -> None:
     """Delete what is past its time, whatever became of the jobs and users it belongs to.
 
-    A few thousand rows at most, so that sending is not kept waiting; a heap that has grown goes over the next calls.
-    Safe to call from any number of clocks.
+    A few thousand rows at most, so that dispatching does not wait long. Safe to call from any number of clocks.
     """
+    sealed_passwords.expire(db)
     for table in EXPIRING:
-        for _ in range(FORGET_BATCHES):
-            if db.transaction(partial(_delete_some, table, db.now())) < FORGET_ROWS:
-                break
-
-
-def _delete_some(table: type[Base], now: datetime, session: Session) -> int:
-    """Look first, then delete row by row: so it needs no dialect's own LIMIT, and locks nothing else.
-
-    The time is asked for again: a row may have been renewed under the same key in between.
-    """
-    key, is_over = inspect(table).primary_key, table.__table__.c.expires_at <= now
-    rows = session.execute(select(*key).where(is_over).limit(FORGET_ROWS)).all()
-    if rows:
-        is_it = (column == bindparam(f"its_{column.name}") for column in key)
-        named = [{f"its_{column.name}": value for column, value in zip(key, row, strict=True)} for row in rows]
-        session.connection().execute(delete(table).where(*is_it, is_over), named)
-    return len(rows)
+        expiry.delete_expired(db, table)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from common import workflows
-from common.database.models import Attempt, Job, Secret, Step
+from common.database.models import Attempt, Job, Step
 from common.jobs import lifecycle
 from common.jobs.events import transition
 from common.states import OPEN, PASSED, UNSETTLED, JobState, Outcome, StepState
+from common.vault import sealed_passwords
 
 
 class NotPossibleError(Exception):
@@ -29,8 +30,8 @@ def retry(session: Session, job_id: str, now: datetime) -> Job:
     """
     job = _failed_job(session, job_id)
     steps = _steps(session, job)
-    is_there = session.scalar(select(Secret.job_id).where(Secret.job_id == job.id)) is not None
-    if needs_secret(session, job) and not is_there:
+    is_kept = sealed_passwords.is_kept(session, job.id)
+    if needs_secret(session, job) and not is_kept:
         raise NotPossibleError("password_needed", "The password was deleted meanwhile: send it again.")
     for step in steps:
         if step.state is StepState.FAILED:
@@ -75,7 +76,7 @@ def cancel(session: Session, job_id: str, now: datetime) -> Job:
         if step.state in UNSETTLED or step.state is StepState.PENDING:
             _stop(session, step, now)
     job.state = JobState.CANCELLING
-    session.execute(delete(Secret).where(Secret.job_id == job.id))  # nobody can take the job up again
+    sealed_passwords.wipe(session, [job.id])  # nobody can take the job up again
     flow = workflows.WORKFLOWS.get(job.kind)
     if flow is not None and flow.on_cancel is not None and has_begun:
         _add_last_step(session, job, flow.on_cancel, position=len(steps), now=now)

@@ -28,10 +28,11 @@ from sqlalchemy.orm import Session
 from common.config.settings import Settings
 from common.database.engine import Database
 from common.database.ids import first_id
-from common.database.models import App, Attempt, ConsoleChunk, Event, Job, Resource, Secret, Step, User
+from common.database.models import App, Attempt, ConsoleChunk, Event, Job, Resource, Step, User
 from common.jobs import deployments
 from common.jobs.ledger import OF_A_RUN
 from common.states import OPEN, JobState
+from common.vault import sealed_passwords
 from common.workflows import HARMLESS, MADE_BY, SIGNUP
 
 JOBS = 50  # looked at, and deleted in one transaction
@@ -155,16 +156,17 @@ def _delete(ids: Iterable[str], before: datetime, session: Session) -> int:
     over = select(Job.id).where(Job.id.in_(ids), *_is_over(before)).order_by(Job.id).with_for_update()
     jobs = session.scalars(over).all()
     steps = session.scalars(select(Step.id).where(Step.job_id.in_(jobs))).all()
+    passwords = sealed_passwords.wipe(session, jobs)
     statements = (
         delete(Attempt).where(Attempt.step_id.in_(steps)),
         delete(Step).where(Step.job_id.in_(jobs)),
         delete(Event).where(Event.job_id.in_(jobs)),
         delete(ConsoleChunk).where(ConsoleChunk.job_id.in_(jobs)),
-        delete(Secret).where(Secret.job_id.in_(jobs)),
         delete(Resource).where(Resource.job_id.in_(jobs), Resource.kind.in_(OF_A_RUN)),
         delete(Job).where(Job.id.in_(jobs)),
     )
     unnoticed = {"synchronize_session": False}  # no object of this session is one of them
-    return sum(
+    rows: int = sum(
         cast("Any", session.execute(statement, execution_options=unnoticed)).rowcount for statement in statements
     )
+    return passwords + rows

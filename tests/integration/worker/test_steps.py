@@ -6,6 +6,7 @@ database (how a failure is read, what a repair finds) is tested on SQLite only.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,12 +15,14 @@ from functools import cache
 import pytest
 from support.runs import runs
 from support.services import mariadb_database
+from support.shapes import conforms
 from support.step_cases import CASES, Case, Done, Stages
 from support.world import Time, World
 
 from common.database import migrate
 from common.database.engine import Database
 from common.states import Outcome, StepState
+from common.step_outputs import OUTPUTS
 from common.workflows import Upstream
 from harbour.faults import Call, Fault
 from harbour.world import Harbour
@@ -134,6 +137,15 @@ def test_a_second_delivery_of_a_finished_step_passes_on_without_a_call(
     assert world.runner.run(done.job.id, case.step.name).verdict is NextAction.GO_ON
 
     assert world.call_count() == calls
+
+
+@pytest.mark.parametrize(("kind", "case"), ON_BOTH)
+def test_an_output_is_stored_as_its_type_declares(stages: Stages, case: Case) -> None:
+    output = stages.done(case).output
+
+    assert output is not None
+    assert conforms(output, OUTPUTS[case.step.name].type), output
+    assert json.loads(json.dumps(output)) == output
 
 
 def _to_lose(calls: list[Call], *, is_brief: bool) -> list[int]:
