@@ -16,7 +16,7 @@ from common.admission.slots import Limits
 from common.broker import Publisher
 from common.database.engine import Database
 from common.jobs import dispatch
-from common.jobs.lifecycle import LaneMessage
+from common.jobs.lane_messages import LaneMessage
 from worker.liveness import WorkerRegister
 
 log = logging.getLogger(__name__)

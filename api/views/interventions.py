@@ -19,7 +19,7 @@ from api.serving.routing import route
 from api.views import app_jobs, bulk_retry
 from api.views.bulk_retry import Retries, RetryAll
 from common.database.models import Job, User
-from common.jobs import build_log, interventions
+from common.jobs import build_log, interventions, lane_messages
 from common.jobs.interventions import NotPossibleError
 from common.states import OPEN, JobState
 from common.vault import sealed_passwords
@@ -183,7 +183,7 @@ def take_up(session: Session, job: Job, *, password: str | None = None) -> Job:
 def _resumed(work: Callable[[Session], Job]) -> Answer:
     def change(session: Session) -> Answer:
         job = work(session)
-        return accepted(job, lanes=interventions.open_lanes(session, job))
+        return accepted(job, lanes=lane_messages.of_resumed_job(session, job))
 
     try:
         return once(change)

@@ -1,11 +1,10 @@
-"""What does the clock ask the database?  Which lanes are due, and what has outlived its time."""
+"""Dispatch: which lanes are due, which leases ended with their worker, which rows have expired."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import groupby
 from typing import Any
 
 from sqlalchemy import case, select, update
@@ -16,14 +15,14 @@ from common.admission.slots import Limits, Sendable
 from common.database import expiry
 from common.database.engine import Database
 from common.database.ids import EPOCH
-from common.database.models import Attempt, Base, IdempotencyRecord, Job, LoginSession, RateCount, Step
-from common.jobs import lifecycle
-from common.jobs.lifecycle import LaneMessage
-from common.states import OPEN, StepState
+from common.database.models import Attempt, Base, IdempotencyRecord, LoginSession, RateCount, Step
+from common.jobs import lane_messages, lifecycle
+from common.jobs.lane_messages import LaneMessage
+from common.states import StepState
 from common.vault import sealed_passwords
 
 RESEND_DOUBLINGS = 6
-LAST_CALL_S = 1.0  # what a dead worker had sent may still arrive: look for its effect after this, not before
+LAST_CALL_S = 1.0  # what a dead worker had sent may still arrive: the next attempt starts after this, not before
 EXPIRING: tuple[type[Base], ...] = (LoginSession, IdempotencyRecord, RateCount)
 
 
@@ -46,7 +45,7 @@ def take_parked(db: Database, shares: Limits) -> list[LaneMessage]:
 def _take(db: Database, rows: Sequence[Sendable]) -> list[LaneMessage]:
     def work(session: Session) -> list[LaneMessage]:
         now = db.now()
-        return _rest_of_lanes(session, [row[0] for row in rows if _is_mine(session, row, now)])
+        return lane_messages.from_steps(session, [row[0] for row in rows if _is_mine(session, row, now)])
 
     return db.transaction(work) if rows else []
 
@@ -100,23 +99,6 @@ def _resend_s(nudges: int) -> float:
 
 def _rowcount(result: Any) -> int:
     return int(result.rowcount)
-
-
-def _rest_of_lanes(session: Session, step_ids: Sequence[str]) -> list[LaneMessage]:
-    if not step_ids:
-        return []
-    head = select(Step.job_id, Step.lane, Step.position).where(Step.id.in_(step_ids)).subquery()
-    rows = session.execute(
-        select(Job.id, Job.kind, Step.lane, Step.name)
-        .join(Step, Step.job_id == Job.id)
-        .join(head, (head.c.job_id == Step.job_id) & (head.c.lane == Step.lane) & (head.c.position <= Step.position))
-        .where(Job.state.in_(OPEN))
-        .order_by(Job.id, Step.position)
-    ).all()
-    return [
-        LaneMessage(job_id=job_id, kind=kind, steps=tuple(row.name for row in lane))
-        for (job_id, kind, _), lane in groupby(rows, key=lambda row: (row.id, row.kind, row.lane))
-    ]
 
 
 def delete_expired(db: Database) -> None:

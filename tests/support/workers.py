@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import event
 
 from common.database.engine import Database
-from common.jobs.lifecycle import LaneMessage
+from common.jobs.lane_messages import LaneMessage
 from support.world import World
 from worker.runner import NextAction
 

@@ -19,7 +19,7 @@ from common.database.engine import Database
 from common.database.ids import new_id
 from common.database.models import App, Attempt, Job, Project, Resource, Secret, Step, Team, User
 from common.jobs import dispatch, lifecycle
-from common.jobs.lifecycle import LaneMessage
+from common.jobs.lane_messages import LaneMessage
 from common.states import UNSETTLED, JobState, StepState
 from common.vault.cipher import Vault
 from common.workflows import PROVISION, SIGNUP, WORKFLOWS

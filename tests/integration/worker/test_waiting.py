@@ -18,7 +18,7 @@ from support.workers import Workers, counted_statements
 from support.world import World
 
 from common.database.models import Job
-from common.jobs import dispatch, lifecycle
+from common.jobs import dispatch, lane_messages
 from common.states import OPEN, JobState, StepState
 
 BUILDS = runs(50, "SLIPWAY_BUILDS")
@@ -50,7 +50,7 @@ def _start_builds(plant: Plant, workers: Workers) -> list[Job]:
     """Start the builds, and let a while pass: all of them run and nothing else is to be done."""
     accepted = [plant.accept() for _ in range(BUILDS)]
     for job in accepted:
-        workers.send(lifecycle.lanes(job))
+        workers.send(lane_messages.of_new_job(job))
     workers.pause(600)
     workers.pass_s(5)
     plant.world.time.advance(LONG_S)
@@ -99,7 +99,7 @@ def _sign_up(plant: Plant, workers: Workers, login: str) -> float:
     """Sign a person up while time goes by as it really does; return the seconds that it took."""
     job = plant.world.sign_up(login)
     began_s = last_s = clock.perf_counter()
-    workers.send(lifecycle.lanes(job))
+    workers.send(lane_messages.of_new_job(job))
     while plant.world.job(job).state in OPEN:
         workers.pause(0.02)
         now_s = clock.perf_counter()
@@ -119,6 +119,6 @@ def test_other_jobs_go_on_while_builds_run(plant: Plant, workers: Workers, new_n
     _tell(f"a sign-up takes {median(alone):.3f} s alone, {median(beside):.3f} s beside {BUILDS} builds: {ratio:.2f}")
 
     job = plant.world.sign_up(new_name("same-moment"))
-    workers.send(lifecycle.lanes(job))
+    workers.send(lane_messages.of_new_job(job))
     workers.pause(60)
     assert plant.world.job(job).state is JobState.SUCCEEDED  # and no time has passed: no lane waited for a slot

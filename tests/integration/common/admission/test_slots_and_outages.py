@@ -24,7 +24,7 @@ from common.database.models import Job, Slot, Step, UpstreamStatus
 from common.errors import Transient
 from common.jobs import attempts, dispatch, interventions
 from common.jobs.attempts import Claim, ClaimRefused
-from common.jobs.lifecycle import LaneMessage
+from common.jobs.lane_messages import LaneMessage
 from common.states import JobState, Outcome, StepState
 from common.workflows import Upstream
 from harbour.faults import Fault
