@@ -27,7 +27,7 @@ from common.admission.outages import Hold, HoldCode
 from common.admission.slots import Lease, Limits
 from common.database.engine import Database, Now
 from common.database.models import Attempt, Job, Step
-from common.jobs.events import transition
+from common.jobs.events import transition, transition_job
 from common.jobs.lifecycle import lock, make_next_ready, settle, touch
 from common.states import CLAIMABLE, OPEN, PASSED, JobState, Outcome, StepState
 from common.telemetry.metrics import ATTEMPTS_LOST, count_when_committed
@@ -102,7 +102,7 @@ def _claim(
     _mark_running(step, lease)
     job.started_at = job.started_at or now
     if job.state is JobState.QUEUED:
-        job.state = JobState.RUNNING
+        transition_job(job, JobState.RUNNING)
     touch(session, job, now)
     tries = attempt.number - step.forgiven
     return Claim(

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from common import workflows
 from common.database.models import Attempt, Job, Step
 from common.jobs import lifecycle
-from common.jobs.events import transition
+from common.jobs.events import transition, transition_job
 from common.states import OPEN, PASSED, UNSETTLED, JobState, Outcome, StepState
 from common.vault import sealed_passwords
 
@@ -75,7 +75,7 @@ def cancel(session: Session, job_id: str, now: datetime) -> Job:
     for step in steps:
         if step.state in UNSETTLED or step.state is StepState.PENDING:
             _stop(session, step, now)
-    job.state = JobState.CANCELLING
+    transition_job(job, JobState.CANCELLING)
     sealed_passwords.wipe(session, [job.id])  # nobody can take the job up again
     flow = workflows.WORKFLOWS.get(job.kind)
     if flow is not None and flow.on_cancel is not None and has_begun:
@@ -104,7 +104,8 @@ def _begin_again(step: Step, now: datetime) -> None:
 
 def _reopen(session: Session, job: Job, now: datetime) -> Job:
     is_cancelled = any(step.lane == lifecycle.CANCEL_LANE for step in _steps(session, job))
-    job.state, job.finished_at = JobState.CANCELLING if is_cancelled else JobState.RUNNING, None
+    transition_job(job, JobState.CANCELLING if is_cancelled else JobState.RUNNING)
+    job.finished_at = None
     lifecycle.settle(session, job, now)
     return job
 
@@ -131,17 +132,3 @@ def _add_last_step(session: Session, job: Job, plan: workflows.StepPlan, *, posi
     )
     session.add(step)
     lifecycle.make_ready(step, now)
-
-
-def open_lanes(session: Session, job: Job) -> list[lifecycle.LaneMessage]:
-    """Return what is left of the lanes whose turn it is now, to be sent after the commit."""
-    steps = _steps(session, job)
-    heads = [step for step in steps if step.state is StepState.READY]
-    return [
-        lifecycle.LaneMessage(
-            job_id=job.id,
-            kind=job.kind,
-            steps=tuple(step.name for step in steps if step.lane == head.lane and step.position >= head.position),
-        )
-        for head in heads
-    ]

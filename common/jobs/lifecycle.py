@@ -10,18 +10,16 @@ of the change is recorded as an event with that number (`events.py`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from common import workflows
 from common.database.ids import new_id
 from common.database.models import Job, Step
 from common.jobs import events
-from common.jobs.events import transition
+from common.jobs.events import transition, transition_job
 from common.states import UNSETTLED, JobState, StepState
 from common.telemetry import tracing
 from common.telemetry.metrics import JOBS_FINISHED, count_when_committed
@@ -30,15 +28,6 @@ from common.workflows import Workflow
 RESEND_S = 5.0  # a step whose turn it is and that nobody began is sent again after this, then ever more rarely
 
 CANCEL_LANE = "cancel"  # holds the step that stops what a cancelled job began outside
-
-
-@dataclass(frozen=True, kw_only=True)
-class LaneMessage:
-    """What is left of a lane, to be sent as one chain."""
-
-    job_id: str
-    kind: str
-    steps: tuple[str, ...]
 
 
 def accept(
@@ -53,7 +42,7 @@ def accept(
     inputs: dict[str, Any],
     app_id: str | None = None,
 ) -> Job:
-    """Write a job and its whole plan into the caller's transaction. Send its `lanes` after the commit."""
+    """Write a job and its whole plan into the caller's transaction. Send its messages after the commit."""
     job = Job(
         id=new_id(),
         kind=workflow.name,
@@ -91,14 +80,6 @@ def accept(
     return job
 
 
-def lanes(job: Job) -> list[LaneMessage]:
-    """Return the lanes of a job that was just accepted."""
-    return [
-        LaneMessage(job_id=job.id, kind=job.kind, steps=tuple(step.name for step in lane.steps))
-        for lane in workflows.WORKFLOWS[job.kind].lanes
-    ]
-
-
 def make_ready(step: Step, now: datetime) -> None:
     """Give a step its turn."""
     transition(step, StepState.READY)
@@ -127,9 +108,9 @@ def settle(session: Session, job: Job, now: datetime) -> None:
         )
         job.finished_at = now
         if has_failed:
-            job.state = JobState.FAILED
+            transition_job(job, JobState.FAILED)
         else:
-            job.state = JobState.CANCELLED if is_cancelled else JobState.SUCCEEDED
+            transition_job(job, JobState.CANCELLED if is_cancelled else JobState.SUCCEEDED)
         count_when_committed(session, JOBS_FINISHED.labels(job.kind, job.state.value))
     touch(session, job, now)
 

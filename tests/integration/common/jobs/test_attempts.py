@@ -18,6 +18,7 @@ from common.database.ids import new_id as make_id
 from common.database.models import Attempt, Job, Resource, Secret, Step, Team, User
 from common.jobs import attempts, dispatch, lifecycle
 from common.jobs.attempts import Claim, ClaimLostError, ClaimRefused
+from common.jobs.lane_messages import LaneMessage
 from common.jobs.ledger import Entry
 from common.states import JobState, Outcome, Provenance, StepState
 from common.workflows import PROVISION, SIGNUP, Workflow, find_step
@@ -278,7 +279,7 @@ def test_what_is_due_goes_to_one_clock_only(db: Database, accept: Accept, time: 
     time.advance(lifecycle.RESEND_S)
     together = Barrier(THREADS)
 
-    def tick() -> list[lifecycle.LaneMessage]:
+    def tick() -> list[LaneMessage]:
         together.wait()
         return dispatch.take_due(db, limit=100)
 
