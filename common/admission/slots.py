@@ -56,9 +56,11 @@ def limits_of(settings: Settings) -> Limits:
         Upstream.JENKINS: UpstreamLimits(
             at_once=settings.jenkins_concurrency, calls_per_s=settings.jenkins_calls_per_second
         ),
-        Upstream.ARGOCD: UpstreamLimits(at_once=settings.argo_concurrency, calls_per_s=settings.argo_calls_per_second),
+        Upstream.ARGOCD: UpstreamLimits(
+            at_once=settings.argocd_concurrency, calls_per_s=settings.argocd_calls_per_second
+        ),
         Upstream.ELASTICSEARCH: UpstreamLimits(
-            at_once=settings.kibana_concurrency, calls_per_s=settings.kibana_calls_per_second
+            at_once=settings.elasticsearch_concurrency, calls_per_s=settings.elasticsearch_calls_per_second
         ),
     }
 

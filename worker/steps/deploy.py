@@ -26,7 +26,7 @@ def sync_application(job: StepContext, upstreams: Upstreams) -> Application:
     upstreams.argocd.start_sync(
         app, project=project, marker=job.marker, operation_id=job.id, revision=revision, on_create=entry.intend
     )
-    entry.settle(outside_id=job.id, url=f"{job.settings.argo_url}/applications/{app}", found=False)
+    entry.settle(outside_id=job.id, url=f"{job.settings.argocd_url}/applications/{app}", found=False)
     return {"application": app}
 
 

@@ -118,7 +118,9 @@ def create_application(job: StepContext, upstreams: Upstreams) -> Application:
         marker=job.marker,
         on_create=entry.intend,
     )
-    entry.settle(outside_id=application.uid, url=f"{job.settings.argo_url}/applications/{app}", found=application.found)
+    entry.settle(
+        outside_id=application.uid, url=f"{job.settings.argocd_url}/applications/{app}", found=application.found
+    )
     return {"application": app}
 
 

@@ -35,7 +35,9 @@ def _as_it_was() -> Iterator[None]:
 
 
 def _configure(**changes: Any) -> None:
-    logs.configure(settings(DB_URL, WorkerSettings, **{"log_format": "json", "kibana_pwd": PASSWORD, **changes}))
+    logs.configure(
+        settings(DB_URL, WorkerSettings, **{"log_format": "json", "elasticsearch_password": PASSWORD, **changes})
+    )
 
 
 @pytest.fixture
@@ -127,7 +129,7 @@ def test_a_secret_setting_is_shown_by_no_line(
 
 
 def test_what_is_too_short_to_be_a_secret_blots_out_no_words(lines: Lines) -> None:
-    _configure(kibana_pwd="worker")
+    _configure(elasticsearch_password="worker")
 
     logging.getLogger("worker.clock").info("a worker ticks")
 
