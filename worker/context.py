@@ -1,4 +1,4 @@
-"""What does a step see of the job it belongs to?"""
+"""The context of a step: its job's input, earlier outputs, password, ledger, and what all steps of a worker share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Recorded = TypeVar("Recorded", bound=Mapping[str, object])
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerContext:
-    """What every step of this worker shares."""
+    """The parts that all steps of this worker share."""
 
     db: Database
     settings: WorkerSettings
@@ -35,21 +35,21 @@ class WorkerContext:
 
 
 class StepContext:
-    """The job as one attempt sees it: its input, what earlier steps learnt, its secret, its ledger."""
+    """The job as one attempt sees it: its input, the outputs of earlier steps, its password, its ledger."""
 
-    def __init__(self, claim: Claim, surroundings: WorkerContext) -> None:
+    def __init__(self, claim: Claim, worker: WorkerContext) -> None:
         self.claim = claim
-        self.around = surroundings
+        self.around = worker
         self.id = claim.job.id
-        self.settings = surroundings.settings
+        self.settings = worker.settings
 
     @property
     def marker(self) -> str:
-        """The text that tells our things from other people's: the same for every job of this user or app."""
+        """The text that marks our objects: the same for every job of this user or app."""
         return f"slipway:{self.claim.job.subject_id}"
 
     def require_claim(self) -> None:
-        """Make sure that we are still wanted, before a write without an intent. Raises ClaimLostError."""
+        """Check that the claim is still ours, before a write without an intent. Raises ClaimLostError."""
         now = self.around.db.now()
         self.around.db.transaction(lambda session: attempts.require_held(session, self.claim, now))
 
@@ -63,7 +63,7 @@ class StepContext:
 
     @property
     def team(self) -> Team:
-        """The team's places. Raises Permanent when it left the catalog meanwhile."""
+        """The team's places. Raises Permanent when it is no longer in the catalog."""
         team = self.around.catalog.teams.get(self.input("team"))
         if team is None:
             raise Permanent(f"The team {self.input('team')} is no longer in the catalog.", action_by=ActionBy.OPERATOR)
@@ -71,7 +71,7 @@ class StepContext:
 
     @property
     def app_type(self) -> AppType:
-        """The type's templates. Raises Permanent when it left the catalog meanwhile."""
+        """The type's templates. Raises Permanent when it is no longer in the catalog."""
         app_type = self.around.catalog.types.get(self.input("type"))
         if app_type is None:
             raise Permanent(f"The type {self.input('type')} is no longer in the catalog.", action_by=ActionBy.OPERATOR)
@@ -104,19 +104,19 @@ class StepContext:
         self.around.db.transaction(lambda session: ledger.mark_gone(session, resource.id, self.around.db.now()))
 
     def may_arrive_for_s(self, resource: Resource) -> float:
-        """Return for how long a call that makes it may still be on its way, 0 or less when none can be."""
+        """Return for how many seconds a call that creates it may still arrive, 0 or less when none can."""
         until = self.around.db.read(lambda session: ledger.may_arrive_until(session, resource))
         return -self.seconds_since(until)
 
     @property
     def image_tag(self) -> str | None:
-        """The tag that the last deployment set, None while none did."""
+        """The tag that the last deployment set, None when none has."""
         return self.around.db.read(
             lambda session: session.scalar(select(App.image_tag).where(App.id == self.claim.job.app_id))
         )
 
     def keep_image_tag(self, tag: str) -> None:
-        """Write down what is deployed, so that a later repair does not undo it."""
+        """Store what is deployed, so that a later repair does not undo it."""
         app_id = self.claim.job.app_id
         self.around.db.transaction(
             lambda session: session.execute(update(App).where(App.id == app_id).values(image_tag=tag))
@@ -136,11 +136,11 @@ class StepContext:
         return self.seconds_since(since) if since else 0.0
 
     def pause_s(self, *, first_s: float, cap_s: float) -> float:
-        """Return the pause before the next look: often at first, and what takes long needs no hurry."""
+        """Return the pause before the next poll: short at first, longer the longer the step has waited."""
         return min(cap_s, max(first_s, self.waited_s / 10))
 
-    def seconds_since(self, moment: datetime) -> float:
-        return (self.around.db.now() - moment).total_seconds()
+    def seconds_since(self, at: datetime) -> float:
+        return (self.around.db.now() - at).total_seconds()
 
     def console_position(self) -> tuple[int, int]:
         """Return how far the console is kept: (our characters, Jenkins' bytes)."""

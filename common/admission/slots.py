@@ -1,15 +1,17 @@
-"""May a step go to its upstream now?  Known to all workers, because it is kept in the database.
+"""Concurrency slots and rate limits of the upstreams, kept in the database so that all workers share them.
 
-    outage   steps failed for want of an answer, and a plain look got none either: nothing goes until a look is answered
-    paused   an administrator wants the upstream left alone
-    busy     as many steps are at work there as may be at once, or others have waited longer
+Three holds keep a step from its upstream:
 
-A step that may not go is *parked* (`steps.parked_at`): it uses no attempt, its waits stand still, and no message is
-sent for it until there is room: those that wait longest go first (`due.take_parked`). After an outage or a pause there
-is room for one at first, and for twice as many every few seconds.
+    outage   steps got no answer, and a probe got none either: nothing is sent until a probe is answered
+    paused   an administrator has paused the upstream
+    busy     the upstream is at its concurrency limit, or others have waited longer
 
-A *slot* is a step's place at work: taken with the claim, given back with its outcome, free by itself when the claim's
-lease ends.
+A step that is held back is *parked* (`steps.parked_at`): it uses no attempt, the time limit of its wait is suspended,
+and no message is sent for it until there is room: those that have waited longest go first (`dispatch.take_parked`).
+After an outage or a pause there is room for one step at first, and for twice as many every few seconds.
+
+A *slot* is the right to run a step on an upstream: acquired with the claim, released with its outcome, free by itself
+when the claim's lease ends.
 """
 
 from __future__ import annotations
@@ -30,15 +32,15 @@ from common.database.models import Slot, Step, UpstreamStatus
 from common.states import CLAIMABLE
 from common.workflows import APP, Upstream
 
-RAMP_S = 5.0  # after this much, twice as many may go as before
+RAMP_S = 5.0  # after each such period, twice as many may run
 MICROSECOND = timedelta(microseconds=1)
-COMMIT_US = 20_000  # a turn for a call is this far ahead at least: until then the others know that it is taken
+COMMIT_US = 20_000  # a reserved turn is at least this far ahead: by then its transaction is committed
 IS_PARKED = (Step.parked_at.is_not(None), Step.state.in_(CLAIMABLE))
 
 
 @dataclass(frozen=True, kw_only=True)
 class UpstreamLimits:
-    """What all workers together may ask of one upstream. `calls_per_s` 0: as many as they like."""
+    """The limits of all workers together on one upstream. `calls_per_s` 0: unlimited."""
 
     at_once: int
     calls_per_s: float = 0.0
@@ -48,7 +50,7 @@ Limits = Mapping[Upstream, UpstreamLimits]
 
 
 def limits_of(settings: Settings) -> Limits:
-    """Return the share of every upstream."""
+    """Return the limits of every upstream."""
     return {
         Upstream.GITLAB: UpstreamLimits(
             at_once=settings.gitlab_concurrency, calls_per_s=settings.gitlab_calls_per_second
@@ -65,10 +67,10 @@ def limits_of(settings: Settings) -> Limits:
     }
 
 
-def prepare(db: Database, shares: Limits) -> None:
-    """Make the rows that are missing; every worker's clock begins with it.
+def prepare(db: Database, limits: Limits) -> None:
+    """Create missing rows; every worker's clock does this first.
 
-    A worker of the version before, which may still be running, claims what is parked and leaves it marked so.
+    A worker of the previous version, which may still run, claims parked steps and leaves them marked so.
     """
 
     def work(session: Session) -> None:
@@ -77,10 +79,10 @@ def prepare(db: Database, shares: Limits) -> None:
         session.execute(update(Step).where(left).values(parked_at=None))
         known = set(session.scalars(select(UpstreamStatus.name)))
         slots = {(slot.upstream, slot.number) for slot in session.scalars(select(Slot))}
-        session.add_all(UpstreamStatus(name=name) for name in shares if name not in known)
+        session.add_all(UpstreamStatus(name=name) for name in limits if name not in known)
         session.add_all(
             Slot(upstream=name, number=number, until=now)
-            for name, share in shares.items()
+            for name, share in limits.items()
             for number in range(share.at_once)
             if (name, number) not in slots
         )
@@ -93,7 +95,7 @@ def prepare(db: Database, shares: Limits) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Lease:
-    """A claim that is about to be made: who, until when at most, and what time it is."""
+    """A claim that is about to be made: its token, its end, and the present time."""
 
     token: str
     until: datetime
@@ -102,25 +104,25 @@ class Lease:
 
 @dataclass(frozen=True, kw_only=True)
 class Admission:
-    """A step may go. `is_doubted`: the last steps got no answer, so an answer is news."""
+    """A step may run. `is_doubted`: the last steps got no answer, so an answer has to be recorded."""
 
     slots: tuple[tuple[Upstream, int], ...]
     is_doubted: bool
 
 
 def acquire(
-    session: Session, step: Step, visits: Collection[Upstream], claim: Lease, shares: Limits
+    session: Session, step: Step, visits: Collection[Upstream], claim: Lease, limits: Limits
 ) -> Admission | Hold:
-    """Take a slot at every upstream that the step visits, or say why it may not go."""
+    """Acquire a slot of every upstream that the step visits, or return why it is held back."""
     known = outages.read(session, visits)
     if hold := hold_on_any(known, visits):
         return hold
-    limited = [name for name in visits if name in shares]
+    limited = [name for name in visits if name in limits]
     if limited and step.parked_at is None and _has_parked(session, step.upstream, *visits):
-        return busy(visits)  # whoever comes now waits behind those
+        return busy(visits)  # those that wait already go first
     slots = []
     for name in limited:
-        slot = _free_slot(session, name, _allowed(shares[name], known.get(name), claim.now), claim.now)
+        slot = _free_slot(session, name, _allowed(limits[name], known.get(name), claim.now), claim.now)
         if slot is None:
             return busy((name,))
         slots.append(slot)
@@ -128,45 +130,45 @@ def acquire(
         slot.holder, slot.until = claim.token, claim.until
     return Admission(
         slots=tuple((Upstream(slot.upstream), slot.number) for slot in slots),
-        is_doubted=any(gate.failures for gate in known.values()),
+        is_doubted=any(status.failures for status in known.values()),
     )
 
 
 def hold_on_any(known: Mapping[str, UpstreamStatus], visits: Collection[Upstream]) -> Hold | None:
-    """Say why one of these upstreams takes nothing, None when all of them do."""
-    return next((hold for name in visits if (gate := known.get(name)) and (hold := outages.hold_on(gate))), None)
+    """Return why one of these upstreams is closed, None when all are open."""
+    return next((hold for name in visits if (status := known.get(name)) and (hold := outages.hold_on(status))), None)
 
 
 def busy(visits: Collection[Upstream]) -> Hold:
-    """Say why a step waits though its upstreams are open."""
-    there = " or ".join(name.label for name in visits)
-    return Hold(code=HoldCode.BUSY, reason=f"As much as may be is at work on {there}, or others wait longer.")
+    """Return the hold of a step whose upstreams are open, but at their limits."""
+    names = " or ".join(name.label for name in visits)
+    return Hold(code=HoldCode.BUSY, reason=f"{names} is at its concurrency limit; this step is queued.")
 
 
 def _free_slot(session: Session, upstream: Upstream, allowed: int, now: datetime) -> Slot | None:
-    """Return a free one, locked; those that others are just taking are passed over, so nobody waits."""
+    """Return a free slot, locked; slots that others are acquiring are skipped, so nobody waits."""
     free = select(Slot).where(Slot.upstream == upstream, Slot.number < allowed, Slot.until <= now).limit(1)
     return session.scalar(free.with_for_update(skip_locked=True).execution_options(populate_existing=True))
 
 
 def release(session: Session, admission: Admission, holder: str, now: datetime) -> None:
-    """Give back what a claim has taken."""
+    """Release the slots of a claim."""
     for upstream, number in admission.slots:
         is_held = (Slot.upstream == upstream, Slot.number == number, Slot.holder == holder)
         session.execute(update(Slot).where(*is_held).values(holder=None, until=now))
 
 
 def shorten(session: Session, holder: str, until: datetime) -> None:
-    """Give back at `until` what the claim of a dead worker has taken."""
+    """Release the slots of a dead worker's claim at `until`."""
     session.execute(update(Slot).where(Slot.holder == holder, Slot.until > until).values(until=until))
 
 
 def reserve_call(session: Session, upstream: Upstream, every_s: float, clock: Now) -> datetime:
-    """Take the next moment at which a call may go there, and return it."""
-    gate = session.scalars(select(UpstreamStatus).where(UpstreamStatus.name == upstream).with_for_update()).one()
-    now_us = (clock() - EPOCH) // MICROSECOND  # after the lock: a wait for it must not eat the moment
-    at_us = max(gate.next_call_us, now_us + COMMIT_US)
-    gate.next_call_us = at_us + round(every_s * 1e6)
+    """Reserve the next time at which a call may be sent there, and return it."""
+    status = session.scalars(select(UpstreamStatus).where(UpstreamStatus.name == upstream).with_for_update()).one()
+    now_us = (clock() - EPOCH) // MICROSECOND  # after the lock: waiting for it must not use up the turn
+    at_us = max(status.next_call_us, now_us + COMMIT_US)
+    status.next_call_us = at_us + round(every_s * 1e6)
     return EPOCH + at_us * MICROSECOND
 
 
@@ -184,7 +186,7 @@ Sendable = tuple[str, datetime | None, int]  # a step's id, its `nudge_at`, its 
 
 @dataclass(frozen=True, kw_only=True)
 class Parked:
-    """A step that waits in the line of an upstream, or in that of the comparisons, which need several at once."""
+    """A step in the queue of an upstream, or in that of the comparisons, which need several upstreams at once."""
 
     since: datetime
     sendable: Sendable
@@ -195,13 +197,13 @@ def has_parked(session: Session) -> bool:
     return _has_parked(session, *Upstream)
 
 
-def admissible(session: Session, shares: Limits, now: datetime, *, on_the_way_s: float) -> list[Sendable]:
+def admissible(session: Session, limits: Limits, now: datetime, *, on_the_way_s: float) -> list[Sendable]:
     """Return the parked steps for which there is room now, of each line those that wait longest.
 
     A step that was sent less than `on_the_way_s` ago is taken for one that is about to arrive.
     """
     known = outages.read(session)
-    room = _room(session, known, shares, now)
+    room = _room(session, known, limits, now)
     lines: dict[Upstream, list[Parked]] = {}
     for name in Upstream:
         places = _places(room, name)
@@ -258,12 +260,12 @@ def _line(session: Session, upstream: Upstream, limit: int) -> list[Parked]:
     return [Parked(since=since, sendable=(step_id, at, nudges)) for since, step_id, at, nudges in rows if since]
 
 
-def _room(session: Session, known: Mapping[str, UpstreamStatus], shares: Limits, now: datetime) -> dict[Upstream, int]:
+def _room(session: Session, known: Mapping[str, UpstreamStatus], limits: Limits, now: datetime) -> dict[Upstream, int]:
     """Return how many more steps may go to each upstream; below 0 where a share has shrunk."""
     taken = in_use(session, now)
     room: dict[Upstream, int] = {}
     for name in outages.EXTERNAL:
-        allowed = 0 if hold_on_any(known, (name,)) else _allowed(shares[name], known.get(name), now)
+        allowed = 0 if hold_on_any(known, (name,)) else _allowed(limits[name], known.get(name), now)
         room[name] = allowed - taken.get(name, 0)
     return room
 
@@ -271,10 +273,10 @@ def _room(session: Session, known: Mapping[str, UpstreamStatus], shares: Limits,
 # -- inside -------------------------------------------------------------------------------------------------------
 
 
-def _allowed(share: UpstreamLimits, gate: UpstreamStatus | None, now: datetime) -> int:
-    if gate is None or gate.open_since is None:
+def _allowed(share: UpstreamLimits, status: UpstreamStatus | None, now: datetime) -> int:
+    if status is None or status.open_since is None:
         return share.at_once
-    doublings = int((now - gate.open_since).total_seconds() / RAMP_S)
+    doublings = int((now - status.open_since).total_seconds() / RAMP_S)
     return min(share.at_once, 1 << min(max(doublings, 0), 16))  # below 0 when the database's clock was put back
 
 

@@ -29,7 +29,7 @@ from common.config.urls import BrokerUrl, DatabaseUrl, HttpUrl, Origin
 EMBEDDED_ENV = Path("var/embedded.env")
 LOGIN = re.compile(r"[^:,]+:[^,]+")  # as HTTP's basic authentication has it
 
-AT_ONCE = "Steps at work on {} at once, over all workers: fewer than those have threads, or a slow one holds them all"
+AT_ONCE = "Steps that run on {} at once, over all workers: fewer than their threads, or a slow one occupies them all"
 RATE = "Calls a second to {}, over all workers: at least half of the steps at once. 0: unlimited"
 
 
@@ -67,7 +67,7 @@ class CommonSettings(BaseSettings):
     log_level: str = Field(
         "info",
         pattern="^(debug|info|warning|error)$",
-        description="debug, info, warning or error; debug tells each call to an upstream",
+        description="debug, info, warning or error; debug logs each call to an upstream",
     )
 
     @classmethod
@@ -109,7 +109,7 @@ class FlowerSettings(CommonSettings):
     """Settings of Flower: no key and no other token, because it only shows what passes through the broker."""
 
     flower_basic_auth: SecretStr | None = Field(
-        None, description="Who may look into Flower: USER:PASSWORD, comma-separated. Unset: it does not start"
+        None, description="Who may use Flower: USER:PASSWORD, comma-separated. Unset: it does not start"
     )
     flower_address: str = Field("127.0.0.1", description="Where Flower listens: 0.0.0.0 in a container")
     flower_port: int = Field(5555, ge=1, le=65_535, description="Port of Flower")
@@ -197,7 +197,7 @@ class Settings(CommonSettings):
         3,
         ge=0,
         le=100,
-        description="Steps in a row that get no answer before a look tells whether their upstream is down. 0: never",
+        description="Steps in a row without an answer before a probe decides whether their upstream is down. 0: never",
     )
     metrics_token: SecretStr | None = Field(
         None, description="What Prometheus sends as its bearer token, to the API and to workers. Unset: no metrics"

@@ -1,4 +1,4 @@
-"""What may a person do to a job?  Retry what failed, skip a step, cancel the rest. The job's id stays the same."""
+"""Interventions of people: retry what failed, skip a step, cancel the rest. The job's id stays the same."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def retry(session: Session, job_id: str, now: datetime) -> Job:
     steps = _steps(session, job)
     is_kept = sealed_passwords.is_kept(session, job.id)
     if needs_secret(session, job) and not is_kept:
-        raise NotPossibleError("password_needed", "The password was deleted meanwhile: send it again.")
+        raise NotPossibleError("password_needed", "The password has been deleted: send it again.")
     for step in steps:
         if step.state is StepState.FAILED:
             _begin_again(step, now)
@@ -45,7 +45,7 @@ def needs_secret(session: Session, job: Job) -> bool:
 
 
 def skip(session: Session, job_id: str, step_name: str, *, reason: str, now: datetime) -> Job:
-    """Let the lane go on behind a failed step. Raises NotPossibleError: `not_failed`, `not_skippable`."""
+    """Let the lane continue after a failed step. Raises NotPossibleError: `not_failed`, `not_skippable`."""
     job = _failed_job(session, job_id)
     step = next((step for step in _steps(session, job) if step.name == step_name), None)
     plan = workflows.find_step(job.kind, step_name)
@@ -60,10 +60,10 @@ def skip(session: Session, job_id: str, step_name: str, *, reason: str, now: dat
 
 
 def cancel(session: Session, job_id: str, now: datetime) -> Job:
-    """Stop before the next step; what the workflow began outside and can stop is stopped by a last step.
+    """Stop before the next step; what the workflow began on upstreams and can stop is stopped by a last step.
 
-    A step that runs right now cannot record its outcome any more, nor write an intent: it stops at its next look at
-    the database. Raises NotPossibleError `is_over`; cancelling twice is fine.
+    A step that runs now can record neither its outcome nor an intent any more: it stops at its next access to the
+    database. Raises NotPossibleError `is_over`; cancelling twice is fine.
     """
     job = lifecycle.lock(session, job_id)
     if job is None or job.state not in OPEN:
@@ -76,7 +76,7 @@ def cancel(session: Session, job_id: str, now: datetime) -> Job:
         if step.state in UNSETTLED or step.state is StepState.PENDING:
             _stop(session, step, now)
     transition_job(job, JobState.CANCELLING)
-    sealed_passwords.wipe(session, [job.id])  # nobody can take the job up again
+    sealed_passwords.wipe(session, [job.id])  # the job cannot be retried any more
     flow = workflows.WORKFLOWS.get(job.kind)
     if flow is not None and flow.on_cancel is not None and has_begun:
         _add_last_step(session, job, flow.on_cancel, position=len(steps), now=now)
@@ -87,7 +87,7 @@ def cancel(session: Session, job_id: str, now: datetime) -> Job:
 def _failed_job(session: Session, job_id: str) -> Job:
     job = lifecycle.lock(session, job_id)
     if job is None or job.state is not JobState.FAILED:
-        raise NotPossibleError("not_failed", "Only a failed job can be taken up again.")
+        raise NotPossibleError("not_failed", "Only a failed job can be retried.")
     return job
 
 

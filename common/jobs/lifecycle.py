@@ -81,14 +81,14 @@ def accept(
 
 
 def make_ready(step: Step, now: datetime) -> None:
-    """Give a step its turn."""
+    """Make a step ready, to be dispatched."""
     transition(step, StepState.READY)
     step.due_at = now
-    step.nudge_at = now + timedelta(seconds=RESEND_S)  # a message is on its way: only if that one is lost
+    step.nudge_at = now + timedelta(seconds=RESEND_S)  # only if the message that is sent now is lost
 
 
 def make_next_ready(session: Session, step: Step, now: datetime) -> None:
-    """Give the step behind this one its turn, if there is one in the lane."""
+    """Make the next step of the lane ready, if there is one."""
     following = session.scalar(
         select(Step).where(Step.job_id == step.job_id, Step.lane == step.lane, Step.position == step.position + 1)
     )
@@ -97,12 +97,12 @@ def make_next_ready(session: Session, step: Step, now: datetime) -> None:
 
 
 def settle(session: Session, job: Job, now: datetime) -> None:
-    """Derive the job's state from its steps, over when no step can move any more, and bump its version."""
+    """Derive the job's state from its steps, ended when no step can change any more, and raise its version."""
     session.flush()
     steps = session.execute(select(Step.state, Step.lane).where(Step.job_id == job.id)).all()
     if not any(step.state in UNSETTLED for step in steps):
         is_cancelled = job.state is JobState.CANCELLING
-        # What failed before a cancellation does not matter any more; what could not be stopped does.
+        # What failed before a cancellation is of no importance any more; what could not be stopped is.
         has_failed = any(
             step.state is StepState.FAILED for step in steps if not is_cancelled or step.lane == CANCEL_LANE
         )
@@ -118,12 +118,12 @@ def settle(session: Session, job: Job, now: datetime) -> None:
 def lock(session: Session, job_id: str) -> Job | None:
     """Return a job, as it is now, whose changes wait until this transaction ends."""
     statement = select(Job).where(Job.id == job_id).with_for_update()
-    # What the session read of it before may be from before a wait for the lock, and would be given back otherwise.
+    # Without it the session could return what it read before it waited for the lock.
     return session.scalar(statement.execution_options(populate_existing=True))
 
 
 def touch(session: Session, job: Job, now: datetime) -> None:
-    """Give the job a new version, and tell what has moved under it."""
+    """Give the job a new version, and write the event of what has changed."""
     job.version += 1
     job.updated_at = now
     events.write(session, job, now)

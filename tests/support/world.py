@@ -221,7 +221,7 @@ class World:
         for _ in range(ROUNDS):
             self._wait_for(self.step(job, step))
             result = self.runner.run(job.id, step)
-            if result.verdict is not NextAction.LATER:
+            if result.action is not NextAction.LATER:
                 return result
         raise AssertionError("the step did not come to an end")
 

@@ -15,7 +15,7 @@ import pytest
 from support.checkout import ROOT
 
 from worker.healthcheck import HeartbeatRecord
-from worker.heartbeat import STANDS_AFTER_S, Heartbeat
+from worker.heartbeat import STALLED_AFTER_S, Heartbeat
 from worker.liveness import WorkerRegister
 
 Ask = Callable[..., tuple[int, str]]
@@ -52,17 +52,17 @@ def test_while_the_main_loop_turns_marks_are_left_and_the_broker_is_asked_nothin
 
     for _ in range(5):
         worker.pulse.turned()
-        assert worker.leaves_mark_after(STANDS_AFTER_S)
+        assert worker.leaves_mark_after(STALLED_AFTER_S)
 
     assert worker.questions == 0
-    assert worker.marks[-1] == HeartbeatRecord(at_s=worker.now_s, turned_at_s=worker.now_s - STANDS_AFTER_S)
+    assert worker.marks[-1] == HeartbeatRecord(at_s=worker.now_s, turned_at_s=worker.now_s - STALLED_AFTER_S)
 
 
 def test_a_main_loop_that_stands_still_though_the_broker_is_there_leaves_no_mark() -> None:
     worker = Worker()
     worker.pulse.turned()
 
-    assert not worker.leaves_mark_after(STANDS_AFTER_S + 1)
+    assert not worker.leaves_mark_after(STALLED_AFTER_S + 1)
 
 
 def test_a_main_loop_that_stands_still_for_want_of_a_broker_leaves_marks_for_as_long_as_that_lasts() -> None:
@@ -120,7 +120,7 @@ def ask(request: pytest.FixtureRequest, tmp_path: Path) -> Ask:
 
 def _leave_mark(register: WorkerRegister, *, age_s: float = 0.0, turned_s_ago: float = 0.0) -> None:
     now_s = time.monotonic()
-    register.leave_mark(HeartbeatRecord(at_s=now_s - age_s, turned_at_s=now_s - turned_s_ago))
+    register.write_heartbeat(HeartbeatRecord(at_s=now_s - age_s, turned_at_s=now_s - turned_s_ago))
 
 
 @pytest.mark.usefixtures("register")

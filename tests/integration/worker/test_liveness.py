@@ -26,8 +26,8 @@ from worker.liveness import WorkerRegister, directory_for
 SIGN_ON = """
 import sys
 from pathlib import Path
-from worker.liveness import Register
-register = Register(Path(sys.argv[1]))
+from worker.liveness import WorkerRegister
+register = WorkerRegister(Path(sys.argv[1]))
 register.sign_on(sys.argv[2])
 print("signed on", flush=True)
 sys.stdin.read()
@@ -42,7 +42,7 @@ def directory(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def register(directory: Path) -> WorkerRegister:
-    """The register of the worker that looks at the others."""
+    """The register of the worker that watches the others."""
     register = WorkerRegister(directory)
     register.sign_on("watcher")
     return register

@@ -120,7 +120,7 @@ def test_twice_changes_nothing(world: World, stages: Stages, case: Case) -> None
 
     result = world.deliver_again(done.job, case.step.name)
 
-    assert result.verdict is NextAction.GO_ON
+    assert result.action is NextAction.GO_ON
     assert world.write_count() == writes
     assert world.snapshot() == snapshot
     assert world.step(done.job, case.step.name).output == done.output
@@ -134,7 +134,7 @@ def test_a_second_delivery_of_a_finished_step_passes_on_without_a_call(
     done = stages.done(case)
     calls = world.call_count()
 
-    assert world.runner.run(done.job.id, case.step.name).verdict is NextAction.GO_ON
+    assert world.runner.run(done.job.id, case.step.name).action is NextAction.GO_ON
 
     assert world.call_count() == calls
 
@@ -171,7 +171,7 @@ def test_a_reply_lost_after_any_call_converges(world: World, stages: Stages, kin
             writes_before = world.write_count()
             result = world.run_through(job, case.step.name)
 
-            assert result.verdict is NextAction.GO_ON, result.reason
+            assert result.action is NextAction.GO_ON, result.reason
             assert fault.times == 0, "the fault never hit"
             assert world.write_count() - writes_before == writes, f"{calls[lost].method} {calls[lost].path} lost"
             assert [attempt.outcome for attempt in world.attempts(job, case.step.name)][-1] is Outcome.SUCCEEDED
