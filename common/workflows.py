@@ -128,14 +128,14 @@ SIGNUP = Workflow(
         )),
         Lane(name="jenkins", steps=(
             StepPlan(name="create_jenkins_user", upstream=J, retry=PATIENT, secret=True,
-                     repeat="looked up by id first; ours answers to the password of this very sign-up"),
+                     repeat="looked up by id first; ours accepts the password of this sign-up"),
             StepPlan(name="assign_jenkins_role", upstream=J, retry=PATIENT,
                      skip="somebody may have assigned the role by hand",
                      repeat="an assignment is a set entry; read before, and read again after"),
         )),
         Lane(name="kibana", steps=(
             StepPlan(name="create_kibana_user", upstream=E, retry=PATIENT, secret=True,
-                     repeat="looked up by name first; ours carries our marker, anyone else's is never put over"),
+                     repeat="looked up by name first; ours carries our marker, anyone else's is never overwritten"),
         )),
     ),
 )  # fmt: skip

@@ -39,7 +39,7 @@ class StepContext:
 
     def __init__(self, claim: Claim, worker: WorkerContext) -> None:
         self.claim = claim
-        self.around = worker
+        self.worker = worker
         self.id = claim.job.id
         self.settings = worker.settings
 
@@ -50,8 +50,8 @@ class StepContext:
 
     def require_claim(self) -> None:
         """Check that the claim is still ours, before a write without an intent. Raises ClaimLostError."""
-        now = self.around.db.now()
-        self.around.db.transaction(lambda session: attempts.require_held(session, self.claim, now))
+        now = self.worker.db.now()
+        self.worker.db.transaction(lambda session: attempts.require_held(session, self.claim, now))
 
     def input(self, key: str) -> str:
         return str(self.claim.job.input[key])
@@ -64,7 +64,7 @@ class StepContext:
     @property
     def team(self) -> Team:
         """The team's places. Raises Permanent when it is no longer in the catalog."""
-        team = self.around.catalog.teams.get(self.input("team"))
+        team = self.worker.catalog.teams.get(self.input("team"))
         if team is None:
             raise Permanent(f"The team {self.input('team')} is no longer in the catalog.", action_by=ActionBy.OPERATOR)
         return team
@@ -72,23 +72,23 @@ class StepContext:
     @property
     def app_type(self) -> AppType:
         """The type's templates. Raises Permanent when it is no longer in the catalog."""
-        app_type = self.around.catalog.types.get(self.input("type"))
+        app_type = self.worker.catalog.types.get(self.input("type"))
         if app_type is None:
             raise Permanent(f"The type {self.input('type')} is no longer in the catalog.", action_by=ActionBy.OPERATOR)
         return app_type
 
     def output_of(self, key: StepOutput[Recorded]) -> Recorded:
         """Return what an earlier step of the same lane recorded."""
-        output = self.around.db.read(lambda session: outputs.of_passed_step(session, self.id, key))
+        output = self.worker.db.read(lambda session: outputs.of_passed_step(session, self.id, key))
         if output is None:
             raise LookupError(f"{key.step} has no output: is it in the same lane, before {self.claim.step.name}?")
         return output
 
     def password(self) -> str:
         """Unseal the password of the sign-up. Raises Permanent when it is gone or was sealed with a retired key."""
-        vault = self.around.vault
+        vault = self.worker.vault
         try:
-            password = self.around.db.read(lambda session: sealed_passwords.unseal(session, vault, self.id))
+            password = self.worker.db.read(lambda session: sealed_passwords.unseal(session, vault, self.id))
         except CannotOpenError as error:
             raise Permanent(f"The password cannot be read: {error}.", action_by=ActionBy.OPERATOR) from None
         if password is None:
@@ -98,34 +98,34 @@ class StepContext:
     def read_earlier(self, upstream: str, kind: str) -> list[Resource]:
         """Return what the ledger has of one kind for this user or app, from whatever job."""
         subject_id = self.claim.job.subject_id
-        return self.around.db.read(lambda session: ledger.rows_of(session, subject_id, upstream=upstream, kind=kind))
+        return self.worker.db.read(lambda session: ledger.rows_of(session, subject_id, upstream=upstream, kind=kind))
 
     def mark_gone(self, resource: Resource) -> None:
-        self.around.db.transaction(lambda session: ledger.mark_gone(session, resource.id, self.around.db.now()))
+        self.worker.db.transaction(lambda session: ledger.mark_gone(session, resource.id, self.worker.db.now()))
 
     def may_arrive_for_s(self, resource: Resource) -> float:
         """Return for how many seconds a call that creates it may still arrive, 0 or less when none can."""
-        until = self.around.db.read(lambda session: ledger.may_arrive_until(session, resource))
+        until = self.worker.db.read(lambda session: ledger.may_arrive_until(session, resource))
         return -self.seconds_since(until)
 
     @property
     def image_tag(self) -> str | None:
         """The tag that the last deployment set, None when none has."""
-        return self.around.db.read(
+        return self.worker.db.read(
             lambda session: session.scalar(select(App.image_tag).where(App.id == self.claim.job.app_id))
         )
 
     def keep_image_tag(self, tag: str) -> None:
         """Store what is deployed, so that a later repair does not undo it."""
         app_id = self.claim.job.app_id
-        self.around.db.transaction(
+        self.worker.db.transaction(
             lambda session: session.execute(update(App).where(App.id == app_id).values(image_tag=tag))
         )
 
     def release_name(self) -> None:
         """Let the app's name be used again."""
         app_id = self.claim.job.app_id
-        self.around.db.transaction(
+        self.worker.db.transaction(
             lambda session: session.execute(update(App).where(App.id == app_id).values(claimed_name=None))
         )
 
@@ -140,20 +140,20 @@ class StepContext:
         return min(cap_s, max(first_s, self.waited_s / 10))
 
     def seconds_since(self, at: datetime) -> float:
-        return (self.around.db.now() - at).total_seconds()
+        return (self.worker.db.now() - at).total_seconds()
 
     def console_position(self) -> tuple[int, int]:
         """Return how far the console is kept: (our characters, Jenkins' bytes)."""
-        return self.around.db.read(lambda session: build_log.position(session, self.id))
+        return self.worker.db.read(lambda session: build_log.position(session, self.id))
 
     def keep_console(self, text: str, *, after: tuple[int, int], upstream_next: int) -> None:
-        self.around.db.transaction(
+        self.worker.db.transaction(
             lambda session: build_log.append(session, self.id, text, after=after, upstream_next=upstream_next)
         )
 
     def console_tail(self, characters: int) -> str:
-        return self.around.db.read(lambda session: build_log.tail(session, self.id, characters))
+        return self.worker.db.read(lambda session: build_log.tail(session, self.id, characters))
 
     def resource(self, upstream: str, kind: str, ref: str) -> Entry:
         """Return the ledger's entry for one outside object of this step."""
-        return Entry(self.around.db, self.claim, upstream=upstream, kind=kind, ref=ref)
+        return Entry(self.worker.db, self.claim, upstream=upstream, kind=kind, ref=ref)

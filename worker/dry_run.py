@@ -77,7 +77,7 @@ class ReadingJob(StepContext):
     """A job whose steps only read. The outputs of earlier steps are given, as far as they can be known."""
 
     def __init__(self, job: StepContext, outputs: Mapping[str, Mapping[str, object]]) -> None:
-        super().__init__(job.claim, job.around)
+        super().__init__(job.claim, job.worker)
         self._outputs = outputs
         self.entry = ReadingEntry()
 

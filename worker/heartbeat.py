@@ -27,7 +27,7 @@ ANSWERS_WITHIN_S = 2.0
 
 
 class Heartbeat:
-    """`turned` is called by the main loop, `beat` by a thread, `end` when the worker is told to stop."""
+    """`turned` is called by the main loop, `beat` by a thread, `end` when the worker begins to stop."""
 
     def __init__(
         self,

@@ -80,7 +80,7 @@ class Runner:
         context: WorkerContext,
         upstreams: Upstreams,
         steps: Mapping[str, StepFunction],
-        shares: Limits,
+        limits: Limits,
         *,
         worker: str,
         on_unavailable: Signal = _ignore,
@@ -92,7 +92,7 @@ class Runner:
         self._db = context.db
         self._upstreams = upstreams
         self._steps = steps
-        self._shares = shares
+        self._limits = limits
         self._worker = worker
         self._on_unavailable = on_unavailable
         self._on_room = on_room
@@ -101,7 +101,7 @@ class Runner:
     def run(self, job_id: str, step: str) -> StepResult:
         """Run one attempt of a step if it is to be run, and record its outcome."""
         with telemetry.message(job_id, step):
-            claim = attempts.claim(self._db, job_id, step, worker=self._worker, shares=self._shares)
+            claim = attempts.claim(self._db, job_id, step, worker=self._worker, limits=self._limits)
             if not isinstance(claim, Claim):
                 telemetry.not_run(claim)
                 return _not_run(claim)

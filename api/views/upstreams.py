@@ -189,15 +189,15 @@ def _shown(session: Session) -> Upstreams:
     job, checks = _last_checkup(session)
     known, now = outages.read(session), service().db.now()
     at_work = slots.in_use(session, now)
-    shares = slots.limits_of(service().settings)
+    limits = slots.limits_of(service().settings)
     return Upstreams(
         upstreams=[
             UpstreamShown(
                 name=name,
                 title=name.label,
                 at_work=at_work.get(name, 0),
-                at_once=shares[name].at_once,
-                calls_per_second=shares[name].calls_per_s,
+                at_once=limits[name].at_once,
+                calls_per_second=limits[name].calls_per_s,
                 parked=_parked(session, name),
                 checks=checks.pop(name.label, []),
                 **_state(known.get(name)),

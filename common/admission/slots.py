@@ -82,8 +82,8 @@ def prepare(db: Database, limits: Limits) -> None:
         session.add_all(UpstreamStatus(name=name) for name in limits if name not in known)
         session.add_all(
             Slot(upstream=name, number=number, until=now)
-            for name, share in limits.items()
-            for number in range(share.at_once)
+            for name, limit in limits.items()
+            for number in range(limit.at_once)
             if (name, number) not in slots
         )
 
@@ -198,44 +198,44 @@ def has_parked(session: Session) -> bool:
 
 
 def admissible(session: Session, limits: Limits, now: datetime, *, on_the_way_s: float) -> list[Sendable]:
-    """Return the parked steps for which there is room now, of each line those that wait longest.
+    """Return the parked steps for which there is room now, of each queue those that have waited longest.
 
-    A step that was sent less than `on_the_way_s` ago is taken for one that is about to arrive.
+    A step that was sent less than `on_the_way_s` ago counts as about to arrive.
     """
     known = outages.read(session)
     room = _room(session, known, limits, now)
-    lines: dict[Upstream, list[Parked]] = {}
+    queues: dict[Upstream, list[Parked]] = {}
     for name in Upstream:
         places = _places(room, name)
-        line = _line(session, name, 2 * max(places, 1))
-        arriving = sum(_is_arriving(parked, now + timedelta(seconds=on_the_way_s), now) for parked in line)
+        queue = _queue(session, name, 2 * max(places, 1))
+        arriving = sum(_is_arriving(parked, now + timedelta(seconds=on_the_way_s), now) for parked in queue)
         _take_places(room, name, arriving)
-        lines[name] = [parked for parked in line if parked.sendable[1] is None]
-    ours = lines.pop(Upstream.SLIPWAY)
+        queues[name] = [parked for parked in queue if parked.sendable[1] is None]
+    ours = queues.pop(Upstream.SLIPWAY)
     if hold_on_any(known, APP):
-        ours = []  # they need all of them, and nobody is kept waiting for their sake
+        ours = []  # they need all of them, and other steps must not wait for that
     found = []
-    while ours and _is_first(ours[0], lines):
+    while ours and _is_first(ours[0], queues):
         if _places(room, Upstream.SLIPWAY) < 1:
-            _take_places(room, Upstream.SLIPWAY, 1)  # set aside, or they would never be free at the same time
+            _take_places(room, Upstream.SLIPWAY, 1)  # reserved: else they might never be free at the same time
             break
         _take_places(room, Upstream.SLIPWAY, 1)
         found.append(ours.pop(0))
-    for name, line in lines.items():
-        going = line[: max(0, room[name])]
+    for name, queue in queues.items():
+        going = queue[: max(0, room[name])]
         _take_places(room, name, len(going))
         found += going
     found += ours[: max(0, _places(room, Upstream.SLIPWAY))]
     return [parked.sendable for parked in found]
 
 
-def visited_from(line: Upstream) -> tuple[Upstream, ...]:
-    """Return whom those visit that wait in a line: all whom comparisons read, where the line is our own."""
-    return APP if line is Upstream.SLIPWAY else (line,)
+def visited_from(queue: Upstream) -> tuple[Upstream, ...]:
+    """Return the upstreams that the steps of a queue visit: for our own queue, all those that comparisons read."""
+    return APP if queue is Upstream.SLIPWAY else (queue,)
 
 
 def _places(room: Mapping[Upstream, int], name: Upstream) -> int:
-    """Return how many more may go: of the comparisons as many as to the fullest of those that they read."""
+    """Return how many more may be sent: of the comparisons as many as to the fullest upstream that they read."""
     return min(room[each] for each in visited_from(name))
 
 
@@ -244,9 +244,9 @@ def _take_places(room: dict[Upstream, int], name: Upstream, count: int) -> None:
         room[each] -= count
 
 
-def _is_first(ours: Parked, lines: Mapping[Upstream, Sequence[Parked]]) -> bool:
-    """Say whether a comparison has waited longer than whoever waits for one of those that it reads."""
-    return all(not lines[name] or ours.since <= lines[name][0].since for name in APP)
+def _is_first(ours: Parked, queues: Mapping[Upstream, Sequence[Parked]]) -> bool:
+    """Say whether a comparison has waited longer than every step that waits for an upstream that it reads."""
+    return all(not queues[name] or ours.since <= queues[name][0].since for name in APP)
 
 
 def _is_arriving(parked: Parked, until: datetime, now: datetime) -> bool:
@@ -254,14 +254,14 @@ def _is_arriving(parked: Parked, until: datetime, now: datetime) -> bool:
     return nudge_at is not None and now < nudge_at <= until
 
 
-def _line(session: Session, upstream: Upstream, limit: int) -> list[Parked]:
+def _queue(session: Session, upstream: Upstream, limit: int) -> list[Parked]:
     waiting = select(Step.parked_at, Step.id, Step.nudge_at, Step.nudges).where(Step.upstream == upstream, *IS_PARKED)
     rows = session.execute(waiting.order_by(Step.parked_at).limit(limit))
     return [Parked(since=since, sendable=(step_id, at, nudges)) for since, step_id, at, nudges in rows if since]
 
 
 def _room(session: Session, known: Mapping[str, UpstreamStatus], limits: Limits, now: datetime) -> dict[Upstream, int]:
-    """Return how many more steps may go to each upstream; below 0 where a share has shrunk."""
+    """Return how many more steps may be sent to each upstream; below 0 where a limit was lowered."""
     taken = in_use(session, now)
     room: dict[Upstream, int] = {}
     for name in outages.EXTERNAL:
@@ -273,11 +273,11 @@ def _room(session: Session, known: Mapping[str, UpstreamStatus], limits: Limits,
 # -- inside -------------------------------------------------------------------------------------------------------
 
 
-def _allowed(share: UpstreamLimits, status: UpstreamStatus | None, now: datetime) -> int:
+def _allowed(limit: UpstreamLimits, status: UpstreamStatus | None, now: datetime) -> int:
     if status is None or status.open_since is None:
-        return share.at_once
+        return limit.at_once
     doublings = int((now - status.open_since).total_seconds() / RAMP_S)
-    return min(share.at_once, 1 << min(max(doublings, 0), 16))  # below 0 when the database's clock was put back
+    return min(limit.at_once, 1 << min(max(doublings, 0), 16))  # below 0 when the database's clock was put back
 
 
 def _has_parked(session: Session, *upstreams: str) -> bool:

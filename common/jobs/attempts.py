@@ -65,18 +65,18 @@ class Claim:
     at: datetime
 
 
-def claim(db: Database, job_id: str, step_name: str, *, worker: str, shares: Limits) -> Claim | ClaimRefused | Hold:
+def claim(db: Database, job_id: str, step_name: str, *, worker: str, limits: Limits) -> Claim | ClaimRefused | Hold:
     """Claim the next attempt of a step, for as long as its limit and a grace period last.
 
     A Hold says why its upstream cannot take it now; the step is parked.
     """
     return db.transaction(
-        lambda session: _claim(session, job_id, step_name, worker=worker, shares=shares, clock=db.now)
+        lambda session: _claim(session, job_id, step_name, worker=worker, limits=limits, clock=db.now)
     )
 
 
 def _claim(
-    session: Session, job_id: str, step_name: str, *, worker: str, shares: Limits, clock: Now
+    session: Session, job_id: str, step_name: str, *, worker: str, limits: Limits, clock: Now
 ) -> Claim | ClaimRefused | Hold:
     job = lock(session, job_id)
     now = clock()  # after the lock: waiting for it must not use up the lease
@@ -95,7 +95,7 @@ def _claim(
         settle(session, job, now)
         return ClaimRefused.OVER
     lease = Lease(token=secrets.token_hex(16), until=now + timedelta(seconds=plan.limit_s + LEASE_GRACE_S), now=now)
-    admission = slots.acquire(session, step, plan.visits, lease, shares)
+    admission = slots.acquire(session, step, plan.visits, lease, limits)
     if isinstance(admission, Hold):
         _park(session, job, step, admission, now)
         return admission

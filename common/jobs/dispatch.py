@@ -36,9 +36,9 @@ def take_due(db: Database, *, limit: int) -> list[LaneMessage]:
     return _take(db, rows)
 
 
-def take_parked(db: Database, shares: Limits) -> list[LaneMessage]:
+def take_parked(db: Database, limits: Limits) -> list[LaneMessage]:
     """Return lanes whose head step was held back and may go now; each to one caller only, as with `take_due`."""
-    rows = db.read(lambda session: slots.admissible(session, shares, db.now(), on_the_way_s=lifecycle.RESEND_S))
+    rows = db.read(lambda session: slots.admissible(session, limits, db.now(), on_the_way_s=lifecycle.RESEND_S))
     return _take(db, rows)
 
 

@@ -80,7 +80,7 @@ class World:
         self.time = time
         self.harbour = harbour
         self.settings = settings_for(harbour, str(db.engine.url))
-        self.around = WorkerContext(
+        self.context = WorkerContext(
             db=db,
             settings=self.settings,
             catalog=catalog.load(self.settings),
@@ -88,13 +88,13 @@ class World:
         )
         self.steps = load_steps()
         self.clients = upstreams.connect(self.settings)
-        self.shares = slots.limits_of(self.settings)
-        slots.prepare(db, self.shares)
+        self.limits = slots.limits_of(self.settings)
+        slots.prepare(db, self.limits)
         self.runner = self.runner_named("test")
-        self.db.transaction(lambda session: session.add_all(Team(id=team) for team in self.around.catalog.teams))
+        self.db.transaction(lambda session: session.add_all(Team(id=team) for team in self.context.catalog.teams))
 
     def runner_named(self, name: str) -> Runner:
-        return Runner(self.around, self.clients, self.steps, self.shares, worker=name, jitter=lambda: 1.0)
+        return Runner(self.context, self.clients, self.steps, self.limits, worker=name, jitter=lambda: 1.0)
 
     # -- accept -----------------------------------------------------------------------------------------------
 
@@ -132,7 +132,7 @@ class World:
         return self.db.transaction(work)
 
     def _sealed_password(self, job_id: str) -> Secret:
-        key_id, sealed = self.around.vault.seal(PASSWORD, job_id=job_id, purpose="password")
+        key_id, sealed = self.context.vault.seal(PASSWORD, job_id=job_id, purpose="password")
         expires_at = self.time() + timedelta(hours=24)
         return Secret(job_id=job_id, purpose="password", key_id=key_id, sealed=sealed, expires_at=expires_at)
 
@@ -278,7 +278,7 @@ class World:
         return list(self.db.read(lambda session: session.scalars(statement).all()))
 
     def due(self) -> list[LaneMessage]:
-        return dispatch.take_due(self.db, limit=100) + dispatch.take_parked(self.db, self.shares)
+        return dispatch.take_due(self.db, limit=100) + dispatch.take_parked(self.db, self.limits)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state of all upstreams once what they are at has come to rest."""

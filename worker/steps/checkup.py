@@ -13,5 +13,5 @@ WITHIN_S = 15.0
 
 def examine(job: StepContext, _upstreams: Upstreams) -> Checkup:
     """Check the settings and every upstream; what is wrong is a finding, not a failure."""
-    findings = run.look(groups_for(job.settings, job.around.catalog), within_s=WITHIN_S)
+    findings = run.look(groups_for(job.settings, job.worker.catalog), within_s=WITHIN_S)
     return report.as_document(report.without_secrets(findings, job.settings))

@@ -93,13 +93,13 @@ def _runner_that_waits(world: World, task: str) -> Runner:
     def wait(_job: StepContext, _upstreams: Upstreams) -> dict[str, object]:
         raise NotYet("not ready")
 
-    return Runner(world.around, world.clients, {task: wait}, world.shares, worker="patient")
+    return Runner(world.context, world.clients, {task: wait}, world.limits, worker="patient")
 
 
 def _lose_a_worker(world: World, job: Job) -> None:
     """The lease runs out: another worker takes over, or finds that the upstream takes nothing now."""
     for step in ("create_gitlab_user", "create_jenkins_user"):
-        attempts.claim(world.db, job.id, step, worker="mortal", shares=world.shares)
+        attempts.claim(world.db, job.id, step, worker="mortal", limits=world.limits)
     _pause(world, Upstream.JENKINS)
     world.time.advance(3600)
     for step in ("create_gitlab_user", "create_jenkins_user"):

@@ -56,7 +56,7 @@ def _runner(world: World, task: str, instead: Callable[[StepContext], object]) -
         instead(job)
         return {}
 
-    return Runner(world.around, world.clients, {**world.steps, task: run}, world.shares, worker="w1")
+    return Runner(world.context, world.clients, {**world.steps, task: run}, world.limits, worker="w1")
 
 
 def _end_lease(world: World, job: Job) -> None:

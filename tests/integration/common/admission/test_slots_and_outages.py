@@ -42,11 +42,11 @@ OUTAGE_S = 300
 @pytest.fixture
 def watched(world: World) -> World:
     """A world whose runner notices when an upstream does not answer."""
-    world.around = type(world.around)(
+    world.context = type(world.context)(
         db=world.db,
         settings=world.settings.model_copy(update={"outage_after": 3}),
-        catalog=world.around.catalog,
-        vault=world.around.vault,
+        catalog=world.context.catalog,
+        vault=world.context.vault,
     )
     world.runner = world.runner_named("watched")
     return world
@@ -63,12 +63,12 @@ def _gate(world: World, upstream: Upstream = GITLAB) -> UpstreamStatus:
 
 def _share(world: World, upstream: Upstream, at_once: int) -> Runner:
     """Return a runner that gives an upstream so much at once."""
-    world.shares = {**world.shares, upstream: UpstreamLimits(at_once=at_once)}
+    world.limits = {**world.limits, upstream: UpstreamLimits(at_once=at_once)}
     return world.runner_named("sharing")
 
 
 def _claim(world: World, job: Job, step: str) -> Claim | Hold | ClaimRefused:
-    return attempts.claim(world.db, job.id, step, worker="w", shares=world.shares)
+    return attempts.claim(world.db, job.id, step, worker="w", limits=world.limits)
 
 
 def _due(world: World) -> list[LaneMessage]:
@@ -76,7 +76,7 @@ def _due(world: World) -> list[LaneMessage]:
 
 
 def _parked(world: World) -> list[LaneMessage]:
-    return dispatch.take_parked(world.db, world.shares)
+    return dispatch.take_parked(world.db, world.limits)
 
 
 def _sign_ups(world: World, new_name: NewName, count: int) -> list[Job]:
@@ -107,7 +107,7 @@ def test_more_than_its_share_is_never_at_work_on_an_upstream(world: World, new_n
                 running -= 1
 
     world.runner = Runner(
-        world.around, world.clients, {**world.steps, "signup.create_gitlab_user": counted}, world.shares, worker="w"
+        world.context, world.clients, {**world.steps, "signup.create_gitlab_user": counted}, world.limits, worker="w"
     )
     workers = Workers(world, slots=12)
     workers.run_due()
@@ -178,7 +178,7 @@ def test_what_a_worker_of_the_version_before_leaves_marked_is_in_nobodys_way(wor
 
     assert _parked(world) == []
     assert isinstance(_claim(world, late, "create_gitlab_user"), Claim)
-    traffic.prepare(world.db, world.shares)  # the next worker that starts tidies up
+    traffic.prepare(world.db, world.limits)  # the next worker that starts tidies up
     assert [world.step(job, "create_gitlab_user").parked_at for job in others] == [None] * 3
 
 
@@ -274,7 +274,7 @@ def test_a_lost_claim_gives_its_slot_back_when_its_work_has_ended(world: World, 
         return {}
 
     steps = {**world.steps, "signup.create_gitlab_user": cancelled}
-    result = Runner(world.around, world.clients, steps, world.shares, worker="w").run(job.id, "create_gitlab_user")
+    result = Runner(world.context, world.clients, steps, world.limits, worker="w").run(job.id, "create_gitlab_user")
 
     assert result.action is NextAction.NOT_OURS
     assert _taken(world, GITLAB) == 0
@@ -634,7 +634,7 @@ def test_what_is_parked_can_be_cancelled_and_is_not_sent_any_more(world: World, 
     assert world.job(job).state is JobState.CANCELLED
 
 
-def test_shares_grow_with_the_settings_and_any_number_of_workers_may_prepare(db_url: str, world: World) -> None:
+def test_limits_grow_with_the_settings_and_any_number_of_workers_may_prepare(db_url: str, world: World) -> None:
     more: Limits = {GITLAB: UpstreamLimits(at_once=20)}
 
     def prepare(_: int) -> None:
