@@ -246,7 +246,7 @@ def test_a_trigger_whose_outcome_is_unknown_is_waited_out(plant: Plant, kind: st
 
 
 def test_a_build_that_is_triggered_just_when_the_job_is_cancelled_is_stopped(plant: Plant) -> None:
-    """The worker is past the fence: its request is on the way while the job is cancelled and looked after."""
+    """The worker is past the fence: its request is on the way while the job is cancelled and its build is stopped."""
     pace(plant.jenkins, build_s=HALF_AN_HOUR_S)
     job = plant.accept()
 

@@ -149,12 +149,12 @@ def test_an_output_is_stored_as_its_type_declares(stages: Stages, case: Case) ->
 
 
 def _to_lose(calls: list[Call], *, is_brief: bool) -> list[int]:
-    """Return the calls whose replies are lost: the writes, the first look and the one after a write; or all of them."""
+    """Return the calls whose replies are lost: the writes, the first read and those after a write; or all of them."""
     if runs(1) > 1:
         return list(range(len(calls)))
     writes = {number for number, call in enumerate(calls) if call.is_write}
-    looks = set() if is_brief else {0, *(number + 1 for number in writes)}
-    return sorted((writes | looks) & set(range(len(calls))))
+    reads = set() if is_brief else {0, *(number + 1 for number in writes)}
+    return sorted((writes | reads) & set(range(len(calls))))
 
 
 @pytest.mark.parametrize(("kind", "case"), ON_BOTH)

@@ -24,7 +24,7 @@ from common.states import OPEN, JobState, StepState
 BUILDS = runs(50, "SLIPWAY_BUILDS")
 SLOTS = 4
 BUILD_S = 1800.0
-LONG_S = 300  # a wait of this length is looked after at the longest pause
+LONG_S = 300  # a wait of this length is polled at the longest pause
 PAUSE_S = 30
 MEASURED_S = 60
 SIGN_UPS = 5
@@ -83,9 +83,9 @@ def test_running_builds_hold_no_slot_and_ask_little(plant: Plant, workers: Worke
     busy_slots, computing = (workers.busy_s - busy_s) / MEASURED_S, (workers.computing_s - computing_s) / MEASURED_S
     _tell(
         f"{BUILDS} builds wait: {busy_slots:.3f} of {SLOTS} slots busy, {computing:.3f} of a processor; a minute has "
-        f"{polls / minutes:.0f} looks, {calls / minutes:.0f} calls, {len(statements) / minutes:.0f} statements"
+        f"{polls / minutes:.0f} polls, {calls / minutes:.0f} calls, {len(statements) / minutes:.0f} statements"
     )
-    assert polls == BUILDS * MEASURED_S / PAUSE_S, "each looks twice a minute"
+    assert polls == BUILDS * MEASURED_S / PAUSE_S, "each polls twice a minute"
     assert calls == 3 * polls
     assert len(statements) <= 40 * polls + 10 * MEASURED_S
     assert workers.held == 0

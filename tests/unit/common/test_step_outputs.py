@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -57,3 +58,23 @@ def test_a_renamed_entry_fails_the_type_check(tmp_path: Path, entry: str, found_
 
     errors = [line for line in checked.stdout.splitlines() if "[typeddict" in line]
     assert {line.partition(":")[0] for line in errors} >= found_in, checked.stdout + checked.stderr
+
+
+NAMED_IN = {
+    "common/workflows.py",
+    "common/step_outputs.py",
+    "worker/steps/reconcile.py",  # it exports the functions of provision.py
+    "api/openapi/examples.py",  # examples are what clients see
+}
+
+
+def test_no_other_module_names_a_step_by_a_string() -> None:
+    named = {
+        str(file.relative_to(ROOT))
+        for package in ("api", "common", "worker")
+        for file in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in set(OUTPUTS)
+    }
+
+    assert named == NAMED_IN

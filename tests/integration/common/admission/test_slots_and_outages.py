@@ -310,7 +310,7 @@ def _assert_calls_are_declared(world: World, job: Job) -> None:
 def test_every_worker_gets_its_own_moment_for_a_call(db_url: str, world: World, time: Time) -> None:
     """Four workers with connections of their own ask as fast as they can, while time stands still."""
     every_s, calls = 0.25, 15
-    assert {gate.next_call_us for gate in world.db.read(outages.read).values()} == {0}
+    assert {status.next_call_us for status in world.db.read(outages.read).values()} == {0}
 
     def ask(_: int) -> list[float]:
         db = Database(db_url, now=time)
@@ -365,7 +365,7 @@ def test_after_three_silences_and_a_look_in_vain_nothing_goes_there(
     down = watched.runner.run(late.id, "create_gitlab_user")
 
     assert in_doubt.action is down.action is NextAction.LATER
-    assert len(watched.harbour.gitlab.calls) == calls + 1  # the look
+    assert len(watched.harbour.gitlab.calls) == calls + 1  # the probe
     step = watched.step(late, "create_gitlab_user")
     assert (step.state, step.code, step.attempts) == (StepState.READY, "outage", 0)
     assert _gate(watched).down_since == watched.time()
@@ -524,11 +524,11 @@ def test_a_wait_stands_still_while_an_upstream_says_nothing(world: World, new_na
     """An answer of 503 that says to come again in a minute is no minute of copying."""
     made = _waiting_for_helm(world, new_name)
     world.time.advance(2)
-    silent = _claim(world, made, "await_helm")
-    assert isinstance(silent, Claim)
+    unanswered = _claim(world, made, "await_helm")
+    assert isinstance(unanswered, Claim)
     world.time.advance(20)
     attempts.record_retry(
-        world.db, silent, code="upstream_unavailable", reason="503", delay_s=60, unavailable=GITLAB, enough=0
+        world.db, unanswered, code="upstream_unavailable", reason="503", delay_s=60, unavailable=GITLAB, enough=0
     )
     world.time.advance(60)
 

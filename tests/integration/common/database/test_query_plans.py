@@ -2,7 +2,7 @@
 
 The whole interface is called, every step of every workflow runs, the clock ticks, every command is typed. What is sent
 meanwhile is found by itself: a query without an index fails here on its first day. Of the lists, every filter at every
-depth is looked at in `test_api_list_plans.py`.
+depth is tested in `tests/integration/api/contract/test_list_query_plans.py`.
 """
 
 from __future__ import annotations
@@ -244,7 +244,7 @@ def _run_every_step(world: World, name: Name) -> None:
 
 
 def _hold_back(world: World, name: Name) -> None:
-    """Let a step find no room, and an upstream be down until a look finds it back."""
+    """Let a step be held back, and an upstream be down until a probe is answered."""
     world.limits = {**world.limits, Upstream.GITLAB: UpstreamLimits(at_once=1)}
     first, second, third = (world.sign_up(name("ada")) for _ in range(3))
     assert isinstance(attempts.claim(world.db, first.id, STEP, worker="w", limits=world.limits), Claim)
