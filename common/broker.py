@@ -32,8 +32,8 @@ def celery_app(settings: CommonSettings, *, publishing_s: float = 0.5) -> Celery
         task_queues=[Queue(name, routing_key=name) for name in QUEUES],  # type: ignore[no-untyped-call] # as above
         task_default_queue=Upstream.SLIPWAY.value,
         task_serializer="json",
-        accept_content=["json"],  # no pickle: whoever can write to the broker must not run code
-        task_ignore_result=True,  # the database is the truth; a result backend would be a second one
+        accept_content=["json"],  # no pickle: access to the broker must not allow running code
+        task_ignore_result=True,  # the database has the results
         task_acks_late=False,  # a lost task comes back by its lease; late acks crash the worker when Redis drops
         worker_prefetch_multiplier=1,
         worker_pool="threads",  # steps wait on networks

@@ -1,7 +1,7 @@
 """Outputs of steps: their names and types, as they are stored and as later steps, the API and the console read them.
 
-A step function is annotated with its type here; whoever reads an output names it by its key, so that renaming an entry
-fails the type check on both sides. In the database an output is a JSON object with exactly these entries. A row that an
+A step function is annotated with its type here, and readers name an output by its key, so that renaming an entry fails
+the type check on both sides. In the database an output is a JSON object with exactly these entries. A row that an
 older version wrote may lack one that was added since: code that reads such rows uses `.get`.
 """
 

@@ -232,7 +232,7 @@ class Settings(CommonSettings):
     )
     @classmethod
     def _paced_in_time(cls, per_second: float, info: ValidationInfo) -> float:
-        """A step at work waits for its next call in its thread: for at most so many calls of the others."""
+        """Bound how long a running step waits in its thread for its next call: the others' calls come first."""
         name = str(info.field_name).replace("calls_per_second", "concurrency")
         if 0 < per_second < info.data.get(name, 0) / 2:
             raise ValueError(f"must be 0, or at least half of {name.upper()}: its steps would wait for each other")

@@ -28,7 +28,7 @@ DONE_BEFORE = frozenset({TABLE_IS_THERE, COLUMN_IS_THERE, INDEX_IS_THERE, IS_GON
 
 
 class SchemaError(Exception):
-    """The schema is not what it should be: `what` says how, `remedy` what to do about it."""
+    """The schema does not match this version: `what` says how, `remedy` what to do about it."""
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(f"{what}: {remedy}.")
@@ -47,7 +47,7 @@ def upgrade(db: Database, revision: str = HEAD) -> None:
         finally:
             connection.invalidate()  # its locks are released with it
     if changed and revision == HEAD and (missing := [text for text, is_missing in _compare(db) if is_missing]):
-        raise SchemaError("The upgrade did not make all that it should", "\n".join(missing))
+        raise SchemaError("The upgrade is incomplete", "\n".join(missing))
 
 
 def _upgrade(db: Database, connection: Connection, revision: str) -> bool:

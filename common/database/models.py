@@ -300,7 +300,7 @@ class Event(Base):
 
 
 class IdempotencyRecord(Base):
-    """The answer to a request with an `Idempotency-Key`, sealed, for whoever sends the same request again."""
+    """The answer to a request with an `Idempotency-Key`, sealed, to be repeated when the same request is sent again."""
 
     __tablename__ = "kept_answers"
 

@@ -2,7 +2,7 @@
 
 `transition` and `transition_job` are the only places where the state of a step or a job changes: each checks that the
 change is allowed (`common/states.py`), and none is left out of the events. An event's number is the job's
-version after the change: whoever has read the job at version 7 goes on with the events above 7.
+version after the change: a reader of the job at version 7 continues with the events above 7.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def transition(step: Step, state: StepState, *, code: str | None = None, reason:
     is_same = state in (StepState.WAITING, step.state) and (step.code, step.reason) == (code, reason)
     step.state = state
     if is_poll:
-        return  # the reason of the wait stays: nobody knows yet that it is over
+        return  # the reason of the wait stays: it is not known yet whether it is over
     step.code, step.reason = code, reason
     if not is_same:
         session.info.setdefault(CHANGED, {})[step.name] = _shown(step)
