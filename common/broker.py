@@ -1,4 +1,4 @@
-"""How does a message get from the API to a worker?  (a hint: the database knows what is to be done)
+"""The broker: the Celery app of a process, and the publisher of lane messages (`common/jobs/lane_messages.py`).
 
 A lane travels as one Celery chain of tasks named `workflow.step`, each with the job's id and nothing else, and each
 through the queue of its step's upstream. A worker takes from all of them, or from those of its option `-Q`.
@@ -15,8 +15,8 @@ from kombu import Queue  # type: ignore[attr-defined] # it ships no types
 from kombu.exceptions import OperationalError
 
 from common.config.settings import CommonSettings
-from common.jobs.lifecycle import LaneMessage
-from common.workflows import Upstream, find_step, task_name
+from common.jobs.lane_messages import LaneMessage, TaskMessage
+from common.workflows import Upstream
 
 log = logging.getLogger(__name__)
 
@@ -25,15 +25,15 @@ REST_AFTER_FAILURE_S = 10.0
 
 
 def celery_app(settings: CommonSettings, *, publishing_s: float = 0.5) -> Celery:
-    """Return the Celery app of one process. `publishing_s` bounds how long a publisher waits for a silent broker."""
+    """Return the Celery app of one process. `publishing_s` bounds how long a publisher waits for the broker."""
     app = Celery("slipway", broker=settings.redis_url.get_secret_value())
     app.conf.update(
         # A mapping of names would do, but not for Flower.
         task_queues=[Queue(name, routing_key=name) for name in QUEUES],  # type: ignore[no-untyped-call] # as above
         task_default_queue=Upstream.SLIPWAY.value,
         task_serializer="json",
-        accept_content=["json"],  # no pickle: whoever can write to the broker must not run code
-        task_ignore_result=True,  # the database is the truth; a result backend would be a second one
+        accept_content=["json"],  # no pickle: access to the broker must not allow running code
+        task_ignore_result=True,  # the database has the results
         task_acks_late=False,  # a lost task comes back by its lease; late acks crash the worker when Redis drops
         worker_prefetch_multiplier=1,
         worker_pool="threads",  # steps wait on networks
@@ -64,7 +64,7 @@ def celery_app(settings: CommonSettings, *, publishing_s: float = 0.5) -> Celery
 
 
 class Publisher:
-    """Sends lanes, never fails: a broker that is away is left alone for a while, the clocks send later."""
+    """Sends lanes and never fails: an unavailable broker is left alone for a while, and the clocks send later."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
@@ -86,16 +86,12 @@ class Publisher:
 
     def _send(self, lane: LaneMessage) -> bool:
         try:
-            chain(*(self._link(lane, step) for step in lane.steps), app=self._app).apply_async()
+            chain(*map(self._signature, lane.tasks), app=self._app).apply_async()
         except (OperationalError, OSError, RuntimeError) as error:  # RuntimeError: kombu's pool is exhausted
             log.warning("broker_unreachable", extra={"job_id": lane.job_id, "error": type(error).__name__})
             self._rest_until = time.monotonic() + REST_AFTER_FAILURE_S
             return False
         return True
 
-    def _link(self, lane: LaneMessage, name: str) -> Signature:
-        """Return the message for a step; one that only another version knows goes by the queue of our own steps."""
-        plan = find_step(lane.kind, name)
-        queue = plan.upstream if plan else Upstream.SLIPWAY
-        task = task_name(lane.kind, name)
-        return self._app.signature(task, args=(lane.job_id,), immutable=True, options={"queue": queue.value})
+    def _signature(self, task: TaskMessage) -> Signature:
+        return self._app.signature(task.name, args=(task.job_id,), immutable=True, options={"queue": task.queue})

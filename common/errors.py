@@ -1,10 +1,10 @@
-"""What happens next when a step cannot finish?
+"""Errors of steps: each says what happens next.
 
 StepError
-├── NotYet      not an error: the outside is not ready, look again later (never uses up an attempt)
-├── Transient   try again: the outside stumbled, or the outcome of a call is unknown
+├── NotYet      not an error: the upstream is not ready, poll again later (never uses up an attempt)
+├── Transient   try again: the upstream failed temporarily, or the outcome of a call is unknown
 ├── Conflict    stop: the thing exists and is not ours
-└── Permanent   stop: trying again cannot help, somebody has to mend something
+└── Permanent   stop: trying again cannot help, somebody has to correct something
 
 Every step raises one of these four and nothing else; `worker/runner.py` turns each into a state.
 Messages are shown to users: they carry no secret, no upstream body beyond its cleaned reason.
@@ -16,7 +16,7 @@ from enum import StrEnum
 
 
 class ActionBy(StrEnum):
-    """Who can remove the cause of a Permanent."""
+    """Who can remove the cause of a Permanent error."""
 
     USER = "user"
     OPERATOR = "operator"
@@ -35,7 +35,7 @@ class StepError(Exception):
 
 
 class NotYet(StepError):
-    """The outside is still at it; look again in `retry_after_s` seconds."""
+    """The upstream has not finished; poll again in `retry_after_s` seconds."""
 
     code = "not_yet"
 
@@ -45,7 +45,7 @@ class NotYet(StepError):
 
 
 class Transient(StepError):
-    """The outside stumbled or a call's outcome is unknown; look, then try again.
+    """The upstream failed temporarily or a call's outcome is unknown; read, then try again.
 
     `retry_after_s` is the server's own hint in seconds, None when it gave none. `is_unavailable`: the upstream did not
     answer, or said that it cannot; several such in a row may mean that it is down.
@@ -67,7 +67,7 @@ class Transient(StepError):
 
 
 class Conflict(StepError):
-    """It exists and is not ours; `choices` tells the user what can be done about it."""
+    """It exists and is not ours; `choices` are what the user can do about it."""
 
     code = "conflict"
 

@@ -1,6 +1,6 @@
-"""What happens, in which order, how long is it tried, and why is repeating it safe?
+"""The workflows: their lanes and steps, retries and waits, and why repeating each step is safe.
 
-This table is the whole plan of every job. Lanes of a workflow run side by side; the steps of a lane run in the
+This table is the whole plan of every job. Lanes of a workflow run in parallel; the steps of a lane run in the
 order written. `worker/steps/` holds one function for each row, under the same name; nothing else orders work.
 """
 
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Upstream(StrEnum):
-    """Whom a step talks to."""
+    """The upstreams that steps call."""
 
     GITLAB = "gitlab"
     JENKINS = "jenkins"
@@ -41,7 +41,7 @@ LABELS = {
 
 @dataclass(frozen=True, kw_only=True)
 class RetryPolicy:
-    """How often a stumbling step is tried; the server's own hint, when it gives one, outranks the backoff."""
+    """How often a step that fails temporarily is tried; a server's own hint outranks the backoff."""
 
     attempts: int
     first_s: float
@@ -54,7 +54,7 @@ class RetryPolicy:
 
     @property
     def gives_up_after_s(self) -> float:
-        """Return the sum of all pauses: how long an upstream may fail the step before that fails."""
+        """Return the sum of all pauses: how long an upstream may be unavailable before the step fails."""
         return sum(self.delay_s(attempt) for attempt in range(1, self.attempts))
 
 
@@ -81,7 +81,7 @@ class StepPlan:
 
     @property
     def visits(self) -> tuple[Upstream, ...]:
-        """Whom it calls: it runs while all of them can be worked with."""
+        """The upstreams that it calls: it runs while all of them are open."""
         return self.reads if self.upstream is Upstream.SLIPWAY else (self.upstream,)
 
 
@@ -128,14 +128,14 @@ SIGNUP = Workflow(
         )),
         Lane(name="jenkins", steps=(
             StepPlan(name="create_jenkins_user", upstream=J, retry=PATIENT, secret=True,
-                     repeat="looked up by id first; ours answers to the password of this very sign-up"),
+                     repeat="looked up by id first; ours accepts the password of this sign-up"),
             StepPlan(name="assign_jenkins_role", upstream=J, retry=PATIENT,
                      skip="somebody may have assigned the role by hand",
                      repeat="an assignment is a set entry; read before, and read again after"),
         )),
         Lane(name="kibana", steps=(
             StepPlan(name="create_kibana_user", upstream=E, retry=PATIENT, secret=True,
-                     repeat="looked up by name first; ours carries our marker, anyone else's is never put over"),
+                     repeat="looked up by name first; ours carries our marker, anyone else's is never overwritten"),
         )),
     ),
 )  # fmt: skip
@@ -241,7 +241,7 @@ DRIFT = Workflow(
     lanes=(
         Lane(name="drift", steps=(
             StepPlan(name="compare_app", upstream=S, retry=POLLED, limit_s=120, reads=APP,
-                     repeat="only reads: the way to the upstreams refuses every write"),
+                     repeat="only reads: the clients refuse every write"),
         )),
     ),
 )  # fmt: skip
@@ -253,7 +253,7 @@ PLAN = Workflow(
     lanes=(
         Lane(name="plan", steps=(
             StepPlan(name="foresee_app", upstream=S, retry=POLLED, limit_s=120, reads=APP,
-                     repeat="only reads: the way to the upstreams refuses every write"),
+                     repeat="only reads: the clients refuse every write"),
         )),
     ),
 )  # fmt: skip

@@ -48,14 +48,14 @@ BROKER_SILENCE_S = 2.0  # must exceed kombu's blocking pop of 1 s, or idle worke
 
 
 class StepFailedError(Exception):
-    """What Flower shows of a failed step, by its representation; the database has the whole of it."""
+    """A failed step as Flower shows it, by its representation; the database has the full reason."""
 
     def __repr__(self) -> str:
         return str(self)
 
 
 class LaterError(Retry):  # type: ignore[misc] # Celery ships no types
-    """The step waits in its row. Flower shows the representation, and Celery's own leaves the reason out."""
+    """The step waits in its row. Flower shows this representation; Celery's own leaves the reason out."""
 
     def __repr__(self) -> str:
         return str(self.message)
@@ -64,7 +64,7 @@ class LaterError(Retry):  # type: ignore[misc] # Celery ships no types
 class SlipwayWorker(Worker):  # type: ignore[misc] # Celery ships no types
     """Celery's own, with our tasks: it reads how to log in to the upstreams, or does not start.
 
-    Its banner and Python's warnings are no lines of a log: people get to see the one, the others become such lines.
+    Its banner is for people, so it is shown only where logs are text; Python's warnings become lines of the log.
     """
 
     def on_before_init(self, **options: Any) -> None:
@@ -81,12 +81,12 @@ class SlipwayWorker(Worker):  # type: ignore[misc] # Celery ships no types
 def configure_app(app: Celery, config: WorkerSettings) -> None:
     """Give the app a task for each step, and a clock that ticks while the worker runs.
 
-    Raises SettingsError for a catalog that does not hold together, SchemaError for another version's database.
+    Raises SettingsError for an invalid catalog, SchemaError for another version's database.
     """
     db_url = config.db_url.get_secret_value()
     app.conf.worker_concurrency = config.worker_concurrency
     db = Database(db_url, pool_size=config.worker_concurrency)
-    around = WorkerContext(
+    context = WorkerContext(
         db=db,
         settings=config,
         catalog=catalog.load(config),
@@ -94,71 +94,71 @@ def configure_app(app: Celery, config: WorkerSettings) -> None:
     )
     name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     register = WorkerRegister(liveness.directory_for(db_url))
-    shares = slots.limits_of(config)
-    ways = upstreams.open_connections(config, rate_limiters(db, shares))
-    clock = Clock(db, Publisher(app), register, shares)
-    tickers = PeriodicThreads(
+    limits = slots.limits_of(config)
+    connections = upstreams.open_connections(config, rate_limiters(db, limits))
+    clock = Clock(db, Publisher(app), register, limits)
+    threads = PeriodicThreads(
         clock=PeriodicThread("clock", clock.tick, every_s=TICK_S),
-        lookout=PeriodicThread("lookout", OutageProbe(db, ways).look, every_s=INTERVAL_S),
-        keeper=PeriodicThread("keeper", RetentionSweeper(db, config).sweep_some, every_s=EVERY_S),
+        outage_probe=PeriodicThread("lookout", OutageProbe(db, connections).look, every_s=INTERVAL_S),
+        retention=PeriodicThread("keeper", RetentionSweeper(db, config).sweep_some, every_s=EVERY_S),
     )
-    teller = TaskEvents()
+    task_events = TaskEvents()
     runner = Runner(
-        around,
-        upstreams.clients(ways),
-        {step: teller.telling(function) for step, function in load_steps().items()},
-        shares,
+        context,
+        upstreams.clients(connections),
+        {step: task_events.reporting(function) for step, function in load_steps().items()},
+        limits,
         worker=name,
-        on_silence=tickers.lookout.wake,
-        on_room=lambda: tickers.clock.wake() if clock.has_parked else None,
+        on_unavailable=threads.outage_probe.wake,
+        on_room=lambda: threads.clock.wake() if clock.has_parked else None,
     )
     for flow in WORKFLOWS.values():
         for step in flow.steps:
-            _add_task(app, runner, teller, flow.name, step.name)
+            _add_task(app, runner, task_events, flow.name, step.name)
     _check_schema(db)
     _sign_on_before_work(register, name)
-    _tick_while_running(tickers, db)
+    _tick_while_running(threads, db)
     heartbeat.watch(app, register)
     metrics_server.serve_while_running(config)
     worker_init.connect(lambda **_: tracing.configure(config, "slipway-worker"), weak=False)
 
 
-def _add_task(app: Celery, runner: Runner, teller: TaskEvents, flow: str, step: str) -> None:
+def _add_task(app: Celery, runner: Runner, task_events: TaskEvents, flow: str, step: str) -> None:
     def run(job_id: str) -> None:
-        _tell_celery(teller, runner.run(job_id, step))
+        _end_task(task_events, runner.run(job_id, step))
 
     app.task(name=task_name(flow, step), throws=(StepFailedError,))(run)
 
 
-def _tell_celery(teller: TaskEvents, result: StepResult) -> None:
-    """End the task so that Flower shows what happened, and so that the chain goes on or stops."""
-    match result.verdict:
+def _end_task(task_events: TaskEvents, result: StepResult) -> None:
+    """End the task so that Flower shows what happened, and so that the chain continues or stops."""
+    match result.action:
         case NextAction.GO_ON:
-            return
+            return  # the chain sends the next step
         case NextAction.LATER:
-            raise LaterError(result.headline)  # raised, not sent: the row has the time, no message waits anywhere
+            raise LaterError(result.headline)  # raised, not sent: the row has the time, and no message waits anywhere
         case NextAction.STOP:
             raise StepFailedError(result.headline)
         case NextAction.NOT_OURS:
-            teller.refused(result.reason)
+            task_events.refused(result.reason)
             raise Ignore
 
 
 @dataclass(frozen=True, kw_only=True)
 class PeriodicThreads:
-    """What a worker does beside its steps."""
+    """The background threads of a worker."""
 
     clock: PeriodicThread
-    lookout: PeriodicThread
-    keeper: PeriodicThread
+    outage_probe: PeriodicThread
+    retention: PeriodicThread
 
     def start(self) -> None:
-        for ticker in (self.clock, self.lookout, self.keeper):
-            ticker.start()
+        for thread in (self.clock, self.outage_probe, self.retention):
+            thread.start()
 
     def stop(self) -> None:
-        for ticker in (self.clock, self.lookout, self.keeper):
-            ticker.stop()
+        for thread in (self.clock, self.outage_probe, self.retention):
+            thread.stop()
 
 
 def _sign_on_before_work(register: WorkerRegister, name: str) -> None:
@@ -171,12 +171,12 @@ def _sign_on_before_work(register: WorkerRegister, name: str) -> None:
     worker_init.connect(sign_on, weak=False)
 
 
-def _tick_while_running(tickers: PeriodicThreads, db: Database) -> None:
+def _tick_while_running(threads: PeriodicThreads, db: Database) -> None:
     def start(**_: Any) -> None:
-        tickers.start()
+        threads.start()
 
     def stop(**_: Any) -> None:
-        tickers.stop()
+        threads.stop()
         db.dispose()
 
     worker_ready.connect(start, weak=False)
@@ -186,13 +186,13 @@ def _tick_while_running(tickers: PeriodicThreads, db: Database) -> None:
 def _check_schema(db: Database) -> None:
     try:
         migrate.check(db)
-    except SQLAlchemyError:  # what it says holds the address
+    except SQLAlchemyError:  # its text contains the address
         raise SystemExit("The database does not answer.") from None
 
 
 def _refuse(problem: Exception) -> NoReturn:
     print(problem, file=sys.stderr)  # noqa: T201 - logging is not set up when settings are wrong
-    raise SystemExit(78)  # EX_CONFIG: a supervisor need not try again
+    raise SystemExit(78)  # EX_CONFIG: a restart would not help
 
 
 def _load() -> Celery:
@@ -202,7 +202,7 @@ def _load() -> Celery:
     except SettingsError as problem:
         _refuse(problem)
     logs.configure(config)
-    setup_logging.connect(lambda **_: None, weak=False)  # ours stands
+    setup_logging.connect(lambda **_: None, weak=False)  # ours stays
     app = celery_app(config, publishing_s=BROKER_SILENCE_S)
     app.conf.worker_consumer = LeanConsumer
     app.Worker = app.subclass_with_self(SlipwayWorker)

@@ -1,4 +1,4 @@
-"""How does a worker talk with the others?  Not at all, beyond taking its tasks, whatever options it is started with."""
+"""A Celery consumer that only takes tasks and exchanges nothing with other workers, whatever its options."""
 
 from __future__ import annotations
 

@@ -1,28 +1,32 @@
-"""What does a step see of the job it belongs to?"""
+"""The context of a step: its job's input, earlier outputs, password, ledger, and what all steps of a worker share."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TypeVar
 
 from sqlalchemy import select, update
 
 from common.config.catalog import AppType, Catalog, Team
 from common.config.settings import WorkerSettings
 from common.database.engine import Database
-from common.database.models import App, Resource, Secret, Step
+from common.database.models import App, Resource
 from common.errors import ActionBy, Permanent
-from common.jobs import attempts, build_log, ledger
+from common.jobs import attempts, build_log, ledger, outputs
 from common.jobs.attempts import Claim
 from common.jobs.ledger import Entry
-from common.states import PASSED
+from common.step_outputs import StepOutput
+from common.vault import sealed_passwords
 from common.vault.cipher import CannotOpenError, Vault
+
+Recorded = TypeVar("Recorded", bound=Mapping[str, object])
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerContext:
-    """What every step of this worker shares."""
+    """The parts that all steps of this worker share."""
 
     db: Database
     settings: WorkerSettings
@@ -31,23 +35,23 @@ class WorkerContext:
 
 
 class StepContext:
-    """The job as one attempt sees it: its input, what earlier steps learnt, its secret, its ledger."""
+    """The job as one attempt sees it: its input, the outputs of earlier steps, its password, its ledger."""
 
-    def __init__(self, claim: Claim, surroundings: WorkerContext) -> None:
+    def __init__(self, claim: Claim, worker: WorkerContext) -> None:
         self.claim = claim
-        self.around = surroundings
+        self.worker = worker
         self.id = claim.job.id
-        self.settings = surroundings.settings
+        self.settings = worker.settings
 
     @property
     def marker(self) -> str:
-        """The text that tells our things from other people's: the same for every job of this user or app."""
+        """The text that marks our objects: the same for every job of this user or app."""
         return f"slipway:{self.claim.job.subject_id}"
 
     def require_claim(self) -> None:
-        """Make sure that we are still wanted, before a write without an intent. Raises ClaimLostError."""
-        now = self.around.db.now()
-        self.around.db.transaction(lambda session: attempts.require_held(session, self.claim, now))
+        """Check that the claim is still ours, before a write without an intent. Raises ClaimLostError."""
+        now = self.worker.db.now()
+        self.worker.db.transaction(lambda session: attempts.require_held(session, self.claim, now))
 
     def input(self, key: str) -> str:
         return str(self.claim.job.input[key])
@@ -59,69 +63,69 @@ class StepContext:
 
     @property
     def team(self) -> Team:
-        """The team's places. Raises Permanent when it left the catalog meanwhile."""
-        team = self.around.catalog.teams.get(self.input("team"))
+        """The team's places. Raises Permanent when it is no longer in the catalog."""
+        team = self.worker.catalog.teams.get(self.input("team"))
         if team is None:
             raise Permanent(f"The team {self.input('team')} is no longer in the catalog.", action_by=ActionBy.OPERATOR)
         return team
 
     @property
     def app_type(self) -> AppType:
-        """The type's templates. Raises Permanent when it left the catalog meanwhile."""
-        app_type = self.around.catalog.types.get(self.input("type"))
+        """The type's templates. Raises Permanent when it is no longer in the catalog."""
+        app_type = self.worker.catalog.types.get(self.input("type"))
         if app_type is None:
             raise Permanent(f"The type {self.input('type')} is no longer in the catalog.", action_by=ActionBy.OPERATOR)
         return app_type
 
-    def output_of(self, step: str) -> dict[str, Any]:
-        """Return what an earlier step of the same lane returned."""
-        statement = select(Step.output).where(Step.job_id == self.id, Step.name == step, Step.state.in_(PASSED))
-        output: dict[str, Any] | None = self.around.db.read(lambda session: session.scalar(statement))
+    def output_of(self, key: StepOutput[Recorded]) -> Recorded:
+        """Return what an earlier step of the same lane recorded."""
+        output = self.worker.db.read(lambda session: outputs.of_passed_step(session, self.id, key))
         if output is None:
-            raise LookupError(f"{step} has no output: is it in the same lane, before {self.claim.step.name}?")
+            raise LookupError(f"{key.step} has no output: is it in the same lane, before {self.claim.step.name}?")
         return output
 
-    def secret(self, purpose: str) -> str:
-        """Open a sealed secret. Raises Permanent when it is gone or was sealed with a retired key."""
-        row = self.around.db.read(lambda session: session.get(Secret, (self.id, purpose)))
-        if row is None:
-            raise Permanent("The password is kept for a day only and has been deleted.", action_by=ActionBy.USER)
+    def password(self) -> str:
+        """Unseal the password of the sign-up. Raises Permanent when it is gone or was sealed with a retired key."""
+        vault = self.worker.vault
         try:
-            return self.around.vault.open(row.key_id, row.sealed, job_id=self.id, purpose=purpose)
+            password = self.worker.db.read(lambda session: sealed_passwords.unseal(session, vault, self.id))
         except CannotOpenError as error:
             raise Permanent(f"The password cannot be read: {error}.", action_by=ActionBy.OPERATOR) from None
+        if password is None:
+            raise Permanent("The password is kept for a day only and has been deleted.", action_by=ActionBy.USER)
+        return password
 
     def read_earlier(self, upstream: str, kind: str) -> list[Resource]:
         """Return what the ledger has of one kind for this user or app, from whatever job."""
         subject_id = self.claim.job.subject_id
-        return self.around.db.read(lambda session: ledger.rows_of(session, subject_id, upstream=upstream, kind=kind))
+        return self.worker.db.read(lambda session: ledger.rows_of(session, subject_id, upstream=upstream, kind=kind))
 
     def mark_gone(self, resource: Resource) -> None:
-        self.around.db.transaction(lambda session: ledger.mark_gone(session, resource.id, self.around.db.now()))
+        self.worker.db.transaction(lambda session: ledger.mark_gone(session, resource.id, self.worker.db.now()))
 
     def may_arrive_for_s(self, resource: Resource) -> float:
-        """Return for how long a call that makes it may still be on its way, 0 or less when none can be."""
-        until = self.around.db.read(lambda session: ledger.may_arrive_until(session, resource))
+        """Return for how many seconds a call that creates it may still arrive, 0 or less when none can."""
+        until = self.worker.db.read(lambda session: ledger.may_arrive_until(session, resource))
         return -self.seconds_since(until)
 
     @property
     def image_tag(self) -> str | None:
-        """The tag that the last deployment set, None while none did."""
-        return self.around.db.read(
+        """The tag that the last deployment set, None when none has."""
+        return self.worker.db.read(
             lambda session: session.scalar(select(App.image_tag).where(App.id == self.claim.job.app_id))
         )
 
     def keep_image_tag(self, tag: str) -> None:
-        """Write down what is deployed, so that a later repair does not undo it."""
+        """Store what is deployed, so that a later repair does not undo it."""
         app_id = self.claim.job.app_id
-        self.around.db.transaction(
+        self.worker.db.transaction(
             lambda session: session.execute(update(App).where(App.id == app_id).values(image_tag=tag))
         )
 
     def release_name(self) -> None:
         """Let the app's name be used again."""
         app_id = self.claim.job.app_id
-        self.around.db.transaction(
+        self.worker.db.transaction(
             lambda session: session.execute(update(App).where(App.id == app_id).values(claimed_name=None))
         )
 
@@ -132,24 +136,24 @@ class StepContext:
         return self.seconds_since(since) if since else 0.0
 
     def pause_s(self, *, first_s: float, cap_s: float) -> float:
-        """Return the pause before the next look: often at first, and what takes long needs no hurry."""
+        """Return the pause before the next poll: short at first, longer the longer the step has waited."""
         return min(cap_s, max(first_s, self.waited_s / 10))
 
-    def seconds_since(self, moment: datetime) -> float:
-        return (self.around.db.now() - moment).total_seconds()
+    def seconds_since(self, at: datetime) -> float:
+        return (self.worker.db.now() - at).total_seconds()
 
     def console_position(self) -> tuple[int, int]:
         """Return how far the console is kept: (our characters, Jenkins' bytes)."""
-        return self.around.db.read(lambda session: build_log.position(session, self.id))
+        return self.worker.db.read(lambda session: build_log.position(session, self.id))
 
     def keep_console(self, text: str, *, after: tuple[int, int], upstream_next: int) -> None:
-        self.around.db.transaction(
+        self.worker.db.transaction(
             lambda session: build_log.append(session, self.id, text, after=after, upstream_next=upstream_next)
         )
 
     def console_tail(self, characters: int) -> str:
-        return self.around.db.read(lambda session: build_log.tail(session, self.id, characters))
+        return self.worker.db.read(lambda session: build_log.tail(session, self.id, characters))
 
     def resource(self, upstream: str, kind: str, ref: str) -> Entry:
         """Return the ledger's entry for one outside object of this step."""
-        return Entry(self.around.db, self.claim, upstream=upstream, kind=kind, ref=ref)
+        return Entry(self.worker.db, self.claim, upstream=upstream, kind=kind, ref=ref)

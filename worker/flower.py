@@ -1,12 +1,12 @@
-"""What do operators see in Flower, and who may look?
+"""Flower: how it is started safely, and what workers report to it.
 
-`celery -A worker flower` needs no option: it asks for a password or does not start, listens on this machine only, and
-shows without letting anybody act. Flower's own options and variables (`FLOWER_…`) win over what is set here.
+`celery -A worker flower` needs no option: it requires a password or does not start, listens on this machine only, and
+is read-only. Flower's own options and variables (`FLOWER_…`) win over what is set here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NoReturn
 
@@ -25,10 +25,11 @@ from worker.registry import StepFunction
 from worker.upstreams import Upstreams
 
 COLUMNS = "received,name,state,args,kwargs,exception,runtime,worker,uuid"
-WHERE_TO = ("queue", "exchange", "routing_key")  # what only the sender of a task tells
-FORGET_WORKERS_S = 3600  # that are gone: each container that was replaced is one
-ABOUT = ("app", "login", "team")  # of a job's input: what it is about, in words that people know
+WHERE_TO = ("queue", "exchange", "routing_key")  # what only the sender of a task reports
+FORGET_WORKERS_S = 3600  # that have ended, such as each container that was replaced
+ABOUT = ("app", "login", "team")  # of a job's input: what people know it by
 ASK_EVERY_S, ALIVE_FOR_S = 5.0, 20.0
+HEARTBEAT_COMMAND = "give_sign_of_life"  # workers and Flower of other versions know it by this name
 
 Refuse = Callable[[Exception], NoReturn]
 
@@ -44,10 +45,10 @@ class UnguardedError(Exception):
 
 
 def prepare(app: Celery, config: FlowerSettings | None, *, refuse: Refuse) -> None:
-    """Set how Flower runs unless its own options say otherwise. Any command may call this; only `flower` heeds it.
+    """Set how Flower runs unless its own options say otherwise. Any command may call this; only `flower` uses it.
 
-    Without a `config` it has the password that its own options give it, or none. `refuse` is called with what is wrong
-    once those options are read.
+    Without a `config` it has the password of its own options, or none. `refuse` is called with what is wrong once
+    those options are read.
     """
     from flower.options import options
 
@@ -56,11 +57,11 @@ def prepare(app: Celery, config: FlowerSettings | None, *, refuse: Refuse) -> No
         options.address, options.port = config.flower_address, config.flower_port
     if config and config.flower_basic_auth:
         options.basic_auth = config.flower_basic_auth.get_secret_value().split(",")
-    options.read_only = True  # who may look may not run, revoke or shut down
+    options.read_only = True  # its users may not run, revoke or shut down anything
     options.tasks_columns = COLUMNS
     options.purge_offline_workers = FORGET_WORKERS_S
     begin = partial(_begin, app, options, refuse)
-    # Flower loads our modules when it has read all of its options and listens nowhere yet.
+    # Flower loads our modules after it has read all of its options and before it listens.
     options.add_parse_callback(lambda: import_modules.connect(begin, weak=False, dispatch_uid="flower"))
 
 
@@ -68,12 +69,12 @@ def _begin(app: Celery, options: Any, refuse: Refuse, **_: Any) -> None:
     if not options.auth and not all(LOGIN.fullmatch(each) for each in options.basic_auth or [""]):
         refuse(UnguardedError())
     State.Task = DescribedTask
-    # Workers send no heartbeat by themselves: sent into a dead broker, it would hold up everything else they do.
-    PeriodicThread("flower", partial(app.control.broadcast, give_sign_of_life.__name__), every_s=ASK_EVERY_S).start()
+    # Workers send no heartbeat by themselves: towards a dead broker it would block everything else they do.
+    PeriodicThread("flower", partial(app.control.broadcast, HEARTBEAT_COMMAND), every_s=ASK_EVERY_S).start()
 
 
 class DescribedTask(Task):  # type: ignore[misc] # Celery ships no types
-    """Celery's own, but no sender writes over what a worker told: that a task was sent is often told after it began."""
+    """Celery's own, except that a sender's event, which often comes after the start, overwrites no worker's event."""
 
     def event(self, type_: str, timestamp: Any, local_received: Any, fields: dict[str, Any], **options: Any) -> None:
         if type_ == "sent" and self.state != PENDING:
@@ -86,12 +87,12 @@ class DescribedTask(Task):  # type: ignore[misc] # Celery ships no types
 # -- in a worker --------------------------------------------------------------------------------------------------
 
 
-@control_command()  # type: ignore[untyped-decorator] # Celery ships no types
-def give_sign_of_life(state: Any) -> None:
-    """Tell Flower that this worker is there, and how much it has to do."""
+@control_command(name=HEARTBEAT_COMMAND)  # type: ignore[untyped-decorator] # Celery ships no types
+def send_heartbeat(state: Any) -> None:
+    """Report to Flower that this worker is alive, and how much it has to do."""
     state.consumer.event_dispatcher.send(
         "worker-heartbeat",
-        freq=ALIVE_FOR_S / 2,  # Celery takes a worker for gone after two of these
+        freq=ALIVE_FOR_S / 2,  # Celery regards a worker as offline after two of these
         active=len(worker_state.active_requests),
         processed=worker_state.all_total_count[0],
         loadavg=load_average(),
@@ -100,32 +101,32 @@ def give_sign_of_life(state: Any) -> None:
 
 
 class TaskEvents:
-    """Tells Flower what Celery's own events leave out, in its turn among them: they are sent in batches."""
+    """Sends to Flower what Celery's own events leave out, in order among them: they are sent in batches."""
 
     def __init__(self) -> None:
         self._consumer: Any = None
-        worker_ready.connect(self._meet, weak=False)
+        worker_ready.connect(self._connect, weak=False)
 
-    def _meet(self, sender: Any, **_: Any) -> None:
+    def _connect(self, sender: Any, **_: Any) -> None:
         self._consumer = sender
 
-    def telling(self, step: StepFunction) -> StepFunction:
-        """Return the step as it is, but that Flower shows what its job is about; the message has the id only."""
+    def reporting(self, step: StepFunction) -> StepFunction:
+        """Return the step, made to show in Flower what its job is about: the message has the job's id only."""
 
-        def run(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
-            about = {word: told for word in ABOUT if (told := job.option(word)) is not None}
-            # An event that Celery does not know brings the state that it is named after: started it is already.
+        def run(job: StepContext, upstreams: Upstreams) -> Mapping[str, object]:
+            about = {name: value for name in ABOUT if (value := job.option(name)) is not None}
+            # An event that Celery does not know sets the state that it is named after, which is the present one.
             # Were it `task-started`, Flower would count the task twice.
-            self._tell("task-STARTED", kwargs=repr(about))
+            self._send("task-STARTED", kwargs=repr(about))
             return step(job, upstreams)
 
         return run
 
     def refused(self, reason: str) -> None:
-        """Show that the task was not run, and why. `task-rejected` would leave it as started, for ever."""
-        self._tell("task-refused", exception=reason)
+        """Show that the task was not run, and why. After `task-rejected` it would stay started for ever."""
+        self._send("task-refused", exception=reason)
 
-    def _tell(self, event: str, **fields: Any) -> None:
+    def _send(self, event: str, **fields: Any) -> None:
         dispatcher = self._consumer and self._consumer.event_dispatcher  # none while the broker is away
         if dispatcher:
             dispatcher.send(event, uuid=current_task.request.id, **fields)

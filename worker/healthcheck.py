@@ -22,13 +22,13 @@ FORMING = "."  # begins the name of a file that is not locked yet
 
 @dataclass(frozen=True, kw_only=True)
 class HeartbeatRecord:
-    """What a worker wrote last, in seconds of the host's monotonic clock: when, and when its main loop last turned."""
+    """The last heartbeat, in seconds of the host's monotonic clock: when written, when the main loop last turned."""
 
     at_s: float
     turned_at_s: float  # minus infinity: never yet
 
     def __str__(self) -> str:
-        return f"{self.at_s:20.3f}{self.turned_at_s:20.3f}\n"  # of one length: it is written over the one before
+        return f"{self.at_s:20.3f}{self.turned_at_s:20.3f}\n"  # of fixed length: it overwrites the one before
 
 
 def home() -> Path:
@@ -40,7 +40,7 @@ def is_unlocked(file: Path) -> bool:
     """Say whether the worker whose file it is has ended: the kernel dropped its lock."""
     try:
         descriptor = os.open(file, os.O_RDWR | os.O_NOFOLLOW)
-    except FileNotFoundError:  # struck off meanwhile
+    except FileNotFoundError:  # removed meanwhile
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -52,22 +52,22 @@ def is_unlocked(file: Path) -> bool:
 
 
 def read(file: Path) -> HeartbeatRecord:
-    """Return a worker's mark."""
+    """Return a worker's heartbeat."""
     at_s, turned_at_s = map(float, file.read_text().split())
     return HeartbeatRecord(at_s=at_s, turned_at_s=turned_at_s)
 
 
 def problem(*, max_age_s: float, pid: str = "*", is_to_be_ready: bool = False) -> str:
-    """Return what is wrong with the workers here, in a sentence; nothing when all is well."""
+    """Return what is wrong with the workers here, in a sentence; empty when they are healthy."""
     files = [file for file in home().glob(f"*/*:{pid}:*") if not file.name.startswith(FORMING)]
     living = [file for file in files if not is_unlocked(file)]
     if not living:
         return f"No such worker of this user runs here: none has signed on below {home()}."
     for file in living:
-        mark, now_s = read(file), time.monotonic()
-        if now_s - mark.at_s > max_age_s:
-            return f"{file.name} has given no sign of life for {now_s - mark.at_s:.0f} s: it hangs, or was stopped."
-        if is_to_be_ready and now_s - mark.turned_at_s > max_age_s:
+        record, now_s = read(file), time.monotonic()
+        if now_s - record.at_s > max_age_s:
+            return f"{file.name} has given no sign of life for {now_s - record.at_s:.0f} s: it hangs, or was stopped."
+        if is_to_be_ready and now_s - record.turned_at_s > max_age_s:
             return f"{file.name} is alive, and does not take work: the broker may be away."
     return ""
 

@@ -22,21 +22,21 @@ from worker.liveness import WorkerRegister
 from worker.periodic import PeriodicThread
 
 BEAT_S = 1.0
-STANDS_AFTER_S = 3.0
+STALLED_AFTER_S = 3.0
 ANSWERS_WITHIN_S = 2.0
 
 
 class Heartbeat:
-    """`turned` is called by the main loop, `beat` by a thread, `end` when the worker is told to stop."""
+    """`turned` is called by the main loop, `beat` by a thread, `end` when the worker begins to stop."""
 
     def __init__(
         self,
-        leave_mark: Callable[[HeartbeatRecord], None],
+        write_heartbeat: Callable[[HeartbeatRecord], None],
         broker_answers: Callable[[], bool],
         *,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._leave_mark = leave_mark
+        self._write_heartbeat = write_heartbeat
         self._broker_answers = broker_answers
         self._clock_s = clock_s
         self._began_at_s = clock_s()
@@ -51,25 +51,25 @@ class Heartbeat:
         self._is_ending = True
 
     def beat(self) -> None:
-        """Leave a mark, unless the main loop stands still though the broker is there. Raises OSError."""
+        """Write a heartbeat, unless the main loop stands still though the broker answers. Raises OSError."""
         turned_at_s = max(self._turned_at_s, self._began_at_s)
-        stands = self._clock_s() - turned_at_s > STANDS_AFTER_S and not self._is_ending
-        if not stands or not self._broker_answers():
-            self._leave_mark(HeartbeatRecord(at_s=self._clock_s(), turned_at_s=self._turned_at_s))
+        is_stalled = self._clock_s() - turned_at_s > STALLED_AFTER_S and not self._is_ending
+        if not is_stalled or not self._broker_answers():
+            self._write_heartbeat(HeartbeatRecord(at_s=self._clock_s(), turned_at_s=self._turned_at_s))
 
 
 def watch(app: Celery, register: WorkerRegister) -> None:
-    """Leave marks from before the worker connects until it has ended."""
-    pulse = Heartbeat(register.leave_mark, partial(_answers, app))
-    ticker = PeriodicThread("pulse", pulse.beat, every_s=BEAT_S)
+    """Write heartbeats from before the worker connects until it has ended."""
+    heartbeat = Heartbeat(register.write_heartbeat, partial(_answers, app))
+    thread = PeriodicThread("pulse", heartbeat.beat, every_s=BEAT_S)
 
     def ready(sender: Any, **_: Any) -> None:
-        sender.timer.call_repeatedly(BEAT_S, pulse.turned)  # a timer of the main loop, that is: of its thread
+        sender.timer.call_repeatedly(BEAT_S, heartbeat.turned)  # a timer of the main loop, that is: of its thread
 
-    worker_init.connect(lambda **_: ticker.start(), weak=False)
+    worker_init.connect(lambda **_: thread.start(), weak=False)
     worker_ready.connect(ready, weak=False)
-    worker_shutting_down.connect(lambda **_: pulse.end(), weak=False)
-    worker_shutdown.connect(lambda **_: ticker.stop(), weak=False)
+    worker_shutting_down.connect(lambda **_: heartbeat.end(), weak=False)
+    worker_shutdown.connect(lambda **_: thread.stop(), weak=False)
 
 
 def _answers(app: Celery) -> bool:

@@ -1,7 +1,8 @@
-"""Which workers of this host are dead?  The kernel knows: it drops a process's locks the moment the process is gone.
+"""The register of this host's workers, which shows those that are dead.
 
-Every worker locks a file that has its name. A file that can be locked belongs to a worker that is no more, however
-it ended; one that hangs or is stopped keeps its lock. Other hosts' workers are not seen here: their leases run out.
+Every worker locks a file that has its name, and the kernel drops the lock when the process ends, however it ends. So a
+file that can be locked belongs to a dead worker; one that hangs or is stopped keeps its lock. Workers of other hosts
+are not seen here: their leases run out.
 """
 
 from __future__ import annotations
@@ -27,34 +28,34 @@ class WorkerRegister:
         self._own: int | None = None  # stays open, and locked, as long as the process lives
 
     def sign_on(self, worker: str) -> None:
-        """Have the kernel vouch for this process from now on. Raises OSError."""
+        """Lock a file of this name as long as the process lives. Raises OSError."""
         _make_private(self._directory)
         forming = self._directory / f"{FORMING}{worker}"
         self._own = os.open(forming, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(self._own, fcntl.LOCK_EX)
-        self.leave_mark(HeartbeatRecord(at_s=time.monotonic(), turned_at_s=-math.inf))
-        forming.rename(self._directory / worker)  # seen only now: nobody finds it unlocked
+        self.write_heartbeat(HeartbeatRecord(at_s=time.monotonic(), turned_at_s=-math.inf))
+        forming.rename(self._directory / worker)  # visible only now: nobody finds it unlocked
 
-    def leave_mark(self, mark: HeartbeatRecord) -> None:
-        """Write into our file that we live; nothing, where we could not sign on. Raises OSError."""
+    def write_heartbeat(self, record: HeartbeatRecord) -> None:
+        """Write a heartbeat into our file; does nothing where sign_on failed. Raises OSError."""
         if self._own is not None:
-            os.pwrite(self._own, str(mark).encode(), 0)
+            os.pwrite(self._own, str(record).encode(), 0)
 
     def dead(self) -> list[str]:
-        """Return the names of the workers that signed on and are no more."""
+        """Return the names of the workers that signed on and have ended."""
         if self._own is None:
             return []
         return [
             file.name for file in self._directory.iterdir() if not file.name.startswith(FORMING) and is_unlocked(file)
         ]
 
-    def strike_off(self, worker: str) -> None:
-        """Forget a dead worker; another clock may have done so already."""
+    def remove(self, worker: str) -> None:
+        """Remove a dead worker's file; another clock may have done so already."""
         (self._directory / worker).unlink(missing_ok=True)
 
 
 def directory_for(db_url: str) -> Path:
-    """Return where this user's workers of this database sign on: those of another database are not their business."""
+    """Return where this user's workers of this database sign on; those of another database have another directory."""
     url = make_url(db_url)
     database = str(Path(url.database or "").absolute()) if url.get_backend_name() == "sqlite" else url.database
     identity = f"{url.get_backend_name()} {url.host} {url.port} {database}"

@@ -1,4 +1,4 @@
-"""Where does Prometheus read what a worker counts?  On a port of its own, with the token that the API wants, too."""
+"""The HTTP server of a worker's metrics, on a port of its own, with the token of the API's metrics."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class MetricsServer:
 
 
 def _begin_at_zero() -> None:
-    """Prometheus sees no increase where a series begins with its first event: it would miss what is rare."""
+    """Begin rare counters at 0: Prometheus sees no increase where a series begins with its first event."""
     for flow in WORKFLOWS.values():
         for state in set(JobState) - OPEN:
             JOBS_FINISHED.labels(flow.name, state.value)

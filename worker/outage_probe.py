@@ -33,7 +33,7 @@ class OutageProbe:
     def look(self) -> None:
         """Look at every upstream whose time has come, and tell all workers what came of it."""
         for look in self._db.read(lambda session: outages.due_probes(session, self._db.now())):
-            if self._db.transaction(partial(outages.claim_probe, look=look, now=self._db.now())):
+            if self._db.transaction(partial(outages.claim_probe, probe=look, now=self._db.now())):
                 self._tell(look.upstream, self._silence_of(look.upstream))
 
     def _silence_of(self, upstream: Upstream) -> str | None:

@@ -1,4 +1,4 @@
-"""How does a process do something small again and again beside its work?  In a thread that outlives its failures."""
+"""Threads that do something periodically, and outlive its failures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PeriodicThread:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; a round that is under way is waited for, not for ever."""
+        """End the thread; a round that is running is waited for, for a limited time."""
         self._stopping.set()
         self._woken.set()
         self._thread.join(timeout=STOPS_WITHIN_S)

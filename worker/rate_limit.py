@@ -1,4 +1,4 @@
-"""When may the next call to an upstream go?  Told to all workers out of one row, so that they share one rate."""
+"""Rate limits of the upstreams: each call reserves its turn in one row, so that all workers share one rate."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from common.database.engine import Database
 from common.workflows import Upstream
 from worker.upstreams.http import Deadline
 
-SLOWER = 1.1  # than asked for: calls that are held up for a moment on the way must not catch up with those behind
-LATE_S = 0.025  # whoever wakes later than this after its turn takes another
-TURNS = 5  # a machine that never wakes in time has to go on, too
+SLOWER = 1.1  # than configured: a call that is delayed on the way must not exceed the rate with the one after it
+LATE_S = 0.025  # a thread that wakes later than this after its turn reserves another
+TURNS = 5  # a machine that never wakes in time has to continue, too
 
 
 class RateLimiter:
-    """Called before a call, returns when it is its turn."""
+    """Called before a call to an upstream; returns when it may be sent."""
 
     def __init__(self, db: Database, upstream: Upstream, calls_per_s: float) -> None:
         self._db = db
@@ -24,7 +24,7 @@ class RateLimiter:
         self._every_s = SLOWER / calls_per_s
 
     def __call__(self, deadline: Deadline | None) -> None:
-        """Wait in this thread, for a moment: the settings see to it. Raises Transient when the deadline is before."""
+        """Wait in this thread, briefly: the settings bound it. Raises Transient when the deadline comes first."""
         for _ in range(TURNS):
             until_s = self._take_turn()
             wait_s = max(0.0, until_s - time.monotonic())
@@ -35,13 +35,13 @@ class RateLimiter:
                 return
 
     def _take_turn(self) -> float:
-        """Return the next moment that nobody else has, on our monotonic clock."""
+        """Return the next turn that nobody else has, on our monotonic clock."""
         at = self._db.transaction(
             lambda session: slots.reserve_call(session, self._upstream, self._every_s, self._db.now)
         )
-        return time.monotonic() + (at - self._db.now()).total_seconds()  # asking took a moment, too
+        return time.monotonic() + (at - self._db.now()).total_seconds()  # less what the query took
 
 
-def rate_limiters(db: Database, shares: Limits) -> dict[Upstream, RateLimiter]:
-    """Return the pace of every upstream whose rate is limited."""
-    return {name: RateLimiter(db, name, share.calls_per_s) for name, share in shares.items() if share.calls_per_s > 0}
+def rate_limiters(db: Database, limits: Limits) -> dict[Upstream, RateLimiter]:
+    """Return the limiter of every upstream whose rate is limited."""
+    return {name: RateLimiter(db, name, limit.calls_per_s) for name, limit in limits.items() if limit.calls_per_s > 0}

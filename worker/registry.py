@@ -1,19 +1,18 @@
-"""Which function runs which step?  A worker whose functions and declarations differ does not start."""
+"""The function of each step, by task name. A worker whose functions and declarations differ does not start."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import worker.steps
 from common.workflows import WORKFLOWS, task_name
 from worker.context import StepContext
 from worker.upstreams import Upstreams
 
-StepFunction = Callable[[StepContext, Upstreams], dict[str, Any]]
+StepFunction = Callable[[StepContext, Upstreams], Mapping[str, object]]
 
 
 def load_steps() -> dict[str, StepFunction]:

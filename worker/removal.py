@@ -1,4 +1,4 @@
-"""Is what we made gone?  Asked by everything that removes, one row of the ledger at a time."""
+"""Removal of what we made, one row of the ledger at a time."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ OURS = frozenset({Provenance.INTENDED, Provenance.CREATED})
 def is_removed(job: StepContext, row: Resource, remove: Callable[[Resource], bool]) -> bool:
     """Say whether nothing of ours is in the row's place any more, removing what is.
 
-    Of what was only intended, a call may still be on its way: raises NotYet until it can be no more. What is in that
-    place then and is not ours shows that ours never came to be, and is left alone.
+    A call that creates what was only intended may still arrive: raises NotYet until none can. What is in that place
+    then and is not ours shows that ours was never created, and is left alone.
     """
     if row.provenance is Provenance.CREATED:
         return remove(row)
     if (left_s := job.may_arrive_for_s(row)) > 0:
-        raise NotYet(f"{row.ref} may be on its way: whoever was making it did not report back.", retry_after_s=left_s)
+        raise NotYet(
+            f"{row.ref} may still be created: the attempt that was creating it did not report.", retry_after_s=left_s
+        )
     try:
         return remove(row)
     except Conflict:

@@ -1,13 +1,13 @@
-"""Who decides what becomes of a step?  The one place that claims, runs, records, retries and fails.
+"""The runner of steps: the one place that claims, runs, records, retries and fails.
 
 the step …                   the runner …                                  Celery and Flower see
-returns                      records the output; the lane goes on          SUCCESS
-raises NotYet                writes when to look again                     RETRY, with the reason
+returns                      records the output; the lane continues        SUCCESS
+raises NotYet                writes when to poll again                     RETRY, with the reason
 raises Transient             writes when to try again, or fails            RETRY, or FAILURE
 raises Conflict, Permanent   fails                                         FAILURE, with the reason
 raises anything else         fails as internal, the trace goes to the log  FAILURE
 cannot be claimed            does nothing, or passes on a finished step    REFUSED, or SUCCESS
-its upstream is not open     parks it: no attempt, no message until it is  RETRY, with the reason
+its upstream is closed       parks it: no attempt, no message until then   RETRY, with the reason
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Signal = Callable[[], None]
 
 
 def _ignore() -> None:
-    """Nobody wants to know."""
+    """Do nothing: nobody listens."""
 
 
 class NextAction(StrEnum):
@@ -61,7 +61,7 @@ class NextAction(StrEnum):
 class StepResult:
     """`state` is the step's after an attempt; None: it was not this worker's to change."""
 
-    verdict: NextAction
+    action: NextAction
     state: StepState | None = None
     code: str = ""
     reason: str = ""
@@ -77,37 +77,37 @@ class Runner:
 
     def __init__(
         self,
-        surroundings: WorkerContext,
+        context: WorkerContext,
         upstreams: Upstreams,
         steps: Mapping[str, StepFunction],
-        shares: Limits,
+        limits: Limits,
         *,
         worker: str,
-        on_silence: Signal = _ignore,
+        on_unavailable: Signal = _ignore,
         on_room: Signal = _ignore,
         jitter: Jitter = lambda: random.uniform(0.8, 1.2),  # noqa: S311 - spreads retries, guards nothing
     ) -> None:
-        """`on_silence` is called when an upstream did not answer, `on_room` when a step has left its own."""
-        self._around = surroundings
-        self._db = surroundings.db
+        """`on_unavailable` is called when an upstream did not answer, `on_room` when a step has released its slots."""
+        self._context = context
+        self._db = context.db
         self._upstreams = upstreams
         self._steps = steps
-        self._shares = shares
+        self._limits = limits
         self._worker = worker
-        self._on_silence = on_silence
+        self._on_unavailable = on_unavailable
         self._on_room = on_room
         self._jitter = jitter
 
     def run(self, job_id: str, step: str) -> StepResult:
-        """Run one attempt of a step if it is to be run, and record what came of it."""
+        """Run one attempt of a step if it is to be run, and record its outcome."""
         with telemetry.message(job_id, step):
-            claim = attempts.claim(self._db, job_id, step, worker=self._worker, shares=self._shares)
+            claim = attempts.claim(self._db, job_id, step, worker=self._worker, limits=self._limits)
             if not isinstance(claim, Claim):
                 telemetry.not_run(claim)
                 return _not_run(claim)
-            with telemetry.attempt(claim, self._worker) as told:
+            with telemetry.attempt(claim, self._worker) as attempt:
                 result = self._run_claimed(claim)
-                told.ended(result.state, code=result.code, reason=result.headline)
+                attempt.ended(result.state, code=result.code, reason=result.headline)
             return result
 
     def _run_claimed(self, claim: Claim) -> StepResult:
@@ -115,7 +115,7 @@ class Runner:
             result = self._attempt(claim)
         except ClaimLostError:
             attempts.release(self._db, claim)
-            return StepResult(verdict=NextAction.NOT_OURS, code="claim_lost", reason="its lease ran out while it ran")
+            return StepResult(action=NextAction.NOT_OURS, code="claim_lost", reason="its lease ran out while it ran")
         self._on_room()
         return result
 
@@ -123,21 +123,21 @@ class Runner:
         name = task_name(claim.job.kind, claim.step.name)
         upstreams = self._upstreams.within(Deadline.within(claim.plan.limit_s))
         try:
-            output = self._steps[name](StepContext(claim, self._around), upstreams)
+            output = self._steps[name](StepContext(claim, self._context), upstreams)
         except StepError as error:
             return self._not_done(claim, error)
         except ClaimLostError:
             raise
         except DATABASE_ERRORS:
-            log.exception("database_stumbled")
+            log.exception("database_failed")
             return self._not_done(claim, Transient("Slipway's database did not answer in time"))
-        except Exception:  # the runner is where an unknown failure becomes a state
+        except Exception:  # here an unknown failure becomes a state
             log.exception("step_crashed")
-            reason = "Something broke inside Slipway. The log has the details under this job's id."
+            reason = "An internal error occurred in Slipway. Its log has the details under this job's ID."
             attempts.record_failure(self._db, claim, code=INTERNAL, reason=reason)
-            return StepResult(verdict=NextAction.STOP, state=StepState.FAILED, code=INTERNAL, reason=reason)
+            return StepResult(action=NextAction.STOP, state=StepState.FAILED, code=INTERNAL, reason=reason)
         attempts.record_success(self._db, claim, output)
-        return StepResult(verdict=NextAction.GO_ON, state=StepState.SUCCEEDED)
+        return StepResult(action=NextAction.GO_ON, state=StepState.SUCCEEDED)
 
     def _not_done(self, claim: Claim, error: StepError) -> StepResult:
         match error:
@@ -146,7 +146,7 @@ class Runner:
                     self._db, claim, code=error.code, reason=error.reason, retry_after_s=error.retry_after_s
                 )
             case Transient():
-                # The hint is the least, not the most: a server that says 0 must not use up the attempts in no time.
+                # The hint is a minimum: a server that says 0 must not use up the attempts at once.
                 delay_s = max(error.retry_after_s or 0, claim.plan.retry.delay_s(claim.tries) * self._jitter())
                 upstream = Upstream.labelled(error.upstream)
                 state = attempts.record_retry(
@@ -155,12 +155,12 @@ class Runner:
                     code=error.code,
                     reason=error.reason,
                     delay_s=delay_s,
-                    silent=upstream if error.is_unavailable else None,
-                    enough=self._around.settings.outage_after,
+                    unavailable=upstream if error.is_unavailable else None,
+                    enough=self._context.settings.outage_after,
                     is_answer=upstream is not None and not error.is_unavailable,
                 )
                 if error.is_unavailable:
-                    self._on_silence()
+                    self._on_unavailable()
             case Conflict():
                 ledger.withdraw(self._db, claim)
                 state = attempts.record_failure(
@@ -171,18 +171,18 @@ class Runner:
                 state = attempts.record_failure(self._db, claim, code=error.code, reason=error.reason, remedy=remedy)
             case _:
                 raise TypeError(f"{type(error).__name__} is none of the four outcomes") from error
-        verdict = NextAction.STOP if state is StepState.FAILED else NextAction.LATER
-        return StepResult(verdict=verdict, state=state, code=error.code, reason=error.reason)
+        action = NextAction.STOP if state is StepState.FAILED else NextAction.LATER
+        return StepResult(action=action, state=state, code=error.code, reason=error.reason)
 
 
 def _not_run(why: ClaimRefused | Hold) -> StepResult:
     if isinstance(why, Hold):
-        return StepResult(verdict=NextAction.LATER, reason=why.reason)
-    return StepResult(verdict=NextAction.GO_ON if why is ClaimRefused.DONE else NextAction.NOT_OURS, reason=why.value)
+        return StepResult(action=NextAction.LATER, reason=why.reason)
+    return StepResult(action=NextAction.GO_ON if why is ClaimRefused.DONE else NextAction.NOT_OURS, reason=why.value)
 
 
 REMEDIES: dict[Any, str] = {
-    "user": "Change what was asked for and ask again.",
-    "operator": "Ask the platform team: a setting, a permission or a template has to be mended first.",
-    "upstream": "Ask the people who run the upstream: it has to be mended there first.",
+    "user": "Change the request and send it again.",
+    "operator": "Ask the platform team: a setting, a permission or a template has to be corrected first.",
+    "upstream": "Ask the people who run the upstream: the cause has to be corrected there first.",
 }

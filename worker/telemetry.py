@@ -1,8 +1,8 @@
-"""What is told of an attempt, of a call, of a tick?  Lines of the log, numbers for Prometheus, and spans.
+"""Telemetry of attempts, calls and ticks: lines of the log, numbers for Prometheus, and spans.
 
 Every line that is written meanwhile, by whatever code, has the ids of the job and of the attempt, and the id of the
-request that began the job. Of a call nothing is told but where it went, how it was answered, and how long it took: no
-query, no header, no body.
+request that began the job. Of a call only its target, its status and its duration are recorded: no query, no header,
+no body.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from common.errors import Permanent, StepError
 from common.jobs.attempts import Claim, ClaimRefused
 from common.states import StepState
 from common.telemetry import metrics, tracing
-from common.telemetry.tracing import Kind, Span
+from common.telemetry.span import Kind, Span
 from common.workflows import Upstream, task_name
 
 if TYPE_CHECKING:
-    from worker.upstreams.transport import Watch  # whose package is made of modules that tell of their calls
+    from worker.upstreams.transport import Watch  # whose package imports this module
 
 log = logging.getLogger(__name__)
 
-SLOW_S = 5.0  # a call that takes longer is told of, whatever the level of the log
+SLOW_S = 5.0  # a call that takes longer is logged at level info
 LOST = "lost"  # the attempt's claim ran out, or its job was over
-UNRECORDED = "unrecorded"  # the database did not take what came of it: the lease runs out, and another attempt follows
-AMISS = (StepState.FAILED, LOST, UNRECORDED)
+UNRECORDED = "unrecorded"  # the outcome could not be stored: the lease runs out, and another attempt follows
+UNSUCCESSFUL = (StepState.FAILED, LOST, UNRECORDED)
 
 
 # -- an attempt ---------------------------------------------------------------------------------------------------
@@ -48,7 +48,7 @@ def message(job_id: str, step: str) -> Iterator[None]:
 
 
 def not_run(why: ClaimRefused | Hold) -> None:
-    """Tell why nothing was run upon a message."""
+    """Log and count why a message did not start a step."""
     if isinstance(why, Hold):
         log.info("step_held_back", extra={"why": why.code.value})
         metrics.CLAIMS_REFUSED.labels(why.code.value).inc()
@@ -59,7 +59,7 @@ def not_run(why: ClaimRefused | Hold) -> None:
 
 @dataclass
 class AttemptTelemetry:
-    """What came of an attempt: the step's state after it, with its code and reason."""
+    """The outcome of an attempt: the step's state after it, with its code and reason."""
 
     outcome: str = UNRECORDED
     code: str = ""
@@ -71,32 +71,32 @@ class AttemptTelemetry:
 
 @contextmanager
 def attempt(claim: Claim, worker: str) -> Iterator[AttemptTelemetry]:
-    """Tell of the attempt that is made inside."""
+    """Record the attempt that is made inside."""
     job, task = claim.job, task_name(claim.job.kind, claim.step.name)
     ids: dict[str, str | int] = {"kind": job.kind, "attempt": claim.attempt, "request_id": job.request_id}
     about = {"job_id": job.id, "step": claim.step.name, **ids}
     attributes = {f"slipway.{name}": value for name, value in about.items()}
-    came_of_it, began_s = AttemptTelemetry(), time.monotonic()
+    made, began_s = AttemptTelemetry(), time.monotonic()
     with tracing.span(task, Kind.CONSUMER, parent=job.traceparent, attributes=attributes) as span:
         trace = {"trace_id": span.trace_id} if span.trace_id else {}
         with bound_contextvars(**ids, **trace, worker=worker):
             log.info("step_started")
             try:
-                yield came_of_it
+                yield made
             finally:
-                _tell(task, came_of_it, span, time.monotonic() - began_s)
+                _record_attempt(task, made, span, time.monotonic() - began_s)
 
 
-def _tell(task: str, attempt: AttemptTelemetry, span: Span, took_s: float) -> None:
+def _record_attempt(task: str, attempt: AttemptTelemetry, span: Span, took_s: float) -> None:
     metrics.ATTEMPT_S.labels(task, attempt.outcome).observe(took_s)
     if attempt.outcome == StepState.RETRYING:
         metrics.RETRIES.labels(task, attempt.code).inc()
     span.set({"slipway.outcome": attempt.outcome})
-    if attempt.outcome in AMISS:
+    if attempt.outcome in UNSUCCESSFUL:
         span.fail(attempt.code or attempt.outcome)
     why = {"code": attempt.code, "reason": attempt.reason} if attempt.code else {}
     extra = {"outcome": attempt.outcome, **why, "ms": _ms(took_s)}
-    log.log(logging.WARNING if attempt.outcome in AMISS else logging.INFO, "step_ended", extra=extra)
+    log.log(logging.WARNING if attempt.outcome in UNSUCCESSFUL else logging.INFO, "step_ended", extra=extra)
 
 
 # -- a call -------------------------------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ def _tell(task: str, attempt: AttemptTelemetry, span: Span, took_s: float) -> No
 
 @dataclass(kw_only=True)
 class UpstreamCall:
-    """One call, and what came of it: a status, or of which kind its failure was. `headers` tell of the trace."""
+    """One call and its result: a status, or the kind of its failure. `headers` carry the trace."""
 
     upstream: str
     method: str
@@ -114,13 +114,13 @@ class UpstreamCall:
     failure: str = ""
 
     @property
-    def is_well(self) -> bool:
+    def is_good(self) -> bool:
         return self.status is not None and self.status != 429 and self.status < 500
 
 
 @contextmanager
 def call(upstream: str, method: str, url: str, watch: Watch, *, slow_s: float = SLOW_S) -> Iterator[UpstreamCall]:
-    """Tell of the call that is made inside to the upstream with this label."""
+    """Record the call that is made inside, to the upstream with this label."""
     began_s, parts = time.monotonic(), urlsplit(url)
     attributes = {"http.request.method": method, "server.address": parts.hostname or ""}
     with tracing.span(f"{method} {upstream}", Kind.CLIENT, attributes=attributes) as span:
@@ -133,7 +133,7 @@ def call(upstream: str, method: str, url: str, watch: Watch, *, slow_s: float = 
             raise
         finally:
             took_s = time.monotonic() - began_s
-            _tell_call(made, span, took_s, is_slow=took_s >= slow_s)
+            _record_call(made, span, took_s, is_slow=took_s >= slow_s)
 
 
 def _kind_of(error: StepError, watch: Watch) -> str:
@@ -144,18 +144,18 @@ def _kind_of(error: StepError, watch: Watch) -> str:
     return "timed_out" if watch.expired else "broken"
 
 
-def _tell_call(made: UpstreamCall, span: Span, took_s: float, *, is_slow: bool) -> None:
+def _record_call(made: UpstreamCall, span: Span, took_s: float, *, is_slow: bool) -> None:
     status = f"{made.status // 100}xx" if made.status else "none"
     method = made.method if made.method in HTTPMethod.__members__ else "other"
     metrics.CALL_S.labels(made.upstream, method, status).observe(took_s)
     if made.failure:
         metrics.CALL_ERRORS.labels(made.upstream, made.failure).inc()
         span.fail(made.failure)
-    came_of_it = {"status": made.status} if made.status else {"failure": made.failure}
+    result = {"status": made.status} if made.status else {"failure": made.failure}
     if made.status:
         span.set({"http.response.status_code": made.status})
-    level = logging.WARNING if not made.is_well else logging.INFO if is_slow else logging.DEBUG
-    extra = {"upstream": made.upstream, "method": made.method, "path": made.path, **came_of_it, "ms": _ms(took_s)}
+    level = logging.WARNING if not made.is_good else logging.INFO if is_slow else logging.DEBUG
+    extra = {"upstream": made.upstream, "method": made.method, "path": made.path, **result, "ms": _ms(took_s)}
     log.log(level, "upstream_called", extra=extra)
 
 
@@ -164,7 +164,7 @@ def _tell_call(made: UpstreamCall, span: Span, took_s: float, *, is_slow: bool) 
 
 @contextmanager
 def tick(ticker: str) -> Iterator[None]:
-    """Measure one round of what is done again and again."""
+    """Measure one round of a periodic thread."""
     outcome, began_s = "failed", time.monotonic()
     try:
         yield

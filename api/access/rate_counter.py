@@ -16,19 +16,14 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sqlalchemy import select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from common.database.engine import Database, Now
+from common.database.engine import Database, Now, retry_insert
 from common.database.models import RateCount
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 S_US = 1_000_000
-
-# Two began the same period at the same moment: the row of the one is there now, the other counts on.
-_once_more = Retrying(retry=retry_if_exception_type(IntegrityError), stop=stop_after_attempt(10), reraise=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +56,7 @@ def take(db: Database, quotas: Sequence[Quota]) -> list[Hit]:
 
     Of many at once no more are let through than there is room for: the rows are locked from the look to the count.
     """
-    return _once_more(lambda: db.transaction(partial(_take, db.now, quotas)))
+    return retry_insert(lambda: db.transaction(partial(_take, db.now, quotas)))
 
 
 def give_back(db: Database, hits: Sequence[Hit]) -> None:

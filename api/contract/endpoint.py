@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from common.jobs.lifecycle import LaneMessage
+from common.jobs.lane_messages import LaneMessage
 
 BASE = "/api/v1"
 JSON = "application/json"

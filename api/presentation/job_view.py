@@ -32,6 +32,7 @@ from common.admission import outages, slots
 from common.admission.outages import HoldCode
 from common.config.settings import Settings
 from common.database.models import Attempt, Job, Resource, Step, UpstreamStatus
+from common.jobs import outputs
 from common.states import CLAIMABLE, OPEN, PASSED, StepState
 
 WAITING = frozenset({StepState.WAITING, StepState.RETRYING})
@@ -95,11 +96,10 @@ class JobView:
         known: Mapping[str, UpstreamStatus],
         now: datetime,
     ) -> JobShown:
-        flow = workflows.WORKFLOWS.get(job.kind)
         return JobShown(
             **vars(summary),
             version=job.version,
-            result=next((step.output for step in steps if flow and step.name == flow.result), None),
+            result=outputs.result_of(job, steps),
             progress=Progress(
                 done=sum(step.state in PASSED for step in steps),
                 total=len(steps),

@@ -14,7 +14,7 @@ def external(url: str | None, settings: Settings) -> str | None:
     for inner, outer in (
         (settings.gitlab_url, settings.gitlab_ext_url),
         (settings.jenkins_url, settings.jenkins_ext_url),
-        (settings.argo_url, settings.argo_ext_url),
+        (settings.argocd_url, settings.argocd_ext_url),
     ):
         if outer and (url == inner or url.startswith(f"{inner}/")):
             return outer + url.removeprefix(inner)

@@ -9,8 +9,8 @@ from flask import g
 from api.contract.endpoint import BASE, Answer, ResponseBody
 from api.service import service
 from common.database.models import Job
-from common.jobs import lifecycle
-from common.jobs.lifecycle import LaneMessage
+from common.jobs import lane_messages
+from common.jobs.lane_messages import LaneMessage
 from common.states import JobState
 
 
@@ -30,7 +30,7 @@ def accepted(
     `lanes`: what is to be sent of a job that goes on; a job that has begun already is sent nothing by default.
     """
     if lanes is None:
-        lanes = lifecycle.lanes(job) if job.state is JobState.QUEUED else []
+        lanes = lane_messages.of_new_job(job) if job.state is JobState.QUEUED else []
     location = f"{BASE}/jobs/{job.id}"
     body = JobAccepted(job_id=job.id, status_url=location, app_id=job.app_id)
     pause = service().history.first_pause_s(job.kind)

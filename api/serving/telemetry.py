@@ -19,7 +19,7 @@ from api.contract.endpoint import BASE
 from common.database.ids import new_id
 from common.telemetry import tracing
 from common.telemetry.metrics import REQUEST_S
-from common.telemetry.tracing import Kind, Span
+from common.telemetry.span import Kind, Span
 
 log = logging.getLogger(__name__)
 

@@ -23,10 +23,10 @@ from api.serving.accepted import JobAccepted, accepted, request_id
 from api.serving.idempotency import once
 from api.serving.routing import route
 from common.database.ids import new_id
-from common.database.models import App, Job, Project, Resource, Step, User
-from common.jobs import ledger, lifecycle
+from common.database.models import App, Job, Project, Resource, User
+from common.jobs import ledger, lifecycle, outputs
 from common.states import JobState, Provenance
-from common.workflows import HARMLESS, MADE_BY, PLAN, PROVISION, Workflow
+from common.workflows import HARMLESS, PLAN, PROVISION, Workflow
 
 blueprint = Blueprint("apps", __name__)
 
@@ -221,7 +221,7 @@ def _detail(session: Session, app: App) -> AppDetail:
         .where(Resource.subject_id == app.id, Resource.kind.not_in(ledger.OF_A_RUN))
         .order_by(Resource.id)
     )
-    clone_urls = _clone_urls(session, app)
+    clone_urls = outputs.clone_urls(session, app.id)
     settings = service().settings
     parts = [
         Part(
@@ -235,19 +235,3 @@ def _detail(session: Session, app: App) -> AppDetail:
         for row in resources
     ]
     return AppDetail(**_fields(app), parts=parts, job_id=job.id if job else None, state=job.state if job else None)
-
-
-def _clone_urls(session: Session, app: App) -> dict[tuple[str, str | None], str]:
-    """Map (upstream, outside id) to the address that the step which awaited the repository learnt."""
-    outputs = session.execute(
-        select(Step.upstream, Step.output)
-        .join(Job, Job.id == Step.job_id)
-        .where(
-            Job.app_id == app.id,
-            Job.kind.in_(MADE_BY),
-            Step.name.in_(("await_source", "await_helm")),
-        )
-    )
-    return {
-        (upstream, str(output["project_id"])): output["clone_url"] for upstream, output in outputs if output is not None
-    }

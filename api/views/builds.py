@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from flask import Blueprint, request
 from pydantic import Field
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.access import auth, permissions
@@ -20,14 +19,13 @@ from api.service import service
 from api.serving.accepted import JobAccepted
 from api.serving.routing import route
 from api.views import app_jobs
-from common.database.models import Job, Step
+from common.database.models import Job
 from common.jobs import outputs
 from common.states import JobState
-from common.workflows import BUILD, MADE_BY
+from common.step_outputs import RunningBuild
+from common.workflows import BUILD
 
 blueprint = Blueprint("builds", __name__)
-
-NUMBERED_BY = "await_executor"  # the step that learns number and address: a build that fails later has them, too
 
 Tag = Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")]
 Branch = Annotated[str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$")]
@@ -89,9 +87,9 @@ def list_builds(app_id: str, query: JobPage) -> Answer:
         app = permissions.app(session, user, app_id)
         narrowed = {"app_id": app.id, "kind": BUILD.name, **pagination.given(query, "state")}
         found = pagination.read(session, Job, query, narrowed)
-        numbers = outputs.of_step(session, found.rows, NUMBERED_BY)
+        running = outputs.running_builds(session, found.rows)
         logins = accounts.logins(session, (job.user_id for job in found.rows))
-        shown = [_shown(job, numbers.get(job.id, {}), logins.get(job.user_id)) for job in found.rows]
+        shown = [_shown(job, running.get(job.id), logins.get(job.user_id)) for job in found.rows]
         return Builds(builds=shown, **found.told)
 
     return Answer(body=service().db.read(work))
@@ -117,15 +115,15 @@ def start_build_by_get(app_id: str) -> Answer:
     )
 
 
-def _shown(job: Job, output: dict[str, Any], user: str | None) -> BuildShown:
-    number = output.get("number")
+def _shown(job: Job, build: RunningBuild | None, user: str | None) -> BuildShown:
+    number = build.get("number") if build else None
     return BuildShown(
         job_id=job.id,
         state=job.state,
         image_tag=job.input.get("image_tag") or (str(number) if number is not None else None),
         branch=job.input.get("branch"),
         number=number,
-        url=links.external(output.get("url"), service().settings),
+        url=links.external(build.get("url") if build else None, service().settings),
         created_at=job.created_at,
         finished_at=job.finished_at,
         user=user,
@@ -148,16 +146,5 @@ def _inputs(app_id: str, body: NewBuild) -> dict[str, str | None]:
 def _addresses(session: Session, app_id: str) -> dict[str, str]:
     """Return where the two repositories are, as the jobs that made them learnt."""
     app = permissions.app(session, auth.require_user(), app_id)
-    outputs = session.execute(
-        select(Step.name, Step.output)
-        .join(Job, Job.id == Step.job_id)
-        .where(
-            Job.app_id == app.id,
-            Job.kind.in_(MADE_BY),
-            Job.state == JobState.SUCCEEDED,
-            Step.name.in_(("await_source", "await_helm")),
-        )
-        .order_by(Step.id)
-    )
-    urls = {name: output["clone_url"] for name, output in outputs if output}
-    return {"gitlab_address": urls.get("await_source", ""), "gitlab_helm_address": urls.get("await_helm", "")}
+    urls = outputs.repository_urls(session, app.id)
+    return {"gitlab_address": urls.source, "gitlab_helm_address": urls.helm}

@@ -29,9 +29,9 @@ from api.views import app_jobs
 from common.database.engine import CommitUnknownError
 from common.database.ids import EPOCH, first_id
 from common.database.models import Job, Step
-from common.jobs import interventions
+from common.jobs import lane_messages
 from common.jobs.interventions import NotPossibleError
-from common.jobs.lifecycle import LaneMessage
+from common.jobs.lane_messages import LaneMessage
 from common.states import JobState, StepState
 
 log = logging.getLogger(__name__)
@@ -126,7 +126,9 @@ class _Batch:
     def run(self, job_id: str, app_id: str | None) -> None:  # noqa: ARG002 - of use to a rehearsal
         """Raises Problem, NotPossibleError."""
         db = service().db
-        self.lanes += db.transaction(lambda session: interventions.open_lanes(session, self.take_up(session, job_id)))
+        self.lanes += db.transaction(
+            lambda session: lane_messages.of_resumed_job(session, self.take_up(session, job_id))
+        )
 
     def _refuse(self, job_id: str, code: str, reason: str) -> None:
         self.refused.append(NotRetried(job_id=job_id, code=code, reason=reason))

@@ -19,8 +19,9 @@ from api.serving.routing import route
 from api.views import app_jobs
 from api.views.builds import Branch, Tag
 from common.database.models import App, Job
-from common.jobs import deployments
+from common.jobs import deployments, outputs
 from common.states import JobState
+from common.step_outputs import Deployed
 from common.workflows import DEPLOY
 
 blueprint = Blueprint("deploys", __name__)
@@ -99,9 +100,9 @@ def list_deploys(app_id: str, query: JobPage) -> Answer:
         app = permissions.app(session, user, app_id)
         narrowed = {"app_id": app.id, "kind": DEPLOY.name, **pagination.given(query, "state")}
         found = pagination.read(session, Job, query, narrowed)
-        brought = deployments.brought(session, found.rows)
+        deployed = outputs.deployed(session, found.rows)
         logins = accounts.logins(session, (job.user_id for job in found.rows))
-        shown = [_shown(job, brought.get(job.id, {}), logins.get(job.user_id)) for job in found.rows]
+        shown = [_shown(job, deployed.get(job.id), logins.get(job.user_id)) for job in found.rows]
         return Deploys(deploys=shown, **found.told)
 
     return Answer(body=service().db.read(work))
@@ -116,13 +117,13 @@ def _previous_good(session: Session, app: App) -> dict[str, Any]:
     return {"image_tag": target.image_tag, "revision": target.revision, "rollback_of": newest_first[0].job.id}
 
 
-def _shown(job: Job, output: dict[str, Any], user: str | None) -> DeployShown:
+def _shown(job: Job, output: Deployed | None, user: str | None) -> DeployShown:
     return DeployShown(
         job_id=job.id,
         state=job.state,
         image_tag=job.input.get("image_tag"),
-        revision=output.get("revision") or job.input.get("revision"),
-        images=output.get("images", []),
+        revision=(output.get("revision") if output else None) or job.input.get("revision"),
+        images=output.get("images", []) if output else [],
         rollback_of=job.input.get("rollback_of"),
         created_at=job.created_at,
         finished_at=job.finished_at,

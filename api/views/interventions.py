@@ -18,11 +18,11 @@ from api.serving.idempotency import once
 from api.serving.routing import route
 from api.views import app_jobs, bulk_retry
 from api.views.bulk_retry import Retries, RetryAll
-from api.views.signup import SECRET_LIVES
-from common.database.models import Job, Secret, User
-from common.jobs import build_log, interventions
+from common.database.models import Job, User
+from common.jobs import build_log, interventions, lane_messages
 from common.jobs.interventions import NotPossibleError
 from common.states import OPEN, JobState
+from common.vault import sealed_passwords
 from common.workflows import OFFBOARD, SIGNUP
 
 blueprint = Blueprint("interventions", __name__)
@@ -175,14 +175,15 @@ def take_up(session: Session, job: Job, *, password: str | None = None) -> Job:
     """Give a failed job another turn, alone or among many. Raises Problem, NotPossibleError."""
     app_jobs.require_wanted(session, job)
     if password is not None and interventions.needs_secret(session, job):
-        _seal_again(session, job, password)
+        now = service().db.now()
+        sealed_passwords.seal_again(session, service().vault, job_id=job.id, password=password, now=now)
     return interventions.retry(session, job.id, service().db.now())
 
 
 def _resumed(work: Callable[[Session], Job]) -> Answer:
     def change(session: Session) -> Answer:
         job = work(session)
-        return accepted(job, lanes=interventions.open_lanes(session, job))
+        return accepted(job, lanes=lane_messages.of_resumed_job(session, job))
 
     try:
         return once(change)
@@ -218,9 +219,3 @@ def _check_password(job_id: str, user: User | None, password: str) -> None:
         if not service().passwords.is_right(password, person.password_hash):
             message = "This is not the password of the sign-up: accounts that were made with that one would differ."
             raise Problem("invalid_fields", errors=[FieldError(field="password", code="wrong", message=message)])
-
-
-def _seal_again(session: Session, job: Job, password: str) -> None:
-    key_id, sealed = service().vault.seal(password, job_id=job.id, purpose="password")
-    expires_at = service().db.now() + SECRET_LIVES
-    session.merge(Secret(job_id=job.id, purpose="password", key_id=key_id, sealed=sealed, expires_at=expires_at))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint
@@ -20,13 +19,12 @@ from api.serving.idempotency import once
 from api.serving.routing import route
 from api.views import invites, stale_signups
 from common.database.ids import new_id
-from common.database.models import Job, Secret, User
+from common.database.models import Job, User
 from common.jobs import lifecycle
+from common.vault import sealed_passwords
 from common.workflows import SIGNUP
 
 blueprint = Blueprint("signup", __name__)
-
-SECRET_LIVES = timedelta(hours=24)  # at most; it is deleted after the last step that needs it
 
 
 class Signup(RequestBody):
@@ -111,6 +109,5 @@ def _write(session: Session, body: Signup, password_hash: str) -> Job:
         request_id=request_id(),
         inputs=inputs,
     )
-    key_id, sealed = service().vault.seal(body.password, job_id=job.id, purpose="password")
-    session.add(Secret(job_id=job.id, purpose="password", key_id=key_id, sealed=sealed, expires_at=now + SECRET_LIVES))
+    sealed_passwords.seal(session, service().vault, job_id=job.id, password=body.password, now=now)
     return job

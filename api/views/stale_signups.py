@@ -6,15 +6,16 @@ as anything that was made for the failed sign-up exists, its names stay taken.
 
 from __future__ import annotations
 
-from sqlalchemy import Select, delete, exists, or_, select
+from sqlalchemy import Select, exists, or_, select
 from sqlalchemy.orm import Session
 
 from api.access import auth
 from api.service import service
 from api.views import invites
-from common.database.models import Job, Resource, Secret, Step, User
+from common.database.models import Job, Resource, Step, User
 from common.errors import Conflict
 from common.states import OPEN, Provenance
+from common.vault import sealed_passwords
 
 
 def free_names(session: Session, *, login: str, email: str) -> None:
@@ -26,7 +27,7 @@ def free_names(session: Session, *, login: str, email: str) -> None:
             person.login, person.email = f"gone-{person.id}", f"{person.id}@gone.invalid"
             invites.give_back(session, person)
             auth.end_sessions_of(session, person)
-            session.execute(delete(Secret).where(Secret.job_id.in_(_jobs_of(person))))
+            sealed_passwords.wipe(session, _jobs_of(person))
     session.flush()
 
 

@@ -22,7 +22,8 @@ from api.serving.routing import route
 from common.admission import outages, slots
 from common.admission.outages import EXTERNAL
 from common.database.models import Job, Step, UpstreamStatus
-from common.jobs import lifecycle
+from common.jobs import lifecycle, outputs
+from common.step_outputs import CheckReport
 from common.workflows import CHECKUP, Upstream
 
 blueprint = Blueprint("upstreams", __name__)
@@ -188,15 +189,15 @@ def _shown(session: Session) -> Upstreams:
     job, checks = _last_checkup(session)
     known, now = outages.read(session), service().db.now()
     at_work = slots.in_use(session, now)
-    shares = slots.limits_of(service().settings)
+    limits = slots.limits_of(service().settings)
     return Upstreams(
         upstreams=[
             UpstreamShown(
                 name=name,
                 title=name.label,
                 at_work=at_work.get(name, 0),
-                at_once=shares[name].at_once,
-                calls_per_second=shares[name].calls_per_s,
+                at_once=limits[name].at_once,
+                calls_per_second=limits[name].calls_per_s,
                 parked=_parked(session, name),
                 checks=checks.pop(name.label, []),
                 **_state(known.get(name)),
@@ -232,18 +233,21 @@ def _parked(session: Session, name: Upstream) -> int:
 
 def _last_checkup(session: Session) -> tuple[Job | None, dict[str, list[Check]]]:
     """Return the last one that ended well, and its checks by what they look at."""
-    ended = (
-        select(Job, Step.output)
-        .join(Step, Step.job_id == Job.id)
-        .where(Job.subject_id == OURS, Step.name == CHECKUP.result, Step.output.is_not(None))
-        .order_by(Job.id.desc())
-        .limit(1)
-    )
-    found = session.execute(ended).first()
+    found = outputs.last_checkup(session, OURS)
     if found is None:
         return None, {}
     job, report = found
     groups: dict[str, list[Check]] = {}
     for each in report["checks"]:
-        groups.setdefault(each["group"], []).append(Check(**{key: each[key] for key in Check.model_fields}))
+        groups.setdefault(each["group"], []).append(_check(each))
     return job, groups
+
+
+def _check(report: CheckReport) -> Check:
+    return Check(
+        check=report["check"],
+        question=report["question"],
+        state=report["state"],
+        said=report["said"],
+        remedy=report["remedy"],
+    )

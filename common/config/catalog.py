@@ -1,4 +1,4 @@
-"""What do a team and an app type mean on the upstreams?  (configuration, read from a TOML file)"""
+"""The catalog: what a team and an app type are on the upstreams, read from a TOML file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from common.config.settings import Settings, SettingsError
 
 
 class Team(BaseModel):
-    """One team and its places."""
+    """One team and its places on the upstreams."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -65,7 +65,7 @@ def read(file: Path | None) -> str:
 
 
 def parse(text: str, settings: Settings) -> Catalog:
-    """Return the catalog that a text says. Raises SettingsError that names what is wrong in it."""
+    """Return the catalog of a text. Raises SettingsError that names what is wrong in it."""
     try:
         return _parse(tomllib.loads(text), settings)
     except tomllib.TOMLDecodeError as error:

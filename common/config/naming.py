@@ -1,4 +1,4 @@
-"""What is an app called on each upstream?"""
+"""Names of an app's parts on the upstreams."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from common.config.settings import Settings
 
 
 def helm_repository(app: str) -> str:
-    """Return the path of the helm repository; app names hold no underscore, so it cannot be another app's."""
+    """Return the path of the helm repository; app names contain no underscore, so it cannot be another app's."""
     return f"{app}_helm"
 
 

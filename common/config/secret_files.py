@@ -1,6 +1,6 @@
-"""Which settings come from files?  Engines and clusters hand secrets over so: a directory, one file each.
+"""Settings from files, as container engines and clusters pass secrets: a directory, one file each.
 
-A file has the setting's name in small letters; what is around its text, a line break say, is not part of it.
+A file has the setting's name in small letters; white space around its text is not part of it.
 """
 
 from __future__ import annotations
@@ -12,22 +12,26 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_settings import PydanticBaseSettingsSource
 
+from common.config.renamed import FORMER_NAMES, settled
+
 USUAL_DIRECTORY = Path("/run/secrets")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unreadable:
-    """Stands for the text of a file that is there and cannot be read."""
+    """Stands for the text of a file that exists and cannot be read."""
 
     why: str
 
 
 class SecretFiles(PydanticBaseSettingsSource):
-    """Reads every setting that has a file; what earlier sources say of `secrets_dir` tells where."""
+    """Reads every setting that has a file in the directory that earlier sources name as `secrets_dir`."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - theirs
         directory = Path(self.current_state.get("secrets_dir") or USUAL_DIRECTORY)
-        return _read(directory / field_name), field_name, False
+        value = _read(directory / field_name)
+        former = FORMER_NAMES.get(field_name)
+        return settled(field_name, value, _read(directory / former)) if former else value, field_name, False
 
     def __call__(self) -> dict[str, Any]:
         read = (self.get_field_value(field, name) for name, field in self.settings_cls.model_fields.items())
@@ -35,7 +39,7 @@ class SecretFiles(PydanticBaseSettingsSource):
 
 
 def _read(file: Path) -> str | Unreadable | None:
-    """Return the text; None where there is no file, or nothing in it: that counts as not set."""
+    """Return the text; None where there is no file or an empty one: that counts as not set."""
     try:
         return file.read_text(encoding="utf-8").strip() or None
     except (FileNotFoundError, NotADirectoryError):

@@ -1,19 +1,28 @@
-"""Which settings are there, what are they for, and which of them are wrong?
+"""Settings: their names, types and descriptions, and the report of what is wrong with them.
 
-Read once from the environment, then from `.env`, then from what the embedded stack wrote, then from files of
-secrets; typed and frozen. Each process reads those it needs, and no secret besides.
-All problems are reported together, by name and without values. No secret has a default here.
+Read once from the environment, then from `.env`, then from the file of the embedded stack, then from secret files;
+typed and frozen. Each process reads those it needs and no other secret. All problems are reported together, by name and
+without values. No secret has a default here.
 """
 
 from __future__ import annotations
 
 import re
+from os import PathLike
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
+from common.config.renamed import Ambiguous, WithFormerNames, shown
 from common.config.secret_files import USUAL_DIRECTORY, SecretFiles, Unreadable
 from common.config.urls import BrokerUrl, DatabaseUrl, HttpUrl, Origin
 
@@ -31,20 +40,20 @@ class SettingsError(Exception):
         self.problems = problems
         listed = "\n".join(f"  {problem}" for problem in problems)
         super().__init__(
-            f"The settings do not hold together:\n{listed}\n"
+            f"Invalid configuration:\n{listed}\n"
             "See .env.example for each. For a stack that needs no setting at all, run `make up`."
         )
 
 
 class CommonSettings(BaseSettings):
-    """What every process is told."""
+    """Settings of every process."""
 
     model_config = SettingsConfigDict(
         frozen=True,
         extra="ignore",
         env_ignore_empty=True,
         hide_input_in_errors=True,
-        str_strip_whitespace=True,  # a token out of a file ends with a line break, which no header may hold
+        str_strip_whitespace=True,  # a token from a file ends with a line break, which no header may contain
         env_file=(EMBEDDED_ENV, ".env"),
     )
 
@@ -70,13 +79,22 @@ class CommonSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - theirs warns, and reads empty files
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, dotenv_settings, SecretFiles(settings_cls)
+        given = cast("DotEnvSettingsSource", dotenv_settings).env_file or ()
+        files = [given] if isinstance(given, str | PathLike) else [*given][::-1]  # the last one wins
+        sources = [
+            cast("EnvSettingsSource", env_settings),
+            *(DotEnvSettingsSource(settings_cls, env_file=file) for file in files),
+        ]
+        named = (WithFormerNames(settings_cls, source) for source in sources)
+        return init_settings, *named, SecretFiles(settings_cls)
 
     @field_validator("*", mode="before")
     @classmethod
     def _readable(cls, value: Any) -> Any:
         if isinstance(value, Unreadable):
-            raise ValueError(f"its file in SECRETS_DIR cannot be read: {value.why}")  # noqa: TRY004 - pydantic's way
+            raise ValueError(f"its file in SECRETS_DIR cannot be read: {value.why}")  # noqa: TRY004 - as pydantic wants
+        if isinstance(value, Ambiguous):
+            raise ValueError(f"{value.former.upper()} has another value: remove one of the two")  # noqa: TRY004
         return value
 
     @field_validator("secrets_dir")
@@ -88,7 +106,7 @@ class CommonSettings(BaseSettings):
 
 
 class FlowerSettings(CommonSettings):
-    """What Flower is told: no key and no token of others, for it only shows what passes through the broker."""
+    """Settings of Flower: no key and no other token, because it only shows what passes through the broker."""
 
     flower_basic_auth: SecretStr | None = Field(
         None, description="Logins for Flower: USER:PASSWORD, comma-separated. Unset: Flower does not start"
@@ -105,7 +123,7 @@ class FlowerSettings(CommonSettings):
 
 
 class Settings(CommonSettings):
-    """What the API is told, and workers too: no token of an upstream, for the API calls none."""
+    """Settings of the API, and of workers too: no token of an upstream, because the API calls none."""
 
     db_password: SecretStr | None = Field(None, description="Password for DB_URL, if the address contains none")
     db_url: DatabaseUrl = Field(
@@ -122,10 +140,10 @@ class Settings(CommonSettings):
     jenkins_url: HttpUrl = Field(description="Jenkins as the workers reach it")
     jenkins_ext_url: HttpUrl | None = Field(None, description="Jenkins as users reach it, for links")
 
-    argo_url: HttpUrl = Field(description="Argo CD as the workers reach it")
-    argo_ext_url: HttpUrl | None = Field(None, description="Argo CD as users reach it, for links")
+    argocd_url: HttpUrl = Field(description="Argo CD as the workers reach it")
+    argocd_ext_url: HttpUrl | None = Field(None, description="Argo CD as users reach it, for links")
 
-    kibana_url: HttpUrl = Field(description="Elasticsearch, where Kibana's users live, as the workers reach it")
+    elasticsearch_url: HttpUrl = Field(description="Elasticsearch, where Kibana's users live, as the workers reach it")
     kibana_ext_url: HttpUrl | None = Field(None, description="Kibana as users reach it, for links")
 
     dev_cluster_name: str = Field("dev-cluster", description="Argo CD's name for the cluster of team dev")
@@ -172,12 +190,12 @@ class Settings(CommonSettings):
     )
     gitlab_concurrency: int = Field(12, ge=1, le=256, description=AT_ONCE.format("GitLab"))
     jenkins_concurrency: int = Field(12, ge=1, le=256, description=AT_ONCE.format("Jenkins"))
-    argo_concurrency: int = Field(12, ge=1, le=256, description=AT_ONCE.format("Argo CD"))
-    kibana_concurrency: int = Field(12, ge=1, le=256, description=AT_ONCE.format("Elasticsearch"))
+    argocd_concurrency: int = Field(12, ge=1, le=256, description=AT_ONCE.format("Argo CD"))
+    elasticsearch_concurrency: int = Field(12, ge=1, le=256, description=AT_ONCE.format("Elasticsearch"))
     gitlab_calls_per_second: float = Field(0, ge=0, le=1000, description=RATE.format("GitLab"))
     jenkins_calls_per_second: float = Field(0, ge=0, le=1000, description=RATE.format("Jenkins"))
-    argo_calls_per_second: float = Field(0, ge=0, le=1000, description=RATE.format("Argo CD"))
-    kibana_calls_per_second: float = Field(0, ge=0, le=1000, description=RATE.format("Elasticsearch"))
+    argocd_calls_per_second: float = Field(0, ge=0, le=1000, description=RATE.format("Argo CD"))
+    elasticsearch_calls_per_second: float = Field(0, ge=0, le=1000, description=RATE.format("Elasticsearch"))
     outage_after: int = Field(
         3,
         ge=0,
@@ -210,11 +228,14 @@ class Settings(CommonSettings):
         return value
 
     @field_validator(
-        "gitlab_calls_per_second", "jenkins_calls_per_second", "argo_calls_per_second", "kibana_calls_per_second"
+        "gitlab_calls_per_second",
+        "jenkins_calls_per_second",
+        "argocd_calls_per_second",
+        "elasticsearch_calls_per_second",
     )
     @classmethod
     def _paced_in_time(cls, per_second: float, info: ValidationInfo) -> float:
-        """A step at work waits for its next call in its thread: for at most so many calls of the others."""
+        """Bound how long a running step waits in its thread for its next call: the others' calls come first."""
         name = str(info.field_name).replace("calls_per_second", "concurrency")
         if 0 < per_second < info.data.get(name, 0) / 2:
             raise ValueError(f"must be 0, or at least half of {name.upper()}: its steps would wait for each other")
@@ -243,7 +264,7 @@ class Settings(CommonSettings):
 
 
 class WorkerSettings(Settings):
-    """What workers are told: the above, and how to log in to the upstreams."""
+    """Settings of workers: the above, and how to log in to the upstreams."""
 
     gitlab_token: SecretStr = Field(description="An administrator's token with the scope `api`")
     gitlab_read_user: str | None = Field(None, description="User of the token below")
@@ -253,9 +274,9 @@ class WorkerSettings(Settings):
     )
     jenkins_auth_id: str = Field(description="An administrator's login on Jenkins")
     jenkins_auth_token: SecretStr = Field(description="That login's API token (not its password)")
-    argo_token: SecretStr = Field(description="Argo CD API token, with or without the word Bearer")
-    kibana_user: str = Field(description="A user with the cluster privilege manage_security")
-    kibana_pwd: SecretStr = Field(description="That user's password")
+    argocd_token: SecretStr = Field(description="Argo CD API token, with or without the word Bearer")
+    elasticsearch_user: str = Field(description="A user with the cluster privilege manage_security")
+    elasticsearch_password: SecretStr = Field(description="That user's password")
 
     worker_concurrency: int = Field(16, ge=1, le=256, description="Steps that one worker process runs at once")
 
@@ -279,8 +300,9 @@ def load(kind: type[Read]) -> Read:
 
 
 def _problem(kind: type[CommonSettings], detail: Any) -> str:
-    name = ".".join(str(part) for part in detail["loc"]).upper()
-    field = kind.model_fields.get(str(detail["loc"][0]))
+    first, *rest = map(str, detail["loc"])
+    name = ".".join([shown(first), *rest])
+    field = kind.model_fields.get(first)
     if detail["type"] == "missing":
         return f"{name} is not set: {field.description if field else ''}"
     return f"{name}: {detail['msg'].removeprefix('Value error, ')}"

@@ -1,4 +1,4 @@
-"""Which addresses can work?  Looked at when the settings are read; no message quotes one, for some hold passwords."""
+"""Types of address settings, checked when the settings are read; no message quotes one, as some contain passwords."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _split(value: str) -> SplitResult:
     """The message is ours: those of urlsplit quote the value."""
     try:
         parts = urlsplit(value)
-        _port = parts.port  # looked at only when it is asked for
+        _port = parts.port  # parsed only when it is read
     except ValueError:
         raise ValueError("is not an address") from None
     return parts
@@ -35,7 +35,7 @@ def _http_url(value: str) -> str:
 
 
 def _origin(value: str) -> str:
-    """Browsers compare letter by letter what they would send: anything else would silently never match."""
+    """Check that it is written as browsers send it: anything else would never match, silently."""
     parts = urlsplit(_http_url(value))
     usual_port = {"http": 80, "https": 443}[parts.scheme]
     port = f":{parts.port}" if parts.port not in (None, usual_port) else ""

@@ -1,7 +1,7 @@
-"""How is a transaction run, on MySQL/MariaDB and on SQLite, and what time is it there?
+"""Transactions on MySQL/MariaDB and SQLite, and the time of the database's host.
 
-Every unit of work is a function of a session, so that the whole of it can be run again after a deadlock, a lock
-wait or a connection lost before the commit.
+Every unit of work is a function of a session, so that all of it can be run again after a deadlock, a lock wait or a
+connection lost before the commit.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any, TypeVar
 from weakref import WeakSet
 
 from sqlalchemy import Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import Retrying, retry_if_exception, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 T = TypeVar("T")
 Now = Callable[[], datetime]
-Known = tuple[datetime, float]  # the host's time, and ours (monotonic) when it was told
+Known = tuple[datetime, float]  # the host's time, and ours (monotonic) when it was read
 
 DEADLOCK, LOCK_WAIT = 1213, 1205
 CLOCK_CHECK_S = 30.0
@@ -32,7 +32,7 @@ LONG_S = 24 * 3600  # a migration waits for another one
 TRIES = 5
 
 
-def _is_worth_repeating(error: BaseException) -> bool:
+def _is_retryable(error: BaseException) -> bool:
     if not isinstance(error, DBAPIError) or error.orig is None:
         return False
     if isinstance(error.orig, sqlite3.OperationalError):
@@ -40,12 +40,17 @@ def _is_worth_repeating(error: BaseException) -> bool:
     return error.connection_invalidated or error.orig.args[:1] in ((DEADLOCK,), (LOCK_WAIT,))
 
 
-_whole_again = Retrying(
-    retry=retry_if_exception(_is_worth_repeating),
+_retry_work = Retrying(
+    retry=retry_if_exception(_is_retryable),
     stop=stop_after_attempt(TRIES),
     wait=wait_random_exponential(multiplier=0.02, max=0.5),
     reraise=True,
 )
+
+
+# For work that inserts a row if it is missing. Two may insert the same one at the same time: the second fails on the
+# unique key, runs again and finds the row of the first.
+retry_insert = Retrying(retry=retry_if_exception_type(IntegrityError), stop=stop_after_attempt(10), reraise=True)
 
 
 class CommitUnknownError(Exception):
@@ -85,7 +90,7 @@ class Database:
             self.engine, self.read_engine = (_sqlite(url, begin, wait_s) for begin in ("IMMEDIATE", "DEFERRED"))
         else:
             self.engine = self.read_engine = _mysql(url, pool_size, answers_within_s)
-        self._whole_again = _whole_again.copy(stop=stop_after_attempt(tries))
+        self._retry_work = _retry_work.copy(stop=stop_after_attempt(tries))
         self._write = sessionmaker(self.engine, expire_on_commit=False)
         self._read = sessionmaker(self.read_engine, expire_on_commit=False)
         self.now = now or (_utc_now if self.is_sqlite else HostTime(_mysql(url, 1)))
@@ -100,7 +105,7 @@ class Database:
                 _commit(session)
                 return result
 
-        return self._whole_again(once)
+        return self._retry_work(once)
 
     def read(self, work: Callable[[Session], T]) -> T:
         """Run `work`, which writes nothing; on MySQL each of its statements sees what is committed by then."""
@@ -109,7 +114,7 @@ class Database:
             with self._read() as session:
                 return work(session)
 
-        return self._whole_again(once)
+        return self._retry_work(once)
 
     def dispose(self) -> None:
         self.engine.dispose()
@@ -117,11 +122,11 @@ class Database:
 
 
 class HostTime:
-    """UTC on the database's host, asked for twice a minute and carried on by our own monotonic clock."""
+    """UTC on the database's host, read twice a minute and continued by our own monotonic clock."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._asking = threading.Lock()  # one thread asks, the others go on with what is known
+        self._asking = threading.Lock()  # one thread asks, the others use what is known
         self._known: Known | None = None  # one value: threads must not see half of a new one
 
     def __call__(self) -> datetime:
@@ -140,7 +145,7 @@ class HostTime:
                 with self._engine.connect() as connection:
                     answer: datetime = connection.execute(text("SELECT UTC_TIMESTAMP(6)")).scalar_one()
                 self._known = (answer.replace(tzinfo=UTC), time.monotonic())  # behind the host by a trip, never ahead
-            assert self._known is not None  # noqa: S101 - set above, or by who asked before
+            assert self._known is not None  # noqa: S101 - set above, or by the thread that asked before
             return self._known
         finally:
             self._asking.release()
@@ -151,11 +156,11 @@ def _utc_now() -> datetime:
 
 
 def _mysql(url: str, pool_size: int, answers_within_s: int | None = ANSWERS_WITHIN_S) -> Engine:
-    # Who waits too long for a lock is told so, and begins anew, before it is cut off and knows nothing.
+    # A lock wait must end with an error that can be retried, before the connection times out without any.
     wait_s = max(1, answers_within_s // 3) if answers_within_s else LONG_S
     engine = create_engine(
         url,
-        isolation_level="READ COMMITTED",  # REPEATABLE READ's gap locks deadlock insert-after-look
+        isolation_level="READ COMMITTED",  # REPEATABLE READ's gap locks deadlock insert-after-read
         pool_pre_ping=True,
         pool_recycle=280,
         pool_size=pool_size,
@@ -170,7 +175,7 @@ def _mysql(url: str, pool_size: int, answers_within_s: int | None = ANSWERS_WITH
             "init_command": f"SET innodb_lock_wait_timeout = {wait_s}",
         },
     )
-    return _forgetful(engine)
+    return _reset_after_fork(engine)
 
 
 def _sqlite(url: str, begin: str, wait_s: int) -> Engine:
@@ -186,14 +191,14 @@ def _sqlite(url: str, begin: str, wait_s: int) -> Engine:
     def _begin(connection: Any) -> None:
         connection.exec_driver_sql(f"BEGIN {begin}")
 
-    return _forgetful(engine)
+    return _reset_after_fork(engine)
 
 
 _engines: WeakSet[Engine] = WeakSet()
 
 
-def _forgetful(engine: Engine) -> Engine:
-    """Have a process that is forked off open its own connections: over one, two would read each other's answers."""
+def _reset_after_fork(engine: Engine) -> Engine:
+    """Make a forked process open its own connections: two on one would read each other's answers."""
     _engines.add(engine)
     return engine
 

@@ -1,4 +1,4 @@
-"""How are rows told apart?  By ids that grow with time, so that lists need no other order."""
+"""Ids of rows: they grow with time, so that lists need no other order."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def new_id() -> str:
-    """Return an id of this moment: ordered by time for the index, 74 random bits against guessing."""
+    """Return an id of the present time: ordered by time for the index, 74 random bits against guessing."""
     return uuid7(time.time_ns() // 1_000_000, secrets.randbits(74))
 
 
 def first_id(at: datetime) -> str:
-    """Return what no id that is made at this time or later is below."""
+    """Return a lower bound of all ids that are made at this time or later."""
     return uuid7((at - EPOCH) // timedelta(milliseconds=1), 0)
 
 

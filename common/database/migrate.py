@@ -1,7 +1,7 @@
-"""Is the database's schema the one that this version needs, and how does it get there?
+"""Schema checks and migrations.
 
 On SQLite an upgrade is one transaction. MySQL commits every statement of it by itself: an upgrade that was interrupted
-is begun again at the revision that it did not complete, and passes over what it finds done.
+starts again at the revision that it did not complete, and skips what is done.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DONE_BEFORE = frozenset({TABLE_IS_THERE, COLUMN_IS_THERE, INDEX_IS_THERE, IS_GON
 
 
 class SchemaError(Exception):
-    """The schema is not what it should be: `what` says how, `remedy` what to do about it."""
+    """The schema does not match this version: `what` says how, `remedy` what to do about it."""
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(f"{what}: {remedy}.")
@@ -45,9 +45,9 @@ def upgrade(db: Database, revision: str = HEAD) -> None:
         try:
             changed = _upgrade(db, connection, revision)
         finally:
-            connection.invalidate()  # what it locks is let go with it
+            connection.invalidate()  # its locks are released with it
     if changed and revision == HEAD and (missing := [text for text, is_missing in _compare(db) if is_missing]):
-        raise SchemaError("The upgrade did not make all that it should", "\n".join(missing))
+        raise SchemaError("The upgrade is incomplete", "\n".join(missing))
 
 
 def _upgrade(db: Database, connection: Connection, revision: str) -> bool:
@@ -57,12 +57,12 @@ def _upgrade(db: Database, connection: Connection, revision: str) -> bool:
         current = _current(connection)
         _require_known(current)
         try:
-            with _passing_over(db.engine):
+            with _skipping_done(db.engine):
                 command.upgrade(_config(connection), revision)
         except DBAPIError as error:
             raise SchemaError(
                 f"The upgrade from schema {current or 'none'} stopped at {error.orig}",
-                "mend that, and run it again; it goes on where it stopped",
+                "correct the cause and run it again; it continues where it stopped",
             ) from error
         return _current(connection) != current
 
@@ -105,7 +105,7 @@ def _require_known(current: str | None) -> None:
 def _compare(db: Database) -> list[tuple[str, bool]]:
     """Return each difference in Alembic's words, and whether the database lacks something.
 
-    What it has besides, an index of somebody's own say, is no reason to stop.
+    What it has in addition, such as an index of an operator's own, is no reason to stop.
     """
     with db.read_engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -117,12 +117,12 @@ def _await_turn(connection: Connection) -> None:
     """Take a lock that ends with the connection: any other would end with the first statement of the schema."""
     name = func.concat("slipway.", func.md5(func.database()))
     if connection.scalar(select(func.get_lock(name, LONG_S))) != 1:
-        raise SchemaError("Another upgrade of this database has been at it for a day", "see what it does")
+        raise SchemaError("Another upgrade of this database has been running for a day", "check what it waits for")
 
 
 @contextmanager
-def _passing_over(engine: Engine) -> Iterator[None]:
-    """Take what is there already, from an upgrade that was interrupted, for done; the check at the end sees to it."""
+def _skipping_done(engine: Engine) -> Iterator[None]:
+    """Skip what an interrupted upgrade has done already; the check at the end verifies the result."""
 
     def execute(cursor: Any, statement: str, parameters: Any, _context: Any) -> bool:
         try:

@@ -1,7 +1,7 @@
-"""Which tables are there, and what do their columns mean?
+"""The tables and their columns.
 
 The same models serve MySQL/MariaDB and SQLite. Identities are ASCII and compared byte by byte: a case-insensitive
-collation would take `root`, `Root` and `róot` for one name.
+collation would regard `root`, `Root` and `róot` as one name.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Invite(Base):
     id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
     code_hash: Mapped[str] = mapped_column(identity(64), unique=True)
     team_id: Mapped[str] = mapped_column(ForeignKey("teams.id"), index=True)
-    uses: Mapped[int] = mapped_column(Integer)  # people that may come by it
+    uses: Mapped[int] = mapped_column(Integer)  # people that may use it
     used: Mapped[int] = mapped_column(Integer, default=0)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)  # a revoked one has expired then
@@ -81,7 +81,7 @@ class User(Base):
     password_hash: Mapped[str] = mapped_column(String(255))
     team_id: Mapped[str] = mapped_column(ForeignKey("teams.id"), index=True)
     is_admin: Mapped[bool] = mapped_column(Boolean, default=False)
-    invite_id: Mapped[str | None] = mapped_column(ID, index=True)  # by which they came
+    invite_id: Mapped[str | None] = mapped_column(ID, index=True)  # the one they used
     left_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # off-boarded: no more log-ins
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -188,9 +188,9 @@ class Step(Base):
     claim_token: Mapped[str | None] = mapped_column(identity(32))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # not to be begun before
-    nudge_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)  # the clock looks at it then
+    nudge_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)  # when the clock dispatches it next
     nudges: Mapped[int] = mapped_column(Integer, default=0)  # messages sent since the state last changed
-    parked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # held back since: its upstream cannot take it
+    parked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # held back since then: its upstream cannot take it
     waiting_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -215,7 +215,7 @@ class Attempt(Base):
 
 
 class Resource(Base):
-    """The ledger: one object on an upstream that a job made or found."""
+    """The ledger: one object on an upstream that a job created or found."""
 
     __tablename__ = "resources"
     __table_args__ = _table(UniqueConstraint("subject_id", "upstream", "kind", "ref"))
@@ -244,9 +244,9 @@ class UpstreamStatus(Base):
     failures: Mapped[int] = mapped_column(Integer, default=0)  # in a row, over all workers
     reason: Mapped[str | None] = mapped_column(String(500))  # of the last failure
     down_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    looks: Mapped[int] = mapped_column(Integer, default=0)  # in vain, since it is down
-    look_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # somebody looks whether it answers: nothing goes
-    open_since: Mapped[datetime | None] = mapped_column(UtcDateTime)  # it came back: few at first
+    looks: Mapped[int] = mapped_column(Integer, default=0)  # probes without an answer, since it is down
+    look_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # the next probe: until it answers, no step is sent
+    open_since: Mapped[datetime | None] = mapped_column(UtcDateTime)  # it came back then: few steps at first
     paused_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     paused_by: Mapped[str | None] = mapped_column(NAME)
     pause_reason: Mapped[str | None] = mapped_column(String(500))
@@ -254,7 +254,7 @@ class UpstreamStatus(Base):
 
 
 class Slot(Base):
-    """One of the steps that may be at work on an upstream at once; free when `until` is past."""
+    """The right of one step to run on an upstream; free when `until` is past."""
 
     __tablename__ = "slots"
 
@@ -288,7 +288,7 @@ class ConsoleChunk(Base):
 
 
 class Event(Base):
-    """A change of a job that a person would notice; a look that finds nothing new is none."""
+    """A change of a job that a person would notice; a poll that finds nothing new is none."""
 
     __tablename__ = "events"
 
@@ -300,7 +300,7 @@ class Event(Base):
 
 
 class IdempotencyRecord(Base):
-    """The answer to a request with an `Idempotency-Key`, sealed, for whoever sends the same request again."""
+    """The answer to a request with an `Idempotency-Key`, sealed, to be repeated when the same request is sent again."""
 
     __tablename__ = "kept_answers"
 
@@ -314,11 +314,11 @@ class IdempotencyRecord(Base):
 
 
 class RateCount(Base):
-    """How often something limited was done in one period of time."""
+    """How often something with a rate limit was done in one period."""
 
     __tablename__ = "tallies"
 
-    bucket: Mapped[str] = mapped_column(identity(64), primary_key=True)  # HMAC of the rule and whom it counts
+    bucket: Mapped[str] = mapped_column(identity(64), primary_key=True)  # HMAC of the rule and of whom it limits
     period: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)  # its number since the epoch
     hits: Mapped[int] = mapped_column(Integer)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

@@ -1,4 +1,4 @@
-"""Which types do columns have that mean the same on MySQL/MariaDB and on SQLite?"""
+"""Column types that mean the same on MySQL/MariaDB and on SQLite."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""How is an attempt of a step begun, and what becomes of the step after it?
+"""Attempts of steps: the claim that begins one, and the outcome that ends it.
 
     step   pending ─▶ ready ─▶ running ─▶ succeeded
                                 ▲ ▲ ├───▶ waiting ──(due)──▶ running      NotYet
                                 │ │ ├───▶ retrying ─(due)──▶ running      Transient
                                 │ │ └───▶ failed                          Conflict, Permanent, out of attempts or time
                                 │ └ its lease ran out: the same state, a new claim, one attempt more
-                                └ not while its upstream cannot take it: it is parked in the state it has
+                                └ not while its upstream is closed or at its limit: it is parked in the state it has
 
 A claim is a token and a lease in the step's row; recording an outcome needs the same token.
 """
@@ -13,13 +13,12 @@ A claim is a token and a lease in the step's row; recording an outcome needs the
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from common import workflows
@@ -27,11 +26,12 @@ from common.admission import outages, slots
 from common.admission.outages import Hold, HoldCode
 from common.admission.slots import Lease, Limits
 from common.database.engine import Database, Now
-from common.database.models import Attempt, Job, Secret, Step
-from common.jobs.events import transition
+from common.database.models import Attempt, Job, Step
+from common.jobs.events import transition, transition_job
 from common.jobs.lifecycle import lock, make_next_ready, settle, touch
 from common.states import CLAIMABLE, OPEN, PASSED, JobState, Outcome, StepState
 from common.telemetry.metrics import ATTEMPTS_LOST, count_when_committed
+from common.vault import sealed_passwords
 from common.workflows import Upstream
 
 LEASE_GRACE_S = 5.0  # a lease outlives the limit of its attempt by this much
@@ -48,7 +48,7 @@ class ClaimRefused(StrEnum):
 
 
 class ClaimLostError(Exception):
-    """The lease ran out and the step belongs to somebody else, or the job is over: whatever we know is stale."""
+    """The lease ran out and the step is another worker's, or the job is over: what we know is stale."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,26 +60,26 @@ class Claim:
     plan: workflows.StepPlan
     token: str
     attempt: int  # counted over the whole life of the step
-    tries: int  # counted since somebody last asked for a retry: what the policy counts
+    tries: int  # counted since the last retry by a person: what the policy counts
     admission: slots.Admission
     at: datetime
 
 
-def claim(db: Database, job_id: str, step_name: str, *, worker: str, shares: Limits) -> Claim | ClaimRefused | Hold:
-    """Take the right to run the next attempt of a step, for as long as its limit and a grace last.
+def claim(db: Database, job_id: str, step_name: str, *, worker: str, limits: Limits) -> Claim | ClaimRefused | Hold:
+    """Claim the next attempt of a step, for as long as its limit and a grace period last.
 
     A Hold says why its upstream cannot take it now; the step is parked.
     """
     return db.transaction(
-        lambda session: _claim(session, job_id, step_name, worker=worker, shares=shares, clock=db.now)
+        lambda session: _claim(session, job_id, step_name, worker=worker, limits=limits, clock=db.now)
     )
 
 
 def _claim(
-    session: Session, job_id: str, step_name: str, *, worker: str, shares: Limits, clock: Now
+    session: Session, job_id: str, step_name: str, *, worker: str, limits: Limits, clock: Now
 ) -> Claim | ClaimRefused | Hold:
     job = lock(session, job_id)
-    now = clock()  # after the lock: a wait for it must not eat the lease
+    now = clock()  # after the lock: waiting for it must not use up the lease
     step = session.scalar(select(Step).where(Step.job_id == job_id, Step.name == step_name))
     if job is None or step is None:
         return ClaimRefused.UNKNOWN
@@ -90,11 +90,12 @@ def _claim(
     if step.state is StepState.RUNNING:
         count_when_committed(session, ATTEMPTS_LOST.labels(workflows.task_name(job.kind, step_name)))
     if step.state is StepState.RUNNING and step.attempts - step.forgiven >= plan.retry.attempts:
-        _fail(step, _close_lost(session, step, now), now, "worker_lost", "Its worker died at every attempt.", [])
+        reason = "Every attempt ended because its worker process died."
+        _fail(step, _close_lost(session, step, now), now, "worker_lost", reason, [])
         settle(session, job, now)
         return ClaimRefused.OVER
     lease = Lease(token=secrets.token_hex(16), until=now + timedelta(seconds=plan.limit_s + LEASE_GRACE_S), now=now)
-    admission = slots.acquire(session, step, plan.visits, lease, shares)
+    admission = slots.acquire(session, step, plan.visits, lease, limits)
     if isinstance(admission, Hold):
         _park(session, job, step, admission, now)
         return admission
@@ -102,7 +103,7 @@ def _claim(
     _mark_running(step, lease)
     job.started_at = job.started_at or now
     if job.state is JobState.QUEUED:
-        job.state = JobState.RUNNING
+        transition_job(job, JobState.RUNNING)
     touch(session, job, now)
     tries = attempt.number - step.forgiven
     return Claim(
@@ -128,23 +129,23 @@ def _refused(job: Job, step: Step, plan: workflows.StepPlan | None, now: datetim
 
 
 def _park(session: Session, job: Job, step: Step, hold: Hold, now: datetime) -> None:
-    """Park a step in the state it has; `traffic` says when it is sent again.
+    """Park a step in the state it has; `slots` decides when it is sent again.
 
-    Those that are merely in line keep the reason for which they wait or try again: it says more.
+    A step that is merely queued keeps the reason for which it waits or is retried: that says more.
     """
-    state, told = step.state, (step.code, step.reason)
+    state, shown = step.state, (step.code, step.reason)
     if state is StepState.RUNNING:
         _close_lost(session, step, now)
         state, step.due_at = StepState.RETRYING, now
         step.claim_token = step.lease_until = None
     is_old_hold = step.code in set(HoldCode)
     if hold.code is not HoldCode.BUSY or is_old_hold or step.state in (StepState.READY, StepState.RUNNING):
-        told = (hold.code.value, hold.reason)
+        shown = (hold.code.value, hold.reason)
     step.parked_at = step.parked_at or now
     step.nudge_at = None
     step.nudges = 0
-    if (step.state, step.code, step.reason) != (state, *told):
-        transition(step, state, code=told[0], reason=told[1])
+    if (step.state, step.code, step.reason) != (state, *shown):
+        transition(step, state, code=shown[0], reason=shown[1])
         touch(session, job, now)
 
 
@@ -152,7 +153,7 @@ def _is_claimable(step: Step, now: datetime) -> bool:
     if step.state is StepState.RUNNING:
         return step.lease_until is not None and step.lease_until <= now
     if step.state is StepState.READY:
-        return True  # its turn has come, whatever the clock of the process that said so
+        return True  # its turn has come, whatever the clock of the process that set the time says
     return step.state in CLAIMABLE and step.due_at is not None and step.due_at <= now
 
 
@@ -178,7 +179,7 @@ def _mark_running(step: Step, lease: Lease) -> None:
     step.due_at = None
     step.started_at = step.started_at or lease.now
     if step.parked_at is not None and step.waiting_since is not None:
-        step.waiting_since += lease.now - step.parked_at  # it could not look all that time
+        step.waiting_since += lease.now - step.parked_at  # it could not poll all that time
     step.parked_at = None
 
 
@@ -189,39 +190,39 @@ def _open_attempt(session: Session, step: Step) -> Attempt:
 def _close_lost(session: Session, step: Step, now: datetime) -> Attempt:
     attempt = _open_attempt(session, step)
     attempt.outcome, attempt.code, attempt.finished_at = Outcome.LOST, "worker_lost", now
-    attempt.reason = "The worker died, or did not report back before its lease ran out."
+    attempt.reason = "The worker process died, or did not report before its lease ran out."
     return attempt
 
 
 # -- outcomes: each needs the claim's token -----------------------------------------------------------------------
 
 
-def record_success(db: Database, claim: Claim, output: dict[str, Any]) -> None:
-    """Record the output; the next step of the lane is ready. Raises ClaimLostError."""
+def record_success(db: Database, claim: Claim, output: Mapping[str, object]) -> None:
+    """Record the output; the next step of the lane becomes ready. Raises ClaimLostError."""
 
     def change(session: Session, step: Step, attempt: Attempt, now: datetime) -> None:
-        step.output, step.finished_at = output, now
+        step.output, step.finished_at = dict(output), now
         step.waiting_since = None
         transition(step, StepState.SUCCEEDED)
         attempt.outcome, attempt.finished_at = Outcome.SUCCEEDED, now
         make_next_ready(session, step, now)
         if step.needs_secret:
-            _wipe_secret_after_last_use(session, step)
+            _wipe_password_after_last_use(session, step)
 
     _record(db, claim, change)
 
 
 def record_wait(db: Database, claim: Claim, *, code: str, reason: str, retry_after_s: float) -> StepState:
-    """Look again later; out of time means failed. Returns the new state. Raises ClaimLostError."""
+    """Schedule another poll; out of time means failed. Returns the new state. Raises ClaimLostError."""
     limit = claim.plan.wait
 
     def change(_session: Session, step: Step, attempt: Attempt, now: datetime) -> None:
-        step.forgiven = step.attempts - 1  # a good look: stumbles of hours ago do not add up over a long wait
+        step.forgiven = step.attempts - 1  # a poll that worked: earlier failures do not add up over a long wait
         step.waiting_since = step.waiting_since or now
         until = step.waiting_since + timedelta(seconds=limit.at_most_s if limit else 0)
         if now >= until:
-            waited = f"Waited {limit.at_most_s:.0f} s at most." if limit else "The step may not wait."
-            _fail(step, attempt, now, "wait_timed_out", f"{reason} {waited}", [])
+            waited = f"Gave up waiting after {limit.at_most_s:.0f} s." if limit else "The step may not wait."
+            _fail(step, attempt, now, "wait_timed_out", _sentences(reason, waited), [])
             return
         _schedule(step, StepState.WAITING, min(now + timedelta(seconds=retry_after_s), until), code, reason)
 
@@ -235,24 +236,24 @@ def record_retry(
     code: str,
     reason: str,
     delay_s: float,
-    silent: Upstream | None = None,
+    unavailable: Upstream | None = None,
     enough: int = 0,
     is_answer: bool = False,
 ) -> StepState:
-    """Try again in `delay_s`; out of attempts means failed. Returns the new state. Raises ClaimLostError.
+    """Schedule another attempt in `delay_s`; out of attempts means failed. Returns the new state.
 
-    `silent` is the upstream that did not answer. After `enough` such steps in a row it is looked at; what stumbles
-    while it is down has not used an attempt. `is_answer`: the upstream did answer, if not as was hoped.
+    `unavailable` is the upstream that did not answer. After `enough` such steps in a row it is probed; an attempt that
+    fails while it is down does not count. `is_answer`: the upstream did answer, with an error. Raises ClaimLostError.
     """
 
     def change(session: Session, step: Step, attempt: Attempt, now: datetime) -> None:
         attempts = claim.plan.retry.attempts
-        if silent and outages.record_unavailable(session, silent, reason, now, enough=enough):
+        if unavailable and outages.record_unavailable(session, unavailable, reason, now, enough=enough):
             step.forgiven += 1
-        if silent and step.waiting_since is not None:
-            step.waiting_since += now - claim.at + timedelta(seconds=delay_s)  # who is silent was not waited for
+        if unavailable and step.waiting_since is not None:
+            step.waiting_since += now - claim.at + timedelta(seconds=delay_s)  # time without an answer is no wait
         if step.attempts - step.forgiven >= attempts:
-            _fail(step, attempt, now, code, f"{reason} Gave up after {attempts} attempts.", [])
+            _fail(step, attempt, now, code, _sentences(reason, f"Gave up after {attempts} attempts."), [])
         else:
             _schedule(step, StepState.RETRYING, now + timedelta(seconds=delay_s), code, reason)
         attempt.outcome, attempt.code, attempt.reason, attempt.finished_at = Outcome.TRANSIENT, code, reason, now
@@ -261,7 +262,7 @@ def record_retry(
 
 
 def release(db: Database, claim: Claim) -> None:
-    """Give back the slots of a claim that was lost, now that nothing is done under it any more."""
+    """Release the slots of a lost claim, now that nothing is done under it any more."""
     db.transaction(lambda session: slots.release(session, claim.admission, claim.token, db.now()))
 
 
@@ -276,7 +277,7 @@ def record_failure(db: Database, claim: Claim, *, code: str, reason: str, remedy
 
 
 def require_held(session: Session, claim: Claim, now: datetime) -> None:
-    """Check inside the caller's transaction that the claim is good. Raises ClaimLostError."""
+    """Check inside the caller's transaction that the claim is held. Raises ClaimLostError."""
     _held(session, claim)
     if claim.step.lease_until is not None and claim.step.lease_until <= now:
         raise ClaimLostError
@@ -291,7 +292,7 @@ def _record(db: Database, claim: Claim, change: Change, *, is_answer: bool = Tru
         now = db.now()
         step.claim_token = step.lease_until = step.nudge_at = None
         step.nudges = 0
-        slots.release(session, claim.admission, claim.token, now)  # before a gate is locked, as everywhere
+        slots.release(session, claim.admission, claim.token, now)  # before an upstream's row is locked, as everywhere
         change(session, step, _open_attempt(session, step), now)
         settle(session, job, now)
         if claim.admission.is_doubted and is_answer:
@@ -317,16 +318,20 @@ def _fail(step: Step, attempt: Attempt, now: datetime, code: str, reason: str, r
     attempt.code, attempt.reason, attempt.finished_at = code, reason, now
 
 
+def _sentences(reason: str, addition: str) -> str:
+    return f"{reason.rstrip('.')}. {addition}"
+
+
 def _schedule(step: Step, state: StepState, until: datetime, code: str, reason: str) -> None:
     transition(step, state, code=code, reason=reason)
     step.due_at = step.nudge_at = until
 
 
-def _wipe_secret_after_last_use(session: Session, step: Step) -> None:
+def _wipe_password_after_last_use(session: Session, step: Step) -> None:
     unfinished = session.scalar(
         select(Step.id).where(
             Step.job_id == step.job_id, Step.needs_secret, Step.id != step.id, Step.state.not_in(PASSED)
         )
     )
     if unfinished is None:
-        session.execute(delete(Secret).where(Secret.job_id == step.job_id))
+        sealed_passwords.wipe(session, [step.job_id])

@@ -1,4 +1,4 @@
-"""What did a build print?  Kept in the database while it is followed, so that reading it needs no upstream."""
+"""Console output of builds, kept in the database while a build is followed, so that reading needs no upstream."""
 
 from __future__ import annotations
 

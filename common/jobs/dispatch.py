@@ -1,29 +1,29 @@
-"""What does the clock ask the database?  Which lanes are due, and what has outlived its time."""
+"""Dispatch: which lanes are due, which leases ended with their worker, which rows have expired."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import groupby
 from typing import Any
 
-from sqlalchemy import bindparam, case, delete, inspect, select, update
+from sqlalchemy import case, select, update
 from sqlalchemy.orm import Session
 
 from common.admission import slots
 from common.admission.slots import Limits, Sendable
+from common.database import expiry
 from common.database.engine import Database
 from common.database.ids import EPOCH
-from common.database.models import Attempt, Base, IdempotencyRecord, Job, LoginSession, RateCount, Secret, Step
-from common.jobs import lifecycle
-from common.jobs.lifecycle import LaneMessage
-from common.states import OPEN, StepState
+from common.database.models import Attempt, Base, IdempotencyRecord, LoginSession, RateCount, Step
+from common.jobs import lane_messages, lifecycle
+from common.jobs.lane_messages import LaneMessage
+from common.states import StepState
+from common.vault import sealed_passwords
 
 RESEND_DOUBLINGS = 6
-LAST_CALL_S = 1.0  # what a dead worker had sent may still arrive: look for its effect after this, not before
-EXPIRING: tuple[type[Base], ...] = (Secret, LoginSession, IdempotencyRecord, RateCount)
-FORGET_ROWS, FORGET_BATCHES = 500, 10  # in one transaction, and of one table in one call
+LAST_CALL_S = 1.0  # what a dead worker had sent may still arrive: the next attempt starts after this, not before
+EXPIRING: tuple[type[Base], ...] = (LoginSession, IdempotencyRecord, RateCount)
 
 
 def take_due(db: Database, *, limit: int) -> list[LaneMessage]:
@@ -36,16 +36,16 @@ def take_due(db: Database, *, limit: int) -> list[LaneMessage]:
     return _take(db, rows)
 
 
-def take_parked(db: Database, shares: Limits) -> list[LaneMessage]:
+def take_parked(db: Database, limits: Limits) -> list[LaneMessage]:
     """Return lanes whose head step was held back and may go now; each to one caller only, as with `take_due`."""
-    rows = db.read(lambda session: slots.admissible(session, shares, db.now(), on_the_way_s=lifecycle.RESEND_S))
+    rows = db.read(lambda session: slots.admissible(session, limits, db.now(), on_the_way_s=lifecycle.RESEND_S))
     return _take(db, rows)
 
 
 def _take(db: Database, rows: Sequence[Sendable]) -> list[LaneMessage]:
     def work(session: Session) -> list[LaneMessage]:
         now = db.now()
-        return _rest_of_lanes(session, [row[0] for row in rows if _is_mine(session, row, now)])
+        return lane_messages.from_steps(session, [row[0] for row in rows if _is_mine(session, row, now)])
 
     return db.transaction(work) if rows else []
 
@@ -101,44 +101,11 @@ def _rowcount(result: Any) -> int:
     return int(result.rowcount)
 
 
-def _rest_of_lanes(session: Session, step_ids: Sequence[str]) -> list[LaneMessage]:
-    if not step_ids:
-        return []
-    head = select(Step.job_id, Step.lane, Step.position).where(Step.id.in_(step_ids)).subquery()
-    rows = session.execute(
-        select(Job.id, Job.kind, Step.lane, Step.name)
-        .join(Step, Step.job_id == Job.id)
-        .join(head, (head.c.job_id == Step.job_id) & (head.c.lane == Step.lane) & (head.c.position <= Step.position))
-        .where(Job.state.in_(OPEN))
-        .order_by(Job.id, Step.position)
-    ).all()
-    return [
-        LaneMessage(job_id=job_id, kind=kind, steps=tuple(row.name for row in lane))
-        for (job_id, kind, _), lane in groupby(rows, key=lambda row: (row.id, row.kind, row.lane))
-    ]
-
-
 def delete_expired(db: Database) -> None:
     """Delete what is past its time, whatever became of the jobs and users it belongs to.
 
-    A few thousand rows at most, so that sending is not kept waiting; a heap that has grown goes over the next calls.
-    Safe to call from any number of clocks.
+    A few thousand rows at most, so that dispatching does not wait long. Safe to call from any number of clocks.
     """
+    sealed_passwords.expire(db)
     for table in EXPIRING:
-        for _ in range(FORGET_BATCHES):
-            if db.transaction(partial(_delete_some, table, db.now())) < FORGET_ROWS:
-                break
-
-
-def _delete_some(table: type[Base], now: datetime, session: Session) -> int:
-    """Look first, then delete row by row: so it needs no dialect's own LIMIT, and locks nothing else.
-
-    The time is asked for again: a row may have been renewed under the same key in between.
-    """
-    key, is_over = inspect(table).primary_key, table.__table__.c.expires_at <= now
-    rows = session.execute(select(*key).where(is_over).limit(FORGET_ROWS)).all()
-    if rows:
-        is_it = (column == bindparam(f"its_{column.name}") for column in key)
-        named = [{f"its_{column.name}": value for column, value in zip(key, row, strict=True)} for row in rows]
-        session.connection().execute(delete(table).where(*is_it, is_over), named)
-    return len(rows)
+        expiry.delete_expired(db, table)

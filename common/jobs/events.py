@@ -1,7 +1,8 @@
-"""What has happened to a job, one numbered event a change, so that a follower misses nothing and sees nothing twice?
+"""Events of jobs: one numbered event a change, so that a follower misses nothing and sees nothing twice.
 
-`move` is the only place where a step's state changes, so no change can be forgotten. An event's number is the job's
-version after the change: whoever has read the job at version 7 goes on with the events above 7.
+`transition` and `transition_job` are the only places where the state of a step or a job changes: each checks that the
+change is allowed (`common/states.py`), and none is left out of the events. An event's number is the job's
+version after the change: a reader of the job at version 7 continues with the events above 7.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from sqlalchemy.orm import Session, object_session
 
 from common.admission.outages import HoldCode
 from common.database.models import Event, Job, Step
-from common.states import StepState
+from common.states import JobState, StepState, require_job_transition, require_step_transition
 
-MOVED = "moved steps"  # of the session: those of the one job that its transaction has locked
+CHANGED = "changed steps"  # of the session: those of the one job that its transaction has locked
 REASON_CHARACTERS = 500
 EVENTS_READ = 1000  # at a time
 
@@ -32,29 +33,40 @@ class EventBatch:
 
 
 def transition(step: Step, state: StepState, *, code: str | None = None, reason: str | None = None) -> None:
-    """Change a step's state and say why; `write` makes it an event unless it is a look that found nothing new."""
+    """Change a step's state and say why; `write` makes it an event unless it is a poll that found nothing new.
+
+    Raises ForbiddenTransitionError.
+    """
+    require_step_transition(step.state, state)
     session = object_session(step)
-    assert session is not None  # noqa: S101 - a step is added before it moves
-    is_look = state is StepState.RUNNING and step.state is StepState.WAITING and step.code not in set(HoldCode)
+    assert session is not None  # noqa: S101 - a step is added before its state changes
+    is_poll = state is StepState.RUNNING and step.state is StepState.WAITING and step.code not in set(HoldCode)
     is_same = state in (StepState.WAITING, step.state) and (step.code, step.reason) == (code, reason)
     step.state = state
-    if is_look:
-        return  # the reason of the wait stays: nobody knows yet that it is over
+    if is_poll:
+        return  # the reason of the wait stays: it is not known yet whether it is over
     step.code, step.reason = code, reason
     if not is_same:
-        session.info.setdefault(MOVED, {})[step.name] = _told(step)
+        session.info.setdefault(CHANGED, {})[step.name] = _shown(step)
 
 
-def _told(step: Step) -> dict[str, Any]:
+def transition_job(job: Job, state: JobState) -> None:
+    """Change a job's state. Raises ForbiddenTransitionError; the state that it has already is no change."""
+    if job.state is not state:
+        require_job_transition(job.state, state)
+        job.state = state
+
+
+def _shown(step: Step) -> dict[str, Any]:
     headline = step.reason.partition("\n")[0][:REASON_CHARACTERS] if step.reason else None
     return {"name": step.name, "state": step.state.value, "code": step.code, "reason": headline}
 
 
 def write(session: Session, job: Job, now: datetime) -> None:
-    """Write what has moved since the last event; the caller has just bumped the job's version."""
-    moved: dict[str, dict[str, Any]] = session.info.pop(MOVED, {})
-    if moved:
-        row = Event(job_id=job.id, number=job.version, at=now, state=job.state, steps=list(moved.values()))
+    """Write what has changed since the last event; the caller has just raised the job's version."""
+    changed: dict[str, dict[str, Any]] = session.info.pop(CHANGED, {})
+    if changed:
+        row = Event(job_id=job.id, number=job.version, at=now, state=job.state, steps=list(changed.values()))
         session.add(row)
 
 
@@ -68,7 +80,7 @@ def read(session: Session, after: Mapping[str, int], *, limit: int = EVENTS_READ
     for row in rows:
         found[row.job_id].append(row)
     cut_at = rows[-1].job_id if len(rows) == limit else None  # of this job, and those behind it, there may be more
-    return {job_id: EventBatch(told, cut_at is None or job_id < cut_at) for job_id, told in found.items()}
+    return {job_id: EventBatch(events, cut_at is None or job_id < cut_at) for job_id, events in found.items()}
 
 
 def has_newer(session: Session, job_id: str, number: int) -> bool:

@@ -1,17 +1,18 @@
-"""What may a person do to a job?  Retry what failed, skip a step, cancel the rest. The job's id stays the same."""
+"""Interventions of people: retry what failed, skip a step, cancel the rest. The job's id stays the same."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from common import workflows
-from common.database.models import Attempt, Job, Secret, Step
+from common.database.models import Attempt, Job, Step
 from common.jobs import lifecycle
-from common.jobs.events import transition
+from common.jobs.events import transition, transition_job
 from common.states import OPEN, PASSED, UNSETTLED, JobState, Outcome, StepState
+from common.vault import sealed_passwords
 
 
 class NotPossibleError(Exception):
@@ -29,9 +30,9 @@ def retry(session: Session, job_id: str, now: datetime) -> Job:
     """
     job = _failed_job(session, job_id)
     steps = _steps(session, job)
-    is_there = session.scalar(select(Secret.job_id).where(Secret.job_id == job.id)) is not None
-    if needs_secret(session, job) and not is_there:
-        raise NotPossibleError("password_needed", "The password was deleted meanwhile: send it again.")
+    is_kept = sealed_passwords.is_kept(session, job.id)
+    if needs_secret(session, job) and not is_kept:
+        raise NotPossibleError("password_needed", "The password has been deleted: send it again.")
     for step in steps:
         if step.state is StepState.FAILED:
             _begin_again(step, now)
@@ -44,7 +45,7 @@ def needs_secret(session: Session, job: Job) -> bool:
 
 
 def skip(session: Session, job_id: str, step_name: str, *, reason: str, now: datetime) -> Job:
-    """Let the lane go on behind a failed step. Raises NotPossibleError: `not_failed`, `not_skippable`."""
+    """Let the lane continue after a failed step. Raises NotPossibleError: `not_failed`, `not_skippable`."""
     job = _failed_job(session, job_id)
     step = next((step for step in _steps(session, job) if step.name == step_name), None)
     plan = workflows.find_step(job.kind, step_name)
@@ -59,10 +60,10 @@ def skip(session: Session, job_id: str, step_name: str, *, reason: str, now: dat
 
 
 def cancel(session: Session, job_id: str, now: datetime) -> Job:
-    """Stop before the next step; what the workflow began outside and can stop is stopped by a last step.
+    """Stop before the next step; what the workflow began on upstreams and can stop is stopped by a last step.
 
-    A step that runs right now cannot record its outcome any more, nor write an intent: it stops at its next look at
-    the database. Raises NotPossibleError `is_over`; cancelling twice is fine.
+    A step that runs now can record neither its outcome nor an intent any more: it stops at its next access to the
+    database. Raises NotPossibleError `is_over`; cancelling twice is fine.
     """
     job = lifecycle.lock(session, job_id)
     if job is None or job.state not in OPEN:
@@ -74,8 +75,8 @@ def cancel(session: Session, job_id: str, now: datetime) -> Job:
     for step in steps:
         if step.state in UNSETTLED or step.state is StepState.PENDING:
             _stop(session, step, now)
-    job.state = JobState.CANCELLING
-    session.execute(delete(Secret).where(Secret.job_id == job.id))  # nobody can take the job up again
+    transition_job(job, JobState.CANCELLING)
+    sealed_passwords.wipe(session, [job.id])  # the job cannot be retried any more
     flow = workflows.WORKFLOWS.get(job.kind)
     if flow is not None and flow.on_cancel is not None and has_begun:
         _add_last_step(session, job, flow.on_cancel, position=len(steps), now=now)
@@ -86,7 +87,7 @@ def cancel(session: Session, job_id: str, now: datetime) -> Job:
 def _failed_job(session: Session, job_id: str) -> Job:
     job = lifecycle.lock(session, job_id)
     if job is None or job.state is not JobState.FAILED:
-        raise NotPossibleError("not_failed", "Only a failed job can be taken up again.")
+        raise NotPossibleError("not_failed", "Only a failed job can be retried.")
     return job
 
 
@@ -103,7 +104,8 @@ def _begin_again(step: Step, now: datetime) -> None:
 
 def _reopen(session: Session, job: Job, now: datetime) -> Job:
     is_cancelled = any(step.lane == lifecycle.CANCEL_LANE for step in _steps(session, job))
-    job.state, job.finished_at = JobState.CANCELLING if is_cancelled else JobState.RUNNING, None
+    transition_job(job, JobState.CANCELLING if is_cancelled else JobState.RUNNING)
+    job.finished_at = None
     lifecycle.settle(session, job, now)
     return job
 
@@ -130,17 +132,3 @@ def _add_last_step(session: Session, job: Job, plan: workflows.StepPlan, *, posi
     )
     session.add(step)
     lifecycle.make_ready(step, now)
-
-
-def open_lanes(session: Session, job: Job) -> list[lifecycle.LaneMessage]:
-    """Return what is left of the lanes whose turn it is now, to be sent after the commit."""
-    steps = _steps(session, job)
-    heads = [step for step in steps if step.state is StepState.READY]
-    return [
-        lifecycle.LaneMessage(
-            job_id=job.id,
-            kind=job.kind,
-            steps=tuple(step.name for step in steps if step.lane == head.lane and step.position >= head.position),
-        )
-        for head in heads
-    ]

@@ -1,7 +1,7 @@
-"""Which outside objects did a job make or find?
+"""The ledger: the objects on upstreams that jobs created or found.
 
-The intent is written before the call that creates, the provenance after it. A crash in between leaves `intended`:
-the next attempt looks, and what then carries our marker was made by us. Undo removes what is `created`, nothing else.
+The intent is written before the call that creates, the provenance after it. A crash in between leaves `intended`: the
+next attempt reads, and what then carries our marker was made by us. Undo removes what is `created`, nothing else.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from common.jobs.attempts import Claim
 from common.states import Outcome, Provenance
 
 REPORTED = frozenset({Outcome.SUCCEEDED, Outcome.TRANSIENT, Outcome.FAILED})  # the attempt makes no more calls
-OF_A_RUN = ("build", "sync")  # kinds that are traces of one job: they go with what they ran on
+OF_A_RUN = ("build", "sync")  # kinds that are traces of one job: they are removed with what they ran on
 
 
 class Entry:
@@ -33,9 +33,9 @@ class Entry:
         self._ref = ref
 
     def intend(self) -> None:
-        """Write down that we are about to create it, if the claim is still ours. Raises ClaimLostError.
+        """Record that we are about to create it, if the claim is still ours. Raises ClaimLostError.
 
-        This is the fence: a worker that slept through its lease gets no further than here.
+        This is the fence: a worker whose lease ran out gets no further than here.
         """
 
         def work(session: Session) -> None:
@@ -48,12 +48,12 @@ class Entry:
         self._db.transaction(work)
 
     def intended_at(self) -> datetime | None:
-        """Return when an earlier attempt was about to create it and did not come back, else None."""
+        """Return when an earlier attempt was about to create it and did not report, else None."""
         row = self._db.read(self._find)
         return row.updated_at if row is not None and row.provenance is Provenance.INTENDED else None
 
     def withdraw(self) -> None:
-        """Write down that this attempt's intent was refused: whatever is found there later was made by others."""
+        """Record that this attempt's intent was refused: whatever is found there later was made by others."""
 
         def work(session: Session) -> None:
             row = self._find(session)
@@ -64,7 +64,7 @@ class Entry:
         self._db.transaction(work)
 
     def settle(self, *, outside_id: str, url: str | None, found: bool) -> None:
-        """Write down that it exists. `found`: it was there before this attempt."""
+        """Record that it exists. `found`: it was there before this attempt."""
 
         def work(session: Session) -> None:
             row = self._find(session) or self._new(session)
@@ -107,7 +107,7 @@ class Entry:
 
 
 def rows_of(session: Session, subject_id: str, *, upstream: str, kind: str) -> list[Resource]:
-    """Return what the ledger has of one kind, whatever became of it, in the order it was written."""
+    """Return the rows of one kind, whatever their provenance, in the order they were written."""
     statement = select(Resource).where(
         Resource.subject_id == subject_id, Resource.upstream == upstream, Resource.kind == kind
     )
@@ -129,7 +129,7 @@ def may_arrive_until(session: Session, row: Resource) -> datetime:
 
 
 def withdraw(db: Database, claim: Claim) -> None:
-    """Write down that what the step intended never came to be: somebody else's is in its place."""
+    """Record that what the step intended was never created: somebody else's is in its place."""
     intended = (
         Resource.subject_id == claim.job.subject_id,
         Resource.step == claim.step.name,
@@ -140,6 +140,6 @@ def withdraw(db: Database, claim: Claim) -> None:
 
 
 def mark_gone(session: Session, resource_id: str, now: datetime) -> None:
-    """Write down that it is no longer there."""
+    """Record that it no longer exists."""
     row = session.get_one(Resource, resource_id)
     row.provenance, row.updated_at = Provenance.GONE, now

@@ -10,18 +10,16 @@ of the change is recorded as an event with that number (`events.py`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from common import workflows
 from common.database.ids import new_id
 from common.database.models import Job, Step
 from common.jobs import events
-from common.jobs.events import transition
+from common.jobs.events import transition, transition_job
 from common.states import UNSETTLED, JobState, StepState
 from common.telemetry import tracing
 from common.telemetry.metrics import JOBS_FINISHED, count_when_committed
@@ -30,15 +28,6 @@ from common.workflows import Workflow
 RESEND_S = 5.0  # a step whose turn it is and that nobody began is sent again after this, then ever more rarely
 
 CANCEL_LANE = "cancel"  # holds the step that stops what a cancelled job began outside
-
-
-@dataclass(frozen=True, kw_only=True)
-class LaneMessage:
-    """What is left of a lane, to be sent as one chain."""
-
-    job_id: str
-    kind: str
-    steps: tuple[str, ...]
 
 
 def accept(
@@ -53,7 +42,7 @@ def accept(
     inputs: dict[str, Any],
     app_id: str | None = None,
 ) -> Job:
-    """Write a job and its whole plan into the caller's transaction. Send its `lanes` after the commit."""
+    """Write a job and its whole plan into the caller's transaction. Send its messages after the commit."""
     job = Job(
         id=new_id(),
         kind=workflow.name,
@@ -91,23 +80,15 @@ def accept(
     return job
 
 
-def lanes(job: Job) -> list[LaneMessage]:
-    """Return the lanes of a job that was just accepted."""
-    return [
-        LaneMessage(job_id=job.id, kind=job.kind, steps=tuple(step.name for step in lane.steps))
-        for lane in workflows.WORKFLOWS[job.kind].lanes
-    ]
-
-
 def make_ready(step: Step, now: datetime) -> None:
-    """Give a step its turn."""
+    """Make a step ready, to be dispatched."""
     transition(step, StepState.READY)
     step.due_at = now
-    step.nudge_at = now + timedelta(seconds=RESEND_S)  # a message is on its way: only if that one is lost
+    step.nudge_at = now + timedelta(seconds=RESEND_S)  # only if the message that is sent now is lost
 
 
 def make_next_ready(session: Session, step: Step, now: datetime) -> None:
-    """Give the step behind this one its turn, if there is one in the lane."""
+    """Make the next step of the lane ready, if there is one."""
     following = session.scalar(
         select(Step).where(Step.job_id == step.job_id, Step.lane == step.lane, Step.position == step.position + 1)
     )
@@ -116,20 +97,20 @@ def make_next_ready(session: Session, step: Step, now: datetime) -> None:
 
 
 def settle(session: Session, job: Job, now: datetime) -> None:
-    """Derive the job's state from its steps, over when no step can move any more, and bump its version."""
+    """Derive the job's state from its steps, ended when no step can change any more, and raise its version."""
     session.flush()
     steps = session.execute(select(Step.state, Step.lane).where(Step.job_id == job.id)).all()
     if not any(step.state in UNSETTLED for step in steps):
         is_cancelled = job.state is JobState.CANCELLING
-        # What failed before a cancellation does not matter any more; what could not be stopped does.
+        # What failed before a cancellation is of no importance any more; what could not be stopped is.
         has_failed = any(
             step.state is StepState.FAILED for step in steps if not is_cancelled or step.lane == CANCEL_LANE
         )
         job.finished_at = now
         if has_failed:
-            job.state = JobState.FAILED
+            transition_job(job, JobState.FAILED)
         else:
-            job.state = JobState.CANCELLED if is_cancelled else JobState.SUCCEEDED
+            transition_job(job, JobState.CANCELLED if is_cancelled else JobState.SUCCEEDED)
         count_when_committed(session, JOBS_FINISHED.labels(job.kind, job.state.value))
     touch(session, job, now)
 
@@ -137,12 +118,12 @@ def settle(session: Session, job: Job, now: datetime) -> None:
 def lock(session: Session, job_id: str) -> Job | None:
     """Return a job, as it is now, whose changes wait until this transaction ends."""
     statement = select(Job).where(Job.id == job_id).with_for_update()
-    # What the session read of it before may be from before a wait for the lock, and would be given back otherwise.
+    # Without it the session could return what it read before it waited for the lock.
     return session.scalar(statement.execution_options(populate_existing=True))
 
 
 def touch(session: Session, job: Job, now: datetime) -> None:
-    """Give the job a new version, and tell what has moved under it."""
+    """Give the job a new version, and write the event of what has changed."""
     job.version += 1
     job.updated_at = now
     events.write(session, job, now)

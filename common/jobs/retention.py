@@ -1,16 +1,16 @@
-"""Which jobs ended long ago and are needed by nothing any more?  They go, with all that is known of them, bit by bit.
+"""Retention: jobs that ended long ago and that nothing needs any more are deleted, with all their rows, in batches.
 
 What stays, however old it is:
 
     of the ledger      a job that a row names, unless that is the trace of the job's own run: a build, a sync
     of an app          the newest job that people see of it; the last good one that made its parts, for their addresses;
                        the deployments that a rollback may go back to
-    of a person        the sign-up, unless it succeeded: it can be taken up again, or has to give their names free
+    of a person        the sign-up, unless it succeeded: it can be retried, or has to free their names
     what failed        and stays for one of these reasons keeps the newer ones of its kind and app: without them it
-                       would pass for the newest, and could be taken up again
+                       would appear to be the newest, and could be retried
 
-Jobs go oldest first, some in a transaction, so a pass may end anywhere and a later one goes on. Any number of passes
-may run at once.
+Jobs are deleted oldest first, in small transactions, so a pass may stop anywhere and a later one continues. Any number
+of passes may run at once.
 """
 
 from __future__ import annotations
@@ -28,20 +28,21 @@ from sqlalchemy.orm import Session
 from common.config.settings import Settings
 from common.database.engine import Database
 from common.database.ids import first_id
-from common.database.models import App, Attempt, ConsoleChunk, Event, Job, Resource, Secret, Step, User
+from common.database.models import App, Attempt, ConsoleChunk, Event, Job, Resource, Step, User
 from common.jobs import deployments
 from common.jobs.ledger import OF_A_RUN
 from common.states import OPEN, JobState
+from common.vault import sealed_passwords
 from common.workflows import HARMLESS, MADE_BY, SIGNUP
 
-JOBS = 50  # looked at, and deleted in one transaction
-EVERY_S = 60.0  # a worker looks at some
+JOBS = 50  # examined at once, and deleted in one transaction
+EVERY_S = 60.0  # between two batches of a worker
 SKEW = timedelta(minutes=5)  # an id has the time of the host that made it, `finished_at` that of the database's host
 
 
 @dataclass(frozen=True, kw_only=True)
 class Swept:
-    """What has become of some jobs, by kind, and how many rows went with them."""
+    """How many of some jobs were deleted and kept, by kind, and how many rows were deleted."""
 
     gone: Counter[str]
     kept: Counter[str]
@@ -65,7 +66,7 @@ def sweep(db: Database, settings: Settings, *, before: datetime, is_dry: bool = 
 
 
 class RetentionSweeper:
-    """Sweeps by itself, as `RETENTION_DAYS` says: a little at a time, over and over."""
+    """Sweeps periodically, as RETENTION_DAYS requires, one batch at a time."""
 
     def __init__(self, db: Database, settings: Settings) -> None:
         self._db = db
@@ -73,17 +74,17 @@ class RetentionSweeper:
         self._pass: Iterator[Swept] = iter(())
 
     def sweep_some(self) -> None:
-        """Look at some jobs, and delete those that are not needed; with no days given, do nothing."""
+        """Examine one batch of jobs, and delete those that are not needed; does nothing when no days are set."""
         days = self._settings.retention_days
         if days and next(self._pass, None) is None:
             self._pass = sweep(self._db, self._settings, before=self._db.now() - timedelta(days=days))
 
 
-# -- what goes ----------------------------------------------------------------------------------------------------
+# -- selection ----------------------------------------------------------------------------------------------------
 
 
 def _next(after: str, before: datetime, session: Session) -> Sequence[Any]:
-    """Return the jobs that follow, whatever has become of them: id, kind, state, app."""
+    """Return the next jobs in the order of their ids: id, kind, state, app."""
     return session.execute(
         select(Job.id, Job.kind, Job.state, Job.app_id)
         .where(Job.id > after, Job.id < first_id(before + SKEW))
@@ -93,9 +94,9 @@ def _next(after: str, before: datetime, session: Session) -> Sequence[Any]:
 
 
 class _Selection:
-    """Says which jobs go. It is asked about all of them in the order of their ids, and remembers what it has found.
+    """Decides which jobs are deleted. It has to see all of them in the order of their ids, and keeps what it found.
 
-    What an app needs is looked up once: whatever is begun later is too young to go.
+    What an app needs is read once: whatever begins later is too young to be deleted.
     """
 
     def __init__(self, settings: Settings, before: datetime) -> None:
@@ -105,7 +106,7 @@ class _Selection:
         self._held: set[tuple[str, str]] = set()  # app and kind of which an older job has failed and stays
 
     def going(self, page: Sequence[Any], session: Session) -> set[str]:
-        """Return the ids of those that go."""
+        """Return the ids of those that are deleted."""
         ids = [job.id for job in page]
         free = set(session.scalars(select(Job.id).where(Job.id.in_(ids), *_is_over(self._before), ~_is_needed())))
         going = set()
@@ -147,24 +148,25 @@ def _needed_of_app(session: Session, settings: Settings, app_id: str) -> Iterato
         yield each.job.id
 
 
-# -- how it goes --------------------------------------------------------------------------------------------------
+# -- deletion --------------------------------------------------------------------------------------------------
 
 
 def _delete(ids: Iterable[str], before: datetime, session: Session) -> int:
-    """Delete the jobs that are still over, and return how many rows went. What was taken up meanwhile stays."""
+    """Delete those that are still over, and return how many rows that were. What was retried meanwhile stays."""
     over = select(Job.id).where(Job.id.in_(ids), *_is_over(before)).order_by(Job.id).with_for_update()
     jobs = session.scalars(over).all()
     steps = session.scalars(select(Step.id).where(Step.job_id.in_(jobs))).all()
+    passwords = sealed_passwords.wipe(session, jobs)
     statements = (
         delete(Attempt).where(Attempt.step_id.in_(steps)),
         delete(Step).where(Step.job_id.in_(jobs)),
         delete(Event).where(Event.job_id.in_(jobs)),
         delete(ConsoleChunk).where(ConsoleChunk.job_id.in_(jobs)),
-        delete(Secret).where(Secret.job_id.in_(jobs)),
         delete(Resource).where(Resource.job_id.in_(jobs), Resource.kind.in_(OF_A_RUN)),
         delete(Job).where(Job.id.in_(jobs)),
     )
     unnoticed = {"synchronize_session": False}  # no object of this session is one of them
-    return sum(
+    rows: int = sum(
         cast("Any", session.execute(statement, execution_options=unnoticed)).rowcount for statement in statements
     )
+    return passwords + rows

@@ -1,6 +1,6 @@
-"""Which open jobs do not move, though nothing in their plan explains it?  By step: why, since when, on whom.
+"""Stuck jobs: open ones that make no progress though nothing in their plan explains it, with the step and the reason.
 
-Looked for along the index of open jobs, so it costs what the open ones cost, however many there are of the others.
+The query follows the index of open jobs, so its cost does not depend on the number of those that have ended.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ AT = UtcDateTime()
 class Why(StrEnum):
     """What is wrong with a step, or with its job."""
 
-    OVERDUE = "overdue"  # its time came, and no clock has looked: no worker runs
-    UNWATCHED = "unwatched"  # no clock will ever look at it
-    UNBEGUN = "unbegun"  # it is sent, again and again, and nobody begins it
-    HELD = "held"  # its upstream cannot take it, for long
-    WAITING = "waiting"  # the upstream is not ready, for long
-    ENDLESS = "endless"  # the job is open, and no step of it can move
+    OVERDUE = "overdue"  # it is due, and no clock has dispatched it: no worker runs
+    UNWATCHED = "unwatched"  # no clock will ever dispatch it
+    UNBEGUN = "unbegun"  # it is dispatched repeatedly, and nobody starts it
+    HELD = "held"  # its upstream has not been able to take it for long
+    WAITING = "waiting"  # the upstream has not been ready for long
+    ENDLESS = "endless"  # the job is open, and no step of it can change
 
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """For how long it may be so: that what should have moved has not, and that an upstream is waited for."""
+    """How long is normal: without progress where there should be some, and waiting for an upstream."""
 
     idle: timedelta
     waiting: timedelta
@@ -40,7 +40,7 @@ class Patience:
 
 @dataclass(frozen=True, kw_only=True)
 class Stuck:
-    """A job, and the step it is stuck at; None when no step of it can move. `app` is the app's name."""
+    """A job, and the step it is stuck at; None when no step of it can change. `app` is the app's name."""
 
     job: Job
     step: Step | None
@@ -50,7 +50,7 @@ class Stuck:
 
 
 def find(session: Session, patience: Patience, now: datetime, *, limit: int) -> list[Stuck]:
-    """Return steps of open jobs that do not move, those of the oldest jobs in each state first."""
+    """Return steps of open jobs that make no progress, those of the oldest jobs in each state first."""
     signs = _signs(now - patience.idle, now - patience.waiting)
     why = case(*((sign.shown_by, sign.why.value) for sign in signs), else_=null())
     since = case(*((sign.shown_by, sign.since) for sign in signs), else_=null())
@@ -59,7 +59,7 @@ def find(session: Session, patience: Patience, now: datetime, *, limit: int) -> 
         .outerjoin(Step, (Step.job_id == Job.id) & Step.state.in_(UNSETTLED))
         .outerjoin(App, App.id == Job.app_id)
         .where(Job.state.in_(sorted(OPEN)), why.is_not(None))
-        .order_by(Job.state, Job.id)  # as the index has it: sorting would mean to look at all of them first
+        .order_by(Job.state, Job.id)  # as the index has it: sorting would read all of them first
         .limit(limit)
     )
     return [
@@ -78,14 +78,14 @@ class _Sign:
 def _signs(idle_since: datetime, waiting_since: datetime) -> list[_Sign]:
     """The first one that a step shows counts."""
     is_free = Step.parked_at.is_(None)
-    is_sent_in_vain = and_(Step.state.in_(CLAIMABLE), is_free, Step.due_at < idle_since)
+    is_unanswered = and_(Step.state.in_(CLAIMABLE), is_free, Step.due_at < idle_since)
     waits = and_(Step.state == StepState.WAITING, Step.waiting_since < waiting_since)
     last_seen = func.coalesce(Step.due_at, Step.lease_until, Job.updated_at)
     return [
         _Sign(Why.ENDLESS, and_(Step.id.is_(None), Job.updated_at < idle_since), type_coerce(Job.updated_at, AT)),
         _Sign(Why.OVERDUE, Step.nudge_at < idle_since, type_coerce(Step.nudge_at, AT)),
         _Sign(Why.UNWATCHED, and_(Step.id.is_not(None), Step.nudge_at.is_(None), is_free), type_coerce(last_seen, AT)),
-        _Sign(Why.UNBEGUN, is_sent_in_vain, type_coerce(Step.due_at, AT)),
+        _Sign(Why.UNBEGUN, is_unanswered, type_coerce(Step.due_at, AT)),
         _Sign(Why.HELD, Step.parked_at < waiting_since, type_coerce(Step.parked_at, AT)),
         _Sign(Why.WAITING, waits, type_coerce(Step.waiting_since, AT)),
     ]

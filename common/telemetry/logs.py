@@ -1,7 +1,7 @@
-"""How does a process of ours log?  One line an event: text in a terminal, JSON elsewhere.
+"""Logging of a process: one line an event, as text in a terminal and as JSON elsewhere.
 
-What is bound around the work (`structlog.contextvars`) is on every line written in it, those of libraries included: the
-request's id in the API; job, step, attempt and the id of the request that began the job in a worker.
+What is bound around the work (`structlog.contextvars`) is on every line written in it, including those of libraries:
+the request's id in the API; job, step, attempt and the id of the request that began the job in a worker.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from common.config.settings import CommonSettings
 from common.telemetry.redaction import Redaction
 
 OURS = ("api", "common", "worker")
-SERVER = ("gunicorn.error", "gunicorn.access")  # it writes to standard error by itself, and to files if it is told to
-# Celery tells each task twice in its own words; the runner tells it once in ours.
+SERVER = ("gunicorn.error", "gunicorn.access")  # it writes to standard error by itself, and to files if configured so
+# Celery logs each task twice in its own words; the runner logs it once in ours.
 QUIET = ("alembic", "urllib3", "kombu", "amqp", "werkzeug", "celery.app.trace", "celery.worker.strategy")
 
 
 def configure(config: CommonSettings) -> None:
     """Send every log of this process to standard error, in one form; `extra` fields become fields.
 
-    LOG_LEVEL is that of our own lines. Libraries tell at most what they call info: their debug shows what they send.
+    LOG_LEVEL is that of our own lines. Libraries log at most at level info: their debug lines show what they send.
     """
     is_text = is_for_people(config)
     render: Processor = (
@@ -51,7 +51,7 @@ def configure(config: CommonSettings) -> None:
         logger.propagate = True
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("opentelemetry").setLevel(logging.ERROR)  # a line for what is lost, not for every try
+    logging.getLogger("opentelemetry").setLevel(logging.ERROR)  # a line for lost spans, not for each failed export
 
 
 def is_for_people(config: CommonSettings) -> bool:
@@ -60,7 +60,7 @@ def is_for_people(config: CommonSettings) -> bool:
 
 
 def _fields(*, is_text: bool) -> list[Processor]:
-    """Return what makes a line's fields, in this order: what a call says itself wins over what is bound around it."""
+    """Return what makes a line's fields, in this order: fields of the call itself win over those bound around it."""
     trace: Processor = (
         structlog.processors.format_exc_info
         if is_text

@@ -1,7 +1,7 @@
-"""What is counted and measured, and under which name?  All of it is declared here; `docs/metrics.md` is made from this.
+"""Metrics: their names, labels and descriptions; `docs/metrics.md` is generated from this module.
 
-Every label has few values, which are ours: a workflow, a step, a route, an upstream, never what a client sends. What
-the database knows (`LOOKED_UP`) is asked when Prometheus asks, of the API alone: every process would say the same.
+Every label has few values, which are ours: a workflow, a step, a route, an upstream, never what a client sends. The
+QUERIED_GAUGES are read from the database when Prometheus asks, by the API alone: every process would report the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # they would be a second series for every one
 
-API, WORKER = CollectorRegistry(), CollectorRegistry()  # what each of them shows
+API, WORKER = CollectorRegistry(), CollectorRegistry()  # what each of them serves
 
 CALL_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 ATTEMPT_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 200)
@@ -25,7 +25,7 @@ TICK_BUCKETS_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 15)
 
 REQUEST_S = Histogram(
     "slipway_http_request_duration_seconds",
-    "How long requests took until their answers began; followers wait after that.",
+    "Time from a request to the start of its response; streams and long polls wait after that.",
     ("route", "method", "status"),
     buckets=REQUEST_BUCKETS_S,
     registry=API,
@@ -35,39 +35,37 @@ REQUEST_S = Histogram(
 
 ATTEMPT_S = Histogram(
     "slipway_attempt_duration_seconds",
-    "How long workers were at work on a step; a task is workflow.step.",
+    "Duration of attempts; a task is workflow.step.",
     ("task", "outcome"),
     buckets=ATTEMPT_BUCKETS_S,
     registry=WORKER,
 )
-RETRIES = Counter(
-    "slipway_retries", "Attempts after which another one follows, by their cause.", ("task", "code"), registry=WORKER
-)
+RETRIES = Counter("slipway_retries", "Attempts that another one follows, by cause.", ("task", "code"), registry=WORKER)
 ATTEMPTS_LOST = Counter(
-    "slipway_attempts_lost", "Attempts whose worker died or was too late.", ("task",), registry=WORKER
+    "slipway_attempts_lost", "Attempts whose worker died or reported too late.", ("task",), registry=WORKER
 )
 CLAIMS_REFUSED = Counter(
     "slipway_claims_refused",
-    "Messages upon which nothing was run; those that come twice are usual, and harmless.",
+    "Messages that did not start a step. Duplicate deliveries are normal and harmless.",
     ("reason",),
     registry=WORKER,
 )
 CALL_S = Histogram(
     "slipway_upstream_call_duration_seconds",
-    "How long calls took; the status is 2xx, …, or none: no whole answer came.",
+    "Duration of calls; the status is 2xx, …, or none when no complete response came.",
     ("upstream", "method", "status"),
     buckets=CALL_BUCKETS_S,
     registry=WORKER,
 )
 CALL_ERRORS = Counter(
     "slipway_upstream_errors",
-    "Calls without a whole answer: unreachable (nothing was sent), timed_out, broken, or invalid (our fault).",
+    "Calls without a complete response: unreachable (nothing was sent), timed_out, broken, or invalid (our fault).",
     ("upstream", "kind"),
     registry=WORKER,
 )
 TICK_S = Histogram(
     "slipway_tick_duration_seconds",
-    "How long rounds took of what workers do beside their steps: clock, lookout, pulse.",
+    "Duration of periodic work: clock (dispatch), lookout (outage probe), keeper (retention), pulse (heartbeat).",
     ("ticker", "outcome"),
     buckets=TICK_BUCKETS_S,
     registry=WORKER,
@@ -76,13 +74,13 @@ TICK_S = Histogram(
 # -- both
 
 JOBS_FINISHED = Counter(
-    "slipway_jobs_finished", "Jobs that this process ended, however they did.", ("kind", "state"), registry=WORKER
+    "slipway_jobs_finished", "Jobs that this process ended, by final state.", ("kind", "state"), registry=WORKER
 )
 API.register(JOBS_FINISHED)
 
 
 def count_when_committed(session: Session, counter: Counter) -> None:
-    """Count one as soon as the session's transaction is committed; what is rolled back never was."""
+    """Count one when the session's transaction is committed, and none when it is rolled back."""
     event.listen(session, "after_commit", lambda _session: counter.inc(), once=True)
 
 
@@ -91,7 +89,7 @@ def count_when_committed(session: Session, counter: Counter) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class QueriedGauge:
-    """A gauge that is looked up when it is asked for."""
+    """A gauge that is read when Prometheus asks for it."""
 
     name: str
     help: str
@@ -100,49 +98,49 @@ class QueriedGauge:
 
 DATABASE_UP = QueriedGauge(
     name="slipway_database_up",
-    help="1 when the database answered within 2 s; what only it knows is left out while it does not.",
+    help="1 when the database answered within 2 s; while it does not, the metrics that are read from it are missing.",
 )
-JOBS = QueriedGauge(name="slipway_jobs", help="Jobs that are not over.", labels=("kind", "state"))
+JOBS = QueriedGauge(name="slipway_jobs", help="Jobs that have not ended.", labels=("kind", "state"))
 OLDEST_JOB_S = QueriedGauge(
     name="slipway_oldest_job_age_seconds",
-    help="How long ago the oldest job in this state was accepted.",
+    help="Age of the oldest job in this state, since it was accepted.",
     labels=("state",),
 )
 STEPS_DUE = QueriedGauge(
     name="slipway_steps_due",
-    help="Steps whose time has come and that nobody has begun; those that are held back apart.",
+    help="Steps that are due and have not been started, without those that are held back.",
     labels=("upstream",),
 )
 OLDEST_DUE_STEP_S = QueriedGauge(
     name="slipway_oldest_due_step_age_seconds",
-    help="For how long the oldest of these steps is due: the age of the queue.",
+    help="How long the oldest of these steps has been due: the age of the queue.",
     labels=("upstream",),
 )
 STEPS_PARKED = QueriedGauge(
     name="slipway_steps_parked",
-    help="Steps that are held back because their upstream cannot take them now: outage, paused, or busy.",
+    help="Steps that are held back until their upstream can take them: outage, paused, or busy.",
     labels=("upstream", "reason"),
 )
 UPSTREAM_UP = QueriedGauge(
     name="slipway_upstream_up",
-    help="0 while an upstream is known to be down: it is looked at until it answers.",
+    help="0 while an upstream is known to be down; it is probed until it answers.",
     labels=("upstream",),
 )
 UPSTREAM_PAUSED = QueriedGauge(
     name="slipway_upstream_paused",
-    help="1 while an upstream is held back by hand.",
+    help="1 while an administrator has paused the upstream.",
     labels=("upstream",),
 )
 SLOTS_IN_USE = QueriedGauge(
-    name="slipway_upstream_slots_in_use", help="Steps that are at work on an upstream.", labels=("upstream",)
+    name="slipway_upstream_slots_in_use", help="Steps that are running on an upstream.", labels=("upstream",)
 )
 CLOCK_LAG_S = QueriedGauge(
     name="slipway_clock_lag_seconds",
-    help="For how long the oldest step waits for a clock to send it; a few seconds mean that no clock ticks.",
+    help="How long the oldest due step has waited for a clock to dispatch it; a few seconds mean that no clock runs.",
 )
 BROKER_UP = QueriedGauge(name="slipway_broker_up", help="1 when the broker answered within 2 s.")
 BROKER_MESSAGES = QueriedGauge(
-    name="slipway_broker_messages", help="Messages that no worker has taken yet.", labels=("queue",)
+    name="slipway_broker_messages", help="Messages in the queue that no worker has taken yet.", labels=("queue",)
 )
 
 QUERIED_GAUGES = (

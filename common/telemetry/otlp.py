@@ -1,4 +1,4 @@
-"""How do spans get to an OpenTelemetry collector?  In batches, by OTLP over HTTP, from a thread that nobody waits for.
+"""Export of spans to an OpenTelemetry collector: in batches, by OTLP over HTTP, from a background thread.
 
 Imported only where a collector is set. The other variables that OpenTelemetry defines are its own to read, from the
 environment: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS, …
@@ -19,14 +19,14 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode, format_trace_id
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from common.telemetry.tracing import Kind, Span, Value
+from common.telemetry.span import Kind, Span, Value
 
-LAST_SENT_WITHIN_S = 3.0  # a collector that is away must not keep a process from ending
+LAST_SENT_WITHIN_S = 3.0  # an unavailable collector must not keep a process from ending
 _W3C = TraceContextTextMapPropagator()
 
 
 class CollectedSpan(Span):
-    """A span that is told to a collector when it ends."""
+    """A span that is exported when it ends."""
 
     def __init__(self, span: trace.Span) -> None:
         self._span = span
@@ -42,12 +42,12 @@ class CollectedSpan(Span):
 class CollectorTracer:
     """Traces as one service. What has not been sent yet goes out when the process ends, or never."""
 
-    def __init__(self, endpoint: str, service: str, *, tells_upstreams: bool) -> None:
+    def __init__(self, endpoint: str, service: str, *, to_upstreams: bool) -> None:
         resource = Resource.create({"service.name": service}).merge(OTELResourceDetector().detect())
         provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces")))
         self._tracer = provider.get_tracer("slipway")
-        self._tells_upstreams = tells_upstreams
+        self._to_upstreams = to_upstreams
         _shut_down_at_exit(provider)
 
     @contextmanager
@@ -72,13 +72,16 @@ class CollectorTracer:
 
     def headers(self) -> Mapping[str, str]:
         carrier: dict[str, str] = {}
-        if self._tells_upstreams:
+        if self._to_upstreams:
             _W3C.inject(carrier)
         return carrier
 
 
 def _shut_down_at_exit(provider: TracerProvider) -> None:
-    """Its own way waits for half a minute. The thread begins now: none can when the interpreter ends."""
+    """Shut down within LAST_SENT_WITHIN_S; the library's own hook would wait for half a minute.
+
+    The thread starts now, because none can once the interpreter is ending.
+    """
     ending, ended = threading.Event(), threading.Event()
 
     def shut_down() -> None:

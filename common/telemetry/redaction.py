@@ -1,4 +1,4 @@
-"""Which words must nobody read in a log or a report, whoever put them there?  Those of the secret settings."""
+"""Redaction: the values of secret settings, removed from logs and reports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError
 
 from common.config.settings import CommonSettings
 
-SHORTEST_SECRET = 8  # what is shorter would be blotted out of other words
+SHORTEST_SECRET = 8  # a shorter one would be removed from other words
 
 
 def secrets_of(settings: CommonSettings) -> tuple[str, ...]:
@@ -34,7 +34,7 @@ def _password_in(address: str) -> str:
 
 
 class Redaction:
-    """The last thing that is done to a line of the log: no value of a secret setting is left in it."""
+    """The last processor of a log line: it removes every value of a secret setting."""
 
     def __init__(self, settings: CommonSettings) -> None:
         secrets = {secret for secret in secrets_of(settings) if len(secret) >= SHORTEST_SECRET}
@@ -42,7 +42,7 @@ class Redaction:
         self._secrets = sorted(secrets | in_json, key=len, reverse=True)  # an address before the password in it
 
     def __call__(self, _logger: object, _method: str, line: Any) -> str:
-        told = str(line)
+        text = str(line)
         for secret in self._secrets:
-            told = told.replace(secret, "***")
-        return told
+            text = text.replace(secret, "***")
+        return text

@@ -9,71 +9,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from enum import StrEnum
-from typing import Protocol
 
 from common.config.settings import Settings
-
-Value = str | int | bool
-
-
-class Kind(StrEnum):
-    """Of a span, by OpenTelemetry's names."""
-
-    SERVER = "SERVER"
-    CONSUMER = "CONSUMER"
-    CLIENT = "CLIENT"
-
-
-class Span:
-    """A stretch of work, of which nothing is told."""
-
-    trace_id: str | None = None
-
-    def set(self, attributes: Mapping[str, Value]) -> None:
-        """Say more about it."""
-
-    def fail(self, why: str) -> None:
-        """Mark it as an error. `why` is a code of ours: a reason may quote an upstream."""
-
-
-class Tracer(Protocol):
-    """What a process traces with."""
-
-    def span(
-        self, name: str, kind: Kind, *, parent: str | None = None, attributes: Mapping[str, Value]
-    ) -> AbstractContextManager[Span]: ...
-
-    def traceparent(self) -> str | None: ...
-
-    def headers(self) -> Mapping[str, str]: ...
-
+from common.telemetry.span import Kind, Span, Tracer, Value
 
 _NOTHING = Span()
 _tracer: Tracer | None = None
 
 
 def configure(config: Settings, service: str) -> None:
-    """Begin to trace as this service, if a collector is set. To be called in the process that does the work."""
+    """Start tracing as this service if a collector is set. Call it in the process that does the work."""
     global _tracer
     if config.otel_exporter_otlp_endpoint is not None:
         from common.telemetry.otlp import CollectorTracer
 
-        _tracer = CollectorTracer(config.otel_exporter_otlp_endpoint, service, tells_upstreams=config.trace_upstreams)
+        _tracer = CollectorTracer(config.otel_exporter_otlp_endpoint, service, to_upstreams=config.trace_upstreams)
 
 
 def span(
     name: str, kind: Kind, *, parent: str | None = None, attributes: Mapping[str, Value]
 ) -> AbstractContextManager[Span]:
-    """Trace what is done inside. `parent` is the traceparent of a span elsewhere; None is the span around, if any."""
+    """Trace the work done inside. `parent` is the traceparent of a span elsewhere; None: the enclosing span, if any."""
     return _tracer.span(name, kind, parent=parent, attributes=attributes) if _tracer else nullcontext(_NOTHING)
 
 
 def traceparent() -> str | None:
-    """Return what makes others' spans children of the present one; None while nothing is traced."""
+    """Return the traceparent of the current span, for its children elsewhere; None while nothing is traced."""
     return _tracer.traceparent() if _tracer else None
 
 
 def headers() -> Mapping[str, str]:
-    """Return what a call tells an upstream of the trace: nothing, unless TRACE_UPSTREAMS."""
+    """Return the trace headers of a call to an upstream: none, unless TRACE_UPSTREAMS is set."""
     return _tracer.headers() if _tracer else {}

@@ -1,6 +1,6 @@
-"""How is a secret kept in the database so that a copy of the database does not reveal it?
+"""Encryption of secrets in the database, so that a copy of the database does not reveal them.
 
-AES-256-GCM under a key that lives in the settings only. Whose it is and the purpose are authenticated with it: a
+AES-256-GCM with a key that is in the settings only. The owner and the purpose are authenticated with it: a
 ciphertext moved to another row does not open. The first key seals, every key opens, so keys can be rotated.
 """
 

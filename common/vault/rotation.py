@@ -1,6 +1,6 @@
-"""Which rows are sealed, by which key, and how are they sealed afresh with the newest one?
+"""Key rotation: count the sealed rows of each key, and seal those of older keys afresh with the newest one.
 
-A row says which key seals it, so a key may be taken out of SECRET_KEYS once no row names it any more.
+A row names the key that seals it, so a key may be removed from SECRET_KEYS once no row names it any more.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from common.database.engine import Database
-from common.database.models import IdempotencyRecord, Secret
+from common.database.models import IdempotencyRecord
+from common.vault import sealed_passwords
 from common.vault.cipher import CannotOpenError, Vault
+from common.vault.sealed_passwords import SealedPassword
 
-Sealed = Secret | IdempotencyRecord
+Sealed = SealedPassword | IdempotencyRecord
 
-SEALED: tuple[type[Sealed], ...] = (Secret, IdempotencyRecord)
+SEALED: tuple[type[Sealed], ...] = (SealedPassword, IdempotencyRecord)
 ROWS = 200  # read, and written in one transaction
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resealed:
-    """What has become of some rows. `unread`: no key of ours opens them, and they are as they were."""
+    """How many rows were sealed afresh. `unread`: no key of ours opens them, and they are unchanged."""
 
     done: int
     unread: int
@@ -36,7 +38,7 @@ def bound_to(row: Sealed) -> tuple[str, str]:
     """Return what is authenticated with the secret of a row: whose it is, and for what."""
     if isinstance(row, IdempotencyRecord):
         return f"{row.owner} {row.key}", "answer"
-    return row.job_id, row.purpose
+    return sealed_passwords.bound_to(row)
 
 
 def count(session: Session) -> dict[str, Counter[str]]:

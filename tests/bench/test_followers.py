@@ -137,14 +137,14 @@ class Jobs:
     def change(self, job_id: str) -> None:
         """Change it twice: an attempt that begins, and stumbles, for as long as it is wanted."""
         self._make_due(job_id)
-        claim = attempts.claim(self._db, job_id, "create_gitlab_user", worker="bench", shares={})
+        claim = attempts.claim(self._db, job_id, "create_gitlab_user", worker="bench", limits={})
         assert isinstance(claim, attempts.Claim)
         attempts.record_retry(self._db, claim, code="upstream_unavailable", reason=f"Away {new_id()}", delay_s=0)
 
     def end(self, job_id: str) -> None:
         self._make_due(job_id)
         for step in SIGNUP.steps:
-            claim = attempts.claim(self._db, job_id, step.name, worker="bench", shares={})
+            claim = attempts.claim(self._db, job_id, step.name, worker="bench", limits={})
             assert isinstance(claim, attempts.Claim)
             attempts.record_success(self._db, claim, {})
 

@@ -10,7 +10,7 @@ import sys
 from support.checkout import ROOT
 from support.stack import BROKER, Stack, wait_for
 
-from worker.heartbeat import STANDS_AFTER_S
+from worker.heartbeat import STALLED_AFTER_S
 
 MAX_AGE_S = 4.0
 
@@ -35,7 +35,7 @@ def test_a_worker_that_is_stopped_is_not_alive(stack: Stack) -> None:
 
 def test_a_worker_whose_broker_is_away_is_alive_and_not_ready_and_ready_when_it_is_back(stack: Stack) -> None:
     wait_for("it takes work", lambda: _asked(stack, "--ready") == 0 or None)
-    missed_after_s = STANDS_AFTER_S + MAX_AGE_S + 1  # if the broker were there
+    missed_after_s = STALLED_AFTER_S + MAX_AGE_S + 1  # if the broker were there
 
     stack.launcher.end(BROKER, signal.SIGKILL)
     wait_for("it has not taken work for long", lambda: _asked(stack, "--ready", max_age_s=missed_after_s) == 1 or None)

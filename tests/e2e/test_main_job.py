@@ -11,7 +11,7 @@ from support.stack import APP_WRITES, SIGN_UP_WRITES, Stack, wait_for
 from common import workflows
 from common.broker import Publisher, celery_app
 from common.config.settings import Settings
-from common.jobs.lifecycle import LaneMessage
+from common.jobs.lane_messages import LaneMessage
 
 NewName = Callable[[str], str]
 BOTH_DATABASES = pytest.mark.parametrize("stack", ["sqlite", "mariadb"], indirect=True)

@@ -51,7 +51,7 @@ class Plant:
     def runner_with(self, mishap: Mishap) -> Runner:
         clients = dataclasses.replace(self.world.clients, jenkins=jenkins_with(self.world.settings, mishap))
         return Runner(
-            self.world.around, clients, self.world.steps, self.world.shares, worker="unlucky", jitter=lambda: 1.0
+            self.world.context, clients, self.world.steps, self.world.limits, worker="unlucky", jitter=lambda: 1.0
         )
 
     def cancel(self, job: Job) -> Job:

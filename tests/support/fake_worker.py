@@ -24,7 +24,7 @@ OUTPUTS: dict[str, dict[str, Any]] = {
 
 def claim(db: Database, job_id: str, step: str) -> Claim:
     """Begin a step as a worker does."""
-    claimed = attempts.claim(db, job_id, step, worker="w", shares={})
+    claimed = attempts.claim(db, job_id, step, worker="w", limits={})
     assert isinstance(claimed, Claim), claimed
     return claimed
 

@@ -84,7 +84,7 @@ class Stages:
         if case.is_missing:
             take_away(self.world, job, case.step.name)
         for name in _steps_before(case):
-            assert self.world.run_through(job, name).verdict is NextAction.GO_ON
+            assert self.world.run_through(job, name).action is NextAction.GO_ON
         if case.step is case.flow.on_cancel:
             self._cancel_amid_a_build(job)
         assert self.world.step(job, case.step.name).state is StepState.READY
@@ -103,7 +103,7 @@ class Stages:
             before = self._done.get(_case_before(case))
             job = before.job if before else self.begin(case)
             number = len(self.world.harbour.calls())
-            assert self.world.run_through(job, case.step.name).verdict is NextAction.GO_ON
+            assert self.world.run_through(job, case.step.name).action is NextAction.GO_ON
             calls = [call for call in self.world.harbour.calls()[number:] if call.kind != "git"]
             self._done[case] = Done(job, self.world.step(job, case.step.name).output, calls)
         return self._done[case]

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import event
 
 from common.database.engine import Database
-from common.jobs.lifecycle import LaneMessage
+from common.jobs.lane_messages import LaneMessage
 from support.world import World
 from worker.runner import NextAction
 
@@ -68,7 +68,7 @@ class Workers:
         runs = 0
         for step in lane.steps:
             runs += 1
-            if self._world.runner.run(lane.job_id, step).verdict is not NextAction.GO_ON:
+            if self._world.runner.run(lane.job_id, step).action is not NextAction.GO_ON:
                 break
         with self._lock:
             self.busy_s += clock.perf_counter() - began_s

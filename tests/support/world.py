@@ -19,7 +19,7 @@ from common.database.engine import Database
 from common.database.ids import new_id
 from common.database.models import App, Attempt, Job, Project, Resource, Secret, Step, Team, User
 from common.jobs import dispatch, lifecycle
-from common.jobs.lifecycle import LaneMessage
+from common.jobs.lane_messages import LaneMessage
 from common.states import UNSETTLED, JobState, StepState
 from common.vault.cipher import Vault
 from common.workflows import PROVISION, SIGNUP, WORKFLOWS
@@ -61,11 +61,11 @@ def settings_for(harbour: Harbour, db_url: str, *, redis_url: str = "redis://127
         jenkins_url=harbour.jenkins.url,
         jenkins_auth_id=config.jenkins_user,
         jenkins_auth_token=SecretStr(config.jenkins_token),
-        argo_url=harbour.argocd.url,
-        argo_token=SecretStr(config.argocd_token),
-        kibana_url=harbour.elasticsearch.url,
-        kibana_user=config.elasticsearch_user,
-        kibana_pwd=SecretStr(config.elasticsearch_password),
+        argocd_url=harbour.argocd.url,
+        argocd_token=SecretStr(config.argocd_token),
+        elasticsearch_url=harbour.elasticsearch.url,
+        elasticsearch_user=config.elasticsearch_user,
+        elasticsearch_password=SecretStr(config.elasticsearch_password),
         container_repository_image_name="registry.example.com/apps",
         cookie_secure=False,
         outage_after=0,  # a harbour that misbehaves for one test is not down
@@ -80,7 +80,7 @@ class World:
         self.time = time
         self.harbour = harbour
         self.settings = settings_for(harbour, str(db.engine.url))
-        self.around = WorkerContext(
+        self.context = WorkerContext(
             db=db,
             settings=self.settings,
             catalog=catalog.load(self.settings),
@@ -88,13 +88,13 @@ class World:
         )
         self.steps = load_steps()
         self.clients = upstreams.connect(self.settings)
-        self.shares = slots.limits_of(self.settings)
-        slots.prepare(db, self.shares)
+        self.limits = slots.limits_of(self.settings)
+        slots.prepare(db, self.limits)
         self.runner = self.runner_named("test")
-        self.db.transaction(lambda session: session.add_all(Team(id=team) for team in self.around.catalog.teams))
+        self.db.transaction(lambda session: session.add_all(Team(id=team) for team in self.context.catalog.teams))
 
     def runner_named(self, name: str) -> Runner:
-        return Runner(self.around, self.clients, self.steps, self.shares, worker=name, jitter=lambda: 1.0)
+        return Runner(self.context, self.clients, self.steps, self.limits, worker=name, jitter=lambda: 1.0)
 
     # -- accept -----------------------------------------------------------------------------------------------
 
@@ -132,7 +132,7 @@ class World:
         return self.db.transaction(work)
 
     def _sealed_password(self, job_id: str) -> Secret:
-        key_id, sealed = self.around.vault.seal(PASSWORD, job_id=job_id, purpose="password")
+        key_id, sealed = self.context.vault.seal(PASSWORD, job_id=job_id, purpose="password")
         expires_at = self.time() + timedelta(hours=24)
         return Secret(job_id=job_id, purpose="password", key_id=key_id, sealed=sealed, expires_at=expires_at)
 
@@ -221,7 +221,7 @@ class World:
         for _ in range(ROUNDS):
             self._wait_for(self.step(job, step))
             result = self.runner.run(job.id, step)
-            if result.verdict is not NextAction.LATER:
+            if result.action is not NextAction.LATER:
                 return result
         raise AssertionError("the step did not come to an end")
 
@@ -278,7 +278,7 @@ class World:
         return list(self.db.read(lambda session: session.scalars(statement).all()))
 
     def due(self) -> list[LaneMessage]:
-        return dispatch.take_due(self.db, limit=100) + dispatch.take_parked(self.db, self.shares)
+        return dispatch.take_due(self.db, limit=100) + dispatch.take_parked(self.db, self.limits)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state of all upstreams once what they are at has come to rest."""

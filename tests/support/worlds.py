@@ -188,7 +188,7 @@ def live_through(world: World, job: Job, fate: Fate) -> Job:
     """Drive a job to its end under this fate. It is cancelled, or another worker goes on, when its worker dies."""
     fate.inject(world)
     world.runner = Runner(
-        world.around, world.clients, fate.on(world.steps), world.shares, worker="mortal", jitter=lambda: 1.0
+        world.context, world.clients, fate.on(world.steps), world.limits, worker="mortal", jitter=lambda: 1.0
     )
     try:
         world.drive(job)
@@ -219,7 +219,7 @@ def dying_at(world: World, job: Job, upstream: str, step: str, fault: Fault) -> 
             raise Killed from None
 
     task = task_name(job.kind, step)
-    runner = Runner(world.around, world.clients, {task: mortal}, world.shares, worker="mortal")
+    runner = Runner(world.context, world.clients, {task: mortal}, world.limits, worker="mortal")
     with suppress(Killed):
         runner.run(job.id, step)
     assert fault.times == 0, "the fault never hit"

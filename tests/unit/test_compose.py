@@ -15,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 from support.checkout import ROOT
 from support.composition import load
-from support.settings import EVERY
+from support.settings import NAMES, NEWER
 
 from common.config import settings
 from common.config.settings import FlowerSettings, Settings, WorkerSettings
@@ -140,7 +140,7 @@ def test_no_setting_of_the_stand_ins_is_a_secret() -> None:
     names = [line.partition("=")[0] for line in _lines("compose/harbour.env")]
 
     assert not [name for name in names if SECRET_WORDS.search(name)]
-    assert {name.lower() for name in names} <= {*EVERY, "compose_profiles"}
+    assert {name.lower() for name in names} <= {*NAMES, "compose_profiles"}
 
 
 def test_secrets_are_files_that_git_ignores_and_the_installation_page_describes() -> None:
@@ -155,14 +155,14 @@ def test_secrets_are_files_that_git_ignores_and_the_installation_page_describes(
 
 @every_program_of_ours
 def test_a_process_is_handed_the_secrets_that_it_needs_and_no_other(name: str) -> None:
-    read = FILE["secrets"].keys() & KINDS[name].model_fields.keys()
+    read = {secret for secret in FILE["secrets"] if NEWER.get(secret, secret) in KINDS[name].model_fields}
 
     assert set(SERVICES[name]["secrets"]) == read - UNUSED.get(name, set())
 
 
 @every_program_of_ours
 def test_a_process_has_all_its_settings(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for key in EVERY:
+    for key in NAMES:
         monkeypatch.delenv(key.upper(), raising=False)
     made = _make_secrets(tmp_path, "harbour")
     for secret in made.iterdir():
@@ -183,7 +183,7 @@ def test_a_process_has_all_its_settings(name: str, tmp_path: Path, monkeypatch: 
             assert isinstance(config, Settings)
             assert [key.get_secret_value() for key in config.secret_keys] == [text]
         else:
-            assert read[secret.name] == text
+            assert read[NEWER.get(secret.name, secret.name)] == text
     assert "db_url" not in read or read["db_url"] == f"mysql+pymysql://slipway:{read['db_password']}@mysql/slipway"
     assert name == "migrate" or read["redis_url"] == f"redis://:{read['redis_password']}@redis:6379/0"
 

@@ -24,8 +24,8 @@ def groups_for(settings: WorkerSettings, catalog: Catalog) -> list[Group]:
     ways = upstreams.open_connections(settings)
     gitlab = Probe(ways.gitlab, setting="GITLAB_URL", url=settings.gitlab_url)
     jenkins = Probe(ways.jenkins, setting="JENKINS_URL", url=settings.jenkins_url)
-    argocd = Probe(ways.argocd, setting="ARGO_URL", url=settings.argo_url)
-    elasticsearch = Probe(ways.elasticsearch, setting="KIBANA_URL", url=settings.kibana_url)
+    argocd = Probe(ways.argocd, setting="ARGO_URL", url=settings.argocd_url)
+    elasticsearch = Probe(ways.elasticsearch, setting="KIBANA_URL", url=settings.elasticsearch_url)
 
     @cache
     def clone_base() -> str:

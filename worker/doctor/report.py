@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import groupby
-from typing import Any
 
 from common.config.settings import WorkerSettings
+from common.step_outputs import CheckReport, Checkup
 from common.telemetry.redaction import secrets_of
 from worker.upstreams.check import Finding, State
 from worker.upstreams.error_text import cleaned
@@ -30,13 +30,24 @@ def as_json(findings: Sequence[Finding], *, took_s: float) -> str:
     return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
 
-def as_document(findings: Sequence[Finding]) -> dict[str, Any]:
+def as_document(findings: Sequence[Finding]) -> Checkup:
     """Return `{"is_well", "counts", "checks": [{group, check, question, state, said, remedy}]}`."""
     counts = Counter(finding.state for finding in findings)
     return {
         "is_well": is_well(findings),
         "counts": {state.value: counts[state] for state in State},
-        "checks": [{**asdict(each), "state": each.state.value} for each in findings],
+        "checks": [_check(each) for each in findings],
+    }
+
+
+def _check(finding: Finding) -> CheckReport:
+    return {
+        "group": finding.group,
+        "check": finding.check,
+        "question": finding.question,
+        "state": finding.state.value,
+        "said": finding.said,
+        "remedy": finding.remedy,
     }
 
 

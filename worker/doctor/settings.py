@@ -27,7 +27,7 @@ class OwnChecks:
         addresses = {
             "GITLAB": (self._settings.gitlab_url, self._settings.gitlab_ext_url),
             "JENKINS": (self._settings.jenkins_url, self._settings.jenkins_ext_url),
-            "ARGO": (self._settings.argo_url, self._settings.argo_ext_url),
+            "ARGO": (self._settings.argocd_url, self._settings.argocd_ext_url),
         }
         return (
             Check(

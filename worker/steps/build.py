@@ -1,25 +1,25 @@
-"""How does exactly one build come to be and to its end?  (the plan: `common/workflows.py`)"""
+"""Steps that start exactly one build and follow it to its end (the plan: `common/workflows.py`)."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from common.config import naming
 from common.errors import ActionBy, NotYet, Permanent
+from common.step_outputs import AWAIT_EXECUTOR, START_BUILD, FinishedBuild, QueuedBuild, RunningBuild, StoppedBuild
 from worker.context import StepContext
 from worker.steps.provision import BUILD_KEY
 from worker.upstreams import Upstreams
 from worker.upstreams.jenkins.builds import Build
+from worker.upstreams.jenkins.schemas import QueueItem
 
-IN_FLIGHT_S = 35.0  # a trigger whose answer was lost may still reach Jenkins: our own time-out and a little more
-LOOK_AGAIN_S = 3.0
+IN_FLIGHT_S = 35.0  # our time-out plus a margin: a trigger whose answer was lost may still reach Jenkins
+POLL_AGAIN_S = 3.0
 POLL = {"first_s": 2.0, "cap_s": 30.0}  # Jenkins forgets a queue item five minutes after it left
 CONSOLE_BYTES = 512 * 1024
 TAIL_CHARACTERS = 2000
 
 
-def start_build(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
-    """Trigger the build unless it is there; after a lost answer wait until it cannot still arrive."""
+def start_build(job: StepContext, upstreams: Upstreams) -> QueuedBuild:
+    """Trigger the build unless it exists; after a lost answer, wait until it can no longer arrive."""
     folder, name = _pipeline(job)
     entry = job.resource("jenkins", "build", job.id)
     seen = upstreams.jenkins.find_build(folder, name, key=BUILD_KEY, value=job.id)
@@ -28,7 +28,7 @@ def start_build(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
         return {"queue_id": seen.queue_id, "number": seen.number}
     intended_at = entry.intended_at()
     if seen.is_unclear or (intended_at and job.seconds_since(intended_at) < IN_FLIGHT_S):
-        raise NotYet("Jenkins may have the build already: looking for it", retry_after_s=LOOK_AGAIN_S)
+        raise NotYet("Jenkins may have the build already; Slipway is searching for it", retry_after_s=POLL_AGAIN_S)
     queue_id = upstreams.jenkins.trigger_build(
         folder, name, parameters=_parameters(job), key=BUILD_KEY, on_create=entry.intend
     )
@@ -36,10 +36,10 @@ def start_build(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     return {"queue_id": queue_id, "number": None}
 
 
-def await_executor(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
+def await_executor(job: StepContext, upstreams: Upstreams) -> RunningBuild:
     """Wait until the queue item has become a build; a queue item that has expired is found by our id."""
     folder, name = _pipeline(job)
-    started = job.output_of("start_build")
+    started = job.output_of(START_BUILD)
     number = started["number"] or _number_of(job, upstreams, started["queue_id"])
     build = upstreams.jenkins.find_run(folder, name, number)
     if build is None:
@@ -48,10 +48,10 @@ def await_executor(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     return {"number": number, "url": build.url, "console_url": f"{build.url}console"}
 
 
-def await_result(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
+def await_result(job: StepContext, upstreams: Upstreams) -> FinishedBuild:
     """Wait for the end and keep the console; a build that Jenkins fails is a failed job with its last lines."""
     folder, name = _pipeline(job)
-    executor = job.output_of("await_executor")
+    executor = job.output_of(AWAIT_EXECUTOR)
     build = upstreams.jenkins.find_run(folder, name, executor["number"])
     if build is None:
         raise Permanent("Jenkins has deleted the build's record.", action_by=ActionBy.UPSTREAM)
@@ -66,8 +66,8 @@ def await_result(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     return {**executor, "result": build.result, "duration_s": build.duration_s}
 
 
-def stop_build(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
-    """Stop the build of this job wherever it is; one that never came to be, or has ended, is stopped."""
+def stop_build(job: StepContext, upstreams: Upstreams) -> StoppedBuild:
+    """Stop the build of this job, queued or running; nothing is to be done where it never existed or has ended."""
     folder, name = _pipeline(job)
     seen = upstreams.jenkins.find_build(folder, name, key=BUILD_KEY, value=job.id)
     if seen.queue_id is not None and seen.number is None:
@@ -81,13 +81,13 @@ def stop_build(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
         return {"number": seen.number, "result": build.result if build else None}
     intended_at = job.resource("jenkins", "build", job.id).intended_at()
     if seen.is_unclear or (intended_at and job.seconds_since(intended_at) < IN_FLIGHT_S):
-        raise NotYet("Jenkins may still be given the build: looking for it", retry_after_s=LOOK_AGAIN_S)
+        raise NotYet("Jenkins may still receive the build; Slipway is searching for it", retry_after_s=POLL_AGAIN_S)
     return {"number": None, "result": None}
 
 
-def _number_of(job: StepContext, upstreams: Upstreams, queue_id: int) -> int:
+def _number_of(job: StepContext, upstreams: Upstreams, queue_id: int | None) -> int:
     folder, name = _pipeline(job)
-    item = upstreams.jenkins.get_queue_item(queue_id)
+    item = upstreams.jenkins.get_queue_item(queue_id) if queue_id is not None else QueueItem(state="gone")
     if item.state == "cancelled":
         raise Permanent("The build was cancelled in Jenkins' queue.", action_by=ActionBy.USER)
     if item.number is not None:
@@ -99,7 +99,7 @@ def _number_of(job: StepContext, upstreams: Upstreams, queue_id: int) -> int:
 
 
 def _follow_console(job: StepContext, upstreams: Upstreams, build: Build) -> None:
-    """Keep what was printed since the last look."""
+    """Keep what was printed since the last poll."""
     folder, name = _pipeline(job)
     after = job.console_position()
     piece = upstreams.jenkins.read_console(folder, name, build.number, start=after[1], at_most_bytes=CONSOLE_BYTES)

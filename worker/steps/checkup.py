@@ -1,9 +1,8 @@
-"""Is everything there that jobs need?  What `python -m worker.doctor` says, as a job."""
+"""The checks of `python -m worker.doctor`, as a job."""
 
 from __future__ import annotations
 
-from typing import Any
-
+from common.step_outputs import Checkup
 from worker.context import StepContext
 from worker.doctor import report, run
 from worker.doctor.catalogue import groups_for
@@ -12,7 +11,7 @@ from worker.upstreams import Upstreams
 WITHIN_S = 15.0
 
 
-def examine(job: StepContext, _upstreams: Upstreams) -> dict[str, Any]:
+def examine(job: StepContext, _upstreams: Upstreams) -> Checkup:
     """Check the settings and every upstream; what is wrong is a finding, not a failure."""
-    findings = run.look(groups_for(job.settings, job.around.catalog), within_s=WITHIN_S)
+    findings = run.look(groups_for(job.settings, job.worker.catalog), within_s=WITHIN_S)
     return report.as_document(report.without_secrets(findings, job.settings))

@@ -1,11 +1,10 @@
-"""How does a version of an app get onto its cluster?  (the plan: `common/workflows.py`)"""
+"""Steps that deploy a version of an app to its cluster (the plan: `common/workflows.py`)."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from common.config import naming
 from common.errors import ActionBy, NotYet, Permanent
+from common.step_outputs import SYNC_APPLICATION, Application, Deployed
 from worker.context import StepContext
 from worker.upstreams import Upstreams
 from worker.upstreams.argocd.syncs import SyncStatus
@@ -13,8 +12,8 @@ from worker.upstreams.argocd.syncs import SyncStatus
 POLL = {"first_s": 2.0, "cap_s": 15.0}
 
 
-def sync_application(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
-    """Set what was asked for and start the sync, unless one that carries our job's id is there."""
+def sync_application(job: StepContext, upstreams: Upstreams) -> Application:
+    """Set the requested tag and start the sync, unless one with our job's id exists."""
     app, project = job.input("app"), job.team.argocd_project
     tag, revision = job.option("image_tag"), job.option("revision")
     if tag is not None:
@@ -27,16 +26,16 @@ def sync_application(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     upstreams.argocd.start_sync(
         app, project=project, marker=job.marker, operation_id=job.id, revision=revision, on_create=entry.intend
     )
-    entry.settle(outside_id=job.id, url=f"{job.settings.argo_url}/applications/{app}", found=False)
+    entry.settle(outside_id=job.id, url=f"{job.settings.argocd_url}/applications/{app}", found=False)
     return {"application": app}
 
 
-def await_healthy(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
+def await_healthy(job: StepContext, upstreams: Upstreams) -> Deployed:
     """Wait until our sync has ended and what it made is healthy; health from before the sync does not count.
 
     A revision that was asked for is of this run only: the application is compared with its own, and may be OutOfSync.
     """
-    app = job.output_of("sync_application")["application"]
+    app = job.output_of(SYNC_APPLICATION)["application"]
     status = upstreams.argocd.get_sync(app, project=job.team.argocd_project, operation_id=job.id)
     if status.phase == "failed":
         raise Permanent(_why(status), action_by=ActionBy.USER)
@@ -44,7 +43,7 @@ def await_healthy(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
         raise Permanent("Argo CD has no trace of the sync: it was replaced or its record was removed. Deploy again.")
     if status.phase == "running" or not status.is_reconciled:
         raise NotYet(f"Argo CD is syncing: {status.message or 'running'}", retry_after_s=job.pause_s(**POLL))
-    _require_brought(job, status)
+    _require_deployed(job, status)
     is_as_wanted = status.sync_status == "Synced" or job.option("revision") is not None
     if not is_as_wanted or status.health_status != "Healthy":
         seen = f"{status.sync_status or 'Unknown'}, {status.health_status or 'Unknown'}"
@@ -52,13 +51,13 @@ def await_healthy(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     return {"application": app, "revision": status.revision, "images": list(status.images)}
 
 
-def _require_brought(job: StepContext, status: SyncStatus) -> None:
-    """Raise Permanent when somebody's later sync has replaced ours and brought something else."""
+def _require_deployed(job: StepContext, status: SyncStatus) -> None:
+    """Raise Permanent when somebody's later sync has replaced ours and deployed something else."""
     if status.phase != "superseded":
         return
     tag = job.option("image_tag")
-    is_brought = tag is None or f"{naming.image(job.settings, job.input('app'))}:{tag}" in status.images
-    if job.option("revision") is not None or not is_brought:
+    is_deployed = tag is None or f"{naming.image(job.settings, job.input('app'))}:{tag}" in status.images
+    if job.option("revision") is not None or not is_deployed:
         runs = ", ".join(status.images) or "nothing"
         raise Permanent(f"Another sync has replaced ours. The application runs {runs}.", action_by=ActionBy.USER)
 
@@ -68,5 +67,5 @@ def _why(status: SyncStatus) -> str:
 
 
 def _details(status: SyncStatus) -> str:
-    told = (*status.conditions, *status.resources_messages, status.health_message)
-    return " ".join(text for text in told if text)
+    messages = (*status.conditions, *status.resources_messages, status.health_message)
+    return " ".join(text for text in messages if text)

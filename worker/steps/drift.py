@@ -1,15 +1,14 @@
-"""What of an app is no longer as it was made?  Nothing is written anywhere."""
+"""The comparison of an app with what was made for it; it only reads."""
 
 from __future__ import annotations
 
-from typing import Any
-
+from common.step_outputs import Drift, DriftedPart
 from worker import dry_run
 from worker.context import StepContext
 from worker.dry_run import Forecast, StepForecast
 from worker.upstreams import Upstreams
 
-WORDS = {
+STATES = {
     Forecast.CREATE: "missing",
     Forecast.CHANGE: "changed",
     Forecast.CONFLICT: "foreign",
@@ -20,21 +19,20 @@ WORDS = {
 }
 
 
-def compare_app(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
+def compare_app(job: StepContext, upstreams: Upstreams) -> Drift:
     """Say which parts are missing, changed or somebody else's, and whether `reconcile` can put them right."""
-    findings = dry_run.DryRun(job, upstreams).findings()
-    off = [finding for finding in findings if finding.verdict is not Forecast.OK]
+    off = [each for each in dry_run.DryRun(job, upstreams).forecasts() if each.verdict is not Forecast.OK]
     return {
         "drifted": bool(off),
-        "repairable": not any(finding.verdict in dry_run.STOPPING for finding in off),
-        "parts": [_part(finding) for finding in off],
+        "repairable": not any(each.verdict in dry_run.STOPPING for each in off),
+        "parts": [_part(each) for each in off],
     }
 
 
-def _part(finding: StepForecast) -> dict[str, str]:
+def _part(forecast: StepForecast) -> DriftedPart:
     return {
-        "step": finding.step,
-        "upstream": finding.upstream,
-        "state": WORDS[finding.verdict],
-        "reason": finding.reason,
+        "step": forecast.step,
+        "upstream": forecast.upstream,
+        "state": STATES[forecast.verdict],
+        "reason": forecast.reason,
     }

@@ -1,28 +1,28 @@
-"""How are a person's accounts closed?  Only those that were made here; GitLab's is blocked, since it may own work."""
+"""Steps that close a person's accounts: only those made here; GitLab's is blocked, because it may own work."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from common.database.models import Resource
 from common.states import Provenance
+from common.step_outputs import ClosedAccount, Nothing
 from worker.context import StepContext
 from worker.removal import OURS, is_removed
 from worker.upstreams import Upstreams
 
 
-def leave_gitlab_group(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
+def leave_gitlab_group(job: StepContext, upstreams: Upstreams) -> ClosedAccount:
     """End the memberships that were made here."""
 
     def leave(row: Resource) -> bool:
-        user_id = int((row.outside_id or "").rpartition("/")[2])  # not by login: somebody else may have that by now
+        user_id = int((row.outside_id or "").rpartition("/")[2])  # not by login: somebody else may have it by now
         return upstreams.gitlab.remove_member(row.ref.rpartition("/")[0], user_id)
 
     return _close(job, "gitlab", "member", leave, is_marked=False)
 
 
-def block_gitlab_user(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
+def block_gitlab_user(job: StepContext, upstreams: Upstreams) -> Nothing:
     """Block the account. It stays in the ledger: it exists, and deleting it would delete the person's projects."""
     login = job.input("login")
 
@@ -35,8 +35,8 @@ def block_gitlab_user(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     return {}
 
 
-def revoke_jenkins_role(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
-    """Take the role back first: Jenkins keeps assignments of users that are gone, for the next of that name."""
+def revoke_jenkins_role(job: StepContext, upstreams: Upstreams) -> ClosedAccount:
+    """Remove the role first: Jenkins keeps the assignments of deleted users, for the next user of that name."""
 
     def revoke(row: Resource) -> bool:
         return upstreams.jenkins.unassign_role(job.input("login"), role=row.ref.rpartition("/")[0])
@@ -44,13 +44,13 @@ def revoke_jenkins_role(job: StepContext, upstreams: Upstreams) -> dict[str, Any
     return _close(job, "jenkins", "role_assignment", revoke, is_marked=False)
 
 
-def delete_jenkins_user(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
+def delete_jenkins_user(job: StepContext, upstreams: Upstreams) -> ClosedAccount:
     """Delete the account on Jenkins."""
     login = job.input("login")
     return _close(job, "jenkins", "user", lambda _row: upstreams.jenkins.remove_user(login), is_marked=False)
 
 
-def delete_kibana_user(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
+def delete_kibana_user(job: StepContext, upstreams: Upstreams) -> ClosedAccount:
     """Delete the Elasticsearch user."""
     login = job.input("login")
     return _close(
@@ -64,8 +64,8 @@ def delete_kibana_user(job: StepContext, upstreams: Upstreams) -> dict[str, Any]
 
 def _close(
     job: StepContext, upstream: str, kind: str, remove: Callable[[Resource], bool], *, is_marked: bool
-) -> dict[str, Any]:
-    """Remove our rows. What bears no marker and was only intended may be somebody else's by now: it is kept."""
+) -> ClosedAccount:
+    """Remove our rows. What has no marker and was only intended may be somebody else's by now: it is kept."""
     kept = []
     for row in _ours(job, upstream, kind):
         if row.provenance is Provenance.INTENDED and not is_marked:

@@ -1,40 +1,58 @@
-"""How do an app's repositories, pipeline and application come to be?  (the plan: `common/workflows.py`)"""
+"""Steps that make an app's repositories, pipeline and application (the plan: `common/workflows.py`).
+
+Beside each step is what a dry run assumes of it (`PREVIEWS`).
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from common.config import naming
 from common.errors import Permanent
+from common.step_outputs import (
+    AWAIT_HELM,
+    AWAIT_SOURCE,
+    FORK_HELM,
+    FORK_SOURCE,
+    OPEN_TO_DEVELOPERS,
+    REGISTER_REPOSITORY,
+    Application,
+    Fork,
+    OpenBranch,
+    Pipeline,
+    RegisteredRepository,
+    Repository,
+)
 from worker.context import StepContext
+from worker.preview import ABSENT, Preview
 from worker.upstreams import Upstreams
 from worker.upstreams.jenkins.config_xml import Parameter, PipelineDefinition
 
 CHART_PATH = "."
 SCRIPT_PATH = "Jenkinsfile"
-BUILD_KEY = "slipway_job_id"  # the build parameter that tells our builds apart
+BUILD_KEY = "slipway_job_id"  # the build parameter that identifies our builds
 
 
-def fork_source(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
+def fork_source(job: StepContext, upstreams: Upstreams) -> Fork:
     """Fork the type's template to the app's name in the team's group."""
     return _fork(job, upstreams, job.app_type.source_template, job.input("app"))
 
 
-def await_source(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
+def await_source(job: StepContext, upstreams: Upstreams) -> Repository:
     """Wait until GitLab has copied the repository."""
-    return _await_fork(upstreams, job.output_of("fork_source"))
+    return _await_fork(upstreams, job.output_of(FORK_SOURCE))
 
 
-def open_to_developers(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
+def open_to_developers(job: StepContext, upstreams: Upstreams) -> OpenBranch:
     """Let developers push to and merge into the default branch."""
-    source = job.output_of("await_source")
+    source = job.output_of(AWAIT_SOURCE)
     upstreams.gitlab.ensure_branch_open(source["project_id"], source["branch"])
     return {"branch": source["branch"]}
 
 
-def create_pipeline(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
+def create_pipeline(job: StepContext, upstreams: Upstreams) -> Pipeline:
     """Make the pipeline in the team's folder that builds the fork."""
-    source = job.output_of("await_source")
+    source = job.output_of(AWAIT_SOURCE)
     name = naming.pipeline(job.input("app"), job.input("team"))
     entry = job.resource("jenkins", "pipeline", f"{job.team.jenkins_folder}/{name}")
     pipeline = upstreams.jenkins.ensure_pipeline(
@@ -54,19 +72,19 @@ def create_pipeline(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     return {"pipeline": pipeline.full_name}
 
 
-def fork_helm(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
+def fork_helm(job: StepContext, upstreams: Upstreams) -> Fork:
     """Fork the helm template next to the app's repository."""
     return _fork(job, upstreams, job.app_type.helm_template, naming.helm_repository(job.input("app")))
 
 
-def await_helm(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
+def await_helm(job: StepContext, upstreams: Upstreams) -> Repository:
     """Wait until GitLab has copied the helm repository."""
-    return _await_fork(upstreams, job.output_of("fork_helm"))
+    return _await_fork(upstreams, job.output_of(FORK_HELM))
 
 
-def register_repository(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
+def register_repository(job: StepContext, upstreams: Upstreams) -> RegisteredRepository:
     """Make the helm repository known to Argo CD, with a credential that can only read."""
-    url = job.output_of("await_helm")["clone_url"]
+    url = job.output_of(AWAIT_HELM)["clone_url"]
     token = job.settings.gitlab_read_token
     entry = job.resource("argocd", "repository", url)
     try:
@@ -76,21 +94,21 @@ def register_repository(job: StepContext, upstreams: Upstreams) -> dict[str, Any
             password=token.get_secret_value() if token else None,
             on_create=entry.intend,
         )
-    except Permanent:  # it bears no marker: one that is there after a refusal must not be taken for ours
+    except Permanent:  # it carries no marker: one that exists after a refusal must not count as ours
         entry.withdraw()
         raise
     entry.settle(outside_id=repository.url, url=None, found=repository.found)
     return {"repository_url": repository.url}
 
 
-def create_application(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
+def create_application(job: StepContext, upstreams: Upstreams) -> Application:
     """Make the Argo CD application that deploys the chart to the team's cluster."""
-    app, helm = job.input("app"), job.output_of("await_helm")
+    app, helm = job.input("app"), job.output_of(AWAIT_HELM)
     entry = job.resource("argocd", "application", app)
     application = upstreams.argocd.ensure_application(
         app,
         project=job.team.argocd_project,
-        repository_url=job.output_of("register_repository")["repository_url"],
+        repository_url=job.output_of(REGISTER_REPOSITORY)["repository_url"],
         path=CHART_PATH,
         revision=helm["branch"],
         release_name=app,
@@ -100,7 +118,9 @@ def create_application(job: StepContext, upstreams: Upstreams) -> dict[str, Any]
         marker=job.marker,
         on_create=entry.intend,
     )
-    entry.settle(outside_id=application.uid, url=f"{job.settings.argo_url}/applications/{app}", found=application.found)
+    entry.settle(
+        outside_id=application.uid, url=f"{job.settings.argocd_url}/applications/{app}", found=application.found
+    )
     return {"application": app}
 
 
@@ -110,7 +130,7 @@ def _helm_parameters(job: StepContext) -> dict[str, str]:
     return {**ours, "image.tag": job.image_tag} if job.image_tag else ours
 
 
-def _fork(job: StepContext, upstreams: Upstreams, template: str, path: str) -> dict[str, Any]:
+def _fork(job: StepContext, upstreams: Upstreams, template: str, path: str) -> Fork:
     namespace = job.team.gitlab_group
     entry = job.resource("gitlab", "project", f"{namespace}/{path}")
     project = upstreams.gitlab.ensure_fork(
@@ -120,9 +140,10 @@ def _fork(job: StepContext, upstreams: Upstreams, template: str, path: str) -> d
     return {"project_id": project.id}
 
 
-def _await_fork(upstreams: Upstreams, fork: dict[str, Any]) -> dict[str, Any]:
+def _await_fork(upstreams: Upstreams, fork: Fork) -> Repository:
     project = upstreams.gitlab.await_import(fork["project_id"])
-    return {"project_id": project.id, "clone_url": project.clone_url, "branch": project.default_branch}
+    branch = project.default_branch or ""  # it has one: await_import waits for it
+    return {"project_id": project.id, "clone_url": project.clone_url, "branch": branch}
 
 
 def _build_parameters(job: StepContext, source_url: str) -> tuple[Parameter, ...]:
@@ -142,3 +163,40 @@ def _build_parameters(job: StepContext, source_url: str) -> tuple[Parameter, ...
         Parameter(name="image_tag", default="", description="Tag to build; empty: the build's number"),
         Parameter(name="branch", default="", description="Branch to build; empty: the pipeline's own"),
     )
+
+
+# -- dry run ------------------------------------------------------------------------------------------------------
+
+
+def _future_source(job: StepContext, upstreams: Upstreams) -> Repository:
+    return _future_fork(job, upstreams, job.app_type.source_template, job.input("app"))
+
+
+def _future_helm(job: StepContext, upstreams: Upstreams) -> Repository:
+    return _future_fork(job, upstreams, job.app_type.helm_template, naming.helm_repository(job.input("app")))
+
+
+def _future_fork(job: StepContext, upstreams: Upstreams, template: str, path: str) -> Repository:
+    """Return what a fork of the template into the team's group would be: GitLab itself says what its URLs are."""
+    group = upstreams.gitlab.get_group(job.team.gitlab_group)
+    origin = upstreams.gitlab.get_project(template)
+    base = origin.clone_url.removesuffix(f"{origin.path}.git")
+    return {
+        "project_id": ABSENT,
+        "clone_url": f"{base}{group.path}/{path}.git",
+        "branch": origin.default_branch or "",
+    }
+
+
+def _future_registration(job: StepContext, _upstreams: Upstreams) -> RegisteredRepository:
+    return {"repository_url": job.output_of(AWAIT_HELM)["clone_url"]}
+
+
+PREVIEWS: Mapping[str, Preview] = {  # a step that is not listed can be tried, and no later step reads its output
+    FORK_SOURCE.step: Preview(output=_future_source),
+    AWAIT_SOURCE.step: Preview(output=_future_source, needs_project=True),
+    OPEN_TO_DEVELOPERS.step: Preview(needs_project=True),
+    FORK_HELM.step: Preview(output=_future_helm),
+    AWAIT_HELM.step: Preview(output=_future_helm, needs_project=True),
+    REGISTER_REPOSITORY.step: Preview(output=_future_registration),
+}

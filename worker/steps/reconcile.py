@@ -1,4 +1,4 @@
-"""How is an app repaired?  By running what made it: each step makes or confirms, and leaves what is right alone."""
+"""The repair of an app by the steps that made it: each makes or confirms, and leaves what is right alone."""
 
 from worker.steps.provision import (
     await_helm,

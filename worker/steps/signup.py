@@ -1,23 +1,29 @@
-"""How does a person get their accounts?  (order, retries and reasons: `common/workflows.py`)"""
+"""Steps that make a person's accounts (the plan: `common/workflows.py`)."""
 
 from __future__ import annotations
 
-from typing import Any
-
+from common.step_outputs import (
+    CREATE_GITLAB_USER,
+    GitLabMembership,
+    GitLabUser,
+    JenkinsRole,
+    JenkinsUser,
+    KibanaUser,
+)
 from worker.context import StepContext
 from worker.upstreams import Upstreams
 
 DEVELOPER = 30  # GitLab's access level
 
 
-def create_gitlab_user(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
+def create_gitlab_user(job: StepContext, upstreams: Upstreams) -> GitLabUser:
     """Make the GitLab account, usable at once and without personal projects or groups."""
     entry = job.resource("gitlab", "user", job.input("login"))
     user = upstreams.gitlab.ensure_user(
         login=job.input("login"),
         email=job.input("email"),
         name=job.input("name"),
-        password=job.secret("password"),
+        password=job.password(),
         marker=job.marker,
         on_create=entry.intend,
     )
@@ -25,21 +31,21 @@ def create_gitlab_user(job: StepContext, upstreams: Upstreams) -> dict[str, Any]
     return {"user_id": user.id}
 
 
-def join_gitlab_group(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
+def join_gitlab_group(job: StepContext, upstreams: Upstreams) -> GitLabMembership:
     """Make the person a developer of the team's group."""
-    group, user_id = job.team.gitlab_group, job.output_of("create_gitlab_user")["user_id"]
+    group, user_id = job.team.gitlab_group, job.output_of(CREATE_GITLAB_USER)["user_id"]
     entry = job.resource("gitlab", "member", f"{group}/{job.input('login')}")
     membership = upstreams.gitlab.ensure_member(group, user_id, access_level=DEVELOPER, on_create=entry.intend)
     entry.settle(outside_id=f"{membership.group_id}/{user_id}", url=None, found=membership.found)
     return {"group_id": membership.group_id, "access_level": membership.access_level}
 
 
-def create_jenkins_user(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
+def create_jenkins_user(job: StepContext, upstreams: Upstreams) -> JenkinsUser:
     """Make the Jenkins account; it has no field for a marker, so its password proves that it is ours."""
     entry = job.resource("jenkins", "user", job.input("login"))
     user = upstreams.jenkins.ensure_user(
         login=job.input("login"),
-        password=job.secret("password"),
+        password=job.password(),
         name=job.input("name"),
         email=job.input("email"),
         on_create=entry.intend,
@@ -48,8 +54,8 @@ def create_jenkins_user(job: StepContext, upstreams: Upstreams) -> dict[str, Any
     return {"user_id": user.id}
 
 
-def assign_jenkins_role(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
-    """Give the person the team's role, and see that it took: Jenkins answers 200 to anything here."""
+def assign_jenkins_role(job: StepContext, upstreams: Upstreams) -> JenkinsRole:
+    """Give the person the team's role, and read it back: Jenkins answers 200 to anything here."""
     login, role = job.input("login"), job.team.jenkins_role
     entry = job.resource("jenkins", "role_assignment", f"{role}/{login}")
     assignment = upstreams.jenkins.ensure_role(login, role=role, on_create=entry.intend)
@@ -57,12 +63,12 @@ def assign_jenkins_role(job: StepContext, upstreams: Upstreams) -> dict[str, Any
     return {"role": role}
 
 
-def create_kibana_user(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
+def create_kibana_user(job: StepContext, upstreams: Upstreams) -> KibanaUser:
     """Make the Elasticsearch user with the team's Kibana role; an account that is not ours is left alone."""
     entry = job.resource("elasticsearch", "user", job.input("login"))
     user = upstreams.elasticsearch.ensure_user(
         login=job.input("login"),
-        password=job.secret("password"),
+        password=job.password(),
         roles=[job.team.kibana_role],
         full_name=job.input("name"),
         email=job.input("email"),

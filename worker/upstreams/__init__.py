@@ -99,8 +99,8 @@ def open_connections(settings: WorkerSettings, paces: Mapping[Upstream, RateLimi
         ),
         argocd=Http(
             Upstream.ARGOCD.label,
-            settings.argo_url,
-            headers=argocd_headers(settings.argo_token.get_secret_value()),
+            settings.argocd_url,
+            headers=argocd_headers(settings.argocd_token.get_secret_value()),
             limits=client.LIMITS,  # it renders charts and lists remote repositories before it answers
             ca_file=ca_file,
             pool_size=pool_size,
@@ -108,8 +108,8 @@ def open_connections(settings: WorkerSettings, paces: Mapping[Upstream, RateLimi
         ),
         elasticsearch=Http(
             Upstream.ELASTICSEARCH.label,
-            settings.kibana_url,
-            auth=(settings.kibana_user, settings.kibana_pwd.get_secret_value()),
+            settings.elasticsearch_url,
+            auth=(settings.elasticsearch_user, settings.elasticsearch_password.get_secret_value()),
             ca_file=ca_file,
             pool_size=pool_size,
             pace=paces.get(Upstream.ELASTICSEARCH),

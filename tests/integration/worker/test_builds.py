@@ -61,7 +61,7 @@ def _a_worker_sleeps_through_its_lease(plant: Plant, job: Job, random: Random) -
     asleep_at = random.randrange(3)  # calls that read: the fence is behind them
     runner = plant.runner_with(Mishap(asleep_at, lambda: _others_do_the_work(plant, job)))
     result = runner.run(job.id, "start_build")
-    assert result.verdict is NextAction.NOT_OURS
+    assert result.action is NextAction.NOT_OURS
 
 
 def _others_do_the_work(plant: Plant, job: Job) -> None:
@@ -79,7 +79,7 @@ def _delivered_often(plant: Plant, job: Job, _random: Random) -> None:
     def deliver(number: int) -> NextAction:
         runner = plant.world.runner_named(f"worker-{number}")
         together.wait()
-        return runner.run(job.id, "start_build").verdict
+        return runner.run(job.id, "start_build").action
 
     with ThreadPoolExecutor(DELIVERIES) as pool:
         verdicts = list(pool.map(deliver, range(DELIVERIES)))
@@ -91,7 +91,7 @@ def _jenkins_is_away(plant: Plant, job: Job, random: Random) -> None:
     plant.world.drive(job, until=step)
     plant.jenkins.inject(random.choice((Fault(kind="reset"), Fault(kind="status", status=503))))
     for _ in range(random.randint(1, 6)):
-        assert plant.try_once(job, step).verdict is NextAction.LATER
+        assert plant.try_once(job, step).action is NextAction.LATER
     plant.jenkins.clear_faults()
 
 
@@ -165,7 +165,7 @@ def test_the_console_can_be_read_while_the_build_runs(plant: Plant) -> None:
     plant.world.drive(job, until="await_result")
     lengths = []
     for _ in range(20):
-        assert plant.try_once(job, "await_result").verdict is NextAction.LATER
+        assert plant.try_once(job, "await_result").action is NextAction.LATER
         kept, shown = plant.kept_console(job), plant.console(plant.builds(job)[0].number)
         assert shown.startswith(kept)
         lengths.append(len(kept))
@@ -246,15 +246,15 @@ def test_a_trigger_whose_outcome_is_unknown_is_waited_out(plant: Plant, kind: st
 
 
 def test_a_build_that_is_triggered_just_when_the_job_is_cancelled_is_stopped(plant: Plant) -> None:
-    """The worker is past the fence: its request is on the way while the job is cancelled and looked after."""
+    """The worker is past the fence: its request is on the way while the job is cancelled and its build is stopped."""
     pace(plant.jenkins, build_s=HALF_AN_HOUR_S)
     job = plant.accept()
 
     def cancel_and_look() -> None:
         plant.cancel(job)
-        assert plant.try_once(job, "stop_build").verdict is NextAction.LATER
+        assert plant.try_once(job, "stop_build").action is NextAction.LATER
 
-    assert plant.runner_with(Mishap(3, cancel_and_look)).run(job.id, "start_build").verdict is NextAction.NOT_OURS
+    assert plant.runner_with(Mishap(3, cancel_and_look)).run(job.id, "start_build").action is NextAction.NOT_OURS
     assert plant.started(job) == 1
 
     assert plant.world.drive(job).state is JobState.CANCELLED
@@ -285,7 +285,7 @@ def test_a_build_is_stopped_as_soon_as_jenkins_is_back(plant: Plant) -> None:
     plant.cancel(job)
     plant.jenkins.inject(Fault(kind="reset"))
     for _ in range(6):
-        assert plant.try_once(job, "stop_build").verdict is NextAction.LATER
+        assert plant.try_once(job, "stop_build").action is NextAction.LATER
     assert plant.world.job(job).state is JobState.CANCELLING
     plant.jenkins.clear_faults()
 
@@ -303,7 +303,7 @@ def test_a_build_that_cannot_be_stopped_is_told(plant: Plant) -> None:
 
     assert plant.world.drive(job).state is JobState.FAILED
 
-    assert plant.world.step(job, "stop_build").reason == "Build 1 is stopping Waited 300 s at most."
+    assert plant.world.step(job, "stop_build").reason == "Build 1 is stopping. Gave up waiting after 300 s."
 
 
 def test_a_build_that_ended_before_it_was_stopped_leaves_the_job_cancelled(plant: Plant) -> None:

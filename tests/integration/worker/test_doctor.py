@@ -119,7 +119,7 @@ def a_user_who_only_looks(clinic: Clinic) -> None:
     elasticsearch.users["looker"] = elasticsearch.new_user("looker", ["viewer"], {}) | {
         "digest": digest(password, owner="looker")
     }
-    clinic.set(kibana_user="looker")
+    clinic.set(elasticsearch_user="looker")
 
 
 def argo_project(**spec: Any) -> Callable[[Clinic], object]:
@@ -131,7 +131,7 @@ def sources_one_level_down(clinic: Clinic) -> None:
 
 
 def an_argo_token_near_its_end(clinic: Clinic) -> None:
-    clinic.set(argo_token=SecretStr(f"Bearer {clinic.harbour.config.argocd_token}"))
+    clinic.set(argocd_token=SecretStr(f"Bearer {clinic.harbour.config.argocd_token}"))
 
 
 def gitlab_behind_another_door(clinic: Clinic) -> None:
@@ -160,7 +160,7 @@ ILLS = (
     Ill("placeholder key", setting(secret_keys=(SecretStr("x" * 40),)), "Settings: SECRET_KEYS", "token_urlsafe"),
     Ill(
         "links into the cluster",
-        setting(argo_ext_url="http://localhost:8080", argo_url="http://argocd-server.argocd.svc"),
+        setting(argocd_ext_url="http://localhost:8080", argocd_url="http://argocd-server.argocd.svc"),
         "Settings: links to ARGO_URL",
         "ARGO_EXT_URL",
         also=frozenset({"Argo CD: answers"}),
@@ -303,7 +303,10 @@ ILLS = (
         "xpack.security.enabled",
     ),
     Ill(
-        "Elasticsearch password wrong", setting(kibana_pwd=SecretStr("wrong-0008")), "Elasticsearch: user", "KIBANA_PWD"
+        "Elasticsearch password wrong",
+        setting(elasticsearch_password=SecretStr("wrong-0008")),
+        "Elasticsearch: user",
+        "KIBANA_PWD",
     ),
     Ill(
         "user without manage_security",
@@ -322,7 +325,7 @@ ILLS = (
         "Argo CD: answers",
         "https://",
     ),
-    Ill("Argo CD token wrong", setting(argo_token=SecretStr("argo-wrong")), "Argo CD: token", "generate-token"),
+    Ill("Argo CD token wrong", setting(argocd_token=SecretStr("argo-wrong")), "Argo CD: token", "generate-token"),
     Ill(
         "Argo CD token expired",
         change("argocd", "token_problem", "token has invalid claims: token is expired"),

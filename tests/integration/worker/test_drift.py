@@ -1,4 +1,4 @@
-"""Drift names what was tampered with, and reconcile mends what is ours to mend.
+"""Drift names what was tampered with, and reconcile repairs what is ours.
 
 Each case is one thing that people do to an app's parts on the upstreams, past Slipway.
 """
@@ -190,9 +190,9 @@ def test_what_was_tampered_with_is_named_and_put_right(
     assert not found or case.step.startswith("fork"), found  # what needs the repository cannot be as it should
     assert job.state is JobState.SUCCEEDED, [(step.name, step.reason) for step in world.step_rows(job)]
     assert drift(world, made) == {}
-    writes, mended = world.write_count(), world.snapshot()
+    writes, repaired = world.write_count(), world.snapshot()
     assert reconcile(world, made).state is JobState.SUCCEEDED
-    assert (world.write_count(), world.snapshot()) == (writes, mended)
+    assert (world.write_count(), world.snapshot()) == (writes, repaired)
     case.clean(Hands(world.harbour), made.input["app"])
     assert world.drive(world.accept_for(made, "deprovision")).state is JobState.SUCCEEDED
     assert world.snapshot() == untouched
@@ -222,7 +222,7 @@ def test_two_tamperings_are_found_at_once(world: World, made: Job) -> None:
     assert drift(world, made) == {}
 
 
-def test_a_foreign_part_does_not_keep_the_others_from_being_mended(world: World, made: Job) -> None:
+def test_a_foreign_part_does_not_keep_the_others_from_being_repaired(world: World, made: Job) -> None:
     for name in ("pipeline replaced", "application has another image"):
         CASES[name].tamper(Hands(world.harbour), made.input["app"])
 

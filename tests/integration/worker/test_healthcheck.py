@@ -1,4 +1,4 @@
-"""A worker is called dead when a restart could mend it, and only then; whoever asks connects nowhere."""
+"""A worker is unhealthy when a restart could help, and only then; the check connects nowhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from support.checkout import ROOT
 
 from worker.healthcheck import HeartbeatRecord
-from worker.heartbeat import STANDS_AFTER_S, Heartbeat
+from worker.heartbeat import STALLED_AFTER_S, Heartbeat
 from worker.liveness import WorkerRegister
 
 Ask = Callable[..., tuple[int, str]]
@@ -26,7 +26,7 @@ Ask = Callable[..., tuple[int, str]]
 
 @dataclass
 class Worker:
-    """A pulse, its clock, and its broker."""
+    """A heartbeat, its clock, and its broker."""
 
     now_s: float = 1000.0
     broker_answers: bool = True
@@ -34,7 +34,7 @@ class Worker:
     marks: list[HeartbeatRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.pulse = Heartbeat(self.marks.append, self._ask_broker, clock_s=lambda: self.now_s)
+        self.heartbeat = Heartbeat(self.marks.append, self._ask_broker, clock_s=lambda: self.now_s)
 
     def _ask_broker(self) -> bool:
         self.questions += 1
@@ -43,7 +43,7 @@ class Worker:
     def leaves_mark_after(self, seconds: float) -> bool:
         self.now_s += seconds
         before = len(self.marks)
-        self.pulse.beat()
+        self.heartbeat.beat()
         return len(self.marks) > before
 
 
@@ -51,23 +51,23 @@ def test_while_the_main_loop_turns_marks_are_left_and_the_broker_is_asked_nothin
     worker = Worker()
 
     for _ in range(5):
-        worker.pulse.turned()
-        assert worker.leaves_mark_after(STANDS_AFTER_S)
+        worker.heartbeat.turned()
+        assert worker.leaves_mark_after(STALLED_AFTER_S)
 
     assert worker.questions == 0
-    assert worker.marks[-1] == HeartbeatRecord(at_s=worker.now_s, turned_at_s=worker.now_s - STANDS_AFTER_S)
+    assert worker.marks[-1] == HeartbeatRecord(at_s=worker.now_s, turned_at_s=worker.now_s - STALLED_AFTER_S)
 
 
 def test_a_main_loop_that_stands_still_though_the_broker_is_there_leaves_no_mark() -> None:
     worker = Worker()
-    worker.pulse.turned()
+    worker.heartbeat.turned()
 
-    assert not worker.leaves_mark_after(STANDS_AFTER_S + 1)
+    assert not worker.leaves_mark_after(STALLED_AFTER_S + 1)
 
 
 def test_a_main_loop_that_stands_still_for_want_of_a_broker_leaves_marks_for_as_long_as_that_lasts() -> None:
     worker = Worker(broker_answers=False)
-    worker.pulse.turned()
+    worker.heartbeat.turned()
 
     assert all(worker.leaves_mark_after(600) for _ in range(5))
     assert {mark.turned_at_s for mark in worker.marks} == {1000.0}
@@ -82,9 +82,9 @@ def test_a_worker_that_finds_no_broker_when_it_starts_is_alive_and_has_never_bee
 
 def test_a_worker_that_lets_its_steps_end_is_alive() -> None:
     worker = Worker()
-    worker.pulse.turned()
+    worker.heartbeat.turned()
 
-    worker.pulse.end()
+    worker.heartbeat.end()
 
     assert worker.leaves_mark_after(200)
 
@@ -120,7 +120,7 @@ def ask(request: pytest.FixtureRequest, tmp_path: Path) -> Ask:
 
 def _leave_mark(register: WorkerRegister, *, age_s: float = 0.0, turned_s_ago: float = 0.0) -> None:
     now_s = time.monotonic()
-    register.leave_mark(HeartbeatRecord(at_s=now_s - age_s, turned_at_s=now_s - turned_s_ago))
+    register.write_heartbeat(HeartbeatRecord(at_s=now_s - age_s, turned_at_s=now_s - turned_s_ago))
 
 
 @pytest.mark.usefixtures("register")
@@ -172,7 +172,9 @@ def test_workers_that_have_ended_or_are_about_to_sign_on_are_none(directory: Pat
 def test_to_ask_loads_nothing_of_a_worker() -> None:
     loaded = "import sys, worker.healthcheck; print(*{name.partition('.')[0] for name in sys.modules})"
 
-    told = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    modules = subprocess.run(
+        [sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
 
     heavy = {"celery", "kombu", "redis", "sqlalchemy", "pydantic", "requests", "prometheus_client", "structlog"}
-    assert heavy & set(told.split()) == set()
+    assert heavy & set(modules.split()) == set()

@@ -26,8 +26,8 @@ from worker.liveness import WorkerRegister, directory_for
 SIGN_ON = """
 import sys
 from pathlib import Path
-from worker.liveness import Register
-register = Register(Path(sys.argv[1]))
+from worker.liveness import WorkerRegister
+register = WorkerRegister(Path(sys.argv[1]))
 register.sign_on(sys.argv[2])
 print("signed on", flush=True)
 sys.stdin.read()
@@ -42,7 +42,7 @@ def directory(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def register(directory: Path) -> WorkerRegister:
-    """The register of the worker that looks at the others."""
+    """The register of the worker that watches the others."""
     register = WorkerRegister(directory)
     register.sign_on("watcher")
     return register
@@ -74,7 +74,7 @@ def start_worker(directory: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def clock(world: World, register: WorkerRegister) -> Clock:
-    return Clock(world.db, Publisher(celery_app(world.settings)), register, world.shares)
+    return Clock(world.db, Publisher(celery_app(world.settings)), register, world.limits)
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
@@ -83,7 +83,7 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 
 def _claimed_by(world: World, job: Job, worker: str) -> datetime:
-    claim = attempts.claim(world.db, job.id, "fork_source", worker=worker, shares={})
+    claim = attempts.claim(world.db, job.id, "fork_source", worker=worker, limits={})
     assert isinstance(claim, Claim)
     return _lease(world, job)
 
@@ -106,7 +106,7 @@ def test_the_claim_of_a_killed_worker_can_be_taken_over_after_a_second(
 
     assert (_lease(world, job) - time()).total_seconds() == dispatch.LAST_CALL_S
     time.advance(dispatch.LAST_CALL_S)
-    assert isinstance(attempts.claim(world.db, job.id, "fork_source", worker="heir", shares={}), Claim)
+    assert isinstance(attempts.claim(world.db, job.id, "fork_source", worker="heir", limits={}), Claim)
     assert [attempt.outcome for attempt in world.attempts(job, "fork_source")] == [Outcome.LOST, None]
 
 
@@ -154,13 +154,13 @@ def test_a_poll_belongs_to_the_worker_that_polls(
 ) -> None:
     job = world.make_app(new_name("app"))
     victim = start_worker("victim")
-    first = attempts.claim(world.db, job.id, "fork_source", worker="watcher", shares={})
+    first = attempts.claim(world.db, job.id, "fork_source", worker="watcher", limits={})
     assert isinstance(first, Claim)
     attempts.record_success(world.db, first, {})
-    poll = attempts.claim(world.db, job.id, "await_source", worker="watcher", shares={})
+    poll = attempts.claim(world.db, job.id, "await_source", worker="watcher", limits={})
     assert isinstance(poll, Claim)
     attempts.record_wait(world.db, poll, code="not_yet", reason="copying", retry_after_s=0)
-    assert isinstance(attempts.claim(world.db, job.id, "await_source", worker="victim", shares={}), Claim)
+    assert isinstance(attempts.claim(world.db, job.id, "await_source", worker="victim", limits={}), Claim)
 
     _kill(victim)
     clock.tick()

@@ -55,10 +55,10 @@ def test_what_is_rare_is_there_before_it_happens() -> None:
     port = free_port()
 
     with _exposed(port):
-        told = samples_of(text_string_to_metric_families(_get(port).text))
+        shown = samples_of(text_string_to_metric_families(_get(port).text))
 
-    assert ("slipway_jobs_finished_total", "offboard", "failed") in told
-    assert ("slipway_attempts_lost_total", "offboard.block_gitlab_user") in told
+    assert ("slipway_jobs_finished_total", "offboard", "failed") in shown
+    assert ("slipway_attempts_lost_total", "offboard.block_gitlab_user") in shown
 
 
 def test_the_next_worker_of_a_host_takes_another_port() -> None:
@@ -74,5 +74,5 @@ def test_a_worker_that_finds_no_free_port_says_so_and_goes_on() -> None:
             with suppress(OSError):  # somebody else has it: as good
                 taken.enter_context(create_server(("", port)))
 
-        with _exposed(first) as told:
-            assert told["event"] == "metrics_not_served"
+        with _exposed(first) as shown:
+            assert shown["event"] == "metrics_not_served"

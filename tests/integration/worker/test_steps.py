@@ -6,6 +6,7 @@ database (how a failure is read, what a repair finds) is tested on SQLite only.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,12 +15,14 @@ from functools import cache
 import pytest
 from support.runs import runs
 from support.services import mariadb_database
+from support.shapes import conforms
 from support.step_cases import CASES, Case, Done, Stages
 from support.world import Time, World
 
 from common.database import migrate
 from common.database.engine import Database
 from common.states import Outcome, StepState
+from common.step_outputs import OUTPUTS
 from common.workflows import Upstream
 from harbour.faults import Call, Fault
 from harbour.world import Harbour
@@ -117,7 +120,7 @@ def test_twice_changes_nothing(world: World, stages: Stages, case: Case) -> None
 
     result = world.deliver_again(done.job, case.step.name)
 
-    assert result.verdict is NextAction.GO_ON
+    assert result.action is NextAction.GO_ON
     assert world.write_count() == writes
     assert world.snapshot() == snapshot
     assert world.step(done.job, case.step.name).output == done.output
@@ -131,18 +134,27 @@ def test_a_second_delivery_of_a_finished_step_passes_on_without_a_call(
     done = stages.done(case)
     calls = world.call_count()
 
-    assert world.runner.run(done.job.id, case.step.name).verdict is NextAction.GO_ON
+    assert world.runner.run(done.job.id, case.step.name).action is NextAction.GO_ON
 
     assert world.call_count() == calls
 
 
+@pytest.mark.parametrize(("kind", "case"), ON_BOTH)
+def test_an_output_is_stored_as_its_type_declares(stages: Stages, case: Case) -> None:
+    output = stages.done(case).output
+
+    assert output is not None
+    assert conforms(output, OUTPUTS[case.step.name].type), output
+    assert json.loads(json.dumps(output)) == output
+
+
 def _to_lose(calls: list[Call], *, is_brief: bool) -> list[int]:
-    """Return the calls whose replies are lost: the writes, the first look and the one after a write; or all of them."""
+    """Return the calls whose replies are lost: the writes, the first read and those after a write; or all of them."""
     if runs(1) > 1:
         return list(range(len(calls)))
     writes = {number for number, call in enumerate(calls) if call.is_write}
-    looks = set() if is_brief else {0, *(number + 1 for number in writes)}
-    return sorted((writes | looks) & set(range(len(calls))))
+    reads = set() if is_brief else {0, *(number + 1 for number in writes)}
+    return sorted((writes | reads) & set(range(len(calls))))
 
 
 @pytest.mark.parametrize(("kind", "case"), ON_BOTH)
@@ -159,7 +171,7 @@ def test_a_reply_lost_after_any_call_converges(world: World, stages: Stages, kin
             writes_before = world.write_count()
             result = world.run_through(job, case.step.name)
 
-            assert result.verdict is NextAction.GO_ON, result.reason
+            assert result.action is NextAction.GO_ON, result.reason
             assert fault.times == 0, "the fault never hit"
             assert world.write_count() - writes_before == writes, f"{calls[lost].method} {calls[lost].path} lost"
             assert [attempt.outcome for attempt in world.attempts(job, case.step.name)][-1] is Outcome.SUCCEEDED

@@ -1,4 +1,4 @@
-"""What is told of attempts and calls: every outcome is counted, every line has its ids, nothing tells a secret."""
+"""Telemetry of attempts and calls: every outcome is counted, every line has its ids, none contains a secret."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CANARY = "canary-of-a-call"
 
 @pytest.fixture
 def db_url(migrated_sqlite: Path, tmp_path: Path) -> str:
-    """One database will do: what is told does not depend on it."""
+    """One database will do: what is recorded does not depend on it."""
     return f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path / 'slipway.db')}"
 
 
@@ -56,7 +56,7 @@ def _runner(world: World, task: str, instead: Callable[[StepContext], object]) -
         instead(job)
         return {}
 
-    return Runner(world.around, world.clients, {**world.steps, task: run}, world.shares, worker="w1")
+    return Runner(world.context, world.clients, {**world.steps, task: run}, world.limits, worker="w1")
 
 
 def _end_lease(world: World, job: Job) -> None:
@@ -157,10 +157,10 @@ def test_every_line_of_an_attempt_has_its_ids_whoever_writes_it(world: World, ne
         logging.getLogger("a.library").warning("after it")
 
     ids = {"job_id": job.id, "step": STEP, "attempt": 1, "kind": "signup", "request_id": "test-request", "worker": "w1"}
-    told = {line["event"]: {name: line[name] for name in ids if name in line} for line in lines}
-    assert told.pop("after it") == {}
-    assert set(told) == {"step_started", "deep below", "step_ended"}
-    assert all(each == ids for each in told.values())
+    logged = {line["event"]: {name: line[name] for name in ids if name in line} for line in lines}
+    assert logged.pop("after it") == {}
+    assert set(logged) == {"step_started", "deep below", "step_ended"}
+    assert all(each == ids for each in logged.values())
 
 
 def test_an_end_says_what_became_of_it_why_and_how_long_it_took(world: World, new_name: NewName) -> None:
@@ -239,8 +239,8 @@ def test_a_call_is_told_of_as_loudly_as_it_went(numbers: Numbers, status: int, l
     )
 
 
-@pytest.mark.parametrize(("slow_s", "told"), [(0.0, ["upstream_called"]), (60.0, [])])
-def test_a_slow_call_is_told_of_whatever_came_of_it(slow_s: float, told: list[str]) -> None:
+@pytest.mark.parametrize(("slow_s", "logged"), [(0.0, ["upstream_called"]), (60.0, [])])
+def test_a_slow_call_is_logged_whatever_its_result(slow_s: float, logged: list[str]) -> None:
     with (
         heard(logging.INFO) as lines,
         Watch(1.0) as watch,
@@ -248,7 +248,7 @@ def test_a_slow_call_is_told_of_whatever_came_of_it(slow_s: float, told: list[st
     ):
         made.status = 200
 
-    assert [line["event"] for line in lines] == told
+    assert [line["event"] for line in lines] == logged
 
 
 def test_of_a_call_neither_query_nor_headers_nor_body_are_told() -> None:

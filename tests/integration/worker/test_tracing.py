@@ -21,7 +21,7 @@ MAKE_CALLS = """
 import sys
 from common.config import settings
 from common.telemetry import tracing
-from common.telemetry.tracing import Kind
+from common.telemetry.span import Kind
 from worker.upstreams.http import Http
 
 tracing.configure(settings.load(settings.WorkerSettings), "a-service")
@@ -47,7 +47,7 @@ SPANS = (
 )
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PARENT = f"00-{TRACE_ID}-{SPAN_ID}-01"
-ENDS_WITHIN_S = 20  # half a minute is how long OpenTelemetry's own way takes
+ENDS_WITHIN_S = 20  # OpenTelemetry's own shutdown takes half a minute
 
 
 def _run(script: str, *arguments: str, **settings: str) -> str:
@@ -87,8 +87,8 @@ def test_while_no_collector_is_set_nothing_that_makes_or_sends_spans_is_loaded()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
-    """What a process told a collector and an upstream; `work` was done under a good parent, `other` under nonsense."""
+class Exported:
+    """What a collector and an upstream got; `work` was done under a good parent, `other` under nonsense."""
 
     work: Span
     call: Span
@@ -97,30 +97,34 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def told() -> Told:
+def exported() -> Exported:
     with collecting() as collector, _upstream() as (url, got):
         settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_SERVICE_NAME": "slipway-in-town"}
         _run(MAKE_CALLS, url, PARENT, "00-nonsense", TRACE_UPSTREAMS="true", **settings)
-    call, work, _, other = collector.spans()  # each is told when it ends
-    return Told(work=work, call=call, other=other, traceparents=got)
+    call, work, _, other = collector.spans()  # each is exported when it ends
+    return Exported(work=work, call=call, other=other, traceparents=got)
 
 
-def test_the_last_spans_of_a_process_go_out_when_it_ends(told: Told) -> None:
-    assert (told.work.name, told.work.trace_id, told.work.parent_id) == ("work", TRACE_ID, SPAN_ID)
-    assert (told.call.name, told.call.trace_id, told.call.parent_id) == ("GET GitLab", TRACE_ID, told.work.span_id)
+def test_the_last_spans_of_a_process_go_out_when_it_ends(exported: Exported) -> None:
+    assert (exported.work.name, exported.work.trace_id, exported.work.parent_id) == ("work", TRACE_ID, SPAN_ID)
+    assert (exported.call.name, exported.call.trace_id, exported.call.parent_id) == (
+        "GET GitLab",
+        TRACE_ID,
+        exported.work.span_id,
+    )
 
 
-def test_a_parent_that_is_nonsense_begins_a_trace(told: Told) -> None:
-    assert told.other.parent_id == ""
-    assert told.other.trace_id != TRACE_ID
+def test_a_parent_that_is_nonsense_begins_a_trace(exported: Exported) -> None:
+    assert exported.other.parent_id == ""
+    assert exported.other.trace_id != TRACE_ID
 
 
-def test_upstreams_are_told_of_the_call_that_they_get_if_they_shall(told: Told) -> None:
-    assert told.traceparents[0] == f"00-{TRACE_ID}-{told.call.span_id}-01"
+def test_upstreams_get_the_trace_of_a_call_where_that_is_set(exported: Exported) -> None:
+    assert exported.traceparents[0] == f"00-{TRACE_ID}-{exported.call.span_id}-01"
 
 
-def test_a_service_has_the_name_that_the_operator_gives_it(told: Told) -> None:
-    assert told.work.service == "slipway-in-town"
+def test_a_service_has_the_name_that_the_operator_gives_it(exported: Exported) -> None:
+    assert exported.work.service == "slipway-in-town"
 
 
 def test_a_collector_that_says_nothing_keeps_no_process_from_ending_and_upstreams_are_not_told() -> None:

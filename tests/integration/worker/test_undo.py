@@ -117,7 +117,7 @@ def test_what_arrives_after_its_worker_died_goes_too(world: World, new_name: Nam
     cancel(world, made)
     undone = world.drive(world.accept_for(made, "deprovision"), until="delete_source")
 
-    assert world.runner.run(undone.id, "delete_source").verdict is NextAction.LATER
+    assert world.runner.run(undone.id, "delete_source").action is NextAction.LATER
     Hands(world.harbour).fork("templates/Flask_Template", f"dev/{app}", f"slipway:{made.subject_id}")
 
     assert world.drive(undone).state is JobState.SUCCEEDED
@@ -132,7 +132,7 @@ def test_undo_does_not_wait_for_an_attempt_that_reported_back(world: World, new_
     assert provenance(world, made, "pipeline").popitem()[1] is Provenance.INTENDED
     undone = world.drive(world.accept_for(made, "deprovision"), until="delete_pipeline")
 
-    assert world.runner.run(undone.id, "delete_pipeline").verdict is NextAction.GO_ON
+    assert world.runner.run(undone.id, "delete_pipeline").action is NextAction.GO_ON
 
 
 def test_a_repair_that_died_is_undone_with_what_it_made(world: World, new_name: Name) -> None:
@@ -168,7 +168,7 @@ def test_an_account_that_somebody_made_meanwhile_is_not_closed(world: World, new
     login = new_name("person")
     signup = world.sign_up(login)
     away = world.harbour.jenkins.inject(Fault(kind="reset", method="POST", path="createAccountByAdmin", times=1))
-    assert world.runner.run(signup.id, "create_jenkins_user").verdict is NextAction.LATER
+    assert world.runner.run(signup.id, "create_jenkins_user").action is NextAction.LATER
     assert away.times == 0
     Hands(world.harbour).make_jenkins_user(login)
     world.drive(signup)

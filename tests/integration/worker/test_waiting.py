@@ -18,13 +18,13 @@ from support.workers import Workers, counted_statements
 from support.world import World
 
 from common.database.models import Job
-from common.jobs import dispatch, lifecycle
+from common.jobs import dispatch, lane_messages
 from common.states import OPEN, JobState, StepState
 
 BUILDS = runs(50, "SLIPWAY_BUILDS")
 SLOTS = 4
 BUILD_S = 1800.0
-LONG_S = 300  # a wait of this length is looked after at the longest pause
+LONG_S = 300  # a wait of this length is polled at the longest pause
 PAUSE_S = 30
 MEASURED_S = 60
 SIGN_UPS = 5
@@ -50,7 +50,7 @@ def _start_builds(plant: Plant, workers: Workers) -> list[Job]:
     """Start the builds, and let a while pass: all of them run and nothing else is to be done."""
     accepted = [plant.accept() for _ in range(BUILDS)]
     for job in accepted:
-        workers.send(lifecycle.lanes(job))
+        workers.send(lane_messages.of_new_job(job))
     workers.pause(600)
     workers.pass_s(5)
     plant.world.time.advance(LONG_S)
@@ -83,9 +83,9 @@ def test_running_builds_hold_no_slot_and_ask_little(plant: Plant, workers: Worke
     busy_slots, computing = (workers.busy_s - busy_s) / MEASURED_S, (workers.computing_s - computing_s) / MEASURED_S
     _tell(
         f"{BUILDS} builds wait: {busy_slots:.3f} of {SLOTS} slots busy, {computing:.3f} of a processor; a minute has "
-        f"{polls / minutes:.0f} looks, {calls / minutes:.0f} calls, {len(statements) / minutes:.0f} statements"
+        f"{polls / minutes:.0f} polls, {calls / minutes:.0f} calls, {len(statements) / minutes:.0f} statements"
     )
-    assert polls == BUILDS * MEASURED_S / PAUSE_S, "each looks twice a minute"
+    assert polls == BUILDS * MEASURED_S / PAUSE_S, "each polls twice a minute"
     assert calls == 3 * polls
     assert len(statements) <= 40 * polls + 10 * MEASURED_S
     assert workers.held == 0
@@ -99,7 +99,7 @@ def _sign_up(plant: Plant, workers: Workers, login: str) -> float:
     """Sign a person up while time goes by as it really does; return the seconds that it took."""
     job = plant.world.sign_up(login)
     began_s = last_s = clock.perf_counter()
-    workers.send(lifecycle.lanes(job))
+    workers.send(lane_messages.of_new_job(job))
     while plant.world.job(job).state in OPEN:
         workers.pause(0.02)
         now_s = clock.perf_counter()
@@ -119,6 +119,6 @@ def test_other_jobs_go_on_while_builds_run(plant: Plant, workers: Workers, new_n
     _tell(f"a sign-up takes {median(alone):.3f} s alone, {median(beside):.3f} s beside {BUILDS} builds: {ratio:.2f}")
 
     job = plant.world.sign_up(new_name("same-moment"))
-    workers.send(lifecycle.lanes(job))
+    workers.send(lane_messages.of_new_job(job))
     workers.pause(60)
     assert plant.world.job(job).state is JobState.SUCCEEDED  # and no time has passed: no lane waited for a slot

@@ -1,4 +1,4 @@
-"""Undo leaves the world as it was, and a plan tells what will be: held against worlds drawn from seeds.
+"""Undo leaves the world as it was, and a plan forecasts what a run does: tested in worlds drawn from seeds.
 
 SLIPWAY_RUNS=300 draws three hundred instead of a few. The seed is in the test's name.
 """
@@ -30,27 +30,27 @@ def test_an_app_that_was_undone_was_never_there(world: World, seed: int) -> None
     strangers = Strangers(draw, hands, place)
     strangers.settle_in()
     making, undoing = Fate(draw), Fate(draw)
-    told = f"clashes {strangers.clashes}, making {making}, undoing {undoing}"
+    drawn = f"clashes {strangers.clashes}, making {making}, undoing {undoing}"
     before = world.snapshot()
 
     made = live_through(world, place.make(world), making)
     undone = live_through(world, world.accept_for(made, "deprovision"), undoing)
     if undone.state is not JobState.SUCCEEDED:
-        assert undoing.kind in ("refusal", "outage") or undoing.is_given_up, (told, _reasons(world, undone))
+        assert undoing.kind in ("refusal", "outage") or undoing.is_given_up, (drawn, _reasons(world, undone))
         undone = world.drive(world.accept_for(made, "deprovision"))
 
-    assert undone.state is JobState.SUCCEEDED, (told, _reasons(world, undone))
-    assert world.snapshot() == before, told
+    assert undone.state is JobState.SUCCEEDED, (drawn, _reasons(world, undone))
+    assert world.snapshot() == before, drawn
     if not strangers.clashes:
         again = world.drive(place.make(world, project="second"))
-        assert again.state is JobState.SUCCEEDED, (told, _reasons(world, again))
+        assert again.state is JobState.SUCCEEDED, (drawn, _reasons(world, again))
         assert world.drive(world.accept_for(again, "deprovision")).state is JobState.SUCCEEDED
-        assert world.snapshot() == before, told
+        assert world.snapshot() == before, drawn
     strangers.leave()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_plan_tells_what_will_be(world: World, seed: int) -> None:
+def test_a_plan_forecasts_what_a_run_does(world: World, seed: int) -> None:
     draw, hands = Random(seed), Hands(world.harbour)
     place = Place(draw, f"planned-{seed}")
     strangers = Strangers(draw, hands, place)
@@ -65,9 +65,9 @@ def test_a_plan_tells_what_will_be(world: World, seed: int) -> None:
         world.drive(made)
     output = world.step(plan, "foresee_app").output
     assert output is not None, _reasons(world, plan)
-    told = f"clashes {strangers.clashes}, missing {missing}, {_reasons(world, made)}"
+    drawn = f"clashes {strangers.clashes}, missing {missing}, {_reasons(world, made)}"
     assert [one for one in output["steps"] if not _agrees(world, made, one["step"], Forecast(one["verdict"]))] == [], (
-        told
+        drawn
     )
     assert output["possible"] is (world.job(made).state is JobState.SUCCEEDED)
     strangers.leave()

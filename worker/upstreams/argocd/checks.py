@@ -43,7 +43,7 @@ class ArgoCDChecks:
         self, way: Probe, settings: WorkerSettings, catalog: Catalog, *, clone_base: Callable[[], str]
     ) -> None:
         self._way = way
-        self._token_text = settings.argo_token.get_secret_value().rpartition(" ")[2]
+        self._token_text = settings.argocd_token.get_secret_value().rpartition(" ")[2]
         self._teams = list(catalog.teams.values())
         self._clone_base = clone_base
 

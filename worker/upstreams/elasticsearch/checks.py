@@ -22,7 +22,7 @@ TAGLINE = "You Know, for Search"
 class ElasticsearchChecks:
     def __init__(self, way: Probe, settings: WorkerSettings, catalog: Catalog) -> None:
         self._way = way
-        self._login = settings.kibana_user
+        self._login = settings.elasticsearch_user
         self._roles = sorted({team.kibana_role for team in catalog.teams.values()})
 
     def table(self) -> tuple[Check, ...]:

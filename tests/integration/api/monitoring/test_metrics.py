@@ -167,9 +167,9 @@ def test_upstreams_tell_whether_they_are_up_paused_and_how_much_is_at_work_there
     db.transaction(lambda session: outages.pause(session, Upstream.JENKINS, by="chief", reason="moved", now=time()))
     db.transaction(lambda session: outages.mark_down(session, Upstream.ARGOCD, "no answer", time()))
     job_id = api.sign_up("grace").json["job_id"]
-    shares = {Upstream.GITLAB: UpstreamLimits(at_once=2), Upstream.JENKINS: UpstreamLimits(at_once=2)}
+    limits = {Upstream.GITLAB: UpstreamLimits(at_once=2), Upstream.JENKINS: UpstreamLimits(at_once=2)}
     for step in ("create_gitlab_user", "create_jenkins_user"):
-        attempts.claim(db, job_id, step, worker="w", shares=shares)
+        attempts.claim(db, job_id, step, worker="w", limits=limits)
 
     told = _looked_up(db_url, time)
 

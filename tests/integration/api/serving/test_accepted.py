@@ -100,8 +100,8 @@ def test_settings_never_show_in_an_answer_or_a_log(db_url: str, time: Time, capf
     secrets = [
         config.gitlab_token,
         config.jenkins_auth_token,
-        config.argo_token,
-        config.kibana_pwd,
+        config.argocd_token,
+        config.elasticsearch_password,
         *config.secret_keys,
     ]
 

@@ -21,7 +21,7 @@ from common.database.engine import Database
 from common.database.models import App, Job, Secret, Step, User
 from common.jobs import attempts, interventions
 from common.jobs.interventions import NotPossibleError
-from common.jobs.lifecycle import LaneMessage
+from common.jobs.lane_messages import LaneMessage
 from common.states import JobState, StepState
 
 PATH = f"{V1}/jobs/retry"

@@ -227,7 +227,7 @@ def test_a_job_that_has_not_begun_is_cancelled_at_once(dev: FlaskClient, db: Dat
 
     assert (answer.status_code, answer.json["job_id"], job(db, build).state) == (202, build, JobState.CANCELLED)
     assert names(db, build, StepState.CANCELLED) == [each.name for each in BUILD.lanes[0].steps]
-    assert attempts.claim(db, build, "start_build", worker="w", shares={}) is ClaimRefused.OVER
+    assert attempts.claim(db, build, "start_build", worker="w", limits={}) is ClaimRefused.OVER
 
 
 def test_a_running_step_of_a_cancelled_job_can_record_nothing(dev: FlaskClient, db: Database) -> None:

@@ -20,7 +20,7 @@ def _provision(member: FlaskClient, name: str = "compiler", project: str = "comp
 
 
 def _claim(db: Database, job_id: str, step: str) -> Claim:
-    claim = attempts.claim(db, job_id, step, worker="w", shares={})
+    claim = attempts.claim(db, job_id, step, worker="w", limits={})
     assert isinstance(claim, Claim)
     return claim
 

@@ -14,7 +14,7 @@ from common.states import Provenance
 def _fail(api: Api, job_id: str, *, code: str) -> None:
     """End every lane of a sign-up at its first step."""
     for step in ("create_gitlab_user", "create_jenkins_user", "create_kibana_user"):
-        claim = attempts.claim(api.service.db, job_id, step, worker="test", shares={})
+        claim = attempts.claim(api.service.db, job_id, step, worker="test", limits={})
         assert isinstance(claim, attempts.Claim)
         attempts.record_failure(api.service.db, claim, code=code, reason="The name has an owner there.")
 

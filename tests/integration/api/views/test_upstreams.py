@@ -44,7 +44,7 @@ def test_a_pause_holds_steps_back_tells_those_who_wait_and_ends_with_resume(
     job_id = api.sign_up("ada").json["job_id"]
 
     paused = chief.post(f"{V1}/upstreams/jenkins/pause", json={"reason": "Upgrade to 2.541."})
-    held = attempts.claim(db, job_id, "create_jenkins_user", worker="w", shares={})
+    held = attempts.claim(db, job_id, "create_jenkins_user", worker="w", limits={})
 
     assert (paused.status_code, paused.json["state"], paused.json["paused_by"]) == (200, "paused", "chief")
     assert isinstance(held, Hold)

@@ -24,7 +24,7 @@ from common.database.models import Job, Slot, Step, UpstreamStatus
 from common.errors import Transient
 from common.jobs import attempts, dispatch, interventions
 from common.jobs.attempts import Claim, ClaimRefused
-from common.jobs.lifecycle import LaneMessage
+from common.jobs.lane_messages import LaneMessage
 from common.states import JobState, Outcome, StepState
 from common.workflows import Upstream
 from harbour.faults import Fault
@@ -42,11 +42,11 @@ OUTAGE_S = 300
 @pytest.fixture
 def watched(world: World) -> World:
     """A world whose runner notices when an upstream does not answer."""
-    world.around = type(world.around)(
+    world.context = type(world.context)(
         db=world.db,
         settings=world.settings.model_copy(update={"outage_after": 3}),
-        catalog=world.around.catalog,
-        vault=world.around.vault,
+        catalog=world.context.catalog,
+        vault=world.context.vault,
     )
     world.runner = world.runner_named("watched")
     return world
@@ -63,12 +63,12 @@ def _gate(world: World, upstream: Upstream = GITLAB) -> UpstreamStatus:
 
 def _share(world: World, upstream: Upstream, at_once: int) -> Runner:
     """Return a runner that gives an upstream so much at once."""
-    world.shares = {**world.shares, upstream: UpstreamLimits(at_once=at_once)}
+    world.limits = {**world.limits, upstream: UpstreamLimits(at_once=at_once)}
     return world.runner_named("sharing")
 
 
 def _claim(world: World, job: Job, step: str) -> Claim | Hold | ClaimRefused:
-    return attempts.claim(world.db, job.id, step, worker="w", shares=world.shares)
+    return attempts.claim(world.db, job.id, step, worker="w", limits=world.limits)
 
 
 def _due(world: World) -> list[LaneMessage]:
@@ -76,7 +76,7 @@ def _due(world: World) -> list[LaneMessage]:
 
 
 def _parked(world: World) -> list[LaneMessage]:
-    return dispatch.take_parked(world.db, world.shares)
+    return dispatch.take_parked(world.db, world.limits)
 
 
 def _sign_ups(world: World, new_name: NewName, count: int) -> list[Job]:
@@ -107,7 +107,7 @@ def test_more_than_its_share_is_never_at_work_on_an_upstream(world: World, new_n
                 running -= 1
 
     world.runner = Runner(
-        world.around, world.clients, {**world.steps, "signup.create_gitlab_user": counted}, world.shares, worker="w"
+        world.context, world.clients, {**world.steps, "signup.create_gitlab_user": counted}, world.limits, worker="w"
     )
     workers = Workers(world, slots=12)
     workers.run_due()
@@ -178,7 +178,7 @@ def test_what_a_worker_of_the_version_before_leaves_marked_is_in_nobodys_way(wor
 
     assert _parked(world) == []
     assert isinstance(_claim(world, late, "create_gitlab_user"), Claim)
-    traffic.prepare(world.db, world.shares)  # the next worker that starts tidies up
+    traffic.prepare(world.db, world.limits)  # the next worker that starts tidies up
     assert [world.step(job, "create_gitlab_user").parked_at for job in others] == [None] * 3
 
 
@@ -250,7 +250,7 @@ def test_being_in_line_uses_no_attempt_and_says_why(world: World, new_name: NewN
 
     step = world.step(second, "create_gitlab_user")
     assert (step.state, step.code, step.attempts, step.nudge_at) == (StepState.READY, "busy", 0, None)
-    assert step.reason == "As much as may be is at work on GitLab, or others wait longer."
+    assert step.reason == "GitLab is at its concurrency limit; this step is queued."
 
 
 def test_slots_of_a_dead_worker_are_free_when_its_lease_is_over(world: World, new_name: NewName) -> None:
@@ -274,9 +274,9 @@ def test_a_lost_claim_gives_its_slot_back_when_its_work_has_ended(world: World, 
         return {}
 
     steps = {**world.steps, "signup.create_gitlab_user": cancelled}
-    result = Runner(world.around, world.clients, steps, world.shares, worker="w").run(job.id, "create_gitlab_user")
+    result = Runner(world.context, world.clients, steps, world.limits, worker="w").run(job.id, "create_gitlab_user")
 
-    assert result.verdict is NextAction.NOT_OURS
+    assert result.action is NextAction.NOT_OURS
     assert _taken(world, GITLAB) == 0
 
 
@@ -297,7 +297,7 @@ def _assert_calls_are_declared(world: World, job: Job) -> None:
     """Run the job a step at a time."""
     for step in world.step_rows(job):
         before = {service.name: len(service.calls) for service in world.harbour.services}
-        assert world.run_through(job, step.name).verdict is NextAction.GO_ON
+        assert world.run_through(job, step.name).action is NextAction.GO_ON
         called = {s.name for s in world.harbour.services if any(c.kind == "api" for c in s.calls[before[s.name] :])}
         plan = workflows.find_step(job.kind, step.name)
         assert plan is not None
@@ -310,7 +310,7 @@ def _assert_calls_are_declared(world: World, job: Job) -> None:
 def test_every_worker_gets_its_own_moment_for_a_call(db_url: str, world: World, time: Time) -> None:
     """Four workers with connections of their own ask as fast as they can, while time stands still."""
     every_s, calls = 0.25, 15
-    assert {gate.next_call_us for gate in world.db.read(outages.read).values()} == {0}
+    assert {status.next_call_us for status in world.db.read(outages.read).values()} == {0}
 
     def ask(_: int) -> list[float]:
         db = Database(db_url, now=time)
@@ -349,7 +349,7 @@ def _fail_three(world: World, new_name: NewName) -> list[Job]:
     world.harbour.gitlab.inject(Fault(kind="reset"))
     failed = _sign_ups(world, new_name, 3)
     for job in failed:
-        assert world.runner.run(job.id, "create_gitlab_user").verdict is NextAction.LATER
+        assert world.runner.run(job.id, "create_gitlab_user").action is NextAction.LATER
     return failed
 
 
@@ -364,12 +364,12 @@ def test_after_three_silences_and_a_look_in_vain_nothing_goes_there(
     lookout.look()
     down = watched.runner.run(late.id, "create_gitlab_user")
 
-    assert in_doubt.verdict is down.verdict is NextAction.LATER
-    assert len(watched.harbour.gitlab.calls) == calls + 1  # the look
+    assert in_doubt.action is down.action is NextAction.LATER
+    assert len(watched.harbour.gitlab.calls) == calls + 1  # the probe
     step = watched.step(late, "create_gitlab_user")
     assert (step.state, step.code, step.attempts) == (StepState.READY, "outage", 0)
     assert _gate(watched).down_since == watched.time()
-    assert watched.runner.run(late.id, "create_kibana_user").verdict is NextAction.GO_ON  # others go on
+    assert watched.runner.run(late.id, "create_kibana_user").action is NextAction.GO_ON  # others go on
 
 
 def test_a_long_outage_fails_no_job_and_brings_no_storm(
@@ -436,14 +436,14 @@ def test_a_wait_stands_still_during_an_outage(watched: World, lookout: OutagePro
     _fail_three(watched, new_name)
     lookout.look()
     watched.time.advance(2)
-    assert watched.runner.run(made.id, "await_helm").verdict is NextAction.LATER
+    assert watched.runner.run(made.id, "await_helm").action is NextAction.LATER
     assert watched.step(made, "await_helm").code == "outage"
 
     watched.time.advance(600)
     watched.harbour.clear_faults()
     lookout.look()
 
-    assert watched.run_through(made, "await_helm").verdict is NextAction.GO_ON
+    assert watched.run_through(made, "await_helm").action is NextAction.GO_ON
 
 
 def test_a_call_that_only_one_job_fails_with_closes_nothing_and_uses_up_its_attempts(
@@ -459,7 +459,7 @@ def test_a_call_that_only_one_job_fails_with_closes_nothing_and_uses_up_its_atte
         watched.time.advance(400)
 
     assert len(watched.attempts(poisoned, "create_kibana_user")) == 12
-    assert watched.runner.run(other.id, "create_kibana_user").verdict is NextAction.GO_ON
+    assert watched.runner.run(other.id, "create_kibana_user").action is NextAction.GO_ON
 
 
 def test_an_upstream_that_answers_looks_only_uses_up_attempts_and_closes_nothing(
@@ -524,11 +524,11 @@ def test_a_wait_stands_still_while_an_upstream_says_nothing(world: World, new_na
     """An answer of 503 that says to come again in a minute is no minute of copying."""
     made = _waiting_for_helm(world, new_name)
     world.time.advance(2)
-    silent = _claim(world, made, "await_helm")
-    assert isinstance(silent, Claim)
+    unanswered = _claim(world, made, "await_helm")
+    assert isinstance(unanswered, Claim)
     world.time.advance(20)
     attempts.record_retry(
-        world.db, silent, code="upstream_unavailable", reason="503", delay_s=60, silent=GITLAB, enough=0
+        world.db, unanswered, code="upstream_unavailable", reason="503", delay_s=60, unavailable=GITLAB, enough=0
     )
     world.time.advance(60)
 
@@ -560,9 +560,9 @@ def test_an_answer_ends_the_row_of_silences(watched: World, new_name: NewName) -
 def test_one_worker_looks_and_another_one_when_that_dies_looking(watched: World, new_name: NewName) -> None:
     _fail_three(watched, new_name)
     now = watched.time()
-    (look,) = watched.db.read(lambda session: outages.due_probes(session, now))
+    (due,) = watched.db.read(lambda session: outages.due_probes(session, now))
 
-    taken = [watched.db.transaction(lambda session: outages.claim_probe(session, look=look, now=now)) for _ in range(2)]
+    taken = [watched.db.transaction(lambda session: outages.claim_probe(session, probe=due, now=now)) for _ in range(2)]
 
     assert taken == [True, False]
     watched.time.advance(outages.PROBE_LEASE_S)
@@ -579,7 +579,7 @@ def test_the_step_of_a_dead_worker_is_held_back_too(watched: World, lookout: Out
     held = watched.runner.run(job.id, "create_gitlab_user")
 
     step = watched.step(job, "create_gitlab_user")
-    assert (held.verdict, step.state, step.code, step.claim_token) == (
+    assert (held.action, step.state, step.code, step.claim_token) == (
         NextAction.LATER,
         StepState.RETRYING,
         "outage",
@@ -598,7 +598,7 @@ def test_a_paused_upstream_is_left_alone_until_it_is_resumed(world: World, new_n
     )
     before = len(world.harbour.jenkins.calls)
 
-    assert world.runner.run(job.id, "create_jenkins_user").verdict is NextAction.LATER
+    assert world.runner.run(job.id, "create_jenkins_user").action is NextAction.LATER
     step = world.step(job, "create_jenkins_user")
     assert (step.code, step.reason) == ("paused", "Jenkins is paused by chief: Upgrade to 2.541.")
     assert len(world.harbour.jenkins.calls) == before
@@ -606,7 +606,7 @@ def test_a_paused_upstream_is_left_alone_until_it_is_resumed(world: World, new_n
 
     world.db.transaction(lambda session: outages.resume(session, JENKINS, time()))
     assert [lane.job_id for lane in _parked(world)] == [job.id]
-    assert world.runner.run(job.id, "create_jenkins_user").verdict is NextAction.GO_ON
+    assert world.runner.run(job.id, "create_jenkins_user").action is NextAction.GO_ON
 
 
 def test_a_comparison_waits_for_everyone_whom_it_reads(world: World, new_name: NewName, time: Time) -> None:
@@ -615,7 +615,7 @@ def test_a_comparison_waits_for_everyone_whom_it_reads(world: World, new_name: N
     drift = world.accept_for(made, "drift")
     world.db.transaction(lambda session: outages.pause(session, JENKINS, by="chief", reason="Upgrade.", now=time()))
 
-    assert world.runner.run(drift.id, "compare_app").verdict is NextAction.LATER
+    assert world.runner.run(drift.id, "compare_app").action is NextAction.LATER
     assert _parked(world) == []
 
     world.db.transaction(lambda session: outages.resume(session, JENKINS, time()))
@@ -634,7 +634,7 @@ def test_what_is_parked_can_be_cancelled_and_is_not_sent_any_more(world: World, 
     assert world.job(job).state is JobState.CANCELLED
 
 
-def test_shares_grow_with_the_settings_and_any_number_of_workers_may_prepare(db_url: str, world: World) -> None:
+def test_limits_grow_with_the_settings_and_any_number_of_workers_may_prepare(db_url: str, world: World) -> None:
     more: Limits = {GITLAB: UpstreamLimits(at_once=20)}
 
     def prepare(_: int) -> None:

@@ -177,11 +177,11 @@ def test_times_are_utc_to_the_microsecond_wherever_the_two_live(
 
     kept = db.read(lambda session: session.get_one(RateCount, (bucket, 1))).expires_at
     with db.engine.connect() as connection:
-        told = connection.execute(text("SELECT expires_at FROM tallies WHERE bucket = :it"), {"it": bucket}).scalar()
+        stored = connection.execute(text("SELECT expires_at FROM tallies WHERE bucket = :it"), {"it": bucket}).scalar()
 
     assert kept == EXPIRES_AT
     assert kept.utcoffset() == timedelta(0)
-    assert str(told) == "2036-01-02 03:04:05.678901"
+    assert str(stored) == "2036-01-02 03:04:05.678901"
     assert abs(db.now() - datetime.now(UTC)) < timedelta(seconds=5)
     db.dispose()
 
@@ -265,7 +265,7 @@ def test_work_goes_on_when_the_server_is_back_and_nothing_is_lost_or_doubled(
 
 
 def _do_once(db: Database, bucket: str, number: int) -> None:
-    """Do a deed of two parts until it is done: whoever does not know looks, as a client with its key does."""
+    """Do work of two parts until it is done: after an unknown outcome it reads, as a client with its key does."""
 
     def work(session: Session) -> None:
         _hit(session, bucket)

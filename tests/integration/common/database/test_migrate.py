@@ -113,8 +113,8 @@ def test_names_that_must_match_exactly_do_on_mariadb(db: Database) -> None:
     asked = "SELECT table_name, column_name, collation_name FROM information_schema.columns"
 
     with db.engine.connect() as connection:
-        told = connection.execute(text(f"{asked} WHERE table_schema = DATABASE()")).all()
-    collations = {(table, column): collation for table, column, collation in told}
+        rows = connection.execute(text(f"{asked} WHERE table_schema = DATABASE()")).all()
+    collations = {(table, column): collation for table, column, collation in rows}
 
     assert ("users", "login") in exact
     assert {where: collations[where] for where in exact} == dict.fromkeys(exact, "ascii_bin")
@@ -134,7 +134,7 @@ def test_what_older_versions_wrote_is_there_afterwards(empty: Database) -> None:
 
 
 def _assert_readable(db: Database) -> None:
-    """Look at the rows as this version does."""
+    """Read the rows as this version does."""
     app, person = db.read(lambda session: (session.get_one(App, rows.APP), session.get_one(User, rows.PERSON)))
     waiting = db.read(lambda session: session.scalars(select(Step).where(Step.state == StepState.WAITING)).one())
     assert (app.description, person.login) == ("ein Übersetzer 🚢", "grace")
@@ -143,7 +143,7 @@ def _assert_readable(db: Database) -> None:
     db.transaction(lambda session: session.execute(update(Job).where(Job.id == rows.JOB).values(version=4)))
 
 
-@pytest.mark.parametrize("empty_url", ["sqlite"], indirect=True)  # how they wait on MariaDB is looked at below
+@pytest.mark.parametrize("empty_url", ["sqlite"], indirect=True)  # MariaDB is tested below
 def test_two_upgrades_at_once_do_it_once(empty: Database, empty_url: str, tmp_path: Path) -> None:
     environment = {**os.environ, **ENVIRONMENT, "DB_URL": empty_url, "PYTHONPATH": str(ROOT)}
     both = [subprocess.Popen(UPGRADE, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) for _ in "ab"]

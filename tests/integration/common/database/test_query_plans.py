@@ -2,7 +2,7 @@
 
 The whole interface is called, every step of every workflow runs, the clock ticks, every command is typed. What is sent
 meanwhile is found by itself: a query without an index fails here on its first day. Of the lists, every filter at every
-depth is looked at in `test_api_list_plans.py`.
+depth is tested in `tests/integration/api/contract/test_list_query_plans.py`.
 """
 
 from __future__ import annotations
@@ -244,12 +244,12 @@ def _run_every_step(world: World, name: Name) -> None:
 
 
 def _hold_back(world: World, name: Name) -> None:
-    """Let a step find no room, and an upstream be down until a look finds it back."""
-    world.shares = {**world.shares, Upstream.GITLAB: UpstreamLimits(at_once=1)}
+    """Let a step be held back, and an upstream be down until a probe is answered."""
+    world.limits = {**world.limits, Upstream.GITLAB: UpstreamLimits(at_once=1)}
     first, second, third = (world.sign_up(name("ada")) for _ in range(3))
-    assert isinstance(attempts.claim(world.db, first.id, STEP, worker="w", shares=world.shares), Claim)
-    assert isinstance(attempts.claim(world.db, second.id, STEP, worker="w", shares=world.shares), Hold)
-    world.around = replace(world.around, settings=world.settings.model_copy(update={"outage_after": 1}))
+    assert isinstance(attempts.claim(world.db, first.id, STEP, worker="w", limits=world.limits), Claim)
+    assert isinstance(attempts.claim(world.db, second.id, STEP, worker="w", limits=world.limits), Hold)
+    world.context = replace(world.context, settings=world.settings.model_copy(update={"outage_after": 1}))
     world.harbour.jenkins.inject(Fault(kind="reset"))
     world.runner_named("watched").run(third.id, "create_jenkins_user")
     for _ in range(2):
@@ -261,7 +261,7 @@ def _hold_back(world: World, name: Name) -> None:
 def _tick(world: World, place: Path) -> None:
     world.time.advance(60)
     publisher = Publisher(celery_app(world.settings))  # of a broker that is away: what was taken is put back
-    Clock(world.db, publisher, WorkerRegister(place / "workers"), world.shares).tick()
+    Clock(world.db, publisher, WorkerRegister(place / "workers"), world.limits).tick()
     dispatch.release_worker(world.db, "w")
     before = world.db.now() - timedelta(hours=1)
     deque(retention.sweep(world.db, world.settings, before=before), maxlen=0)

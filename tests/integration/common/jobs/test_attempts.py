@@ -18,6 +18,7 @@ from common.database.ids import new_id as make_id
 from common.database.models import Attempt, Job, Resource, Secret, Step, Team, User
 from common.jobs import attempts, dispatch, lifecycle
 from common.jobs.attempts import Claim, ClaimLostError, ClaimRefused
+from common.jobs.lane_messages import LaneMessage
 from common.jobs.ledger import Entry
 from common.states import JobState, Outcome, Provenance, StepState
 from common.workflows import PROVISION, SIGNUP, Workflow, find_step
@@ -65,7 +66,7 @@ Accept = Callable[[Workflow], Job]
 
 
 def _claim(db: Database, job: Job, step: str, worker: str = "w") -> Claim:
-    claim = attempts.claim(db, job.id, step, worker=worker, shares={})
+    claim = attempts.claim(db, job.id, step, worker=worker, limits={})
     assert isinstance(claim, Claim), claim
     return claim
 
@@ -96,7 +97,7 @@ def test_of_many_claims_at_once_one_is_granted(db: Database, accept: Accept, poo
 
         def take(job: Job = job, together: Barrier = together) -> Claim | ClaimRefused:
             together.wait()
-            return attempts.claim(db, job.id, "fork_source", worker="w", shares={})
+            return attempts.claim(db, job.id, "fork_source", worker="w", limits={})
 
         granted = [future.result() for future in [pool.submit(take) for _ in range(THREADS)]]
 
@@ -125,7 +126,7 @@ def test_lanes_that_settle_at_the_same_moment_end_the_job_once(
 def test_a_step_whose_turn_has_not_come_cannot_be_claimed(db: Database, accept: Accept) -> None:
     job = accept(PROVISION)
 
-    assert attempts.claim(db, job.id, "await_source", worker="w", shares={}) is ClaimRefused.NOT_NOW
+    assert attempts.claim(db, job.id, "await_source", worker="w", limits={}) is ClaimRefused.NOT_NOW
 
     assert _state(db, job) is JobState.QUEUED
 
@@ -133,18 +134,18 @@ def test_a_step_whose_turn_has_not_come_cannot_be_claimed(db: Database, accept: 
 def test_a_finished_step_is_told_apart_from_a_running_one(db: Database, accept: Accept) -> None:
     job = accept(PROVISION)
     claim = _claim(db, job, "fork_source")
-    assert attempts.claim(db, job.id, "fork_source", worker="v", shares={}) is ClaimRefused.NOT_NOW
+    assert attempts.claim(db, job.id, "fork_source", worker="v", limits={}) is ClaimRefused.NOT_NOW
 
     attempts.record_success(db, claim, {})
 
-    assert attempts.claim(db, job.id, "fork_source", worker="v", shares={}) is ClaimRefused.DONE
+    assert attempts.claim(db, job.id, "fork_source", worker="v", limits={}) is ClaimRefused.DONE
 
 
 def test_an_unknown_job_or_step_is_refused(db: Database, accept: Accept) -> None:
     job = accept(PROVISION)
 
-    assert attempts.claim(db, make_id(), "fork_source", worker="w", shares={}) is ClaimRefused.UNKNOWN
-    assert attempts.claim(db, job.id, "no_such_step", worker="w", shares={}) is ClaimRefused.UNKNOWN
+    assert attempts.claim(db, make_id(), "fork_source", worker="w", limits={}) is ClaimRefused.UNKNOWN
+    assert attempts.claim(db, job.id, "no_such_step", worker="w", limits={}) is ClaimRefused.UNKNOWN
 
 
 def test_a_lease_that_ran_out_can_be_claimed_and_the_first_claim_records_nothing(
@@ -188,7 +189,7 @@ def test_a_step_that_kills_every_worker_fails_in_the_end(db: Database, accept: A
         _claim(db, job, "fork_source")
         time.advance(plan.limit_s + attempts.LEASE_GRACE_S)
 
-    assert attempts.claim(db, job.id, "fork_source", worker="w", shares={}) is ClaimRefused.OVER
+    assert attempts.claim(db, job.id, "fork_source", worker="w", limits={}) is ClaimRefused.OVER
 
     step = _step(db, job, "fork_source")
     assert (step.state, step.code) == (StepState.FAILED, "worker_lost")
@@ -205,7 +206,7 @@ def test_a_wait_uses_no_attempt_and_ends_at_its_deadline(db: Database, accept: A
             break
         due_at = _step(db, job, "await_helm").due_at
         assert due_at is not None
-        assert attempts.claim(db, job.id, "await_helm", worker="early", shares={}) is ClaimRefused.NOT_NOW
+        assert attempts.claim(db, job.id, "await_helm", worker="early", limits={}) is ClaimRefused.NOT_NOW
         time.advance((due_at - time()).total_seconds())
 
     assert (time() - began).total_seconds() == 30
@@ -223,7 +224,7 @@ def test_a_stumble_is_tried_again_when_due_and_fails_when_attempts_are_used_up(
     while state is StepState.RETRYING:
         claim = _claim(db, job, "fork_source")
         state = attempts.record_retry(db, claim, code="upstream_unavailable", reason="GitLab is away.", delay_s=3)
-        assert attempts.claim(db, job.id, "fork_source", worker="early", shares={}) in (
+        assert attempts.claim(db, job.id, "fork_source", worker="early", limits={}) in (
             ClaimRefused.NOT_NOW,
             ClaimRefused.OVER,
         )
@@ -278,7 +279,7 @@ def test_what_is_due_goes_to_one_clock_only(db: Database, accept: Accept, time: 
     time.advance(lifecycle.RESEND_S)
     together = Barrier(THREADS)
 
-    def tick() -> list[lifecycle.LaneMessage]:
+    def tick() -> list[LaneMessage]:
         together.wait()
         return dispatch.take_due(db, limit=100)
 

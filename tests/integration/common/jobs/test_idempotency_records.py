@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from support.api import row_counts
 from support.world import Time
 
+from common.database import expiry
 from common.database.engine import Database
 from common.database.models import IdempotencyRecord, RateCount
 from common.jobs import dispatch
@@ -42,7 +43,7 @@ def test_what_is_over_goes_and_what_is_not_stays(db: Database) -> None:
 
 
 def test_a_heap_goes_over_several_calls(db: Database) -> None:
-    heap = dispatch.FORGET_ROWS * dispatch.FORGET_BATCHES + 7
+    heap = expiry.ROWS * expiry.BATCHES + 7
     _add_tallies(db, heap)
 
     left = []

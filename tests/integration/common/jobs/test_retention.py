@@ -203,10 +203,10 @@ def test_of_thousands_the_old_ones_go_and_nobody_misses_them(db: Database, db_ur
 
 
 def _sweep_twice_at_once(db_url: str, until: datetime) -> None:
-    gate, both = Barrier(2), [Database(db_url) for _ in range(2)]
+    start, both = Barrier(2), [Database(db_url) for _ in range(2)]
 
     def run(own: Database) -> None:
-        gate.wait()
+        start.wait()
         _sweep(own, before=until)
 
     with ThreadPoolExecutor(2) as pool:
@@ -233,7 +233,7 @@ def _ended_since(db: Database, since: datetime) -> set[str]:
 
 
 def _orphans(db: Database) -> dict[str, int]:
-    """Return the rows whose job is gone, by table: foreign keys forbid them, where they are looked at."""
+    """Return the rows whose job is gone, by table: foreign keys forbid them, where they are enforced."""
 
     def found(session: Any) -> dict[str, int]:
         jobs, steps = select(Job.id), select(Step.id)

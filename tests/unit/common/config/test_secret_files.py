@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.api import ENVIRONMENT
-from support.settings import EVERY
+from support.settings import NAMES
 
 from common.config import settings
 from common.config.settings import SettingsError, WorkerSettings
@@ -19,7 +19,7 @@ GOOD = {**ENVIRONMENT, "DB_URL": "mysql+pymysql://slipway@mysql/slipway", "REDIS
 def secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A directory of secrets, empty, in a world where everything else is set."""
     monkeypatch.chdir(tmp_path)  # no .env here
-    for name in EVERY:
+    for name in NAMES:
         monkeypatch.delenv(name.upper(), raising=False)
     place = tmp_path / "secrets"
     place.mkdir()
@@ -84,11 +84,11 @@ def test_files_that_cannot_be_read_are_named_all_at_once_and_not_shown(
     with pytest.raises(SettingsError) as refused:
         settings.load(WorkerSettings)
 
-    told = "\n".join(sorted(refused.value.problems))
-    assert told == (
-        "ARGO_TOKEN: its file in SECRETS_DIR cannot be read: it is not UTF-8\n"
+    listed = "\n".join(sorted(refused.value.problems))
+    assert listed == (
+        "ARGOCD_TOKEN (or ARGO_TOKEN): its file in SECRETS_DIR cannot be read: it is not UTF-8\n"
+        f"ELASTICSEARCH_PASSWORD (or KIBANA_PWD): its file in SECRETS_DIR cannot be read: {os.strerror(40)}\n"
         "GITLAB_TOKEN: its file in SECRETS_DIR cannot be read: Is a directory\n"
-        f"KIBANA_PWD: its file in SECRETS_DIR cannot be read: {os.strerror(40)}\n"
         "SECRET_KEYS: needs at least one key, each of 32 characters or more"
     )
     assert "canary" not in str(refused.value)
@@ -159,3 +159,28 @@ def test_a_broker_that_is_no_address_is_named_and_not_shown(monkeypatch: pytest.
         settings.load(WorkerSettings)
 
     assert refused.value.problems == ["REDIS_URL: is not an address"]
+
+
+@pytest.mark.parametrize("name", ["argocd_token", "argo_token"])
+def test_a_renamed_setting_is_read_from_a_file_of_either_name(
+    secrets: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.delenv("ARGO_TOKEN")
+    (secrets / name).write_text("canary\n")
+
+    assert settings.load(WorkerSettings).argocd_token.get_secret_value() == "canary"
+
+
+def test_files_of_both_names_that_differ_are_a_problem_that_names_both(
+    secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ARGO_TOKEN")
+    for name in ("argocd_token", "argo_token"):
+        (secrets / name).write_text(f"canary of {name}")
+
+    with pytest.raises(SettingsError) as refused:
+        settings.load(WorkerSettings)
+
+    assert refused.value.problems == [
+        "ARGOCD_TOKEN (or ARGO_TOKEN): ARGO_TOKEN has another value: remove one of the two"
+    ]

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from support.api import ENVIRONMENT
 from support.checkout import ROOT
-from support.settings import EVERY
+from support.settings import EVERY, NAMES
 
 from common.config import catalog, settings
+from common.config.renamed import FORMER_NAMES
 from common.config.settings import CommonSettings, FlowerSettings, Settings, SettingsError, WorkerSettings
 from stack.embedded import LIMITS
 
@@ -28,7 +29,7 @@ EXAMPLE = re.compile(r"^# (?P<text>[^\n]+)\n(?P<required># required\n)?(?:# )?(?
 def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Load:
     """Return a function that reads settings out of nothing but what it is given."""
     monkeypatch.chdir(tmp_path)  # no .env here
-    for name in EVERY:
+    for name in NAMES:
         monkeypatch.delenv(name.upper(), raising=False)
 
     def load_from(kind: Kind = WorkerSettings, /, **environment: str) -> CommonSettings:
@@ -80,15 +81,15 @@ def test_all_problems_are_reported_at_once_by_name_and_without_values(load: Load
         "SECRET_KEYS": "canary-too-short",
         "GITLAB_URL": "https://canary:canary@gitlab.example.com",
         "JENKINS_URL": "canary",
-        "ARGO_URL": "https://argo.example.com:canary",
+        "ARGOCD_URL": "https://argo.example.com:canary",
         "WORKER_CONCURRENCY": "canary",
         "COOKIE_SECURE": "canary",
         "LOG_FORMAT": "canary",
     }
 
-    problems = _problems(load, **wrong, KIBANA_PWD="")
+    problems = _problems(load, **wrong, ARGO_URL="", KIBANA_PWD="")
 
-    assert {problem.split()[0].rstrip(":") for problem in problems} == {*wrong, "KIBANA_PWD"}
+    assert {problem.split()[0].rstrip(":") for problem in problems} == {*wrong, "ELASTICSEARCH_PASSWORD"}
     assert "canary" not in " ".join(problems)
 
 
@@ -163,7 +164,7 @@ def test_the_environment_wins_over_the_file_and_the_file_over_the_embedded_stack
     config = load(**{**GOOD, "GITLAB_EXT_URL": "https://environment"})
 
     assert config.gitlab_ext_url == "https://environment"
-    assert config.argo_ext_url == "https://file"
+    assert config.argocd_ext_url == "https://file"
 
 
 @pytest.mark.parametrize("content", ["not toml =", "[teams.dev]\ntitle = 'Development'\n"])
@@ -221,18 +222,23 @@ def test_a_login_of_flower_without_its_password_is_refused_at_start(load: Load, 
     assert problem.startswith("FLOWER_BASIC_AUTH: ")
 
 
+def _example_name(name: str) -> str:
+    """Return the name that the example shows: the former one, which every version reads."""
+    return FORMER_NAMES.get(name, name).upper()
+
+
 def _examples() -> list[dict[str, Any]]:
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     return [match.groupdict() for match in EXAMPLE.finditer(text)]
 
 
 def test_the_example_names_every_setting_once() -> None:
-    assert sorted(shown["name"] for shown in _examples()) == sorted(name.upper() for name in EVERY)
+    assert sorted(shown["name"] for shown in _examples()) == sorted(map(_example_name, EVERY))
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_the_example_says_of_each_setting_what_it_is(name: str) -> None:
-    field, (shown,) = EVERY[name], [each for each in _examples() if each["name"] == name.upper()]
+    field, (shown,) = EVERY[name], [each for each in _examples() if each["name"] == _example_name(name)]
     default = "" if field.is_required() or field.default in (None, ()) else str(field.default)
 
     assert shown["text"] == field.description
@@ -261,3 +267,65 @@ def test_metrics_of_workers_without_a_token_are_refused(load: Load) -> None:
     problems = _problems(load, METRICS_TOKEN="", WORKER_METRICS_PORT="9100")
 
     assert problems == ["WORKER_METRICS_PORT: needs METRICS_TOKEN beside it"]
+
+
+def _one_of(load: Load, kind: Kind = WorkerSettings, **given: str) -> Any:
+    """Read the settings where those given here are set and their other names are not."""
+    names = {name.upper() for pair in FORMER_NAMES.items() for name in pair} if given else set()
+    return load(kind, **{name: value for name, value in GOOD.items() if name not in names}, **given)
+
+
+NEW = {new.upper(): GOOD.get(former.upper(), "8") for new, former in FORMER_NAMES.items()}
+NEW |= {"ARGOCD_EXT_URL": "https://argo.example.com"}
+FORMER = {FORMER_NAMES[name.lower()].upper(): value for name, value in NEW.items()}
+
+
+def test_a_renamed_setting_is_read_under_either_name_and_means_the_same(load: Load, monkeypatch: Any) -> None:
+    by_former = _one_of(load, **FORMER)
+    for name in FORMER:
+        monkeypatch.delenv(name)
+
+    assert _one_of(load, **NEW) == by_former
+    assert by_former.elasticsearch_password.get_secret_value() == GOOD["KIBANA_PWD"]
+    assert by_former.argocd_ext_url == "https://argo.example.com"
+
+
+def test_both_names_with_one_value_are_no_problem(load: Load) -> None:
+    assert _one_of(load, **NEW, **FORMER).argocd_concurrency == 8
+
+
+@pytest.mark.parametrize("new", FORMER_NAMES)
+def test_both_names_with_different_values_are_one_problem_that_names_both(load: Load, new: str) -> None:
+    name, former = new.upper(), FORMER_NAMES[new].upper()
+
+    (problem,) = _problems(load, **{name: "canary-one", former: "canary-two"})
+
+    assert problem == f"{name} (or {former}): {former} has another value: remove one of the two"
+
+
+def test_both_names_in_one_file_with_different_values_are_a_problem(load: Load, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("ARGO_EXT_URL=https://a.example\nARGOCD_EXT_URL=https://b.example\n")
+
+    (problem,) = _problems(load)
+
+    assert problem.startswith("ARGOCD_EXT_URL (or ARGO_EXT_URL): ")
+
+
+@pytest.mark.parametrize(("stronger", "weaker"), [("ARGO", "ARGOCD"), ("ARGOCD", "ARGO")])
+def test_the_order_of_sources_decides_whichever_name_each_uses(
+    load: Load, tmp_path: Path, stronger: str, weaker: str
+) -> None:
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var/embedded.env").write_text(f"{weaker}_EXT_URL=https://embedded\n{weaker}_CONCURRENCY=3\n")
+    (tmp_path / ".env").write_text(f"{stronger}_EXT_URL=https://file\n{weaker}_CONCURRENCY=4\n")
+
+    config = load(**GOOD, **{f"{stronger}_CONCURRENCY": "5"})
+
+    assert config.argocd_ext_url == "https://file"
+    assert config.argocd_concurrency == 5
+
+
+def test_a_renamed_setting_that_is_missing_is_named_by_both_names(load: Load) -> None:
+    (problem,) = _problems(load, ARGO_TOKEN="")
+
+    assert problem.startswith("ARGOCD_TOKEN (or ARGO_TOKEN) is not set: ")

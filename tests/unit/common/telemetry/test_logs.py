@@ -35,7 +35,9 @@ def _as_it_was() -> Iterator[None]:
 
 
 def _configure(**changes: Any) -> None:
-    logs.configure(settings(DB_URL, WorkerSettings, **{"log_format": "json", "kibana_pwd": PASSWORD, **changes}))
+    logs.configure(
+        settings(DB_URL, WorkerSettings, **{"log_format": "json", "elasticsearch_password": PASSWORD, **changes})
+    )
 
 
 @pytest.fixture
@@ -120,14 +122,14 @@ def test_a_secret_setting_is_shown_by_no_line(
     except ValueError:
         logging.getLogger("worker").exception("crashed")
 
-    told = capsys.readouterr().err
-    assert "it is ***." in told
-    assert written not in told
-    assert json.dumps(written)[1:-1] not in told
+    written_lines = capsys.readouterr().err
+    assert "it is ***." in written_lines
+    assert written not in written_lines
+    assert json.dumps(written)[1:-1] not in written_lines
 
 
 def test_what_is_too_short_to_be_a_secret_blots_out_no_words(lines: Lines) -> None:
-    _configure(kibana_pwd="worker")
+    _configure(elasticsearch_password="worker")
 
     logging.getLogger("worker.clock").info("a worker ticks")
 
@@ -147,7 +149,7 @@ def test_debug_is_told_of_our_own_code_and_never_of_libraries(lines: Lines) -> N
 def test_what_the_server_writes_by_itself_becomes_a_line_like_any_other(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    server, file = logging.getLogger("gunicorn.error"), logging.FileHandler(tmp_path / "told-to.log")
+    server, file = logging.getLogger("gunicorn.error"), logging.FileHandler(tmp_path / "configured.log")
     server.propagate = False
     for handler in (logging.StreamHandler(sys.stderr), file):
         server.addHandler(handler)
@@ -159,7 +161,7 @@ def test_what_the_server_writes_by_itself_becomes_a_line_like_any_other(
 
     (line,) = capsys.readouterr().err.splitlines()
     assert json.loads(line)["event"] == "it broke"
-    assert (tmp_path / "told-to.log").read_text() == "it broke\n"
+    assert (tmp_path / "configured.log").read_text() == "it broke\n"
 
 
 def test_a_level_above_info_is_that_of_all(lines: Lines) -> None:

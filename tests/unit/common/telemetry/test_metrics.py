@@ -1,4 +1,4 @@
-"""What is shown to Prometheus is written down, and what it is to look out for is there."""
+"""The metrics are documented, and the rules of the alerts name metrics that exist."""
 
 from __future__ import annotations
 

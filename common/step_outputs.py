@@ -1,0 +1,226 @@
+"""Outputs of steps: their names and types, as they are stored and as later steps, the API and the console read them.
+
+A step function is annotated with its type here, and readers name an output by its key, so that renaming an entry fails
+the type check on both sides. In the database an output is a JSON object with exactly these entries. A row that an
+older version wrote may lack one that was added since: code that reads such rows uses `.get`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypedDict, TypeVar
+
+Output_co = TypeVar("Output_co", bound=Mapping[str, object], covariant=True)
+
+
+@dataclass(frozen=True)
+class StepOutput(Generic[Output_co]):
+    """The key of an output: the name of the step that records it, and its type."""
+
+    step: str
+    type: type[Output_co]
+
+
+# -- signup and offboard ------------------------------------------------------------------------------------------
+
+
+class GitLabUser(TypedDict):
+    user_id: int
+
+
+class GitLabMembership(TypedDict):
+    group_id: int
+    access_level: int
+
+
+class JenkinsUser(TypedDict):
+    user_id: str
+
+
+class JenkinsRole(TypedDict):
+    role: str
+
+
+class KibanaUser(TypedDict):
+    roles: list[str]
+
+
+class ClosedAccount(TypedDict):
+    """`kept`: what may be somebody else's, by its name on the upstream."""
+
+    kept: list[str]
+
+
+# -- provision and reconcile --------------------------------------------------------------------------------------
+
+
+class Fork(TypedDict):
+    project_id: int
+
+
+class Repository(TypedDict):
+    project_id: int
+    clone_url: str
+    branch: str
+
+
+class OpenBranch(TypedDict):
+    branch: str
+
+
+class Pipeline(TypedDict):
+    pipeline: str  # with its folder
+
+
+class RegisteredRepository(TypedDict):
+    repository_url: str
+
+
+class Application(TypedDict):
+    application: str
+
+
+# -- build --------------------------------------------------------------------------------------------------------
+
+
+class QueuedBuild(TypedDict):
+    """`number` is None while Jenkins has the build in its queue, `queue_id` where the build was found without it."""
+
+    queue_id: int | None
+    number: int | None
+
+
+class RunningBuild(TypedDict):
+    number: int
+    url: str
+    console_url: str
+
+
+class FinishedBuild(RunningBuild):
+    result: str
+    duration_s: float
+
+
+class StoppedBuild(TypedDict):
+    """Both are None when the build never existed."""
+
+    number: int | None
+    result: str | None
+
+
+# -- deploy -------------------------------------------------------------------------------------------------------
+
+
+class Deployed(TypedDict):
+    """`revision` is a commit of the helm repository; `images` are whole names with their tags."""
+
+    application: str
+    revision: str
+    images: list[str]
+
+
+# -- deprovision --------------------------------------------------------------------------------------------------
+
+
+class Removed(TypedDict):
+    """Names on the upstream. `kept`: what was there before us."""
+
+    removed: list[str]
+    kept: list[str]
+
+
+class Nothing(TypedDict):
+    """A step that learns nothing."""
+
+
+# -- drift, plan and checkup --------------------------------------------------------------------------------------
+
+
+class DriftedPart(TypedDict):
+    step: str
+    upstream: str
+    state: str
+    reason: str
+
+
+class Drift(TypedDict):
+    drifted: bool
+    repairable: bool
+    parts: list[DriftedPart]
+
+
+class PlannedStep(TypedDict):
+    step: str
+    upstream: str
+    verdict: str
+    reason: str
+
+
+class Plan(TypedDict):
+    possible: bool
+    steps: list[PlannedStep]
+
+
+class CheckReport(TypedDict):
+    group: str
+    check: str
+    question: str
+    state: str
+    said: str
+    remedy: str
+
+
+class Checkup(TypedDict):
+    """`counts` is by state."""
+
+    is_well: bool
+    counts: dict[str, int]
+    checks: list[CheckReport]
+
+
+# -- the keys, in the order of `workflows.py` ---------------------------------------------------------------------
+
+CREATE_GITLAB_USER = StepOutput("create_gitlab_user", GitLabUser)
+JOIN_GITLAB_GROUP = StepOutput("join_gitlab_group", GitLabMembership)
+CREATE_JENKINS_USER = StepOutput("create_jenkins_user", JenkinsUser)
+ASSIGN_JENKINS_ROLE = StepOutput("assign_jenkins_role", JenkinsRole)
+CREATE_KIBANA_USER = StepOutput("create_kibana_user", KibanaUser)
+
+FORK_SOURCE = StepOutput("fork_source", Fork)
+AWAIT_SOURCE = StepOutput("await_source", Repository)
+OPEN_TO_DEVELOPERS = StepOutput("open_to_developers", OpenBranch)
+CREATE_PIPELINE = StepOutput("create_pipeline", Pipeline)
+FORK_HELM = StepOutput("fork_helm", Fork)
+AWAIT_HELM = StepOutput("await_helm", Repository)
+REGISTER_REPOSITORY = StepOutput("register_repository", RegisteredRepository)
+CREATE_APPLICATION = StepOutput("create_application", Application)
+
+START_BUILD = StepOutput("start_build", QueuedBuild)
+AWAIT_EXECUTOR = StepOutput("await_executor", RunningBuild)
+AWAIT_RESULT = StepOutput("await_result", FinishedBuild)
+STOP_BUILD = StepOutput("stop_build", StoppedBuild)
+
+SYNC_APPLICATION = StepOutput("sync_application", Application)
+AWAIT_HEALTHY = StepOutput("await_healthy", Deployed)
+
+DELETE_APPLICATION = StepOutput("delete_application", Removed)
+DELETE_REPOSITORY = StepOutput("delete_repository", Removed)
+DELETE_PIPELINE = StepOutput("delete_pipeline", Removed)
+DELETE_HELM = StepOutput("delete_helm", Removed)
+DELETE_SOURCE = StepOutput("delete_source", Removed)
+RELEASE_NAME = StepOutput("release_name", Nothing)
+
+COMPARE_APP = StepOutput("compare_app", Drift)
+FORESEE_APP = StepOutput("foresee_app", Plan)
+EXAMINE = StepOutput("examine", Checkup)
+
+LEAVE_GITLAB_GROUP = StepOutput("leave_gitlab_group", ClosedAccount)
+BLOCK_GITLAB_USER = StepOutput("block_gitlab_user", Nothing)
+REVOKE_JENKINS_ROLE = StepOutput("revoke_jenkins_role", ClosedAccount)
+DELETE_JENKINS_USER = StepOutput("delete_jenkins_user", ClosedAccount)
+DELETE_KIBANA_USER = StepOutput("delete_kibana_user", ClosedAccount)
+
+OUTPUTS: Mapping[str, StepOutput[Any]] = {
+    each.step: each for each in list(globals().values()) if isinstance(each, StepOutput)
+}
