@@ -95,17 +95,17 @@ def configure_app(app: Celery, config: WorkerSettings) -> None:
     name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     register = WorkerRegister(liveness.directory_for(db_url))
     shares = slots.limits_of(config)
-    ways = upstreams.open_connections(config, rate_limiters(db, shares))
+    connections = upstreams.open_connections(config, rate_limiters(db, shares))
     clock = Clock(db, Publisher(app), register, shares)
     tickers = PeriodicThreads(
         clock=PeriodicThread("clock", clock.tick, every_s=TICK_S),
-        lookout=PeriodicThread("lookout", OutageProbe(db, ways).look, every_s=INTERVAL_S),
+        lookout=PeriodicThread("lookout", OutageProbe(db, connections).run, every_s=INTERVAL_S),
         keeper=PeriodicThread("keeper", RetentionSweeper(db, config).sweep_some, every_s=EVERY_S),
     )
     teller = TaskEvents()
     runner = Runner(
         around,
-        upstreams.clients(ways),
+        upstreams.clients(connections),
         {step: teller.telling(function) for step, function in load_steps().items()},
         shares,
         worker=name,

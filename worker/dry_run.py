@@ -150,8 +150,8 @@ class DryRun:
 
     def _copy(self, template: str, path: str) -> dict[str, Any]:
         """Return what a fork of the template into the team's group would be: GitLab itself says what its URLs are."""
-        group = self._upstreams.gitlab.get_group(self._job.team.gitlab_group)
-        origin = self._upstreams.gitlab.get_project(template)
+        group = self._upstreams.gitlab.groups.get(self._job.team.gitlab_group)
+        origin = self._upstreams.gitlab.projects.get(template)
         base = origin.clone_url.removesuffix(f"{origin.path}.git")
         return {
             "project_id": ABSENT,

@@ -1,28 +1,31 @@
-"""Is what we made gone?  Asked by everything that removes, one row of the ledger at a time."""
+"""The removal of what we made, one row of the ledger at a time, by its upstream's adapter."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from common.database.models import Resource
 from common.errors import Conflict, NotYet
 from common.states import Provenance
+from common.workflows import Upstream
 from worker.context import StepContext
+from worker.upstreams import Upstreams
+from worker.upstreams.adapter import Target
 
 OURS = frozenset({Provenance.INTENDED, Provenance.CREATED})
 
 
-def is_removed(job: StepContext, row: Resource, remove: Callable[[Resource], bool]) -> bool:
-    """Say whether nothing of ours is in the row's place any more, removing what is.
+def is_removed(job: StepContext, upstreams: Upstreams, row: Resource) -> bool:
+    """Remove what the row stands for, and say whether nothing of ours is left in its place.
 
-    Of what was only intended, a call may still be on its way: raises NotYet until it can be no more. What is in that
-    place then and is not ours shows that ours never came to be, and is left alone.
+    A row that was only intended may have a call still on its way: raises NotYet until none can be. An object in its
+    place that is not ours then proves that ours was never created, and is left alone.
     """
+    target = Target(ref=row.ref, outside_id=row.outside_id, marker=job.marker, team=lambda: job.team)
     if row.provenance is Provenance.CREATED:
-        return remove(row)
+        return upstreams.remove(Upstream(row.upstream), row.kind, target)
     if (left_s := job.may_arrive_for_s(row)) > 0:
-        raise NotYet(f"{row.ref} may be on its way: whoever was making it did not report back.", retry_after_s=left_s)
+        reason = f"{row.ref} may still be created: the attempt that was creating it did not report its end."
+        raise NotYet(reason, retry_after_s=left_s)
     try:
-        return remove(row)
+        return upstreams.remove(Upstream(row.upstream), row.kind, target)
     except Conflict:
         return True

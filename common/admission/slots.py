@@ -26,11 +26,12 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 from common.admission import outages
 from common.admission.outages import Hold, HoldCode
 from common.config.settings import Settings
+from common.config.upstreams import settings_of
 from common.database.engine import Database, Now
 from common.database.ids import EPOCH
 from common.database.models import Slot, Step, UpstreamStatus
 from common.states import CLAIMABLE
-from common.workflows import APP, Upstream
+from common.workflows import APP, EXTERNAL, Upstream
 
 RAMP_S = 5.0  # after this much, twice as many may go as before
 MICROSECOND = timedelta(microseconds=1)
@@ -52,18 +53,11 @@ Limits = Mapping[Upstream, UpstreamLimits]
 
 
 def limits_of(settings: Settings) -> Limits:
-    """Return the share of every upstream."""
+    """Return the limits of every upstream."""
+    found = {upstream: settings_of(settings, upstream) for upstream in EXTERNAL}
     return {
-        Upstream.GITLAB: UpstreamLimits(
-            at_once=settings.gitlab_concurrency, calls_per_s=settings.gitlab_calls_per_second
-        ),
-        Upstream.JENKINS: UpstreamLimits(
-            at_once=settings.jenkins_concurrency, calls_per_s=settings.jenkins_calls_per_second
-        ),
-        Upstream.ARGOCD: UpstreamLimits(at_once=settings.argo_concurrency, calls_per_s=settings.argo_calls_per_second),
-        Upstream.ELASTICSEARCH: UpstreamLimits(
-            at_once=settings.kibana_concurrency, calls_per_s=settings.kibana_calls_per_second
-        ),
+        upstream: UpstreamLimits(at_once=each.concurrency, calls_per_s=each.calls_per_s)
+        for upstream, each in found.items()
     }
 
 
@@ -264,7 +258,7 @@ def _room(session: Session, known: Mapping[str, UpstreamStatus], shares: Limits,
     """Return how many more steps may go to each upstream; below 0 where a share has shrunk."""
     taken = in_use(session, now)
     room: dict[Upstream, int] = {}
-    for name in outages.EXTERNAL:
+    for name in EXTERNAL:
         allowed = 0 if hold_on_any(known, (name,)) else _allowed(shares[name], known.get(name), now)
         room[name] = allowed - taken.get(name, 0)
     return room

@@ -153,19 +153,19 @@ def take_away(world: World, made: Job, step: str) -> None:
     helm = naming.helm_repository(app)
 
     def remove_project(path: str) -> bool:
-        return clients.gitlab.remove_project(int(ids[path] or 0), path=path, marker=marker)
+        return clients.gitlab.projects.remove(int(ids[path] or 0), path=path, marker=marker)
 
     removals: dict[str, Callable[[], bool]] = {
         "fork_source": lambda: remove_project(f"{team}/{app}"),
         "await_source": lambda: remove_project(f"{team}/{app}"),
         "open_to_developers": lambda: _close_to_developers(world, ids[f"{team}/{app}"]),
-        "create_pipeline": lambda: clients.jenkins.remove_pipeline(team, naming.pipeline(app, team), marker=marker),
+        "create_pipeline": lambda: clients.jenkins.pipelines.remove(team, naming.pipeline(app, team), marker=marker),
         "fork_helm": lambda: remove_project(f"{team}/{helm}"),
         "await_helm": lambda: remove_project(f"{team}/{helm}"),
-        "register_repository": lambda: clients.argocd.remove_repository(
+        "register_repository": lambda: clients.argocd.repositories.remove(
             next(ref for ref in ids if ref.endswith(f"{helm}.git"))
         ),
-        "create_application": lambda: clients.argocd.remove_application(app, project=team, marker=marker),
+        "create_application": lambda: clients.argocd.applications.remove(app, project=team, marker=marker),
     }
     _until_done(world, removals[step])
 

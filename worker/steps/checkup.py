@@ -1,4 +1,4 @@
-"""Is everything there that jobs need?  What `python -m worker.doctor` says, as a job."""
+"""The step of the check-up: the report of `python -m worker.doctor`, as a job."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ WITHIN_S = 15.0
 
 
 def examine(job: StepContext, _upstreams: Upstreams) -> dict[str, Any]:
-    """Check the settings and every upstream; what is wrong is a finding, not a failure."""
-    findings = run.look(groups_for(job.settings, job.around.catalog), within_s=WITHIN_S)
+    """Check the settings and every upstream; a failed check is a finding, not a failure of the step."""
+    findings = run.run_checks(groups_for(job.settings, job.around.catalog), within_s=WITHIN_S)
     return report.as_document(report.without_secrets(findings, job.settings))

@@ -28,7 +28,7 @@ def await_source(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
 def open_to_developers(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     """Let developers push to and merge into the default branch."""
     source = job.output_of("await_source")
-    upstreams.gitlab.ensure_branch_open(source["project_id"], source["branch"])
+    upstreams.gitlab.projects.ensure_branch_open(source["project_id"], source["branch"])
     return {"branch": source["branch"]}
 
 
@@ -37,7 +37,7 @@ def create_pipeline(job: StepContext, upstreams: Upstreams) -> dict[str, Any]:
     source = job.output_of("await_source")
     name = naming.pipeline(job.input("app"), job.input("team"))
     entry = job.resource("jenkins", "pipeline", f"{job.team.jenkins_folder}/{name}")
-    pipeline = upstreams.jenkins.ensure_pipeline(
+    pipeline = upstreams.jenkins.pipelines.ensure(
         job.team.jenkins_folder,
         name,
         definition=PipelineDefinition(
@@ -70,7 +70,7 @@ def register_repository(job: StepContext, upstreams: Upstreams) -> dict[str, Any
     token = job.settings.gitlab_read_token
     entry = job.resource("argocd", "repository", url)
     try:
-        repository = upstreams.argocd.ensure_repository(
+        repository = upstreams.argocd.repositories.ensure(
             url,
             username=job.settings.gitlab_read_user if token else None,
             password=token.get_secret_value() if token else None,
@@ -87,7 +87,7 @@ def create_application(job: StepContext, upstreams: Upstreams) -> dict[str, Any]
     """Make the Argo CD application that deploys the chart to the team's cluster."""
     app, helm = job.input("app"), job.output_of("await_helm")
     entry = job.resource("argocd", "application", app)
-    application = upstreams.argocd.ensure_application(
+    application = upstreams.argocd.applications.ensure(
         app,
         project=job.team.argocd_project,
         repository_url=job.output_of("register_repository")["repository_url"],
@@ -113,7 +113,7 @@ def _helm_parameters(job: StepContext) -> dict[str, str]:
 def _fork(job: StepContext, upstreams: Upstreams, template: str, path: str) -> dict[str, Any]:
     namespace = job.team.gitlab_group
     entry = job.resource("gitlab", "project", f"{namespace}/{path}")
-    project = upstreams.gitlab.ensure_fork(
+    project = upstreams.gitlab.projects.ensure_fork(
         template, namespace=namespace, path=path, marker=job.marker, on_create=entry.intend
     )
     entry.settle(outside_id=str(project.id), url=project.web_url, found=project.found)
@@ -121,7 +121,7 @@ def _fork(job: StepContext, upstreams: Upstreams, template: str, path: str) -> d
 
 
 def _await_fork(upstreams: Upstreams, fork: dict[str, Any]) -> dict[str, Any]:
-    project = upstreams.gitlab.await_import(fork["project_id"])
+    project = upstreams.gitlab.projects.await_import(fork["project_id"])
     return {"project_id": project.id, "clone_url": project.clone_url, "branch": project.default_branch}
 
 

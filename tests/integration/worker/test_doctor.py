@@ -216,7 +216,7 @@ ILLS = (
     Ill(
         "GitLab token about to end",
         change("gitlab", "token_ends_on", (datetime.now(UTC) + timedelta(days=3)).date()),
-        "GitLab: token's end",
+        "GitLab: token expiry",
         "put it in GITLAB_TOKEN",
     ),
     Ill("GitLab token without scope", change("gitlab", "scopes", ("read_api",)), "GitLab: scope", "scope api"),
@@ -332,7 +332,7 @@ ILLS = (
     Ill(
         "Argo CD token about to end",
         an_argo_token_near_its_end,
-        "Argo CD: token's end",
+        "Argo CD: token expiry",
         "generate-token",
         config={"argocd_token": token_that_ends_in(2)},
     ),
@@ -394,7 +394,7 @@ on_sqlite = pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
 def test_a_healthy_installation_is_all_well(clinic: Clinic) -> None:
     found = clinic.examine()
 
-    assert [each for each in found if each.state is not State.WELL] == []
+    assert [each for each in found if each.state is not State.PASSED] == []
     assert clinic.harbour.writes() == []
     assert len(found) > 60
     print(f"\n{len(found)} checks, {len(ILLS)} misconfigurations; a healthy look took {clinic.took_s:.2f} s")  # noqa: T201 - the figures are the point
@@ -454,7 +454,7 @@ def test_a_service_that_takes_calls_and_says_nothing_is_found(clinic: Clinic, ha
 
         found = clinic.examine(within_s=5)
 
-    assert {each.group for each in found if each.state is State.WRONG} == {hanging}
+    assert {each.group for each in found if each.state is State.FAILED} == {hanging}
     assert clinic.took_s < 6
 
 
@@ -474,9 +474,9 @@ def test_a_read_token_is_tried_where_it_has_to_work(clinic: Clinic) -> None:
 def test_what_the_token_may_not_see_is_not_called_wrong(clinic: Clinic) -> None:
     clinic.harbour.argocd.denied = {("projects", "get"), ("clusters", "get")}
 
-    found = {each.check: each for each in clinic.examine() if each.state is not State.WELL}
+    found = {each.check: each for each in clinic.examine() if each.state is not State.PASSED}
 
-    assert {each.state for each in found.values()} == {State.UNTOLD}
+    assert {each.state for each in found.values()} == {State.INCONCLUSIVE}
     assert "argocd proj get dev" in found["project dev"].remedy
     assert "argocd cluster list" in found["cluster dev-cluster"].remedy
 
@@ -491,10 +491,10 @@ def test_what_elasticsearch_does_not_let_us_ask_is_not_called_wrong(
 ) -> None:
     clinic.harbour.elasticsearch.inject(Fault(kind="status", status=status, path=path, body="{}"))
 
-    found = [each for each in clinic.examine() if each.state is not State.WELL]
+    found = [each for each in clinic.examine() if each.state is not State.PASSED]
 
     assert found[0].check == check
-    assert {each.state for each in found} == {State.UNTOLD}
+    assert {each.state for each in found} == {State.INCONCLUSIVE}
 
 
 @pytest.mark.parametrize("body", ["[]", "null", '{"plugins": null, "spec": [], "items": 7}', "[7]"])
@@ -505,7 +505,7 @@ def test_answers_of_an_unknown_shape_are_findings_and_no_crash(clinic: Clinic, b
 
     found = clinic.examine()
 
-    assert {each.group for each in found if each.state is State.WRONG} >= {
+    assert {each.group for each in found if each.state is State.FAILED} >= {
         "GitLab",
         "Jenkins",
         "Elasticsearch",
@@ -527,7 +527,7 @@ def test_a_broker_that_hides_its_configuration_is_said_to(clinic: Clinic) -> Non
     )
     clinic.set(redis_url=SecretStr(f"redis://hidden:pw-0009@{clinic.broker.url.rpartition('@')[2]}"))
 
-    found = {each.check: each for each in clinic.examine() if each.state is not State.WELL}
+    found = {each.check: each for each in clinic.examine() if each.state is not State.PASSED}
 
     assert set(found) == {"persistence"}
     assert "hides" in found["persistence"].said
@@ -537,9 +537,9 @@ def test_a_broker_that_hides_its_configuration_is_said_to(clinic: Clinic) -> Non
 def test_a_role_that_leaves_the_folder_to_another_is_not_called_wrong(clinic: Clinic) -> None:
     clinic.harbour.jenkins.roles["projectRoles"]["dev"].pattern = ".*_dev"
 
-    found = [each for each in clinic.examine() if each.state is not State.WELL]
+    found = [each for each in clinic.examine() if each.state is not State.PASSED]
 
-    assert [(each.check, each.state) for each in found] == [("role dev on dev", State.UNTOLD)]
+    assert [(each.check, each.state) for each in found] == [("role dev on dev", State.INCONCLUSIVE)]
 
 
 # -- MariaDB -----------------------------------------------------------------------------------------------

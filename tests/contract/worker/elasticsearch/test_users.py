@@ -44,7 +44,7 @@ class Bench:
 
     def ensure(self, **changes: Any) -> User:
         wanted = {"login": "anna", "password": PASSWORD, **ANNA, **changes}
-        return self.client.ensure_user(**wanted, marker=MARKER, on_create=self.on_create)
+        return self.client.users.ensure(**wanted, marker=MARKER, on_create=self.on_create)
 
     def can_sign_in(self, password: str) -> bool:
         return self._http.send("GET", "_security", "_authenticate", auth=("anna", password)).status == 200
