@@ -72,7 +72,7 @@ class Repositories:
         """Take `url` out of the repositories of `project` and return True; what is in git stays.
 
         Safe to repeat: what is not listed is done. A repository carries no marker: the caller knows whether it is
-        ours. Raises Transient or Permanent when it is still listed after Argo CD refused, NotYet when it did not refuse.
+        ours. Raises Transient or Permanent when Argo CD refuses and still lists it, NotYet when it only still lists it.
         Source: `server/repository DeleteRepository`.
         """
         spelling = self._registered(url, project)

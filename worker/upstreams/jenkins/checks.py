@@ -290,7 +290,7 @@ def _pipeline_of(team: Team) -> str:
 
 
 def _matches(pattern: str, name: str) -> bool:
-    """Match the whole name, as the plugin does. Raises CheckInconclusiveError for an expression that only Java knows."""
+    """Match the whole name, as the plugin does. Raises CheckInconclusiveError where only Java can."""
     try:
         return re.fullmatch(pattern, name) is not None
     except re.error:

@@ -38,6 +38,9 @@ class Bench:
         self.before_create: Callable[[], object] = lambda: None
         self._http = http
 
+    def bounded(self, deadline: Deadline) -> GitLab:
+        return GitLab(self._http.within(deadline))
+
     def on_create(self) -> None:
         self.intents.append("create")
         self.before_create()
@@ -200,7 +203,7 @@ def test_resource_lock_is_transient_though_it_is_a_409(bench: Bench, ensure: Ope
 
 def test_all_calls_end_by_the_deadline(bench: Bench) -> None:
     with pytest.raises(Transient, match="used up"):
-        bench.client.within(Deadline.within(0)).find_user("anna")
+        bench.bounded(Deadline.within(0)).accounts.find_user("anna")
 
 
 # -- what each status means -----------------------------------------------------------------------------------

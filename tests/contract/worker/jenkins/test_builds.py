@@ -18,7 +18,7 @@ from harbour.jenkins.console import raw_log, without_notes
 from harbour.jenkins.core import Role, User
 from harbour.jenkins.xml import FOLDER
 from worker.upstreams.http import Http, Reply
-from worker.upstreams.jenkins.client import Build, Console, Jenkins, QueueItem, BuildSearch
+from worker.upstreams.jenkins.client import Build, BuildSearch, Console, Jenkins, QueueItem
 from worker.upstreams.jenkins.console import piece_of
 
 WHERE = ("dev", "shop_dev")

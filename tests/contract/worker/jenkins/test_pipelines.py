@@ -205,12 +205,12 @@ def test_a_password_instead_of_a_token_is_named(jenkins: Jenkins, service: Stand
     by_password = Jenkins(Http("Jenkins", service.url, auth=("anna", PASSWORD)))
 
     with pytest.raises(Permanent, match="not an API token"):
-        by_password.ensure_role("anna", role="dev", on_create=intents)
+        by_password.roles.ensure("anna", role="dev", on_create=intents)
 
 
 def test_a_wrong_token_stops_at_the_first_look(service: StandIn) -> None:
     with pytest.raises(Permanent, match="token"):
-        client(service, "wrong").ensure_user(**FORM, on_create=never)
+        client(service, "wrong").accounts.ensure_user(**FORM, on_create=never)
 
 
 # -- users ----------------------------------------------------------------------------------------------------------
@@ -461,7 +461,7 @@ OOPS = "<h1>Oops!</h1> Logging ID=1b4e28ba-2fa1-11d2-883f-0016d3cca427<pre>secre
         (500, OOPS, {}, Permanent, "Logging ID 1b4e28ba-2fa1-11d2-883f-0016d3cca427"),
         (500, "", {}, Permanent, "a plugin may be missing"),
         (400, "<h1>Error</h1>", {"X-Error": "unsafe character"}, Permanent, "unsafe character"),
-        (400, "<h1>Error</h1>", {"X-Error": ""}, Conflict, "may not see"),
+        (400, "<h1>Error</h1>", {"X-Error": ""}, Conflict, "cannot see"),
         (404, "", {}, Permanent, "404"),
     ],
 )

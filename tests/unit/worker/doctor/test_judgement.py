@@ -10,7 +10,7 @@ import pytest
 from common.errors import Transient
 from worker.doctor import run
 from worker.upstreams.argocd.project_globs import allows_destination, allows_source
-from worker.upstreams.check import Check, CheckFailedError, Group, State, CheckInconclusiveError
+from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError, Group, State
 from worker.upstreams.probe import number_of
 
 HELM = "https://git.example/dev/shop_helm.git"
@@ -89,7 +89,7 @@ def test_each_end_of_a_check_is_a_finding_and_what_needs_it_is_not_looked_at() -
         name="Moon",
         checks=(
             _check("well", lambda: "seen"),
-            _check("wrong", lambda: fail(CheckFailedError("bad", "mend it so"))),
+            _check("wrong", lambda: fail(CheckFailedError("bad", "correct it so"))),
             _check("stumbles", lambda: fail(Transient("no answer"))),
             _check("untold", lambda: fail(CheckInconclusiveError("hidden"))),
             _check("after wrong", lambda: "seen", "wrong"),
@@ -101,11 +101,11 @@ def test_each_end_of_a_check_is_a_finding_and_what_needs_it_is_not_looked_at() -
 
     assert [(each.check, each.state, each.said, each.remedy) for each in found] == [
         ("well", State.PASSED, "seen", ""),
-        ("wrong", State.FAILED, "bad", "mend it so"),
-        ("stumbles", State.FAILED, "no answer", "mend it"),
+        ("wrong", State.FAILED, "bad", "correct it so"),
+        ("stumbles", State.FAILED, "no answer", "correct it"),
         ("untold", State.INCONCLUSIVE, "hidden", ""),
-        ("after wrong", State.INCONCLUSIVE, "not looked at, because of: wrong", ""),
-        ("after untold", State.INCONCLUSIVE, "not looked at, because of: untold", ""),
+        ("after wrong", State.INCONCLUSIVE, "not checked, because this did not pass: wrong", ""),
+        ("after untold", State.INCONCLUSIVE, "not checked, because this did not pass: untold", ""),
     ]
 
 
@@ -124,5 +124,5 @@ def test_a_fault_of_our_own_is_not_a_finding() -> None:
         run.run_checks([Group(name="Moon", checks=(_check("odd", lambda: str(1 // 0)),))], within_s=5)
 
 
-def _check(name: str, look: Any, *needs: str) -> Check:
-    return Check(name=name, question="Is it so?", remedy="mend it", look=look, needs=needs)
+def _check(name: str, act: Any, *needs: str) -> Check:
+    return Check(name=name, question="Is it so?", remedy="correct it", run=act, needs=needs)
