@@ -169,7 +169,7 @@ ILLS = (
     Ill("schema not current", an_empty_database, "Database: schema", "flask --app api db upgrade"),
     Ill("database down", no_database_server, "Database: answers", "DB_URL"),
     Ill("broker down", setting(redis_url=SecretStr("redis://127.0.0.1:1/0")), "Broker: answers", "REDIS_URL"),
-    Ill("broker's password wrong", a_wrong_broker_password, "Broker: answers", "user and password in REDIS_URL"),
+    Ill("broker's password wrong", a_wrong_broker_password, "Broker: answers", "correct the user and the password in REDIS_URL"),
     Ill(
         "broker evicts",
         lambda clinic: clinic.broker.configure(maxmemory_policy="allkeys-lru"),
@@ -197,13 +197,13 @@ ILLS = (
         "a log-in page where GitLab should be",
         fault("gitlab", kind="status", status=200, body="<html>Log in</html>", headers=HTML),
         "GitLab: answers",
-        "log-in page of a proxy",
+        "a proxy's log-in page must not be in front of it",
     ),
     Ill(
         "GitLab moved",
         fault("gitlab", kind="status", status=302, headers={"Location": "https://git.example/users/sign_in?x=1"}),
         "GitLab: answers",
-        "address behind it",
+        "address that it redirects to",
     ),
     Ill("GitLab too old", lambda _: None, "GitLab: version", "16", config={"gitlab_version": "15.11.3"}),
     Ill("GitLab token wrong", setting(gitlab_token=SecretStr("glpat-wrong")), "GitLab: token", "Access tokens"),
@@ -211,13 +211,13 @@ ILLS = (
         "GitLab token expired",
         change("gitlab", "token_ends_on", datetime.now(UTC).date()),
         "GitLab: token",
-        "put it in GITLAB_TOKEN",
+        "set GITLAB_TOKEN to it",
     ),
     Ill(
         "GitLab token about to end",
         change("gitlab", "token_ends_on", (datetime.now(UTC) + timedelta(days=3)).date()),
         "GitLab: token expiry",
-        "put it in GITLAB_TOKEN",
+        "set GITLAB_TOKEN to it",
     ),
     Ill("GitLab token without scope", change("gitlab", "scopes", ("read_api",)), "GitLab: scope", "scope api"),
     Ill("GitLab token not an administrator's", no_gitlab_administrator, "GitLab: administrator", "Administrator"),
@@ -274,7 +274,7 @@ ILLS = (
         "Role-Based Strategy",
     ),
     Ill("Jenkins folder missing", without("jenkins.items", "ops"), "Jenkins: folder ops", "New Item → ops → Folder"),
-    Ill("Jenkins folder is a job", a_pipeline_for_a_folder, "Jenkins: folder dev", "make a folder"),
+    Ill("Jenkins folder is a job", a_pipeline_for_a_folder, "Jenkins: folder dev", "create a folder of this name"),
     Ill(
         "Jenkins role missing",
         lambda c: c.harbour.jenkins.roles["projectRoles"].pop("dev"),
@@ -530,7 +530,7 @@ def test_a_broker_that_hides_its_configuration_is_said_to(clinic: Clinic) -> Non
     found = {each.check: each for each in clinic.examine() if each.state is not State.PASSED}
 
     assert set(found) == {"persistence"}
-    assert "hides" in found["persistence"].said
+    assert "does not show its configuration" in found["persistence"].said
 
 
 @on_sqlite
