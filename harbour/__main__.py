@@ -15,9 +15,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from harbour.config import HarbourConfig
+from harbour.config import CONTROL_OFFSET, CREDENTIALS, PORT_COUNT, STAND_INS, USERS, HarbourConfig
 from harbour.control import Control
-from harbour.stand_ins import CONTROL_OFFSET, CREDENTIALS, PORT_COUNT, STAND_INS, USERS
 from harbour.world import Harbour
 
 TIMINGS = {

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from harbour.stand_ins import STAND_INS
+from harbour.config import STAND_INS
 from stack import demo, programs
 from stack.demo import DemoResult
 from stack.embedded import Embedded, Ports, StackError, prepare

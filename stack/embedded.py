@@ -15,7 +15,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from harbour.stand_ins import CONTROL_OFFSET, CREDENTIALS, PORT_COUNT, STAND_INS
+from harbour.config import CONTROL_OFFSET, CREDENTIALS, PORT_COUNT, STAND_INS
 
 HOST = "127.0.0.1"
 USERS = {"GITLAB_READ_USER": "slipway-read", "JENKINS_AUTH_ID": "provisioner", "KIBANA_USER": "elastic"}

@@ -169,7 +169,12 @@ ILLS = (
     Ill("schema not current", an_empty_database, "Database: schema", "flask --app api db upgrade"),
     Ill("database down", no_database_server, "Database: answers", "DB_URL"),
     Ill("broker down", setting(redis_url=SecretStr("redis://127.0.0.1:1/0")), "Broker: answers", "REDIS_URL"),
-    Ill("broker's password wrong", a_wrong_broker_password, "Broker: answers", "correct the user and the password in REDIS_URL"),
+    Ill(
+        "broker's password wrong",
+        a_wrong_broker_password,
+        "Broker: answers",
+        "correct the user and the password in REDIS_URL",
+    ),
     Ill(
         "broker evicts",
         lambda clinic: clinic.broker.configure(maxmemory_policy="allkeys-lru"),
