@@ -10,7 +10,7 @@ from common.workflows import Upstream
 
 @dataclass(frozen=True, kw_only=True)
 class UpstreamSettings:
-    """`url` is for workers, `external_url` for people, None where it is the same. `calls_per_s` 0: unlimited."""
+    """`url` is for workers, `external_url` for people; None: the same, or it has no pages. `calls_per_s` 0: unlimited."""
 
     url: str
     external_url: str | None
@@ -23,7 +23,7 @@ def settings_of(settings: Settings, upstream: Upstream) -> UpstreamSettings:
     name = upstream.prefix.lower()
     return UpstreamSettings(
         url=getattr(settings, f"{name}_url"),
-        external_url=getattr(settings, f"{name}_ext_url"),
+        external_url=getattr(settings, f"{name}_ext_url") if upstream.has_pages else None,
         concurrency=getattr(settings, f"{name}_concurrency"),
         calls_per_s=getattr(settings, f"{name}_calls_per_second"),
     )
