@@ -10,7 +10,7 @@ from common.workflows import Upstream
 
 @dataclass(frozen=True, kw_only=True)
 class UpstreamSettings:
-    """`url` is for workers, `external_url` for people; None: the same, or it has no pages. `calls_per_s` 0: unlimited."""
+    """`url` is for workers, `external_url` for people, None without one of its own. `calls_per_s` 0: unlimited."""
 
     url: str
     external_url: str | None
