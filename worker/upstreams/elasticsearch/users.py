@@ -134,7 +134,7 @@ class Users:
     def _check_role(self, role: str) -> None:
         reply = self._api.send("GET", "role", role)
         if reply.status not in (200, 404):
-            raise self._api.failed(reply, f"looking for the role {role}")
+            raise self._api.failed(reply, f"reading the role {role}")
         if reply.status == 404 or role not in reply.read_as(dict[str, Any]):
             raise self._api.permanent(f"Elasticsearch has no role {role}")
 
@@ -144,7 +144,7 @@ class Users:
             raise self._api.permanent(reason, ActionBy.USER)
         reply = self._api.send("GET", "user", login)
         if reply.status not in (200, 404):
-            raise self._api.failed(reply, f"looking for the user {login}")
+            raise self._api.failed(reply, f"reading the user {login}")
         return reply.read_as(dict[str, _UserSchema]).get(login) if reply.status == 200 else None
 
     def _put(self, login: str, body: dict[str, Any], *, secret: str = "") -> Reply:

@@ -60,7 +60,7 @@ class Accounts:
     def _by_login(self, login: str) -> UserSchema | None:
         reply = self._api.send("GET", "users", params={"username": login})
         if reply.status != 200:
-            raise self._api.failed(reply, f"looking for the user {login}")
+            raise self._api.failed(reply, f"reading the user {login}")
         users = reply.read_as(list[UserSchema])
         return next((user for user in users if same_path(user.username, login)), None)
 
@@ -126,7 +126,7 @@ class Accounts:
     def _by_id(self, user_id: int) -> UserSchema | None:
         reply = self._api.send("GET", "users", str(user_id))
         if reply.status not in (200, 404):
-            raise self._api.failed(reply, f"looking for the user {user_id}")
+            raise self._api.failed(reply, f"reading the user {user_id}")
         return reply.read_as(UserSchema) if reply.status == 200 else None
 
 

@@ -34,7 +34,7 @@ class Groups:
         """
         reply = self._api.send("GET", "groups", path, params={"with_projects": "false"})
         if reply.status not in (200, 404):
-            raise self._api.failed(reply, f"looking for the group {path}")
+            raise self._api.failed(reply, f"reading the group {path}")
         group = reply.read_as(GroupSchema) if reply.status == 200 else None
         if group is None or not same_path(group.full_path, path):
             raise self._api.permanent(f"GitLab shows us no group {path}")
@@ -64,7 +64,7 @@ class Groups:
     def _member(self, group: Group, user_id: int) -> MemberSchema | None:
         reply = self._api.send("GET", "groups", str(group.id), "members", str(user_id))
         if reply.status not in (200, 404):
-            raise self._api.failed(reply, f"looking for a member of {group.path}")
+            raise self._api.failed(reply, f"reading a member of {group.path}")
         return reply.read_as(MemberSchema) if reply.status == 200 else None
 
     def _raise_level(self, group: Group, member: MemberSchema, access_level: int) -> Membership:

@@ -98,7 +98,7 @@ class Projects:
         if reply.status in (301, 404):
             return None
         if reply.status != 200:
-            raise self._api.failed(reply, f"looking for the project {path}")
+            raise self._api.failed(reply, f"reading the project {path}")
         project = reply.read_as(ProjectSchema)
         is_there = same_path(project.path_with_namespace, path) and not project.marked_for_deletion_on
         return project if is_there else None
@@ -132,7 +132,7 @@ class Projects:
     def _by_id(self, project_id: int) -> ProjectSchema | None:
         reply = self._api.send("GET", "projects", str(project_id))
         if reply.status not in (200, 404):
-            raise self._api.failed(reply, f"looking for the project {project_id}")
+            raise self._api.failed(reply, f"reading the project {project_id}")
         return reply.read_as(ProjectSchema) if reply.status == 200 else None
 
     def _require_ours(self, project: ProjectSchema, path: str, marker: str) -> None:

@@ -98,7 +98,7 @@ class Accounts:
     def remove_user(self, login: str) -> bool:
         """Delete the login account `login`; return True when there is none any more.
 
-        Safe to repeat: an absent account is done, without a write. There is no marker to look at: only the caller knows
+        Safe to repeat: an absent account is done, without a write. There is no marker: only the caller knows
         whether the account is ours. Its roles stay behind for the next user of that name: take them back first.
         Raises Transient when the account is still there afterwards.
         Source: `HudsonPrivateSecurityRealm.getUser`, `User.doDoDelete`.
