@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Upstream(StrEnum):
-    """The upstreams that steps call."""
+    """The systems that steps call. `FACTS` has what differs between them."""
 
     GITLAB = "gitlab"
     JENKINS = "jenkins"
@@ -22,21 +22,41 @@ class Upstream(StrEnum):
     @property
     def label(self) -> str:
         """Return its name as people write it."""
-        return LABELS[self]
+        return FACTS[self].label
+
+    @property
+    def prefix(self) -> str:
+        """Return what the names of its settings begin with: ARGO of ARGO_URL."""
+        return FACTS[self].prefix
+
+    @property
+    def has_pages(self) -> bool:
+        """Say whether people open pages at its address."""
+        return FACTS[self].has_pages
 
     @classmethod
     def labelled(cls, label: str | None) -> Upstream | None:
-        """Return the one whose name people write so; None when there is none."""
+        """Return the upstream with this label, None when there is none."""
         return next((upstream for upstream in cls if upstream.label == label), None)
 
 
-LABELS = {
-    Upstream.GITLAB: "GitLab",
-    Upstream.JENKINS: "Jenkins",
-    Upstream.ARGOCD: "Argo CD",
-    Upstream.ELASTICSEARCH: "Elasticsearch",
-    Upstream.SLIPWAY: "Slipway",
+@dataclass(frozen=True, kw_only=True)
+class UpstreamFacts:
+    """What differs between upstreams, apart from how they are called: `common/config/upstreams.py` has settings."""
+
+    label: str
+    prefix: str = ""
+    has_pages: bool = True
+
+
+FACTS = {
+    Upstream.GITLAB: UpstreamFacts(label="GitLab", prefix="GITLAB"),
+    Upstream.JENKINS: UpstreamFacts(label="Jenkins", prefix="JENKINS"),
+    Upstream.ARGOCD: UpstreamFacts(label="Argo CD", prefix="ARGO"),
+    Upstream.ELASTICSEARCH: UpstreamFacts(label="Elasticsearch", prefix="KIBANA", has_pages=False),  # Kibana has them
+    Upstream.SLIPWAY: UpstreamFacts(label="Slipway", has_pages=False),
 }
+EXTERNAL = tuple(upstream for upstream in Upstream if upstream is not Upstream.SLIPWAY)
 
 
 @dataclass(frozen=True, kw_only=True)

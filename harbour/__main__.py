@@ -15,22 +15,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from harbour.config import HarbourConfig
+from harbour.config import CONTROL_OFFSET, CREDENTIALS, PORT_COUNT, STAND_INS, USERS, HarbourConfig
 from harbour.control import Control
 from harbour.world import Harbour
 
-NAMES = {
-    "GITLAB_TOKEN": "gitlab_token",
-    "GITLAB_READ_USER": "gitlab_user",
-    "GITLAB_READ_TOKEN": "gitlab_read_token",
-    "JENKINS_AUTH_ID": "jenkins_user",
-    "JENKINS_AUTH_TOKEN": "jenkins_token",
-    "ARGO_TOKEN": "argocd_token",
-    "KIBANA_USER": "elasticsearch_user",
-    "KIBANA_PWD": "elasticsearch_password",
-}
-USERS = {"GITLAB_READ_USER": "cloner", "JENKINS_AUTH_ID": "automation", "KIBANA_USER": "elastic"}
-PORTS = ("gitlab_port", "jenkins_port", "argocd_port", "elasticsearch_port", "control_port")
 TIMINGS = {
     "fork_s": (0.2, "for a fork"),
     "queue_s": (0.1, "in the build queue"),
@@ -43,8 +31,9 @@ def main() -> None:
     options = parse_options()
     credentials = choose_credentials(options.root / "credentials.json")
     base: int = options.port_base
-    values: dict[str, Any] = {name: base + offset if base else 0 for offset, name in enumerate(PORTS)}
-    values |= {field: credentials[name] for name, field in NAMES.items()}
+    ports = {each.port: each.offset for each in STAND_INS} | {"control_port": CONTROL_OFFSET}
+    values: dict[str, Any] = {name: base + offset if base else 0 for name, offset in ports.items()}
+    values |= {field: credentials[name] for name, field in CREDENTIALS.items()}
     values |= {name: getattr(options, name) for name in ("root", "host", *TIMINGS)}
     config = HarbourConfig(gitlab_edition=options.edition, **values)
     serve(config, credentials)
@@ -53,14 +42,20 @@ def main() -> None:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m harbour",
-        description="Stand-ins for GitLab, Jenkins, Argo CD and Elasticsearch.",
-        epilog=f"Credentials come from the environment ({', '.join(NAMES)}), or from files in "
+        description=f"Stand-ins: {', '.join(each.label for each in STAND_INS)}.",
+        epilog=f"Credentials come from the environment ({', '.join(CREDENTIALS)}), or from files in "
         "SECRETS_DIR; missing ones are generated once and kept.",
     )
     add = parser.add_argument
     add("--root", type=Path, required=True, help="directory for its repositories and state")
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    add("--port-base", type=int, default=0, metavar="N", help="use ports N to N+4 (default: any free ones)")
+    add(
+        "--port-base",
+        type=int,
+        default=0,
+        metavar="N",
+        help=f"use ports N to N+{PORT_COUNT - 1} (default: any free ones)",
+    )
     add("--edition", choices=("ce", "ee"), default="ce", help="GitLab edition (default: %(default)s)")
     for name, (default_s, what) in TIMINGS.items():
         flag = f"--{name.replace('_', '-')}"
@@ -77,7 +72,9 @@ def given(name: str) -> str:
 def choose_credentials(file: Path) -> dict[str, str]:
     """Return name and value of every credential: the given one, else the kept one, else a new one."""
     kept: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
-    chosen = {name: given(name) or kept.get(name) or USERS.get(name) or secrets.token_urlsafe(32) for name in NAMES}
+    chosen = {
+        name: given(name) or kept.get(name) or USERS.get(name) or secrets.token_urlsafe(32) for name in CREDENTIALS
+    }
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch(mode=0o600)
     file.write_text(json.dumps(chosen))
@@ -93,13 +90,8 @@ def serve(config: HarbourConfig, credentials: dict[str, str]) -> None:
     control = Control(harbour)
     harbour.start()
     control.start(config.host, config.control_port)
-    urls = {
-        "GITLAB_URL": harbour.gitlab.url,
-        "JENKINS_URL": harbour.jenkins.url,
-        "ARGO_URL": harbour.argocd.url,
-        "KIBANA_URL": harbour.elasticsearch.url,
-        "HARBOUR_CONTROL_URL": control.url,
-    }
+    settings = {each.name: each.url for each in STAND_INS}
+    urls = {settings[service.name]: service.url for service in harbour.services} | {"HARBOUR_CONTROL_URL": control.url}
     generated = {name: value for name, value in credentials.items() if not given(name)}
     for name, value in sorted((urls | generated).items()):  # given credentials are known already, and secret
         sys.stdout.write(f"{name}={value}\n")

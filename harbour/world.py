@@ -30,10 +30,9 @@ class Harbour:
 
     def start(self) -> None:
         config = self.config
-        ports = (config.gitlab_port, config.jenkins_port, config.argocd_port, config.elasticsearch_port)
-        for service, port in zip(self.services, ports, strict=True):
+        for service in self.services:
             service.keep(config.root / f"{service.name}.json")
-            service.start(config.host, port)
+            service.start(config.host, getattr(config, f"{service.name}_port"))
 
     def stop(self) -> None:
         for service in self.services:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from harbour.config import STAND_INS
 from stack import demo, programs
 from stack.demo import DemoResult
 from stack.embedded import Embedded, Ports, StackError, prepare
@@ -21,8 +22,6 @@ from stack.inspector import Inspector
 from stack.launcher import Launcher, prefixed
 
 write = sys.stdout.write
-
-UPSTREAM_URLS = {"GitLab": "GITLAB_URL", "Jenkins": "JENKINS_URL", "Argo CD": "ARGO_URL", "Elasticsearch": "KIBANA_URL"}
 
 
 def main() -> int:
@@ -120,7 +119,7 @@ def _next_commands(stack: Embedded) -> str:
         "API": f"{stack.api_url}/readyz",
         "Flower": f"{stack.flower_url}  (user {user}, password {password})",
         "Metrics": f"{stack.api_url}/metrics  (METRICS_TOKEN is in {stack.root / 'embedded.env'})",
-        **{name: stack.environment[key] for name, key in UPSTREAM_URLS.items()},
+        **{each.label: stack.environment[each.url] for each in STAND_INS},
     }
     listed = "\n".join(f"  {name:<14}{url}" for name, url in urls.items())
     slipway = _slipway()

@@ -15,8 +15,10 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from harbour.config import CONTROL_OFFSET, CREDENTIALS, PORT_COUNT, STAND_INS
+
 HOST = "127.0.0.1"
-HARBOUR_PORTS = 5
+USERS = {"GITLAB_READ_USER": "slipway-read", "JENKINS_AUTH_ID": "provisioner", "KIBANA_USER": "elastic"}
 BROKER_VERSION = (6, 2)  # the oldest that kombu's commands work on
 LIMITS = (
     "LOGIN_FAILURES_PER_ACCOUNT_AND_ADDRESS",
@@ -43,7 +45,7 @@ class Ports:
 
     @classmethod
     def from_base(cls, first: int) -> Ports:
-        return cls(api=first, flower=first + 1, broker=first + 2, harbour=first + 3, metrics=first + 8)
+        return cls(api=first, flower=first + 1, broker=first + 2, harbour=first + 3, metrics=first + 3 + PORT_COUNT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,30 +73,17 @@ def prepare(root: Path, *, ports: Ports = Ports(), db_url: str | None = None) ->
     root.mkdir(parents=True, exist_ok=True)
     kept = _kept_secrets(root / "secrets.env")
     api_port, flower_port, broker_port = (_free_port(port) for port in (ports.api, ports.flower, ports.broker))
-    harbour_port = _free_port(ports.harbour, count=HARBOUR_PORTS)
-    gitlab, jenkins, argocd, elasticsearch, control = (
-        f"http://{HOST}:{harbour_port + offset}" for offset in range(HARBOUR_PORTS)
-    )
+    harbour_port = _free_port(ports.harbour, count=PORT_COUNT)
     environment = {
         "DB_URL": db_url or f"sqlite:///{root.absolute() / 'slipway.db'}",
         "REDIS_URL": f"redis://:{kept['BROKER_PASSWORD']}@{HOST}:{broker_port}/0",
         "SECRET_KEYS": kept["SECRET_KEYS"],
-        "GITLAB_URL": gitlab,
-        "GITLAB_TOKEN": kept["GITLAB_TOKEN"],
-        "GITLAB_READ_USER": "slipway-read",
-        "GITLAB_READ_TOKEN": kept["GITLAB_READ_TOKEN"],
-        "JENKINS_URL": jenkins,
-        "JENKINS_AUTH_ID": "provisioner",
-        "JENKINS_AUTH_TOKEN": kept["JENKINS_AUTH_TOKEN"],
-        "ARGO_URL": argocd,
-        "ARGO_TOKEN": kept["ARGO_TOKEN"],
-        "KIBANA_URL": elasticsearch,
-        "KIBANA_USER": "elastic",
-        "KIBANA_PWD": kept["KIBANA_PWD"],
+        **{each.url: f"http://{HOST}:{harbour_port + each.offset}" for each in STAND_INS},
+        **{name: USERS.get(name) or kept[name] for name in CREDENTIALS},
         "CONTAINER_REPOSITORY_IMAGE_NAME": "registry.example.com/apps",
         "COOKIE_SECURE": "false",  # plain HTTP on loopback
-        **dict.fromkeys(LIMITS, "0"),  # unlimited: all clients here have the same address
-        "HARBOUR_CONTROL_URL": control,
+        **dict.fromkeys(LIMITS, "0"),  # unlimited: everybody here has the same address
+        "HARBOUR_CONTROL_URL": f"http://{HOST}:{harbour_port + CONTROL_OFFSET}",
         "METRICS_TOKEN": kept["METRICS_TOKEN"],
         "WORKER_METRICS_PORT": str(_free_port(ports.metrics)),
         "FLOWER_ADDRESS": HOST,
@@ -119,11 +108,7 @@ def _kept_secrets(file: Path) -> dict[str, str]:
         "BROKER_PASSWORD",
         "FLOWER_PASSWORD",
         "METRICS_TOKEN",
-        "GITLAB_TOKEN",
-        "GITLAB_READ_TOKEN",
-        "JENKINS_AUTH_TOKEN",
-        "ARGO_TOKEN",
-        "KIBANA_PWD",
+        *(name for name in CREDENTIALS if name not in USERS),
     )
     known = dict(line.split("=", 1) for line in file.read_text().splitlines()) if file.exists() else {}
     kept = {name: known.get(name) or secrets.token_urlsafe(32) for name in names}

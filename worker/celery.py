@@ -99,7 +99,7 @@ def configure_app(app: Celery, config: WorkerSettings) -> None:
     clock = Clock(db, Publisher(app), register, limits)
     threads = PeriodicThreads(
         clock=PeriodicThread("clock", clock.tick, every_s=TICK_S),
-        outage_probe=PeriodicThread("lookout", OutageProbe(db, connections).look, every_s=INTERVAL_S),
+        outage_probe=PeriodicThread("lookout", OutageProbe(db, connections).run, every_s=INTERVAL_S),
         retention=PeriodicThread("keeper", RetentionSweeper(db, config).sweep_some, every_s=EVERY_S),
     )
     task_events = TaskEvents()

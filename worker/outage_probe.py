@@ -1,4 +1,7 @@
-"""Is an upstream down, and is it back?  One worker looks for all of them: a plain read, without a job's attempt."""
+"""The probe of upstreams that are down or in doubt: a plain read, which uses up no attempt of a job.
+
+Every worker runs one; each probe is claimed in the database, so that one of them sends it.
+"""
 
 from __future__ import annotations
 
@@ -9,47 +12,41 @@ from common.admission import outages
 from common.database.engine import Database
 from common.errors import StepError
 from common.workflows import Upstream
-from worker.upstreams import Connections
+from worker.upstreams import ADAPTERS, Connections
 
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
-ANSWERS_WITHIN_S = 5.0  # well below `gates.LOOK_LASTS_S`
-READS: dict[Upstream, tuple[str, ...]] = {
-    Upstream.GITLAB: ("api", "v4", "version"),
-    Upstream.JENKINS: ("whoAmI", "api", "json"),
-    Upstream.ARGOCD: ("api", "version"),
-    Upstream.ELASTICSEARCH: ("_security", "_authenticate"),
-}
+CALL_S = 5.0  # well below `outages.PROBE_LEASE_S`
 
 
 class OutageProbe:
-    """Any number may be about, one in each worker: every look is done by one of them."""
+    """Any number may run at once, one in each worker: every probe is sent by one of them."""
 
-    def __init__(self, db: Database, ways: Connections) -> None:
+    def __init__(self, db: Database, connections: Connections) -> None:
         self._db = db
-        self._ways = ways
+        self._connections = connections
 
-    def look(self) -> None:
-        """Look at every upstream whose time has come, and tell all workers what came of it."""
-        for look in self._db.read(lambda session: outages.due_probes(session, self._db.now())):
-            if self._db.transaction(partial(outages.claim_probe, probe=look, now=self._db.now())):
-                self._tell(look.upstream, self._silence_of(look.upstream))
+    def run(self) -> None:
+        """Probe every upstream whose probe is due, and record the result for all workers."""
+        for probe in self._db.read(lambda session: outages.due_probes(session, self._db.now())):
+            if self._db.transaction(partial(outages.claim_probe, probe=probe, now=self._db.now())):
+                self._record(probe.upstream, self._problem_of(probe.upstream))
 
-    def _silence_of(self, upstream: Upstream) -> str | None:
-        """Return why it cannot be worked with; None when it answers, whatever it answers."""
+    def _problem_of(self, upstream: Upstream) -> str | None:
+        """Return why steps cannot use the upstream, None when they can: any reply below 500 will do."""
         try:
-            reply = self._ways.to(upstream).send("GET", *READS[upstream], total_s=ANSWERS_WITHIN_S)
+            reply = self._connections[upstream].send("GET", *ADAPTERS[upstream].probe, total_s=CALL_S)
         except StepError as error:
             return error.reason
         return f"{upstream.label} answered {reply.status}" if reply.status >= 500 else None
 
-    def _tell(self, upstream: Upstream, silence: str | None) -> None:
+    def _record(self, upstream: Upstream, problem: str | None) -> None:
         extra = {"upstream": upstream.value}
         now = self._db.now()
-        if silence is None:
+        if problem is None:
             down_since = self._db.transaction(lambda session: outages.mark_up(session, upstream, now))
             if down_since is not None:
                 log.warning("upstream_back", extra={**extra, "down_s": round((now - down_since).total_seconds())})
-        elif self._db.transaction(lambda session: outages.mark_down(session, upstream, silence, now)):
-            log.error("upstream_down", extra={**extra, "reason": silence})
+        elif self._db.transaction(lambda session: outages.mark_down(session, upstream, problem, now)):
+            log.error("upstream_down", extra={**extra, "reason": problem})

@@ -8,7 +8,7 @@ import pkgutil
 from collections.abc import Callable, Mapping
 
 import worker.steps
-from common.workflows import WORKFLOWS, task_name
+from common.workflows import PROVISION, RECONCILE, WORKFLOWS, task_name
 from worker.context import StepContext
 from worker.upstreams import Upstreams
 
@@ -17,13 +17,9 @@ StepFunction = Callable[[StepContext, Upstreams], Mapping[str, object]]
 
 def load_steps() -> dict[str, StepFunction]:
     """Return the functions by task name. Raises RuntimeError naming what is declared or written only."""
-    written: dict[str, StepFunction] = {
-        task_name(module.name, name): function
-        for module in pkgutil.iter_modules(worker.steps.__path__)
-        for name, function in vars(importlib.import_module(f"worker.steps.{module.name}")).items()
-        if inspect.isfunction(function) and function.__module__.startswith("worker.steps.")
-        if not name.startswith("_")
-    }
+    modules = {module.name: _functions_of(module.name) for module in pkgutil.iter_modules(worker.steps.__path__)}
+    modules[RECONCILE.name] = modules[PROVISION.name]  # a repair runs what made the app: each step makes or confirms
+    written = {task_name(flow, name): step for flow, functions in modules.items() for name, step in functions.items()}
     declared = {task_name(flow.name, step.name) for flow in WORKFLOWS.values() for step in flow.steps}
     if written.keys() != declared:
         raise RuntimeError(
@@ -31,3 +27,12 @@ def load_steps() -> dict[str, StepFunction]:
             f"functions without a declaration: {sorted(written.keys() - declared)}"
         )
     return written
+
+
+def _functions_of(flow: str) -> dict[str, StepFunction]:
+    module = importlib.import_module(f"worker.steps.{flow}")
+    return {
+        name: function
+        for name, function in vars(module).items()
+        if inspect.isfunction(function) and function.__module__ == module.__name__ and not name.startswith("_")
+    }

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from common.database.models import Resource
 from common.errors import Conflict, NotYet
 from common.states import Provenance
+from common.workflows import Upstream
 from worker.context import StepContext
+from worker.upstreams import Upstreams
+from worker.upstreams.adapter import Target
 
 OURS = frozenset({Provenance.INTENDED, Provenance.CREATED})
 
 
-def is_removed(job: StepContext, row: Resource, remove: Callable[[Resource], bool]) -> bool:
-    """Say whether nothing of ours is in the row's place any more, removing what is.
+def is_removed(job: StepContext, upstreams: Upstreams, row: Resource) -> bool:
+    """Remove what the row stands for, and say whether nothing of ours is left in its place.
 
     A call that creates what was only intended may still arrive: raises NotYet until none can. What is in that place
     then and is not ours shows that ours was never created, and is left alone.
     """
+    target = Target(ref=row.ref, outside_id=row.outside_id, marker=job.marker, team=lambda: job.team)
     if row.provenance is Provenance.CREATED:
-        return remove(row)
+        return upstreams.remove(Upstream(row.upstream), row.kind, target)
     if (left_s := job.may_arrive_for_s(row)) > 0:
         raise NotYet(
             f"{row.ref} may still be created: the attempt that was creating it did not report.", retry_after_s=left_s
         )
     try:
-        return remove(row)
+        return upstreams.remove(Upstream(row.upstream), row.kind, target)
     except Conflict:
         return True

@@ -1,37 +1,28 @@
-"""Telemetry of attempts, calls and ticks: lines of the log, numbers for Prometheus, and spans.
+"""Telemetry of attempts and ticks: lines of the log, numbers for Prometheus, and spans.
 
-Every line that is written meanwhile, by whatever code, has the ids of the job and of the attempt, and the id of the
-request that began the job. Of a call only its target, its status and its duration are recorded: no query, no header,
-no body.
+Every line that is written during an attempt, by whatever code, has the ids of the job and of the attempt, and the id
+of the request that began the job. Calls: `worker/upstreams/call_telemetry.py`.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http import HTTPMethod
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from structlog.contextvars import bound_contextvars
 
 from common.admission.outages import Hold
-from common.errors import Permanent, StepError
 from common.jobs.attempts import Claim, ClaimRefused
 from common.states import StepState
 from common.telemetry import metrics, tracing
 from common.telemetry.span import Kind, Span
-from common.workflows import Upstream, task_name
-
-if TYPE_CHECKING:
-    from worker.upstreams.transport import Watch  # whose package imports this module
+from common.workflows import task_name
 
 log = logging.getLogger(__name__)
 
-SLOW_S = 5.0  # a call that takes longer is logged at level info
 LOST = "lost"  # the attempt's claim ran out, or its job was over
 UNRECORDED = "unrecorded"  # the outcome could not be stored: the lease runs out, and another attempt follows
 UNSUCCESSFUL = (StepState.FAILED, LOST, UNRECORDED)
@@ -97,66 +88,6 @@ def _record_attempt(task: str, attempt: AttemptTelemetry, span: Span, took_s: fl
     why = {"code": attempt.code, "reason": attempt.reason} if attempt.code else {}
     extra = {"outcome": attempt.outcome, **why, "ms": _ms(took_s)}
     log.log(logging.WARNING if attempt.outcome in UNSUCCESSFUL else logging.INFO, "step_ended", extra=extra)
-
-
-# -- a call -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(kw_only=True)
-class UpstreamCall:
-    """One call and its result: a status, or the kind of its failure. `headers` carry the trace."""
-
-    upstream: str
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    status: int | None = None
-    failure: str = ""
-
-    @property
-    def is_good(self) -> bool:
-        return self.status is not None and self.status != 429 and self.status < 500
-
-
-@contextmanager
-def call(upstream: str, method: str, url: str, watch: Watch, *, slow_s: float = SLOW_S) -> Iterator[UpstreamCall]:
-    """Record the call that is made inside, to the upstream with this label."""
-    began_s, parts = time.monotonic(), urlsplit(url)
-    attributes = {"http.request.method": method, "server.address": parts.hostname or ""}
-    with tracing.span(f"{method} {upstream}", Kind.CLIENT, attributes=attributes) as span:
-        name = Upstream.labelled(upstream) or "other"
-        made = UpstreamCall(upstream=name, method=method, path=parts.path, headers=tracing.headers())
-        try:
-            yield made
-        except StepError as error:
-            made.failure = _kind_of(error, watch)
-            raise
-        finally:
-            took_s = time.monotonic() - began_s
-            _record_call(made, span, took_s, is_slow=took_s >= slow_s)
-
-
-def _kind_of(error: StepError, watch: Watch) -> str:
-    if isinstance(error, Permanent):
-        return "invalid"
-    if not watch.sent:
-        return "unreachable"
-    return "timed_out" if watch.expired else "broken"
-
-
-def _record_call(made: UpstreamCall, span: Span, took_s: float, *, is_slow: bool) -> None:
-    status = f"{made.status // 100}xx" if made.status else "none"
-    method = made.method if made.method in HTTPMethod.__members__ else "other"
-    metrics.CALL_S.labels(made.upstream, method, status).observe(took_s)
-    if made.failure:
-        metrics.CALL_ERRORS.labels(made.upstream, made.failure).inc()
-        span.fail(made.failure)
-    result = {"status": made.status} if made.status else {"failure": made.failure}
-    if made.status:
-        span.set({"http.response.status_code": made.status})
-    level = logging.WARNING if not made.is_good else logging.INFO if is_slow else logging.DEBUG
-    extra = {"upstream": made.upstream, "method": made.method, "path": made.path, **result, "ms": _ms(took_s)}
-    log.log(level, "upstream_called", extra=extra)
 
 
 # -- a tick -------------------------------------------------------------------------------------------------------

@@ -7,9 +7,12 @@ from typing import Any
 
 from api.contract import fields, validation
 from api.serving import idempotency
-from common.admission.outages import EXTERNAL
+from common.workflows import EXTERNAL
 
 Schema = dict[str, Any]
+
+_LABELS = [upstream.label for upstream in EXTERNAL]
+_UPSTREAMS = f"{', '.join(_LABELS[:-1])} and {_LABELS[-1]}"
 
 VERSION = "1.0.0"  # of the interface: grows with every change of it
 ABOUT = """\
@@ -36,7 +39,7 @@ TAGS = {
     "lifecycle": "Comparison, repair and removal of an app.",
     "jobs": "What was accepted, and what has become of it.",
     "interventions": "What people do to a job.",
-    "upstreams": "Whether GitLab, Jenkins, Argo CD and Elasticsearch can be worked with.",
+    "upstreams": f"Whether {_UPSTREAMS} can be worked with.",
     "users": "People who leave.",
     "health": "For those who operate this.",
     "metrics": "Numbers for Prometheus.",

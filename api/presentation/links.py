@@ -5,17 +5,17 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from common.config.settings import Settings
+from common.config.upstreams import settings_of
+from common.workflows import EXTERNAL
 
 
 def external(url: str | None, settings: Settings) -> str | None:
     """Return `url` with the workers' base replaced by the users' base."""
     if url is None:
         return None
-    for inner, outer in (
-        (settings.gitlab_url, settings.gitlab_ext_url),
-        (settings.jenkins_url, settings.jenkins_ext_url),
-        (settings.argocd_url, settings.argocd_ext_url),
-    ):
+    for upstream in filter(lambda each: each.has_pages, EXTERNAL):
+        base = settings_of(settings, upstream)
+        inner, outer = base.url, base.external_url
         if outer and (url == inner or url.startswith(f"{inner}/")):
             return outer + url.removeprefix(inner)
     return url

@@ -20,11 +20,10 @@ from api.serving.accepted import JobAccepted, accepted, request_id
 from api.serving.idempotency import once
 from api.serving.routing import route
 from common.admission import outages, slots
-from common.admission.outages import EXTERNAL
 from common.database.models import Job, Step, UpstreamStatus
 from common.jobs import lifecycle, outputs
 from common.step_outputs import CheckReport
-from common.workflows import CHECKUP, Upstream
+from common.workflows import CHECKUP, EXTERNAL, Upstream
 
 blueprint = Blueprint("upstreams", __name__)
 

@@ -18,9 +18,8 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from common.database.models import UpstreamStatus
-from common.workflows import Upstream
+from common.workflows import EXTERNAL, Upstream
 
-EXTERNAL = tuple(upstream for upstream in Upstream if upstream is not Upstream.SLIPWAY)
 PROBE_PAUSES_S = (2.0, 4.0, 8.0, 15.0)  # between probes of what is down; the last one is repeated
 PROBE_LEASE_S = 15.0  # a worker that has claimed a probe has this long before another one does it
 REASON_CHARACTERS = 500

@@ -26,11 +26,12 @@ from sqlalchemy.orm import Session
 from common.admission import outages
 from common.admission.outages import Hold, HoldCode
 from common.config.settings import Settings
+from common.config.upstreams import settings_of
 from common.database.engine import Database, Now, retry_insert
 from common.database.ids import EPOCH
 from common.database.models import Slot, Step, UpstreamStatus
 from common.states import CLAIMABLE
-from common.workflows import APP, Upstream
+from common.workflows import APP, EXTERNAL, Upstream
 
 RAMP_S = 5.0  # after each such period, twice as many may run
 MICROSECOND = timedelta(microseconds=1)
@@ -51,19 +52,10 @@ Limits = Mapping[Upstream, UpstreamLimits]
 
 def limits_of(settings: Settings) -> Limits:
     """Return the limits of every upstream."""
+    found = {upstream: settings_of(settings, upstream) for upstream in EXTERNAL}
     return {
-        Upstream.GITLAB: UpstreamLimits(
-            at_once=settings.gitlab_concurrency, calls_per_s=settings.gitlab_calls_per_second
-        ),
-        Upstream.JENKINS: UpstreamLimits(
-            at_once=settings.jenkins_concurrency, calls_per_s=settings.jenkins_calls_per_second
-        ),
-        Upstream.ARGOCD: UpstreamLimits(
-            at_once=settings.argocd_concurrency, calls_per_s=settings.argocd_calls_per_second
-        ),
-        Upstream.ELASTICSEARCH: UpstreamLimits(
-            at_once=settings.elasticsearch_concurrency, calls_per_s=settings.elasticsearch_calls_per_second
-        ),
+        upstream: UpstreamLimits(at_once=each.concurrency, calls_per_s=each.calls_per_s)
+        for upstream, each in found.items()
     }
 
 
@@ -264,7 +256,7 @@ def _room(session: Session, known: Mapping[str, UpstreamStatus], limits: Limits,
     """Return how many more steps may be sent to each upstream; below 0 where a limit was lowered."""
     taken = in_use(session, now)
     room: dict[Upstream, int] = {}
-    for name in outages.EXTERNAL:
+    for name in EXTERNAL:
         allowed = 0 if hold_on_any(known, (name,)) else _allowed(limits[name], known.get(name), now)
         room[name] = allowed - taken.get(name, 0)
     return room

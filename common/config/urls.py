@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -81,3 +82,11 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Origin = Annotated[str, AfterValidator(_origin)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]  # with the password of the field `db_password`
 BrokerUrl = Annotated[SecretStr, AfterValidator(_broker_url)]  # with the password of the field `redis_password`
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether the host is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

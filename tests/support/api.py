@@ -28,6 +28,7 @@ from api.service import Service
 from common.config.settings import CommonSettings, Settings
 from common.database.engine import Database
 from common.database.models import Base
+from harbour.config import CREDENTIALS, STAND_INS, USERS
 from support.checkout import ROOT
 from support.settings import NEWER
 from support.world import Time
@@ -36,20 +37,17 @@ V1 = "/api/v1"
 PASSWORD = "engines weave numbers"
 NO_BROKER = "redis://127.0.0.1:1/0"
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # most tests are about something else
+OPTIONAL = ("GITLAB_READ_USER", "GITLAB_READ_TOKEN")
 ENVIRONMENT = {
     "REDIS_URL": NO_BROKER,
     "SECRET_KEYS": "a key of thirty-two characters or more",
-    "GITLAB_URL": "http://gitlab.invalid",
-    "GITLAB_TOKEN": "canary-gitlab-token",
+    **{each.url: f"http://{each.name}.invalid" for each in STAND_INS},
+    **{
+        name: USERS.get(name) or f"canary-{name.lower().replace('_', '-')}"
+        for name in CREDENTIALS
+        if name not in OPTIONAL
+    },
     "GITLAB_EXT_URL": "https://git.example.com",
-    "JENKINS_URL": "http://jenkins.invalid",
-    "JENKINS_AUTH_ID": "automation",
-    "JENKINS_AUTH_TOKEN": "canary-jenkins-token",
-    "ARGO_URL": "http://argocd.invalid",
-    "ARGO_TOKEN": "canary-argo-token",
-    "KIBANA_URL": "http://elasticsearch.invalid",
-    "KIBANA_USER": "elastic",
-    "KIBANA_PWD": "canary-kibana-password",
     "CONTAINER_REPOSITORY_IMAGE_NAME": "registry.example.com/apps",
     "METRICS_TOKEN": "canary-metrics-token",
     "COOKIE_SECURE": "false",

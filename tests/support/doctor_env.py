@@ -88,13 +88,13 @@ class Clinic:
     def examine(self, *, within_s: float = WITHIN_S) -> list[Finding]:
         groups = groups_for(self.settings, catalog.load(self.settings))
         began_s = time.monotonic()
-        found = run.look(groups, within_s=within_s)
+        found = run.run_checks(groups, within_s=within_s)
         self.took_s = time.monotonic() - began_s
         return report.without_secrets(found, self.settings)
 
     def wrong(self) -> dict[str, Finding]:
         """Return what is wrong, by group and check."""
-        return {f"{each.group}: {each.check}": each for each in self.examine() if each.state is State.WRONG}
+        return {f"{each.group}: {each.check}": each for each in self.examine() if each.state is State.FAILED}
 
 
 @contextmanager

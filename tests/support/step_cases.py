@@ -10,7 +10,6 @@ from typing import Any
 import requests
 
 from common import workflows
-from common.config import naming
 from common.database.models import Job
 from common.errors import NotYet
 from common.jobs import interventions
@@ -21,6 +20,7 @@ from harbour.server import Service
 from support.builds import pace, paced
 from support.world import World
 from worker.runner import NextAction
+from worker.upstreams.adapter import Target
 
 A_LONG_TIME_S = 3600.0
 A_LONG_BUILD_S = 600.0
@@ -145,29 +145,20 @@ def _steps_before(case: Case) -> list[str]:
     return [step.name for step in lane.steps[: lane.steps.index(case.step)]]
 
 
+MADE_BY = {"await_source": "fork_source", "await_helm": "fork_helm"}  # what these wait for, others make
+
+
 def take_away(world: World, made: Job, step: str) -> None:
     """Take from the upstreams what a step of provisioning makes, as somebody would by hand; no ledger knows of it."""
-    app, team = made.input["app"], made.input["team"]
-    marker, clients = f"slipway:{made.subject_id}", world.clients
-    ids = {row.ref: row.outside_id for row in world.ledger(made)}
-    helm = naming.helm_repository(app)
-
-    def remove_project(path: str) -> bool:
-        return clients.gitlab.remove_project(int(ids[path] or 0), path=path, marker=marker)
-
-    removals: dict[str, Callable[[], bool]] = {
-        "fork_source": lambda: remove_project(f"{team}/{app}"),
-        "await_source": lambda: remove_project(f"{team}/{app}"),
-        "open_to_developers": lambda: _close_to_developers(world, ids[f"{team}/{app}"]),
-        "create_pipeline": lambda: clients.jenkins.remove_pipeline(team, naming.pipeline(app, team), marker=marker),
-        "fork_helm": lambda: remove_project(f"{team}/{helm}"),
-        "await_helm": lambda: remove_project(f"{team}/{helm}"),
-        "register_repository": lambda: clients.argocd.remove_repository(
-            next(ref for ref in ids if ref.endswith(f"{helm}.git"))
-        ),
-        "create_application": lambda: clients.argocd.remove_application(app, project=team, marker=marker),
-    }
-    _until_done(world, removals[step])
+    rows = world.ledger(made)
+    if step == "open_to_developers":
+        source = next(row for row in rows if row.step == "fork_source")
+        _until_done(world, lambda: _close_to_developers(world, source.outside_id))
+        return
+    row = next(row for row in rows if row.step == MADE_BY.get(step, step))
+    team = world.around.catalog.teams[made.input["team"]]
+    target = Target(ref=row.ref, outside_id=row.outside_id, marker=f"slipway:{made.subject_id}", team=lambda: team)
+    _until_done(world, lambda: world.clients.remove(Upstream(row.upstream), row.kind, target))
 
 
 def _until_done(world: World, remove: Callable[[], bool]) -> None:

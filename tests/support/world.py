@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from common.admission import slots
 from common.config import catalog
+from common.config.renamed import FORMER_NAMES
 from common.config.settings import WorkerSettings
 from common.database.engine import Database
 from common.database.ids import new_id
@@ -23,6 +24,7 @@ from common.jobs.lane_messages import LaneMessage
 from common.states import UNSETTLED, JobState, StepState
 from common.vault.cipher import Vault
 from common.workflows import PROVISION, SIGNUP, WORKFLOWS
+from harbour.config import CREDENTIALS, STAND_INS
 from harbour.world import Harbour
 from worker import upstreams
 from worker.context import WorkerContext
@@ -46,26 +48,23 @@ class Time:
         self._now += timedelta(seconds=seconds)
 
 
+def upstreams_of(harbour: Harbour) -> dict[str, Any]:
+    """Return the settings that point at this harbour: addresses and credentials."""
+    addresses = {each.name: each.url.lower() for each in STAND_INS}
+    urls = {addresses[service.name]: service.url for service in harbour.services}
+    named = urls | {setting.lower(): getattr(harbour.config, field) for setting, field in CREDENTIALS.items()}
+    present = {former: name for name, former in FORMER_NAMES.items()}
+    return {present.get(name, name): value for name, value in named.items()}
+
+
 def settings_for(harbour: Harbour, db_url: str, *, redis_url: str = "redis://127.0.0.1:1/0") -> WorkerSettings:
     """Return settings that point at this harbour; the default broker does not exist."""
-    config = harbour.config
     return WorkerSettings(
         _env_file=None,
         db_url=SecretStr(db_url),
         redis_url=SecretStr(redis_url),
         secret_keys=(SecretStr("a key of thirty-two characters or more"),),
-        gitlab_url=harbour.gitlab.url,
-        gitlab_token=SecretStr(config.gitlab_token),
-        gitlab_read_user=config.gitlab_user,
-        gitlab_read_token=SecretStr(config.gitlab_read_token),
-        jenkins_url=harbour.jenkins.url,
-        jenkins_auth_id=config.jenkins_user,
-        jenkins_auth_token=SecretStr(config.jenkins_token),
-        argocd_url=harbour.argocd.url,
-        argocd_token=SecretStr(config.argocd_token),
-        elasticsearch_url=harbour.elasticsearch.url,
-        elasticsearch_user=config.elasticsearch_user,
-        elasticsearch_password=SecretStr(config.elasticsearch_password),
+        **upstreams_of(harbour),
         container_repository_image_name="registry.example.com/apps",
         cookie_secure=False,
         outage_after=0,  # a harbour that misbehaves for one test is not down

@@ -1,5 +1,8 @@
-"""Is everything there that the first job needs?  Looked at without a write: `python -m worker.doctor`.
+"""The doctor: checks of everything that the first job needs, without a write: `python -m worker.doctor`.
 
-checks ── settings · database · broker · gitlab · jenkins · elasticsearch · argocd     one table a file
-       ── rounds   who looks, side by side and in time        report   what the operator reads
+settings · database · broker                 checks of our own parts, one file each
+`worker/upstreams/<name>/checks.py`          checks of the upstreams
+catalogue                                    all checks, in groups
+run                                          runs the groups side by side, within a time limit
+report                                       what the operator reads
 """

@@ -1,4 +1,4 @@
-"""Is the database there, at this version's schema, and does it keep what we write as we write it?"""
+"""The doctor's checks of the database: reachable, at this version's schema, and set up to store what we write."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from common.database import migrate
 from common.database.engine import Database
 from common.database.migrate import SchemaError
 from common.database.models import Base
-from worker.upstreams.check import Check, CheckFailedError, Untold
+from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError
 
 UPGRADE = "flask --app api db upgrade"
 _ACCESS_DENIED, _NO_DATABASE_RIGHT, _NO_DATABASE = 1045, 1044, 1049
@@ -23,52 +23,52 @@ class DatabaseChecks:
         self._url = make_url(url)
         self._db = Database(url, pool_size=1)
 
-    def table(self) -> tuple[Check, ...]:
+    def all(self) -> tuple[Check, ...]:
         checks = (
             Check(
                 name="answers",
-                question="Can we get into the database at DB_URL?",
+                question="Can we connect to the database at DB_URL?",
                 remedy="start the database server, or correct DB_URL",
-                look=self._answers,
+                run=self._answers,
             ),
             Check(
                 name="schema",
-                question="Is its schema the one of this version?",
+                question="Is its schema that of this version?",
                 remedy=UPGRADE,
-                look=self._schema,
+                run=self._schema,
                 needs=("answers",),
             ),
         )
-        return checks if self._db.is_sqlite else (*checks, *self._about_mysql())
+        return checks if self._db.is_sqlite else (*checks, *self._mysql_checks())
 
-    def _about_mysql(self) -> list[Check]:
+    def _mysql_checks(self) -> list[Check]:
         return [
             Check(
                 name="character set",
                 question="Are all our tables utf8mb4, in InnoDB?",
                 remedy="ALTER TABLE NAME CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci, ENGINE=InnoDB",
-                look=self._tables,
+                run=self._tables,
                 needs=("schema",),
             ),
             Check(
                 name="isolation",
                 question="Can transactions be READ COMMITTED?",
                 remedy="in my.cnf, section mysqld: binlog_format=ROW; restart the server",
-                look=self._isolation,
+                run=self._isolation,
                 needs=("answers",),
             ),
             Check(
                 name="strict mode",
                 question="Does the server refuse what it cannot store?",
                 remedy="in my.cnf, section mysqld: add STRICT_TRANS_TABLES to sql_mode; restart the server",
-                look=self._strict,
+                run=self._strict,
                 needs=("answers",),
             ),
         ]
 
     def _answers(self) -> str:
-        if self._db.is_sqlite and not Path(str(self._url.database)).exists():  # a look would make an empty one
-            raise CheckFailedError("the database file is not there yet", UPGRADE)
+        if self._db.is_sqlite and not Path(str(self._url.database)).exists():  # connecting would create an empty one
+            raise CheckFailedError("the database file does not exist yet", UPGRADE)
         try:
             self._read("SELECT 1")
         except SQLAlchemyError as error:
@@ -79,7 +79,9 @@ class DatabaseChecks:
         code = error.orig.args[0] if isinstance(error, DBAPIError) and error.orig and error.orig.args else None
         name, user = self._url.database, self._url.username
         if code == _ACCESS_DENIED:
-            return CheckFailedError(f"the server refuses the user {user}", "correct user and password in DB_URL")
+            return CheckFailedError(
+                f"the server refuses the user {user}", "correct the user and the password in DB_URL"
+            )
         if code == _NO_DATABASE:
             remedy = f"CREATE DATABASE {name} CHARACTER SET utf8mb4; then {UPGRADE}"
             return CheckFailedError(f"the server has no database {name}", remedy)
@@ -94,38 +96,40 @@ class DatabaseChecks:
         except SchemaError as error:
             raise CheckFailedError(error.what, error.remedy) from None
         except SQLAlchemyError:
-            raise CheckFailedError("it cannot be read", "let the user of DB_URL read and write all tables") from None
+            raise CheckFailedError(
+                "the schema cannot be read", "give the user of DB_URL the right to read and write all tables"
+            ) from None
         return "current"
 
     def _tables(self) -> str:
-        asked = (
+        query = (
             "SELECT table_name, table_collation, engine FROM information_schema.tables WHERE table_schema = DATABASE()"
         )
         ours = set(Base.metadata.tables)
-        rows = [row for row in self._rows(asked) if row[0] in ours]
-        odd = sorted(str(row[0]) for row in rows if not str(row[1]).startswith("utf8mb4") or row[2] != "InnoDB")
-        if odd:
-            raise CheckFailedError(f"not so: {', '.join(odd)}")
+        rows = [row for row in self._rows(query) if row[0] in ours]
+        wrong = sorted(str(row[0]) for row in rows if not str(row[1]).startswith("utf8mb4") or row[2] != "InnoDB")
+        if wrong:
+            raise CheckFailedError(f"not utf8mb4 in InnoDB: {', '.join(wrong)}")
         return f"{len(rows)} tables"
 
     def _isolation(self) -> str:
         """With statements in the binary log, every write of such a transaction is refused (error 1665)."""
         log, form = self._rows("SELECT @@log_bin, @@binlog_format")[0]
         if log and str(form).upper() == "STATEMENT":
-            raise CheckFailedError("the binary log keeps statements: it refuses every write of ours")
+            raise CheckFailedError("the binary log records statements, so the server refuses every write of ours")
         return "yes"
 
     def _strict(self) -> str:
         mode = str(self._rows("SELECT @@sql_mode")[0][0])
         if "STRICT" not in mode:
-            raise CheckFailedError("sql_mode is not strict: what is too long would be cut off without a word")
+            raise CheckFailedError("sql_mode is not strict, so the server would silently cut off what is too long")
         return "yes"
 
     def _rows(self, statement: str) -> list[Any]:
         try:
             return self._read(statement)
         except SQLAlchemyError:
-            raise Untold("the server does not say") from None
+            raise CheckInconclusiveError("the server does not show it") from None
 
     def _read(self, statement: str) -> list[Any]:
         with self._db.read_engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""What does the operator read?  One line a check, the remedy below what is wrong; or the same as JSON."""
+"""The doctor's report: one line a check, with the remedy below a failed one; or the same as JSON."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from common.telemetry.redaction import secrets_of
 from worker.upstreams.check import Finding, State
 from worker.upstreams.error_text import cleaned
 
-SIGNS = {State.WELL: "✓", State.WRONG: "✗", State.UNTOLD: "–"}
+SIGNS = {State.PASSED: "✓", State.FAILED: "✗", State.INCONCLUSIVE: "–"}
 
 
 def as_text(findings: Sequence[Finding], *, took_s: float) -> str:
-    """Return the lines, grouped as they were looked at, with a summary at the end."""
+    """Return the lines, in their groups, with a summary at the end."""
     groups = groupby(findings, key=lambda finding: finding.group)
     parts = ["\n".join([name, *(line for each in found for line in _lines(each))]) for name, found in groups]
     return "\n\n".join([*parts, _summary(findings, took_s)]) + "\n"
@@ -52,11 +52,11 @@ def _check(finding: Finding) -> CheckReport:
 
 
 def is_well(findings: Iterable[Finding]) -> bool:
-    return not any(finding.state is State.WRONG for finding in findings)
+    return not any(finding.state is State.FAILED for finding in findings)
 
 
 def without_secrets(findings: Iterable[Finding], settings: WorkerSettings) -> list[Finding]:
-    """Return the findings without any secret of ours, should an upstream have echoed one."""
+    """Return the findings without any secret of ours that an upstream may have echoed."""
     secrets = secrets_of(settings)
     return [
         replace(each, said=cleaned(each.said, secrets=secrets), remedy=cleaned(each.remedy, secrets=secrets))
@@ -71,6 +71,7 @@ def _lines(finding: Finding) -> list[str]:
 
 def _summary(findings: Sequence[Finding], took_s: float) -> str:
     counts = Counter(finding.state for finding in findings)
-    told = f"{len(findings)} checks in {took_s:.1f} s: {counts[State.WELL]} well, {counts[State.WRONG]} wrong"
-    told += f", {counts[State.UNTOLD]} could not be told" if counts[State.UNTOLD] else ""
-    return f"{told}. {'Everything is there.' if is_well(findings) else 'Mend what is marked ✗, and run it again.'}"
+    summary = f"{len(findings)} checks in {took_s:.1f} s: {counts[State.PASSED]} passed, {counts[State.FAILED]} failed"
+    summary += f", {counts[State.INCONCLUSIVE]} inconclusive" if counts[State.INCONCLUSIVE] else ""
+    next_step = "Jobs can run." if is_well(findings) else "Correct what is marked ✗, and run this again."
+    return f"{summary}. {next_step}"

@@ -1,4 +1,4 @@
-"""Who looks, and until when?  One thread a group, and nobody waits for one that hangs."""
+"""Run groups of checks side by side, one thread each; a group that hangs delays nobody."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import threading
 import time
 from collections.abc import Sequence
 
-from worker.upstreams.check import Finding, Group, State, find, overdue, unlooked
+from worker.upstreams.check import Finding, Group, State, find, not_started, overdue
 
 
-def look(groups: Sequence[Group], *, within_s: float) -> list[Finding]:
-    """Return one finding a check, in the order of the groups. What has not ended within `within_s` is said to hang."""
-    rounds = [_Round(group) for group in groups]
+def run_checks(groups: Sequence[Group], *, within_s: float) -> list[Finding]:
+    """Return one finding a check, in the order of the groups. A check that has not ended within `within_s` failed."""
+    threads = [_GroupThread(group) for group in groups]
     ends_at_s = time.monotonic() + within_s
-    for each in rounds:
+    for each in threads:
         each.start()
-    return [finding for each in rounds for finding in each.findings_by(ends_at_s)]
+    return [finding for each in threads for finding in each.findings_by(ends_at_s)]
 
 
-class _Round(threading.Thread):
-    """The checks of one group, one after the other. A daemon: the program ends though it may still hang."""
+class _GroupThread(threading.Thread):
+    """Runs the checks of one group in their order. A daemon: the program can end while it still hangs."""
 
     def __init__(self, group: Group) -> None:
         super().__init__(name=f"doctor: {group.name}", daemon=True)
         self._group = group
         self._found: list[Finding] = []
-        self._fault: Exception | None = None
+        self._crash: Exception | None = None
         self._is_over = False
 
     def run(self) -> None:
@@ -37,15 +37,15 @@ class _Round(threading.Thread):
                 finding = find(self._group, check, states)
                 states[check.name] = finding.state
                 self._found.append(finding)
-        except Exception as fault:  # noqa: BLE001 - a fault of ours: raised again where it is seen
-            self._fault = fault
+        except Exception as crash:  # noqa: BLE001 - an error of ours: raised again by `findings_by`
+            self._crash = crash
 
     def findings_by(self, ends_at_s: float) -> list[Finding]:
         self.join(max(0.0, ends_at_s - time.monotonic()))
         self._is_over = True
-        if self._fault is not None:
-            raise self._fault
+        if self._crash is not None:
+            raise self._crash
         found = list(self._found)
         left = self._group.checks[len(found) :]
         hanging = [overdue(self._group, check) for check in left[:1]]
-        return [*found, *hanging, *(unlooked(self._group, check) for check in left[1:])]
+        return [*found, *hanging, *(not_started(self._group, check) for check in left[1:])]

@@ -1,16 +1,18 @@
-"""Do our own settings make sense together, as far as their form cannot tell?
+"""The doctor's checks of our own settings, beyond their form: keys, catalog, links for people.
 
-What does not even have the right form is refused before, as by every process.
+A setting of the wrong form never gets here: every process refuses to start with one.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from functools import partial
 from urllib.parse import urlsplit
 
 from common.config.catalog import Catalog
 from common.config.settings import WorkerSettings
+from common.config.upstreams import settings_of
+from common.config.urls import is_loopback
+from common.workflows import EXTERNAL
 from worker.upstreams.check import Check, CheckFailedError
 
 _PLACEHOLDERS = ("change", "placeholder", "replace", "example", "0123456789", "1234567890")
@@ -18,39 +20,35 @@ _FEWEST_CHARACTERS = 10
 _INSIDE = (".svc", ".cluster.local")  # of Kubernetes
 
 
-class OwnChecks:
+class SettingsChecks:
     def __init__(self, settings: WorkerSettings, catalog: Catalog) -> None:
         self._settings = settings
         self._catalog = catalog
 
-    def table(self) -> tuple[Check, ...]:
-        addresses = {
-            "GITLAB": (self._settings.gitlab_url, self._settings.gitlab_ext_url),
-            "JENKINS": (self._settings.jenkins_url, self._settings.jenkins_ext_url),
-            "ARGO": (self._settings.argocd_url, self._settings.argocd_ext_url),
-        }
+    def all(self) -> tuple[Check, ...]:
+        pages = {each.prefix: settings_of(self._settings, each) for each in EXTERNAL if each.has_pages}
         return (
             Check(
                 name="SECRET_KEYS",
-                question="Are the keys made by chance?",
+                question="Are the keys random?",
                 remedy="python3 -c 'import secrets; print(secrets.token_urlsafe(32))'; put it first in SECRET_KEYS, "
-                "and keep the old key behind it until the jobs of today are over",
-                look=self._keys,
+                "and keep the old key behind it until today's jobs have ended",
+                run=self._keys,
             ),
             Check(
                 name="catalog",
-                question="Are there teams that people can join, and types of apps?",
+                question="Does it have teams that people can join, and types of apps?",
                 remedy="complete the catalog: copy common/config/catalog.toml, and set CATALOG_FILE to the copy",
-                look=self._complete,
+                run=self._complete,
             ),
             *(
                 Check(
                     name=f"links to {prefix}_URL",
-                    question="Can the people's browsers open them?",
-                    remedy=f"set {prefix}_EXT_URL to the address at which people open it",
-                    look=partial(_opens, inner, outer),
+                    question="Can people's browsers open them?",
+                    remedy=f"set {prefix}_EXT_URL to the address at which people open it in their browsers",
+                    run=partial(_link_base, base.url, base.external_url),
                 )
-                for prefix, (inner, outer) in addresses.items()
+                for prefix, base in pages.items()
             ),
         )
 
@@ -58,7 +56,7 @@ class OwnChecks:
         for number, key in enumerate(self._settings.secret_keys, start=1):
             text = key.get_secret_value().lower()
             if len(set(text)) < _FEWEST_CHARACTERS or any(word in text for word in _PLACEHOLDERS):
-                raise CheckFailedError(f"key {number} of SECRET_KEYS looks like a placeholder")
+                raise CheckFailedError(f"key {number} of SECRET_KEYS is like a placeholder, not like a random key")
         return f"{len(self._settings.secret_keys)} of them"
 
     def _complete(self) -> str:
@@ -74,28 +72,20 @@ class OwnChecks:
         for kind in types.values():
             for path in (kind.source_template, kind.helm_template):
                 if "/" not in path:
-                    raise CheckFailedError(f"{kind.id}: {path} is no full path: GitLab finds GROUP/PROJECT only")
+                    raise CheckFailedError(f"{kind.id}: {path} is not a full path: write GROUP/PROJECT")
         return f"teams {', '.join(teams)}; types {', '.join(types)}"
 
 
-def _opens(inner: str, outer: str | None) -> str:
+def _link_base(inner: str, outer: str | None) -> str:
     shown, worker_host = outer or inner, str(urlsplit(inner).hostname)
     host = str(urlsplit(shown).hostname)
     if is_loopback(host) and not is_loopback(worker_host):
-        raise CheckFailedError(f"people's links would lead to {host}, which is each one's own machine")
+        raise CheckFailedError(f"links would lead people to {host}, which is their own machine")
     if outer is None and not is_loopback(host) and _is_inside(host):
-        raise CheckFailedError(f"people's links would lead to {host}, a name that is known inside only")
+        raise CheckFailedError(f"links would lead people to {host}, a name that only the cluster knows")
     return shown
 
 
 def _is_inside(host: str) -> bool:
     is_bare_name = "." not in host and ":" not in host
     return is_bare_name or host.endswith(_INSIDE)
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether the host is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

@@ -22,14 +22,14 @@ def start_build(job: StepContext, upstreams: Upstreams) -> QueuedBuild:
     """Trigger the build unless it exists; after a lost answer, wait until it can no longer arrive."""
     folder, name = _pipeline(job)
     entry = job.resource("jenkins", "build", job.id)
-    seen = upstreams.jenkins.find_build(folder, name, key=BUILD_KEY, value=job.id)
+    seen = upstreams.jenkins.builds.find(folder, name, key=BUILD_KEY, value=job.id)
     if seen.queue_id is not None or seen.number is not None:
         entry.settle(outside_id=str(seen.number or seen.queue_id), url=None, found=True)
         return {"queue_id": seen.queue_id, "number": seen.number}
     intended_at = entry.intended_at()
     if seen.is_unclear or (intended_at and job.seconds_since(intended_at) < IN_FLIGHT_S):
         raise NotYet("Jenkins may have the build already; Slipway is searching for it", retry_after_s=POLL_AGAIN_S)
-    queue_id = upstreams.jenkins.trigger_build(
+    queue_id = upstreams.jenkins.builds.trigger(
         folder, name, parameters=_parameters(job), key=BUILD_KEY, on_create=entry.intend
     )
     entry.settle(outside_id=str(queue_id), url=None, found=False)
@@ -41,7 +41,7 @@ def await_executor(job: StepContext, upstreams: Upstreams) -> RunningBuild:
     folder, name = _pipeline(job)
     started = job.output_of(START_BUILD)
     number = started["number"] or _number_of(job, upstreams, started["queue_id"])
-    build = upstreams.jenkins.find_run(folder, name, number)
+    build = upstreams.jenkins.builds.find_run(folder, name, number)
     if build is None:
         raise NotYet(f"Jenkins does not show build {number} yet", retry_after_s=1.0)
     job.resource("jenkins", "build", job.id).settle(outside_id=str(number), url=build.url, found=True)
@@ -52,7 +52,7 @@ def await_result(job: StepContext, upstreams: Upstreams) -> FinishedBuild:
     """Wait for the end and keep the console; a build that Jenkins fails is a failed job with its last lines."""
     folder, name = _pipeline(job)
     executor = job.output_of(AWAIT_EXECUTOR)
-    build = upstreams.jenkins.find_run(folder, name, executor["number"])
+    build = upstreams.jenkins.builds.find_run(folder, name, executor["number"])
     if build is None:
         raise Permanent("Jenkins has deleted the build's record.", action_by=ActionBy.UPSTREAM)
     _follow_console(job, upstreams, build)
@@ -69,14 +69,14 @@ def await_result(job: StepContext, upstreams: Upstreams) -> FinishedBuild:
 def stop_build(job: StepContext, upstreams: Upstreams) -> StoppedBuild:
     """Stop the build of this job, queued or running; nothing is to be done where it never existed or has ended."""
     folder, name = _pipeline(job)
-    seen = upstreams.jenkins.find_build(folder, name, key=BUILD_KEY, value=job.id)
+    seen = upstreams.jenkins.builds.find(folder, name, key=BUILD_KEY, value=job.id)
     if seen.queue_id is not None and seen.number is None:
-        upstreams.jenkins.cancel_queue_item(seen.queue_id)
+        upstreams.jenkins.builds.cancel_queue_item(seen.queue_id)
         raise NotYet("Jenkins is taking the build out of its queue", retry_after_s=1.0)
     if seen.number is not None:
-        build = upstreams.jenkins.find_run(folder, name, seen.number)
+        build = upstreams.jenkins.builds.find_run(folder, name, seen.number)
         if build is not None and build.is_running:
-            upstreams.jenkins.stop_build(folder, name, seen.number)
+            upstreams.jenkins.builds.stop(folder, name, seen.number)
             raise NotYet(f"Build {seen.number} is stopping", retry_after_s=2.0)
         return {"number": seen.number, "result": build.result if build else None}
     intended_at = job.resource("jenkins", "build", job.id).intended_at()
@@ -87,12 +87,12 @@ def stop_build(job: StepContext, upstreams: Upstreams) -> StoppedBuild:
 
 def _number_of(job: StepContext, upstreams: Upstreams, queue_id: int | None) -> int:
     folder, name = _pipeline(job)
-    item = upstreams.jenkins.get_queue_item(queue_id) if queue_id is not None else QueueItem(state="gone")
+    item = upstreams.jenkins.builds.get_queue_item(queue_id) if queue_id is not None else QueueItem(state="gone")
     if item.state == "cancelled":
         raise Permanent("The build was cancelled in Jenkins' queue.", action_by=ActionBy.USER)
     if item.number is not None:
         return item.number
-    seen = upstreams.jenkins.find_build(folder, name, key=BUILD_KEY, value=job.id) if item.state == "gone" else None
+    seen = upstreams.jenkins.builds.find(folder, name, key=BUILD_KEY, value=job.id) if item.state == "gone" else None
     if seen is not None and seen.number is not None:
         return seen.number
     raise NotYet(f"Jenkins has it in its queue: {item.why or item.state}", retry_after_s=job.pause_s(**POLL))
@@ -102,7 +102,9 @@ def _follow_console(job: StepContext, upstreams: Upstreams, build: Build) -> Non
     """Keep what was printed since the last poll."""
     folder, name = _pipeline(job)
     after = job.console_position()
-    piece = upstreams.jenkins.read_console(folder, name, build.number, start=after[1], at_most_bytes=CONSOLE_BYTES)
+    piece = upstreams.jenkins.builds.read_console(
+        folder, name, build.number, start=after[1], at_most_bytes=CONSOLE_BYTES
+    )
     job.keep_console(piece.text, after=after, upstream_next=piece.next_start)
 
 

@@ -12,6 +12,6 @@ WITHIN_S = 15.0
 
 
 def examine(job: StepContext, _upstreams: Upstreams) -> Checkup:
-    """Check the settings and every upstream; what is wrong is a finding, not a failure."""
-    findings = run.look(groups_for(job.settings, job.worker.catalog), within_s=WITHIN_S)
+    """Check the settings and every upstream; a failed check is a finding, not a failure of the step."""
+    findings = run.run_checks(groups_for(job.settings, job.worker.catalog), within_s=WITHIN_S)
     return report.as_document(report.without_secrets(findings, job.settings))

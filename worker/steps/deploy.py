@@ -19,11 +19,11 @@ def sync_application(job: StepContext, upstreams: Upstreams) -> Application:
     if tag is not None:
         job.require_claim()
         job.keep_image_tag(tag)
-        upstreams.argocd.set_helm_parameters(
+        upstreams.argocd.applications.set_helm_parameters(
             app, project=project, marker=job.marker, parameters={"image.tag": tag}, revision=None
         )
     entry = job.resource("argocd", "sync", job.id)
-    upstreams.argocd.start_sync(
+    upstreams.argocd.syncs.start(
         app, project=project, marker=job.marker, operation_id=job.id, revision=revision, on_create=entry.intend
     )
     entry.settle(outside_id=job.id, url=f"{job.settings.argocd_url}/applications/{app}", found=False)
@@ -36,7 +36,7 @@ def await_healthy(job: StepContext, upstreams: Upstreams) -> Deployed:
     A revision that was asked for is of this run only: the application is compared with its own, and may be OutOfSync.
     """
     app = job.output_of(SYNC_APPLICATION)["application"]
-    status = upstreams.argocd.get_sync(app, project=job.team.argocd_project, operation_id=job.id)
+    status = upstreams.argocd.syncs.get(app, project=job.team.argocd_project, operation_id=job.id)
     if status.phase == "failed":
         raise Permanent(_why(status), action_by=ActionBy.USER)
     if status.phase == "absent":

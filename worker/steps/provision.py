@@ -46,7 +46,7 @@ def await_source(job: StepContext, upstreams: Upstreams) -> Repository:
 def open_to_developers(job: StepContext, upstreams: Upstreams) -> OpenBranch:
     """Let developers push to and merge into the default branch."""
     source = job.output_of(AWAIT_SOURCE)
-    upstreams.gitlab.ensure_branch_open(source["project_id"], source["branch"])
+    upstreams.gitlab.projects.ensure_branch_open(source["project_id"], source["branch"])
     return {"branch": source["branch"]}
 
 
@@ -55,7 +55,7 @@ def create_pipeline(job: StepContext, upstreams: Upstreams) -> Pipeline:
     source = job.output_of(AWAIT_SOURCE)
     name = naming.pipeline(job.input("app"), job.input("team"))
     entry = job.resource("jenkins", "pipeline", f"{job.team.jenkins_folder}/{name}")
-    pipeline = upstreams.jenkins.ensure_pipeline(
+    pipeline = upstreams.jenkins.pipelines.ensure(
         job.team.jenkins_folder,
         name,
         definition=PipelineDefinition(
@@ -88,7 +88,7 @@ def register_repository(job: StepContext, upstreams: Upstreams) -> RegisteredRep
     token = job.settings.gitlab_read_token
     entry = job.resource("argocd", "repository", url)
     try:
-        repository = upstreams.argocd.ensure_repository(
+        repository = upstreams.argocd.repositories.ensure(
             url,
             username=job.settings.gitlab_read_user if token else None,
             password=token.get_secret_value() if token else None,
@@ -105,7 +105,7 @@ def create_application(job: StepContext, upstreams: Upstreams) -> Application:
     """Make the Argo CD application that deploys the chart to the team's cluster."""
     app, helm = job.input("app"), job.output_of(AWAIT_HELM)
     entry = job.resource("argocd", "application", app)
-    application = upstreams.argocd.ensure_application(
+    application = upstreams.argocd.applications.ensure(
         app,
         project=job.team.argocd_project,
         repository_url=job.output_of(REGISTER_REPOSITORY)["repository_url"],
@@ -133,7 +133,7 @@ def _helm_parameters(job: StepContext) -> dict[str, str]:
 def _fork(job: StepContext, upstreams: Upstreams, template: str, path: str) -> Fork:
     namespace = job.team.gitlab_group
     entry = job.resource("gitlab", "project", f"{namespace}/{path}")
-    project = upstreams.gitlab.ensure_fork(
+    project = upstreams.gitlab.projects.ensure_fork(
         template, namespace=namespace, path=path, marker=job.marker, on_create=entry.intend
     )
     entry.settle(outside_id=str(project.id), url=project.web_url, found=project.found)
@@ -141,7 +141,7 @@ def _fork(job: StepContext, upstreams: Upstreams, template: str, path: str) -> F
 
 
 def _await_fork(upstreams: Upstreams, fork: Fork) -> Repository:
-    project = upstreams.gitlab.await_import(fork["project_id"])
+    project = upstreams.gitlab.projects.await_import(fork["project_id"])
     branch = project.default_branch or ""  # it has one: await_import waits for it
     return {"project_id": project.id, "clone_url": project.clone_url, "branch": branch}
 
@@ -178,8 +178,8 @@ def _future_helm(job: StepContext, upstreams: Upstreams) -> Repository:
 
 def _future_fork(job: StepContext, upstreams: Upstreams, template: str, path: str) -> Repository:
     """Return what a fork of the template into the team's group would be: GitLab itself says what its URLs are."""
-    group = upstreams.gitlab.get_group(job.team.gitlab_group)
-    origin = upstreams.gitlab.get_project(template)
+    group = upstreams.gitlab.groups.get(job.team.gitlab_group)
+    origin = upstreams.gitlab.projects.get(template)
     base = origin.clone_url.removesuffix(f"{origin.path}.git")
     return {
         "project_id": ABSENT,

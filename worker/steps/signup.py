@@ -19,7 +19,7 @@ DEVELOPER = 30  # GitLab's access level
 def create_gitlab_user(job: StepContext, upstreams: Upstreams) -> GitLabUser:
     """Make the GitLab account, usable at once and without personal projects or groups."""
     entry = job.resource("gitlab", "user", job.input("login"))
-    user = upstreams.gitlab.ensure_user(
+    user = upstreams.gitlab.accounts.ensure_user(
         login=job.input("login"),
         email=job.input("email"),
         name=job.input("name"),
@@ -35,7 +35,7 @@ def join_gitlab_group(job: StepContext, upstreams: Upstreams) -> GitLabMembershi
     """Make the person a developer of the team's group."""
     group, user_id = job.team.gitlab_group, job.output_of(CREATE_GITLAB_USER)["user_id"]
     entry = job.resource("gitlab", "member", f"{group}/{job.input('login')}")
-    membership = upstreams.gitlab.ensure_member(group, user_id, access_level=DEVELOPER, on_create=entry.intend)
+    membership = upstreams.gitlab.groups.ensure_member(group, user_id, access_level=DEVELOPER, on_create=entry.intend)
     entry.settle(outside_id=f"{membership.group_id}/{user_id}", url=None, found=membership.found)
     return {"group_id": membership.group_id, "access_level": membership.access_level}
 
@@ -43,7 +43,7 @@ def join_gitlab_group(job: StepContext, upstreams: Upstreams) -> GitLabMembershi
 def create_jenkins_user(job: StepContext, upstreams: Upstreams) -> JenkinsUser:
     """Make the Jenkins account; it has no field for a marker, so its password proves that it is ours."""
     entry = job.resource("jenkins", "user", job.input("login"))
-    user = upstreams.jenkins.ensure_user(
+    user = upstreams.jenkins.accounts.ensure_user(
         login=job.input("login"),
         password=job.password(),
         name=job.input("name"),
@@ -58,7 +58,7 @@ def assign_jenkins_role(job: StepContext, upstreams: Upstreams) -> JenkinsRole:
     """Give the person the team's role, and read it back: Jenkins answers 200 to anything here."""
     login, role = job.input("login"), job.team.jenkins_role
     entry = job.resource("jenkins", "role_assignment", f"{role}/{login}")
-    assignment = upstreams.jenkins.ensure_role(login, role=role, on_create=entry.intend)
+    assignment = upstreams.jenkins.roles.ensure(login, role=role, on_create=entry.intend)
     entry.settle(outside_id=f"{role}/{login}", url=None, found=assignment.found)
     return {"role": role}
 
@@ -66,7 +66,7 @@ def assign_jenkins_role(job: StepContext, upstreams: Upstreams) -> JenkinsRole:
 def create_kibana_user(job: StepContext, upstreams: Upstreams) -> KibanaUser:
     """Make the Elasticsearch user with the team's Kibana role; an account that is not ours is left alone."""
     entry = job.resource("elasticsearch", "user", job.input("login"))
-    user = upstreams.elasticsearch.ensure_user(
+    user = upstreams.elasticsearch.users.ensure(
         login=job.input("login"),
         password=job.password(),
         roles=[job.team.kibana_role],

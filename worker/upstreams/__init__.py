@@ -1,117 +1,80 @@
-"""Which upstreams can a step talk to?"""
+"""The upstreams that steps call: the registry of their adapters, and their clients."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from common.config.settings import WorkerSettings
+from common.config.upstreams import settings_of
 from common.workflows import Upstream
-from worker.upstreams.argocd import client
-from worker.upstreams.argocd.client import ArgoCD, argocd_headers
+from worker.upstreams import argocd, elasticsearch, gitlab, jenkins
+from worker.upstreams.adapter import Adapter, Target
+from worker.upstreams.argocd.client import ArgoCD
 from worker.upstreams.elasticsearch.client import Elasticsearch
 from worker.upstreams.gitlab.client import GitLab
 from worker.upstreams.http import Deadline, Http, RateLimit
 from worker.upstreams.jenkins.client import Jenkins
 
-NO_RATE_LIMITERS: Mapping[Upstream, RateLimit] = {}
+ADAPTERS: Mapping[Upstream, Adapter[Any]] = {
+    adapter.upstream: adapter for adapter in (gitlab.ADAPTER, jenkins.ADAPTER, elasticsearch.ADAPTER, argocd.ADAPTER)
+}
+
+Connections = Mapping[Upstream, Http]
+NO_RATE_LIMITS: Mapping[Upstream, RateLimit] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Upstreams:
-    """One client each; they share their connections over all threads of the process."""
+    """One client for each upstream, named as its `Upstream`; all threads of the process share their connections."""
 
     gitlab: GitLab
     jenkins: Jenkins
     argocd: ArgoCD
     elasticsearch: Elasticsearch
+    connections: Connections = field(repr=False)
 
     def within(self, deadline: Deadline) -> Upstreams:
         """Return the same clients with every call bounded by `deadline`."""
-        return Upstreams(
-            gitlab=self.gitlab.within(deadline),
-            jenkins=self.jenkins.within(deadline),
-            argocd=self.argocd.within(deadline),
-            elasticsearch=self.elasticsearch.within(deadline),
-        )
+        return clients({name: http.within(deadline) for name, http in self.connections.items()})
 
     def reading(self) -> Upstreams:
-        """Return the same clients, unable to write: a call that would raises WouldWrite, and nothing is sent."""
-        return Upstreams(
-            gitlab=self.gitlab.reading(),
-            jenkins=self.jenkins.reading(),
-            argocd=self.argocd.reading(),
-            elasticsearch=self.elasticsearch.reading(),
-        )
+        """Return the same clients, unable to write: a call that would write raises WouldWrite, and is not sent."""
+        return clients({name: http.reading() for name, http in self.connections.items()})
 
-
-@dataclass(frozen=True, kw_only=True)
-class Connections:
-    """The way to each upstream, with our credentials."""
-
-    gitlab: Http
-    jenkins: Http
-    argocd: Http
-    elasticsearch: Http
-
-    def to(self, upstream: Upstream) -> Http:
-        """Return the way to one of the four."""
-        way: Http = getattr(self, upstream.value)
-        return way
+    def remove(self, upstream: Upstream, kind: str, target: Target) -> bool:
+        """Remove a resource of this kind, and return True once nothing of ours is left; raises as the adapter does."""
+        return ADAPTERS[upstream].removals[kind](getattr(self, upstream.value), target)
 
 
 def connect(settings: WorkerSettings) -> Upstreams:
-    """Make the clients; nothing is called yet."""
+    """Make the clients. Makes no call."""
     return clients(open_connections(settings))
 
 
-def clients(ways: Connections) -> Upstreams:
-    """Make the clients that speak through these ways."""
-    return Upstreams(
-        gitlab=GitLab(ways.gitlab),
-        jenkins=Jenkins(ways.jenkins),
-        argocd=ArgoCD(ways.argocd),
-        elasticsearch=Elasticsearch(ways.elasticsearch),
-    )
+def clients(connections: Connections) -> Upstreams:
+    """Make the clients that use these connections. Makes no call."""
+    made: dict[str, Any] = {name.value: adapter.client(connections[name]) for name, adapter in ADAPTERS.items()}
+    return Upstreams(connections=connections, **made)
 
 
-def open_connections(settings: WorkerSettings, paces: Mapping[Upstream, RateLimit] = NO_RATE_LIMITERS) -> Connections:
-    """Make what the clients speak through, each at its pace; nothing is called yet."""
-    ca_file = str(settings.ca_file) if settings.ca_file else None
-    pool_size = settings.worker_concurrency
-    return Connections(
-        gitlab=Http(
-            Upstream.GITLAB.label,
-            settings.gitlab_url,
-            headers={"PRIVATE-TOKEN": settings.gitlab_token.get_secret_value()},
-            ca_file=ca_file,
-            pool_size=pool_size,
-            pace=paces.get(Upstream.GITLAB),
-        ),
-        jenkins=Http(
-            Upstream.JENKINS.label,
-            settings.jenkins_url,
-            headers={"Accept-Language": "en"},  # error texts are localised
-            auth=(settings.jenkins_auth_id, settings.jenkins_auth_token.get_secret_value()),
-            ca_file=ca_file,
-            pool_size=pool_size,
-            pace=paces.get(Upstream.JENKINS),
-        ),
-        argocd=Http(
-            Upstream.ARGOCD.label,
-            settings.argocd_url,
-            headers=argocd_headers(settings.argocd_token.get_secret_value()),
-            limits=client.LIMITS,  # it renders charts and lists remote repositories before it answers
-            ca_file=ca_file,
-            pool_size=pool_size,
-            pace=paces.get(Upstream.ARGOCD),
-        ),
-        elasticsearch=Http(
-            Upstream.ELASTICSEARCH.label,
-            settings.elasticsearch_url,
-            auth=(settings.elasticsearch_user, settings.elasticsearch_password.get_secret_value()),
-            ca_file=ca_file,
-            pool_size=pool_size,
-            pace=paces.get(Upstream.ELASTICSEARCH),
-        ),
+def open_connections(
+    settings: WorkerSettings, rate_limits: Mapping[Upstream, RateLimit] = NO_RATE_LIMITS
+) -> Connections:
+    """Make the connection to each upstream, with our login, each with its rate limit. Makes no call."""
+    return {name: _connection(adapter, settings, rate_limits.get(name)) for name, adapter in ADAPTERS.items()}
+
+
+def _connection(adapter: Adapter[Any], settings: WorkerSettings, rate_limit: RateLimit | None) -> Http:
+    login = adapter.login(settings)
+    return Http(
+        adapter.upstream.label,
+        settings_of(settings, adapter.upstream).url,
+        headers=login.headers,
+        auth=login.auth,
+        limits=adapter.limits,
+        ca_file=str(settings.ca_file) if settings.ca_file else None,
+        pool_size=settings.worker_concurrency,
+        rate_limit=rate_limit,
     )

@@ -1,9 +1,10 @@
-"""What is a check, and how can it end?
+"""A check of the doctor, and how it can end.
 
-look returns what it saw      -> well
-look raises Wrong             -> wrong: what is wrong, and what to do about it
-look raises Untold            -> untold: nothing is proven, with the reason
-a check that it needs is not well, or there was no time for it -> untold
+run returns what it found                    -> passed
+run raises CheckFailedError                  -> failed: what is wrong, and how to correct it
+run raises CheckInconclusiveError            -> inconclusive: nothing is proven, with the reason
+a check that it needs did not pass,
+or there was no time left for it             -> inconclusive
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from common.errors import StepError
 
 
 class State(StrEnum):
-    WELL = "well"
-    WRONG = "wrong"
-    UNTOLD = "untold"
+    """How a check ended. The values are published in reports."""
+
+    PASSED = "well"
+    FAILED = "wrong"
+    INCONCLUSIVE = "untold"
 
 
 class CheckFailedError(Exception):
@@ -30,8 +33,8 @@ class CheckFailedError(Exception):
         self.remedy = remedy
 
 
-class Untold(Exception):
-    """It cannot be told by reading. `remedy`: what the operator can do to know."""
+class CheckInconclusiveError(Exception):
+    """Reading alone cannot show it. `remedy`: how the operator can find out."""
 
     def __init__(self, reason: str, remedy: str = "") -> None:
         super().__init__(reason)
@@ -41,18 +44,18 @@ class Untold(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One question. `look` returns what it saw; `needs` names checks of the same group that must be well first."""
+    """One check. `run` returns what it found; `needs` names checks of the same group that must pass first."""
 
     name: str
     question: str
     remedy: str
-    look: Callable[[], str]
+    run: Callable[[], str]
     needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """The checks of one place, in their order."""
+    """The checks of one system, in their order."""
 
     name: str
     checks: tuple[Check, ...]
@@ -60,7 +63,7 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """How one check ended. `said` is what was seen, what is wrong, or why it is untold."""
+    """How one check ended. `said` is what was found, what is wrong, or why nothing is proven. Published as it is."""
 
     group: str
     check: str
@@ -71,31 +74,31 @@ class Finding:
 
 
 def find(group: Group, check: Check, earlier: dict[str, State]) -> Finding:
-    """Return how the check ends; `earlier` are the states of those before it in its group."""
-    lacking = next((name for name in check.needs if earlier.get(name) is not State.WELL), None)
+    """Run the check and return its finding; `earlier` are the states of those before it in its group."""
+    lacking = next((name for name in check.needs if earlier.get(name) is not State.PASSED), None)
     if lacking is not None:
-        return _finding(group, check, State.UNTOLD, f"not looked at, because of: {lacking}")
+        return _finding(group, check, State.INCONCLUSIVE, f"not checked, because this did not pass: {lacking}")
     try:
-        return _finding(group, check, State.WELL, check.look())
-    except CheckFailedError as wrong:
-        return _finding(group, check, State.WRONG, wrong.problem, wrong.remedy or check.remedy)
-    except Untold as untold:
-        return _finding(group, check, State.UNTOLD, untold.reason, untold.remedy)
-    except StepError as error:  # the upstreams' clients speak in these
-        return _finding(group, check, State.WRONG, error.reason, check.remedy)
-    except (AttributeError, LookupError, TypeError, ValueError):  # a key that is not there, a list that is none
-        return _finding(group, check, State.WRONG, "the answer has a shape that we do not know", check.remedy)
+        return _finding(group, check, State.PASSED, check.run())
+    except CheckFailedError as failed:
+        return _finding(group, check, State.FAILED, failed.problem, failed.remedy or check.remedy)
+    except CheckInconclusiveError as inconclusive:
+        return _finding(group, check, State.INCONCLUSIVE, inconclusive.reason, inconclusive.remedy)
+    except StepError as error:  # what the upstreams' clients raise
+        return _finding(group, check, State.FAILED, error.reason, check.remedy)
+    except (AttributeError, LookupError, TypeError, ValueError):  # a missing key, a list that is none
+        return _finding(group, check, State.FAILED, "the reply has an unknown shape", check.remedy)
 
 
 def overdue(group: Group, check: Check) -> Finding:
     """Return the finding of a check that had not ended when the time was up."""
-    return _finding(group, check, State.WRONG, "there was no answer in time", check.remedy)
+    return _finding(group, check, State.FAILED, "there was no reply in time", check.remedy)
 
 
-def unlooked(group: Group, check: Check) -> Finding:
-    """Return the finding of a check that nobody came to."""
+def not_started(group: Group, check: Check) -> Finding:
+    """Return the finding of a check that was not started when the time was up."""
     return _finding(
-        group, check, State.UNTOLD, "there was no time left to look", "run it again with a larger --seconds"
+        group, check, State.INCONCLUSIVE, "there was no time left for it", "run it again with a larger --seconds"
     )
 
 

@@ -1,13 +1,13 @@
-"""How do we speak HTTP with an upstream, and what does a failure of the wire mean for the step?
+"""HTTP calls to an upstream, and what a failed call means for the step.
 
     nothing was sent (refused, DNS, TLS, connect timeout)      -> Transient "could not be reached"
-    anything went wrong after the first byte of the request    -> Transient "… the outcome is unknown"
-    an answer came, whatever its status                        -> a Reply; the client decides what it means
+    anything failed after the first byte of the request        -> Transient "… the outcome is unknown"
+    a reply came, whatever its status                          -> a Reply; the client decides what it means
 
-    … and one that a client has no own word for                -> `unexpected`
-    a write was asked for on a way that only reads             -> WouldWrite, which is no outcome of a step
+    a reply that a client has no rule of its own for           -> `unexpected`
+    a write on a connection that only reads                    -> WouldWrite, which is no outcome of a step
 
-Redirects are answers: nothing is followed. Nothing is retried. Bodies are neither logged nor kept in errors.
+Redirects are replies: none is followed. Nothing is retried. Bodies are neither logged nor kept in errors.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
 from http.client import HTTPException
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypedDict, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
 import requests
@@ -30,7 +30,7 @@ from pydantic import TypeAdapter, ValidationError
 from urllib3.exceptions import HTTPError
 
 from common.errors import ActionBy, Permanent, StepError, Transient
-from worker import telemetry
+from worker.upstreams import call_telemetry
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.transport import Watch, open_session
 
@@ -41,7 +41,7 @@ _READS = frozenset({"GET", "HEAD"})
 
 
 class WouldWrite(Exception):
-    """A call on a way that only reads was about to write; nothing was sent. `path` is without the query."""
+    """A connection that only reads was asked to write; nothing was sent. `path` is without the query."""
 
     def __init__(self, method: str, path: str) -> None:
         super().__init__(f"{method} {path} would write")
@@ -60,7 +60,7 @@ class Limits:
 
 
 class Deadline:
-    """A moment on the monotonic clock after which a step makes no more calls."""
+    """The time on the monotonic clock after which a step makes no more calls."""
 
     def __init__(self, at_s: float) -> None:
         self._at_s = at_s
@@ -77,12 +77,12 @@ class Deadline:
         return left_s
 
 
-RateLimit = Callable[[Deadline | None], None]  # returns when it is the next call's turn; raises Transient
+RateLimit = Callable[[Deadline | None], None]  # returns when the next call may be sent; raises Transient
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """One answer, read to its end. Its repr shows neither headers nor body."""
+    """One HTTP response, read to its end. Its repr shows neither headers nor body."""
 
     upstream: str
     method: str
@@ -96,7 +96,7 @@ class Reply:
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """Return the decoded body. Raises Transient when it is not JSON: a proxy's page, a cut answer."""
+        """Return the decoded body. Raises Transient when it is not JSON: a proxy's page, a truncated body."""
         try:
             return jsonlib.loads(self.body)
         except (ValueError, RecursionError):
@@ -124,8 +124,8 @@ def _adapter(shape: Any) -> TypeAdapter[Any]:
 def build_url(base: str, *segments: str) -> str:
     """Return `base` with `segments` below it, each quoted whole: a slash inside one becomes `%2F`.
 
-    Raises Permanent for a segment that could leave its place. Quoting alone does not stop `..`: dots are unreserved,
-    and the libraries below resolve them.
+    Raises Permanent for a segment that could change the rest of the path. Quoting alone does not stop `..`: dots are
+    unreserved, and the libraries below resolve them.
     """
     return "/".join([base.rstrip("/"), *(_quoted(segment) for segment in segments)])
 
@@ -133,12 +133,25 @@ def build_url(base: str, *segments: str) -> str:
 def _quoted(segment: str) -> str:
     is_bad = segment in ("", ".", "..") or "\\" in segment or len(segment) > 255
     if is_bad or any(unicodedata.category(char) in ("Cc", "Cs") for char in segment):
-        raise Permanent("a name cannot be part of a URL: it is empty, too long, or has characters that move it")
+        raise Permanent("a name cannot be part of a URL: it is empty, too long, or has characters that change the path")
     return quote(segment, safe="")
 
 
+class SendOptions(TypedDict, total=False):
+    """The keyword arguments of `Http.send`."""
+
+    params: Mapping[str, str | int] | None
+    json: Any
+    form: Mapping[str, str] | None
+    content: tuple[str, bytes] | None
+    headers: Mapping[str, str] | None
+    auth: tuple[str, str] | None
+    total_s: float | None
+    ends_in_slash: bool
+
+
 class Http:
-    """The way to one upstream: its base URL, our credentials, the limits of every call."""
+    """The connection to one upstream: its base URL, our credentials, the limits of every call."""
 
     def __init__(
         self,
@@ -150,7 +163,7 @@ class Http:
         ca_file: str | None = None,
         pool_size: int = 32,
         limits: Limits = Limits(),
-        pace: RateLimit | None = None,
+        rate_limit: RateLimit | None = None,
     ) -> None:
         self.name = upstream
         self._base_url = base_url
@@ -158,7 +171,7 @@ class Http:
         self._auth = auth
         self._verify: bool | str = ca_file or True
         self._limits = limits
-        self._pace = pace
+        self._rate_limit = rate_limit
         self._deadline: Deadline | None = None
         self._only_reads = False
         self._session = open_session(pool_size)
@@ -188,10 +201,10 @@ class Http:
         total_s: float | None = None,
         ends_in_slash: bool = False,
     ) -> Reply:
-        """Send one request and return the answer, whatever its status.
+        """Send one request and return the reply, whatever its status.
 
-        The body is one of `json`, `form` and `content` (content type, bytes). `auth` replaces our own. Some pages are
-        there only when the path `ends_in_slash`. Raises Transient when no whole answer came (the module's table),
+        The body is one of `json`, `form` and `content` (content type, bytes). `auth` replaces our own. Some pages exist
+        only when the path `ends_in_slash`. Raises Transient when no whole reply came (the module's table),
         Permanent when the request cannot be put into HTTP, WouldWrite for anything but GET and HEAD after `reading`.
         """
         url = build_url(self._base_url, *segments) + ("/" if ends_in_slash else "")
@@ -202,11 +215,11 @@ class Http:
         request = requests.Request(
             method, url, sent_headers, params=params, json=json, data=body, auth=_basic(auth or self._auth)
         )
-        if self._pace is not None:
-            self._pace(self._deadline)
-        with Watch(self._total_s(total_s)) as watch, telemetry.call(self.name, method, url, watch) as made:
+        if self._rate_limit is not None:
+            self._rate_limit(self._deadline)
+        with Watch(self._total_s(total_s)) as watch, call_telemetry.record(self.name, method, url, watch) as made:
             request.headers.update(made.headers)
-            reply = self._answer(request, watch)
+            reply = self._exchange(request, watch)
             made.status = reply.status
             return reply
 
@@ -214,7 +227,7 @@ class Http:
         total_s = wanted_s or self._limits.total_s
         return min(total_s, self._deadline.remaining_s()) if self._deadline else total_s
 
-    def _answer(self, request: requests.Request, watch: Watch) -> Reply:
+    def _exchange(self, request: requests.Request, watch: Watch) -> Reply:
         """Exchange request for reply; what is raised carries no trace of either."""
         try:
             prepared = self._session.prepare_request(request)
@@ -245,7 +258,7 @@ class Http:
             if len(body) > self._limits.body_bytes:
                 reason = f"{self.name} answered with more than {self._limits.body_bytes} bytes"
                 raise Transient(reason, upstream=self.name)
-        if watch.expired:  # an answer without a length looks complete when its socket is shut
+        if watch.expired:  # a body without a length seems complete when its socket is shut
             raise TimeoutError
         return bytes(body)
 
@@ -259,7 +272,7 @@ class Http:
 
 
 def _basic(auth: tuple[str, str] | None) -> tuple[bytes, bytes] | None:
-    """Encode as UTF-8: requests would use Latin-1 and fail on the rest of the world."""
+    """Encode as UTF-8: requests would use Latin-1 and fail on any other letter."""
     return (auth[0].encode(), auth[1].encode()) if auth else None
 
 
@@ -280,7 +293,7 @@ def retry_after_s(reply: Reply) -> float | None:
 
 
 def unexpected(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...] = ()) -> StepError:
-    """Return the error for an answer that the client has no word of its own for.
+    """Return the error for a reply that the client has no rule of its own for.
 
     `doing` completes "while …": "creating the user anna". `secrets` are values that we sent and that the server may
     echo; they are replaced in the reason. 408, 425, 429 and 5xx are Transient, everything else is Permanent.

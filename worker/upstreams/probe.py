@@ -1,4 +1,4 @@
-"""How does a check look at an upstream over HTTP?  By short reads, with plain words when one fails."""
+"""Short reads of an upstream for the doctor's checks, with an explanation when one fails."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from common.config.urls import is_loopback
 from common.errors import StepError
-from worker.doctor.settings import is_loopback
 from worker.upstreams.check import CheckFailedError
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.http import Http, Reply
 
-CALL_S = 4.0  # a first look and a second one are over before the whole has to be
+CALL_S = 4.0  # two calls that time out still end before the doctor's own time is up
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class Probe:
-    """The way to one upstream that cannot write. `setting` is the name of its address."""
+    """A connection to one upstream that cannot write. `setting` is the name of the setting with its address."""
 
     def __init__(self, http: Http, *, setting: str, url: str) -> None:
         self._http = http.reading()
@@ -28,48 +28,50 @@ class Probe:
     def get(
         self, *segments: str, params: Mapping[str, str | int] | None = None, json: Any = None, is_page: bool = False
     ) -> Reply:
-        """Return the answer, whatever its status. `is_page`: the path ends with a slash. Raises Wrong without one."""
+        """Return the reply, whatever its status. `is_page`: the path ends in a slash. Raises CheckFailedError."""
         try:
             return self._http.send("GET", *segments, params=params, json=json, total_s=CALL_S, ends_in_slash=is_page)
         except StepError as error:
             raise CheckFailedError(_short(error.reason), self._how_to_reach()) from None
 
     def expect(self, reply: Reply, doing: str) -> Reply:
-        """Return a 200. Raises Wrong for anything else; `doing` completes "while …"."""
+        """Return a 200. Raises CheckFailedError for any other status; `doing` completes "while …"."""
         if reply.status != 200:
             raise self.unexpected(reply, doing)
         return reply
 
     def unexpected(self, reply: Reply, doing: str) -> CheckFailedError:
+        """Return the error for a status that the check has no rule for."""
         why = reason_in(reply.body)
         tail = f": {why}" if why and not is_html(reply) else ""
-        remedy = f"see {self.name}'s own log for it, then run this again"
+        remedy = f"read {self.name}'s own log for the cause, correct it, and run this again"
         return CheckFailedError(f"{self.name} answered {reply.status} while {doing}{tail}", remedy)
 
-    def stranger(self, reply: Reply) -> CheckFailedError:
-        """Return what to say when something else than the upstream answers."""
+    def not_this_upstream(self, reply: Reply) -> CheckFailedError:
+        """Return the error for a reply that does not come from the upstream itself."""
         if reply.status in _REDIRECTS:
             to = urlsplit(reply.headers.get("Location", ""))
             target = f"{to.scheme}://{to.netloc}" if to.netloc else to.path
             return CheckFailedError(
-                f"{self.url} only redirects, to {target}", f"set {self.setting} to the address behind it"
+                f"{self.url} only redirects, to {target}",
+                f"set {self.setting} to the address that it redirects to",
             )
         if reply.status in (502, 503, 504):
             return CheckFailedError(
-                f"{self.name} is down behind its proxy ({reply.status})", f"start {self.name}, or wait for it"
+                f"{self.name} is down behind its proxy ({reply.status})", f"start {self.name}, or wait until it is up"
             )
         what = "an HTML page" if is_html(reply) else f"status {reply.status}"
         return CheckFailedError(
-            f"something else than {self.name} answers at {self.url}: {what}",
-            f"set {self.setting} to the address of {self.name} itself, with its path if it has one, "
-            "and see that no log-in page of a proxy is in front of it",
+            f"something other than {self.name} answers at {self.url}: {what}",
+            f"set {self.setting} to the address of {self.name} itself, with its path if it has one; "
+            "a proxy's log-in page must not be in front of it",
         )
 
     def _how_to_reach(self) -> str:
         parts = urlsplit(self.url)
         hint = "; for the stand-ins of this machine: make up" if is_loopback(parts.hostname or "") else ""
         secure = ", and CA_FILE to the bundle that signed its certificate" if self.url.startswith("https") else ""
-        return f"start {self.name}, open the way from here to {parts.netloc}, or correct {self.setting}{secure}{hint}"
+        return f"start {self.name}, let this host connect to {parts.netloc}, or correct {self.setting}{secure}{hint}"
 
 
 def is_html(reply: Reply) -> bool:
@@ -77,7 +79,7 @@ def is_html(reply: Reply) -> bool:
 
 
 def json_object(reply: Reply) -> dict[str, Any]:
-    """Return the body when it is a JSON object, else {}: what it lacks then tells."""
+    """Return the body when it is a JSON object, else {}: the check then fails for what it lacks."""
     try:
         body = reply.json()
     except StepError:
@@ -99,7 +101,7 @@ def number_of(version: str) -> tuple[int, ...]:
 
 
 def at_least(name: str, version: str, oldest: tuple[int, ...]) -> str:
-    """Return what is seen of a version. Raises Wrong when it is older."""
+    """Return the version. Raises CheckFailedError when it is older than `oldest`."""
     if number_of(version) < oldest:
         wanted = ".".join(map(str, oldest))
         raise CheckFailedError(f"{name} is {version}, older than {wanted}", f"upgrade {name} to {wanted} or newer")
@@ -107,4 +109,4 @@ def at_least(name: str, version: str, oldest: tuple[int, ...]) -> str:
 
 
 def _short(reason: str) -> str:
-    return reason.removesuffix(": the outcome is unknown")  # nothing was to come of it
+    return reason.removesuffix(": the outcome is unknown")  # a read changes nothing

@@ -1,4 +1,4 @@
-"""How does one call get a deadline that nobody on the other side can stretch?
+"""A deadline for a whole HTTP call, which the server cannot extend.
 
 `requests` bounds each `recv`, not the call: a server that sends one header byte every nine seconds holds a thread for
 hours. A `Watch` knows the socket that its call is using and shuts it down when the time is up, whatever is being read.
@@ -63,24 +63,24 @@ class Watch:
 
 
 def _shut(connection: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # already gone: what we wanted
-        # SSLSocket.shutdown forgets its TLS state first, under the feet of the thread that reads
+    with contextlib.suppress(OSError):  # it is closed already, which is what we want
+        # SSLSocket.shutdown forgets its TLS state first, while another thread still reads
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 class _WatchedHTTP(HTTPConnection):
     def send(self, data: Any) -> None:
-        _tell_watch(self)
+        _notify_watch(self)
         super().send(data)
 
 
 class _WatchedHTTPS(HTTPSConnection):
     def send(self, data: Any) -> None:
-        _tell_watch(self)
+        _notify_watch(self)
         super().send(data)
 
 
-def _tell_watch(connection: HTTPConnection) -> None:
+def _notify_watch(connection: HTTPConnection) -> None:
     if connection.sock is None:
         connection.connect()  # a failure in here is known to have sent nothing
     watch = _watching.get()

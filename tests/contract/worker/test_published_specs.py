@@ -96,16 +96,16 @@ def nothing() -> None:
 def test_gitlab(gitlab: GitLabService, eventually: Callable[[Callable[[], Any]], Any]) -> None:
     client = GitLab(Http("GitLab", gitlab.url, headers={"PRIVATE-TOKEN": gitlab.config.gitlab_token}))
 
-    user = client.ensure_user(
+    user = client.accounts.ensure_user(
         login="anna", email="anna@corp.example", name="Anna", password=PASSWORD, marker=MARKER, on_create=nothing
     )
     for level in (20, 30):
-        client.ensure_member("dev", user.id, access_level=level, on_create=nothing)
-    fork = client.ensure_fork(
+        client.groups.ensure_member("dev", user.id, access_level=level, on_create=nothing)
+    fork = client.projects.ensure_fork(
         "templates/Spring_Template", namespace="dev", path="shop", marker=MARKER, on_create=nothing
     )
     eventually(lambda: gitlab.state.projects[fork.id].settled)
-    client.ensure_branch_open(fork.id, client.await_import(fork.id).default_branch or "")
+    client.projects.ensure_branch_open(fork.id, client.projects.await_import(fork.id).default_branch or "")
 
     methods = {call.method for call in gitlab.calls}
     assert methods == {"GET", "POST", "PUT", "DELETE"}
@@ -119,7 +119,7 @@ def test_elasticsearch(elasticsearch: ElasticsearchService, version: str) -> Non
     user = {"login": "anna", "password": PASSWORD, "email": "anna@corp.example", "marker": MARKER}
 
     for name in ("Anna Bell", "Anna Ring"):
-        Elasticsearch(http).ensure_user(**user, roles=["dev"], full_name=name, on_create=nothing)
+        Elasticsearch(http).users.ensure(**user, roles=["dev"], full_name=name, on_create=nothing)
 
     assert len(elasticsearch.writes()) == 2
     assert_described(f"elasticsearch-{version}.json", elasticsearch.calls)
@@ -130,9 +130,9 @@ def test_argocd(harbour: Harbour) -> None:
     client = ArgoCD(Http("Argo CD", harbour.argocd.url, headers=argocd_headers(config.argocd_token)))
     url = f"{harbour.gitlab.url}/templates/Helm_Template.git"
 
-    client.ensure_repository(url, username=config.gitlab_user, password=config.gitlab_read_token, on_create=nothing)
+    client.repositories.ensure(url, username=config.gitlab_user, password=config.gitlab_read_token, on_create=nothing)
     for tag in ("1", "2"):
-        client.ensure_application(
+        client.applications.ensure(
             "shop",
             project="dev",
             repository_url=url,
@@ -148,18 +148,20 @@ def test_argocd(harbour: Harbour) -> None:
 
     deploy(client)
     with pytest.raises(NotYet):
-        client.remove_application("shop", project="dev", marker="app-1")
-    client.remove_repository(url)
+        client.applications.remove("shop", project="dev", marker="app-1")
+    client.repositories.remove(url)
 
     assert {call.method for call in harbour.argocd.writes()} == {"POST", "PUT", "DELETE"}
     assert_described("argocd.json", harbour.argocd.calls)
 
 
 def deploy(client: ArgoCD) -> None:
-    client.set_helm_parameters("shop", project="dev", marker="app-1", parameters={"image.tag": "3"}, revision="HEAD")
-    client.start_sync("shop", project="dev", marker="app-1", operation_id="job-1", revision="main", on_create=nothing)
-    assert client.get_sync("shop", project="dev", operation_id="job-1").phase == "running"
-    client.terminate("shop", project="dev", operation_id="job-1")
+    client.applications.set_helm_parameters(
+        "shop", project="dev", marker="app-1", parameters={"image.tag": "3"}, revision="HEAD"
+    )
+    client.syncs.start("shop", project="dev", marker="app-1", operation_id="job-1", revision="main", on_create=nothing)
+    assert client.syncs.get("shop", project="dev", operation_id="job-1").phase == "running"
+    client.syncs.terminate("shop", project="dev", operation_id="job-1")
 
 
 @pytest.mark.parametrize(

@@ -101,11 +101,11 @@ def sign_up(clients: Upstreams) -> list[Callable[[], Any]]:
     person: dict[str, str] = {"login": "anna", "password": PASSWORD, "email": "anna@corp.example"}
     shown = {"full_name": "Anna Bell", "marker": MARKER}
     return [
-        lambda: clients.gitlab.ensure_user(**person, name="Anna Bell", marker=MARKER, on_create=nothing),
-        lambda: clients.gitlab.ensure_member("dev", 2, on_create=nothing),
-        lambda: clients.jenkins.ensure_user(**person, name="Anna Bell", on_create=nothing),
-        lambda: clients.jenkins.ensure_role("anna", role="dev", on_create=nothing),
-        lambda: clients.elasticsearch.ensure_user(**person, **shown, roles=["dev"], on_create=nothing),
+        lambda: clients.gitlab.accounts.ensure_user(**person, name="Anna Bell", marker=MARKER, on_create=nothing),
+        lambda: clients.gitlab.groups.ensure_member("dev", 2, on_create=nothing),
+        lambda: clients.jenkins.accounts.ensure_user(**person, name="Anna Bell", on_create=nothing),
+        lambda: clients.jenkins.roles.ensure("anna", role="dev", on_create=nothing),
+        lambda: clients.elasticsearch.users.ensure(**person, **shown, roles=["dev"], on_create=nothing),
     ]
 
 
@@ -121,10 +121,12 @@ def provision(clients: Upstreams, chart_url: str) -> list[Callable[[], Any]]:
     login = {"username": "cloner", "password": "gldt-made-up"}
     template = "templates/Flask_Template"
     return [
-        lambda: clients.gitlab.ensure_fork(template, namespace="dev", path="shop", marker=MARKER, on_create=nothing),
-        lambda: clients.gitlab.ensure_branch_open(1, "main"),
-        lambda: clients.jenkins.ensure_pipeline("dev", "shop_dev", definition=definition, on_create=nothing),
-        lambda: clients.argocd.ensure_repository(chart_url, **login, on_create=nothing),
+        lambda: clients.gitlab.projects.ensure_fork(
+            template, namespace="dev", path="shop", marker=MARKER, on_create=nothing
+        ),
+        lambda: clients.gitlab.projects.ensure_branch_open(1, "main"),
+        lambda: clients.jenkins.pipelines.ensure("dev", "shop_dev", definition=definition, on_create=nothing),
+        lambda: clients.argocd.repositories.ensure(chart_url, **login, on_create=nothing),
     ]
 
 
@@ -146,7 +148,7 @@ def test_every_client_stops_before_its_write(harbour: Harbour, bounded: bool) ->
 def test_every_client_still_finds(harbour: Harbour) -> None:
     clients = upstreams.connect(settings_for(harbour, "sqlite:///unused.db")).reading()
 
-    assert clients.gitlab.find_user("nobody") is None
-    assert clients.gitlab.get_project("templates/Flask_Template").path == "templates/Flask_Template"
-    assert clients.elasticsearch.remove_user("nobody", marker=MARKER)
-    assert clients.gitlab.remove_project(4711, path="dev/shop", marker=MARKER)
+    assert clients.gitlab.accounts.find_user("nobody") is None
+    assert clients.gitlab.projects.get("templates/Flask_Template").path == "templates/Flask_Template"
+    assert clients.elasticsearch.users.remove("nobody", marker=MARKER)
+    assert clients.gitlab.projects.remove(4711, path="dev/shop", marker=MARKER)

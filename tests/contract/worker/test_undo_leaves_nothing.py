@@ -44,21 +44,21 @@ class App:
             parameters=(),
             marker=MARKER,
         )
-        self.clients.jenkins.ensure_pipeline("dev", "shop_dev", definition=definition, on_create=nothing)
+        self.clients.jenkins.pipelines.ensure("dev", "shop_dev", definition=definition, on_create=nothing)
         self._deploy()
 
     def _fork(self, template: str, path: str) -> tuple[int, str]:
         gitlab = self.clients.gitlab
-        fork = gitlab.ensure_fork(template, namespace="dev", path=path, marker=MARKER, on_create=nothing)
+        fork = gitlab.projects.ensure_fork(template, namespace="dev", path=path, marker=MARKER, on_create=nothing)
         self.harbour.gitlab.background.settle()
-        gitlab.ensure_branch_open(fork.id, "main")
+        gitlab.projects.ensure_branch_open(fork.id, "main")
         return fork.id, fork.clone_url
 
     def _deploy(self) -> None:
         config, argocd = self.harbour.config, self.clients.argocd
         login = {"username": config.gitlab_user, "password": config.gitlab_read_token}
-        argocd.ensure_repository(self.helm_url, **login, on_create=nothing)
-        argocd.ensure_application(
+        argocd.repositories.ensure(self.helm_url, **login, on_create=nothing)
+        argocd.applications.ensure(
             "shop",
             project="dev",
             repository_url=self.helm_url,
@@ -74,11 +74,11 @@ class App:
 
     def remove(self) -> None:
         gitlab, jenkins, argocd = self.clients.gitlab, self.clients.jenkins, self.clients.argocd
-        self._until_done(lambda: argocd.remove_application("shop", project="dev", marker=MARKER))
-        self._until_done(lambda: argocd.remove_repository(self.helm_url))
-        self._until_done(lambda: jenkins.remove_pipeline("dev", "shop_dev", marker=MARKER))
-        self._until_done(lambda: gitlab.remove_project(self.helm_id, path="dev/shop_helm", marker=MARKER))
-        self._until_done(lambda: gitlab.remove_project(self.source_id, path="dev/shop", marker=MARKER))
+        self._until_done(lambda: argocd.applications.remove("shop", project="dev", marker=MARKER))
+        self._until_done(lambda: argocd.repositories.remove(self.helm_url))
+        self._until_done(lambda: jenkins.pipelines.remove("dev", "shop_dev", marker=MARKER))
+        self._until_done(lambda: gitlab.projects.remove(self.helm_id, path="dev/shop_helm", marker=MARKER))
+        self._until_done(lambda: gitlab.projects.remove(self.source_id, path="dev/shop", marker=MARKER))
         self.harbour.gitlab.background.settle()
 
     def _until_done(self, remove: Callable[[], bool]) -> None:
@@ -142,12 +142,12 @@ def test_a_member_of_staff_leaves_nothing_but_a_blocked_account(app: App) -> Non
     gitlab, elasticsearch = app.clients.gitlab, app.clients.elasticsearch
     shown = {"full_name": "Anna Bell", "marker": MARKER}
 
-    user = gitlab.ensure_user(**person, name="Anna Bell", marker=MARKER, on_create=nothing)
-    gitlab.ensure_member("dev", user.id, on_create=nothing)
-    elasticsearch.ensure_user(**person, **shown, roles=["dev"], on_create=nothing)
-    gitlab.remove_member("dev", user.id)
-    gitlab.block_user(user.id, login="anna", marker=MARKER)
-    elasticsearch.remove_user("anna", marker=MARKER)
+    user = gitlab.accounts.ensure_user(**person, name="Anna Bell", marker=MARKER, on_create=nothing)
+    gitlab.groups.ensure_member("dev", user.id, on_create=nothing)
+    elasticsearch.users.ensure(**person, **shown, roles=["dev"], on_create=nothing)
+    gitlab.groups.remove_member("dev", user.id)
+    gitlab.accounts.block_user(user.id, login="anna", marker=MARKER)
+    elasticsearch.users.remove("anna", marker=MARKER)
 
     after = app.harbour.snapshot()
     left = after["gitlab"]["users"].pop()

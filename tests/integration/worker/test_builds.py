@@ -179,7 +179,7 @@ def test_a_build_that_was_taken_out_of_the_queue_by_hand_fails_the_job(plant: Pl
     job = plant.accept()
     plant.world.drive(job, until="await_executor")
     queue_id = (plant.world.step(job, "start_build").output or {})["queue_id"]
-    plant.world.clients.jenkins.cancel_queue_item(queue_id)
+    plant.world.clients.jenkins.builds.cancel_queue_item(queue_id)
 
     assert plant.world.drive(job).state is JobState.FAILED
 

@@ -169,7 +169,12 @@ ILLS = (
     Ill("schema not current", an_empty_database, "Database: schema", "flask --app api db upgrade"),
     Ill("database down", no_database_server, "Database: answers", "DB_URL"),
     Ill("broker down", setting(redis_url=SecretStr("redis://127.0.0.1:1/0")), "Broker: answers", "REDIS_URL"),
-    Ill("broker's password wrong", a_wrong_broker_password, "Broker: answers", "user and password in REDIS_URL"),
+    Ill(
+        "broker's password wrong",
+        a_wrong_broker_password,
+        "Broker: answers",
+        "correct the user and the password in REDIS_URL",
+    ),
     Ill(
         "broker evicts",
         lambda clinic: clinic.broker.configure(maxmemory_policy="allkeys-lru"),
@@ -197,13 +202,13 @@ ILLS = (
         "a log-in page where GitLab should be",
         fault("gitlab", kind="status", status=200, body="<html>Log in</html>", headers=HTML),
         "GitLab: answers",
-        "log-in page of a proxy",
+        "a proxy's log-in page must not be in front of it",
     ),
     Ill(
         "GitLab moved",
         fault("gitlab", kind="status", status=302, headers={"Location": "https://git.example/users/sign_in?x=1"}),
         "GitLab: answers",
-        "address behind it",
+        "address that it redirects to",
     ),
     Ill("GitLab too old", lambda _: None, "GitLab: version", "16", config={"gitlab_version": "15.11.3"}),
     Ill("GitLab token wrong", setting(gitlab_token=SecretStr("glpat-wrong")), "GitLab: token", "Access tokens"),
@@ -211,13 +216,13 @@ ILLS = (
         "GitLab token expired",
         change("gitlab", "token_ends_on", datetime.now(UTC).date()),
         "GitLab: token",
-        "put it in GITLAB_TOKEN",
+        "set GITLAB_TOKEN to it",
     ),
     Ill(
         "GitLab token about to end",
         change("gitlab", "token_ends_on", (datetime.now(UTC) + timedelta(days=3)).date()),
-        "GitLab: token's end",
-        "put it in GITLAB_TOKEN",
+        "GitLab: token expiry",
+        "set GITLAB_TOKEN to it",
     ),
     Ill("GitLab token without scope", change("gitlab", "scopes", ("read_api",)), "GitLab: scope", "scope api"),
     Ill("GitLab token not an administrator's", no_gitlab_administrator, "GitLab: administrator", "Administrator"),
@@ -274,7 +279,7 @@ ILLS = (
         "Role-Based Strategy",
     ),
     Ill("Jenkins folder missing", without("jenkins.items", "ops"), "Jenkins: folder ops", "New Item → ops → Folder"),
-    Ill("Jenkins folder is a job", a_pipeline_for_a_folder, "Jenkins: folder dev", "make a folder"),
+    Ill("Jenkins folder is a job", a_pipeline_for_a_folder, "Jenkins: folder dev", "create a folder of this name"),
     Ill(
         "Jenkins role missing",
         lambda c: c.harbour.jenkins.roles["projectRoles"].pop("dev"),
@@ -335,7 +340,7 @@ ILLS = (
     Ill(
         "Argo CD token about to end",
         an_argo_token_near_its_end,
-        "Argo CD: token's end",
+        "Argo CD: token expiry",
         "generate-token",
         config={"argocd_token": token_that_ends_in(2)},
     ),
@@ -397,7 +402,7 @@ on_sqlite = pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
 def test_a_healthy_installation_is_all_well(clinic: Clinic) -> None:
     found = clinic.examine()
 
-    assert [each for each in found if each.state is not State.WELL] == []
+    assert [each for each in found if each.state is not State.PASSED] == []
     assert clinic.harbour.writes() == []
     assert len(found) > 60
     print(f"\n{len(found)} checks, {len(ILLS)} misconfigurations; a healthy look took {clinic.took_s:.2f} s")  # noqa: T201 - the figures are the point
@@ -457,7 +462,7 @@ def test_a_service_that_takes_calls_and_says_nothing_is_found(clinic: Clinic, ha
 
         found = clinic.examine(within_s=5)
 
-    assert {each.group for each in found if each.state is State.WRONG} == {hanging}
+    assert {each.group for each in found if each.state is State.FAILED} == {hanging}
     assert clinic.took_s < 6
 
 
@@ -477,9 +482,9 @@ def test_a_read_token_is_tried_where_it_has_to_work(clinic: Clinic) -> None:
 def test_what_the_token_may_not_see_is_not_called_wrong(clinic: Clinic) -> None:
     clinic.harbour.argocd.denied = {("projects", "get"), ("clusters", "get")}
 
-    found = {each.check: each for each in clinic.examine() if each.state is not State.WELL}
+    found = {each.check: each for each in clinic.examine() if each.state is not State.PASSED}
 
-    assert {each.state for each in found.values()} == {State.UNTOLD}
+    assert {each.state for each in found.values()} == {State.INCONCLUSIVE}
     assert "argocd proj get dev" in found["project dev"].remedy
     assert "argocd cluster list" in found["cluster dev-cluster"].remedy
 
@@ -494,10 +499,10 @@ def test_what_elasticsearch_does_not_let_us_ask_is_not_called_wrong(
 ) -> None:
     clinic.harbour.elasticsearch.inject(Fault(kind="status", status=status, path=path, body="{}"))
 
-    found = [each for each in clinic.examine() if each.state is not State.WELL]
+    found = [each for each in clinic.examine() if each.state is not State.PASSED]
 
     assert found[0].check == check
-    assert {each.state for each in found} == {State.UNTOLD}
+    assert {each.state for each in found} == {State.INCONCLUSIVE}
 
 
 @pytest.mark.parametrize("body", ["[]", "null", '{"plugins": null, "spec": [], "items": 7}', "[7]"])
@@ -508,7 +513,7 @@ def test_answers_of_an_unknown_shape_are_findings_and_no_crash(clinic: Clinic, b
 
     found = clinic.examine()
 
-    assert {each.group for each in found if each.state is State.WRONG} >= {
+    assert {each.group for each in found if each.state is State.FAILED} >= {
         "GitLab",
         "Jenkins",
         "Elasticsearch",
@@ -530,19 +535,19 @@ def test_a_broker_that_hides_its_configuration_is_said_to(clinic: Clinic) -> Non
     )
     clinic.set(redis_url=SecretStr(f"redis://hidden:pw-0009@{clinic.broker.url.rpartition('@')[2]}"))
 
-    found = {each.check: each for each in clinic.examine() if each.state is not State.WELL}
+    found = {each.check: each for each in clinic.examine() if each.state is not State.PASSED}
 
     assert set(found) == {"persistence"}
-    assert "hides" in found["persistence"].said
+    assert "does not show its configuration" in found["persistence"].said
 
 
 @on_sqlite
 def test_a_role_that_leaves_the_folder_to_another_is_not_called_wrong(clinic: Clinic) -> None:
     clinic.harbour.jenkins.roles["projectRoles"]["dev"].pattern = ".*_dev"
 
-    found = [each for each in clinic.examine() if each.state is not State.WELL]
+    found = [each for each in clinic.examine() if each.state is not State.PASSED]
 
-    assert [(each.check, each.state) for each in found] == [("role dev on dev", State.UNTOLD)]
+    assert [(each.check, each.state) for each in found] == [("role dev on dev", State.INCONCLUSIVE)]
 
 
 # -- MariaDB -----------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from common.database import migrate
 from common.database.engine import Database
 from common.states import Outcome, StepState
 from common.step_outputs import OUTPUTS
-from common.workflows import Upstream
+from common.workflows import APP, Upstream
 from harbour.faults import Call, Fault
 from harbour.world import Harbour
 from worker.runner import NextAction
@@ -198,7 +198,7 @@ def test_each_failure_ends_as_declared(world: World, stages: Stages, case: Case,
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-@pytest.mark.parametrize("upstream", ["gitlab", "jenkins", "argocd"])
+@pytest.mark.parametrize("upstream", [each.value for each in APP])
 @pytest.mark.parametrize("case", INSPECTIONS)
 def test_an_inspection_reports_what_refuses_and_retries_what_stumbles(
     world: World, stages: Stages, case: Case, upstream: str, failure: str

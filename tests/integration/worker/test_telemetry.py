@@ -22,10 +22,9 @@ from common.errors import NotYet, StepError
 from common.telemetry.metrics import JOBS_FINISHED, WORKER, count_when_committed
 from common.workflows import SIGNUP, task_name
 from harbour.faults import Fault
-from worker import telemetry
 from worker.context import StepContext
 from worker.runner import Runner
-from worker.upstreams import Upstreams
+from worker.upstreams import Upstreams, call_telemetry
 from worker.upstreams.http import Http, Limits
 from worker.upstreams.transport import Watch
 
@@ -244,7 +243,7 @@ def test_a_slow_call_is_logged_whatever_its_result(slow_s: float, logged: list[s
     with (
         heard(logging.INFO) as lines,
         Watch(1.0) as watch,
-        telemetry.call("GitLab", "GET", "http://gitlab.invalid/version", watch, slow_s=slow_s) as made,
+        call_telemetry.record("GitLab", "GET", "http://gitlab.invalid/version", watch, slow_s=slow_s) as made,
     ):
         made.status = 200
 

@@ -1,1 +1,5 @@
-"""Argo CD: repositories, applications, syncs and health."""
+"""Argo CD: repositories, applications and syncs."""
+
+from worker.upstreams.argocd.adapter import ADAPTER
+
+__all__ = ["ADAPTER"]

@@ -1,4 +1,4 @@
-"""What does an answer of Argo CD mean, where its status alone does not say?
+"""Replies of Argo CD whose meaning does not follow from the status alone.
 
 The body is `{"error", "code", "message"}`; `code` is gRPC's and decides before the status.
 """
@@ -15,7 +15,7 @@ _UNKNOWN, _INVALID, _NOT_FOUND, _UNMET = 2, 3, 5, 9
 BUSY_POLL_S = 5.0
 _SYNC_WINDOW_POLL_S = 60.0
 _GIT_REFUSES = ("authentication required", "authorization failed", "repository not found", "x509")
-_GIT_STUMBLES = ("i/o timeout", "connection refused", "no such host", "context deadline exceeded")
+_GIT_UNREACHABLE = ("i/o timeout", "connection refused", "no such host", "context deadline exceeded")
 _BUSY = ("another operation is already in progress", "is deleting")
 
 
@@ -26,25 +26,25 @@ class _Failure:
 
 
 def refusal(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...] = ()) -> StepError:
-    """Return the error for an answer that is not a 200. `doing` completes "while …".
+    """Return the error for a reply that is not a 200. `doing` completes "while …".
 
-    | answer | means |
+    | reply | means |
     | --- | --- |
     | 500 code 2, about git | its text decides: credentials are permanent, the rest may pass |
     | 400 code 3 | the description is invalid, or git failed while it was checked: its text decides |
     | 400 code 9 "in progress", "deleting" | busy, not yet |
     | 400 code 9, about git | as with code 3: the revision was looked up |
-    | 403 bare | absent or forbidden: Argo CD does not tell |
+    | 403 bare | absent or forbidden: Argo CD does not say which |
     | 403 "sync window" | not now |
     | 409 | somebody else wrote at the same time, try again |
     | 307 | ARGO_URL says http where the server wants https |
-    | 415 | not one of our calls: something between changed the content type |
+    | 415 | not one of our calls: a proxy in between changed the content type |
 
     Everything else is the common table's.
     """
     failure = _read(reply)
-    told = cleaned(failure.message, secrets=secrets)
-    means = _meaning(reply.status, failure, doing, told)
+    reason = cleaned(failure.message, secrets=secrets)
+    means = _meaning(reply.status, failure, doing, reason)
     if means is None:
         return unexpected(http, reply, doing, secrets=secrets)
     means.upstream = http.name
@@ -58,7 +58,7 @@ def is_different_spec(reply: Reply) -> bool:
 
 
 def is_not_found(reply: Reply) -> bool:
-    """Say whether Argo CD itself tells that it is absent: a 404 of the router or of a proxy says nothing about it."""
+    """Say whether Argo CD itself reports that it is absent: a 404 of the router or of a proxy proves nothing."""
     return reply.status == 404 and _read(reply).code == _NOT_FOUND
 
 
@@ -75,18 +75,18 @@ def _read(reply: Reply) -> _Failure:
         return _Failure()
 
 
-def _meaning(status: int, failure: _Failure, doing: str, told: str) -> StepError | None:
+def _meaning(status: int, failure: _Failure, doing: str, reason: str) -> StepError | None:
     text = failure.message.lower()
     if status == 403:
         return _forbidden(text, doing)
     if status == 409:
         return Transient(f"Argo CD saw another change while {doing}")
     if status in (307, 415):
-        return Permanent(f"Argo CD refuses {status} while {doing}: check ARGO_URL and what is in between")
+        return Permanent(f"Argo CD refuses {status} while {doing}: check ARGO_URL and the proxies in between")
     if failure.code == _UNMET and any(words in text for words in _BUSY):
-        return NotYet(f"Argo CD is busy while {doing}: {told}", retry_after_s=BUSY_POLL_S)
+        return NotYet(f"Argo CD is busy while {doing}: {reason}", retry_after_s=BUSY_POLL_S)
     if failure.code in (_UNKNOWN, _INVALID, _UNMET):
-        return _about_git(text, doing, told)
+        return _about_git(text, doing, reason)
     return None
 
 
@@ -98,9 +98,9 @@ def _forbidden(text: str, doing: str) -> StepError | None:
     return None
 
 
-def _about_git(text: str, doing: str, told: str) -> StepError | None:
+def _about_git(text: str, doing: str, reason: str) -> StepError | None:
     if any(words in text for words in _GIT_REFUSES):
-        return Permanent(f"git refuses Argo CD while {doing}: {told}", action_by=ActionBy.OPERATOR)
-    if any(words in text for words in _GIT_STUMBLES):
-        return Transient(f"Argo CD cannot reach git while {doing}: {told}")
+        return Permanent(f"git refuses Argo CD while {doing}: {reason}", action_by=ActionBy.OPERATOR)
+    if any(words in text for words in _GIT_UNREACHABLE):
+        return Transient(f"Argo CD cannot reach git while {doing}: {reason}")
     return None

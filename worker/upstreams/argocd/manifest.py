@@ -1,4 +1,4 @@
-"""How do we describe an application to Argo CD, and is what it has the same?
+"""The description of an application for Argo CD, and its comparison with what Argo CD has.
 
 Argo CD adds defaults, omits what is empty and compares repositories by a spelling of its own.
 """
@@ -56,7 +56,7 @@ def holds(actual: Any, wanted: Any) -> bool:
 
 
 def corrected(actual: Spec, wanted: Spec) -> Spec:
-    """Return `actual` with our parts put right: source and destination whole, of the sync policy only our options."""
+    """Return `actual` with our parts corrected: source and destination whole, of the sync policy only our options."""
     policy = {**(actual.get("syncPolicy") or {}), **wanted["syncPolicy"]}
     return {**actual, **wanted, "syncPolicy": policy}
 

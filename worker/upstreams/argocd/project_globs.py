@@ -1,4 +1,4 @@
-"""Does a project of Argo CD allow a repository or a place on a cluster?
+"""Match repositories and places on clusters with what a project of Argo CD allows.
 
 Its patterns are globs: `*` and `?` stop at a separator, `**` does not, a leading `!` denies whatever else is allowed.
 Source: argo-cd `app_project_types.go` (`IsSourcePermitted`, `IsDestinationPermitted`), gobwas/glob.

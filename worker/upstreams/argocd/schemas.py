@@ -1,6 +1,6 @@
-"""What do we read of Argo CD's objects?
+"""What we read of Argo CD's objects.
 
-The fields bear its own words. It omits what is empty, so everything that can be is optional.
+The fields have its own names. It omits what is empty, so everything that can be is optional.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Metadata:
 
 @dataclass(frozen=True, kw_only=True)
 class Info:
-    """What the one who asked for an operation noted on it."""
+    """A note that the requester attached to an operation."""
 
     name: str = ""
     value: str = ""

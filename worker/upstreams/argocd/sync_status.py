@@ -1,4 +1,4 @@
-"""How far is our sync, and may the health that Argo CD shows be believed yet?
+"""The state of our sync, and whether the health that Argo CD shows is from after it.
 
 operation                          running
 operationState without an end      running       also one that has an end and waits for a retry
@@ -22,11 +22,11 @@ _DONE_TO_A_RESOURCE = frozenset({"Synced", "Pruned"})
 
 @dataclass(frozen=True, kw_only=True)
 class SyncStatus:
-    """What became of one sync. The texts are one line each, fit to be shown.
+    """The state of one sync. The texts are one line each, safe to show.
 
     `phase` is `absent` when there is no trace of any operation, `superseded` when there is only another's: ours was
-    replaced, or never began. `is_reconciled`: the last operation has ended, and Argo CD has looked at the cluster
-    since; before that `sync_status`, `health_*` and `images` tell of the time before it. `revision` is the commit that
+    replaced, or never began. `is_reconciled`: the last operation has ended, and Argo CD has read the cluster
+    since; until then `sync_status`, `health_*` and `images` are from before it. `revision` is the commit that
     our sync applies, or, when it is not ours, the one that Argo CD compares with. `resources_messages` are of the
     resources that could not be applied.
     """
@@ -92,8 +92,8 @@ def _phase(app: Object, operation_id: str) -> Phase:
 def _is_reconciled(status: Status) -> bool:
     """Compare the times, which are whole seconds.
 
-    Within one second they do not tell before from after. After a success "Synced" does: until then the spec was ahead
-    of the cluster. Otherwise the next comparison settles it.
+    Within one second they do not show which came first. After a success "Synced" does: until then the spec was ahead
+    of the cluster. Otherwise the next comparison decides.
     """
     state, seen_at = status.operationState, status.reconciledAt
     if state is None or state.finishedAt is None or seen_at is None:

@@ -1,1 +1,5 @@
-"""Elasticsearch: the users who log in to Kibana."""
+"""Elasticsearch: the users of Kibana."""
+
+from worker.upstreams.elasticsearch.adapter import ADAPTER
+
+__all__ = ["ADAPTER"]

@@ -1,1 +1,5 @@
-"""GitLab: accounts, memberships, repositories, and their removal."""
+"""GitLab: accounts, groups and repositories."""
+
+from worker.upstreams.gitlab.adapter import ADAPTER
+
+__all__ = ["ADAPTER"]

@@ -1,17 +1,28 @@
-"""How do we make users, memberships and repositories on GitLab, once each and never over somebody else's?
+"""The GitLab client: REST API v4 with an administrator's `PRIVATE-TOKEN` of the scope `api`.
 
-Every `ensure_` looks, creates with our marker what is absent, and looks again when GitLab refuses: its statuses do not
-tell a taken name from a bad one, and most of its texts follow the language of the token's owner. What takes things away
-again looks first, too, and goes by the marker.
+Every `ensure_` reads first, creates with our marker what is absent, and reads again when GitLab refuses: its statuses
+do not distinguish a taken name from a bad one, and most of its texts follow the language of the token's owner. Every
+removal reads first, too, and checks the marker.
 """
 
 from __future__ import annotations
 
-from worker.upstreams.gitlab.removal import Removal
+from worker.upstreams.base import Api
+from worker.upstreams.gitlab.accounts import Accounts
+from worker.upstreams.gitlab.errors import failure
+from worker.upstreams.gitlab.groups import Groups
+from worker.upstreams.gitlab.projects import Projects
 from worker.upstreams.gitlab.schemas import Group, Membership, Project, User
+from worker.upstreams.http import Http
 
 __all__ = ["GitLab", "Group", "Membership", "Project", "User"]
 
 
-class GitLab(Removal):
-    """GitLab, whole: people, projects, and their removal."""
+class GitLab:
+    """GitLab's accounts, groups and projects."""
+
+    def __init__(self, http: Http) -> None:
+        api = Api(http, translate=failure, root=("api", "v4"))
+        self.accounts = Accounts(api)
+        self.groups = Groups(api)
+        self.projects = Projects(api)

@@ -1,7 +1,8 @@
-"""What do we read out of GitLab's answers, and what do the steps get of it?
+"""What we read of GitLab's JSON, and what the steps get of it.
 
-Rows are GitLab's, results are ours. Rows have only the keys that we decide on; GitLab sends many more. `note`, `email`
-and `import_status` are shown to an administrator's token alone: where they are absent, a right is missing.
+Schemas are GitLab's, the other classes are results of ours. Schemas have only the keys that decisions depend on;
+GitLab sends many more. `note`, `email` and `import_status` are shown to an administrator's token alone: where they are
+absent, a right is missing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ DEVELOPER = 30
 
 
 @dataclass(frozen=True)
-class UserRow:
+class UserSchema:
     id: int
     username: str
     web_url: str
@@ -22,14 +23,14 @@ class UserRow:
 
 
 @dataclass(frozen=True)
-class GroupRow:
+class GroupSchema:
     id: int
     full_path: str
     web_url: str
 
 
 @dataclass(frozen=True)
-class MemberRow:
+class MemberSchema:
     id: int
     access_level: int
     expires_at: str | None = None
@@ -42,7 +43,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class ProjectRow:
+class ProjectSchema:
     id: int
     path_with_namespace: str
     web_url: str
@@ -63,7 +64,7 @@ class ProjectRow:
 
 
 @dataclass(frozen=True)
-class AccessRow:
+class AccessSchema:
     access_level: int | None = None
     user_id: int | None = None
     group_id: int | None = None
@@ -75,9 +76,9 @@ class AccessRow:
 
 
 @dataclass(frozen=True)
-class ProtectionRow:
-    push_access_levels: list[AccessRow]
-    merge_access_levels: list[AccessRow]
+class ProtectionSchema:
+    push_access_levels: list[AccessSchema]
+    merge_access_levels: list[AccessSchema]
     allow_force_push: bool = False
 
     @property
@@ -86,8 +87,8 @@ class ProtectionRow:
         return push == merge == {DEVELOPER} and not self.allow_force_push
 
 
-def _role_levels(rows: list[AccessRow]) -> set[int | None]:
-    return {row.access_level for row in rows if row.is_for_role}
+def _role_levels(levels: list[AccessSchema]) -> set[int | None]:
+    return {level.access_level for level in levels if level.is_for_role}
 
 
 def same_path(one: str, other: str) -> bool:
@@ -138,22 +139,22 @@ class Project:
     found: bool
 
 
-def user_of(row: UserRow, *, found: bool) -> User:
-    return User(id=row.id, login=row.username, web_url=row.web_url, found=found)
+def user_of(user: UserSchema, *, found: bool) -> User:
+    return User(id=user.id, login=user.username, web_url=user.web_url, found=found)
 
 
-def membership_of(group: Group, row: MemberRow, *, found: bool) -> Membership:
+def membership_of(group: Group, member: MemberSchema, *, found: bool) -> Membership:
     return Membership(
-        group_id=group.id, user_id=row.id, access_level=row.access_level, web_url=group.web_url, found=found
+        group_id=group.id, user_id=member.id, access_level=member.access_level, web_url=group.web_url, found=found
     )
 
 
-def project_of(row: ProjectRow, *, found: bool) -> Project:
+def project_of(project: ProjectSchema, *, found: bool) -> Project:
     return Project(
-        id=row.id,
-        path=row.path_with_namespace,
-        web_url=row.web_url,
-        clone_url=row.http_url_to_repo,
-        default_branch=row.default_branch,
+        id=project.id,
+        path=project.path_with_namespace,
+        web_url=project.web_url,
+        clone_url=project.http_url_to_repo,
+        default_branch=project.default_branch,
         found=found,
     )

@@ -1,1 +1,5 @@
 """Jenkins: accounts, roles, pipelines and builds."""
+
+from worker.upstreams.jenkins.adapter import ADAPTER
+
+__all__ = ["ADAPTER"]

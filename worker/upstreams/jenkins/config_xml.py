@@ -1,4 +1,4 @@
-"""How does a pipeline look as Jenkins' config.xml, and which of its fields are ours?
+"""A pipeline as Jenkins' config.xml, and the fields of it that are ours.
 
     PipelineDefinition -- render --> bytes -- Jenkins rewrites them --> bytes -- read --> PipelineDefinition
 

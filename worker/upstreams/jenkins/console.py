@@ -1,6 +1,6 @@
-"""Which text do the bytes of a console's answer hold, and where does the next answer go on?
+"""The console of a build, piece by piece: the text in a reply, and the offset of the next one.
 
-Offsets count the bytes of Jenkins' raw log. It strips its own notes out of what it sends, so the length of an answer
+Offsets count the bytes of Jenkins' raw log. It strips its own notes out of what it sends, so the length of a reply
 says nothing about the next offset: only `X-Text-Size` does.
 """
 
@@ -34,7 +34,7 @@ def start_within(head: Reply, *, start: int, at_most_bytes: int) -> int:
 
 
 def piece_of(reply: Reply, *, start: int, is_cut: bool, at_most_bytes: int) -> Console:
-    """Return the answer to a question from `start` on, at most its last `at_most_bytes`.
+    """Return the text of a reply that begins at `start`, at most its last `at_most_bytes`.
 
     What was cut begins with the next line: half a character, or half of a note, is no text.
     """
@@ -51,6 +51,6 @@ def piece_of(reply: Reply, *, start: int, is_cut: bool, at_most_bytes: int) -> C
 
 
 def _size_bytes(reply: Reply) -> int | None:
-    """Return where the raw log ends, None when a proxy has taken the header away."""
+    """Return where the raw log ends, None when a proxy has removed the header."""
     text = reply.headers.get("X-Text-Size", "")
     return int(text) if text.isascii() and text.isdigit() else None

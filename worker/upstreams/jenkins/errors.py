@@ -1,6 +1,6 @@
-"""What does an answer of Jenkins mean, where its status alone does not say?
+"""Replies of Jenkins whose meaning does not follow from the status alone.
 
-Jenkins explains itself in headers, in the text of a page, or by the page that a redirect points to.
+Jenkins gives the reason in headers, in the text of a page, or by the page that a redirect points to.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import re
 from urllib.parse import urlsplit
 
 from common.errors import ActionBy, Conflict, Permanent, StepError, Transient
+from worker.upstreams.base import Api
 from worker.upstreams.error_text import cleaned
 from worker.upstreams.http import Http, Reply, unexpected
 
@@ -18,13 +19,13 @@ _TAKES_XML = ("/createItem", "/config.xml")
 
 
 def refusal(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...] = ()) -> StepError:
-    """Return the error for an answer that is not the hoped-for one. `doing` completes "while …".
+    """Return the error for a reply that was not expected. `doing` completes "while …".
 
-    | answer | means |
+    | reply | means |
     | --- | --- |
     | 403 "No valid crumb" | our secret is a password: GETs work and every POST fails |
     | 403 X-Required-Permission | our account lacks it |
-    | 400 X-Error | the name is bad or taken; empty: taken by something that we may not see |
+    | 400 X-Error | the name is bad or taken; empty: taken by something that our account cannot see |
     | 500 on a job's XML | bad XML or a missing plugin; the log has more under the id that we keep |
     | 503 "getting ready" | Jenkins is starting |
 
@@ -44,12 +45,12 @@ def refusal(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...] = 
 
 
 def location(reply: Reply) -> str:
-    """Return the path of a redirect; its host is what Jenkins, behind its proxy, believes of itself."""
+    """Return the path of a redirect; its host is the one that Jenkins is configured with, which may not be ours."""
     return urlsplit(reply.headers.get("Location", "")).path
 
 
 def form_errors(reply: Reply, *, secrets: tuple[str, ...]) -> str:
-    """Return the messages of a rejected form and nothing else of it: the page repeats what was typed."""
+    """Return the messages of a rejected form and nothing else: the page repeats what was sent, with the password."""
     messages = (cleaned(message, secrets=secrets) for message in _FORM_ERROR.findall(reply.text))
     return "; ".join(filter(None, dict.fromkeys(messages))) or "Jenkins gives no reason"
 
@@ -66,7 +67,17 @@ def _declined(http: Http, why: str, doing: str) -> StepError:
         reason = f"Jenkins declined while {doing}: {why}"
         return Permanent(reason, action_by=ActionBy.USER, upstream=http.name)
     return Conflict(
-        f"while {doing}: the name is taken by something that our Jenkins account may not see",
+        f"while {doing}: the name is taken by something that our Jenkins account cannot see",
         choices=("choose another name", "ask an operator what holds the name"),
         upstream=http.name,
     )
+
+
+def unseen(api: Api, what: str) -> Transient:
+    """Return the error for something that was accepted and does not show."""
+    return api.transient(f"Jenkins accepted {what} but does not show it yet")
+
+
+def still_there(api: Api, what: str) -> Transient:
+    """Return the error for something whose removal was accepted and that still shows."""
+    return api.transient(f"Jenkins accepted to remove {what} but still shows it")

@@ -1,4 +1,4 @@
-"""How do pipelines come to be on Jenkins, and how do they go?
+"""Pipelines on Jenkins: created, corrected, removed.
 
 pipeline   marker: the first line of its description
 """
@@ -13,11 +13,12 @@ from urllib.parse import quote
 
 from pydantic import Field
 
-from common.errors import ActionBy, Conflict, NotYet, Transient
+from common.errors import ActionBy
+from worker.upstreams.base import Api
 from worker.upstreams.error_text import cleaned
-from worker.upstreams.jenkins.base import Edge, job_path
 from worker.upstreams.jenkins.config_xml import PipelineDefinition, drift, read, render
-from worker.upstreams.jenkins.errors import refusal
+from worker.upstreams.jenkins.errors import unseen
+from worker.upstreams.jenkins.paths import job_path
 
 _FOLDER = "com.cloudbees.hudson.plugins.folder.Folder"
 _XML = "application/xml; charset=utf-8"  # config.xml is decoded by this charset, not by the prolog
@@ -34,16 +35,19 @@ class Pipeline:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Item:
+class _ItemSchema:
     kind: Annotated[str, Field(alias="_class")]
     fullName: str  # noqa: N815 - Jenkins' word
     url: str
 
 
-class Pipelines(Edge):
-    """The part of the client that makes, corrects and removes pipelines."""
+class Pipelines:
+    """The pipelines of one Jenkins."""
 
-    def ensure_pipeline(
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def ensure(
         self, folder: str, name: str, *, definition: PipelineDefinition, on_create: Callable[[], None]
     ) -> Pipeline:
         """Return the pipeline `folder/name` as `definition` says, creating or correcting it.
@@ -66,14 +70,14 @@ class Pipelines(Edge):
             self._replace_definition(folder, name, definition, xml)
         return Pipeline(full_name=f"{home.fullName}/{name}", url=f"{home.url}job/{quote(name)}/", found=found)
 
-    def find_pipeline(self, folder: str, name: str) -> Pipeline | None:
+    def find(self, folder: str, name: str) -> Pipeline | None:
         """Return the job `folder/name`, whoever made it; None when it is absent or our account cannot see it."""
         item = self._find_item(folder, name)
         if item is None:
             return None
         return Pipeline(full_name=item.fullName, url=item.url, found=True)
 
-    def remove_pipeline(self, folder: str, name: str, *, marker: str) -> bool:
+    def remove(self, folder: str, name: str, *, marker: str) -> bool:
         """Delete the pipeline `folder/name` with its builds; return True when it is gone.
 
         Safe to repeat: an absent one is done, without a write. Raises Conflict when the name holds anything that does
@@ -83,73 +87,75 @@ class Pipelines(Edge):
         if actual is None:
             return True
         self._require_ours(f"{folder}/{name}", marker, actual)
-        reply = self._http.send("POST", *job_path(folder, name), "doDelete")
+        reply = self._api.send("POST", *job_path(folder, name), "doDelete")
         if reply.status not in (302, 400, 404):
-            raise refusal(self._http, reply, f"deleting the pipeline {name}")
+            raise self._api.failed(reply, f"deleting the pipeline {name}")
         if self._read_definition(folder, name) is None:
             return True
         # a 400 is a build that does not stop within 15 s, or a deletion that is under way already
         why = cleaned(reply.headers.get("X-Error", ""))
         reason = f"Jenkins is still deleting the pipeline {name}" + (f": {why}" if why else "")
-        raise NotYet(reason, retry_after_s=5.0, upstream=self._http.name)
+        raise self._api.not_yet(reason, retry_after_s=5.0)
 
     def _require_name(self, name: str) -> None:
         if not _PIPELINE_NAME.fullmatch(name):
             reason = f"{name!r} cannot be a pipeline's name: 1 to 63 letters, digits, - and _"
-            raise self._permanent(reason, ActionBy.USER)
+            raise self._api.permanent(reason, ActionBy.USER)
 
-    def _read_folder(self, folder: str) -> _Item:
+    def _read_folder(self, folder: str) -> _ItemSchema:
         item = self._find_item(folder)
         if item is None:
-            raise self._permanent(f"Jenkins has no folder {folder}, or our account cannot see it")
+            raise self._api.permanent(f"Jenkins has no folder {folder}, or our account cannot see it")
         if item.kind != _FOLDER:
-            raise self._permanent(f"{folder} on Jenkins is not a folder")
+            raise self._api.permanent(f"{folder} on Jenkins is not a folder")
         return item
 
-    def _find_item(self, *names: str) -> _Item | None:
+    def _find_item(self, *names: str) -> _ItemSchema | None:
         params = {"tree": "_class,fullName,url"}
-        reply = self._http.send("GET", *job_path(*names), "api", "json", params=params)
+        reply = self._api.send("GET", *job_path(*names), "api", "json", params=params)
         if reply.status == 404:
             return None
-        return self._expect(reply, f"reading {'/'.join(names)}").read_as(_Item)
+        return self._api.expect(reply, f"reading {'/'.join(names)}").read_as(_ItemSchema)
 
     def _read_definition(self, folder: str, name: str) -> PipelineDefinition | None:
-        reply = self._http.send("GET", *job_path(folder, name), "config.xml")
+        reply = self._api.send("GET", *job_path(folder, name), "config.xml")
         if reply.status == 404:
             return None
-        body = self._expect(reply, f"reading the pipeline {name}").body
-        if "html" in reply.headers.get("Content-Type", ""):  # well-formed, it would pass for a job of somebody else's
-            raise Transient("Jenkins answered with a page that is no config.xml", upstream=self._http.name)
+        body = self._api.expect(reply, f"reading the pipeline {name}").body
+        if "html" in reply.headers.get(
+            "Content-Type", ""
+        ):  # if it is well-formed, it would be read as somebody else's job
+            raise self._api.transient("Jenkins answered with a page that is not a config.xml")
         return read(body)
 
     def _create_pipeline(self, folder: str, name: str, xml: bytes) -> PipelineDefinition:
-        """Create it and return what is there now: a refused creation may have lost against an earlier one of ours."""
+        """Create it and return what exists now: Jenkins may refuse because an earlier request of ours created it."""
         content = (_XML, xml)
-        reply = self._http.send("POST", *job_path(folder), "createItem", params={"name": name}, content=content)
+        reply = self._api.send("POST", *job_path(folder), "createItem", params={"name": name}, content=content)
         if reply.status not in (200, 400, 500):
-            raise refusal(self._http, reply, f"creating the pipeline {name}")
+            raise self._api.failed(reply, f"creating the pipeline {name}")
         actual = self._read_definition(folder, name)
         if actual is not None:
             return actual
         if reply.status == 200:
-            raise self._unseen(f"the pipeline {name}")
-        raise refusal(self._http, reply, f"creating the pipeline {name}")
+            raise unseen(self._api, f"the pipeline {name}")
+        raise self._api.failed(reply, f"creating the pipeline {name}")
 
     def _require_ours(self, place: str, marker: str, actual: PipelineDefinition) -> None:
         if actual.marker != marker:
-            raise Conflict(
+            raise self._api.conflict(
                 f"{place} exists on Jenkins and was not made for this app",
-                choices=("choose another app name", "ask an operator to move or delete that job"),
-                upstream=self._http.name,
+                "choose another app name",
+                "ask an operator to move or delete that job",
             )
 
     def _replace_definition(self, folder: str, name: str, wanted: PipelineDefinition, xml: bytes) -> None:
-        reply = self._http.send("POST", *job_path(folder, name), "config.xml", content=(_XML, xml))
-        self._expect(reply, f"updating the pipeline {name}")
+        reply = self._api.send("POST", *job_path(folder, name), "config.xml", content=(_XML, xml))
+        self._api.expect(reply, f"updating the pipeline {name}")
         actual = self._read_definition(folder, name)
         if actual is None:
-            raise self._unseen(f"the pipeline {name}")
+            raise unseen(self._api, f"the pipeline {name}")
         if lost := drift(wanted, actual):
-            raise self._permanent(
+            raise self._api.permanent(
                 f"Jenkins did not keep {', '.join(lost)} of the pipeline {name}: a plugin may be missing"
             )

@@ -1,7 +1,7 @@
-"""What do we read out of Jenkins' answers about builds, and what do the steps get of it?
+"""What we read of Jenkins' JSON about builds, and what the steps get of it.
 
-Rows are Jenkins', results are ours. Its lists hold `{}` where a plugin shows nothing, and leave out what is not so yet:
-an item has `cancelled` and `executable` only once it has left the queue.
+Schemas are Jenkins', the other classes are results of ours. Its lists hold `{}` where a plugin shows nothing, and leave
+out what is not true yet: an item has `cancelled` and `executable` only once it has left the queue.
 """
 
 from __future__ import annotations
@@ -15,48 +15,48 @@ QueueState = Literal["waiting", "blocked", "buildable", "left", "cancelled", "go
 
 
 @dataclass(frozen=True)
-class ParameterRow:
+class ParameterSchema:
     name: str
     value: Any = None  # a password has none
 
 
 @dataclass(frozen=True)
-class ActionRow:
-    parameters: list[ParameterRow] | None = None
+class ActionSchema:
+    parameters: list[ParameterSchema] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class _WithActions:
-    actions: list[ActionRow] = field(default_factory=list)
+    actions: list[ActionSchema] = field(default_factory=list)
 
     @property
     def parameters(self) -> dict[str, Any] | None:
         """Return the parameters by name, None while none are attached."""
         attached = [action.parameters for action in self.actions if action.parameters is not None]
-        return {row.name: row.value for rows in attached for row in rows} if attached else None
+        return {each.name: each.value for group in attached for each in group} if attached else None
 
     def has(self, key: str, value: str) -> bool:
         return (self.parameters or {}).get(key) == value
 
 
 @dataclass(frozen=True)
-class TaskRow:
+class TaskSchema:
     url: str | None = None  # not every task in the queue is a job
 
 
 @dataclass(frozen=True, kw_only=True)
-class WaitingRow(_WithActions):
+class WaitingSchema(_WithActions):
     id: int
-    task: TaskRow = TaskRow()
+    task: TaskSchema = TaskSchema()
 
 
 @dataclass(frozen=True)
 class Queue:
-    items: list[WaitingRow]
+    items: list[WaitingSchema]
 
 
 @dataclass(frozen=True, kw_only=True)
-class StartedRow(_WithActions):
+class StartedSchema(_WithActions):
     number: int
     queueId: int  # noqa: N815 - Jenkins' word
     building: bool
@@ -64,45 +64,45 @@ class StartedRow(_WithActions):
 
 @dataclass(frozen=True)
 class BuildList:
-    builds: list[StartedRow]
+    builds: list[StartedSchema]
 
 
 @dataclass(frozen=True)
-class DefinitionRow:
+class DefinitionSchema:
     name: str
 
 
 @dataclass(frozen=True)
-class PropertyRow:
-    parameterDefinitions: list[DefinitionRow] | None = None  # noqa: N815 - Jenkins' word
+class PropertySchema:
+    parameterDefinitions: list[DefinitionSchema] | None = None  # noqa: N815 - Jenkins' word
 
 
 @dataclass(frozen=True)
-class JobRow:
+class JobSchema:
     buildable: bool = False
-    properties: Annotated[list[PropertyRow], Field(alias="property")] = field(default_factory=list)
+    properties: Annotated[list[PropertySchema], Field(alias="property")] = field(default_factory=list)
 
     @property
     def declared(self) -> set[str]:
-        return {row.name for entry in self.properties for row in entry.parameterDefinitions or ()}
+        return {each.name for entry in self.properties for each in entry.parameterDefinitions or ()}
 
 
 @dataclass(frozen=True)
-class NumberRow:
+class NumberSchema:
     number: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class QueueItemRow:
+class QueueItemSchema:
     kind: Annotated[str, Field(alias="_class")]
     why: str | None = None
     stuck: bool = False
     cancelled: bool = False
-    executable: NumberRow | None = None
+    executable: NumberSchema | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuildRow:
+class BuildSchema:
     number: int
     url: str
     queueId: int  # noqa: N815 - Jenkins' word
@@ -113,8 +113,8 @@ class BuildRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sighting:
-    """Where a build was seen. `is_unclear`: nowhere, but a build has just begun that may be the one."""
+class BuildSearch:
+    """Where a build was found. `is_unclear`: nowhere, but a build has just begun that may be the one."""
 
     queue_id: int | None = None
     number: int | None = None
@@ -143,31 +143,31 @@ class Build:
     queue_id: int
 
 
-def queue_item_of(row: QueueItemRow) -> QueueItem:
-    number = row.executable.number if row.executable else None
-    return QueueItem(state=_state_of(row), why=row.why or "", number=number, is_stuck=row.stuck)
+def queue_item_of(item: QueueItemSchema) -> QueueItem:
+    number = item.executable.number if item.executable else None
+    return QueueItem(state=_state_of(item), why=item.why or "", number=number, is_stuck=item.stuck)
 
 
-def _state_of(row: QueueItemRow) -> QueueState:
-    match row.kind.rpartition("$")[2]:
+def _state_of(item: QueueItemSchema) -> QueueState:
+    match item.kind.rpartition("$")[2]:
         case "WaitingItem":
             return "waiting"
         case "BlockedItem":
             return "blocked"
         case "LeftItem":
-            return "cancelled" if row.cancelled else "left"
+            return "cancelled" if item.cancelled else "left"
         case _:
             return "buildable"
 
 
-def build_of(row: BuildRow) -> Build:
+def build_of(build: BuildSchema) -> Build:
     """A pipeline may set its result while it runs: only the end makes it one."""
-    is_running = row.building or row.inProgress
+    is_running = build.building or build.inProgress
     return Build(
-        number=row.number,
-        url=row.url,
+        number=build.number,
+        url=build.url,
         is_running=is_running,
-        result=None if is_running else row.result,
-        duration_s=row.duration / 1000,
-        queue_id=row.queueId,
+        result=None if is_running else build.result,
+        duration_s=build.duration / 1000,
+        queue_id=build.queueId,
     )

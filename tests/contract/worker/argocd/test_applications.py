@@ -58,12 +58,12 @@ class Wanted:
         return self.application(intents)
 
     def repository(self, intents: Callable[[], None] | None = None, *, password: str = PASSWORD) -> Repository:
-        return self.argocd.ensure_repository(
+        return self.argocd.repositories.ensure(
             self.repository_url, username="reader", password=password, on_create=intents or never
         )
 
     def application(self, intents: Callable[[], None] | None = None, *, name: str = "shop") -> Application:
-        return self.argocd.ensure_application(
+        return self.argocd.applications.ensure(
             name,
             project=self.project,
             repository_url=self.repository_url,
@@ -322,7 +322,7 @@ def test_another_spelling_is_the_same_repository(registered: Wanted, service: St
 
 
 def test_the_same_repository_in_a_project_is_another_one(registered: Wanted, intents: Intents) -> None:
-    scoped = registered.argocd.ensure_repository(
+    scoped = registered.argocd.repositories.ensure(
         registered.repository_url, username="reader", password=PASSWORD, project="dev", on_create=intents
     )
 

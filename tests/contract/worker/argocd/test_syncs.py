@@ -47,7 +47,7 @@ class Shop:
     chart: Chart
 
     def create(self, *, marker: str = MARKER) -> None:
-        self.argocd.ensure_application(
+        self.argocd.applications.ensure(
             "shop",
             project="dev",
             repository_url=self.chart.url,
@@ -64,7 +64,7 @@ class Shop:
 
     def set(self, revision: str | None = None, *, marker: str = MARKER, **parameters: str) -> bool:
         dotted = {key.replace("_", "."): value for key, value in parameters.items()}
-        return self.argocd.set_helm_parameters(
+        return self.argocd.applications.set_helm_parameters(
             "shop", project="dev", marker=marker, parameters=dotted, revision=revision
         )
 
@@ -76,7 +76,7 @@ class Shop:
         revision: str | None = None,
         on_create: Callable[[], None] = nothing,
     ) -> None:
-        self.argocd.start_sync(
+        self.argocd.syncs.start(
             "shop", project="dev", marker=marker, operation_id=job, revision=revision, on_create=on_create
         )
 
@@ -86,10 +86,10 @@ class Shop:
 
     def get(self, after_s: float = 0.0, *, job: str = JOB) -> SyncStatus:
         self.clock.at += after_s
-        return self.argocd.get_sync("shop", project="dev", operation_id=job)
+        return self.argocd.syncs.get("shop", project="dev", operation_id=job)
 
     def remove(self, *, marker: str = MARKER) -> bool:
-        return self.argocd.remove_application("shop", project="dev", marker=marker)
+        return self.argocd.applications.remove("shop", project="dev", marker=marker)
 
     def writes(self, since: int = 0) -> list[str]:
         """Return the writes after the first `since`, each as its method and the end of its path."""
@@ -532,7 +532,7 @@ def test_a_sync_is_stopped_and_another_can_start(shop: Shop) -> None:
     shop.start()
 
     for _ in range(2):
-        shop.argocd.terminate("shop", project="dev")
+        shop.argocd.syncs.terminate("shop", project="dev")
     stopping, stopped = shop.get(5), shop.get(60)
     shop.start("job-2")
 
@@ -541,12 +541,12 @@ def test_a_sync_is_stopped_and_another_can_start(shop: Shop) -> None:
 
 
 def test_nothing_to_stop_is_done(empty: Shop) -> None:
-    empty.argocd.terminate("shop", project="dev")
+    empty.argocd.syncs.terminate("shop", project="dev")
     empty.create()
-    empty.argocd.terminate("shop", project="dev")
+    empty.argocd.syncs.terminate("shop", project="dev")
     empty.deploy(JOB)
 
-    empty.argocd.terminate("shop", project="dev")
+    empty.argocd.syncs.terminate("shop", project="dev")
 
     assert empty.get().phase == "succeeded"
 
@@ -555,7 +555,7 @@ def test_anothers_sync_is_not_stopped_in_the_place_of_ours(shop: Shop) -> None:
     shop.deploy(JOB)
     shop.start("job-2")
 
-    shop.argocd.terminate("shop", project="dev", operation_id=JOB)
+    shop.argocd.syncs.terminate("shop", project="dev", operation_id=JOB)
 
     assert "DELETE operation" not in shop.writes()
     assert shop.get(60, job="job-2").phase == "succeeded"
@@ -564,7 +564,7 @@ def test_anothers_sync_is_not_stopped_in_the_place_of_ours(shop: Shop) -> None:
 def test_ours_is_stopped_by_its_id(shop: Shop) -> None:
     shop.start()
 
-    shop.argocd.terminate("shop", project="dev", operation_id=JOB)
+    shop.argocd.syncs.terminate("shop", project="dev", operation_id=JOB)
 
     assert shop.get(60).phase == "failed"
 
@@ -574,8 +574,8 @@ def test_a_lost_reply_to_a_stop_converges(shop: Shop) -> None:
     shop.lose("DELETE", "/operation")
 
     with pytest.raises(Transient):
-        shop.argocd.terminate("shop", project="dev")
-    shop.argocd.terminate("shop", project="dev")
+        shop.argocd.syncs.terminate("shop", project="dev")
+    shop.argocd.syncs.terminate("shop", project="dev")
 
     assert shop.get(60).phase == "failed"
 
@@ -595,7 +595,7 @@ def test_each_refusal_of_a_stop_ends_as_declared(
     shop.fault("DELETE", "/operation", status, code=code, message=message)
 
     with pytest.raises(error):
-        shop.argocd.terminate("shop", project="dev")
+        shop.argocd.syncs.terminate("shop", project="dev")
 
 
 # -- removing an application ------------------------------------------------------------------------------------------
@@ -676,9 +676,9 @@ def test_somebody_faster_with_the_removal_is_enough(shop: Shop) -> None:
 def test_a_repository_is_removed_once(empty: Shop) -> None:
     url = empty.chart.url
     for project in (None, "dev"):
-        empty.argocd.ensure_repository(url, username=None, password=None, project=project, on_create=nothing)
+        empty.argocd.repositories.ensure(url, username=None, password=None, project=project, on_create=nothing)
 
-    removed = [empty.argocd.remove_repository(url, project="dev") for _ in range(2)]
+    removed = [empty.argocd.repositories.remove(url, project="dev") for _ in range(2)]
 
     assert removed == [True, True]
     assert [call.method for call in empty.service.writes()] == ["POST", "POST", "DELETE"]
@@ -694,13 +694,13 @@ def test_a_repository_is_removed_by_the_spelling_that_it_has(
     body = {"repo": empty.chart.url + registered, "type": "git", "project": "dev"}
     http.send("POST", "api", "v1", "repositories", json=body)
 
-    assert empty.argocd.remove_repository(asked(empty.chart.url), project="dev") is True
+    assert empty.argocd.repositories.remove(asked(empty.chart.url), project="dev") is True
     assert empty.service.repositories == {}
 
 
 @pytest.fixture
 def registered(empty: Shop) -> Shop:
-    empty.argocd.ensure_repository(empty.chart.url, username=None, password=None, on_create=nothing)
+    empty.argocd.repositories.ensure(empty.chart.url, username=None, password=None, on_create=nothing)
     return empty
 
 
@@ -709,9 +709,9 @@ def test_a_lost_reply_to_taking_a_repository_out_converges(registered: Shop, kin
     registered.lose("DELETE", "repositories", kind)
 
     with pytest.raises(Transient):
-        registered.argocd.remove_repository(registered.chart.url)
+        registered.argocd.repositories.remove(registered.chart.url)
 
-    assert registered.argocd.remove_repository(registered.chart.url) is True
+    assert registered.argocd.repositories.remove(registered.chart.url) is True
     assert registered.service.repositories == {}
 
 
@@ -730,7 +730,7 @@ def test_a_repository_that_is_still_listed_is_not_removed(
     registered.fault("DELETE", "repositories", status, code=code, message=message)
 
     with pytest.raises(error):
-        registered.argocd.remove_repository(registered.chart.url)
+        registered.argocd.repositories.remove(registered.chart.url)
 
 
 def test_a_repository_that_somebody_else_took_out_is_removed(registered: Shop) -> None:
@@ -738,4 +738,4 @@ def test_a_repository_that_somebody_else_took_out_is_removed(registered: Shop) -
     fault = Fault(kind="status_after", method="DELETE", path="repositories", status=403, body=body, times=1)
     registered.service.inject(fault)
 
-    assert registered.argocd.remove_repository(registered.chart.url) is True
+    assert registered.argocd.repositories.remove(registered.chart.url) is True

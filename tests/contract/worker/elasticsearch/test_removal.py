@@ -32,7 +32,7 @@ class Bench:
         self.client = Elasticsearch(self.http)
         self.before = service.snapshot()
         anna = {"login": "anna", "password": PASSWORD, "full_name": "Anna Bell", "email": "anna@corp.example"}
-        self.client.ensure_user(**anna, roles=["dev"], marker=MARKER, on_create=lambda: None)
+        self.client.users.ensure(**anna, roles=["dev"], marker=MARKER, on_create=lambda: None)
         service.calls.clear()
 
     def can_sign_in(self) -> bool:
@@ -50,11 +50,11 @@ class Reborn(ElasticsearchService):
 
 
 def remove(bench: Bench, login: str = "anna") -> bool:
-    return bench.client.remove_user(login, marker=MARKER)
+    return bench.client.users.remove(login, marker=MARKER)
 
 
 def disable(bench: Bench, login: str = "anna") -> bool:
-    return bench.client.disable_user(login, marker=MARKER)
+    return bench.client.users.disable(login, marker=MARKER)
 
 
 Closing = Callable[..., bool]

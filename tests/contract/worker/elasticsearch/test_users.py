@@ -32,6 +32,9 @@ class Bench:
         self.intents: list[str] = []
         self.before_create: Callable[[], object] = lambda: None
 
+    def bind(self, deadline: Deadline) -> None:
+        self.client = Elasticsearch(self._http.within(deadline))
+
     def on_create(self) -> None:
         self.intents.append("create")
         self.before_create()
@@ -44,7 +47,7 @@ class Bench:
 
     def ensure(self, **changes: Any) -> User:
         wanted = {"login": "anna", "password": PASSWORD, **ANNA, **changes}
-        return self.client.ensure_user(**wanted, marker=MARKER, on_create=self.on_create)
+        return self.client.users.ensure(**wanted, marker=MARKER, on_create=self.on_create)
 
     def can_sign_in(self, password: str) -> bool:
         return self._http.send("GET", "_security", "_authenticate", auth=("anna", password)).status == 200
@@ -254,7 +257,7 @@ def test_no_answer_of_another_shape_is_a_crash(bench: Bench, method: str, path: 
 
 
 def test_all_calls_end_by_the_deadline(bench: Bench) -> None:
-    bench.client = bench.client.within(Deadline.within(0))
+    bench.bind(Deadline.within(0))
 
     with pytest.raises(Transient, match="used up"):
         bench.ensure()

@@ -38,6 +38,9 @@ class Bench:
         self.before_create: Callable[[], object] = lambda: None
         self._http = http
 
+    def bounded(self, deadline: Deadline) -> GitLab:
+        return GitLab(self._http.within(deadline))
+
     def on_create(self) -> None:
         self.intents.append("create")
         self.before_create()
@@ -51,13 +54,13 @@ class Bench:
 
     def user(self, **changes: str) -> User:
         wanted = {"login": "anna", "email": "anna@corp.example", "name": "Anna Bell", "password": PASSWORD}
-        return self.client.ensure_user(**{**wanted, **changes}, marker=MARKER, on_create=self.on_create)
+        return self.client.accounts.ensure_user(**{**wanted, **changes}, marker=MARKER, on_create=self.on_create)
 
     def member(self, group: str = "dev", level: int = 30) -> Membership:
-        return self.client.ensure_member(group, READER_ID, access_level=level, on_create=self.on_create)
+        return self.client.groups.ensure_member(group, READER_ID, access_level=level, on_create=self.on_create)
 
     def fork(self, path: str = "shop", template: str = TEMPLATE, namespace: str = "dev") -> Project:
-        return self.client.ensure_fork(
+        return self.client.projects.ensure_fork(
             template, namespace=namespace, path=path, marker=MARKER, on_create=self.on_create
         )
 
@@ -77,7 +80,7 @@ class Bench:
         return record
 
     def open_branch(self) -> None:
-        self.client.ensure_branch_open(self.client.get_project("dev/shop").id, "main")
+        self.client.projects.ensure_branch_open(self.client.projects.get("dev/shop").id, "main")
 
     def levels(self) -> list[tuple[list[int], list[int], bool]]:
         branches = next(p for p in self.service.state.projects.values() if p.path == "shop").branches
@@ -143,11 +146,11 @@ ENSURED: dict[str, Operation] = {"user": Bench.user, "member": Bench.member, "fo
 ensured = pytest.mark.parametrize("ensure", ENSURED.values(), ids=ENSURED.keys())
 EVERYTHING: dict[str, Operation] = {
     **ENSURED,
-    "find_user": lambda bench: bench.client.find_user("anna"),
-    "get_group": lambda bench: bench.client.get_group("dev"),
-    "find_project": lambda bench: bench.client.find_project("dev/shop"),
-    "await_import": lambda bench: bench.client.await_import(1),
-    "open_branch": lambda bench: bench.client.ensure_branch_open(1, "main"),
+    "find_user": lambda bench: bench.client.accounts.find_user("anna"),
+    "get_group": lambda bench: bench.client.groups.get("dev"),
+    "find_project": lambda bench: bench.client.projects.find("dev/shop"),
+    "await_import": lambda bench: bench.client.projects.await_import(1),
+    "open_branch": lambda bench: bench.client.projects.ensure_branch_open(1, "main"),
 }
 every_call = pytest.mark.parametrize("call", EVERYTHING.values(), ids=EVERYTHING.keys())
 
@@ -200,7 +203,7 @@ def test_resource_lock_is_transient_though_it_is_a_409(bench: Bench, ensure: Ope
 
 def test_all_calls_end_by_the_deadline(bench: Bench) -> None:
     with pytest.raises(Transient, match="used up"):
-        bench.client.within(Deadline.within(0)).find_user("anna")
+        bench.bounded(Deadline.within(0)).accounts.find_user("anna")
 
 
 # -- what each status means -----------------------------------------------------------------------------------
@@ -269,7 +272,7 @@ def test_a_user_can_sign_in_at_once_and_do_nothing_alone(bench: Bench) -> None:
     assert record.confirmed_at
     assert (record.options["projects_limit"], record.options["can_create_group"]) == (0, False)
     assert made.web_url.endswith("/anna")
-    assert bench.client.find_user("ANNA") == dataclasses.replace(made, found=True)
+    assert bench.client.accounts.find_user("ANNA") == dataclasses.replace(made, found=True)
 
 
 @pytest.mark.parametrize(
@@ -361,7 +364,7 @@ def test_an_echoed_password_is_not_shown(bench: Bench) -> None:
 
 
 def test_a_nested_group_is_found_by_its_full_path(bench: Bench) -> None:
-    assert bench.client.get_group("dev/web").path == "dev/web"
+    assert bench.client.groups.get("dev/web").path == "dev/web"
 
 
 @pytest.mark.parametrize("path", ["nowhere", "2024"])
@@ -373,7 +376,7 @@ def test_a_group_that_cannot_be_had_by_its_path_is_missing(bench: Bench, path: s
 
 def test_a_group_is_not_had_by_its_id(bench: Bench) -> None:
     with pytest.raises(Permanent, match="no group"):
-        bench.client.get_group(str(bench.client.get_group("dev").id))
+        bench.client.groups.get(str(bench.client.groups.get("dev").id))
 
 
 def test_a_level_is_raised_and_never_lowered(bench: Bench) -> None:
@@ -403,7 +406,7 @@ def test_a_member_who_appears_meanwhile_is_raised(bench: Bench) -> None:
 
 def test_a_user_who_does_not_exist_joins_nothing(bench: Bench) -> None:
     with pytest.raises(Permanent, match="User Not Found"):
-        bench.client.ensure_member("dev", 4711, on_create=bench.on_create)
+        bench.client.groups.ensure_member("dev", 4711, on_create=bench.on_create)
 
 
 # -- projects -------------------------------------------------------------------------------------------------
@@ -451,23 +454,23 @@ def test_a_deleted_project_leaves_its_place_free(bench: Bench) -> None:
     old = bench.fork()
     bench.admin("DELETE", "projects", str(old.id))
 
-    assert bench.client.find_project("dev/shop") is None
+    assert bench.client.projects.find("dev/shop") is None
     assert bench.fork().id != old.id
 
 
 def test_a_project_marked_for_deletion_in_its_place_is_absent(bench: Bench) -> None:
     bench.service.state.projects[bench.fork().id].marked_for_deletion_on = "2030-01-01"
 
-    assert bench.client.find_project("dev/shop") is None
+    assert bench.client.projects.find("dev/shop") is None
     with pytest.raises(Permanent, match="already been taken"):
         bench.fork()
 
 
 @pytest.mark.parametrize("path", ["dev/nothing", "nothing", "1"])
 def test_a_project_is_had_by_its_full_path_alone(bench: Bench, path: str) -> None:
-    assert bench.client.find_project(path) is None
+    assert bench.client.projects.find(path) is None
     with pytest.raises(Permanent, match="shows us no project"):
-        bench.client.get_project(path)
+        bench.client.projects.get(path)
 
 
 @pytest.mark.parametrize(
@@ -498,7 +501,7 @@ def test_an_unfinished_import_is_waited_for(bench: Bench, status: str) -> None:
     record.import_status = status
 
     with pytest.raises(NotYet, match=status):
-        bench.client.await_import(record.id)
+        bench.client.projects.await_import(record.id)
 
 
 def test_an_import_without_a_default_branch_is_waited_for(bench: Bench) -> None:
@@ -506,7 +509,7 @@ def test_an_import_without_a_default_branch_is_waited_for(bench: Bench) -> None:
     record.default_branch = None
 
     with pytest.raises(NotYet):
-        bench.client.await_import(record.id)
+        bench.client.projects.await_import(record.id)
 
 
 @pytest.mark.parametrize("status", ["failed", "canceled"])
@@ -515,17 +518,17 @@ def test_a_failed_import_says_why(bench: Bench, status: str) -> None:
     record.import_status, record.import_error = status, "disk <b>full</b>"
 
     with pytest.raises(Permanent, match="disk full") as caught:
-        bench.client.await_import(record.id)
+        bench.client.projects.await_import(record.id)
     assert caught.value.action_by is ActionBy.UPSTREAM
 
 
 def test_a_finished_import_has_a_branch(bench: Bench) -> None:
-    assert bench.client.await_import(bench.imported().id).default_branch == "main"
+    assert bench.client.projects.await_import(bench.imported().id).default_branch == "main"
 
 
 def test_a_fork_that_is_gone_is_not_waited_for(bench: Bench) -> None:
     with pytest.raises(Permanent):
-        bench.client.await_import(4711)
+        bench.client.projects.await_import(4711)
 
 
 # -- branches -------------------------------------------------------------------------------------------------

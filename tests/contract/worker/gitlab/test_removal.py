@@ -48,14 +48,14 @@ class Bench:
 
     def fork(self, path: str = "shop", marker: str = MARKER) -> int:
         """Make a project and return its id."""
-        fork = self.client.ensure_fork(
+        fork = self.client.projects.ensure_fork(
             "templates/Spring_Template", namespace="dev", path=path, marker=marker, on_create=lambda: None
         )
         self.service.calls.clear()
         return fork.id
 
     def remove(self, project_id: int, path: str = PATH) -> bool:
-        return self.client.remove_project(project_id, path=path, marker=MARKER)
+        return self.client.projects.remove(project_id, path=path, marker=MARKER)
 
     def removed(self, project_id: int) -> bool:
         """Remove a project, with GitLab doing its part as soon as it was told to."""
@@ -80,13 +80,13 @@ class Bench:
     def anna(self) -> int:
         """Make a person, a member of the group, and return their id."""
         person = {"login": "anna", "email": "anna@corp.example", "name": "Anna Bell", "password": PASSWORD}
-        user = self.client.ensure_user(**person, marker=MARKER, on_create=lambda: None)
-        self.client.ensure_member("dev", user.id, on_create=lambda: None)
+        user = self.client.accounts.ensure_user(**person, marker=MARKER, on_create=lambda: None)
+        self.client.groups.ensure_member("dev", user.id, on_create=lambda: None)
         self.service.calls.clear()
         return user.id
 
     def block(self, user_id: int) -> bool:
-        return self.client.block_user(user_id, login="anna", marker=MARKER)
+        return self.client.accounts.block_user(user_id, login="anna", marker=MARKER)
 
     def is_member(self, group: str, user_id: int) -> bool:
         found = self.service.state.group_at(group)
@@ -118,7 +118,7 @@ def test_a_removed_project_leaves_nothing(bench: Bench) -> None:
     assert bench.removed(shop)
 
     assert bench.service.snapshot() == bench.before
-    assert bench.client.find_project(PATH) is None
+    assert bench.client.projects.find(PATH) is None
 
 
 @all_settings
@@ -179,7 +179,7 @@ def test_the_name_can_be_used_again(bench: Bench) -> None:
 
     again = bench.fork()
 
-    found = bench.client.find_project(PATH)
+    found = bench.client.projects.find(PATH)
     assert found is not None
     assert found.id == again
 
@@ -206,7 +206,7 @@ def test_a_deletion_that_is_only_scheduled_has_freed_the_path(bench: Bench, stat
 
     assert bench.remove(shop)
 
-    assert bench.client.find_project(PATH) is None
+    assert bench.client.projects.find(PATH) is None
     assert bench.service.state.projects[shop].marked_for_deletion_on
     assert bench.fork() != shop
 
@@ -309,7 +309,7 @@ STATUSES: list[tuple[int, str, type[StepError]]] = [
 ]
 REMOVALS: dict[str, Callable[[Bench, int, int], bool]] = {
     "project": lambda bench, shop, _anna: bench.remove(shop),
-    "member": lambda bench, _shop, anna: bench.client.remove_member("dev", anna),
+    "member": lambda bench, _shop, anna: bench.client.groups.remove_member("dev", anna),
     "block": lambda bench, _shop, anna: bench.block(anna),
 }
 every_removal = pytest.mark.parametrize("removal", REMOVALS.values(), ids=REMOVALS.keys())
@@ -374,8 +374,8 @@ def test_the_second_call_ends_as_declared_too(bench: Bench, status: int, body: s
 def test_a_member_leaves_once(bench: Bench) -> None:
     anna = bench.anna()
 
-    assert bench.client.remove_member("dev", anna)
-    assert bench.client.remove_member("dev", anna)
+    assert bench.client.groups.remove_member("dev", anna)
+    assert bench.client.groups.remove_member("dev", anna)
 
     assert not bench.is_member("dev", anna)
     assert len(bench.service.writes()) == 1
@@ -385,7 +385,7 @@ def test_what_others_granted_below_the_group_stays(bench: Bench) -> None:
     anna = bench.anna()
     bench.admin("POST", "groups", "dev/web", "members", user_id=anna, access_level=40)
 
-    bench.client.remove_member("dev", anna)
+    bench.client.groups.remove_member("dev", anna)
 
     assert (bench.is_member("dev", anna), bench.is_member("dev/web", anna)) == (False, True)
 
@@ -396,15 +396,15 @@ def test_a_member_whose_removal_got_no_answer_is_gone(bench: Bench, kind: str) -
     bench.service.inject(Fault(kind=kind, method="DELETE", times=1, status=502, body="<html>"))
 
     with pytest.raises(Transient):
-        bench.client.remove_member("dev", anna)
+        bench.client.groups.remove_member("dev", anna)
 
-    assert bench.client.remove_member("dev", anna)
+    assert bench.client.groups.remove_member("dev", anna)
     assert len(bench.service.writes()) == 1
 
 
 def test_a_member_of_a_group_that_is_not_there_is_not_called_removed(bench: Bench) -> None:
     with pytest.raises(Permanent, match="no group gone"):
-        bench.client.remove_member("gone", bench.anna())
+        bench.client.groups.remove_member("gone", bench.anna())
 
 
 def test_a_removal_that_does_not_show_is_not_believed(bench: Bench) -> None:
@@ -412,7 +412,7 @@ def test_a_removal_that_does_not_show_is_not_believed(bench: Bench) -> None:
     bench.service.inject(Fault(kind="status", method="DELETE", status=204))
 
     with pytest.raises(Transient, match="still shows"):
-        bench.client.remove_member("dev", anna)
+        bench.client.groups.remove_member("dev", anna)
 
 
 # -- users ----------------------------------------------------------------------------------------------------
@@ -486,4 +486,4 @@ def test_we_do_not_block_ourselves(bench: Bench) -> None:
     bench.service.state.users[1].note = MARKER
 
     with pytest.raises(Permanent, match="initiating user"):
-        bench.client.block_user(1, login="root", marker=MARKER)
+        bench.client.accounts.block_user(1, login="root", marker=MARKER)

@@ -18,7 +18,7 @@ from harbour.jenkins.console import raw_log, without_notes
 from harbour.jenkins.core import Role, User
 from harbour.jenkins.xml import FOLDER
 from worker.upstreams.http import Http, Reply
-from worker.upstreams.jenkins.client import Build, Console, Jenkins, QueueItem, Sighting
+from worker.upstreams.jenkins.client import Build, BuildSearch, Console, Jenkins, QueueItem
 from worker.upstreams.jenkins.console import piece_of
 
 WHERE = ("dev", "shop_dev")
@@ -31,7 +31,7 @@ SHOWN_S = LEFT_S + 0.5
 RUNNING_S = SHOWN_S + 0.5
 OVER_S = RUNNING_S + BUILD_S + 0.5
 MARKER = "slipway:app-1"
-NOTHING = Sighting(queue_id=None, number=None, is_unclear=False)
+NOTHING = BuildSearch(queue_id=None, number=None, is_unclear=False)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def nothing() -> None:
 
 def trigger(jenkins: Jenkins, *, value: str = VALUE, on_create: Callable[[], None] = nothing, **more: str) -> int:
     parameters = {**GIVEN, KEY: value, **more}
-    return jenkins.trigger_build(*WHERE, parameters=parameters, key=KEY, on_create=on_create)
+    return jenkins.builds.trigger(*WHERE, parameters=parameters, key=KEY, on_create=on_create)
 
 
 def triggers(service: StandIn) -> list[int | None]:
@@ -136,9 +136,9 @@ def test_a_pipeline_that_is_disabled_in_between_is_a_409(jenkins: Jenkins, servi
 
 def test_a_missing_pipeline_is_the_operators_to_mend(jenkins: Jenkins) -> None:
     with pytest.raises(Permanent, match="has no pipeline dev/none"):
-        jenkins.trigger_build("dev", "none", parameters=GIVEN, key=KEY, on_create=never)
+        jenkins.builds.trigger("dev", "none", parameters=GIVEN, key=KEY, on_create=never)
     with pytest.raises(Permanent, match="has no pipeline dev/none"):
-        jenkins.find_build("dev", "none", **OURS)
+        jenkins.builds.find("dev", "none", **OURS)
 
 
 def test_a_refusal_that_looks_like_a_redirect_is_no_success(jenkins: Jenkins, service: StandIn) -> None:
@@ -184,7 +184,7 @@ def test_a_lost_reply_is_unknown_and_the_build_is_found(jenkins: Jenkins, servic
     with pytest.raises(Transient, match="the outcome is unknown"):
         trigger(jenkins)
 
-    assert jenkins.find_build(*WHERE, **OURS) == Sighting(queue_id=1, number=None, is_unclear=False)
+    assert jenkins.builds.find(*WHERE, **OURS) == BuildSearch(queue_id=1, number=None, is_unclear=False)
     assert triggers(service) == [201]
 
 
@@ -194,51 +194,51 @@ def test_a_request_that_never_arrived_leaves_nothing_to_find(jenkins: Jenkins, s
     with pytest.raises(Transient):
         trigger(jenkins)
 
-    assert jenkins.find_build(*WHERE, **OURS) == NOTHING
+    assert jenkins.builds.find(*WHERE, **OURS) == NOTHING
 
 
 # -- finding ------------------------------------------------------------------------------------------------------
 
 
 def test_a_build_is_found_wherever_it_is(jenkins: Jenkins, clock: Clock) -> None:
-    before = jenkins.find_build(*WHERE, **OURS)
+    before = jenkins.builds.find(*WHERE, **OURS)
     queue_id = trigger(jenkins)
-    queued = jenkins.find_build(*WHERE, **OURS)
+    queued = jenkins.builds.find(*WHERE, **OURS)
     clock.pass_s(RUNNING_S)
-    running = jenkins.find_build(*WHERE, **OURS)
+    running = jenkins.builds.find(*WHERE, **OURS)
     clock.pass_s(3600)
-    over = jenkins.find_build(*WHERE, **OURS)
+    over = jenkins.builds.find(*WHERE, **OURS)
 
     assert before == NOTHING
-    assert queued == Sighting(queue_id=queue_id, number=None, is_unclear=False)
-    assert running == over == Sighting(queue_id=queue_id, number=1, is_unclear=False)
+    assert queued == BuildSearch(queue_id=queue_id, number=None, is_unclear=False)
+    assert running == over == BuildSearch(queue_id=queue_id, number=1, is_unclear=False)
 
 
 def test_a_build_that_does_not_show_its_parameters_yet_is_unclear(jenkins: Jenkins, clock: Clock) -> None:
     trigger(jenkins)
     clock.pass_s(SHOWN_S)
 
-    assert jenkins.find_build(*WHERE, **OURS) == Sighting(queue_id=None, number=None, is_unclear=True)
+    assert jenkins.builds.find(*WHERE, **OURS) == BuildSearch(queue_id=None, number=None, is_unclear=True)
 
 
 def test_an_item_between_queue_and_build_is_not_seen(jenkins: Jenkins, clock: Clock) -> None:
     trigger(jenkins)
     clock.pass_s(LEFT_S)
 
-    assert jenkins.find_build(*WHERE, **OURS) == NOTHING
+    assert jenkins.builds.find(*WHERE, **OURS) == NOTHING
 
 
 def test_other_values_and_other_jobs_are_not_ours(jenkins: Jenkins, service: StandIn, clock: Clock) -> None:
     service.items["dev/more_shop_dev"] = service.items["ops/shop_dev"] = service.items[JOB]
     for place in (("dev", "more_shop_dev"), ("ops", "shop_dev")):
-        jenkins.trigger_build(*place, parameters=GIVEN, key=KEY, on_create=nothing)
+        jenkins.builds.trigger(*place, parameters=GIVEN, key=KEY, on_create=nothing)
     trigger(jenkins, value="job-11")
 
-    queued = jenkins.find_build(*WHERE, **OURS)
+    queued = jenkins.builds.find(*WHERE, **OURS)
     clock.pass_s(3600)
 
-    assert queued == jenkins.find_build(*WHERE, **OURS) == NOTHING
-    assert jenkins.find_build("ops", "shop_dev", **OURS).number == 1
+    assert queued == jenkins.builds.find(*WHERE, **OURS) == NOTHING
+    assert jenkins.builds.find("ops", "shop_dev", **OURS).number == 1
 
 
 def test_an_old_build_without_parameters_makes_nothing_unclear(
@@ -249,15 +249,15 @@ def test_an_old_build_without_parameters_makes_nothing_unclear(
     service.catch_up()
     service.builds[JOB][0].attached_at = clock.at + 3600
 
-    assert jenkins.find_build(*WHERE, **OURS) == NOTHING
+    assert jenkins.builds.find(*WHERE, **OURS) == NOTHING
 
 
 def test_what_vanished_with_a_crash_is_not_found(jenkins: Jenkins, service: StandIn) -> None:
     queue_id = trigger(jenkins)
     service.forget_queue_items = True
 
-    assert jenkins.get_queue_item(queue_id).state == "gone"
-    assert jenkins.find_build(*WHERE, **OURS) == NOTHING
+    assert jenkins.builds.get_queue_item(queue_id).state == "gone"
+    assert jenkins.builds.find(*WHERE, **OURS) == NOTHING
 
 
 def test_the_hundred_and_first_build_is_out_of_sight(jenkins: Jenkins, service: StandIn, clock: Clock) -> None:
@@ -267,8 +267,8 @@ def test_the_hundred_and_first_build_is_out_of_sight(jenkins: Jenkins, service: 
         trigger(jenkins, value=f"job-{number}")
     clock.pass_s(RUNNING_S)
 
-    assert jenkins.find_build(*WHERE, **OURS) == NOTHING
-    assert jenkins.find_build(*WHERE, key=KEY, value="job-2").number is not None
+    assert jenkins.builds.find(*WHERE, **OURS) == NOTHING
+    assert jenkins.builds.find(*WHERE, key=KEY, value="job-2").number is not None
 
 
 def test_of_two_builds_the_first_is_ours(jenkins: Jenkins, clock: Clock) -> None:
@@ -278,13 +278,13 @@ def test_of_two_builds_the_first_is_ours(jenkins: Jenkins, clock: Clock) -> None
         trigger(jenkins)
         clock.pass_s(RUNNING_S)
 
-    seen = jenkins.find_build(*WHERE, **OURS)
+    seen = jenkins.builds.find(*WHERE, **OURS)
     trigger(jenkins, on_create=somebody_is_faster)
     clock.pass_s(3600)
 
     assert seen == NOTHING
-    assert jenkins.find_run(*WHERE, 2) is not None
-    assert jenkins.find_build(*WHERE, **OURS).number == 1
+    assert jenkins.builds.find_run(*WHERE, 2) is not None
+    assert jenkins.builds.find(*WHERE, **OURS).number == 1
 
 
 def test_twenty_at_once_are_merged_while_the_first_waits(jenkins: Jenkins, service: StandIn, clock: Clock) -> None:
@@ -292,7 +292,7 @@ def test_twenty_at_once_are_merged_while_the_first_waits(jenkins: Jenkins, servi
 
     def find_then_trigger(_: int) -> int:
         together.wait(10)
-        seen = jenkins.find_build(*WHERE, **OURS)
+        seen = jenkins.builds.find(*WHERE, **OURS)
         return seen.queue_id or trigger(jenkins)
 
     with ThreadPoolExecutor(20) as threads:
@@ -301,7 +301,7 @@ def test_twenty_at_once_are_merged_while_the_first_waits(jenkins: Jenkins, servi
 
     assert ids == {1}
     assert triggers(service).count(201) == 1
-    assert jenkins.find_run(*WHERE, 2) is None
+    assert jenkins.builds.find_run(*WHERE, 2) is None
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ def test_a_queue_of_another_shape_is_not_believed(jenkins: Jenkins, service: Sta
     service.inject(Fault(kind="status", path="/queue/api/json", status=200, body=body))
 
     with pytest.raises(Transient):
-        jenkins.find_build(*WHERE, **OURS)
+        jenkins.builds.find(*WHERE, **OURS)
 
 
 # -- the queue item -----------------------------------------------------------------------------------------------
@@ -328,7 +328,7 @@ def test_a_queue_item_passes_through_its_states(jenkins: Jenkins, service: Stand
     states = []
     for pause_s in (0, 4, QUEUE_S, 0.5, 0.5, 299, 1):
         clock.pass_s(pause_s)
-        item = jenkins.get_queue_item(queue_id)
+        item = jenkins.builds.get_queue_item(queue_id)
         states.append((item.state, item.number))
 
     assert states == [
@@ -345,13 +345,13 @@ def test_a_queue_item_passes_through_its_states(jenkins: Jenkins, service: Stand
 def test_a_queue_item_says_why_it_waits(jenkins: Jenkins, service: StandIn, clock: Clock) -> None:
     service.executors = 0
     queue_id = trigger(jenkins)
-    waiting = jenkins.get_queue_item(queue_id)
+    waiting = jenkins.builds.get_queue_item(queue_id)
     clock.pass_s(86400)
 
     assert waiting == QueueItem(
         state="buildable", why="Waiting for next available executor", number=None, is_stuck=False
     )
-    assert jenkins.get_queue_item(queue_id).is_stuck
+    assert jenkins.builds.get_queue_item(queue_id).is_stuck
 
 
 def test_a_blocked_queue_item_names_the_build(jenkins: Jenkins, service: StandIn, clock: Clock) -> None:
@@ -361,7 +361,7 @@ def test_a_blocked_queue_item_names_the_build(jenkins: Jenkins, service: StandIn
     queue_id = trigger(jenkins, value="job-2")
     clock.pass_s(RUNNING_S)
 
-    item = jenkins.get_queue_item(queue_id)
+    item = jenkins.builds.get_queue_item(queue_id)
 
     assert (item.state, item.why) == ("blocked", "Build #1 is already in progress")
 
@@ -369,21 +369,21 @@ def test_a_blocked_queue_item_names_the_build(jenkins: Jenkins, service: StandIn
 def test_cancelling_twice_is_cancelled(jenkins: Jenkins) -> None:
     queue_id = trigger(jenkins)
 
-    jenkins.cancel_queue_item(queue_id)
-    jenkins.cancel_queue_item(queue_id)
+    jenkins.builds.cancel_queue_item(queue_id)
+    jenkins.builds.cancel_queue_item(queue_id)
 
-    assert jenkins.get_queue_item(queue_id).state == "cancelled"
-    assert jenkins.find_build(*WHERE, **OURS) == NOTHING
+    assert jenkins.builds.get_queue_item(queue_id).state == "cancelled"
+    assert jenkins.builds.find(*WHERE, **OURS) == NOTHING
 
 
 def test_what_cannot_be_cancelled_any_more_is_left_alone(jenkins: Jenkins, clock: Clock) -> None:
     queue_id = trigger(jenkins)
     clock.pass_s(RUNNING_S)
 
-    jenkins.cancel_queue_item(queue_id)
-    jenkins.cancel_queue_item(4711)
+    jenkins.builds.cancel_queue_item(queue_id)
+    jenkins.builds.cancel_queue_item(4711)
 
-    assert jenkins.find_build(*WHERE, **OURS).number == 1
+    assert jenkins.builds.find(*WHERE, **OURS).number == 1
 
 
 def test_a_cancellation_that_is_not_permitted_is_the_operators_to_mend(jenkins: Jenkins, service: StandIn) -> None:
@@ -392,7 +392,7 @@ def test_a_cancellation_that_is_not_permitted_is_the_operators_to_mend(jenkins: 
     service.roles["globalRoles"]["admin"] = Role(permissions=read_only, sids={("USER", "automation")})
 
     with pytest.raises(Permanent):
-        jenkins.cancel_queue_item(queue_id)
+        jenkins.builds.cancel_queue_item(queue_id)
 
 
 # -- the build ----------------------------------------------------------------------------------------------------
@@ -401,11 +401,11 @@ def test_a_cancellation_that_is_not_permitted_is_the_operators_to_mend(jenkins: 
 def test_a_build_runs_until_nothing_of_it_does(jenkins: Jenkins, service: StandIn, clock: Clock) -> None:
     queue_id = trigger(jenkins)
     clock.pass_s(LEFT_S)
-    unseen = jenkins.find_run(*WHERE, 1)
+    unseen = jenkins.builds.find_run(*WHERE, 1)
     clock.pass_s(OVER_S - LEFT_S - 0.25)
-    finishing = jenkins.find_run(*WHERE, 1)
+    finishing = jenkins.builds.find_run(*WHERE, 1)
     clock.pass_s(0.25)
-    over = jenkins.find_run(*WHERE, 1)
+    over = jenkins.builds.find_run(*WHERE, 1)
 
     url = f"{service.url}/job/dev/job/shop_dev/1/"
     known = Build(number=1, url=url, is_running=True, result=None, duration_s=0.0, queue_id=queue_id)
@@ -421,9 +421,9 @@ def test_a_result_that_comes_early_is_not_believed(
     service.outcomes[JOB] = [outcome]
     trigger(jenkins)
     clock.pass_s(RUNNING_S + BUILD_S * 0.75)
-    early = jenkins.find_run(*WHERE, 1)
+    early = jenkins.builds.find_run(*WHERE, 1)
     clock.pass_s(BUILD_S)
-    late = jenkins.find_run(*WHERE, 1)
+    late = jenkins.builds.find_run(*WHERE, 1)
 
     assert early is not None
     assert late is not None
@@ -435,7 +435,7 @@ def test_a_build_of_a_jenkins_before_2_369_has_no_in_progress(jenkins: Jenkins, 
     body = '{"number":1,"url":"http://ci/1/","queueId":4,"building":false,"result":"SUCCESS","duration":1500}'
     service.inject(Fault(kind="status", path="/1/api/json", status=200, body=body))
 
-    assert jenkins.find_run(*WHERE, 1) == Build(
+    assert jenkins.builds.find_run(*WHERE, 1) == Build(
         number=1, url="http://ci/1/", is_running=False, result="SUCCESS", duration_s=1.5, queue_id=4
     )
 
@@ -444,12 +444,12 @@ def test_a_build_is_stopped_once_and_stays_so(jenkins: Jenkins, clock: Clock) ->
     trigger(jenkins)
     clock.pass_s(RUNNING_S)
 
-    jenkins.stop_build(*WHERE, 1)
-    jenkins.stop_build(*WHERE, 1)
+    jenkins.builds.stop(*WHERE, 1)
+    jenkins.builds.stop(*WHERE, 1)
     clock.pass_s(1)
-    jenkins.stop_build(*WHERE, 1)
+    jenkins.builds.stop(*WHERE, 1)
 
-    stopped = jenkins.find_run(*WHERE, 1)
+    stopped = jenkins.builds.find_run(*WHERE, 1)
     assert stopped is not None
     assert (stopped.is_running, stopped.result) == (False, "ABORTED")
 
@@ -458,10 +458,10 @@ def test_a_build_that_is_over_or_unknown_is_not_stopped(jenkins: Jenkins, clock:
     trigger(jenkins)
     clock.pass_s(OVER_S)
 
-    jenkins.stop_build(*WHERE, 1)
-    jenkins.stop_build(*WHERE, 2)
+    jenkins.builds.stop(*WHERE, 1)
+    jenkins.builds.stop(*WHERE, 2)
 
-    over = jenkins.find_run(*WHERE, 1)
+    over = jenkins.builds.find_run(*WHERE, 1)
     assert over is not None
     assert over.result == "SUCCESS"
 
@@ -475,17 +475,17 @@ def test_a_failing_stop_matters_only_while_the_build_runs(
     service.inject(Fault(kind="status", path="/stop", status=500))
 
     if passed_s == OVER_S:
-        jenkins.stop_build(*WHERE, 1)
+        jenkins.builds.stop(*WHERE, 1)
     else:
         with pytest.raises(Transient, match="while stopping"):
-            jenkins.stop_build(*WHERE, 1)
+            jenkins.builds.stop(*WHERE, 1)
 
 
 # -- the console --------------------------------------------------------------------------------------------------
 
 
 def read(jenkins: Jenkins, start: int = 0, at_most_bytes: int = 100_000) -> Console:
-    return jenkins.read_console(*WHERE, 1, start=start, at_most_bytes=at_most_bytes)
+    return jenkins.builds.read_console(*WHERE, 1, start=start, at_most_bytes=at_most_bytes)
 
 
 def whole_log(service: StandIn) -> str:
@@ -620,8 +620,8 @@ def test_our_pipeline_is_removed_once(jenkins: Jenkins, service: StandIn, clock:
     clock.pass_s(RUNNING_S)
     writes = len(service.writes())
 
-    first = jenkins.remove_pipeline(*WHERE, marker=MARKER)
-    second = jenkins.remove_pipeline(*WHERE, marker=MARKER)
+    first = jenkins.pipelines.remove(*WHERE, marker=MARKER)
+    second = jenkins.pipelines.remove(*WHERE, marker=MARKER)
 
     assert first is second is True
     assert JOB not in service.items
@@ -641,7 +641,7 @@ def test_somebody_elses_item_is_not_removed(jenkins: Jenkins, service: StandIn, 
     service.items[JOB] = held
 
     with pytest.raises(Conflict):
-        jenkins.remove_pipeline(*WHERE, marker=MARKER)
+        jenkins.pipelines.remove(*WHERE, marker=MARKER)
 
     assert service.items[JOB] == held
     assert service.writes() == []
@@ -652,9 +652,9 @@ def test_a_removal_whose_reply_is_lost_converges(jenkins: Jenkins, service: Stan
     service.inject(Fault(kind=kind, path="doDelete", times=1))
 
     with pytest.raises(Transient):
-        jenkins.remove_pipeline(*WHERE, marker=MARKER)
+        jenkins.pipelines.remove(*WHERE, marker=MARKER)
 
-    assert jenkins.remove_pipeline(*WHERE, marker=MARKER)
+    assert jenkins.pipelines.remove(*WHERE, marker=MARKER)
     assert JOB not in service.items
 
 
@@ -664,23 +664,23 @@ def test_a_build_that_does_not_stop_delays_the_removal(jenkins: Jenkins, service
     clock.pass_s(RUNNING_S)
 
     with pytest.raises(NotYet, match="Failed to interrupt and stop"):
-        jenkins.remove_pipeline(*WHERE, marker=MARKER)
+        jenkins.pipelines.remove(*WHERE, marker=MARKER)
     clock.pass_s(BUILD_S + 1)
 
-    assert jenkins.remove_pipeline(*WHERE, marker=MARKER)
+    assert jenkins.pipelines.remove(*WHERE, marker=MARKER)
 
 
 def test_somebody_elses_removal_is_waited_for(jenkins: Jenkins, service: StandIn) -> None:
     service.in_deletion.add(JOB)
 
     with pytest.raises(NotYet, match="currently being deleted"):
-        jenkins.remove_pipeline(*WHERE, marker=MARKER)
+        jenkins.pipelines.remove(*WHERE, marker=MARKER)
 
 
 def test_a_user_is_removed_once(jenkins: Jenkins, service: StandIn) -> None:
     service.users["anna"] = User(id="anna", full_name="Anna", digest="x")
 
-    first, second = jenkins.remove_user("Anna"), jenkins.remove_user("anna")
+    first, second = jenkins.accounts.remove_user("Anna"), jenkins.accounts.remove_user("anna")
 
     assert first is second is True
     assert "anna" not in service.users
@@ -690,7 +690,7 @@ def test_a_user_is_removed_once(jenkins: Jenkins, service: StandIn) -> None:
 def test_a_user_is_never_found_by_a_full_name(jenkins: Jenkins, service: StandIn) -> None:
     service.users["eve"] = User(id="eve", full_name="anna", digest="x")
 
-    assert jenkins.remove_user("anna")
+    assert jenkins.accounts.remove_user("anna")
 
     assert "eve" in service.users
     assert service.writes() == []
@@ -699,7 +699,7 @@ def test_a_user_is_never_found_by_a_full_name(jenkins: Jenkins, service: StandIn
 def test_a_commit_author_is_no_account(jenkins: Jenkins, service: StandIn) -> None:
     service.remember_author("anna", "Anna")
 
-    assert jenkins.remove_user("anna")
+    assert jenkins.accounts.remove_user("anna")
 
     assert service.writes() == []
 
@@ -710,15 +710,15 @@ def test_a_users_removal_whose_reply_is_lost_converges(jenkins: Jenkins, service
     service.inject(Fault(kind=kind, path="doDelete", times=1))
 
     with pytest.raises(Transient):
-        jenkins.remove_user("anna")
+        jenkins.accounts.remove_user("anna")
 
-    assert jenkins.remove_user("anna")
+    assert jenkins.accounts.remove_user("anna")
     assert "anna" not in service.users
 
 
 def test_our_own_account_stays(jenkins: Jenkins) -> None:
     with pytest.raises(Permanent, match="Cannot delete self"):
-        jenkins.remove_user("automation")
+        jenkins.accounts.remove_user("automation")
 
 
 def test_a_removal_that_did_nothing_is_not_believed(jenkins: Jenkins, service: StandIn) -> None:
@@ -728,15 +728,15 @@ def test_a_removal_that_did_nothing_is_not_believed(jenkins: Jenkins, service: S
     service.roles["projectRoles"]["dev"].sids = {("USER", "anna")}
 
     with pytest.raises(Transient, match="still shows"):
-        jenkins.remove_user("anna")
+        jenkins.accounts.remove_user("anna")
     with pytest.raises(Transient, match="still shows"):
-        jenkins.unassign_role("anna", role="dev")
+        jenkins.roles.unassign("anna", role="dev")
 
 
 def test_a_role_is_taken_back_once(jenkins: Jenkins, service: StandIn) -> None:
     service.roles["projectRoles"]["dev"].sids = {("USER", "anna"), ("USER", "Anna"), ("USER", "bob"), ("GROUP", "anna")}
 
-    first, second = (jenkins.unassign_role("anna", role="dev") for _ in range(2))
+    first, second = (jenkins.roles.unassign("anna", role="dev") for _ in range(2))
 
     assert first is second is True
     assert service.roles["projectRoles"]["dev"].sids == {("USER", "Anna"), ("USER", "bob"), ("GROUP", "anna")}
@@ -748,13 +748,13 @@ def test_an_ambiguous_entry_is_taken_back_as_well(jenkins: Jenkins, service: Sta
     service.old_role_strategy = is_old
     service.roles["projectRoles"]["dev"].sids = {("EITHER", "anna")} | (set() if is_old else {("USER", "anna")})
 
-    assert jenkins.unassign_role("anna", role="dev")
+    assert jenkins.roles.unassign("anna", role="dev")
 
     assert service.roles["projectRoles"]["dev"].sids == set()
 
 
 def test_a_role_that_is_gone_is_had_by_nobody(jenkins: Jenkins, service: StandIn) -> None:
-    assert jenkins.unassign_role("anna", role="none")
+    assert jenkins.roles.unassign("anna", role="none")
 
     assert service.writes() == []
 
@@ -765,9 +765,9 @@ def test_a_role_whose_reply_is_lost_converges(jenkins: Jenkins, service: StandIn
     service.inject(Fault(kind=kind, path="unassignUserRole", times=1))
 
     with pytest.raises(Transient):
-        jenkins.unassign_role("anna", role="dev")
+        jenkins.roles.unassign("anna", role="dev")
 
-    assert jenkins.unassign_role("anna", role="dev")
+    assert jenkins.roles.unassign("anna", role="dev")
     assert service.roles["projectRoles"]["dev"].sids == set()
 
 
@@ -775,4 +775,4 @@ def test_without_role_strategy_nothing_is_taken_back(jenkins: Jenkins, service: 
     service.inject(Fault(kind="status", path="getRole", status=404))
 
     with pytest.raises(Permanent, match="role-strategy"):
-        jenkins.unassign_role("anna", role="dev")
+        jenkins.roles.unassign("anna", role="dev")

@@ -92,10 +92,10 @@ def never() -> None:
 def ensure(jenkins: Jenkins, what: str, intents: Intents) -> User | RoleAssignment | Pipeline:
     """Ensure one of each, as a step would."""
     if what == "user":
-        return jenkins.ensure_user(**FORM, on_create=intents)
+        return jenkins.accounts.ensure_user(**FORM, on_create=intents)
     if what == "role":
-        return jenkins.ensure_role("anna", role="dev", on_create=intents)
-    return jenkins.ensure_pipeline("dev", "shop_dev", definition=DEFINITION, on_create=intents)
+        return jenkins.roles.ensure("anna", role="dev", on_create=intents)
+    return jenkins.pipelines.ensure("dev", "shop_dev", definition=DEFINITION, on_create=intents)
 
 
 WRITES = {"user": "createAccountByAdmin", "role": "assignUserRole", "pipeline": "createItem"}
@@ -200,17 +200,17 @@ def test_each_answer_ends_as_declared(
 
 
 def test_a_password_instead_of_a_token_is_named(jenkins: Jenkins, service: StandIn, intents: Intents) -> None:
-    jenkins.ensure_user(**FORM, on_create=intents)
+    jenkins.accounts.ensure_user(**FORM, on_create=intents)
     service.roles["globalRoles"]["admin"].sids.add(("USER", "anna"))
     by_password = Jenkins(Http("Jenkins", service.url, auth=("anna", PASSWORD)))
 
     with pytest.raises(Permanent, match="not an API token"):
-        by_password.ensure_role("anna", role="dev", on_create=intents)
+        by_password.roles.ensure("anna", role="dev", on_create=intents)
 
 
 def test_a_wrong_token_stops_at_the_first_look(service: StandIn) -> None:
     with pytest.raises(Permanent, match="token"):
-        client(service, "wrong").ensure_user(**FORM, on_create=never)
+        client(service, "wrong").accounts.ensure_user(**FORM, on_create=never)
 
 
 # -- users ----------------------------------------------------------------------------------------------------------
@@ -219,11 +219,11 @@ def test_a_wrong_token_stops_at_the_first_look(service: StandIn) -> None:
 def test_an_account_with_another_password_is_somebody_elses(
     jenkins: Jenkins, service: StandIn, intents: Intents
 ) -> None:
-    jenkins.ensure_user(**{**FORM, "password": "another"}, on_create=intents)
+    jenkins.accounts.ensure_user(**{**FORM, "password": "another"}, on_create=intents)
     before = service.snapshot()
 
     with pytest.raises(Conflict) as raised:
-        jenkins.ensure_user(**FORM, on_create=never)
+        jenkins.accounts.ensure_user(**FORM, on_create=never)
 
     assert raised.value.choices
     assert service.snapshot() == before
@@ -233,7 +233,7 @@ def test_our_own_account_cannot_be_signed_up_for(jenkins: Jenkins, service: Stan
     before = service.snapshot()
 
     with pytest.raises(Conflict):
-        jenkins.ensure_user(**{**FORM, "login": "Provisioner"}, on_create=never)
+        jenkins.accounts.ensure_user(**{**FORM, "login": "Provisioner"}, on_create=never)
 
     assert service.snapshot() == before
 
@@ -241,16 +241,16 @@ def test_our_own_account_cannot_be_signed_up_for(jenkins: Jenkins, service: Stan
 def test_a_commit_author_gets_an_account(jenkins: Jenkins, service: StandIn, intents: Intents) -> None:
     service.remember_author("anna", "Anna Ohm")
 
-    user = jenkins.ensure_user(**FORM, on_create=intents)
+    user = jenkins.accounts.ensure_user(**FORM, on_create=intents)
 
     assert not user.found
     assert len(service.writes()) == 1
 
 
 def test_a_full_name_is_not_a_login(jenkins: Jenkins, service: StandIn, intents: Intents) -> None:
-    jenkins.ensure_user(**{**FORM, "login": "other", "name": "anna"}, on_create=intents)
+    jenkins.accounts.ensure_user(**{**FORM, "login": "other", "name": "anna"}, on_create=intents)
 
-    user = jenkins.ensure_user(**FORM, on_create=intents)
+    user = jenkins.accounts.ensure_user(**FORM, on_create=intents)
 
     assert (user.id, user.found) == ("anna", False)
     assert user.url == f"{service.url}/user/anna"
@@ -272,7 +272,7 @@ def test_a_rejected_form_is_the_users_to_mend(
     before = service.snapshot()
 
     with pytest.raises(Permanent, match=says) as raised:
-        jenkins.ensure_user(**form, on_create=intents)
+        jenkins.accounts.ensure_user(**form, on_create=intents)
 
     assert raised.value.action_by is ActionBy.USER
     assert form["password"] not in raised.value.reason
@@ -285,7 +285,7 @@ def test_a_password_inside_the_error_itself_is_scrubbed(jenkins: Jenkins, servic
     service.inject(Fault(kind="status", path="createAccountByAdmin", status=200, body=echo))
 
     with pytest.raises(Permanent, match="too weak") as raised:
-        jenkins.ensure_user(**{**FORM, "password": "hunter22-canary"}, on_create=intents)
+        jenkins.accounts.ensure_user(**{**FORM, "password": "hunter22-canary"}, on_create=intents)
 
     assert "canary" not in raised.value.reason
 
@@ -294,26 +294,26 @@ def test_another_user_database_is_the_operators_to_mend(jenkins: Jenkins, servic
     service.inject(Fault(kind="status", path="securityRealm", status=404))
 
     with pytest.raises(Permanent, match="does not keep its own users") as raised:
-        jenkins.ensure_user(**FORM, on_create=intents)
+        jenkins.accounts.ensure_user(**FORM, on_create=intents)
 
     assert raised.value.action_by is ActionBy.OPERATOR
 
 
 def test_a_race_for_one_login_has_one_winner(jenkins: Jenkins, service: StandIn) -> None:
     def somebody_is_faster() -> None:
-        jenkins.ensure_user(**{**FORM, "password": "another"}, on_create=lambda: None)
+        jenkins.accounts.ensure_user(**{**FORM, "password": "another"}, on_create=lambda: None)
 
     with pytest.raises(Conflict):
-        jenkins.ensure_user(**FORM, on_create=somebody_is_faster)
+        jenkins.accounts.ensure_user(**FORM, on_create=somebody_is_faster)
 
     assert len(service.users) == 2
 
 
 def test_a_race_with_our_own_other_attempt_is_no_conflict(jenkins: Jenkins) -> None:
     def the_other_attempt() -> None:
-        jenkins.ensure_user(**FORM, on_create=lambda: None)
+        jenkins.accounts.ensure_user(**FORM, on_create=lambda: None)
 
-    user = jenkins.ensure_user(**FORM, on_create=the_other_attempt)
+    user = jenkins.accounts.ensure_user(**FORM, on_create=the_other_attempt)
 
     assert user.id == "anna"
 
@@ -323,7 +323,7 @@ def test_a_race_with_our_own_other_attempt_is_no_conflict(jenkins: Jenkins) -> N
 
 def test_an_unknown_role_is_refused_before_anything_is_written(jenkins: Jenkins, service: StandIn) -> None:
     with pytest.raises(Permanent, match="no role none-such") as raised:
-        jenkins.ensure_role("anna", role="none-such", on_create=never)
+        jenkins.roles.ensure("anna", role="none-such", on_create=never)
 
     assert raised.value.action_by is ActionBy.OPERATOR
     assert service.writes() == []
@@ -332,8 +332,8 @@ def test_an_unknown_role_is_refused_before_anything_is_written(jenkins: Jenkins,
 def test_an_old_plugin_is_spoken_to_in_its_own_words(jenkins: Jenkins, service: StandIn, intents: Intents) -> None:
     service.old_role_strategy = True
 
-    first = jenkins.ensure_role("anna", role="dev", on_create=intents)
-    second = jenkins.ensure_role("anna", role="dev", on_create=never)
+    first = jenkins.roles.ensure("anna", role="dev", on_create=intents)
+    second = jenkins.roles.ensure("anna", role="dev", on_create=never)
 
     assert (first.found, second.found) == (False, True)
     assert service.roles["projectRoles"]["dev"].sids == {("EITHER", "anna")}
@@ -342,7 +342,7 @@ def test_an_old_plugin_is_spoken_to_in_its_own_words(jenkins: Jenkins, service: 
 def test_a_group_of_that_name_is_not_the_user(jenkins: Jenkins, service: StandIn, intents: Intents) -> None:
     service.roles["projectRoles"]["dev"].sids.add(("GROUP", "anna"))
 
-    assert not jenkins.ensure_role("anna", role="dev", on_create=intents).found
+    assert not jenkins.roles.ensure("anna", role="dev", on_create=intents).found
     assert ("USER", "anna") in service.roles["projectRoles"]["dev"].sids
 
 
@@ -353,7 +353,7 @@ def test_no_role_strategy_is_the_operators_to_mend(
     service.inject(Fault(kind="status", path="role-strategy", status=404, skip=skip))
 
     with pytest.raises(Permanent, match="role-strategy is not the active") as raised:
-        jenkins.ensure_role("anna", role="dev", on_create=intents)
+        jenkins.roles.ensure("anna", role="dev", on_create=intents)
 
     assert raised.value.action_by is ActionBy.OPERATOR
 
@@ -362,28 +362,28 @@ def test_a_200_that_assigned_nothing_is_not_believed(jenkins: Jenkins, service: 
     service.inject(Fault(kind="status", path="assignUserRole", status=200))
 
     with pytest.raises(Transient):
-        jenkins.ensure_role("anna", role="dev", on_create=intents)
+        jenkins.roles.ensure("anna", role="dev", on_create=intents)
 
 
 # -- pipelines --------------------------------------------------------------------------------------------------------
 
 
 def test_a_pipeline_is_what_was_asked_for(jenkins: Jenkins, service: StandIn, intents: Intents) -> None:
-    made = jenkins.ensure_pipeline("dev", "shop_dev", definition=DEFINITION, on_create=intents)
+    made = jenkins.pipelines.ensure("dev", "shop_dev", definition=DEFINITION, on_create=intents)
 
     assert made == Pipeline(full_name="dev/shop_dev", url=f"{service.url}/job/dev/job/shop_dev/", found=False)
     assert read(service.items["dev/shop_dev"].encode()) == DEFINITION
-    assert jenkins.find_pipeline("dev", "shop_dev") == replace(made, found=True)
-    assert jenkins.find_pipeline("dev", "none_dev") is None
+    assert jenkins.pipelines.find("dev", "shop_dev") == replace(made, found=True)
+    assert jenkins.pipelines.find("dev", "none_dev") is None
 
 
 @pytest.mark.parametrize("field", ["repository_url", "credential_id", "branch", "script_path"])
 def test_a_drifted_field_is_put_back(jenkins: Jenkins, service: StandIn, intents: Intents, field: str) -> None:
     change: dict[str, Any] = {field: "elsewhere"}
     drifted = replace(DEFINITION, **change)
-    jenkins.ensure_pipeline("dev", "shop_dev", definition=drifted, on_create=intents)
+    jenkins.pipelines.ensure("dev", "shop_dev", definition=drifted, on_create=intents)
 
-    again = jenkins.ensure_pipeline("dev", "shop_dev", definition=DEFINITION, on_create=never)
+    again = jenkins.pipelines.ensure("dev", "shop_dev", definition=DEFINITION, on_create=never)
 
     assert again.found
     assert read(service.items["dev/shop_dev"].encode()) == DEFINITION
@@ -392,9 +392,9 @@ def test_a_drifted_field_is_put_back(jenkins: Jenkins, service: StandIn, intents
 
 def test_a_missing_parameter_is_put_back(jenkins: Jenkins, service: StandIn, intents: Intents) -> None:
     bare = replace(DEFINITION, parameters=())
-    jenkins.ensure_pipeline("dev", "shop_dev", definition=bare, on_create=intents)
+    jenkins.pipelines.ensure("dev", "shop_dev", definition=bare, on_create=intents)
 
-    jenkins.ensure_pipeline("dev", "shop_dev", definition=DEFINITION, on_create=never)
+    jenkins.pipelines.ensure("dev", "shop_dev", definition=DEFINITION, on_create=never)
 
     assert read(service.items["dev/shop_dev"].encode()) == DEFINITION
 
@@ -402,9 +402,9 @@ def test_a_missing_parameter_is_put_back(jenkins: Jenkins, service: StandIn, int
 def test_what_people_add_is_left_alone(jenkins: Jenkins, service: StandIn, intents: Intents) -> None:
     theirs = (*DEFINITION.parameters, Parameter(name="FROM_JENKINSFILE"))
     edited = replace(DEFINITION, description="edited by hand", parameters=theirs)
-    jenkins.ensure_pipeline("dev", "shop_dev", definition=edited, on_create=intents)
+    jenkins.pipelines.ensure("dev", "shop_dev", definition=edited, on_create=intents)
 
-    jenkins.ensure_pipeline("dev", "shop_dev", definition=DEFINITION, on_create=never)
+    jenkins.pipelines.ensure("dev", "shop_dev", definition=DEFINITION, on_create=never)
 
     assert len(service.writes()) == 1
 
@@ -424,7 +424,7 @@ def test_somebody_elses_job_is_a_conflict_and_unchanged(jenkins: Jenkins, servic
     before = service.snapshot()
 
     with pytest.raises(Conflict) as raised:
-        jenkins.ensure_pipeline("dev", "shop_dev", definition=DEFINITION, on_create=never)
+        jenkins.pipelines.ensure("dev", "shop_dev", definition=DEFINITION, on_create=never)
 
     assert raised.value.choices
     assert service.snapshot() == before
@@ -435,7 +435,7 @@ def test_somebody_faster_is_a_conflict_and_unchanged(jenkins: Jenkins, service: 
         service.items["dev/shop_dev"] = FOREIGN.decode()
 
     with pytest.raises(Conflict):
-        jenkins.ensure_pipeline("dev", "shop_dev", definition=DEFINITION, on_create=somebody_is_faster)
+        jenkins.pipelines.ensure("dev", "shop_dev", definition=DEFINITION, on_create=somebody_is_faster)
 
     assert service.items["dev/shop_dev"] == FOREIGN.decode()
 
@@ -446,7 +446,7 @@ def test_a_creation_that_worked_and_then_failed_is_looked_at(
 ) -> None:
     service.inject(Fault(kind="status_after", path="createItem", status=status))
 
-    made = jenkins.ensure_pipeline("dev", "shop_dev", definition=DEFINITION, on_create=intents)
+    made = jenkins.pipelines.ensure("dev", "shop_dev", definition=DEFINITION, on_create=intents)
 
     assert not made.found
     assert len(service.writes()) == 1
@@ -461,7 +461,7 @@ OOPS = "<h1>Oops!</h1> Logging ID=1b4e28ba-2fa1-11d2-883f-0016d3cca427<pre>secre
         (500, OOPS, {}, Permanent, "Logging ID 1b4e28ba-2fa1-11d2-883f-0016d3cca427"),
         (500, "", {}, Permanent, "a plugin may be missing"),
         (400, "<h1>Error</h1>", {"X-Error": "unsafe character"}, Permanent, "unsafe character"),
-        (400, "<h1>Error</h1>", {"X-Error": ""}, Conflict, "may not see"),
+        (400, "<h1>Error</h1>", {"X-Error": ""}, Conflict, "cannot see"),
         (404, "", {}, Permanent, "404"),
     ],
 )
@@ -478,7 +478,7 @@ def test_a_refused_creation_ends_as_declared(
     service.inject(Fault(kind="status", path="createItem", status=status, body=body, headers=headers))
 
     with pytest.raises(error) as raised:
-        jenkins.ensure_pipeline("dev", "shop_dev", definition=DEFINITION, on_create=intents)
+        jenkins.pipelines.ensure("dev", "shop_dev", definition=DEFINITION, on_create=intents)
 
     assert says in raised.value.reason
     assert "secret stack" not in raised.value.reason
@@ -489,7 +489,7 @@ def test_a_200_that_kept_half_is_not_believed(jenkins: Jenkins, service: StandIn
     service.inject(Fault(kind="status", method="GET", path="config.xml", status=200, body=half, skip=1))
 
     with pytest.raises(Permanent, match="did not keep credential_id"):
-        jenkins.ensure_pipeline("dev", "shop_dev", definition=DEFINITION, on_create=intents)
+        jenkins.pipelines.ensure("dev", "shop_dev", definition=DEFINITION, on_create=intents)
 
 
 @pytest.mark.parametrize(("folder", "says"), [("none", "has no folder"), ("dev/job_dev", "is not a folder")])
@@ -497,7 +497,7 @@ def test_a_missing_folder_is_the_operators_to_mend(jenkins: Jenkins, service: St
     service.items["dev/job_dev"] = FOREIGN.decode()
 
     with pytest.raises(Permanent, match=says) as raised:
-        jenkins.ensure_pipeline(folder, "shop_dev", definition=DEFINITION, on_create=never)
+        jenkins.pipelines.ensure(folder, "shop_dev", definition=DEFINITION, on_create=never)
 
     assert raised.value.action_by is ActionBy.OPERATOR
 
@@ -505,7 +505,7 @@ def test_a_missing_folder_is_the_operators_to_mend(jenkins: Jenkins, service: St
 def test_a_folder_may_be_nested(jenkins: Jenkins, service: StandIn, intents: Intents) -> None:
     service.items["dev/web"] = service.items["dev"]
 
-    made = jenkins.ensure_pipeline("dev/web", "shop_dev", definition=DEFINITION, on_create=intents)
+    made = jenkins.pipelines.ensure("dev/web", "shop_dev", definition=DEFINITION, on_create=intents)
 
     assert made.full_name == "dev/web/shop_dev"
     assert made.url == f"{service.url}/job/dev/job/web/job/shop_dev/"
@@ -514,7 +514,7 @@ def test_a_folder_may_be_nested(jenkins: Jenkins, service: StandIn, intents: Int
 @pytest.mark.parametrize("name", ["", "..", "a/b", "a?b", "a#b", "a b", "a\nb", "-a", "x" * 64, "ä"])
 def test_a_bad_name_is_refused_before_anything_is_sent(jenkins: Jenkins, service: StandIn, name: str) -> None:
     with pytest.raises(Permanent) as raised:
-        jenkins.ensure_pipeline("dev", name, definition=DEFINITION, on_create=never)
+        jenkins.pipelines.ensure("dev", name, definition=DEFINITION, on_create=never)
 
     assert raised.value.action_by is ActionBy.USER
     assert service.calls == []
@@ -527,8 +527,8 @@ def test_a_bad_name_is_refused_before_anything_is_sent(jenkins: Jenkins, service
 def test_any_text_comes_back_as_it_went(jenkins: Jenkins, service: StandIn, intents: Intents, text: str) -> None:
     odd = replace(DEFINITION, description=text, parameters=(Parameter(name="A", default=text, description=text),))
 
-    jenkins.ensure_pipeline("dev", "shop_dev", definition=odd, on_create=intents)
-    jenkins.ensure_pipeline("dev", "shop_dev", definition=odd, on_create=never)
+    jenkins.pipelines.ensure("dev", "shop_dev", definition=odd, on_create=intents)
+    jenkins.pipelines.ensure("dev", "shop_dev", definition=odd, on_create=never)
 
     assert read(service.items["dev/shop_dev"].encode()) == odd
     assert "<script>" not in service.items["dev/shop_dev"]
@@ -549,7 +549,7 @@ def test_characters_that_xml_has_not_are_the_users_to_mend(
     odd = replace(DEFINITION, **change)
 
     with pytest.raises(Permanent) as raised:
-        jenkins.ensure_pipeline("dev", "shop_dev", definition=odd, on_create=never)
+        jenkins.pipelines.ensure("dev", "shop_dev", definition=odd, on_create=never)
 
     assert raised.value.action_by is ActionBy.USER
     assert service.calls == []

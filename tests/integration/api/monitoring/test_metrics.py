@@ -34,7 +34,7 @@ from common.database.engine import Database
 from common.database.models import Step
 from common.jobs import attempts
 from common.telemetry import metrics
-from common.workflows import Upstream
+from common.workflows import EXTERNAL, Upstream
 
 TOKEN = ENVIRONMENT["METRICS_TOKEN"]
 REQUESTS = "slipway_http_request_duration_seconds_count"
@@ -163,7 +163,7 @@ def test_the_clocks_are_late_by_the_step_that_waits_longest_for_them(
 def test_upstreams_tell_whether_they_are_up_paused_and_how_much_is_at_work_there(
     api: Api, db: Database, db_url: str, time: Time
 ) -> None:
-    slots.prepare(db, {upstream: UpstreamLimits(at_once=2) for upstream in outages.EXTERNAL})
+    slots.prepare(db, {upstream: UpstreamLimits(at_once=2) for upstream in EXTERNAL})
     db.transaction(lambda session: outages.pause(session, Upstream.JENKINS, by="chief", reason="moved", now=time()))
     db.transaction(lambda session: outages.mark_down(session, Upstream.ARGOCD, "no answer", time()))
     job_id = api.sign_up("grace").json["job_id"]

@@ -332,10 +332,10 @@ def test_a_paced_call_waits_for_its_turn_and_never_beyond_its_deadline(world: Wo
     began = clock.monotonic()
 
     for _ in range(3):
-        ways.gitlab.send("GET", "api", "v4", "version")
+        ways[GITLAB].send("GET", "api", "v4", "version")
 
     assert clock.monotonic() - began >= 2 / 4.0
-    late = ways.gitlab.within(Deadline.within(0.05))
+    late = ways[GITLAB].within(Deadline.within(0.05))
     with pytest.raises(Transient, match="used up"):
         late.send("GET", "api", "v4", "version")
     db.dispose()
@@ -361,7 +361,7 @@ def test_after_three_silences_and_a_look_in_vain_nothing_goes_there(
     calls = len(watched.harbour.gitlab.calls)
 
     in_doubt = watched.runner.run(late.id, "create_gitlab_user")
-    lookout.look()
+    lookout.run()
     down = watched.runner.run(late.id, "create_gitlab_user")
 
     assert in_doubt.action is down.action is NextAction.LATER
@@ -399,16 +399,16 @@ def test_a_long_outage_fails_no_job_and_brings_no_storm(
 
 def _pass_second(world: World, workers: Workers, lookout: OutageProbe) -> None:
     world.time.advance(1)
-    lookout.look()
+    lookout.run()
     workers.run_due()
-    lookout.look()  # a worker's is woken by the silence
+    lookout.run()  # a worker's is woken by the silence
 
 
 def test_few_go_at_first_when_it_is_back_then_twice_as_many_every_few_seconds(
     watched: World, lookout: OutageProbe, new_name: NewName
 ) -> None:
     _fail_three(watched, new_name)
-    lookout.look()
+    lookout.run()
     waiting = _sign_ups(watched, new_name, 16)
     for job in waiting:
         watched.runner.run(job.id, "create_gitlab_user")
@@ -416,7 +416,7 @@ def test_few_go_at_first_when_it_is_back_then_twice_as_many_every_few_seconds(
 
     watched.harbour.clear_faults()
     watched.time.advance(outages.PROBE_PAUSES_S[0])
-    lookout.look()
+    lookout.run()
 
     sent = []
     for _ in range(4):
@@ -434,14 +434,14 @@ def test_a_wait_stands_still_during_an_outage(watched: World, lookout: OutagePro
     """The helm repository is waited for at most 30 s: not of an outage of ten minutes."""
     made = _waiting_for_helm(watched, new_name)
     _fail_three(watched, new_name)
-    lookout.look()
+    lookout.run()
     watched.time.advance(2)
     assert watched.runner.run(made.id, "await_helm").action is NextAction.LATER
     assert watched.step(made, "await_helm").code == "outage"
 
     watched.time.advance(600)
     watched.harbour.clear_faults()
-    lookout.look()
+    lookout.run()
 
     assert watched.run_through(made, "await_helm").action is NextAction.GO_ON
 
@@ -455,7 +455,7 @@ def test_a_call_that_only_one_job_fails_with_closes_nothing_and_uses_up_its_atte
 
     while watched.step(poisoned, "create_kibana_user").state is not StepState.FAILED:
         watched.runner.run(poisoned.id, "create_kibana_user")
-        lookout.look()
+        lookout.run()
         watched.time.advance(400)
 
     assert len(watched.attempts(poisoned, "create_kibana_user")) == 12
@@ -471,7 +471,7 @@ def test_an_upstream_that_answers_looks_only_uses_up_attempts_and_closes_nothing
     for _ in range(60):
         for lane in [*_due(watched), *_parked(watched)]:
             watched.runner.run(lane.job_id, lane.steps[0])
-            lookout.look()
+            lookout.run()
         watched.time.advance(60)
 
     tried = [len(watched.attempts(job, "create_gitlab_user")) for job in accepted]
@@ -485,7 +485,7 @@ def test_jenkins_that_is_starting_is_as_good_as_away(watched: World, lookout: Ou
     for job in _sign_ups(watched, new_name, 3):
         watched.runner.run(job.id, "create_jenkins_user")
 
-    lookout.look()
+    lookout.run()
 
     assert _gate(watched, JENKINS).down_since is not None
 
@@ -493,12 +493,12 @@ def test_jenkins_that_is_starting_is_as_good_as_away(watched: World, lookout: Ou
 def test_what_was_held_back_shows_why_it_waits_now(watched: World, lookout: OutageProbe, new_name: NewName) -> None:
     made = _waiting_for_helm(watched, new_name)
     _fail_three(watched, new_name)
-    lookout.look()
+    lookout.run()
     watched.time.advance(2)
     watched.runner.run(made.id, "await_helm")
     watched.harbour.clear_faults()
     watched.time.advance(10)
-    lookout.look()
+    lookout.run()
     assert isinstance(_claim(watched, watched.sign_up(new_name("ada")), "create_gitlab_user"), Hold)  # others are first
     _share(watched, GITLAB, 1)
     taken = update(Slot).values(holder="x", until=watched.time() + timedelta(seconds=1))
@@ -573,7 +573,7 @@ def test_the_step_of_a_dead_worker_is_held_back_too(watched: World, lookout: Out
     job = watched.sign_up(new_name("ada"))
     assert isinstance(_claim(watched, job, "create_gitlab_user"), Claim)
     _fail_three(watched, new_name)
-    lookout.look()
+    lookout.run()
     watched.time.advance(60)
 
     held = watched.runner.run(job.id, "create_gitlab_user")

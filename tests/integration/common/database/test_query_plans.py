@@ -254,7 +254,7 @@ def _hold_back(world: World, name: Name) -> None:
     world.runner_named("watched").run(third.id, "create_jenkins_user")
     for _ in range(2):
         world.time.advance(60)
-        OutageProbe(world.db, upstreams.open_connections(world.settings)).look()
+        OutageProbe(world.db, upstreams.open_connections(world.settings)).run()
         world.harbour.clear_faults()
 
 

@@ -10,7 +10,7 @@ import pytest
 from common.errors import Transient
 from worker.doctor import run
 from worker.upstreams.argocd.project_globs import allows_destination, allows_source
-from worker.upstreams.check import Check, CheckFailedError, Group, State, Untold
+from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError, Group, State
 from worker.upstreams.probe import number_of
 
 HELM = "https://git.example/dev/shop_helm.git"
@@ -89,23 +89,23 @@ def test_each_end_of_a_check_is_a_finding_and_what_needs_it_is_not_looked_at() -
         name="Moon",
         checks=(
             _check("well", lambda: "seen"),
-            _check("wrong", lambda: fail(CheckFailedError("bad", "mend it so"))),
+            _check("wrong", lambda: fail(CheckFailedError("bad", "correct it so"))),
             _check("stumbles", lambda: fail(Transient("no answer"))),
-            _check("untold", lambda: fail(Untold("hidden"))),
+            _check("untold", lambda: fail(CheckInconclusiveError("hidden"))),
             _check("after wrong", lambda: "seen", "wrong"),
             _check("after untold", lambda: "seen", "untold"),
         ),
     )
 
-    found = run.look([group], within_s=5)
+    found = run.run_checks([group], within_s=5)
 
     assert [(each.check, each.state, each.said, each.remedy) for each in found] == [
-        ("well", State.WELL, "seen", ""),
-        ("wrong", State.WRONG, "bad", "mend it so"),
-        ("stumbles", State.WRONG, "no answer", "mend it"),
-        ("untold", State.UNTOLD, "hidden", ""),
-        ("after wrong", State.UNTOLD, "not looked at, because of: wrong", ""),
-        ("after untold", State.UNTOLD, "not looked at, because of: untold", ""),
+        ("well", State.PASSED, "seen", ""),
+        ("wrong", State.FAILED, "bad", "correct it so"),
+        ("stumbles", State.FAILED, "no answer", "correct it"),
+        ("untold", State.INCONCLUSIVE, "hidden", ""),
+        ("after wrong", State.INCONCLUSIVE, "not checked, because this did not pass: wrong", ""),
+        ("after untold", State.INCONCLUSIVE, "not checked, because this did not pass: untold", ""),
     ]
 
 
@@ -113,16 +113,16 @@ def test_a_check_that_hangs_ends_with_the_time_and_holds_nobody_else_up() -> Non
     hanging = Group(name="Moon", checks=(_check("hangs", lambda: time.sleep(2) or "late"), _check("next", lambda: "")))
     quick = Group(name="Sun", checks=(_check("shines", lambda: "warm"),))
 
-    found = run.look([hanging, quick], within_s=0.2)
+    found = run.run_checks([hanging, quick], within_s=0.2)
 
-    assert [each.state for each in found] == [State.WRONG, State.UNTOLD, State.WELL]
+    assert [each.state for each in found] == [State.FAILED, State.INCONCLUSIVE, State.PASSED]
     assert "--seconds" in found[1].remedy
 
 
 def test_a_fault_of_our_own_is_not_a_finding() -> None:
     with pytest.raises(ZeroDivisionError):
-        run.look([Group(name="Moon", checks=(_check("odd", lambda: str(1 // 0)),))], within_s=5)
+        run.run_checks([Group(name="Moon", checks=(_check("odd", lambda: str(1 // 0)),))], within_s=5)
 
 
-def _check(name: str, look: Any, *needs: str) -> Check:
-    return Check(name=name, question="Is it so?", remedy="mend it", look=look, needs=needs)
+def _check(name: str, act: Any, *needs: str) -> Check:
+    return Check(name=name, question="Is it so?", remedy="correct it", run=act, needs=needs)

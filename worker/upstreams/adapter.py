@@ -1,0 +1,80 @@
+"""The contract of an upstream: everything that the worker has to know of one, in one value.
+
+Each upstream is a package below `worker/upstreams/` whose `adapter.py` holds an `Adapter`; `ADAPTERS` in
+`worker/upstreams/__init__.py` lists them. Connections, clients, the doctor, the outage probe and removals loop over
+that list, so nothing else has to name an upstream. `docs/how-to/add-an-upstream.md` adds one step by step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from common.config.catalog import Catalog, Team
+from common.config.settings import WorkerSettings
+from common.workflows import Upstream
+from worker.upstreams.check import Check
+from worker.upstreams.http import Http, Limits
+from worker.upstreams.probe import Probe
+
+C = TypeVar("C")
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login:
+    """How every call shows who we are: headers, or a name and a password (HTTP basic authentication)."""
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    auth: tuple[str, str] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckContext:
+    """What an upstream's checks are made from.
+
+    `probe` only reads. `clone_base` returns the address under which GitLab offers its repositories, "" when GitLab
+    does not say: others clone from there.
+    """
+
+    probe: Probe
+    settings: WorkerSettings
+    catalog: Catalog
+    clone_base: Callable[[], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A resource of the ledger that is to be removed. `marker` is what an object of ours carries.
+
+    `ref` is the name under which the step that made it recorded it, `outside_id` the upstream's own, None when the
+    creation was never confirmed. `team` returns the app's team; raises Permanent when it has left the catalog.
+    """
+
+    ref: str
+    outside_id: str | None
+    marker: str
+    team: Callable[[], Team]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapter(Generic[C]):
+    """One upstream. Its label and the names of its settings are in `common.workflows.Upstream`.
+
+    login     from the settings, how to log in
+    client    makes the client of its steps; makes no call
+    checks    the doctor's checks, in their order; makes no call
+    probe     the path of a cheap read that needs no right: any answer below 500 means that the upstream is up
+    limits    of each call: time and size
+    removals  by kind of resource in the ledger: remove it, and return True once nothing of ours is left. Safe to
+              repeat; raises Conflict for an object that is not ours, NotYet while the removal is under way
+    """
+
+    upstream: Upstream
+    login: Callable[[WorkerSettings], Login]
+    client: Callable[[Http], C]
+    checks: Callable[[CheckContext], tuple[Check, ...]]
+    probe: tuple[str, ...]
+    limits: Limits = DEFAULT_LIMITS
+    removals: Mapping[str, Callable[[C, Target], bool]] = field(default_factory=dict)

@@ -1,0 +1,52 @@
+"""The API of one upstream, as the parts of its client call it: transport, base path, and what its failures mean."""
+
+from __future__ import annotations
+
+from typing import Protocol, Unpack
+
+from common.errors import ActionBy, Conflict, NotYet, Permanent, StepError, Transient
+from worker.upstreams.http import Http, Reply, SendOptions, unexpected
+
+
+class Translate(Protocol):
+    """Turns a reply that the caller did not expect into one of the four outcomes; `doing` completes "while …"."""
+
+    def __call__(self, http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...] = ()) -> StepError: ...
+
+
+class Api:
+    """One upstream, shared by the parts of its client. `root` is the path that every call begins with."""
+
+    def __init__(self, http: Http, *, translate: Translate = unexpected, root: tuple[str, ...] = ()) -> None:
+        self.name = http.name
+        self._http = http
+        self._translate = translate
+        self._root = root
+
+    def send(self, method: str, *segments: str, **options: Unpack[SendOptions]) -> Reply:
+        """Send one request below `root`. Returns and raises as `Http.send` does."""
+        return self._http.send(method, *self._root, *segments, **options)
+
+    def expect(self, reply: Reply, doing: str) -> Reply:
+        """Return a 200. Raises for any other status what `failed` returns."""
+        if reply.status != 200:
+            raise self.failed(reply, doing)
+        return reply
+
+    def failed(self, reply: Reply, doing: str, *, secrets: tuple[str, ...] = ()) -> StepError:
+        """Return the error for a reply that was not expected. `secrets` were sent and must not be shown."""
+        return self._translate(self._http, reply, doing, secrets=secrets)
+
+    # -- what a part has found out itself -------------------------------------------------------------------
+
+    def transient(self, reason: str) -> Transient:
+        return Transient(reason, upstream=self.name)
+
+    def not_yet(self, reason: str, *, retry_after_s: float) -> NotYet:
+        return NotYet(reason, retry_after_s=retry_after_s, upstream=self.name)
+
+    def permanent(self, reason: str, action_by: ActionBy = ActionBy.OPERATOR) -> Permanent:
+        return Permanent(reason, action_by=action_by, upstream=self.name)
+
+    def conflict(self, reason: str, *choices: str) -> Conflict:
+        return Conflict(reason, choices=choices, upstream=self.name)

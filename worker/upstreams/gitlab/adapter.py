@@ -1,0 +1,60 @@
+"""GitLab as one of the worker's upstreams."""
+
+from __future__ import annotations
+
+from common.config.settings import WorkerSettings
+from common.workflows import Upstream
+from worker.upstreams.adapter import Adapter, CheckContext, Login, Target
+from worker.upstreams.check import Check
+from worker.upstreams.gitlab.checks import GitLabChecks
+from worker.upstreams.gitlab.client import GitLab
+from worker.upstreams.http import Http
+from worker.upstreams.probe import Probe
+
+
+def login(settings: WorkerSettings) -> Login:
+    return Login(headers={"PRIVATE-TOKEN": settings.gitlab_token.get_secret_value()})
+
+
+def checks(context: CheckContext) -> tuple[Check, ...]:
+    return GitLabChecks(context.probe, context.catalog, cloning=_cloning(context.settings)).all()
+
+
+def _cloning(settings: WorkerSettings) -> Probe | None:
+    """Return a probe as git connects: with the token that only reads, and without ours, which may read everything."""
+    token, user = settings.gitlab_read_token, settings.gitlab_read_user
+    if token is None or user is None:
+        return None
+    ca_file = str(settings.ca_file) if settings.ca_file else None
+    http = Http(Upstream.GITLAB.label, settings.gitlab_url, auth=(user, token.get_secret_value()), ca_file=ca_file)
+    return Probe(http, setting="GITLAB_URL", url=settings.gitlab_url)
+
+
+def remove_project(client: GitLab, target: Target) -> bool:
+    """Remove a project; one whose id was never recorded is found by its path."""
+    if target.outside_id:
+        return client.projects.remove(int(target.outside_id), path=target.ref, marker=target.marker)
+    project = client.projects.find(target.ref)
+    return project is None or client.projects.remove(project.id, path=target.ref, marker=target.marker)
+
+
+def remove_member(client: GitLab, target: Target) -> bool:
+    """End a membership, by the user's id: somebody else may have the login by now."""
+    user_id = int((target.outside_id or "").rpartition("/")[2])
+    return client.groups.remove_member(target.ref.rpartition("/")[0], user_id)
+
+
+def block_user(client: GitLab, target: Target) -> bool:
+    """Block the account, which can be undone: deleting it would delete the person's projects."""
+    user = client.accounts.find_user(target.ref)
+    return user is None or client.accounts.block_user(user.id, login=target.ref, marker=target.marker)
+
+
+ADAPTER = Adapter(
+    upstream=Upstream.GITLAB,
+    login=login,
+    client=GitLab,
+    checks=checks,
+    probe=("api", "v4", "version"),
+    removals={"project": remove_project, "member": remove_member, "user": block_user},
+)

@@ -1,0 +1,113 @@
+"""Role assignments of Jenkins' role-strategy plugin.
+
+role   no marker: an assignment is what it is; role calls answer 200 whether or not they changed anything
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from common.errors import Permanent
+from worker.upstreams.base import Api
+from worker.upstreams.jenkins.errors import still_there, unseen
+
+_STRATEGY = ("role-strategy", "strategy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoleAssignment:
+    """A role that a user has. `found`: the user had it before the call."""
+
+    role: str
+    found: bool
+
+
+class Roles:
+    """The roles of one Jenkins."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def ensure(
+        self, login: str, *, role: str, role_type: str = "projectRoles", on_create: Callable[[], None]
+    ) -> RoleAssignment:
+        """Give `login` the existing role `role`. `on_create` runs just before the assignment.
+
+        Safe to repeat: a role's members are a set. Raises Permanent when the role or the role strategy is missing,
+        because Jenkins would answer 200 and assign nothing; Transient when the assignment did not take.
+        Source: role-strategy `RoleBasedAuthorizationStrategy.doAssignUserRole`.
+        """
+        if login in self._members(role, role_type):
+            return RoleAssignment(role=role, found=True)
+        on_create()
+        self._assign(login, role, role_type)
+        if login not in self._members(role, role_type):
+            raise unseen(self._api, f"the role {role} of {login}")
+        return RoleAssignment(role=role, found=False)
+
+    def _members(self, role: str, role_type: str) -> set[str]:
+        details = self._read_role(role, role_type)
+        if not details:
+            raise self._api.permanent(f"Jenkins has no role {role} among its {role_type}")
+        return {name for entry in details.get("sids") or () if (name := _user_of(entry))}
+
+    def _read_role(self, role: str, role_type: str) -> dict[str, Any]:
+        """Return the role, empty when there is none of that name."""
+        params = {"type": role_type, "roleName": role}
+        reply = self._api.send("GET", *_STRATEGY, "getRole", params=params)
+        if reply.status == 404:
+            raise self._no_role_strategy()
+        return self._api.expect(reply, f"reading the role {role}").read_as(dict[str, Any])
+
+    def _assign(self, login: str, role: str, role_type: str) -> None:
+        form = {"type": role_type, "roleName": role}
+        reply = self._api.send("POST", *_STRATEGY, "assignUserRole", form={**form, "user": login})
+        if reply.status == 404:  # a plugin older than 657, or no role strategy at all
+            self._require_role_strategy(role_type)
+            reply = self._api.send("POST", *_STRATEGY, "assignRole", form={**form, "sid": login})
+        self._api.expect(reply, f"assigning the role {role}")
+
+    def _require_role_strategy(self, role_type: str) -> None:
+        reply = self._api.send("GET", *_STRATEGY, "getAllRoles", params={"type": role_type})
+        if reply.status == 404:
+            raise self._no_role_strategy()
+        self._api.expect(reply, "reading the roles")
+
+    def unassign(self, login: str, *, role: str, role_type: str = "projectRoles") -> bool:
+        """Take the role `role` from `login`; return True when `login` does not have it any more.
+
+        Safe to repeat: nothing is written when the role is missing or not assigned. Raises Transient when the role is
+        still assigned afterwards, Permanent when role-strategy is not active.
+        Source: role-strategy `RoleBasedAuthorizationStrategy.doUnassignUserRole`, `doUnassignRole`.
+        """
+        form = {"type": role_type, "roleName": role}
+        entries = self._entries_of(login, role, role_type)
+        for kind in sorted(entries):  # each call removes entries of its own kind only
+            verb, field = ("unassignUserRole", "user") if kind == "USER" else ("unassignRole", "sid")
+            reply = self._api.send("POST", *_STRATEGY, verb, form={**form, field: login})
+            self._api.expect(reply, f"taking back the role {role}")
+        if entries and self._entries_of(login, role, role_type):
+            raise still_there(self._api, f"the role {role} of {login}")
+        return True
+
+    def _entries_of(self, login: str, role: str, role_type: str) -> set[str]:
+        """Return the kinds of the entries with which `login` has the role; none when there is no such role."""
+        sids = self._read_role(role, role_type).get("sids") or ()
+        return {_kind_of(entry) for entry in sids if _user_of(entry) == login}
+
+    def _no_role_strategy(self) -> Permanent:
+        return self._api.permanent("role-strategy is not the active authorization of Jenkins")
+
+
+def _user_of(entry: Any) -> str | None:
+    """Return the user of a role's member: a plain name before role-strategy 657, else an object with a type."""
+    if isinstance(entry, dict):
+        return entry.get("sid") if entry.get("type") != "GROUP" else None
+    return entry if isinstance(entry, str) else None
+
+
+def _kind_of(entry: Any) -> str:
+    """Return whom a member's entry is for: plain names and entries of a deprecated call are for either."""
+    return str(entry.get("type")) if isinstance(entry, dict) else "EITHER"
