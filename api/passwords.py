@@ -18,24 +18,24 @@ class Passwords:
 
     def __init__(self, hasher: PasswordHasher = OWASP) -> None:
         self._hasher = hasher
-        self._at_once = BoundedSemaphore((os.cpu_count() or 1) * HASHES_PER_CORE)
-        self._nobody = _hash_of_nobody(hasher)
+        self._slots = BoundedSemaphore((os.cpu_count() or 1) * HASHES_PER_CORE)
+        self._dummy_hash = _make_dummy_hash(hasher)
 
     def hash(self, password: str) -> str:
-        with self._at_once:
+        with self._slots:
             return self._hasher.hash(password)
 
     def is_right(self, password: str, stored: str | None) -> bool:
         """Say whether the password belongs to the stored hash; None is for a user that does not exist."""
-        with self._at_once:
+        with self._slots:
             try:
-                self._hasher.verify(stored or self._nobody, password)
+                self._hasher.verify(stored or self._dummy_hash, password)
             except (VerificationError, InvalidHashError):
                 return False
         return stored is not None
 
 
 @cache
-def _hash_of_nobody(hasher: PasswordHasher) -> str:
+def _make_dummy_hash(hasher: PasswordHasher) -> str:
     """Made at the start of a process, once: the first unknown user must not take longer than the next."""
     return hasher.hash("nobody has this password")

@@ -9,11 +9,11 @@ from pathlib import Path
 from flask import Flask
 from prometheus_client import Counter, Histogram
 
-from api import add_calls
+from api import register_endpoints
 from api.contract.problems import CODES
 from api.openapi import build
 from api.openapi.texts import Schema
-from api.serving.routing import declared
+from api.serving.routing import declared_endpoints
 from common.config import catalog
 from common.config.settings import Settings
 from common.telemetry import metrics
@@ -52,7 +52,7 @@ Every error is a problem document (RFC 9457, `application/problem+json`): `code`
 request in the log), and where there is one `detail`, `job_id`, and `errors`: a `{field, code, message}` for each field
 at fault. 429 and 503 say in `Retry-After` when to come again.
 
-| status | code | means | what to do |
+| status | code | problem | what to do |
 | --- | --- | --- | --- |
 """
 
@@ -60,14 +60,14 @@ at fault. 429 and 503 say in `Retry-After` when to come again.
 def document(cookie: str = COOKIE) -> Schema:
     """Return the document, with the teams and types of the bundled catalog."""
     app = Flask("slipway", static_folder=None)
-    add_calls(app)
-    return build.document(declared(app), catalog.load(Settings.model_construct()), cookie=cookie)
+    register_endpoints(app)
+    return build.document(declared_endpoints(app), catalog.load(Settings.model_construct()), cookie=cookie)
 
 
 def files() -> dict[Path, str]:
     """Return what is to be written."""
     rows = sorted(CODES.items(), key=lambda row: row[1].status)
-    table = "".join(f"| {means.status} | `{code}` | {means.title} | {means.remedy} |\n" for code, means in rows)
+    table = "".join(f"| {problem.status} | `{code}` | {problem.title} | {problem.remedy} |\n" for code, problem in rows)
     return {
         Path("docs/openapi.json"): json.dumps(document(), indent=1) + "\n",
         Path("docs/problems.md"): PROBLEMS + table,

@@ -30,10 +30,10 @@ class Service:
     publisher: Publisher
     passwords: Passwords
     readiness: Readiness
-    history: StepDurations
+    durations: StepDurations
     view: JobView
-    feed: Hub
-    census: BacklogCollector
+    hub: Hub
+    backlog: BacklogCollector
 
 
 def service() -> Service:

@@ -15,8 +15,8 @@ from api.contract.problems import Problem
 from api.service import service
 from common.database.models import LoginSession, User
 
-IDLE = timedelta(hours=2)
-LONGEST = timedelta(hours=12)
+IDLE_LIMIT = timedelta(hours=2)
+MAX_AGE = timedelta(hours=12)
 TOUCH_EVERY = timedelta(minutes=1)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -24,7 +24,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 def begin_session(session: Session, user: User, now: datetime) -> tuple[str, datetime]:
     """Return a new token and when it ends at the latest."""
     token = secrets.token_urlsafe(32)
-    ends_at = now + LONGEST
+    ends_at = now + MAX_AGE
     session.add(
         LoginSession(token_hash=_hash(token), user_id=user.id, created_at=now, last_seen_at=now, expires_at=ends_at)
     )
@@ -71,7 +71,7 @@ def find_user() -> User | None:
     """Return who is asking, None for a visitor; looked up once a request."""
     if "user" not in g:
         token = _token()
-        g.user = _user_of(token) if token else None
+        g.user = _find_by_token(token) if token else None
     found: User | None = g.user
     return found
 
@@ -106,7 +106,7 @@ def _refuse_other_sites() -> None:
         raise Problem("cross_site", "Use Authorization: Bearer, or ask from our own pages.")
 
 
-def _user_of(token: str) -> User | None:
+def _find_by_token(token: str) -> User | None:
     db, token_hash, now = service().db, _hash(token), service().db.now()
     row = db.read(
         lambda session: session.execute(
@@ -115,11 +115,11 @@ def _user_of(token: str) -> User | None:
             .where(LoginSession.token_hash == token_hash, User.left_at.is_(None))  # a log-in may race with leaving
         ).one_or_none()
     )
-    if row is None or now >= row.LoginSession.expires_at or now >= row.LoginSession.last_seen_at + IDLE:
+    if row is None or now >= row.LoginSession.expires_at or now >= row.LoginSession.last_seen_at + IDLE_LIMIT:
         return None
     if now - row.LoginSession.last_seen_at >= TOUCH_EVERY:
-        seen = update(LoginSession).where(LoginSession.token_hash == token_hash).values(last_seen_at=now)
-        db.transaction(lambda session: session.execute(seen))
+        touch = update(LoginSession).where(LoginSession.token_hash == token_hash).values(last_seen_at=now)
+        db.transaction(lambda session: session.execute(touch))
     user: User = row.User
     return user
 

@@ -28,7 +28,7 @@ MICROSECOND = timedelta(microseconds=1)
 S_US = 1_000_000
 
 # Two began the same period at the same moment: the row of the one is there now, the other counts on.
-_once_more = Retrying(retry=retry_if_exception_type(IntegrityError), stop=stop_after_attempt(10), reraise=True)
+_retry_on_conflict = Retrying(retry=retry_if_exception_type(IntegrityError), stop=stop_after_attempt(10), reraise=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +41,14 @@ class Quota:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hit:
-    """What `take` counted: one in `period` of `bucket`."""
+class Permit:
+    """What `acquire` counted: one in `period` of `bucket`."""
 
     bucket: str
     period: int
 
 
-class FullError(Exception):
+class QuotaExceededError(Exception):
     """At least one quota is used up; after `retry_after_s` whole seconds, and not one earlier, all have room again."""
 
     def __init__(self, retry_after_s: int) -> None:
@@ -56,58 +56,58 @@ class FullError(Exception):
         self.retry_after_s = retry_after_s
 
 
-def take(db: Database, quotas: Sequence[Quota]) -> list[Hit]:
-    """Count one hit in every quota, or in none of them. Raises FullError.
+def acquire(db: Database, quotas: Sequence[Quota]) -> list[Permit]:
+    """Count one hit in every quota, or in none of them. Raises QuotaExceededError.
 
     Of many at once no more are let through than there is room for: the rows are locked from the look to the count.
     """
-    return _once_more(lambda: db.transaction(partial(_take, db.now, quotas)))
+    return _retry_on_conflict(lambda: db.transaction(partial(_acquire, db.now, quotas)))
 
 
-def give_back(db: Database, hits: Sequence[Hit]) -> None:
+def release(db: Database, permits: Sequence[Permit]) -> None:
     """Count what was taken as never done."""
 
     def work(session: Session) -> None:
-        for hit in hits:
-            is_it = (RateCount.bucket == hit.bucket, RateCount.period == hit.period, RateCount.hits > 0)
-            session.execute(update(RateCount).where(*is_it).values(hits=RateCount.hits - 1))
+        for permit in permits:
+            is_row = (RateCount.bucket == permit.bucket, RateCount.period == permit.period, RateCount.hits > 0)
+            session.execute(update(RateCount).where(*is_row).values(hits=RateCount.hits - 1))
 
-    if hits:
+    if permits:
         db.transaction(work)
 
 
-def _take(clock: Now, quotas: Sequence[Quota], session: Session) -> list[Hit]:
+def _acquire(clock: Now, quotas: Sequence[Quota], session: Session) -> list[Permit]:
     buckets = [quota.bucket for quota in quotas]
     counted = session.scalars(select(RateCount).where(RateCount.bucket.in_(buckets)).with_for_update())
     known = {(row.bucket, row.period): row for row in counted}
     now = clock()  # under the lock: whoever waited for it past the end of a period belongs to the next one
     wait_us = max((_wait_us(known, quota, now) for quota in quotas), default=0)
     if wait_us:
-        raise FullError(-(-wait_us // S_US))
+        raise QuotaExceededError(-(-wait_us // S_US))
     return [_count(session, known, quota, now) for quota in quotas]
 
 
 def _wait_us(known: dict[tuple[str, int], RateCount], quota: Quota, now: datetime) -> int:
     period, elapsed_us = _period(quota, now)
     before, hits = (known[key].hits if (key := (quota.bucket, each)) in known else 0 for each in (period - 1, period))
-    return until_room_us(before, hits, elapsed_us=elapsed_us, window_us=quota.window_s * S_US, limit=quota.limit)
+    return us_until_allowed(before, hits, elapsed_us=elapsed_us, window_us=quota.window_s * S_US, limit=quota.limit)
 
 
-def until_room_us(before: int, hits: int, *, elapsed_us: int, window_us: int, limit: int) -> int:
+def us_until_allowed(before: int, hits: int, *, elapsed_us: int, window_us: int, limit: int) -> int:
     """Return the microseconds until one more hit keeps to the limit, 0 for now; in whole numbers, so that it is exact.
 
     `before` and `hits` were counted in the period before and in this one, which began `elapsed_us` ago.
     """
     left_us = window_us - elapsed_us
     if hits >= limit:  # not in this period: in the next one these are the hits before
-        return left_us + until_room_us(hits, 0, elapsed_us=0, window_us=window_us, limit=limit)
+        return left_us + us_until_allowed(hits, 0, elapsed_us=0, window_us=window_us, limit=limit)
     if not before:
         return 0
-    bearable_us = (limit - 1 - hits) * window_us // before  # so much of the period before may be in the window
-    return max(0, left_us - bearable_us)
+    allowed_us = (limit - 1 - hits) * window_us // before  # so much of the period before may be in the window
+    return max(0, left_us - allowed_us)
 
 
-def _count(session: Session, known: dict[tuple[str, int], RateCount], quota: Quota, now: datetime) -> Hit:
+def _count(session: Session, known: dict[tuple[str, int], RateCount], quota: Quota, now: datetime) -> Permit:
     period, _ = _period(quota, now)
     row = known.get((quota.bucket, period))
     if row is not None:
@@ -115,7 +115,7 @@ def _count(session: Session, known: dict[tuple[str, int], RateCount], quota: Quo
     else:
         ends_at = EPOCH + timedelta(seconds=(period + 2) * quota.window_s)  # until then it is the period before
         session.add(RateCount(bucket=quota.bucket, period=period, hits=1, expires_at=ends_at))
-    return Hit(bucket=quota.bucket, period=period)
+    return Permit(bucket=quota.bucket, period=period)
 
 
 def _period(quota: Quota, now: datetime) -> tuple[int, int]:

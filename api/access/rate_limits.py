@@ -20,27 +20,27 @@ from flask import Flask, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api.access import rate_counter
-from api.access.rate_counter import FullError, Hit, Quota
+from api.access.rate_counter import Permit, Quota, QuotaExceededError
 from api.contract.problems import Problem
 from api.service import service
 
 QUARTER_S, HOUR_S = 15 * 60, 60 * 60
 IPV6_CUSTOMER_BITS = 64  # whoever has one IPv6 address has a network of at least this size to choose from
 
-Rule = tuple[str, int, int, tuple[str, ...]]  # name, limit, window in seconds, whom it counts
+Rule = tuple[str, int, int, tuple[str, ...]]  # name, limit, window in seconds, subject it counts
 
 
 @contextmanager
-def password_try(whose: str) -> Iterator[None]:
+def limit_password_attempts(account: str) -> Iterator[None]:
     """Count a wrong password unless the block ends well. Raises Problem `too_many_requests` before it begins.
 
     It is counted first and given back afterwards: of many at once, none slips through while others are being checked.
     """
     config, address = service().settings, client_address()
     per_pair = config.login_failures_per_account_and_address
-    hits = _take(
-        ("password of account from address", per_pair, QUARTER_S, (whose, address)),
-        ("password of account", config.login_failures_per_account, HOUR_S, (whose,)),
+    permits = _acquire(
+        ("password of account from address", per_pair, QUARTER_S, (account, address)),
+        ("password of account", config.login_failures_per_account, HOUR_S, (account,)),
         ("password from address", config.login_failures_per_address, QUARTER_S, (address,)),
     )
     try:
@@ -48,15 +48,15 @@ def password_try(whose: str) -> Iterator[None]:
     except Problem:
         raise
     except BaseException:  # a fault of ours is no wrong password
-        rate_counter.give_back(service().db, hits)
+        rate_counter.release(service().db, permits)
         raise
-    rate_counter.give_back(service().db, hits)
+    rate_counter.release(service().db, permits)
 
 
-def sign_up_try(login: str, email: str) -> None:
+def limit_sign_ups(login: str, email: str) -> None:
     """Count a sign-up, whatever becomes of it. Raises Problem `too_many_requests`."""
     config = service().settings
-    _take(
+    _acquire(
         ("sign-up from address", config.signups_per_address, HOUR_S, (client_address(),)),
         ("sign-up of login", config.signups_per_name, HOUR_S, (login,)),
         ("sign-up of e-mail", config.signups_per_name, HOUR_S, (email.lower(),)),
@@ -72,12 +72,12 @@ def trust_proxies(app: Flask, count: int) -> None:
 
 
 def client_address() -> str:
-    """Return whom to count: an IPv4 address, the network of an IPv6 one, or whatever the server calls the client."""
-    told = request.remote_addr or ""
+    """Return subject to count: an IPv4 address, the network of an IPv6 one, or whatever the server calls the client."""
+    remote = request.remote_addr or ""
     try:
-        address = ip_address(told)
+        address = ip_address(remote)
     except ValueError:
-        return told
+        return remote
     if not isinstance(address, IPv6Address):
         return str(address)
     if address.ipv4_mapped:
@@ -85,14 +85,14 @@ def client_address() -> str:
     return str(ip_network((int(address), IPV6_CUSTOMER_BITS), strict=False))
 
 
-def _take(*rules: Rule) -> list[Hit]:
-    quotas = [_quota(name, limit, window_s, whom) for name, limit, window_s, whom in rules if limit]
+def _acquire(*rules: Rule) -> list[Permit]:
+    quotas = [_quota(name, limit, window_s, subject) for name, limit, window_s, subject in rules if limit]
     try:
-        return rate_counter.take(service().db, quotas) if quotas else []
-    except FullError as full:
-        raise Problem("too_many_requests", retry_after_s=full.retry_after_s) from None
+        return rate_counter.acquire(service().db, quotas) if quotas else []
+    except QuotaExceededError as exceeded:
+        raise Problem("too_many_requests", retry_after_s=exceeded.retry_after_s) from None
 
 
-def _quota(name: str, limit: int, window_s: int, whom: tuple[str, ...]) -> Quota:
-    bucket = service().vault.fingerprint(json.dumps([name, *whom]))
+def _quota(name: str, limit: int, window_s: int, subject: tuple[str, ...]) -> Quota:
+    bucket = service().vault.fingerprint(json.dumps([name, *subject]))
     return Quota(bucket=bucket, limit=limit, window_s=window_s)

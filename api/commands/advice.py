@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from api.commands.text import moment, span
+from api.commands.text import format_duration, format_time
 from common.admission.outages import HoldCode
 from common.jobs.stuck import Stuck, Why
 
-LOOK = "python -m worker.doctor"
+DOCTOR = "python -m worker.doctor"
 CANCEL = "flask --app api jobs cancel {job_id}"
 PAUSED = "It goes on when the pause is over. An administrator ends it: slipway upstreams resume UPSTREAM"
 ADVICE = {
     Why.OVERDUE: "No worker has looked at it. Start workers: celery -A worker worker",
     Why.UNWATCHED: f"No worker will look at it. Its row was changed by other hands: {CANCEL}",
-    Why.UNBEGUN: f"It is sent, and no worker begins it. Look at the broker: {LOOK}; and at the workers: "
+    Why.UNBEGUN: f"It is sent, and no worker begins it. Look at the broker: {DOCTOR}; and at the workers: "
     "celery -A worker inspect ping",
-    Why.HELD: f"It goes on by itself when its upstream can take it. Look at that: {LOOK}",
-    Why.WAITING: f"Its upstream is not ready. Look at that: {LOOK}; if it is not to come: {CANCEL}",
+    Why.HELD: f"It goes on by itself when its upstream can take it. Look at that: {DOCTOR}",
+    Why.WAITING: f"Its upstream is not ready. Look at that: {DOCTOR}; if it is not to come: {CANCEL}",
     Why.ENDLESS: f"No step of it can move. Its rows were changed by other hands: {CANCEL}",
 }
 
@@ -32,13 +32,13 @@ def document(found: Stuck, now: datetime) -> dict[str, object]:
         "team": job.team_id,
         "app": found.app,
         "why": found.why.value,
-        "since": moment(found.since),
+        "since": format_time(found.since),
         "for_s": int((now - found.since).total_seconds()),
         "step": step.name if step else None,
         "upstream": step.upstream if step else None,
         "code": step.code if step else None,
         "reason": step.reason if step else None,
-        "next_look_at": moment(step.due_at) if step and step.due_at else None,
+        "next_look_at": format_time(step.due_at) if step and step.due_at else None,
         "messages": step.nudges if step else 0,
         "advice": _advice(found),
     }
@@ -50,8 +50,8 @@ def lines(found: Stuck, now: datetime) -> str:
     about = f"app {found.app}" if found.app else str(job.input.get("login", ""))
     head = f"{job.id}  {job.kind} {job.state}, team {job.team_id}, {about}".rstrip(", ")
     place = f" at {step.name} ({step.upstream})" if step else ""
-    told = f": {step.reason}" if step and step.reason else ""
-    return f"{head}\n  {found.why}{place} for {span(now - found.since)}{told}\n  {_advice(found)}"
+    reason = f": {step.reason}" if step and step.reason else ""
+    return f"{head}\n  {found.why}{place} for {format_duration(now - found.since)}{reason}\n  {_advice(found)}"
 
 
 def _advice(found: Stuck) -> str:

@@ -32,8 +32,8 @@ Exit codes:
 """
 
 as_json = click.option("--json", "is_json", is_flag=True, help="Print one JSON document on standard output.")
-dry_run = click.option("--dry-run", "is_dry", is_flag=True, help="Change nothing, only say what would be.")
-yes = click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")
+dry_run = click.option("--dry-run", "is_dry", is_flag=True, help="Change nothing, only print_result what would be.")
+yes = click.option("--yes", "is_confirmed", is_flag=True, help="Do not ask.")
 
 
 class Refusal(click.ClickException):
@@ -57,7 +57,7 @@ class Command(click.Command):
         with ctx.ensure_object(ScriptInfo).load_app().app_context():
             try:
                 if self.needs_schema:
-                    _look_at_schema()
+                    _check_schema()
                 return super().invoke(ctx)
             except (DBAPIError, PoolTimeoutError) as error:
                 why = type(getattr(error, "orig", None) or error).__name__
@@ -69,10 +69,10 @@ class Command(click.Command):
                 ctx.exit(INTERRUPTED)
 
 
-def _look_at_schema() -> None:
+def _check_schema() -> None:
     """Make sure of the schema, and of the catalog's teams, as the API does at its first request."""
     try:
-        service().readiness.look()
+        service().readiness.check()
     except Problem as problem:
         raise Unavailable(problem.detail) from None
 
@@ -86,20 +86,20 @@ class Group(click.Group):
         super().__init__(*args, epilog=CODES, **kwargs)
 
 
-def say(is_json: bool, document: Any, text: str) -> None:
+def print_result(is_json: bool, document: Any, text: str) -> None:
     """Print what was asked for: the document on one line with `--json`, the text otherwise."""
     click.echo(json.dumps(document) if is_json else plain(text))
 
 
-def note(text: str) -> None:
+def print_note(text: str) -> None:
     """Say what is no part of the answer, on standard error."""
     click.echo(plain(text), err=True)
 
 
-def make_sure(question: str, *, is_sure: bool) -> None:
+def confirm(question: str, *, is_confirmed: bool) -> None:
     """Ask, unless `--yes` was said; without a terminal nobody is asked. Raises UsageError, Abort."""
-    if is_sure:
+    if is_confirmed:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError("There is no terminal to ask: say --yes, or --dry-run where there is one.")
+        raise click.UsageError("There is no terminal to ask: print_result --yes, or --dry-run where there is one.")
     click.confirm(question, abort=True, err=True)

@@ -10,9 +10,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.commands import options
-from api.commands.base import Group, Refusal, as_json, note, say
+from api.commands.base import Group, Refusal, as_json, print_note, print_result
 from api.commands.options import Span, at_most, hint_at_more
-from api.commands.text import columns, moment, number
+from api.commands.text import columns, format_time, number
 from api.contract import validation
 from api.service import service
 from api.views import invites as invitations
@@ -43,14 +43,16 @@ def create(*, team: str, uses: int, expires: timedelta, is_json: bool) -> None:
     now = service().db.now()
     team = options.known_team(team)
     if service().catalog.teams[team].self_join:
-        note(f"The team {team} is open to all: nobody needs a code for it.")
+        print_note(f"The team {team} is open to all: nobody needs a code for it.")
 
     def work(session: Session) -> tuple[Invite, str]:
-        return invitations.make(session, team_id=team, uses=uses, now=now, expires_at=now + expires)
+        return invitations.create(session, team_id=team, uses=uses, now=now, expires_at=now + expires)
 
     invite, code = service().db.transaction(work)
-    said = f"{code}\n\nGood for {number(uses, 'person', 'people')} until {moment(invite.expires_at)}. To revoke it: "
-    say(is_json, {**_document(invite, []), "code": code}, f"{said}flask --app api invites revoke {invite.id}")
+    text = (
+        f"{code}\n\nGood for {number(uses, 'person', 'people')} until {format_time(invite.expires_at)}. To revoke it: "
+    )
+    print_result(is_json, {**_document(invite, []), "code": code}, f"{text}flask --app api invites revoke {invite.id}")
 
 
 @invites.command("list")
@@ -59,26 +61,32 @@ def create(*, team: str, uses: int, expires: timedelta, is_json: bool) -> None:
 @at_most(1000)
 @as_json
 def list_all(*, team: str | None, is_all: bool, limit: int, is_json: bool) -> None:
-    """List the invitations, the oldest first, and who came by them. The codes themselves are not known to anybody."""
+    """List the invitations, the oldest first, and who logins by them. The codes themselves are not known to anybody."""
     good = [] if is_all else [Invite.expires_at > service().db.now(), Invite.used < Invite.uses]
     if team is not None:
         good.append(Invite.team_id == options.known_team(team))
 
     def work(session: Session) -> list[tuple[Invite, list[str]]]:
         found = session.scalars(select(Invite).where(*good).order_by(Invite.id).limit(limit)).all()
-        came: dict[str | None, list[str]] = defaultdict(list)
+        logins: dict[str | None, list[str]] = defaultdict(list)
         for invite_id, login in session.execute(
             select(User.invite_id, User.login).where(User.invite_id.in_([each.id for each in found])).order_by(User.id)
         ):
-            came[invite_id].append(login)
-        return [(each, came[each.id]) for each in found]
+            logins[invite_id].append(login)
+        return [(each, logins[each.id]) for each in found]
 
     found = service().db.read(work)
     rows = [
-        (each.id, each.team_id, f"{each.used} of {each.uses} used", f"until {moment(each.expires_at)}", ", ".join(came))
-        for each, came in found
+        (
+            each.id,
+            each.team_id,
+            f"{each.used} of {each.uses} used",
+            f"until {format_time(each.expires_at)}",
+            ", ".join(logins),
+        )
+        for each, logins in found
     ]
-    say(is_json, [_document(*each) for each in found], columns(rows, nothing="There is no invitation."))
+    print_result(is_json, [_document(*each) for each in found], columns(rows, nothing="There is no invitation."))
     hint_at_more(found, limit)
 
 
@@ -86,7 +94,7 @@ def list_all(*, team: str | None, is_all: bool, limit: int, is_json: bool) -> No
 @click.argument("invite_id", metavar="ID")
 @as_json
 def revoke(invite_id: str, is_json: bool) -> None:
-    """Let nobody come by a code any more. Whoever came by it stays. ID is the one of `invites list`."""
+    """Let nobody come by a code any more. Whoever logins by it stays. ID is the one of `invites list`."""
 
     def work(session: Session) -> Invite:
         found = session.get(Invite, invite_id, with_for_update=True) if validation.ID.fullmatch(invite_id) else None
@@ -96,16 +104,16 @@ def revoke(invite_id: str, is_json: bool) -> None:
         return found
 
     invite = service().db.transaction(work)
-    say(is_json, _document(invite, []), f"Nobody joins {invite.team_id} by it any more. {invite.used} did.")
+    print_result(is_json, _document(invite, []), f"Nobody joins {invite.team_id} by it any more. {invite.used} did.")
 
 
-def _document(invite: Invite, came: list[str]) -> dict[str, object]:
+def _document(invite: Invite, logins: list[str]) -> dict[str, object]:
     return {
         "id": invite.id,
         "team": invite.team_id,
         "uses": invite.uses,
         "used": invite.used,
-        "used_by": came,
-        "created_at": moment(invite.created_at),
-        "expires_at": moment(invite.expires_at),
+        "used_by": logins,
+        "created_at": format_time(invite.created_at),
+        "expires_at": format_time(invite.expires_at),
     }

@@ -10,23 +10,23 @@ import click
 from sqlalchemy.orm import Session
 
 from api.commands import advice, options
-from api.commands.base import WRONG, Group, Refusal, as_json, dry_run, make_sure, note, say, yes
-from api.commands.options import Matching, Since, Span, at_most, hint_at_more
+from api.commands.base import WRONG, Group, Refusal, as_json, confirm, dry_run, print_note, print_result, yes
+from api.commands.options import Pattern, Since, Span, at_most, hint_at_more
 from api.commands.prune import prune
 from api.commands.text import number
 from api.contract import validation
 from api.service import service
 from api.views import bulk_retry
 from api.views.bulk_retry import NotRetried, RetryAll
-from api.views.interventions import take_up
+from api.views.interventions import retry_failed
 from common.database.models import Job
 from common.jobs import interventions, stuck
 from common.jobs.interventions import NotPossibleError
 from common.jobs.stuck import Patience
 from common.workflows import WORKFLOWS
 
-JOB = Matching(validation.ID, "Use the job's id, such as 01a20680-c483-751f-9394-c54e28bf16d9.")
-CODE = Matching(re.compile(r"[a-z][a-z0-9_]{0,63}"), "Use a code such as rejected.")
+JOB = Pattern(validation.ID, "Use the job's id, such as 01a20680-c483-751f-9394-c54e28bf16d9.")
+CODE = Pattern(re.compile(r"[a-z][a-z0-9_]{0,63}"), "Use a code such as rejected.")
 PAGE = 100
 
 
@@ -65,8 +65,8 @@ def list_stuck(*, idle: timedelta, waiting: timedelta, limit: int, is_json: bool
     """
     now, patience = service().db.now(), Patience(idle=idle, waiting=waiting)
     found = service().db.read(lambda session: stuck.find(session, patience, now, limit=limit))
-    told = [advice.lines(each, now) for each in found] or ["No job is stuck."]
-    say(is_json, [advice.document(each, now) for each in found], "\n\n".join(told))
+    summary = [advice.lines(each, now) for each in found] or ["No job is stuck."]
+    print_result(is_json, [advice.document(each, now) for each in found], "\n\n".join(summary))
     hint_at_more(found, limit)
     if found:
         click.get_current_context().exit(WRONG)
@@ -76,9 +76,9 @@ def list_stuck(*, idle: timedelta, waiting: timedelta, limit: int, is_json: bool
 @click.argument("job_id", metavar="JOB", type=JOB)
 @yes
 @as_json
-def cancel(job_id: str, *, is_sure: bool, is_json: bool) -> None:
+def cancel(job_id: str, *, is_confirmed: bool, is_json: bool) -> None:
     """Stop a job before its next step, and the build that it started. It cannot be taken up again."""
-    make_sure(f"Cancel the job {job_id}?", is_sure=is_sure)
+    confirm(f"Cancel the job {job_id}?", is_confirmed=is_confirmed)
 
     def work(session: Session) -> Job:
         if session.get(Job, job_id) is None:
@@ -89,7 +89,7 @@ def cancel(job_id: str, *, is_sure: bool, is_json: bool) -> None:
         job = service().db.transaction(work)
     except NotPossibleError as refusal:
         raise Refusal(str(refusal)) from None
-    say(is_json, {"job_id": job.id, "state": job.state.value}, f"The job is {job.state}.")
+    print_result(is_json, {"job_id": job.id, "state": job.state.value}, f"The job is {job.state}.")
 
 
 @jobs.command("retry")
@@ -105,27 +105,27 @@ def cancel(job_id: str, *, is_sure: bool, is_json: bool) -> None:
 @dry_run
 @yes
 @as_json
-def retry(*, limit: int | None, is_dry: bool, is_sure: bool, is_json: bool, **given: Any) -> None:
+def retry(*, limit: int | None, is_dry: bool, is_confirmed: bool, is_json: bool, **filters: Any) -> None:
     """Take failed jobs up again: all that match, newest first.
 
     Exactly the failed steps run again, with all their attempts. What a newer job of its kind has overtaken does not
     match, nor does what is about an app or a person that is gone. Exit 1: some were refused.
     """
-    which = RetryAll.model_validate(_narrowed(**given))
+    which = RetryAll.model_validate(_filters(**filters))
     if not is_dry:
-        said = ", ".join(f"{name} {value}" for name, value in given.items() if value is not None)
-        make_sure(f"Retry the failed jobs of {said or 'every team'}?", is_sure=is_sure)
+        said = ", ".join(f"{name} {value}" for name, value in filters.items() if value is not None)
+        confirm(f"Retry the failed jobs of {said or 'every team'}?", is_confirmed=is_confirmed)
     retried, refused = _retry(which.model_copy(update={"dry_run": is_dry}), limit)
     for each in refused:
-        note(f"{each.job_id}: not retried ({each.code}): {each.reason}")
-    told = f"{number(len(retried), 'job')} {'would go on' if is_dry else 'go on'}, {len(refused)} refused."
+        print_note(f"{each.job_id}: not retried ({each.code}): {each.reason}")
+    summary = f"{number(len(retried), 'job')} {'would go on' if is_dry else 'go on'}, {len(refused)} refused."
     document = {"dry_run": is_dry, "retried": retried, "refused": [each.model_dump() for each in refused]}
-    say(is_json, document, "\n".join([*retried, told]))
+    print_result(is_json, document, "\n".join([*retried, summary]))
     if refused:
         click.get_current_context().exit(WRONG)
 
 
-def _narrowed(
+def _filters(
     *, kind: str | None, team: str | None, app: str | None, user: str | None, code: str | None, since: datetime | None
 ) -> dict[str, Any]:
     """Return the filter of `POST /jobs/retry`. Raises Refusal where nothing could ever match."""
@@ -149,12 +149,12 @@ def _retry(which: RetryAll, limit: int | None) -> tuple[list[str], list[NotRetri
     while is_more and (limit is None or len(retried) + len(refused) < limit):
         left = PAGE if limit is None else limit - len(retried) - len(refused)
         which = which.model_copy(update={"limit": min(PAGE, left)})
-        done, _lanes = bulk_retry.take_up_some(which, _take_up)  # not sent: the clocks do, within seconds
+        done, _lanes = bulk_retry.retry_matching(which, _retry_one)  # not sent: the clocks do, within seconds
         retried += [each.job_id for each in done.retried]
         refused += done.refused
         is_more, which = done.more, which.model_copy(update={"cursor": done.next})
     return retried, refused
 
 
-def _take_up(session: Session, job_id: str) -> Job:
-    return take_up(session, session.get_one(Job, job_id))
+def _retry_one(session: Session, job_id: str) -> Job:
+    return retry_failed(session, session.get_one(Job, job_id))

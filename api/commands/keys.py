@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from api.commands.base import WRONG, Group, as_json, note, say
+from api.commands.base import WRONG, Group, as_json, print_note, print_result
 from api.commands.text import columns, number
 from api.service import service
 from common.vault import rotation
@@ -69,7 +69,7 @@ def status(is_json: bool) -> None:
         for each in shown
     ]
     documents = [{**asdict(each), "removable": each.is_removable} for each in shown]
-    say(is_json, documents, columns(rows, nothing=""))
+    print_result(is_json, documents, columns(rows, nothing=""))
     if any(each.position is None for each in shown):
         click.get_current_context().exit(WRONG)
 
@@ -85,11 +85,11 @@ def rotate(is_json: bool) -> None:
     done = unread = 0
     for some in rotation.reseal(service().db, service().vault):
         done, unread = done + some.done, unread + some.unread
-        note(f"{number(done, 'row')} sealed afresh …")
-    told = f"{number(done, 'row')} sealed afresh."
+        print_note(f"{number(done, 'row')} sealed afresh …")
+    text = f"{number(done, 'row')} sealed afresh."
     if unread:
-        told += f" {number(unread, 'row')} could not be opened: flask --app api keys status"
-    say(is_json, {"resealed": done, "unread": unread}, told)
+        text += f" {number(unread, 'row')} could not be opened: flask --app api keys status"
+    print_result(is_json, {"resealed": done, "unread": unread}, text)
     if unread:
         click.get_current_context().exit(WRONG)
 

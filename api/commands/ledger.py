@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from api.commands import options
 from api.commands.base import Group
-from api.commands.text import moment
+from api.commands.text import format_time
 from api.presentation import links
 from api.service import service
 from common.database.models import App, Job, Resource, User
@@ -104,6 +104,6 @@ def _row(row: Resource, team: str, app: str | None, user: str | None) -> dict[st
         "job_id": row.job_id,
         "step": row.step,
         "attempt": row.attempt,
-        "created_at": moment(row.created_at),
-        "updated_at": moment(row.updated_at),
+        "created_at": format_time(row.created_at),
+        "updated_at": format_time(row.updated_at),
     }

@@ -12,7 +12,7 @@ import click
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.commands.base import Refusal, note
+from api.commands.base import Refusal, print_note
 from api.contract import validation
 from api.service import service
 from common.database.ids import EPOCH
@@ -33,13 +33,13 @@ def at_most(usual: int) -> Callable[[Decorated], Decorated]:
 def hint_at_more(found: Sized, limit: int) -> None:
     """Say how to see the rest, when there may be one."""
     if len(found) == limit:
-        note("There may be more: say --limit.")
+        print_note("There may be more: print_result --limit.")
 
 
 class Span(click.ParamType[timedelta]):
     """How long: `30m`, `12h`, `90d`; `least` and more."""
 
-    name = "span"
+    name = "format_duration"
 
     def __init__(self, least: timedelta = timedelta(minutes=1)) -> None:
         self._least = least
@@ -65,14 +65,16 @@ class Since(click.ParamType[datetime]):
         if isinstance(value, datetime):
             return value
         try:
-            if span := SPAN.fullmatch(value):
-                return max(EPOCH, datetime.now(UTC) - timedelta(seconds=int(span[1]) * SECONDS[span[2]]))
+            if format_duration := SPAN.fullmatch(value):
+                return max(
+                    EPOCH, datetime.now(UTC) - timedelta(seconds=int(format_duration[1]) * SECONDS[format_duration[2]])
+                )
             return datetime.fromisoformat(value).astimezone(UTC)
         except (ValueError, OverflowError):
             self.fail("Use a time such as 2026-01-31T08:00Z, or how long ago: 90m, 12h, 7d.", param, ctx)
 
 
-class Matching(click.ParamType[str]):
+class Pattern(click.ParamType[str]):
     """A text that matches a pattern from end to end; `remedy` says what one looks like."""
 
     name = "text"
@@ -127,12 +129,12 @@ def find_user(session: Session, login: str, *, for_update: bool = False) -> User
 def app_id(session: Session, named: str) -> str:
     """Return the id of an app that is named by its name or its id. Raises Refusal."""
     if validation.ID.fullmatch(named):
-        is_it = App.id == named
+        is_named = App.id == named
     elif validation.NAME.fullmatch(named):
-        is_it = App.claimed_name == named
+        is_named = App.claimed_name == named
     else:
         raise Refusal(f"{named!r} is neither the name nor the id of an app.")
-    found = session.scalar(select(App.id).where(is_it))
+    found = session.scalar(select(App.id).where(is_named))
     if found is None:
         raise Refusal(f"There is no app {named!r}. One that was removed is found by its id only.")
     return found

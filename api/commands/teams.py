@@ -9,8 +9,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.commands import catalog_file
-from api.commands.base import Group, Refusal, as_json, dry_run, say
-from api.commands.options import Matching
+from api.commands.base import Group, Refusal, as_json, dry_run, print_result
+from api.commands.options import Pattern
 from api.commands.text import columns, number
 from api.contract import validation
 from api.service import service
@@ -18,9 +18,9 @@ from common.config import catalog
 from common.config.catalog import Team
 from common.database.models import Project, User
 
-TEAM = Matching(validation.TEAM, "Use letters, digits and . _ -, and begin with a letter or a digit.")
+TEAM = Pattern(validation.TEAM, "Use letters, digits and . _ -, and begin with a letter or a digit.")
 NEXT = ("  restart the API and the workers", "  python -m worker.doctor    # are its places there?")
-TEXT = Matching(validation.PRINTABLE, "Use printable characters, with no blank at either end.")
+TEXT = Pattern(validation.PRINTABLE, "Use printable characters, with no blank at either end.")
 
 
 @click.group(cls=Group)
@@ -61,7 +61,7 @@ def list_all(is_json: bool) -> None:
         )
         for team, places in named
     ]
-    say(is_json, documents, columns(rows, nothing="The catalog has no team."))
+    print_result(is_json, documents, columns(rows, nothing="The catalog has no team."))
 
 
 @teams.command("add")
@@ -108,13 +108,15 @@ def add(
 
     if is_dry:
         longer()
-        say(is_json, _document(team, target), f"This would go to the end of {target}:\n\n{catalog_file.section(team)}")
+        print_result(
+            is_json, _document(team, target), f"This would go to the end of {target}:\n\n{catalog_file.section(team)}"
+        )
         return
     catalog_file.edit(target, longer)
     steps = [f"The team {team_id} is in {target}. Next:", f"  set CATALOG_FILE={target.absolute()}", *NEXT]
     if source is not None:
         del steps[1]
-    say(is_json, _document(team, target), "\n".join(steps))
+    print_result(is_json, _document(team, target), "\n".join(steps))
 
 
 def _counts(session: Session) -> tuple[dict[str, int], dict[str, int]]:

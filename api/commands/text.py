@@ -21,12 +21,12 @@ def columns(rows: Sequence[Sequence[object]], *, nothing: str) -> str:
     return "\n".join(line.rstrip() for line in lines) or nothing
 
 
-def moment(at: datetime) -> str:
+def format_time(at: datetime) -> str:
     """Return a time in UTC, to the second, as it can be given back to an option."""
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def span(length: timedelta) -> str:
+def format_duration(length: timedelta) -> str:
     """Return how long, in the two largest units that matter: `3 h 12 min`."""
     seconds = max(0, int(length.total_seconds()))
     parts: list[str] = []

@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from api.access import auth
 from api.commands import options
-from api.commands.base import Group, Refusal, as_json, note, say
+from api.commands.base import Group, Refusal, as_json, print_note, print_result
 from api.commands.options import at_most, hint_at_more, password_stdin, read_password
-from api.commands.text import columns, moment
+from api.commands.text import columns, format_time
 from api.contract import accounts, validation
 from api.contract.problems import FieldError
 from api.service import service
@@ -19,7 +19,7 @@ from api.views import stale_signups
 from common.database.ids import new_id
 from common.database.models import User
 
-SAID_AS = {"id": "ID", "email": "--email", "name": "--name", "password": "the password"}
+ARGUMENTS = {"id": "ID", "email": "--email", "name": "--name", "password": "the password"}
 
 
 @click.group(cls=Group)
@@ -42,8 +42,8 @@ def list_all(*, only_admins: bool, team: str | None, limit: int, is_json: bool) 
         wanted.append(User.team_id == options.known_team(team))
     wanted_users = select(User).where(*wanted).order_by(User.id).limit(limit)
     found = service().db.read(lambda session: session.scalars(wanted_users).all())
-    rows = [(user.login, user.team_id, user.email, user.name, _standing(user)) for user in found]
-    say(is_json, [_document(user) for user in found], columns(rows, nothing="There is nobody."))
+    rows = [(user.login, user.team_id, user.email, user.name, _status(user)) for user in found]
+    print_result(is_json, [_document(user) for user in found], columns(rows, nothing="There is nobody."))
     hint_at_more(found, limit)
 
 
@@ -55,7 +55,7 @@ def list_all(*, only_admins: bool, team: str | None, limit: int, is_json: bool) 
 @password_stdin
 @as_json
 def create_admin(*, login: str, email: str, name: str, team: str, is_piped: bool, is_json: bool) -> None:
-    """Make an account that is an administrator's: the first one, say.
+    """Make an account that is an administrator's: the first one, print_result.
 
     It is an account of Slipway alone: nothing is made on GitLab, Jenkins or Kibana. Whoever needs accounts there signs
     up as everybody does, and then gets `users grant-admin`. The password is asked for twice, without an echo.
@@ -67,7 +67,7 @@ def create_admin(*, login: str, email: str, name: str, team: str, is_piped: bool
     password_hash = service().passwords.hash(password)
 
     def work(session: Session) -> User:
-        stale_signups.free_names(session, login=login, email=email.lower())
+        stale_signups.release_names(session, login=login, email=email.lower())
         user = User(
             id=new_id(),
             login=login,
@@ -84,9 +84,11 @@ def create_admin(*, login: str, email: str, name: str, team: str, is_piped: bool
     try:
         user = service().db.transaction(work)
     except IntegrityError:
-        _refuse(service().db.read(lambda session: accounts.taken(session, login=login, email=email)))
+        _refuse(service().db.read(lambda session: accounts.find_taken(session, login=login, email=email)))
         raise
-    say(is_json, _document(user), f"{login} of team {team} is an administrator. Log in with: slipway login {login}")
+    print_result(
+        is_json, _document(user), f"{login} of team {team} is an administrator. Log in with: slipway login {login}"
+    )
 
 
 @users.command("grant-admin")
@@ -95,7 +97,7 @@ def create_admin(*, login: str, email: str, name: str, team: str, is_piped: bool
 def grant_admin(login: str, is_json: bool) -> None:
     """Make an administrator of somebody who has an account. It holds from their next request on."""
     user = _set_admin(login, is_admin=True)
-    say(is_json, _document(user), f"{login} is an administrator.")
+    print_result(is_json, _document(user), f"{login} is an administrator.")
 
 
 @users.command("revoke-admin")
@@ -104,10 +106,10 @@ def grant_admin(login: str, is_json: bool) -> None:
 def revoke_admin(login: str, is_json: bool) -> None:
     """Take an administrator's rights. It holds from their next request on; the account stays."""
     user = _set_admin(login, is_admin=False)
-    there_is_one = select(func.count()).where(User.is_admin, User.left_at.is_(None))
-    if not service().db.read(lambda session: session.scalar(there_is_one)):
-        note("There is no administrator any more. To make one: flask --app api users grant-admin ID")
-    say(is_json, _document(user), f"{login} is no administrator.")
+    admins_left = select(func.count()).where(User.is_admin, User.left_at.is_(None))
+    if not service().db.read(lambda session: session.scalar(admins_left)):
+        print_note("There is no administrator any more. To make one: flask --app api users grant-admin ID")
+    print_result(is_json, _document(user), f"{login} is no administrator.")
 
 
 @users.command("log-out")
@@ -118,7 +120,7 @@ def log_out(login: str, is_json: bool) -> None:
     ended = service().db.transaction(
         lambda session: auth.end_sessions_of(session, options.find_user(session, login, for_update=True))
     )
-    say(is_json, {"id": login, "ended": ended}, f"{ended} log-ins of {login} have ended.")
+    print_result(is_json, {"id": login, "ended": ended}, f"{ended} log-ins of {login} have ended.")
 
 
 def _set_admin(login: str, *, is_admin: bool) -> User:
@@ -135,12 +137,12 @@ def _set_admin(login: str, *, is_admin: bool) -> User:
 def _refuse(problems: list[FieldError]) -> None:
     """Raises Refusal when there are any."""
     if problems:
-        raise Refusal("\n".join(f"{SAID_AS[problem.field]}: {problem.message}" for problem in problems))
+        raise Refusal("\n".join(f"{ARGUMENTS[problem.field]}: {problem.message}" for problem in problems))
 
 
-def _standing(user: User) -> str:
+def _status(user: User) -> str:
     rank = ["administrator"] if user.is_admin else []
-    return ", ".join([*rank, f"left {moment(user.left_at)}"] if user.left_at else rank)
+    return ", ".join([*rank, f"left {format_time(user.left_at)}"] if user.left_at else rank)
 
 
 def _document(user: User) -> dict[str, object]:
@@ -150,6 +152,6 @@ def _document(user: User) -> dict[str, object]:
         "name": user.name,
         "team": user.team_id,
         "is_admin": user.is_admin,
-        "created_at": moment(user.created_at),
-        "left_at": moment(user.left_at) if user.left_at else None,
+        "created_at": format_time(user.created_at),
+        "left_at": format_time(user.left_at) if user.left_at else None,
     }

@@ -20,7 +20,7 @@ def find_id(session: Session, login: str) -> str | None:
     return session.scalar(select(User.id).where(User.login == login))
 
 
-def taken(session: Session, *, login: str, email: str) -> list[FieldError]:
+def find_taken(session: Session, *, login: str, email: str) -> list[FieldError]:
     """Say which of the two belong to somebody."""
     messages = {
         "id": (User.login == login, "This id is taken. Choose another one, or log in."),
@@ -28,8 +28,8 @@ def taken(session: Session, *, login: str, email: str) -> list[FieldError]:
     }
     return [
         FieldError(field=field, code="taken", message=message)
-        for field, (is_theirs, message) in messages.items()
-        if session.scalar(select(User.id).where(is_theirs)) is not None
+        for field, (is_same, message) in messages.items()
+        if session.scalar(select(User.id).where(is_same)) is not None
     ]
 
 

@@ -48,28 +48,28 @@ class ResponseBody(BaseModel):
     media_type: ClassVar[str] = JSON
 
 
-def _canonical_number(value: Any) -> Any:
+def _check_digits(value: Any) -> Any:
     """pydantic would also take ` 5 `, `5.0` and `1_0`, which no document promises."""
     if isinstance(value, str) and (len(value) > 9 or not value.isdecimal() or str(int(value)) != value):
         raise ValueError("Use a whole number in decimal digits.")
     return value
 
 
-def _whole(value: Any) -> Any:
+def _to_integer(value: Any) -> Any:
     """JSON knows numbers only, and its schema calls 5.0 an integer."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _canonical_flag(value: Any) -> Any:
+def _check_flag(value: Any) -> Any:
     if isinstance(value, str) and value not in ("true", "false"):
         raise ValueError("Use true or false.")
     return value
 
 
 # These two stand behind the bounds of a number: before them, pydantic publishes the bounds by names of its own.
-Digits = BeforeValidator(_canonical_number)  # of a query
-Whole = BeforeValidator(_whole)  # of a body; its type is StrictInt, which takes neither "5" nor true
-Flag = Annotated[bool, BeforeValidator(_canonical_flag)]  # of a query
+WholeNumber = BeforeValidator(_check_digits)  # of a query
+JsonInteger = BeforeValidator(_to_integer)  # of a body; its type is StrictInt, which takes neither "5" nor true
+BooleanFlag = Annotated[bool, BeforeValidator(_check_flag)]  # of a query
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ class Endpoint:
     raises: Sequence[str] = ()
 
     @property
-    def is_repeatable(self) -> bool:
+    def takes_idempotency_key(self) -> bool:
         """Say whether it honours an Idempotency-Key: whatever writes does."""
         return self.method in ("POST", "DELETE") or 202 in self.answers
 
@@ -128,6 +128,6 @@ class Endpoint:
             codes |= {"malformed_json", "unsupported_media_type", "too_large", "invalid_fields"}
         if self.query is not None:
             codes.add("invalid_fields")
-        if self.is_repeatable:
+        if self.takes_idempotency_key:
             codes |= {"invalid_fields", "key_reused"}
         return sorted(codes)

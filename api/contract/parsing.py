@@ -34,19 +34,19 @@ def arguments(call: Endpoint) -> dict[str, Any]:
     return found
 
 
-def _body(shape: type[RequestBody]) -> RequestBody:
+def _body(model: type[RequestBody]) -> RequestBody:
     if request.mimetype != JSON:
         raise Problem("unsupported_media_type")
     content = request.get_data()
     if len(content) >= BODY_BYTES:  # werkzeug cuts a chunked body off at the limit without a word
         raise RequestEntityTooLarge
     try:
-        return shape.model_validate_json(content)
+        return model.model_validate_json(content)
     except ValidationError as error:
         raise _as_problem(error) from None
 
 
-def _query(shape: type[Query]) -> Query:
+def _query(model: type[Query]) -> Query:
     repeated = [name for name, values in request.args.lists() if len(values) > 1]
     if repeated:
         errors = [
@@ -54,7 +54,7 @@ def _query(shape: type[Query]) -> Query:
         ]
         raise Problem("invalid_fields", errors=errors)
     try:
-        return shape.model_validate(request.args.to_dict())
+        return model.model_validate(request.args.to_dict())
     except ValidationError as error:
         raise _as_problem(error) from None
 

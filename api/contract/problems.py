@@ -78,7 +78,10 @@ BY_STATUS = {
     415: "unsupported_media_type",
     503: "unavailable",
 }
-ALWAYS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "5"}}  # by status, unless the problem knows better
+DEFAULT_HEADERS = {
+    401: {"WWW-Authenticate": "Bearer"},
+    503: {"Retry-After": "5"},
+}  # by status, unless the problem knows better
 
 
 class FieldError(BaseModel):
@@ -123,29 +126,29 @@ class Problem(Exception):
         self.detail = detail
         self.errors = errors
         self.job_id = job_id
-        self.headers: dict[str, str] = dict(ALWAYS.get(CODES[code].status, {}))
+        self.headers: dict[str, str] = dict(DEFAULT_HEADERS.get(CODES[code].status, {}))
         if retry_after_s is not None:
             self.headers["Retry-After"] = str(retry_after_s)
 
 
 def install(app: Flask) -> None:
     """Answer every error of the app as a problem."""
-    app.register_error_handler(Problem, _for_problem)
-    app.register_error_handler(HTTPException, _for_http_exception)
-    app.register_error_handler(DBAPIError, _for_database)
-    app.register_error_handler(CommitUnknownError, _for_unknown_commit)
-    app.register_error_handler(PoolTimeoutError, _for_database)
-    app.register_error_handler(Exception, _for_crash)
+    app.register_error_handler(Problem, _handle_problem)
+    app.register_error_handler(HTTPException, _handle_http_exception)
+    app.register_error_handler(DBAPIError, _handle_database_error)
+    app.register_error_handler(CommitUnknownError, _handle_unknown_commit)
+    app.register_error_handler(PoolTimeoutError, _handle_database_error)
+    app.register_error_handler(Exception, _handle_crash)
 
 
-def _for_problem(problem: Problem) -> Response:
+def _handle_problem(problem: Problem) -> Response:
     call = getattr(current_app.view_functions.get(request.endpoint or ""), "call", None)
     if call is not None and problem.code not in call.problems:
         log.error("undeclared_problem", extra={"call": call.name, "code": problem.code})
     return _respond(problem, CODES[problem.code].status, problem.headers)
 
 
-def _for_http_exception(error: HTTPException) -> ResponseBase:
+def _handle_http_exception(error: HTTPException) -> ResponseBase:
     status = error.code or 500
     if status < 400:
         return error.get_response()
@@ -154,33 +157,33 @@ def _for_http_exception(error: HTTPException) -> ResponseBase:
     return _respond(problem, status, {**problem.headers, **kept})
 
 
-def _for_database(_error: SQLAlchemyError) -> Response:
+def _handle_database_error(_error: SQLAlchemyError) -> Response:
     log.exception("database_failed", extra={"request_id": g.request_id, "path": request.path})
     problem = Problem("unavailable", "The database did not do its part. Nothing was accepted; try again.")
     return _respond(problem, 503, problem.headers)
 
 
-def _for_unknown_commit(_error: CommitUnknownError) -> Response:
+def _handle_unknown_commit(_error: CommitUnknownError) -> Response:
     log.exception("commit_unknown", extra={"request_id": g.request_id, "path": request.path})
     detail = "It may or may not have been accepted: look before you try again, or send the same Idempotency-Key."
     problem = Problem("unavailable", detail)
     return _respond(problem, 503, problem.headers)
 
 
-def _for_crash(_error: Exception) -> Response:
+def _handle_crash(_error: Exception) -> Response:
     log.exception("request_crashed", extra={"request_id": g.request_id, "path": request.path})
     return _respond(Problem("internal"), 500, {})
 
 
 def _respond(problem: Problem, status: int, headers: dict[str, str]) -> Response:
-    meaning = CODES[problem.code]
+    problem_type = CODES[problem.code]
     shown = ProblemShown(
         type=f"urn:slipway:problem:{problem.code}",
-        title=meaning.title,
+        title=problem_type.title,
         status=status,
         code=problem.code,
         detail=problem.detail or None,
-        remedy=meaning.remedy,
+        remedy=problem_type.remedy,
         instance=request.path,
         request_id=g.get("request_id", ""),
         job_id=problem.job_id,

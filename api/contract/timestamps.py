@@ -13,21 +13,21 @@ from pydantic import BeforeValidator
 
 from common.database.ids import EPOCH
 
-MOMENT = re.compile(
+RFC_3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,100}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII | re.IGNORECASE
 )
 MESSAGE = "Use a time with its zone: 2030-01-31T09:30:00Z, or +01:00 for Z (in an address + is written %2B)."
-LAST = datetime.max.replace(tzinfo=UTC)
+LATEST = datetime.max.replace(tzinfo=UTC)
 S_US = 1_000_000
 
 
-def _parsed(value: Any) -> datetime:
+def _parse(value: Any) -> datetime:
     """Return the moment, to the next microsecond where it is finer; what is out of our time is at the edge of it."""
-    found = MOMENT.fullmatch(value) if isinstance(value, str) else None
+    found = RFC_3339.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise ValueError(MESSAGE)
     since_us = _local_us(*map(int, found.groups()[:6])) + _fraction_us(found[7]) - _offset_us(*found.groups()[7:])
-    return EPOCH + timedelta(microseconds=min(max(0, since_us), _us(LAST)))
+    return EPOCH + timedelta(microseconds=min(max(0, since_us), _us(LATEST)))
 
 
 def _local_us(year: int, month: int, day: int, hour: int, minute: int, second: int) -> int:
@@ -57,4 +57,4 @@ def _us(at: datetime) -> int:
     return (at - EPOCH) // timedelta(microseconds=1)
 
 
-Moment = Annotated[datetime, BeforeValidator(_parsed)]
+Timestamp = Annotated[datetime, BeforeValidator(_parse)]

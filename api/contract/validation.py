@@ -22,23 +22,23 @@ TEAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 EMAIL = re.compile(r"[a-z0-9][a-z0-9._%+-]{0,63}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", re.IGNORECASE)
 EMAIL_CHARACTERS = 254
-GITLABS_OWN = re.compile(r".*-(?:deleted|deletion-scheduled)-[0-9]+")
-KUBERNETES_OWN = re.compile(r"kube-.*")
-HALVES = r"\ud800-\udfff"  # of characters: JSON holds none, and not every engine takes them in a pattern
+GITLAB_RESERVED = re.compile(r".*-(?:deleted|deletion-scheduled)-[0-9]+")
+KUBERNETES_RESERVED = re.compile(r"kube-.*")
+SURROGATES = r"\ud800-\udfff"  # of characters: JSON holds none, and not every engine takes them in a pattern
 # Controls, blanks other than the space, and what shows as nothing or turns the writing around.
-UNSEEN = (
+INVISIBLE = (
     r"\x00-\x1f\x7f-\xa0\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u1680\u180e\u2000-\u200f\u2028-\u202f"
-    rf"\u205f-\u206f\u3000{HALVES}\ue000-\uf8ff\ufeff\ufff0-\uffff"
+    rf"\u205f-\u206f\u3000{SURROGATES}\ue000-\uf8ff\ufeff\ufff0-\uffff"
     "\U000e0000-\U0010ffff"
 )
-PRINTABLE = re.compile(f"[^ {UNSEEN}](?:[^{UNSEEN}]*[^ {UNSEEN}])?")  # with no blank at either end
-PERSON_NAME = re.compile(f"[^ <>{UNSEEN}](?:[^<>{UNSEEN}]*[^ <>{UNSEEN}])?")
+PRINTABLE = re.compile(f"[^ {INVISIBLE}](?:[^{INVISIBLE}]*[^ {INVISIBLE}])?")  # with no blank at either end
+PERSON_NAME = re.compile(f"[^ <>{INVISIBLE}](?:[^<>{INVISIBLE}]*[^ <>{INVISIBLE}])?")
 TEXT = re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*")
 PASSWORD_CHARACTERS = 12
 PASSWORD_BYTES = 72  # Jenkins' bcrypt takes no more
-PART_CHARACTERS = 4  # GitLab looks for parts of this length and longer
+MIN_PART_CHARACTERS = 4  # GitLab looks for parts of this length and longer
 GITLAB_WORDS = ("gitlab", "devops")
-JENKINS_OWN_NAMES = frozenset({"anonymous", "system", "unknown"})  # refused as a full name, too
+JENKINS_RESERVED_NAMES = frozenset({"anonymous", "system", "unknown"})  # refused as a full name, too
 
 
 def login_problems(login: str, catalog: Catalog) -> list[FieldError]:
@@ -75,7 +75,7 @@ def app_name_problems(name: str) -> list[FieldError]:
     """An app's name becomes a repository, a pipeline, an application and a Kubernetes namespace."""
     if not NAME.fullmatch(name):
         return [FieldError(field="name", code="invalid", message=NAME_RULE)]
-    if name in reserved_apps() or KUBERNETES_OWN.fullmatch(name) or GITLABS_OWN.fullmatch(name):
+    if name in reserved_apps() or KUBERNETES_RESERVED.fullmatch(name) or GITLAB_RESERVED.fullmatch(name):
         return [FieldError(field="name", code="reserved", message="This name is reserved. Choose another one.")]
     return []
 
@@ -91,7 +91,7 @@ def email_problems(email: str) -> list[FieldError]:
 
 
 def person_name_problems(name: str) -> list[FieldError]:
-    if name.lower() in JENKINS_OWN_NAMES:
+    if name.lower() in JENKINS_RESERVED_NAMES:
         return [FieldError(field="name", code="reserved", message="This name is reserved. Use your own.")]
     if PERSON_NAME.fullmatch(name):
         return []
@@ -119,7 +119,7 @@ def password_problems(password: str, *, login: str, email: str, name: str) -> li
         problems.append(("too_common", "This password is among those that are tried first. Choose another one."))
     if word := next((word for word in GITLAB_WORDS if word in password.lower()), None):
         problems.append(("too_common", f"Leave out {word!r}: GitLab takes no password with it."))
-    if part := _own_part(password.lower(), login, email, name):
+    if part := _personal_part(password.lower(), login, email, name):
         problems.append(("contains_own_data", f"Leave out {part!r}: it comes from your id, name or e-mail address."))
     return [FieldError(field="password", code=code, message=message) for code, message in problems]
 
@@ -130,10 +130,10 @@ def _is_common(password: str) -> bool:
     return repeats or folded in _words("weak_passwords.txt")
 
 
-def _own_part(folded: str, login: str, email: str, name: str) -> str | None:
+def _personal_part(folded: str, login: str, email: str, name: str) -> str | None:
     wholes = [whole.lower() for whole in (login, email, *email.split("@"), name)]
     parts = [part for whole in wholes for part in re.split(r"[\W_]+", whole)]
-    return next((part for part in (*wholes, *parts) if len(part) >= PART_CHARACTERS and part in folded), None)
+    return next((part for part in (*wholes, *parts) if len(part) >= MIN_PART_CHARACTERS and part in folded), None)
 
 
 @cache

@@ -17,9 +17,9 @@ from flask import Response
 from werkzeug.datastructures import Headers
 from werkzeug.http import http_date
 
-HEARD_BYTES = 64 * 1024  # of a client that keeps sending: it is no follower
-TAKES_WITHIN_S = 60.0
-BACKLOG_BYTES = 256 * 1024  # of a client that reads more slowly than things change: it is let go, and may come again
+MAX_RECEIVED_BYTES = 64 * 1024  # of a client that keeps sending: it is no follower
+STALL_TIMEOUT_S = 60.0
+MAX_UNSENT_BYTES = 256 * 1024  # of a client that reads more slowly than things change: it is let go, and may come again
 
 
 class SocketOutput:
@@ -28,23 +28,23 @@ class SocketOutput:
     def __init__(self, connection: socket.socket, *, clock_s: Callable[[], float] = time.monotonic) -> None:
         self.connection = connection
         self._clock_s = clock_s
-        self._backlog = bytearray()
-        self._heard_bytes = 0
-        self._took_at_s = clock_s()  # when the client last took something, or had nothing to take
-        self._ends_at_s: float | None = None
-        self.is_gone = False
+        self._unsent = bytearray()
+        self._received_bytes = 0
+        self._progress_at_s = clock_s()  # when the client last took something, or had nothing to take
+        self._deadline_s: float | None = None
+        self.is_closed = False
 
     @property
-    def is_behind(self) -> bool:
+    def has_unsent(self) -> bool:
         """Say whether there is something to be sent as soon as the client takes it."""
-        return bool(self._backlog) and not self.is_gone
+        return bool(self._unsent) and not self.is_closed
 
     @property
     def is_ending(self) -> bool:
         """Say whether nothing more is to be sent than what waits already."""
-        return self._ends_at_s is not None
+        return self._deadline_s is not None
 
-    def begin(self, response: Response) -> None:
+    def send_head(self, response: Response) -> None:
         """Send the head of a stream, whose end is the end of the connection."""
         self.send(_head(response, response.headers))
 
@@ -53,55 +53,55 @@ class SocketOutput:
 
     def send(self, content: bytes) -> None:
         self._push(content)
-        if len(self._backlog) > BACKLOG_BYTES:
-            self.leave()
+        if len(self._unsent) > MAX_UNSENT_BYTES:
+            self.close()
 
     def flush(self) -> None:
         """Send what the client takes now."""
         try:
-            while self._backlog and not self.is_gone:
-                del self._backlog[: self.connection.send(self._backlog)]
-                self._took_at_s = self._clock_s()
+            while self._unsent and not self.is_closed:
+                del self._unsent[: self.connection.send(self._unsent)]
+                self._progress_at_s = self._clock_s()
         except BlockingIOError:
             return
         except OSError:
-            self.leave()
+            self.close()
         if self.is_ending:
-            self.leave()
+            self.close()
 
     def end(self) -> None:
-        self._ends_at_s = self._clock_s() + TAKES_WITHIN_S
+        self._deadline_s = self._clock_s() + STALL_TIMEOUT_S
         self.flush()
 
-    def let_go_if_stuck(self) -> None:
+    def close_if_stalled(self) -> None:
         """Leave a client that takes nothing any more: its place is for those who read."""
         now_s = self._clock_s()
-        has_stopped = self.is_behind and now_s - self._took_at_s >= TAKES_WITHIN_S
-        if has_stopped or (self._ends_at_s is not None and now_s >= self._ends_at_s):
-            self.leave()
+        is_stalled = self.has_unsent and now_s - self._progress_at_s >= STALL_TIMEOUT_S
+        if is_stalled or (self._deadline_s is not None and now_s >= self._deadline_s):
+            self.close()
 
-    def hear(self) -> None:
+    def receive(self) -> None:
         """Look what the client says, a piece at a time: nothing that it could say matters but that it is gone."""
         try:
-            piece = self.connection.recv(HEARD_BYTES)
+            piece = self.connection.recv(MAX_RECEIVED_BYTES)
         except BlockingIOError:
             return
         except OSError:
             piece = b""
-        self._heard_bytes += len(piece)
-        if not piece or self._heard_bytes > HEARD_BYTES:
-            self.leave()
+        self._received_bytes += len(piece)
+        if not piece or self._received_bytes > MAX_RECEIVED_BYTES:
+            self.close()
 
-    def leave(self) -> None:
+    def close(self) -> None:
         """Tell the client that nothing more comes; whoever watches the connection closes it."""
-        self.is_gone = True
+        self.is_closed = True
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
 
     def _push(self, content: bytes) -> None:
-        if not self._backlog:
-            self._took_at_s = self._clock_s()
-        self._backlog += content
+        if not self._unsent:
+            self._progress_at_s = self._clock_s()
+        self._unsent += content
         self.flush()
 
 
@@ -121,11 +121,11 @@ class QueueOutput:
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[bytes | Response | None] = queue.SimpleQueue()
-        self.is_gone = False
-        self.is_behind = False
+        self.is_closed = False
+        self.has_unsent = False
         self.is_ending = False
 
-    def let_go_if_stuck(self) -> None:
+    def close_if_stalled(self) -> None:
         """The server sees to it: it is its thread that waits."""
 
     def answer(self, response: Response) -> None:
@@ -136,7 +136,7 @@ class QueueOutput:
 
     def end(self) -> None:
         self._queue.put(None)
-        self.is_gone = True
+        self.is_closed = True
 
     def wait_for_answer(self) -> Response:
         """Return the one answer, when it is there."""
@@ -150,4 +150,4 @@ class QueueOutput:
             while isinstance(content := self._queue.get(), bytes):
                 yield content
         finally:
-            self.is_gone = True  # the client has left: the server closes the generator
+            self.is_closed = True  # the client has left: the server closes the generator

@@ -14,30 +14,30 @@ import socket
 import ssl
 from typing import Any
 
-SHOWN_AS = ("gunicorn.socket", "werkzeug.socket")
+SOCKET_KEYS = ("gunicorn.socket", "werkzeug.socket")
 
 
-def can_be_taken(environ: dict[str, Any]) -> bool:
+def can_take_over(environ: dict[str, Any]) -> bool:
     """Say whether the server shows the client's connection, and nothing but this request is on it."""
-    return _shown(environ) is not None
+    return _find_socket(environ) is not None
 
 
 def take_over(environ: dict[str, Any]) -> socket.socket:
-    """Return the client's connection, non-blocking, ours alone from now on. Raises LookupError when it is not shown."""
-    theirs = _shown(environ)
-    if theirs is None:
+    """Return the client's connection, non-blocking, client_socket alone from now on. Raises LookupError when it is not found."""
+    server_socket = _find_socket(environ)
+    if server_socket is None:
         raise LookupError("the server does not show the client's connection")
-    ours = socket.socket(fileno=os.dup(theirs.fileno()))
+    client_socket = socket.socket(fileno=os.dup(server_socket.fileno()))
     near, far = socket.socketpair()
     with near, far:  # closed at both ends: a server that writes notices at once and lets go
-        os.dup2(near.fileno(), theirs.fileno(), inheritable=False)
-    ours.setblocking(False)
+        os.dup2(near.fileno(), server_socket.fileno(), inheritable=False)
+    client_socket.setblocking(False)
     with contextlib.suppress(OSError):  # a UNIX socket has no such option, and needs none
-        ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return ours
+        client_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return client_socket
 
 
-def _shown(environ: dict[str, Any]) -> socket.socket | None:
-    shown = next((environ[name] for name in SHOWN_AS if name in environ), None)
-    is_plain = isinstance(shown, socket.socket) and not isinstance(shown, ssl.SSLSocket)
-    return shown if is_plain and environ.get("SERVER_PROTOCOL", "").startswith("HTTP/1") else None
+def _find_socket(environ: dict[str, Any]) -> socket.socket | None:
+    found = next((environ[name] for name in SOCKET_KEYS if name in environ), None)
+    is_plain = isinstance(found, socket.socket) and not isinstance(found, ssl.SSLSocket)
+    return found if is_plain and environ.get("SERVER_PROTOCOL", "").startswith("HTTP/1") else None

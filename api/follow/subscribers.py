@@ -19,7 +19,7 @@ from common.jobs.events import EventBatch
 from common.states import OPEN, JobState
 
 KEEP_ALIVE_S = 15.0
-STREAM_S = 600.0  # then the client comes again, and is asked again who it is
+STREAM_LIFETIME_S = 600.0  # then the client comes again, and is asked again who it is
 KEEP_ALIVE = b": still here\n\n"
 OPENING = b"retry: 1000\n\n"  # milliseconds until a browser comes again
 
@@ -40,55 +40,57 @@ class Update:
 
     version: int
     state: JobState
-    told: EventBatch
-    shown: RenderedJob | None
+    events: EventBatch
+    document: RenderedJob | None
 
 
 class Subscriber(Protocol):
-    """Whoever waits. `version` is what it knows of its job. It ends its line when it has got all it waits for."""
+    """Whoever waits. `version` is what it knows of its job. It ends its output when it has got all it waits for."""
 
     job_id: str
     version: int
 
-    def tell(self, news: Update, now_s: float) -> None: ...
+    def deliver(self, update: Update, now_s: float) -> None: ...
 
-    def pass_time(self, now_s: float) -> None: ...
+    def tick(self, now_s: float) -> None: ...
 
-    def dismiss(self) -> None:
+    def detach(self) -> None:
         """End it: this process stops, and another one goes on from where this follower is."""
 
 
 class StreamSubscriber:
     """Gets every event above `number`, once, in order, until the job is over or its time is."""
 
-    def __init__(self, job_id: str, line: Output, *, number: int, now_s: float, life_s: float = STREAM_S) -> None:
+    def __init__(
+        self, job_id: str, output: Output, *, number: int, now_s: float, lifetime_s: float = STREAM_LIFETIME_S
+    ) -> None:
         self.job_id = job_id
         self.version = self.number = number  # of the last event that was sent
-        self._line = line
-        self._ends_at_s = now_s + life_s
-        self._spoke_at_s = now_s
-        line.send(OPENING)
+        self._output = output
+        self._deadline_s = now_s + lifetime_s
+        self._sent_at_s = now_s
+        output.send(OPENING)
 
-    def tell(self, news: Update, now_s: float) -> None:
-        for event in news.told.events:
+    def deliver(self, update: Update, now_s: float) -> None:
+        for event in update.events.events:
             if event.number > self.number:
-                self._line.send(rendered(event))
-                self.number, self._spoke_at_s = event.number, now_s
-        if not news.told.is_all:
+                self._output.send(render(event))
+                self.number, self._sent_at_s = event.number, now_s
+        if not update.events.is_all:
             return  # still behind: the rest comes with the next look
-        self.version = news.version  # its last event may be newer: what became of the job is asked again
-        if news.state not in OPEN:
-            self._line.end()
+        self.version = update.version  # its last event may be newer: what became of the job is asked again
+        if update.state not in OPEN:
+            self._output.end()
 
-    def pass_time(self, now_s: float) -> None:
-        if now_s >= self._ends_at_s:
-            self._line.end()
-        elif now_s - self._spoke_at_s >= KEEP_ALIVE_S:
-            self._line.send(KEEP_ALIVE)
-            self._spoke_at_s = now_s
+    def tick(self, now_s: float) -> None:
+        if now_s >= self._deadline_s:
+            self._output.end()
+        elif now_s - self._sent_at_s >= KEEP_ALIVE_S:
+            self._output.send(KEEP_ALIVE)
+            self._sent_at_s = now_s
 
-    def dismiss(self) -> None:
-        self._line.end()
+    def detach(self) -> None:
+        self._output.end()
 
 
 class PollSubscriber:
@@ -97,7 +99,7 @@ class PollSubscriber:
     def __init__(
         self,
         job_id: str,
-        line: Output,
+        output: Output,
         *,
         version: int,
         ends_at_s: float,
@@ -106,28 +108,28 @@ class PollSubscriber:
     ) -> None:
         self.job_id = job_id
         self.version = version
-        self._line = line
-        self._ends_at_s = ends_at_s
+        self._output = output
+        self._deadline_s = ends_at_s
         self._changed = changed
         self._unchanged = unchanged
 
-    def tell(self, news: Update, now_s: float) -> None:  # noqa: ARG002 - as a watcher is told
-        if news.shown is not None:
-            self._answer(self._changed(news.shown))
+    def deliver(self, update: Update, now_s: float) -> None:  # noqa: ARG002 - as a watcher is events
+        if update.document is not None:
+            self._answer(self._changed(update.document))
 
-    def pass_time(self, now_s: float) -> None:
-        if now_s >= self._ends_at_s:
-            self.dismiss()
+    def tick(self, now_s: float) -> None:
+        if now_s >= self._deadline_s:
+            self.detach()
 
-    def dismiss(self) -> None:
+    def detach(self) -> None:
         self._answer(self._unchanged)
 
     def _answer(self, response: Response) -> None:
-        self._line.answer(response)
-        self._line.end()
+        self._output.answer(response)
+        self._output.end()
 
 
-def rendered(event: Event) -> bytes:
-    """Return an event as it goes over the line."""
+def render(event: Event) -> bytes:
+    """Return an event as it goes over the output."""
     content = JobEvent.model_validate(event, from_attributes=True).model_dump_json()
     return f"id: {event.number}\nevent: change\ndata: {content}\n\n".encode()

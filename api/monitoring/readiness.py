@@ -20,14 +20,14 @@ class Readiness:
     def __init__(self, db: Database, catalog: Catalog) -> None:
         self._db = db
         self._catalog = catalog
-        self._was_ready = False
+        self._is_ready = False
 
     def require(self) -> None:
         """Raises Problem `unavailable`."""
-        if not self._was_ready:
-            self.look()
+        if not self._is_ready:
+            self.check()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Look now, whatever was found before. Raises Problem `unavailable`."""
         try:
             migrate.check(self._db)
@@ -38,7 +38,7 @@ class Readiness:
             pass  # another process added the same teams at the same moment
         except SQLAlchemyError:
             raise Problem("unavailable", "The database does not answer.") from None
-        self._was_ready = True
+        self._is_ready = True
 
     def _add_missing_teams(self, session: Session) -> None:
         known = set(session.scalars(select(Team.id)))

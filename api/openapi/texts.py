@@ -83,13 +83,13 @@ IF_NONE_MATCH = _header("If-None-Match", "The `ETag` of the answer that you have
 LAST_EVENT = _header("Last-Event-ID", "The id of the last event that you have.", {"pattern": "^[0-9]{1,9}$"})
 
 
-def _told(description: str, kind: str = "string") -> Schema:
+def _response_header(description: str, kind: str = "string") -> Schema:
     return {"description": description, "schema": {"type": kind}}
 
 
-REQUEST_ID = {"X-Request-Id": _told("Finds the request in the log; your own is taken over.")}
-RETRY_AFTER = {"Retry-After": _told("When to come again, in seconds.", "integer")}
-LOCATION = {"Location": _told("What to follow.")}
-ETAG = {"ETag": _told("Stands for the present state.")}
-REPLAYED = {idempotency.MARK: _told("`true` on the answer to a request that was made before.")}
-CHALLENGE = {"WWW-Authenticate": _told("`Bearer`")}
+REQUEST_ID = {"X-Request-Id": _response_header("Finds the request in the log; your own is taken over.")}
+RETRY_AFTER = {"Retry-After": _response_header("When to come again, in seconds.", "integer")}
+LOCATION = {"Location": _response_header("What to follow.")}
+ETAG = {"ETag": _response_header("Stands for the present state.")}
+REPLAYED = {idempotency.REPLAYED_HEADER: _response_header("`true` on the answer to a request that was made before.")}
+CHALLENGE = {"WWW-Authenticate": _response_header("`Bearer`")}

@@ -21,7 +21,7 @@ def external(url: str | None, settings: Settings) -> str | None:
     return url
 
 
-def to_flower(kind: str, job_id: str, settings: Settings) -> str | None:
+def flower_tasks_url(kind: str, job_id: str, settings: Settings) -> str | None:
     """Return where Flower lists a job's tasks, None when nobody said where Flower is.
 
     Flower takes a state, a worker and a name from the address and searches for all that is in them, so the name may be

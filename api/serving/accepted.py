@@ -33,11 +33,11 @@ def accepted(
         lanes = lifecycle.lanes(job) if job.state is JobState.QUEUED else []
     location = f"{BASE}/jobs/{job.id}"
     body = JobAccepted(job_id=job.id, status_url=location, app_id=job.app_id)
-    pause = service().history.first_pause_s(job.kind)
+    poll_delay_s = service().durations.first_poll_delay_s(job.kind)
     return Answer(
         body=body,
         status=202,
-        headers={"Location": location, "Retry-After": str(pause), **(headers or {})},
+        headers={"Location": location, "Retry-After": str(poll_delay_s), **(headers or {})},
         lanes=lanes,
     )
 

@@ -1,4 +1,4 @@
-"""How is a declared call served?  Admit, read, look whether it is a repetition, call the view, render."""
+"""How is a declared_endpoints call serve?  Admit, read, look whether it is a repetition, call the view, render."""
 
 from __future__ import annotations
 
@@ -52,27 +52,27 @@ def route(
         )
 
         @wraps(view)
-        def served(**path_values: str) -> Response:
-            _admit(call)
+        def serve(**path_values: str) -> Response:
+            _authorize(call)
             arguments = parsing.arguments(call)
             try:
                 idempotency.begin(call, arguments.get("body"))
                 answer = view(**path_values, **arguments)
-            except idempotency.Replayed as repeated:
-                return repeated.response
+            except idempotency.Replayed as replayed:
+                return replayed.response
             if isinstance(answer, Response):
                 return answer
             service().publisher.send(answer.lanes)
             return render(answer)
 
-        served.__dict__["call"] = call
-        blueprint.add_url_rule(call.path, call.name, served, methods=[method])
+        serve.__dict__["call"] = call
+        blueprint.add_url_rule(call.path, call.name, serve, methods=[method])
         return view
 
     return declare
 
 
-def _admit(call: Endpoint) -> None:
+def _authorize(call: Endpoint) -> None:
     """Raises Problem, or MethodNotAllowed for a HEAD of what starts work."""
     if request.method == "HEAD" and 202 in call.answers:
         raise MethodNotAllowed(valid_methods=[call.method])
@@ -86,11 +86,11 @@ def _admit(call: Endpoint) -> None:
             raise Problem("not_admin")
 
 
-def declared(app: Flask) -> list[Endpoint]:
-    """Return every call of the app. Raises RuntimeError naming those that nobody declared: that app must not start."""
+def declared_endpoints(app: Flask) -> list[Endpoint]:
+    """Return every call of the app. Raises RuntimeError naming those that nobody declared_endpoints: that app must not start."""
     found = [(rule.rule, app.view_functions[rule.endpoint].__dict__.get("call")) for rule in app.url_map.iter_rules()]
     if undeclared := [path for path, call in found if call is None]:
-        raise RuntimeError(f"calls without a declared policy: {undeclared}")
+        raise RuntimeError(f"calls without a declared_endpoints policy: {undeclared}")
     return [call for _, call in found if call is not None]
 
 

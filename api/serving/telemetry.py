@@ -31,12 +31,12 @@ def install(app: Flask) -> None:
     """Watch every request of the app, from before everything else that is installed to after it."""
     app.before_request(_begin)
     app.after_request(_end)
-    app.teardown_request(_leave)
+    app.teardown_request(_close)
 
 
 def _begin() -> None:
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if REQUEST_ID.fullmatch(given) else new_id()
+    received = request.headers.get("X-Request-Id", "")
+    g.request_id = received if REQUEST_ID.fullmatch(received) else new_id()
     g.began_s = time.monotonic()
     g.around = ExitStack()
     g.around.enter_context(bound_contextvars(request_id=g.request_id))
@@ -71,7 +71,7 @@ def _end(response: Response) -> Response:
     return response
 
 
-def _leave(_error: BaseException | None) -> None:
+def _close(_error: BaseException | None) -> None:
     if "around" in g:  # there may be a context without a request that was served
         g.around.close()
 

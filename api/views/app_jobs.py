@@ -34,8 +34,8 @@ from common.workflows import (
     Workflow,
 )
 
-ALONE = frozenset({PROVISION.name, DEPROVISION.name, RECONCILE.name})  # nothing else may run beside these
-RESENT_WITHIN = timedelta(seconds=10)  # a GET that comes again so soon is the same request, resent on the way
+EXCLUSIVE = frozenset({PROVISION.name, DEPROVISION.name, RECONCILE.name})  # nothing else may run beside these
+RESEND_WINDOW = timedelta(seconds=10)  # a GET that comes again so soon is the same request, resent on the way
 
 
 REFUSALS = ("busy", "not_provisioned")  # what a view that begins such a job raises besides `not_found`
@@ -58,7 +58,7 @@ def begin(
         wanted = {"app": app.name, "type": app.type, "team": app.team_id, **inputs}
         same = next((job for job in open_jobs if _is_same(job, workflow, wanted)), None)
         if same is None and is_resendable:
-            same = _just_made(session, app, user, workflow, wanted)
+            same = _find_recent(session, app, user, workflow, wanted)
         if same is not None:
             return same
         _require_free(workflow, open_jobs)
@@ -79,7 +79,7 @@ def begin(
     return once(lambda session: accepted(work(session), headers=headers))
 
 
-def require_wanted(session: Session, job: Job) -> None:
+def require_relevant(session: Session, job: Job) -> None:
     """Refuse to take up a job again that time has passed over. Raises Problem `is_over`, `busy`."""
     if job.kind == SIGNUP.name and session.get_one(User, job.subject_id, with_for_update=True).left_at is not None:
         raise Problem("is_over", "The person has left.")
@@ -94,8 +94,8 @@ def require_wanted(session: Session, job: Job) -> None:
     _require_free(WORKFLOWS[job.kind], [each for each in _open_jobs(session, app) if each.id != job.id])
 
 
-def wanted() -> list[ColumnElement[bool]]:
-    """Return what `require_wanted` demands that does not pass, as conditions of a query."""
+def still_relevant() -> list[ColumnElement[bool]]:
+    """Return what `require_relevant` demands that does not pass, as conditions of a query."""
     newer = aliased(Job)
     return [
         or_(Job.kind != SIGNUP.name, ~exists().where(User.id == Job.subject_id, User.left_at.is_not(None))),
@@ -113,8 +113,8 @@ def _open_jobs(session: Session, app: App) -> list[Job]:
     return list(session.scalars(select(Job).where(Job.app_id == app.id, Job.state.in_(OPEN))))
 
 
-def _just_made(session: Session, app: App, user: User, workflow: Workflow, wanted: dict[str, Any]) -> Job | None:
-    since = service().db.now() - RESENT_WITHIN
+def _find_recent(session: Session, app: App, user: User, workflow: Workflow, wanted: dict[str, Any]) -> Job | None:
+    since = service().db.now() - RESEND_WINDOW
     recent = session.scalars(
         select(Job)
         .where(Job.app_id == app.id, Job.kind == workflow.name, Job.user_id == user.id, Job.created_at >= since)
@@ -126,13 +126,14 @@ def _just_made(session: Session, app: App, user: User, workflow: Workflow, wante
 def _require_free(workflow: Workflow, open_jobs: list[Job]) -> None:
     if workflow.name in HARMLESS:
         return
-    in_the_way = [
+    conflicting = [
         job
         for job in open_jobs
-        if job.kind not in HARMLESS and (workflow.name in ALONE or job.kind in ALONE or job.kind == workflow.name)
+        if job.kind not in HARMLESS
+        and (workflow.name in EXCLUSIVE or job.kind in EXCLUSIVE or job.kind == workflow.name)
     ]
-    if in_the_way:
-        job = in_the_way[0]
+    if conflicting:
+        job = conflicting[0]
         raise Problem(
             "busy", f"A job of kind {job.kind} is at work on this app. Wait for it, or cancel it.", job_id=job.id
         )

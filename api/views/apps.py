@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 
 from api.access import auth, permissions
 from api.contract import pagination, validation
-from api.contract.endpoint import Answer, Flag, Policy, Query, RequestBody, ResponseBody
-from api.contract.fields import Description, GivenId, NewAppName, TypeName
-from api.contract.pagination import Listed, Page
+from api.contract.endpoint import Answer, BooleanFlag, Policy, Query, RequestBody, ResponseBody
+from api.contract.fields import Description, ExistingId, NewAppName, TypeName
+from api.contract.pagination import Page, PageBody
 from api.contract.problems import FieldError, Problem
 from api.presentation import links
 from api.service import service
@@ -34,16 +34,16 @@ blueprint = Blueprint("apps", __name__)
 class NewApp(RequestBody):
     """An app to be made in one of your team's projects."""
 
-    project_id: GivenId
+    project_id: ExistingId
     name: NewAppName
     type: TypeName
     description: Description = ""
 
 
-class HowToMake(Query):
+class CreateAppQuery(Query):
     """`dry_run`: only say what would be made."""
 
-    dry_run: Flag = False
+    dry_run: BooleanFlag = False
 
 
 class AppShown(ResponseBody):
@@ -64,7 +64,7 @@ class AppFilter(Page):
     type: Annotated[TypeName | None, Field(description="Only those of this type.")] = None
 
 
-class Apps(Listed):
+class Apps(PageBody):
     """A page of apps."""
 
     apps: list[AppShown]
@@ -95,11 +95,11 @@ class AppDetail(AppShown):
     "/app",
     policy=Policy.MEMBER,
     takes=NewApp,
-    query=HowToMake,
+    query=CreateAppQuery,
     answers={202: JobAccepted},
     raises=("not_found", "taken"),
 )
-def create_app(body: NewApp, query: HowToMake) -> Answer:
+def create_app(body: NewApp, query: CreateAppQuery) -> Answer:
     """Make an app in a project of your team.
 
     A job forks the type's template and the helm template, makes the pipeline, and registers the app on Argo CD.
@@ -108,7 +108,7 @@ def create_app(body: NewApp, query: HowToMake) -> Answer:
     _check(body)
     user, db = auth.require_user(), service().db
     project = db.read(lambda session: permissions.project(session, user, body.project_id))
-    write = _write_plan if query.dry_run else _write
+    write = _write_dry_run if query.dry_run else _write
     try:
         return once(lambda session: accepted(write(session, body, project, user)))
     except IntegrityError:
@@ -124,9 +124,9 @@ def list_apps(project_id: str, query: AppFilter) -> Answer:
 
     def work(session: Session) -> Apps:
         project = permissions.project(session, user, project_id)
-        narrowed = {"project_id": project.id, **pagination.given(query, "type")}
-        found = pagination.read(session, App, query, narrowed, App.claimed_name.is_not(None))
-        return Apps(apps=[AppShown(**_fields(app)) for app in found.rows], **found.told)
+        filters = {"project_id": project.id, **pagination.filters_of(query, "type")}
+        found = pagination.read(session, App, query, filters, App.claimed_name.is_not(None))
+        return Apps(apps=[AppShown(**_fields(app)) for app in found.rows], **found.fields)
 
     return Answer(body=service().db.read(work))
 
@@ -161,7 +161,7 @@ def _taken() -> Problem:
     return Problem("taken", errors=[FieldError(field="name", code="taken", message=message)])
 
 
-def _write_plan(session: Session, body: NewApp, project: Project, user: User) -> Job:
+def _write_dry_run(session: Session, body: NewApp, project: Project, user: User) -> Job:
     if session.scalar(select(App.id).where(App.claimed_name == body.name)):
         raise _taken()
     return _accept(session, PLAN, body, project, user, app_id=None)
@@ -214,8 +214,8 @@ def _fields(app: App) -> dict[str, object]:
 
 
 def _detail(session: Session, app: App) -> AppDetail:
-    at_work = (Job.app_id == app.id, Job.kind.not_in(HARMLESS))
-    job = session.scalar(select(Job).where(*at_work).order_by(Job.id.desc()).limit(1))
+    is_change = (Job.app_id == app.id, Job.kind.not_in(HARMLESS))
+    job = session.scalar(select(Job).where(*is_change).order_by(Job.id.desc()).limit(1))
     resources = session.scalars(
         select(Resource)
         .where(Resource.subject_id == app.id, Resource.kind.not_in(ledger.OF_A_RUN))

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from api.access import auth, permissions
 from api.contract import accounts, pagination
 from api.contract.endpoint import BASE, Answer, Policy, RequestBody, ResponseBody
-from api.contract.pagination import JobPage, Listed
+from api.contract.pagination import JobPage, PageBody
 from api.contract.problems import Problem
 from api.presentation import links
 from api.service import service
@@ -57,7 +57,7 @@ class BuildShown(ResponseBody):
     user: str | None
 
 
-class Builds(Listed):
+class Builds(PageBody):
     """A page of builds."""
 
     builds: list[BuildShown]
@@ -87,12 +87,12 @@ def list_builds(app_id: str, query: JobPage) -> Answer:
 
     def work(session: Session) -> Builds:
         app = permissions.app(session, user, app_id)
-        narrowed = {"app_id": app.id, "kind": BUILD.name, **pagination.given(query, "state")}
-        found = pagination.read(session, Job, query, narrowed)
+        filters = {"app_id": app.id, "kind": BUILD.name, **pagination.filters_of(query, "state")}
+        found = pagination.read(session, Job, query, filters)
         numbers = outputs.of_step(session, found.rows, NUMBERED_BY)
         logins = accounts.logins(session, (job.user_id for job in found.rows))
         shown = [_shown(job, numbers.get(job.id, {}), logins.get(job.user_id)) for job in found.rows]
-        return Builds(builds=shown, **found.told)
+        return Builds(builds=shown, **found.fields)
 
     return Answer(body=service().db.read(work))
 
@@ -110,7 +110,7 @@ def start_build_by_get(app_id: str) -> Answer:
 
     It takes the token from the header only: a HEAD, a prefetch or another site's page start nothing.
     """
-    _refuse_unasked()
+    _refuse_prefetch()
     link = f'<{BASE}/app/{app_id}/builds>; rel="alternate"; title="POST"'
     return app_jobs.begin(
         auth.require_user(), app_id, BUILD, _inputs(app_id, NewBuild()), is_resendable=True, headers={"Link": link}
@@ -132,7 +132,7 @@ def _shown(job: Job, output: dict[str, Any], user: str | None) -> BuildShown:
     )
 
 
-def _refuse_unasked() -> None:
+def _refuse_prefetch() -> None:
     """A GET that nobody asked for: the browser's guess, another page's image. Raises Problem."""
     purpose = " ".join(request.headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Moz"))
     if "prefetch" in purpose.lower():

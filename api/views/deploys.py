@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from api.access import auth, permissions
 from api.contract import accounts, pagination
 from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
-from api.contract.pagination import JobPage, Listed
+from api.contract.pagination import JobPage, PageBody
 from api.contract.problems import Problem
 from api.service import service
 from api.serving.accepted import JobAccepted
@@ -51,7 +51,7 @@ class DeployShown(ResponseBody):
     user: str | None
 
 
-class Deploys(Listed):
+class Deploys(PageBody):
     """A page of deployments."""
 
     deploys: list[DeployShown]
@@ -97,12 +97,12 @@ def list_deploys(app_id: str, query: JobPage) -> Answer:
 
     def work(session: Session) -> Deploys:
         app = permissions.app(session, user, app_id)
-        narrowed = {"app_id": app.id, "kind": DEPLOY.name, **pagination.given(query, "state")}
-        found = pagination.read(session, Job, query, narrowed)
+        filters = {"app_id": app.id, "kind": DEPLOY.name, **pagination.filters_of(query, "state")}
+        found = pagination.read(session, Job, query, filters)
         brought = deployments.brought(session, found.rows)
         logins = accounts.logins(session, (job.user_id for job in found.rows))
         shown = [_shown(job, brought.get(job.id, {}), logins.get(job.user_id)) for job in found.rows]
-        return Deploys(deploys=shown, **found.told)
+        return Deploys(deploys=shown, **found.fields)
 
     return Answer(body=service().db.read(work))
 

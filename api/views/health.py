@@ -30,7 +30,7 @@ def is_ready() -> Answer:
 
     Not while the database is away or its schema is not this version's; a broker that is away does not matter.
     """
-    service().readiness.look()
+    service().readiness.check()
     is_resting = service().publisher.is_resting
     return Answer(
         body=Health(

@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from api.access import auth, permissions, rate_limits
-from api.contract.endpoint import Answer, Digits, Policy, Query, RequestBody, ResponseBody
+from api.contract.endpoint import Answer, Policy, Query, RequestBody, ResponseBody, WholeNumber
 from api.contract.problems import FieldError, Problem
 from api.service import service
 from api.serving.accepted import JobAccepted, accepted
@@ -47,7 +47,7 @@ class Cancel(RequestBody):
 class LogQuery(Query):
     """`start` counts characters; send back the last answer's `next_start`."""
 
-    start: Annotated[int, Field(ge=0, le=build_log.CHARACTERS), Digits] = 0
+    start: Annotated[int, Field(ge=0, le=build_log.CHARACTERS), WholeNumber] = 0
 
 
 class Log(ResponseBody):
@@ -82,9 +82,9 @@ def retry_job(job_id: str, body: Retry) -> Answer:
     def work(session: Session) -> Job:
         job = permissions.job(session, user, job_id)
         _require_admin_for_leaving(job, user)
-        return take_up(session, job, password=password)
+        return retry_failed(session, job, password=password)
 
-    return _resumed(work)
+    return _resume(work)
 
 
 @route(
@@ -105,7 +105,7 @@ def retry_jobs(body: RetryAll) -> Answer:
     user = auth.require_user()
     service().db.read(lambda session: permissions.team(session, user, body.team))
     return bulk_retry.retry_all(
-        body, lambda session, job_id: take_up(session, permissions.own_job(session, user, job_id))
+        body, lambda session, job_id: retry_failed(session, permissions.own_job(session, user, job_id))
     )
 
 
@@ -125,10 +125,10 @@ def skip_step(job_id: str, step: str, body: Skip) -> Answer:
 
     def work(session: Session) -> Job:
         job = permissions.own_job(session, user, job_id)
-        app_jobs.require_wanted(session, job)
+        app_jobs.require_relevant(session, job)
         return interventions.skip(session, job.id, step, reason=reason, now=service().db.now())
 
-    return _resumed(work)
+    return _resume(work)
 
 
 @route(
@@ -149,7 +149,7 @@ def cancel_job(job_id: str, body: Cancel) -> Answer:  # noqa: ARG001 - an empty 
         _require_admin_for_leaving(job, user)
         return interventions.cancel(session, job.id, service().db.now())
 
-    return _resumed(work)
+    return _resume(work)
 
 
 @route(blueprint, "GET", "/jobs/<job_id>/log", policy=Policy.MEMBER, query=LogQuery, answers={200: Log})
@@ -171,15 +171,15 @@ def read_log(job_id: str, query: LogQuery) -> Answer:
     return Answer(body=service().db.read(work))
 
 
-def take_up(session: Session, job: Job, *, password: str | None = None) -> Job:
+def retry_failed(session: Session, job: Job, *, password: str | None = None) -> Job:
     """Give a failed job another turn, alone or among many. Raises Problem, NotPossibleError."""
-    app_jobs.require_wanted(session, job)
+    app_jobs.require_relevant(session, job)
     if password is not None and interventions.needs_secret(session, job):
         _seal_again(session, job, password)
     return interventions.retry(session, job.id, service().db.now())
 
 
-def _resumed(work: Callable[[Session], Job]) -> Answer:
+def _resume(work: Callable[[Session], Job]) -> Answer:
     def change(session: Session) -> Answer:
         job = work(session)
         return accepted(job, lanes=interventions.open_lanes(session, job))
@@ -214,7 +214,7 @@ def _check_password(job_id: str, user: User | None, password: str) -> None:
     if person is None:
         message = "Only the retry of a failed sign-up that still needs its password takes one."
         raise Problem("invalid_fields", errors=[FieldError(field="password", code="not_needed", message=message)])
-    with rate_limits.password_try(person.login):
+    with rate_limits.limit_password_attempts(person.login):
         if not service().passwords.is_right(password, person.password_hash):
             message = "This is not the password of the sign-up: accounts that were made with that one would differ."
             raise Problem("invalid_fields", errors=[FieldError(field="password", code="wrong", message=message)])

@@ -21,7 +21,7 @@ from common.database.models import Invite, User
 CODE_BYTES = 18  # 24 characters
 
 
-def make(session: Session, *, team_id: str, uses: int, now: datetime, expires_at: datetime) -> tuple[Invite, str]:
+def create(session: Session, *, team_id: str, uses: int, now: datetime, expires_at: datetime) -> tuple[Invite, str]:
     """Return a new invitation and its code, which nothing can show again."""
     code = secrets.token_urlsafe(CODE_BYTES)
     invite = Invite(
@@ -37,18 +37,18 @@ def make(session: Session, *, team_id: str, uses: int, now: datetime, expires_at
     return invite, code
 
 
-def use(session: Session, code: str, *, team_id: str, now: datetime) -> str:
+def redeem(session: Session, code: str, *, team_id: str, now: datetime) -> str:
     """Take one use of the invitation to this team, and return its id. Raises Problem that names `invite`."""
-    is_it = Invite.code_hash == _hash(code)
-    is_good = (Invite.team_id == team_id, Invite.used < Invite.uses, Invite.expires_at > now)
-    result = session.execute(update(Invite).where(is_it, *is_good).values(used=Invite.used + 1))
-    found = session.scalar(select(Invite).where(is_it))
+    is_code = Invite.code_hash == _hash(code)
+    is_usable = (Invite.team_id == team_id, Invite.used < Invite.uses, Invite.expires_at > now)
+    result = session.execute(update(Invite).where(is_code, *is_usable).values(used=Invite.used + 1))
+    found = session.scalar(select(Invite).where(is_code))
     if found is None or not cast("Any", result).rowcount:
         raise Problem("invalid_fields", errors=[_refusal(found, team_id)])
     return found.id
 
 
-def give_back(session: Session, person: User) -> None:
+def return_use(session: Session, person: User) -> None:
     """Let the invitation by which a person came be used by somebody else: nothing became of their sign-up."""
     session.execute(update(Invite).where(Invite.id == person.invite_id).values(used=Invite.used - 1))
     person.invite_id = None

@@ -1,4 +1,4 @@
-"""What is a job doing, and what has it done?  Listed, looked at, waited for, followed."""
+"""What is a job doing, and what has it done?  PageBody, looked at, waited for, followed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 
 from api.access import auth, permissions
 from api.contract import pagination
-from api.contract.endpoint import Answer, Digits, Policy, Query
-from api.contract.pagination import Id, JobPage, Kind, Listed, TeamName
+from api.contract.endpoint import Answer, Policy, Query, WholeNumber
+from api.contract.pagination import Id, JobPage, Kind, PageBody, TeamName
 from api.contract.problems import FieldError, Problem
 from api.follow import responses
-from api.follow.responses import HeldAnswer, HeldStream, Seen
+from api.follow.responses import Adapt, EventStreamResponse, LongPollResponse
 from api.presentation import job_view
 from api.presentation.job_schemas import JobEvent, JobShown, JobSummary
 from api.service import service
@@ -27,10 +27,10 @@ from common.states import OPEN
 blueprint = Blueprint("jobs", __name__)
 
 WAIT_S = 60  # at most; proxies give up after about as much
-RESUME = "Last-Event-ID"
+LAST_EVENT_ID = "Last-Event-ID"
 
 
-class Jobs(Listed):
+class Jobs(PageBody):
     """A page of jobs."""
 
     jobs: list[JobSummary]
@@ -39,13 +39,13 @@ class Jobs(Listed):
 class Wait(Query):
     """`wait`: hold the answer back for so many seconds unless the job changes before."""
 
-    wait: Annotated[int, Field(ge=0, le=WAIT_S), Digits] = 0
+    wait: Annotated[int, Field(ge=0, le=WAIT_S), WholeNumber] = 0
 
 
 class Resume(Query):
     """`after`: the number of the last event that you have, where you cannot send the header `Last-Event-ID`."""
 
-    after: Annotated[int, Field(ge=0, le=10**9 - 1), Digits] = 0
+    after: Annotated[int, Field(ge=0, le=10**9 - 1), WholeNumber] = 0
 
 
 class JobFilter(JobPage):
@@ -67,20 +67,20 @@ def list_jobs(query: JobFilter) -> Answer:
     def work(session: Session) -> Jobs:
         team = permissions.team(session, user, query.team)
         found = _find(session, team, query)
-        return Jobs(jobs=job_view.summaries(session, found.rows), **found.told)
+        return Jobs(jobs=job_view.summaries(session, found.rows), **found.fields)
 
     return Answer(body=service().db.read(work))
 
 
 def _find(session: Session, team: str, query: JobFilter) -> pagination.PageRows[Job]:
     """An app's jobs are its team's: the app is enough to find them, and of a foreign one there are none to look for."""
-    narrowed = pagination.given(query, "kind", "state")
+    filters = pagination.filters_of(query, "kind", "state")
     if query.app_id is None:
-        return pagination.read(session, Job, query, {"team_id": team, **narrowed})
+        return pagination.read(session, Job, query, {"team_id": team, **filters})
     app = session.get(App, query.app_id)
     if app is None or app.team_id != team:
-        return pagination.nothing(query)
-    return pagination.read(session, Job, query, {"app_id": app.id, **narrowed})
+        return pagination.empty_page(query)
+    return pagination.read(session, Job, query, {"app_id": app.id, **filters})
 
 
 @route(blueprint, "GET", "/jobs/<job_id>", policy=Policy.VISITOR, query=Wait, answers={200: JobShown, 304: None})
@@ -91,12 +91,14 @@ def show_job(job_id: str, query: Wait) -> Answer | Response:
     is held back until it has changed. `Retry-After` says when a look is worth it, from how long such steps take.
     """
     user = auth.find_user()
-    seen = _seen_by(user)
-    job, answer = service().db.read(lambda session: _look(session, permissions.job(session, user, job_id), query, seen))
-    is_news = bool(request.if_none_match) and answer.status == 200
-    if not query.wait or is_news or job.state not in OPEN or not responses.is_possible(service().feed):
+    adapt = _adapt_for(user)
+    job, answer = service().db.read(
+        lambda session: _show(session, permissions.job(session, user, job_id), query, adapt)
+    )
+    is_changed = bool(request.if_none_match) and answer.status == 200
+    if not query.wait or is_changed or job.state not in OPEN or not responses.can_hold(service().hub):
         return answer
-    return HeldAnswer(service().feed, job.id, render(answer), seen, version=job.version, wait_s=query.wait)
+    return LongPollResponse(service().hub, job.id, render(answer), adapt, version=job.version, wait_s=query.wait)
 
 
 @route(
@@ -116,37 +118,39 @@ def follow_job(job_id: str, query: Resume) -> Answer | Response:
     """
     user = auth.find_user()
     number = _last_event_number() or query.after
-    job, is_all = service().db.read(lambda session: _outlook(session, permissions.job(session, user, job_id), number))
-    if is_all:
+    job, has_all = service().db.read(
+        lambda session: _has_all_events(session, permissions.job(session, user, job_id), number)
+    )
+    if has_all:
         return Answer(status=204)
-    if not responses.is_possible(service().feed):
+    if not responses.can_hold(service().hub):
         raise Problem("unavailable", "Too many follow jobs here right now: poll instead.", retry_after_s=5)
-    return HeldStream(service().feed, job.id, number=min(number, job.version))
+    return EventStreamResponse(service().hub, job.id, number=min(number, job.version))
 
 
-def _seen_by(user: User | None) -> Seen:
+def _adapt_for(user: User | None) -> Adapt:
     return service().view.for_operators if user is not None and user.is_admin else lambda body: body
 
 
-def _look(session: Session, job: Job, query: Wait, seen: Seen) -> tuple[Job, Answer]:
+def _show(session: Session, job: Job, query: Wait, adapt: Adapt) -> tuple[Job, Answer]:
     view, now, tag = service().view, service().db.now(), job_view.etag(job)
     if not request.if_none_match.contains_weak(tag):
-        shown = view.show(session, [job], now)[0]
-        return job, Answer(body=seen(shown.body), headers=shown.headers)
+        shown = view.render(session, [job], now)[0]
+        return job, Answer(body=adapt(shown.body), headers=shown.headers)
     if query.wait or job.state not in OPEN:  # whoever waits here need not be told when to come again
         return job, Answer(status=304, headers=job_view.headers(tag, None))
     steps = session.scalars(select(Step).where(Step.job_id == job.id)).all()
-    return job, Answer(status=304, headers=job_view.headers(tag, view.pause_s(job, steps, now)))
+    return job, Answer(status=304, headers=job_view.headers(tag, view.retry_after_s(job, steps, now)))
 
 
-def _outlook(session: Session, job: Job, number: int) -> tuple[Job, bool]:
+def _has_all_events(session: Session, job: Job, number: int) -> tuple[Job, bool]:
     """Return the job, and whether whoever has the events up to `number` has all that will come."""
     return job, job.state not in OPEN and not events.has_newer(session, job.id, number)
 
 
 def _last_event_number() -> int:
-    given = request.headers.get(RESUME, "0")
+    given = request.headers.get(LAST_EVENT_ID, "0")
     if not (given.isascii() and given.isdigit() and len(given) <= 9):
         message = "Send the id of the last event that you have, or leave it out."
-        raise Problem("invalid_fields", errors=[FieldError(field=RESUME, code="invalid", message=message)])
+        raise Problem("invalid_fields", errors=[FieldError(field=LAST_EVENT_ID, code="invalid", message=message)])
     return int(given)

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.access import auth, permissions
-from api.contract.endpoint import Answer, Flag, Policy, Query, RequestBody, ResponseBody
+from api.contract.endpoint import Answer, BooleanFlag, Policy, Query, RequestBody, ResponseBody
 from api.presentation import links
 from api.service import service
 from api.serving.accepted import JobAccepted
@@ -20,7 +20,7 @@ from common.workflows import DEPROVISION, DRIFT, RECONCILE
 
 blueprint = Blueprint("lifecycle", __name__)
 
-WHY_STAYS = {
+KEEP_REASONS = {
     Provenance.ADOPTED: "It was there before us.",
     Provenance.GONE: "It is gone, or never came to be.",
 }
@@ -29,7 +29,7 @@ WHY_STAYS = {
 class Removal(Query):
     """`dry_run`: only say what would go and what would stay."""
 
-    dry_run: Flag = False
+    dry_run: BooleanFlag = False
 
 
 class Nothing(RequestBody):
@@ -105,8 +105,8 @@ def _preview(session: Session, app: App) -> Preview:
     )
     goes, stays = [], []
     for row in rows:
-        if row.provenance in WHY_STAYS:
-            stays.append(_item(row, WHY_STAYS[row.provenance]))
+        if row.provenance in KEEP_REASONS:
+            stays.append(_item(row, KEEP_REASONS[row.provenance]))
         else:
             goes.append(_item(row, "We made it." if row.provenance is Provenance.CREATED else "We may have made it."))
     return Preview(goes=goes, stays=stays)

@@ -73,8 +73,8 @@ def log_in(body: Credentials) -> Answer:
     Returns a token for `Authorization: Bearer`, and sets it as a cookie. A refusal takes the same time whether the
     user exists or not.
     """
-    with rate_limits.password_try(body.id):
-        user = _recognise(body)
+    with rate_limits.limit_password_attempts(body.id):
+        user = _authenticate(body)
     return once(lambda session: _begin(session, user))
 
 
@@ -100,7 +100,7 @@ def _begin(session: Session, user: User) -> Answer:
     return Answer(body=logged_in, status=201, headers={"Set-Cookie": _cookie(token, ends_at)})
 
 
-def _recognise(body: Credentials) -> User:
+def _authenticate(body: Credentials) -> User:
     user = _find(body.id)
     is_right = service().passwords.is_right(body.password, user.password_hash if user else None)
     if user is None or not is_right:

@@ -35,7 +35,7 @@ class MetricsPage(ResponseBody):
 def show_metrics() -> Response:
     """Read what is counted and measured, as Prometheus does."""
     shown = CollectorRegistry()
-    shown.register(service().census)
+    shown.register(service().backlog)
     if values.ValueClass is values.MutexValue:
         shown.register(metrics.API)
     else:

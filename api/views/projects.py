@@ -12,7 +12,7 @@ from api.access import auth, permissions
 from api.contract import pagination, validation
 from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
 from api.contract.fields import Description, NewName
-from api.contract.pagination import Listed
+from api.contract.pagination import PageBody
 from api.contract.problems import FieldError, Problem
 from api.service import service
 from api.serving.idempotency import once
@@ -40,7 +40,7 @@ class ProjectShown(ResponseBody):
     created_at: datetime
 
 
-class Projects(Listed):
+class Projects(PageBody):
     """A page of projects."""
 
     projects: list[ProjectShown]
@@ -91,7 +91,7 @@ def list_projects(team_id: str, query: pagination.Page) -> Answer:
     def work(session: Session) -> Projects:
         team = permissions.team(session, user, team_id)
         found = pagination.read(session, Project, query, {"team_id": team})
-        return Projects(projects=[_shown(row) for row in found.rows], **found.told)
+        return Projects(projects=[_shown(row) for row in found.rows], **found.fields)
 
     return Answer(body=service().db.read(work))
 

@@ -57,12 +57,14 @@ def sign_up(body: Signup) -> Answer:
     not open to all is joined by `invite`, the code of an invitation; it is used up with an accepted sign-up.
     """
     _check(body)
-    rate_limits.sign_up_try(body.id, body.email)
+    rate_limits.limit_sign_ups(body.id, body.email)
     password_hash = service().passwords.hash(body.password)
     try:
         return once(lambda session: accepted(_write(session, body, password_hash)))
     except IntegrityError:
-        if not (taken := service().db.read(lambda session: accounts.taken(session, login=body.id, email=body.email))):
+        if not (
+            taken := service().db.read(lambda session: accounts.find_taken(session, login=body.id, email=body.email))
+        ):
             raise
         raise Problem("taken", errors=taken) from None
 
@@ -96,9 +98,9 @@ def _write(session: Session, body: Signup, password_hash: str) -> Job:
         team_id=body.team,
         created_at=now,
     )
-    stale_signups.free_names(session, login=user.login, email=user.email)
+    stale_signups.release_names(session, login=user.login, email=user.email)
     if body.invite is not None:
-        user.invite_id = invites.use(session, body.invite, team_id=body.team, now=now)
+        user.invite_id = invites.redeem(session, body.invite, team_id=body.team, now=now)
     session.add(user)
     session.flush()  # the job refers to it
     job = lifecycle.accept(

@@ -27,7 +27,7 @@ from common.workflows import CHECKUP, Upstream
 
 blueprint = Blueprint("upstreams", __name__)
 
-OURS = str(UUID(int=0))  # the subject of a check-up: this installation
+INSTALLATION = str(UUID(int=0))  # the subject of a check-up: this installation
 PARKED_COUNTED = 10_000  # as far as `parked` counts
 
 
@@ -117,7 +117,7 @@ def check_up(body: Checkup) -> Answer:  # noqa: ARG001 - declared: it takes noth
             session,
             CHECKUP,
             now=service().db.now(),
-            subject_id=OURS,
+            subject_id=INSTALLATION,
             team_id=user.team_id,
             user_id=user.id,
             request_id=request_id(),
@@ -141,7 +141,7 @@ def pause_upstream(upstream: str, body: PauseUpstream) -> Answer:
     What is at work there ends; further steps wait, without using an attempt, until it is resumed. The password of a
     sign-up is kept for a day only: a longer pause fails those that wait for it.
     """
-    name, by = _known(upstream), auth.require_user().login
+    name, by = _find_upstream(upstream), auth.require_user().login
 
     def work(session: Session) -> Answer:
         outages.pause(session, name, by=by, reason=body.reason, now=service().db.now())
@@ -163,7 +163,7 @@ def resume_upstream(upstream: str, body: ResumeUpstream) -> Answer:  # noqa: ARG
 
     Few steps go at first, then twice as many every few seconds.
     """
-    name = _known(upstream)
+    name = _find_upstream(upstream)
 
     def work(session: Session) -> Answer:
         outages.resume(session, name, service().db.now())
@@ -172,7 +172,7 @@ def resume_upstream(upstream: str, body: ResumeUpstream) -> Answer:  # noqa: ARG
     return once(work)
 
 
-def _known(name: str) -> Upstream:
+def _find_upstream(name: str) -> Upstream:
     found = next((upstream for upstream in EXTERNAL if upstream.value == name), None)
     if found is None:
         raise Problem("not_found", f"The upstreams are {', '.join(EXTERNAL)}.")
@@ -186,20 +186,20 @@ def _one(session: Session, name: Upstream) -> Answer:
 
 def _shown(session: Session) -> Upstreams:
     job, checks = _last_checkup(session)
-    known, now = outages.read(session), service().db.now()
-    at_work = slots.in_use(session, now)
-    shares = slots.limits_of(service().settings)
+    statuses, now = outages.read(session), service().db.now()
+    in_use = slots.in_use(session, now)
+    limits = slots.limits_of(service().settings)
     return Upstreams(
         upstreams=[
             UpstreamShown(
                 name=name,
                 title=name.label,
-                at_work=at_work.get(name, 0),
-                at_once=shares[name].at_once,
-                calls_per_second=shares[name].calls_per_s,
+                at_work=in_use.get(name, 0),
+                at_once=limits[name].at_once,
+                calls_per_second=limits[name].calls_per_s,
                 parked=_parked(session, name),
                 checks=checks.pop(name.label, []),
-                **_state(known.get(name)),
+                **_state(statuses.get(name)),
             )
             for name in EXTERNAL
         ],
@@ -209,19 +209,19 @@ def _shown(session: Session) -> Upstreams:
     )
 
 
-def _state(gate: UpstreamStatus | None) -> dict[str, Any]:
-    state, since, reason = UpstreamState.OPEN, gate.open_since if gate else None, None
-    if gate is not None and gate.paused_at is not None:
-        state, since, reason = UpstreamState.PAUSED, gate.paused_at, gate.pause_reason
-    elif gate is not None and gate.look_at is not None:
-        state = UpstreamState.DOWN if gate.down_since else UpstreamState.IN_DOUBT
-        since, reason = gate.down_since, gate.reason
+def _state(status: UpstreamStatus | None) -> dict[str, Any]:
+    state, since, reason = UpstreamState.OPEN, status.open_since if status else None, None
+    if status is not None and status.paused_at is not None:
+        state, since, reason = UpstreamState.PAUSED, status.paused_at, status.pause_reason
+    elif status is not None and status.look_at is not None:
+        state = UpstreamState.DOWN if status.down_since else UpstreamState.IN_DOUBT
+        since, reason = status.down_since, status.reason
     return {
         "state": state,
         "since": since,
         "reason": reason,
-        "paused_by": gate.paused_by if gate else None,
-        "next_look_at": gate.look_at if gate else None,
+        "paused_by": status.paused_by if status else None,
+        "next_look_at": status.look_at if status else None,
     }
 
 
@@ -235,7 +235,7 @@ def _last_checkup(session: Session) -> tuple[Job | None, dict[str, list[Check]]]
     ended = (
         select(Job, Step.output)
         .join(Step, Step.job_id == Job.id)
-        .where(Job.subject_id == OURS, Step.name == CHECKUP.result, Step.output.is_not(None))
+        .where(Job.subject_id == INSTALLATION, Step.name == CHECKUP.result, Step.output.is_not(None))
         .order_by(Job.id.desc())
         .limit(1)
     )

@@ -25,7 +25,7 @@ from support.fake_worker import claim, succeed
 from support.stack import wait_for
 from support.world import Time
 
-from api.monitoring.backlog import KEPT_S, BackgroundRead, BacklogCollector, Found
+from api.monitoring.backlog import CACHE_S, BackgroundRead, BacklogCollector, Sample
 from common.admission import outages, slots
 from common.admission.outages import HoldCode
 from common.admission.slots import UpstreamLimits
@@ -234,7 +234,7 @@ def test_messages_that_nobody_has_taken_are_counted_by_queue(db_url: str, time: 
 def test_many_who_ask_at_once_cause_one_look_whose_answer_is_kept_for_a_while() -> None:
     gate, asked, now_s = threading.Event(), [], 0.0
 
-    def ask() -> Found:
+    def ask() -> list[Sample]:
         asked.append(1)
         gate.wait(10)
         return []
@@ -245,7 +245,7 @@ def test_many_who_ask_at_once_cause_one_look_whose_answer_is_kept_for_a_while() 
     gate.set()
     answers = [future.result(10) for future in first]
     kept = look.begin()
-    now_s = KEPT_S
+    now_s = CACHE_S
     anew = look.begin()
     anew.result(10)
     thread.shutdown()

@@ -6,7 +6,7 @@ from support.api import V1, Api
 from support.fake_worker import claim
 from support.world import Time
 
-from api.presentation.durations import FEWEST, StepDurations
+from api.presentation.durations import MIN_SAMPLES, StepDurations
 from common.database.engine import Database
 from common.jobs import attempts
 from common.workflows import SIGNUP
@@ -100,7 +100,7 @@ def test_the_202_says_when_the_first_look_is_worth_it(api: Api, db: Database, ti
 
 
 def test_too_few_jobs_tell_nothing(api: Api, db: Database, time: Time) -> None:
-    for number in range(FEWEST - 1):
+    for number in range(MIN_SAMPLES - 1):
         _run_through(api, db, time, f"grace-{number}")
 
     job = api.visitor.get(f"{V1}/jobs/{api.sign_up('ada').json['job_id']}").json
