@@ -1,4 +1,4 @@
-"""The HTTP API: requests in, rows in the database, job ids out. `gunicorn 'api:create_app()'`."""
+"""The HTTP API: accepts requests, writes jobs to the database, returns their ids. `gunicorn 'api:create_app()'`."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ from common.database.engine import Database, Now
 from common.telemetry import logs, tracing
 from common.vault.cipher import Vault
 
-HUB_QUERY_TIMEOUT_S = 3  # one thread waits for it, and a thousand followers for that
-MONITORING_QUERY_TIMEOUT_S = 2  # whoever asks whether we are well is not kept waiting
+HUB_QUERY_TIMEOUT_S = 3  # one thread runs it, and a thousand subscribers wait for that thread
+MONITORING_QUERY_TIMEOUT_S = 2  # a health check must get its answer soon, also while the database hangs
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -49,13 +49,13 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-HTTPS_HEADERS = {"Strict-Transport-Security": "max-age=31536000"}  # a year; of our neighbours' hosts we know nothing
+HTTPS_HEADERS = {"Strict-Transport-Security": "max-age=31536000"}  # a year, for this host only: subdomains may be somebody else's
 
 
 def create_app(config: Settings | None = None, *, now: Now | None = None) -> Flask:
-    """Return the WSGI app. Raises SystemExit with every problem of the settings.
+    """Return the WSGI app. Raises SystemExit that lists every problem of the settings.
 
-    `now` is the time that sessions and jobs go by; None is the time of the database's host.
+    `now` is the clock for sessions and jobs; None is the clock of the database's host.
     """
     try:
         config = config or common_settings.load(Settings)
@@ -82,7 +82,7 @@ def create_app(config: Settings | None = None, *, now: Now | None = None) -> Fla
 
 
 def register_endpoints(app: Flask) -> None:
-    """Register every call; the order is that of the document."""
+    """Register every endpoint, in the order of the OpenAPI document."""
     for module in (signup, login, projects, apps, builds, deploys, lifecycle, jobs, interventions, upstreams, users):
         app.register_blueprint(module.blueprint)
     for module in (health, metrics, route, swagger_ui):

@@ -1,4 +1,4 @@
-"""What do the views of this process share?"""
+"""The parts that all views of a process share: settings, database, vault, publisher, caches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from common.vault.cipher import Vault
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """The parts; made once by `create_app`."""
+    """The shared parts, created once by `create_app`."""
 
     settings: Settings
     catalog: Catalog
@@ -38,5 +38,5 @@ class Service:
 
 def service() -> Service:
     """Return the parts of the app that serves this request."""
-    found: Service = current_app.extensions["slipway"]
-    return found
+    parts: Service = current_app.extensions["slipway"]
+    return parts

@@ -1,7 +1,7 @@
-"""How do a thousand subscribers cost one thread and a handful of queries?
+"""The hub: one thread and a handful of queries serve all subscribers of a process.
 
-They share one tail: a thread that asks every tick which of the followed jobs have a version that somebody does not
-know, reads what is new of all of them together, and hands it out. It starts with the first subscriber.
+At every tick, the thread queries which of the followed jobs have a version that a subscriber does not know, reads the
+changes of all these jobs together, and delivers them. It starts with the first subscriber.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from common.states import JobState
 log = logging.getLogger(__name__)
 
 TICK_S = 0.15
-ERROR_PAUSE_S = 1.0  # how long the database is left alone when it did not answer
+ERROR_PAUSE_S = 1.0  # between polls after a database error
 STOP_TIMEOUT_S = 3.0
-MAX_SUBSCRIBERS = 5000  # subscribers of one process
-RESERVED_FILES = 1200  # that it needs besides: connections of the server, of the database
+MAX_SUBSCRIBERS = 5000  # of one process
+RESERVED_FILES = 1200  # file descriptors for other connections: of the server and the database
 BATCH_SIZE = 500  # ids in one query
 
-NO_EVENTS = EventBatch((), is_all=True)  # what a job has for waiters, who ask for its document only
+NO_EVENTS = EventBatch((), is_all=True)  # for a job with poll subscribers only, who need its document
 
 AnyOutput = SocketOutput | QueueOutput
-SubscribersByJob = Mapping[str, list[Subscriber]]  # by job: those who do not know its present version
+SubscribersByJob = Mapping[str, list[Subscriber]]  # by job: the subscribers that do not know its current version
 
 
 class Hub:
-    """Tells every subscriber of this process what changes."""
+    """Delivers the changes of jobs to every subscriber of this process."""
 
     def __init__(
         self, db: Database, view: JobView, *, tick_s: float = TICK_S, clock_s: Callable[[], float] = time.monotonic
@@ -56,7 +56,7 @@ class Hub:
         self._tick_s = tick_s
         self.clock_s = clock_s
         self._new: deque[tuple[Subscriber, AnyOutput]] = deque()
-        self._outputs: dict[Subscriber, AnyOutput] = {}  # of this and what follows the tail's thread alone writes
+        self._outputs: dict[Subscriber, AnyOutput] = {}  # this and the next two are written by the hub's thread alone
         self._next_poll_s = self._paused_until_s = 0.0
         self._capacity = min(MAX_SUBSCRIBERS, max(files // 2, files - RESERVED_FILES))
         self._starting = threading.Lock()
@@ -65,16 +65,16 @@ class Hub:
 
     @property
     def has_room(self) -> bool:
-        """Say whether this process takes another subscriber."""
+        """Whether this process accepts another subscriber."""
         return len(self._outputs) + len(self._new) < self._capacity and not self._is_stopping
 
     @property
     def threads_held(self) -> int:
-        """Return how many subscribers keep a thread of the server."""
+        """The number of subscribers that hold a thread of the server."""
         return sum(isinstance(output, QueueOutput) for output in list(self._outputs.values()))
 
     def subscribe(self, subscriber: Subscriber, output: AnyOutput) -> None:
-        """Tell this subscriber from now on; it and its output are the tail's."""
+        """Serve this subscriber from now on. Only the hub's thread may use it and its output afterwards."""
         self._new.append((subscriber, output))
         with self._starting:
             if self._thread is None:
@@ -82,7 +82,7 @@ class Hub:
         self._wake()
 
     def stop(self) -> None:
-        """Let every subscriber go: another process goes on where they are. Safe to repeat."""
+        """Detach every subscriber: clients reconnect to another process and miss nothing. Safe to repeat."""
         self._is_stopping = True
         if self._thread is not None:
             self._wake()
@@ -91,7 +91,7 @@ class Hub:
         self._db.dispose()
 
     def _wake(self) -> None:
-        with contextlib.suppress(OSError):  # full of earlier calls: it wakes anyway; closed: it has stopped
+        with contextlib.suppress(OSError):  # a full buffer wakes the thread anyway; a closed socket means that it has stopped
             self._waker.send(b"\0")
 
     def _start(self) -> None:
@@ -104,7 +104,7 @@ class Hub:
         self._thread.start()
         atexit.register(self.stop)
 
-    # -- the tail's own -------------------------------------------------------------------------------------------
+    # -- on the hub's thread --------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while not self._is_stopping:
@@ -118,7 +118,7 @@ class Hub:
     def _close(self) -> None:
         self._admit()
         for subscriber, output in self._outputs.items():
-            if not (output.is_closed or output.is_ending):  # who has been answered is not answered again
+            if not (output.is_closed or output.is_ending):  # a subscriber that has its answer gets no second one
                 subscriber.detach()
             if isinstance(output, SocketOutput):
                 self._update_selector(output)
@@ -154,7 +154,7 @@ class Hub:
                 self._update_selector(output)
 
     def _update_selector(self, output: SocketOutput) -> None:
-        """Have the selector ask for what the output needs: to be written while it is outdated, nothing when it is gone."""
+        """Select the output for writing while it has unsent data, and unregister it once it is closed."""
         if output.connection.fileno() < 0:
             return
         if output.is_closed:
@@ -166,12 +166,12 @@ class Hub:
             self._selector.modify(output.connection, wanted, output)
 
     def _poll(self) -> None:
-        """Tell what is new, and let time pass, also while the database is in trouble."""
+        """Deliver changes and let deadlines pass, also while the database fails."""
         updates = self._read()
         for subscriber, output in list(self._outputs.items()):
             try:
                 self._serve(subscriber, output, updates)
-            except Exception:  # of this subscriber alone: the others want theirs
+            except Exception:  # an error of one subscriber must not affect the others
                 log.exception("subscriber_failed", extra={"job_id": subscriber.job_id})
                 output.end()
             if isinstance(output, SocketOutput):

@@ -1,7 +1,6 @@
-"""Who waits for a job to change, and what do they get when it does?
+"""Subscribers to a job: an event stream, or a long poll with a single answer.
 
-A `Watcher` has an event stream, a `Waiter` one answer that is held back. Neither knows of threads or sockets: what is
-to be sent goes to a `Line`.
+They know nothing of threads or sockets: whatever they send goes to an `Output`.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from common.jobs.events import EventBatch
 from common.states import OPEN, JobState
 
 KEEP_ALIVE_S = 15.0
-STREAM_LIFETIME_S = 600.0  # then the client comes again, and is asked again who it is
+STREAM_LIFETIME_S = 600.0  # then the client reconnects and is authenticated again
 KEEP_ALIVE = b": still here\n\n"
-OPENING = b"retry: 1000\n\n"  # milliseconds until a browser comes again
+OPENING = b"retry: 1000\n\n"  # milliseconds until a browser reconnects
 
 
 class Output(Protocol):
-    """The way to one client: bytes of a stream, or one whole answer; `end` closes it once everything is out."""
+    """The connection to one client: bytes of a stream, or one whole answer. `end` closes it once all is sent."""
 
     def send(self, content: bytes) -> None: ...
 
@@ -36,7 +35,7 @@ class Output(Protocol):
 
 @dataclass(frozen=True)
 class Update:
-    """A job as of one look: its version and state, its new events, its document where a waiter asks for it."""
+    """A change of a job: its version and state, its new events, and its document if a poll subscriber needs it."""
 
     version: int
     state: JobState
@@ -45,7 +44,7 @@ class Update:
 
 
 class Subscriber(Protocol):
-    """Whoever waits. `version` is what it knows of its job. It ends its output when it has got all it waits for."""
+    """A waiting client. `version` is the last version of the job that it knows. It ends its output when it is done."""
 
     job_id: str
     version: int
@@ -55,11 +54,11 @@ class Subscriber(Protocol):
     def tick(self, now_s: float) -> None: ...
 
     def detach(self) -> None:
-        """End it: this process stops, and another one goes on from where this follower is."""
+        """End the output because this process stops; the client reconnects to another one."""
 
 
 class StreamSubscriber:
-    """Gets every event above `number`, once, in order, until the job is over or its time is."""
+    """Gets every event after `number`, once and in order, until the job or the stream's lifetime is over."""
 
     def __init__(
         self, job_id: str, output: Output, *, number: int, now_s: float, lifetime_s: float = STREAM_LIFETIME_S
@@ -77,8 +76,8 @@ class StreamSubscriber:
                 self._output.send(render(event))
                 self.number, self._sent_at_s = event.number, now_s
         if not update.events.is_all:
-            return  # still behind: the rest comes with the next look
-        self.version = update.version  # its last event may be newer: what became of the job is asked again
+            return  # more events follow at the next poll
+        self.version = update.version  # the last event may be newer than this; then the next poll delivers again
         if update.state not in OPEN:
             self._output.end()
 
@@ -94,7 +93,7 @@ class StreamSubscriber:
 
 
 class PollSubscriber:
-    """Gets the job's document once it is another than at `version`; when the time is over, `unchanged`."""
+    """Gets the job's document once its version differs from `version`, or `unchanged` when the time is over."""
 
     def __init__(
         self,
@@ -113,7 +112,7 @@ class PollSubscriber:
         self._changed = changed
         self._unchanged = unchanged
 
-    def deliver(self, update: Update, now_s: float) -> None:  # noqa: ARG002 - as a watcher is events
+    def deliver(self, update: Update, now_s: float) -> None:  # noqa: ARG002 - the signature of Subscriber
         if update.document is not None:
             self._answer(self._changed(update.document))
 
@@ -130,6 +129,6 @@ class PollSubscriber:
 
 
 def render(event: Event) -> bytes:
-    """Return an event as it goes over the output."""
+    """Return an event in the format of server-sent events."""
     content = JobEvent.model_validate(event, from_attributes=True).model_dump_json()
     return f"id: {event.number}\nevent: change\ndata: {content}\n\n".encode()

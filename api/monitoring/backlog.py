@@ -1,7 +1,8 @@
-"""How much waits, since when, and what is in the way?  Asked of the database and of the broker for Prometheus.
+"""Backlog gauges for Prometheus: what waits, for how long and why, queried from the database and the broker.
 
-Every query reads what is open, by an index; a million finished jobs change nothing. One query at a time: its answer is
-kept for a few seconds, and whoever asks waits 2 s for all of them at most, then does without those that are missing.
+Every query reads open rows through an index, so a million finished jobs do not slow it down. Queries run one at a time
+and their results are cached for a few seconds. A scrape waits at most 2 s for all of them, then leaves out the missing
+ones.
 """
 
 from __future__ import annotations
@@ -40,12 +41,12 @@ log = logging.getLogger(__name__)
 CACHE_S = 5.0
 TIMEOUT_S = 2.0
 
-Sample = tuple[QueriedGauge, tuple[str, ...], float]  # of which gauge, the values of its labels, how much
+Sample = tuple[QueriedGauge, tuple[str, ...], float]  # gauge, values of its labels, value
 Samples = list[Sample]
 
 
 class BackgroundRead:
-    """One question, asked by a thread that may have others, too; `up_gauge` is the gauge that says whether it did."""
+    """A query that runs on a shared thread and caches its result. `up_gauge` reports whether the query succeeded."""
 
     def __init__(
         self,
@@ -64,7 +65,7 @@ class BackgroundRead:
         self._began_at_s = 0.0
 
     def start(self) -> Future[Samples]:
-        """Return the answer that is kept, or the one that is on its way, or read."""
+        """Return the cached result, the query that is running, or a new query."""
         with self._lock:
             if self._latest is None or (self._latest.done() and self._clock_s() >= self._began_at_s + CACHE_S):
                 self._latest, self._began_at_s = self._thread.submit(self._read), self._clock_s()
@@ -72,7 +73,7 @@ class BackgroundRead:
 
 
 class BacklogCollector(Collector):
-    """What Prometheus is told of the database and the broker."""
+    """Collects the gauges that are queried from the database and the broker."""
 
     def __init__(self, db: Database, queue: Celery) -> None:
         self._db = db
@@ -109,7 +110,7 @@ class BacklogCollector(Collector):
             yield from samples or ()
 
     def _upstreams(self, session: Session) -> Samples:
-        """Look at what is quickly told: which upstreams are held back, what waits for them, whether the clocks tick."""
+        """Query the lag of the clock, and for each upstream its status, used slots and parked steps."""
         now = self._db.now()
         statuses, in_use = outages.read(session), slots.in_use(session, now)
         samples: Samples = [(metrics.CLOCK_LAG_S, (), _age_s(session.scalar(select(func.min(Step.nudge_at))), now))]
@@ -129,7 +130,7 @@ class BacklogCollector(Collector):
         return samples
 
     def _jobs(self, session: Session) -> Samples:
-        """Read an index only: a list of teams and kinds is what makes it start with the states of each."""
+        """Count open jobs from an index alone: its columns begin with team and kind, so the query lists all of both."""
         now, teams = self._db.now(), session.scalars(select(Team.id)).all()
         rows = session.execute(
             select(Job.kind, Job.state, func.count(), func.min(Job.id))
@@ -144,7 +145,7 @@ class BacklogCollector(Collector):
     def _due(self, session: Session) -> Samples:
         now = self._db.now()
         is_due = (Step.nudge_at > EPOCH, Step.parked_at.is_(None), Step.state.in_(CLAIMABLE), Step.due_at <= now)
-        name = Step.upstream + ""  # by the bare column, SQLite would group all steps that ever were
+        name = Step.upstream + ""  # with the plain column, SQLite would group all steps, including finished ones
         rows = session.execute(select(name, func.count(), func.min(Step.due_at)).where(*is_due).group_by(name))
         due = {upstream: (count, _age_s(since, now)) for upstream, count, since in rows}
         samples: Samples = []
@@ -160,7 +161,7 @@ class BacklogCollector(Collector):
         with self._queue.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=TIMEOUT_S)
             channel = connection.default_channel
-            # Redis keeps no empty queues: to declare one is no more than to read.
+            # Redis does not store empty queues, so declaring a queue only reads it.
             sizes = {name: channel.queue_declare(queue=name).message_count for name in QUEUES}
         return [(metrics.BROKER_MESSAGES, (name,), size) for name, size in sizes.items()]
 
@@ -184,6 +185,6 @@ def _age_s(since: datetime | None, now: datetime) -> float:
 
 
 def _hold_reason(statuses: Mapping[str, UpstreamStatus], upstream: str) -> str:
-    """Return why what is parked in a upstream does not go."""
+    """Return why the parked steps of an upstream are held back."""
     hold = slots.hold_on_any(statuses, slots.visited_from(Upstream(upstream)))
     return hold.code.value if hold else HoldCode.BUSY.value

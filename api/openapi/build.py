@@ -1,4 +1,4 @@
-"""What does a client developer get to read?  OpenAPI 3.1, made from the declarations that validate and serve."""
+"""Build the OpenAPI 3.1 document from the declarations that validate and serve requests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SECURITY: dict[Policy, list[dict[str, list[str]]]] = {
 
 
 def document(calls: Sequence[Endpoint], catalog: Catalog, *, cookie: str) -> Schema:
-    """Return the document of these calls, with the teams and types of this catalog. `cookie` is that one's name."""
+    """Return the document of these endpoints, with the teams and types of the catalog. `cookie` is the cookie's name."""
     schemas = _schemas(calls, catalog)
     paths: dict[str, Schema] = defaultdict(dict)
     for call in calls:
@@ -51,9 +51,9 @@ def document(calls: Sequence[Endpoint], catalog: Catalog, *, cookie: str) -> Sch
         "components": {
             "schemas": {name: schema for name, schema in schemas.items() if name not in _query_names(calls)},
             "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "description": "The `token` of a log-in."},
-                "metrics": {"type": "http", "scheme": "bearer", "description": "The setting METRICS_TOKEN."},
-                "cookie": {"type": "apiKey", "in": "cookie", "name": cookie, "description": "Set by a log-in."},
+                "token": {"type": "http", "scheme": "bearer", "description": "The `token` of a login."},
+                "metrics": {"type": "http", "scheme": "bearer", "description": "The value of the setting METRICS_TOKEN."},
+                "cookie": {"type": "apiKey", "in": "cookie", "name": cookie, "description": "Set by a login."},
             },
             "examples": {code: {"summary": CODES[code].title, "value": _example_of(code)} for code in CODES},
             "x-problem-codes": {code: vars(problem_type) for code, problem_type in CODES.items()},
@@ -74,7 +74,7 @@ def _operation(call: Endpoint, schemas: Schema) -> Schema:
         "operationId": call.name,
         "tags": [call.tag],
         "summary": title.rstrip("."),
-        "description": "\n\n".join(filter(None, (description.strip(), f"Who may: {call.policy.value}."))),
+        "description": "\n\n".join(filter(None, (description.strip(), f"Access: {call.policy.value}."))),
         "security": SECURITY[call.policy],
         "parameters": [*_path_parameters(call), *_query_parameters(call, schemas), *_header_parameters(call)],
         "responses": {**_successes(call), **_problems(call)},
@@ -98,7 +98,7 @@ def _query_parameters(call: Endpoint, schemas: Schema) -> list[Schema]:
 
 
 def _query_parameter(name: str, schema: Schema, is_required: bool) -> Schema:
-    """An absent parameter is what None is in the model: no client can send a null."""
+    """Describe a query parameter: None in the model means that it is absent, as a query cannot carry null."""
     kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
     operation = {key: value for key, value in schema.items() if key not in ("anyOf", "description")} | (
         kinds[0] if kinds else {}
@@ -145,7 +145,7 @@ def _always(headers: Schema) -> Schema:
 
 
 def _content(model: type[ResponseBody]) -> Schema:
-    """Return what the schema says; of a stream, as OpenAPI has it before 3.2, what each event is."""
+    """Return the schema of a response; for a stream, the schema of each event, as before OpenAPI 3.2."""
     if model.media_type == JSON:
         return _ref(model)
     if model.media_type == texts.EVENTS:
@@ -196,7 +196,7 @@ def _query_names(calls: Iterable[Endpoint]) -> set[str]:
 
 
 def _schemas(calls: Iterable[Endpoint], catalog: Catalog) -> Schema:
-    """Return every model by its name."""
+    """Return the schema of every model, by name."""
     models: dict[type[BaseModel], JsonSchemaMode] = {ProblemShown: "serialization"}
     for call in calls:
         models |= {model: "validation" for model in (call.takes, call.query) if model is not None}
@@ -210,7 +210,7 @@ def _schemas(calls: Iterable[Endpoint], catalog: Catalog) -> Schema:
 
 
 def _finished(schema: Any, catalog: Catalog) -> Any:
-    """Fill in what the installation decides, and leave out the titles that only repeat the names."""
+    """Fill in values from the catalog, and remove titles that only repeat names."""
     if isinstance(schema, list):
         return [_finished(each, catalog) for each in schema]
     if not isinstance(schema, dict):

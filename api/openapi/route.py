@@ -1,4 +1,4 @@
-"""Where is the OpenAPI document?  At `/openapi.json`, made when it is first asked for."""
+"""The endpoint `/openapi.json`; the document is built at the first request."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class OpenApi(ResponseBody):
 
 
 def install(app: Flask) -> None:
-    """Keep the document of an app that has all its calls. Raises RuntimeError for a call that nobody declared_endpoints.
+    """Prepare the document of an app whose endpoints are all registered. Raises RuntimeError for an undeclared one.
 
-    It takes a while to make, and many a process, such as a command's, never shows it.
+    Building it takes time, and many processes, such as commands, never need it.
     """
     calls = declared_endpoints(app)
 
@@ -39,6 +39,6 @@ def install(app: Flask) -> None:
 
 @route(blueprint, "GET", "/openapi.json", policy=Policy.PUBLIC, answers={200: OpenApi}, base="")
 def show_document() -> Response:
-    """Read this document."""
+    """Get this document."""
     headers = {"Cache-Control": f"public, max-age={MAX_AGE_S}"}
     return Response(current_app.extensions[EXTENSION](), mimetype=JSON, headers=headers)

@@ -1,7 +1,7 @@
-"""How long do such steps usually take?  From the last successes of each step of each workflow.
+"""Typical durations of steps, from the latest successes of each step of each workflow.
 
-It tells clients when to look again and how long a job is likely to go on. Kept per process and refreshed by whoever
-asks when it is a minute old; nobody waits for a refresh that another thread is at.
+They decide when a client should poll again and how long a job is likely to take. Each process caches them; a caller
+that finds them older than a minute refreshes them, and no other thread waits for that.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from common.database.models import Job, Step
 from common.states import PASSED, UNSETTLED, StepState
 
 REFRESH_S = 60.0
-SAMPLES = 200  # the newest of each step, whatever its workflow
-MIN_SAMPLES = 5  # fewer say nothing
-MIN_DELAY_S, MAX_DELAY_S = 1, 30  # what a client may be told to wait before it looks again
-PARKED_S = 5.0  # while its upstream cannot take it: nobody knows for how long
+SAMPLES = 200  # the newest of each step, in all workflows
+MIN_SAMPLES = 5  # fewer are not representative
+MIN_DELAY_S, MAX_DELAY_S = 1, 30  # between two polls of a client
+PARKED_S = 5.0  # for a parked step, whose waiting time is unknown
 
 
 @dataclass(frozen=True)
 class TypicalDuration:
-    """What one step usually takes, waits and retries included, in seconds: half of them less, nine of ten less."""
+    """The median and the 90th percentile of a step's duration in seconds, waits and retries included."""
 
     p50_s: float
     p90_s: float
@@ -42,7 +42,7 @@ NO_DURATIONS: Mapping[str, TypicalDuration] = {}
 
 @dataclass
 class Cache:
-    """What is cached of one workflow, and when it was measured (monotonic seconds)."""
+    """The cached durations of one workflow, and when they were measured (monotonic seconds)."""
 
     typical: Mapping[str, TypicalDuration] = field(default_factory=dict)
     at_s: float = -math.inf
@@ -50,7 +50,7 @@ class Cache:
 
 
 class StepDurations:
-    """Usual durations by workflow and step."""
+    """Typical durations by workflow and step."""
 
     def __init__(self, db: Database, *, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._db = db
@@ -58,7 +58,7 @@ class StepDurations:
         self._cached = {kind: Cache() for kind in workflows.WORKFLOWS}
 
     def of(self, kind: str) -> Mapping[str, TypicalDuration]:
-        """Return what the steps of a workflow usually take; a step with too few successes is left out."""
+        """Return the typical durations of a workflow's steps; steps with too few successes are left out."""
         cached = self._cached.get(kind)
         if cached is None:
             return NO_DURATIONS
@@ -71,7 +71,7 @@ class StepDurations:
         return cached.typical
 
     def first_poll_delay_s(self, kind: str) -> int:
-        """Return after how many seconds the first step of a new job is likely to be over; asks nobody."""
+        """Return the seconds until a new job's first step is likely to end, from the cache alone."""
         cached, flow = self._cached.get(kind), workflows.WORKFLOWS.get(kind)
         if cached is None or flow is None:
             return MIN_DELAY_S
@@ -81,14 +81,14 @@ class StepDurations:
         return _clamp(min(firsts, default=MIN_DELAY_S))
 
     def poll_delay_s(self, job: Job, steps: Iterable[Step], now: datetime) -> int:
-        """Return after how many seconds the next change of an open job is likely."""
+        """Return the seconds until the next change of an open job is likely."""
         typical = self.of(job.kind)
         return _clamp(
             min((_until_change_s(step, typical, now) for step in steps if step.state in UNSETTLED), default=MIN_DELAY_S)
         )
 
     def remaining(self, job: Job, steps: Iterable[Step], now: datetime) -> TypicalDuration | None:
-        """Return how long an open job is likely to go on, None while a step ahead of it is not cached well enough."""
+        """Return the likely remaining time of an open job, None while a remaining step has no typical duration."""
         typical = self.of(job.kind)
         lanes = [
             [step for step in lane if step.state in UNSETTLED or step.state is StepState.PENDING]

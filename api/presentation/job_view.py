@@ -1,4 +1,4 @@
-"""How is a job shown?  Several at a time with a handful of queries: followers of many jobs are fields together."""
+"""Documents of jobs, rendered for several jobs at a time with a handful of queries."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ WAITING = frozenset({StepState.WAITING, StepState.RETRYING})
 
 @dataclass(frozen=True, kw_only=True)
 class RenderedJob:
-    """A job's document. `retry_after_s`: after how many seconds it is worth another look, None when it is over."""
+    """A job's document. `retry_after_s` is the number of seconds until the next poll, None when the job is over."""
 
     body: JobShown
     etag: str
@@ -51,7 +51,7 @@ class RenderedJob:
 
 
 class JobView:
-    """Shows jobs as this installation's users see them."""
+    """Renders jobs for the users of this installation."""
 
     def __init__(self, settings: Settings, durations: StepDurations) -> None:
         self._settings = settings
@@ -76,13 +76,13 @@ class JobView:
         ]
 
     def for_operators(self, body: JobShown) -> JobShown:
-        """Return the document with a link to the job's tasks in Flower, where members have no log-in."""
+        """Return the document with a link to the job's tasks in Flower, which only administrators can open."""
         url = links.flower_tasks_url(body.kind, body.job_id, self._settings)
         link = [Link(upstream="flower", kind="tasks", name=body.job_id, url=url)] if url else []
         return body.model_copy(update={"links": body.links + link})
 
     def retry_after_s(self, job: Job, steps: Sequence[Step], now: datetime) -> int | None:
-        """Return after how many seconds an open job is worth another look."""
+        """Return the seconds until an open job should be polled again, None for a job that is over."""
         return self._durations.poll_delay_s(job, steps, now) if job.state in OPEN else None
 
     def _document(
@@ -128,21 +128,21 @@ class JobView:
 
 
 def etag(job: Job) -> str:
-    """Return the tag of a job's present state, without the marks of a weak one."""
+    """Return the tag of a job's current state, without the syntax of a weak tag."""
     return f"{job.id}-{job.version}"
 
 
 def headers(tag: str, retry_after_s: int | None) -> dict[str, str]:
-    """Return what goes with a job's document, and with the news that it has not changed.
+    """Return the headers of a job's document, or of a 304.
 
-    The tag is weak: the remaining time moves on while the job stays as it is.
+    The tag is weak: the remaining time changes while the job does not.
     """
     fields = {"ETag": f'W/"{tag}"', "Cache-Control": "private, no-cache"}
     return fields if retry_after_s is None else {**fields, "Retry-After": str(retry_after_s)}
 
 
 def summaries(session: Session, jobs: Sequence[Job]) -> list[JobSummary]:
-    """Return what lists render of jobs, in their order."""
+    """Return the list entries of jobs, in their order."""
     logins = accounts.logins(session, (job.user_id for job in jobs))
     return [
         JobSummary(
@@ -161,11 +161,11 @@ def summaries(session: Session, jobs: Sequence[Job]) -> list[JobSummary]:
 
 
 def _by(session: Session, column: InstrumentedAttribute[str], ids: Sequence[str], order: Any) -> dict[str, list[Any]]:
-    """Return the rows whose `column` is one of `ids`, by that column."""
-    found: dict[str, list[Any]] = defaultdict(list)
+    """Return the rows whose `column` is one of `ids`, grouped by that column."""
+    grouped: dict[str, list[Any]] = defaultdict(list)
     for row in session.scalars(select(column.class_).where(column.in_(ids)).order_by(order)):
-        found[getattr(row, column.key)].append(row)
-    return found
+        grouped[getattr(row, column.key)].append(row)
+    return grouped
 
 
 def _step(job: Job, step: Step, attempts: Sequence[Attempt]) -> StepShown:
@@ -196,7 +196,7 @@ def _waiting_on(step: Step) -> WaitingOn:
 
 
 def _parked(job: Job, step: Step, statuses: Mapping[str, UpstreamStatus]) -> WaitingOn:
-    """Show why it is held back now; it may have been for another reason, and more than one after the other."""
+    """Return why the step is held back now, which may differ from the reason for which it was parked."""
     plan = workflows.find_step(job.kind, step.name)
     visits = plan.visits if plan else ()
     hold = slots.hold_on_any(statuses, visits) or (slots.busy(visits) if step.code in set(HoldCode) else None)

@@ -1,4 +1,4 @@
-"""Which address of an outside thing do we show?  The one that people reach, where it differs from the workers'."""
+"""URLs for users: addresses of upstream objects as people reach them, where these differ from the workers' addresses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from common.config.settings import Settings
 
 
 def external(url: str | None, settings: Settings) -> str | None:
-    """Return `url` with the workers' base replaced by the users' base."""
+    """Return `url` with the base URL for workers replaced by the base URL for users."""
     if url is None:
         return None
     for inner, outer in (
@@ -22,10 +22,10 @@ def external(url: str | None, settings: Settings) -> str | None:
 
 
 def flower_tasks_url(kind: str, job_id: str, settings: Settings) -> str | None:
-    """Return where Flower lists a job's tasks, None when nobody said where Flower is.
+    """Return the URL of a job's tasks in Flower, None while Flower's address is not configured.
 
-    Flower takes a state, a worker and a name from the address and searches for all that is in them, so the name may be
-    followed by another word of its search. Source: Flower, "Task filtering".
+    The parameter `name` holds a task name followed by a search term: Flower applies both. Source: Flower, "Task
+    filtering".
     """
     if settings.flower_ext_url is None:
         return None

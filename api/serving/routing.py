@@ -1,4 +1,4 @@
-"""How is a declared_endpoints call serve?  Admit, read, look whether it is a repetition, call the view, render."""
+"""Serve declared endpoints: authorize, parse, check the idempotency key, call the view, render the response."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ def route(
     name: str | None = None,
     base: str = BASE,
 ) -> Callable[[View], View]:
-    """Declare a call; several may be put on one view, each with a name of its own.
+    """Declare an endpoint. A view may serve several endpoints, each with its own `name`.
 
-    The view's docstring is what the document says of it: the first line is the title, the rest the description.
+    The OpenAPI document takes the endpoint's summary from the first line of the view's docstring, and its description
+    from the rest.
     """
 
     def declare(view: View) -> View:
@@ -73,7 +74,7 @@ def route(
 
 
 def _authorize(call: Endpoint) -> None:
-    """Raises Problem, or MethodNotAllowed for a HEAD of what starts work."""
+    """Raises Problem, or MethodNotAllowed for a HEAD request to an endpoint that starts a job."""
     if request.method == "HEAD" and 202 in call.answers:
         raise MethodNotAllowed(valid_methods=[call.method])
     if call.policy is Policy.BEARER:
@@ -87,7 +88,7 @@ def _authorize(call: Endpoint) -> None:
 
 
 def declared_endpoints(app: Flask) -> list[Endpoint]:
-    """Return every call of the app. Raises RuntimeError naming those that nobody declared_endpoints: that app must not start."""
+    """Return every endpoint of the app. Raises RuntimeError if a view was not declared, so that the app cannot start."""
     found = [(rule.rule, app.view_functions[rule.endpoint].__dict__.get("call")) for rule in app.url_map.iter_rules()]
     if undeclared := [path for path, call in found if call is None]:
         raise RuntimeError(f"calls without a declared_endpoints policy: {undeclared}")
@@ -95,7 +96,7 @@ def declared_endpoints(app: Flask) -> list[Endpoint]:
 
 
 def render(answer: Answer) -> Response:
-    """Return the response that says it."""
+    """Return the HTTP response for an answer."""
     body = answer.body.model_dump_json() if answer.body is not None else ""
     response = Response(body, answer.status, dict(answer.headers))
     if answer.body is not None:

@@ -1,4 +1,4 @@
-"""How does a team make an app, and what has become of it?"""
+"""Apps: create, list and show."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ blueprint = Blueprint("apps", __name__)
 
 
 class NewApp(RequestBody):
-    """An app to be made in one of your team's projects."""
+    """A new app in one of your team's projects."""
 
     project_id: ExistingId
     name: NewAppName
@@ -41,7 +41,7 @@ class NewApp(RequestBody):
 
 
 class CreateAppQuery(Query):
-    """`dry_run`: only say what would be made."""
+    """`dry_run`: only report what would be created."""
 
     dry_run: BooleanFlag = False
 
@@ -59,9 +59,9 @@ class AppShown(ResponseBody):
 
 
 class AppFilter(Page):
-    """Which apps, newest first."""
+    """The page of a list of apps to return, newest first."""
 
-    type: Annotated[TypeName | None, Field(description="Only those of this type.")] = None
+    type: Annotated[TypeName | None, Field(description="Only apps of this type.")] = None
 
 
 class Apps(PageBody):
@@ -71,7 +71,7 @@ class Apps(PageBody):
 
 
 class Part(ResponseBody):
-    """One outside object of the app. `state`: intended, created, adopted (it was there before), gone."""
+    """An object of the app on an upstream. `state`: intended, created, adopted (it existed before) or gone."""
 
     upstream: str
     kind: str
@@ -82,7 +82,7 @@ class Part(ResponseBody):
 
 
 class AppDetail(AppShown):
-    """The app, its parts, and the job that last worked on it."""
+    """An app, its parts, and the last job that changed it."""
 
     parts: list[Part]
     job_id: str | None
@@ -100,10 +100,10 @@ class AppDetail(AppShown):
     raises=("not_found", "taken"),
 )
 def create_app(body: NewApp, query: CreateAppQuery) -> Answer:
-    """Make an app in a project of your team.
+    """Create an app in a project of your team.
 
-    A job forks the type's template and the helm template, makes the pipeline, and registers the app on Argo CD.
-    With `?dry_run=true` the job makes nothing: its result says step by step what the real one would do.
+    A job forks the source template of the type and the helm template, creates the pipeline, and registers the app with
+    Argo CD. With `?dry_run=true` the job creates nothing; its result lists what each step would do.
     """
     _check(body)
     user, db = auth.require_user(), service().db
@@ -133,7 +133,7 @@ def list_apps(project_id: str, query: AppFilter) -> Answer:
 
 @route(blueprint, "GET", "/app/<app_id>", policy=Policy.MEMBER, answers={200: AppDetail})
 def show_app(app_id: str) -> Answer:
-    """Show an app with its links and the state of each part."""
+    """Show an app with the state and links of its parts."""
     user = auth.require_user()
     return Answer(body=service().db.read(lambda session: _detail(session, permissions.app(session, user, app_id))))
 
@@ -152,12 +152,12 @@ def _type_problems(name: str) -> list[FieldError]:
     types = service().catalog.types
     if name in types:
         return []
-    message = f"There is no such type. Choose one of: {', '.join(types)}."
+    message = f"This type does not exist. Choose one of: {', '.join(types)}."
     return [FieldError(field="type", code="unknown", message=message)]
 
 
 def _taken() -> Problem:
-    message = "An app of this name exists, in your team or another. Choose another name."
+    message = "An app with this name already exists in your team or another one. Choose another name."
     return Problem("taken", errors=[FieldError(field="name", code="taken", message=message)])
 
 
@@ -238,7 +238,7 @@ def _detail(session: Session, app: App) -> AppDetail:
 
 
 def _clone_urls(session: Session, app: App) -> dict[tuple[str, str | None], str]:
-    """Map (upstream, outside id) to the address that the step which awaited the repository learnt."""
+    """Map (upstream, outside id) to the clone URL that the step which awaited the repository recorded."""
     outputs = session.execute(
         select(Step.upstream, Step.output)
         .join(Job, Job.id == Step.job_id)

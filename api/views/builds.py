@@ -1,4 +1,4 @@
-"""How does a team build an app?  Exactly once a request, however often the request arrives."""
+"""Builds: start and list; a repeated request starts no second build."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from common.workflows import BUILD, MADE_BY
 
 blueprint = Blueprint("builds", __name__)
 
-NUMBERED_BY = "await_executor"  # the step that learns number and address: a build that fails later has them, too
+NUMBERED_BY = "await_executor"  # the step that records number and URL, so that a build that fails later has them as well
 
 Tag = Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")]
 Branch = Annotated[str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$")]
 
 
 class NewBuild(RequestBody):
-    """`image_tag`: empty means the build's number. `branch`: empty means the pipeline's own."""
+    """`image_tag` defaults to the build's number, `branch` to the branch of the pipeline."""
 
     image_tag: Tag = None
     branch: Branch = None
 
 
 class BuildShown(ResponseBody):
-    """One build. `number` and `url` are Jenkins' own, once it has an executor; `user` is who began it.
+    """A build. `number` and `url` come from Jenkins once the build has an executor; `user` is who started it.
 
-    `image_tag` is the one that was asked for, else the number.
+    `image_tag` is the requested tag, or else the number.
     """
 
     job_id: str
@@ -75,7 +75,8 @@ class Builds(PageBody):
 def start_build(app_id: str, body: NewBuild) -> Answer:
     """Build an app.
 
-    A job triggers the pipeline once and follows it. While a job builds the same, that one is the answer.
+    A job triggers the pipeline once and follows the build. While a job with the same parameters is running, the
+    response refers to that job.
     """
     return app_jobs.begin(auth.require_user(), app_id, BUILD, _inputs(app_id, body))
 
@@ -106,9 +107,9 @@ def list_builds(app_id: str, query: JobPage) -> Answer:
     raises=("cross_site", *app_jobs.REFUSALS),
 )
 def start_build_by_get(app_id: str) -> Answer:
-    """Build an app (the published form of `POST /app/{app_id}/builds`).
+    """Build an app with GET (kept for existing clients; prefer `POST /app/{app_id}/builds`).
 
-    It takes the token from the header only: a HEAD, a prefetch or another site's page start nothing.
+    The token is accepted in the header only. A HEAD, a prefetch or a request from another site's page starts nothing.
     """
     _refuse_prefetch()
     link = f'<{BASE}/app/{app_id}/builds>; rel="alternate"; title="POST"'
@@ -133,12 +134,12 @@ def _shown(job: Job, output: dict[str, Any], user: str | None) -> BuildShown:
 
 
 def _refuse_prefetch() -> None:
-    """A GET that nobody asked for: the browser's guess, another page's image. Raises Problem."""
+    """Refuse a GET that the user did not intend: a prefetch, or an image of another site's page. Raises Problem."""
     purpose = " ".join(request.headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Moz"))
     if "prefetch" in purpose.lower():
-        raise Problem("cross_site", "A prefetch starts no build.")
+        raise Problem("cross_site", "A prefetch cannot start a build.")
     if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-        raise Problem("cross_site", "Another site's page starts no build.")
+        raise Problem("cross_site", "A page of another site cannot start a build.")
 
 
 def _inputs(app_id: str, body: NewBuild) -> dict[str, str | None]:
@@ -146,7 +147,7 @@ def _inputs(app_id: str, body: NewBuild) -> dict[str, str | None]:
 
 
 def _addresses(session: Session, app_id: str) -> dict[str, str]:
-    """Return where the two repositories are, as the jobs that made them learnt."""
+    """Return the URLs of the two repositories, as recorded by the jobs that created them."""
     app = permissions.app(session, auth.require_user(), app_id)
     outputs = session.execute(
         select(Step.name, Step.output)

@@ -1,7 +1,7 @@
-"""How are all failed jobs that match taken up again?  Each in a transaction of its own, newest first.
+"""Retry all failed jobs that match a filter, newest first, each in its own transaction.
 
-So one refusal does not stop the others, and no lock is held for long. Whoever matches is looked for among a bounded
-number of failed jobs; `next` says where to go on.
+So one refusal does not stop the others, and no lock is held for long. One request scans a bounded number of failed
+jobs; `next` is the cursor for the following request.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from common.states import JobState, StepState
 
 log = logging.getLogger(__name__)
 
-RetryOne = Callable[[Session, str], Job]  # gives the failed job of this id another turn, or raises why not
+RetryOne = Callable[[Session, str], Job]  # retries the failed job of this id, or raises the reason for a refusal
 
-BATCH_SIZE, MAX_BATCHES = 1_000, 10  # failed jobs at a time, and how often in one request
+BATCH_SIZE, MAX_BATCHES = 1_000, 10  # failed jobs in one query, and queries in one request
 
 
 class RetryAll(RequestBody):
@@ -47,27 +47,27 @@ class RetryAll(RequestBody):
     kind: Kind | None = None
     app_id: Id | None = None
     team: TeamName | None = None
-    user: Annotated[Login | None, Field(description="Who began them, by login.")] = None
+    user: Annotated[Login | None, Field(description="Only jobs started by the user with this login.")] = None
     code: Annotated[
-        str | None, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", description="Why a step of theirs failed: its `code`.")
+        str | None, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", description="Only jobs with a step that failed with this `code`.")
     ] = None
-    since: Annotated[Timestamp | None, Field(description="Created then or later.")] = None
-    cursor: Annotated[Id | None, Field(description="The `next` of the answer before.")] = None
+    since: Annotated[Timestamp | None, Field(description="Only jobs created at or after this time.")] = None
+    cursor: Annotated[Id | None, Field(description="The `next` of the previous response.")] = None
     limit: Annotated[
-        StrictInt, Field(ge=1, le=100, description="How many at most, refused ones included."), JsonInteger
+        StrictInt, Field(ge=1, le=100, description="Maximum number of jobs, including refused ones."), JsonInteger
     ] = 50
-    dry_run: Annotated[StrictBool, Field(description="Change nothing, only say what would be.")] = False
+    dry_run: Annotated[StrictBool, Field(description="Change nothing; only report what would be retried.")] = False
 
 
 class Retried(ResponseBody):
-    """A job that goes on."""
+    """A job that was resumed."""
 
     job_id: str
     status_url: str
 
 
 class NotRetried(ResponseBody):
-    """A failed job that cannot be taken up right now, and why, as its own retry would answer."""
+    """A failed job that cannot be retried now. `code` and `reason` are those of its own retry endpoint."""
 
     job_id: str
     code: str
@@ -75,7 +75,7 @@ class NotRetried(ResponseBody):
 
 
 class Retries(ResponseBody):
-    """What became of those that match. `more`: there may be others behind `next`, the cursor to go on with."""
+    """The outcome for each matching job. `more` is true if there may be further jobs; send `next` as `cursor`."""
 
     retried: list[Retried]
     refused: list[NotRetried]
@@ -84,17 +84,17 @@ class Retries(ResponseBody):
 
 
 def retry_all(which: RetryAll, retry_one: RetryOne) -> Answer:
-    """Answer with what has become of those that match.
+    """Answer with the outcome for each matching job.
 
-    This one write is many transactions, so its key cannot be claimed with the work: the answer is kept when all is
-    done. A repetition in the meantime does no harm, for what has been taken up is no longer failed.
+    The work is many transactions, so the idempotency key cannot be claimed together with it: the answer is stored at
+    the end. A repeated request in the meantime does no harm, because a job that was retried is no longer failed.
     """
     body, lanes = retry_matching(which, retry_one)
     return once(lambda _session: Answer(body=body, lanes=lanes))
 
 
 def retry_matching(which: RetryAll, retry_one: RetryOne) -> tuple[Retries, list[LaneMessage]]:
-    """Take up those that match, by the rules of `retry_one`. Returns what has become of them, and what may be sent."""
+    """Retry the matching jobs with `retry_one`. Returns the outcome, and the lane messages that may be sent."""
     found, following = service().db.read(lambda session: _find(session, which))
     batch = (_DryRun if which.dry_run else _Batch)(retry_one)
     for job_id, app_id in found:
@@ -104,7 +104,7 @@ def retry_matching(which: RetryAll, retry_one: RetryOne) -> tuple[Retries, list[
 
 
 class _Batch:
-    """Jobs that are taken up one after the other, and what has become of them."""
+    """Retries jobs one after another and records the outcomes."""
 
     def __init__(self, retry_one: RetryOne) -> None:
         self.retry_one = retry_one
@@ -119,13 +119,13 @@ class _Batch:
             self._refuse(job_id, refusal.code, refusal.detail or CODES[refusal.code].title)
         except NotPossibleError as refusal:
             self._refuse(job_id, refusal.code, str(refusal))
-        except (SQLAlchemyError, CommitUnknownError):  # of this one: those before it go on, and must be told
+        except (SQLAlchemyError, CommitUnknownError):  # the jobs before it were retried and must be reported
             log.exception("retry_failed", extra={"job_id": job_id})
-            self._refuse(job_id, "unavailable", "The database did not do its part: look at the job, and try again.")
+            self._refuse(job_id, "unavailable", "The database is unavailable. Check the state of the job and try again.")
         else:
             self.retried.append(Retried(job_id=job_id, status_url=f"{BASE}/jobs/{job_id}"))
 
-    def run(self, job_id: str, app_id: str | None) -> None:  # noqa: ARG002 - of use to a rehearsal
+    def run(self, job_id: str, app_id: str | None) -> None:  # noqa: ARG002 - used by a dry run
         """Raises Problem, NotPossibleError."""
         db = service().db
         self.lanes += db.transaction(lambda session: interventions.open_lanes(session, self.retry_one(session, job_id)))
@@ -135,13 +135,14 @@ class _Batch:
 
 
 class _RolledBackError(Exception):
-    """Ends a transaction that only was to show whether it can be done."""
+    """Rolls back the transaction of a dry run."""
 
 
 class _DryRun(_Batch):
-    """The same, with everything taken back at once.
+    """The same, with each transaction rolled back.
 
-    One job may be in the way of another of the same app: so those before it are taken up again, too.
+    A retried job may conflict with the next one of the same app, so each transaction first repeats the retries of the
+    app's earlier jobs.
     """
 
     def __init__(self, retry_one: RetryOne) -> None:
@@ -163,7 +164,7 @@ class _DryRun(_Batch):
 
 
 def _find(session: Session, which: RetryAll) -> tuple[Sequence[tuple[str, str | None]], str | None]:
-    """Return job and app of those that match and that time has not passed over, and the cursor behind them."""
+    """Return the ids of matching jobs that are still relevant, with the ids of their apps, and the next cursor."""
     user_id = accounts.find_id(session, which.user) if which.user is not None else None
     if which.user is not None and user_id is None:
         return [], None
@@ -185,7 +186,7 @@ def _find(session: Session, which: RetryAll) -> tuple[Sequence[tuple[str, str | 
 
 
 def _failed(which: RetryAll, filters: pagination.Filters, below: str | None) -> Select[str]:
-    """Return the query of failed jobs, newest first, filters as far as an index goes: of all teams, by the state."""
+    """Return the query for failed jobs, newest first, with the filters that an index supports."""
     bounds = [Job.id >= first_id(max(EPOCH, which.since - pagination.CLOCK_SKEW))] if which.since is not None else []
     if which.app_id is not None:
         filters = {"app_id": which.app_id, **filters}

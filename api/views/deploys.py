@@ -1,4 +1,4 @@
-"""How does a team bring a version of an app onto its cluster, and back?"""
+"""Deployments and rollbacks of an app: start and list."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ blueprint = Blueprint("deploys", __name__)
 
 
 class NewDeploy(RequestBody):
-    """`image_tag` sets the chart's; `revision` is a branch, tag or commit of the helm repository."""
+    """`image_tag` overrides the image tag of the chart; `revision` is a branch, tag or commit of the helm repository."""
 
     image_tag: Tag = None
     revision: Branch = None
 
 
 class NewRollback(RequestBody):
-    """An empty object: it goes to the previous good deployment."""
+    """An empty object: the target is the previous successful deployment."""
 
 
 class DeployShown(ResponseBody):
-    """One deployment. `revision` and `images` are what it brought, once it succeeded; `user` is who began it."""
+    """A deployment. `revision` and `images` are what was deployed, once it succeeded; `user` is who started it."""
 
     job_id: str
     state: JobState
@@ -69,7 +69,7 @@ class Deploys(PageBody):
 def start_deploy(app_id: str, body: NewDeploy) -> Answer:
     """Deploy an app.
 
-    A job syncs the application on Argo CD; it is over when that is synced and healthy.
+    A job syncs the application on Argo CD and succeeds when the application is synced and healthy.
     """
     return app_jobs.begin(auth.require_user(), app_id, DEPLOY, body.model_dump())
 
@@ -84,7 +84,7 @@ def start_deploy(app_id: str, body: NewDeploy) -> Answer:
     raises=("nothing_to_roll_back_to", *app_jobs.REFUSALS),
 )
 def roll_back(app_id: str, body: NewRollback) -> Answer:  # noqa: ARG001 - an empty body is still checked
-    """Deploy the previous good version of an app again."""
+    """Roll an app back to its previous successful deployment."""
     user = auth.require_user()
     target = service().db.read(lambda session: _previous_good(session, permissions.app(session, user, app_id)))
     return app_jobs.begin(user, app_id, DEPLOY, target)
@@ -108,11 +108,11 @@ def list_deploys(app_id: str, query: JobPage) -> Answer:
 
 
 def _previous_good(session: Session, app: App) -> dict[str, Any]:
-    """Return what the last good deployment before the newest one brought. Raises Problem `nothing_to_roll_back_to`."""
+    """Return the version of the last good deployment before the newest one. Raises Problem `nothing_to_roll_back_to`."""
     newest_first = deployments.newest_first(session, service().settings, app.id)
     target = deployments.previous_good(newest_first)
     if target is None:
-        raise Problem("nothing_to_roll_back_to", "There is no other good deployment before the newest one.")
+        raise Problem("nothing_to_roll_back_to", "No deployment before the newest one has succeeded.")
     return {"image_tag": target.image_tag, "revision": target.revision, "rollback_of": newest_first[0].job.id}
 
 

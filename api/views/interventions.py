@@ -1,4 +1,4 @@
-"""What may a person do to a job?  Retry it, skip a step, cancel it, read what it printed."""
+"""Interventions in a job: retry it, skip a step, cancel it, read its log."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ blueprint = Blueprint("interventions", __name__)
 
 
 class Retry(RequestBody):
-    """`password`: of a sign-up, when the answer was `password_needed`."""
+    """`password`: the password of the sign-up, if the retry was refused with `password_needed`."""
 
     password: Annotated[str | None, Field(max_length=256, repr=False)] = None
 
 
 class Skip(RequestBody):
-    """`reason` is kept with the step."""
+    """`reason` is stored with the step."""
 
     reason: Annotated[str, Field(min_length=3, max_length=500)]
 
@@ -45,13 +45,13 @@ class Cancel(RequestBody):
 
 
 class LogQuery(Query):
-    """`start` counts characters; send back the last answer's `next_start`."""
+    """`start` is an offset in characters; send the `next_start` of the last response."""
 
     start: Annotated[int, Field(ge=0, le=build_log.CHARACTERS), WholeNumber] = 0
 
 
 class Log(ResponseBody):
-    """A piece of the console. `more`: there is or may come more; ask again from `next_start`."""
+    """A part of the console log. While `more` is true, there is or may come more text: continue at `next_start`."""
 
     text: str
     start: int
@@ -70,10 +70,10 @@ class Log(ResponseBody):
     raises=("not_admin", "not_failed", "password_needed", "is_over", "busy", "too_many_requests"),
 )
 def retry_job(job_id: str, body: Retry) -> Answer:
-    """Take a failed job up again, under its id.
+    """Retry a failed job under the same ID.
 
-    Exactly the failed steps run again, with all their attempts. `password` is for a sign-up whose answer was
-    `password_needed`, and must be the one given then.
+    Only the failed steps run again, with all their attempts. If the retry of a sign-up is refused with
+    `password_needed`, send the `password` that was used for the sign-up.
     """
     user, password = auth.find_user(), body.password
     if password is not None:
@@ -97,10 +97,11 @@ def retry_job(job_id: str, body: Retry) -> Answer:
     raises=("not_found",),
 )
 def retry_jobs(body: RetryAll) -> Answer:
-    """Take up again all failed jobs that match.
+    """Retry all failed jobs that match.
 
-    Each by the rules of its own retry, newest first; what a newer job of the kind has overtaken, or whose app or person
-    is gone, does not match. With `dry_run` nothing is changed, and `retried` says what would be.
+    Each job is retried under the rules of its own retry endpoint, newest first. A job does not match if a newer job of
+    its kind exists or if its app or user is gone. With `dry_run`, nothing changes and `retried` lists what would be
+    retried.
     """
     user = auth.require_user()
     service().db.read(lambda session: permissions.team(session, user, body.team))
@@ -119,7 +120,7 @@ def retry_jobs(body: RetryAll) -> Answer:
     raises=("not_failed", "not_skippable", "is_over", "busy"),
 )
 def skip_step(job_id: str, step: str, body: Skip) -> Answer:
-    """Let a failed job go on behind a step that somebody did by hand."""
+    """Skip a failed step that somebody has completed by hand; the job continues after it."""
     user = auth.require_user()
     reason = f"{body.reason} ({user.login})"
 
@@ -141,7 +142,7 @@ def skip_step(job_id: str, step: str, body: Skip) -> Answer:
     raises=("not_admin", "is_over"),
 )
 def cancel_job(job_id: str, body: Cancel) -> Answer:  # noqa: ARG001 - an empty body is still checked
-    """Stop a job before its next step, and the build that it started."""
+    """Cancel a job: it stops before its next step, and so does the build that it started."""
     user = auth.require_user()
 
     def work(session: Session) -> Job:
@@ -154,7 +155,7 @@ def cancel_job(job_id: str, body: Cancel) -> Answer:  # noqa: ARG001 - an empty 
 
 @route(blueprint, "GET", "/jobs/<job_id>/log", policy=Policy.MEMBER, query=LogQuery, answers={200: Log})
 def read_log(job_id: str, query: LogQuery) -> Answer:
-    """Read what a build printed, from an offset, while it runs and after."""
+    """Read the log of a build from an offset, while it is running or afterwards."""
     user = auth.require_user()
 
     def work(session: Session) -> Log:
@@ -172,7 +173,7 @@ def read_log(job_id: str, query: LogQuery) -> Answer:
 
 
 def retry_failed(session: Session, job: Job, *, password: str | None = None) -> Job:
-    """Give a failed job another turn, alone or among many. Raises Problem, NotPossibleError."""
+    """Retry a failed job, alone or as one of many. Raises Problem, NotPossibleError."""
     app_jobs.require_relevant(session, job)
     if password is not None and interventions.needs_secret(session, job):
         _seal_again(session, job, password)
@@ -191,32 +192,32 @@ def _resume(work: Callable[[Session], Job]) -> Answer:
 
 
 def _require_admin_for_leaving(job: Job, user: User | None) -> None:
-    """A colleague must not be able to stop the closing of somebody's accounts. Raises Problem."""
+    """Refuse changes of an off-boarding: a colleague must not prevent the closing of accounts. Raises Problem."""
     if job.kind == OFFBOARD.name and (user is None or not user.is_admin):
-        raise Problem("not_admin", "Only administrators decide about a person's leaving.")
+        raise Problem("not_admin", "Only administrators may change an off-boarding.")
 
 
 def _check_password(job_id: str, user: User | None, password: str) -> None:
-    """Take a password only for a failed sign-up that still needs it, if it is the one given then. Raises Problem.
+    """Accept a password only for a failed sign-up that still needs it, and only the original one. Raises Problem.
 
-    It is hashed outside any transaction: that takes tens of milliseconds.
+    It is verified outside any transaction, because hashing takes tens of milliseconds.
     """
 
     def work(session: Session) -> User | None:
         job = permissions.job(session, user, job_id)
         if job.state is not JobState.FAILED:
-            raise Problem("not_failed", "Only a failed job can be taken up again.")
+            raise Problem("not_failed", "Only a failed job can be retried.")
         if job.kind != SIGNUP.name or not interventions.needs_secret(session, job):
             return None
         return session.get_one(User, job.subject_id)
 
     person = service().db.read(work)
     if person is None:
-        message = "Only the retry of a failed sign-up that still needs its password takes one."
+        message = "Remove the password: only the retry of a failed sign-up that still needs it accepts one."
         raise Problem("invalid_fields", errors=[FieldError(field="password", code="not_needed", message=message)])
     with rate_limits.limit_password_attempts(person.login):
         if not service().passwords.is_right(password, person.password_hash):
-            message = "This is not the password of the sign-up: accounts that were made with that one would differ."
+            message = "Use the password of the sign-up. Accounts that exist already were created with that password."
             raise Problem("invalid_fields", errors=[FieldError(field="password", code="wrong", message=message)])
 
 

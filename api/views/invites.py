@@ -1,7 +1,7 @@
-"""How does somebody join a team that is not open to all?  By the code of an invitation, at sign-up.
+"""Invitations: codes with which people join a team that is not open, at sign-up.
 
-A code is shown once, to whoever makes it, and is as hard to guess as a log-in's token. It is used up in the very
-transaction that makes the account: of many who use it at once, as many come in as may.
+A code is shown once, to its creator, and is as hard to guess as a session token. It is redeemed in the transaction that
+creates the account, so concurrent sign-ups cannot exceed its number of uses.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CODE_BYTES = 18  # 24 characters
 
 
 def create(session: Session, *, team_id: str, uses: int, now: datetime, expires_at: datetime) -> tuple[Invite, str]:
-    """Return a new invitation and its code, which nothing can show again."""
+    """Return a new invitation and its code, which cannot be displayed again."""
     code = secrets.token_urlsafe(CODE_BYTES)
     invite = Invite(
         id=new_id(),
@@ -38,7 +38,7 @@ def create(session: Session, *, team_id: str, uses: int, now: datetime, expires_
 
 
 def redeem(session: Session, code: str, *, team_id: str, now: datetime) -> str:
-    """Take one use of the invitation to this team, and return its id. Raises Problem that names `invite`."""
+    """Redeem one use of the invitation to this team, and return its id. Raises Problem with an error for `invite`."""
     is_code = Invite.code_hash == _hash(code)
     is_usable = (Invite.team_id == team_id, Invite.used < Invite.uses, Invite.expires_at > now)
     result = session.execute(update(Invite).where(is_code, *is_usable).values(used=Invite.used + 1))
@@ -49,19 +49,19 @@ def redeem(session: Session, code: str, *, team_id: str, now: datetime) -> str:
 
 
 def return_use(session: Session, person: User) -> None:
-    """Let the invitation by which a person came be used by somebody else: nothing became of their sign-up."""
+    """Return the use of the invitation by which a person joined, because their sign-up failed for good."""
     session.execute(update(Invite).where(Invite.id == person.invite_id).values(used=Invite.used - 1))
     person.invite_id = None
 
 
 def _refusal(found: Invite | None, team_id: str) -> FieldError:
     if found is None:
-        return _error("unknown", "There is no such invitation. Compare the code, or ask for another one.")
+        return _error("unknown", "This invitation code is unknown. Check the code, or ask for another invitation.")
     if found.team_id != team_id:
-        return _error("other_team", f"The invitation is to the team {found.team_id}.")
+        return _error("other_team", f"The invitation is for the team {found.team_id}. Choose that team, or ask for another invitation.")
     if found.used >= found.uses:
-        return _error("used_up", "The invitation has been used. Ask for another one.")
-    return _error("expired", "The invitation has expired or was revoked. Ask for another one.")
+        return _error("used_up", "The invitation has already been used. Ask for another invitation.")
+    return _error("expired", "The invitation has expired or was revoked. Ask for another invitation.")
 
 
 def _error(code: str, message: str) -> FieldError:

@@ -1,4 +1,4 @@
-"""Which projects does a team have?"""
+"""Projects of a team: create and list."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ blueprint = Blueprint("projects", __name__)
 
 
 class NewProject(RequestBody):
-    """A group of apps; its name is your team's own."""
+    """A new project, which groups apps. Its name must be unique within your team."""
 
     name: NewName
     description: Description = ""
@@ -56,9 +56,9 @@ class Projects(PageBody):
     raises=("taken",),
 )
 def create_project(body: NewProject) -> Answer:
-    """Create a project of your team.
+    """Create a project for your team.
 
-    A project groups apps; its name is the team's own.
+    A project groups apps. Its name must be unique within the team.
     """
     if problems := [*validation.project_name_problems(body.name), *validation.description_problems(body.description)]:
         raise Problem("invalid_fields", errors=problems)
@@ -79,7 +79,7 @@ def create_project(body: NewProject) -> Answer:
     try:
         return once(work)
     except IntegrityError:
-        message = "Your team has a project of this name. Choose another one."
+        message = "Your team already has a project with this name. Choose another name."
         raise Problem("taken", errors=[FieldError(field="name", code="taken", message=message)]) from None
 
 

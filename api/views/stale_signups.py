@@ -1,7 +1,7 @@
-"""When does a sign-up that came to nothing give its id and e-mail address free?
+"""Release the login and e-mail address of stale sign-ups, so that the person can sign up again.
 
-Somebody else has the id on an upstream: the person has to choose another one, with the same e-mail address. As long
-as anything that was made for the failed sign-up exists, its names stay taken.
+A sign-up is stale when it failed because somebody else has the login on an upstream: the person has to choose another
+login, with the same e-mail address. While anything that was created for the failed sign-up exists, both stay taken.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from common.states import OPEN, Provenance
 
 
 def release_names(session: Session, *, login: str, email: str) -> None:
-    """Rename those who hold either name and whose sign-up came to nothing; nobody logs in as them any more."""
+    """Rename users who hold either name and whose sign-up is stale; nobody can log in as them afterwards."""
     holders = session.scalars(select(User).where(or_(User.login == login, User.email == email)).with_for_update())
     for person in holders:
         if _is_stale(session, person):

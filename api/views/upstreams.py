@@ -1,4 +1,4 @@
-"""Can the upstreams be worked with?  What the workers know of them, and what administrators say about it."""
+"""Upstreams: their state as the workers know it, check-ups, and pauses by administrators."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from common.workflows import CHECKUP, Upstream
 
 blueprint = Blueprint("upstreams", __name__)
 
-INSTALLATION = str(UUID(int=0))  # the subject of a check-up: this installation
-PARKED_COUNTED = 10_000  # as far as `parked` counts
+INSTALLATION = str(UUID(int=0))  # the subject of a check-up
+PARKED_COUNTED = 10_000  # the maximum of `parked`
 
 
 class UpstreamState(StrEnum):
-    """open · in_doubt: steps got no answer, a worker looks whether it is down · down: it is looked at until it answers
-    · paused: by an administrator. Nothing goes to one that is not open.
+    """open: in use · in_doubt: steps got no answer, and a worker probes whether it is down · down: a worker probes it
+    until it answers · paused: by an administrator. Steps are dispatched only to an upstream that is open.
     """
 
     OPEN = "open"
@@ -43,7 +43,7 @@ class UpstreamState(StrEnum):
 
 
 class PauseUpstream(RequestBody):
-    """`reason` is shown to everybody whose jobs wait for it."""
+    """`reason` is shown to every user whose jobs wait for the upstream."""
 
     reason: Annotated[str, Field(min_length=3, max_length=500)]
 
@@ -57,7 +57,7 @@ class Checkup(RequestBody):
 
 
 class Check(ResponseBody):
-    """One of the doctor's checks. `state`: well, wrong, or untold where it could not be looked at."""
+    """A check of the doctor. `state`: `well`, `wrong`, or `untold` if it could not be checked."""
 
     check: str
     question: str
@@ -67,10 +67,10 @@ class Check(ResponseBody):
 
 
 class UpstreamShown(ResponseBody):
-    """`at_work` of `at_once` steps are at work there, `parked` ones (counted up to 10,000) wait until they may go.
+    """An upstream: `at_work` of at most `at_once` steps are running, `parked` steps (at most 10,000) are waiting.
 
-    `since`, `reason` say how it came to be as it is; `next_look_at` when it is looked at while it is down;
-    `calls_per_second` is 0 where they are not limited.
+    `since` and `reason` explain the state. `next_look_at` is the time of the next probe while it is down.
+    `calls_per_second` is the rate limit, 0 for none.
     """
 
     name: str
@@ -88,8 +88,8 @@ class UpstreamShown(ResponseBody):
 
 
 class Upstreams(ResponseBody):
-    """`checkup` is the last check-up that ended; every `checks` is its, and `others` what it said of our own parts:
-    settings, database, broker.
+    """All upstreams. `checkup` is the last check-up that has finished: `checks` are its results for each upstream, and
+    `others` its results for Slipway itself (settings, database, broker).
     """
 
     upstreams: list[UpstreamShown]
@@ -100,15 +100,16 @@ class Upstreams(ResponseBody):
 
 @route(blueprint, "GET", "/upstreams", policy=Policy.ADMIN, answers={200: Upstreams})
 def list_upstreams() -> Answer:
-    """Say of every upstream whether it can be worked with, and what the last check-up found."""
+    """List the upstreams with their state and the results of the last check-up."""
     return Answer(body=service().db.read(_shown))
 
 
 @route(blueprint, "POST", "/upstreams/checkups", policy=Policy.ADMIN, takes=Checkup, answers={202: JobAccepted})
 def check_up(body: Checkup) -> Answer:  # noqa: ARG001 - declared: it takes nothing
-    """Have a worker check the settings and every upstream, reading only.
+    """Check the settings and all upstreams.
 
-    The job's `result` has every check with what to do about what is wrong; GET /upstreams shows the last one.
+    A worker runs the checks and changes nothing. The job's `result` lists every check, with a remedy for each failure.
+    `GET /upstreams` shows the last results.
     """
 
     def work(session: Session) -> Job:
@@ -136,10 +137,10 @@ def check_up(body: Checkup) -> Answer:  # noqa: ARG001 - declared: it takes noth
     answers={200: UpstreamShown},
 )
 def pause_upstream(upstream: str, body: PauseUpstream) -> Answer:
-    """Keep an upstream free for maintenance.
+    """Pause an upstream for maintenance.
 
-    What is at work there ends; further steps wait, without using an attempt, until it is resumed. The password of a
-    sign-up is kept for a day only: a longer pause fails those that wait for it.
+    Running steps finish; further steps wait until the upstream is resumed, without using an attempt. The password of a
+    sign-up is stored for one day only, so sign-ups that wait longer than that fail.
     """
     name, by = _find_upstream(upstream), auth.require_user().login
 
@@ -159,9 +160,9 @@ def pause_upstream(upstream: str, body: PauseUpstream) -> Answer:
     answers={200: UpstreamShown},
 )
 def resume_upstream(upstream: str, body: ResumeUpstream) -> Answer:  # noqa: ARG001 - declared: it takes nothing
-    """End a pause, if there is one.
+    """Resume a paused upstream.
 
-    Few steps go at first, then twice as many every few seconds.
+    A few steps start at first, then twice as many every few seconds. Nothing happens if the upstream is not paused.
     """
     name = _find_upstream(upstream)
 
@@ -175,7 +176,7 @@ def resume_upstream(upstream: str, body: ResumeUpstream) -> Answer:  # noqa: ARG
 def _find_upstream(name: str) -> Upstream:
     found = next((upstream for upstream in EXTERNAL if upstream.value == name), None)
     if found is None:
-        raise Problem("not_found", f"The upstreams are {', '.join(EXTERNAL)}.")
+        raise Problem("not_found", f"Choose one of the upstreams {', '.join(EXTERNAL)}.")
     return found
 
 
@@ -231,7 +232,7 @@ def _parked(session: Session, name: Upstream) -> int:
 
 
 def _last_checkup(session: Session) -> tuple[Job | None, dict[str, list[Check]]]:
-    """Return the last one that ended well, and its checks by what they look at."""
+    """Return the last check-up that succeeded, and its checks by group."""
     ended = (
         select(Job, Step.output)
         .join(Step, Step.job_id == Job.id)
