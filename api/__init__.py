@@ -49,7 +49,9 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-HTTPS_HEADERS = {"Strict-Transport-Security": "max-age=31536000"}  # a year, for this host only: subdomains may be somebody else's
+HTTPS_HEADERS = {
+    "Strict-Transport-Security": "max-age=31536000"
+}  # a year, for this host only: subdomains may be somebody else's
 
 
 def create_app(config: Settings | None = None, *, now: Now | None = None) -> Flask:

@@ -77,7 +77,7 @@ def find_user() -> User | None:
 
 
 def cookie_name() -> str:
-    """Return the cookie's name: `__Host-` binds it to this host over HTTPS; plain HTTP (loopback only) cannot use it."""
+    """Return the cookie's name: `__Host-` binds it to this host over HTTPS; plain HTTP, on loopback, cannot use it."""
     return "__Host-session" if service().settings.cookie_secure else "session"
 
 

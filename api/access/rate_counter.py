@@ -113,7 +113,9 @@ def _count(session: Session, known: dict[tuple[str, int], RateCount], quota: Quo
     if row is not None:
         row.hits += 1
     else:
-        ends_at = EPOCH + timedelta(seconds=(period + 2) * quota.window_s)  # until then it counts as the previous period
+        ends_at = EPOCH + timedelta(
+            seconds=(period + 2) * quota.window_s
+        )  # until then it counts as the previous period
         session.add(RateCount(bucket=quota.bucket, period=period, hits=1, expires_at=ends_at))
     return Permit(bucket=quota.bucket, period=period)
 

@@ -1,4 +1,4 @@
-"""What can be typed about a job that does not move?"""
+"""Advice for stuck jobs: the reason why a job does not progress, and the commands that help."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from common.jobs.stuck import Stuck, Why
 
 DOCTOR = "python -m worker.doctor"
 CANCEL = "flask --app api jobs cancel {job_id}"
-PAUSED = "It goes on when the pause is over. An administrator ends it: slipway upstreams resume UPSTREAM"
+PAUSED = "It resumes automatically once the pause ends. To end the pause: slipway upstreams resume UPSTREAM"
 ADVICE = {
-    Why.OVERDUE: "No worker has looked at it. Start workers: celery -A worker worker",
-    Why.UNWATCHED: f"No worker will look at it. Its row was changed by other hands: {CANCEL}",
-    Why.UNBEGUN: f"It is sent, and no worker begins it. Look at the broker: {DOCTOR}; and at the workers: "
+    Why.OVERDUE: "No worker has dispatched it. Start workers: celery -A worker worker",
+    Why.UNWATCHED: f"No worker will dispatch it, because its row was changed outside Slipway. Cancel it: {CANCEL}",
+    Why.UNBEGUN: f"Its message is sent, but no worker starts the step. Check the broker: {DOCTOR}; and the workers: "
     "celery -A worker inspect ping",
-    Why.HELD: f"It goes on by itself when its upstream can take it. Look at that: {DOCTOR}",
-    Why.WAITING: f"Its upstream is not ready. Look at that: {DOCTOR}; if it is not to come: {CANCEL}",
-    Why.ENDLESS: f"No step of it can move. Its rows were changed by other hands: {CANCEL}",
+    Why.HELD: f"It resumes automatically once the upstream is available. Check the upstream: {DOCTOR}",
+    Why.WAITING: f"Its upstream is not ready. Check the upstream: {DOCTOR}; if it will not become ready: {CANCEL}",
+    Why.ENDLESS: f"None of its steps can run, because its rows were changed outside Slipway. Cancel it: {CANCEL}",
 }
 
 
 def document(found: Stuck, now: datetime) -> dict[str, object]:
-    """Return it as plain values."""
+    """Return a stuck job as a JSON document."""
     job, step = found.job, found.step
     return {
         "job_id": job.id,
@@ -45,7 +45,7 @@ def document(found: Stuck, now: datetime) -> dict[str, object]:
 
 
 def lines(found: Stuck, now: datetime) -> str:
-    """Return it in words: what, where and for how long, why, and what to type."""
+    """Return a stuck job as text: what, where and for how long, why, and the command that helps."""
     job, step = found.job, found.step
     about = f"app {found.app}" if found.app else str(job.input.get("login", ""))
     head = f"{job.id}  {job.kind} {job.state}, team {job.team_id}, {about}".rstrip(", ")

@@ -1,4 +1,4 @@
-"""flask --app api invites create, list, revoke"""
+"""Commands for invitations: `flask --app api invites create, list, revoke`."""
 
 from __future__ import annotations
 
@@ -23,45 +23,50 @@ MOST_USES = 1_000
 
 @click.group(cls=Group)
 def invites() -> None:
-    """Codes by which people join a team that is not open to all.
+    """Invitation codes for teams that are not open to everyone.
 
-    A team of the catalog without `self_join = true` is joined with such a code: slipway signup … --team TEAM --invite.
+    To join a team without `self_join = true` in the catalog, a person signs up with such a code: slipway signup …
+    --team TEAM --invite.
     """
 
 
 @invites.command("create")
-@click.option("--team", required=True, help="The team that is joined by it.")
-@click.option("--uses", type=click.IntRange(1, MOST_USES), default=1, show_default=True, help="For how many people.")
-@click.option("--expires", type=Span(), default="7d", show_default=True, help="How long it is good: 12h, 7d.")
+@click.option("--team", required=True, help="The team to join.")
+@click.option(
+    "--uses", type=click.IntRange(1, MOST_USES), default=1, show_default=True, help="Number of people who may use it."
+)
+@click.option(
+    "--expires", type=Span(), default="7d", show_default=True, help="How long it is valid, such as 12h or 7d."
+)
 @as_json
 def create(*, team: str, uses: int, expires: timedelta, is_json: bool) -> None:
-    """Make a code and show it, this once: it is stored as a hash.
+    """Create a code and show it. It cannot be shown again, because only its hash is stored.
 
-    A sign-up that is accepted uses it up. One that comes to nothing because somebody else has the login gives it back
-    as soon as the person signs up again.
+    An accepted sign-up uses the code. If the sign-up fails because somebody else has the login on an upstream, that
+    use is returned when the person signs up again.
     """
     now = service().db.now()
     team = options.known_team(team)
     if service().catalog.teams[team].self_join:
-        print_note(f"The team {team} is open to all: nobody needs a code for it.")
+        print_note(f"The team {team} is open to everyone: no code is needed to join it.")
 
     def work(session: Session) -> tuple[Invite, str]:
         return invitations.create(session, team_id=team, uses=uses, now=now, expires_at=now + expires)
 
     invite, code = service().db.transaction(work)
     text = (
-        f"{code}\n\nGood for {number(uses, 'person', 'people')} until {format_time(invite.expires_at)}. To revoke it: "
+        f"{code}\n\nValid for {number(uses, 'person', 'people')} until {format_time(invite.expires_at)}. To revoke it: "
     )
     print_result(is_json, {**_document(invite, []), "code": code}, f"{text}flask --app api invites revoke {invite.id}")
 
 
 @invites.command("list")
-@click.option("--team", help="Only those to this team.")
-@click.option("--all", "is_all", is_flag=True, help="Those that are used up, expired or revoked, too.")
+@click.option("--team", help="Only invitations to this team.")
+@click.option("--all", "is_all", is_flag=True, help="Include used, expired and revoked invitations.")
 @at_most(1000)
 @as_json
 def list_all(*, team: str | None, is_all: bool, limit: int, is_json: bool) -> None:
-    """List the invitations, the oldest first, and who logins by them. The codes themselves are not known to anybody."""
+    """List the invitations, oldest first, and who used them. The codes are not stored and cannot be shown."""
     good = [] if is_all else [Invite.expires_at > service().db.now(), Invite.used < Invite.uses]
     if team is not None:
         good.append(Invite.team_id == options.known_team(team))
@@ -86,7 +91,7 @@ def list_all(*, team: str | None, is_all: bool, limit: int, is_json: bool) -> No
         )
         for each, logins in found
     ]
-    print_result(is_json, [_document(*each) for each in found], columns(rows, nothing="There is no invitation."))
+    print_result(is_json, [_document(*each) for each in found], columns(rows, nothing="There are no invitations."))
     hint_at_more(found, limit)
 
 
@@ -94,17 +99,21 @@ def list_all(*, team: str | None, is_all: bool, limit: int, is_json: bool) -> No
 @click.argument("invite_id", metavar="ID")
 @as_json
 def revoke(invite_id: str, is_json: bool) -> None:
-    """Let nobody come by a code any more. Whoever logins by it stays. ID is the one of `invites list`."""
+    """Revoke an invitation. People who have used it keep their accounts. ID is shown by `invites list`."""
 
     def work(session: Session) -> Invite:
         found = session.get(Invite, invite_id, with_for_update=True) if validation.ID.fullmatch(invite_id) else None
         if found is None:
-            raise Refusal("There is no such invitation. To see which there are: flask --app api invites list --all")
+            raise Refusal("There is no invitation with this ID. To list them: flask --app api invites list --all")
         found.expires_at = min(found.expires_at, service().db.now())
         return found
 
     invite = service().db.transaction(work)
-    print_result(is_json, _document(invite, []), f"Nobody joins {invite.team_id} by it any more. {invite.used} did.")
+    print_result(
+        is_json,
+        _document(invite, []),
+        f"The invitation to {invite.team_id} is revoked. It was used {number(invite.used, 'time')}.",
+    )
 
 
 def _document(invite: Invite, logins: list[str]) -> dict[str, object]:

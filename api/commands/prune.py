@@ -1,4 +1,4 @@
-"""flask --app api jobs prune"""
+"""Command that deletes old jobs: `flask --app api jobs prune`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROGRESS_EVERY_S = 2.0
 
 @dataclass
 class PruneCount:
-    """What has become of all jobs so far."""
+    """The number of jobs deleted and kept so far."""
 
     gone: Counter[str] = field(default_factory=Counter)
     kept: Counter[str] = field(default_factory=Counter)
@@ -38,26 +38,30 @@ class PruneCount:
     def summary(self, verb: str) -> str:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in self.gone.most_common())
         took = format_duration(timedelta(seconds=time.monotonic() - self.began_s))
-        rows = f", {number(self.rows, 'row')} in all" if self.rows else ""
+        rows = f", {number(self.rows, 'row')} in total" if self.rows else ""
         listed = f" ({kinds}{rows})" if kinds else ""
         return f"{verb} {number(self.gone.total(), 'job')}{listed}, kept {self.kept.total():,}, in {took}."
 
 
 @click.command("prune", cls=Command)
 @click.option(
-    "--older-than", "age", type=Span(timedelta(days=1)), required=True, help="Those that ended so long ago: 90d."
+    "--older-than",
+    "age",
+    type=Span(timedelta(days=1)),
+    required=True,
+    help="Delete jobs that ended this long ago, such as 90d.",
 )
 @dry_run
 @yes
 @as_json
 def prune(*, age: timedelta, is_dry: bool, is_confirmed: bool, is_json: bool) -> None:
-    """Delete old jobs with all that is known of them.
+    """Delete old jobs with their steps, attempts, events and logs.
 
-    What is still needed stays: a job that the ledger names, the newest one of each app, the deployments that a rollback
-    may go back to, a sign-up that did not succeed. Some go at a time, and between them the database has a rest, so it
-    can run beside everything else. Ctrl-C stops it; what is left goes the next time.
+    Jobs that are still needed are kept: those that the ledger refers to, the newest job of each app, deployments that a
+    rollback may return to, and sign-ups that did not succeed. Jobs are deleted in small batches with pauses, so the
+    command can run during normal operation. Ctrl-C stops it; the next run continues.
 
-    Workers do the same by themselves when RETENTION_DAYS is set.
+    If RETENTION_DAYS is set, workers do the same automatically.
     """
     before = service().db.now() - age
     if not is_dry:
@@ -66,7 +70,7 @@ def prune(*, age: timedelta, is_dry: bool, is_confirmed: bool, is_json: bool) ->
     try:
         _sweep(count, retention.sweep(service().db, service().settings, before=before, is_dry=is_dry), verb)
     except KeyboardInterrupt:
-        print_note(f"{count.summary(verb)} The next run goes on.")
+        print_note(f"{count.summary(verb)} The next run continues.")
         raise
     document = {
         "before": format_time(before),
@@ -82,7 +86,9 @@ def _sweep(count: PruneCount, sweep: Iterator[Swept], verb: str) -> None:
     reported_s = began_s = time.monotonic()
     for swept in sweep:
         count.add(swept)
-        if swept.rows:  # as long a rest as it took: SQLite has one writer at a time, and others want to write, too
+        if (
+            swept.rows
+        ):  # pause as long as the batch took: SQLite allows one writer at a time, and others must get their turn
             time.sleep(time.monotonic() - began_s)
         began_s = time.monotonic()
         if sys.stderr.isatty() and began_s - reported_s > PROGRESS_EVERY_S:

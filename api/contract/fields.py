@@ -53,7 +53,8 @@ NewAppName = Annotated[
 Email = Annotated[
     str,
     _field(
-        {"pattern": EMAIL_PATTERN, "maxLength": validation.EMAIL_CHARACTERS}, "An ASCII e-mail address. Upper and lower case are equal."
+        {"pattern": EMAIL_PATTERN, "maxLength": validation.EMAIL_CHARACTERS},
+        "An ASCII e-mail address. Upper and lower case are equal.",
     ),
 ]
 PersonName = Annotated[
@@ -86,9 +87,14 @@ NewPassword = Annotated[
 Description = Annotated[
     str,
     Field(max_length=500),
-    _field({"pattern": _anchored(validation.TEXT)}, "Free text; line breaks and tabs are the only control characters allowed."),
+    _field(
+        {"pattern": _anchored(validation.TEXT)},
+        "Free text; line breaks and tabs are the only control characters allowed.",
+    ),
 ]
-JoinedTeam = Annotated[str, _field({"x-one-of": "teams"}, "A team that is open to everyone, or the team of the invitation.")]
+JoinedTeam = Annotated[
+    str, _field({"x-one-of": "teams"}, "A team that is open to everyone, or the team of the invitation.")
+]
 InviteCode = Annotated[
     str | None,
     Field(

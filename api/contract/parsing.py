@@ -50,7 +50,8 @@ def _query(model: type[Query]) -> Query:
     repeated = [name for name, values in request.args.lists() if len(values) > 1]
     if repeated:
         errors = [
-            FieldError(field=name, code="repeated", message="Send this parameter only once.") for name in repeated[:ERRORS_SHOWN]
+            FieldError(field=name, code="repeated", message="Send this parameter only once.")
+            for name in repeated[:ERRORS_SHOWN]
         ]
         raise Problem("invalid_fields", errors=errors)
     try:

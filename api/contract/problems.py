@@ -47,7 +47,7 @@ CODES: dict[str, ProblemType] = {
     "no_metrics_token": ProblemType(
         401,
         "The metrics token is missing or wrong",
-        "Send the value of the setting METRICS_TOKEN as Authorization: Bearer. While the setting is empty, set it first.",
+        "Set METRICS_TOKEN if it is empty, and send its value as Authorization: Bearer.",
     ),
     "cross_site": ProblemType(
         403, "The request comes from another site", "Send the token as Authorization: Bearer, not as a cookie."

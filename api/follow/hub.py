@@ -91,7 +91,9 @@ class Hub:
         self._db.dispose()
 
     def _wake(self) -> None:
-        with contextlib.suppress(OSError):  # a full buffer wakes the thread anyway; a closed socket means that it has stopped
+        with contextlib.suppress(
+            OSError
+        ):  # a full buffer wakes the thread anyway; a closed socket means that it has stopped
             self._waker.send(b"\0")
 
     def _start(self) -> None:

@@ -31,7 +31,7 @@ SECURITY: dict[Policy, list[dict[str, list[str]]]] = {
 
 
 def document(calls: Sequence[Endpoint], catalog: Catalog, *, cookie: str) -> Schema:
-    """Return the document of these endpoints, with the teams and types of the catalog. `cookie` is the cookie's name."""
+    """Return the document of these endpoints, with the teams and types of the catalog. `cookie` is a cookie's name."""
     schemas = _schemas(calls, catalog)
     paths: dict[str, Schema] = defaultdict(dict)
     for call in calls:
@@ -52,7 +52,11 @@ def document(calls: Sequence[Endpoint], catalog: Catalog, *, cookie: str) -> Sch
             "schemas": {name: schema for name, schema in schemas.items() if name not in _query_names(calls)},
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "description": "The `token` of a login."},
-                "metrics": {"type": "http", "scheme": "bearer", "description": "The value of the setting METRICS_TOKEN."},
+                "metrics": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The value of the setting METRICS_TOKEN.",
+                },
                 "cookie": {"type": "apiKey", "in": "cookie", "name": cookie, "description": "Set by a login."},
             },
             "examples": {code: {"summary": CODES[code].title, "value": _example_of(code)} for code in CODES},

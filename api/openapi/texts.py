@@ -91,5 +91,9 @@ REQUEST_ID = {"X-Request-Id": _response_header("Identifies the request in the lo
 RETRY_AFTER = {"Retry-After": _response_header("Seconds to wait before the next request.", "integer")}
 LOCATION = {"Location": _response_header("The URL of the job.")}
 ETAG = {"ETag": _response_header("Identifies the current state.")}
-REPLAYED = {idempotency.REPLAYED_HEADER: _response_header("`true` if this is the stored response of an earlier request with the same key.")}
+REPLAYED = {
+    idempotency.REPLAYED_HEADER: _response_header(
+        "`true` if this is the stored response of an earlier request with the same key."
+    )
+}
 CHALLENGE = {"WWW-Authenticate": _response_header("`Bearer`")}

@@ -110,7 +110,7 @@ class Link(ResponseBody):
 
 
 class JobShown(JobSummary):
-    """A job with all its lanes, steps and attempts. `version` grows with every change; later events have higher numbers.
+    """A job with all its lanes, steps and attempts. `version` grows with every change, and events are numbered by it.
 
     `result` is the output of a build, a deployment, a dry run or a comparison, once there is one.
     """

@@ -1,4 +1,4 @@
-"""URLs for users: addresses of upstream objects as people reach them, where these differ from the workers' addresses."""
+"""URLs for users: the addresses at which people reach upstream objects, where these differ from the workers' ones."""
 
 from __future__ import annotations
 

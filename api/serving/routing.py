@@ -88,7 +88,7 @@ def _authorize(call: Endpoint) -> None:
 
 
 def declared_endpoints(app: Flask) -> list[Endpoint]:
-    """Return every endpoint of the app. Raises RuntimeError if a view was not declared, so that the app cannot start."""
+    """Return every endpoint of the app. Raises RuntimeError if a view was not declared: such an app must not start."""
     found = [(rule.rule, app.view_functions[rule.endpoint].__dict__.get("call")) for rule in app.url_map.iter_rules()]
     if undeclared := [path for path, call in found if call is None]:
         raise RuntimeError(f"calls without a declared_endpoints policy: {undeclared}")

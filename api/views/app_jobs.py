@@ -145,4 +145,6 @@ def _require_provisioned(session: Session, app: App) -> None:
         select(Job.id).where(Job.app_id == app.id, Job.kind.in_(MADE_BY), Job.state == JobState.SUCCEEDED).limit(1)
     )
     if made is None:
-        raise Problem("not_provisioned", "The job that provisions the app did not succeed. Retry it, or remove the app.")
+        raise Problem(
+            "not_provisioned", "The job that provisions the app did not succeed. Retry it, or remove the app."
+        )

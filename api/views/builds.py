@@ -27,7 +27,9 @@ from common.workflows import BUILD, MADE_BY
 
 blueprint = Blueprint("builds", __name__)
 
-NUMBERED_BY = "await_executor"  # the step that records number and URL, so that a build that fails later has them as well
+NUMBERED_BY = (
+    "await_executor"  # the step that records number and URL, so that a build that fails later has them as well
+)
 
 Tag = Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")]
 Branch = Annotated[str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$")]

@@ -42,14 +42,15 @@ BATCH_SIZE, MAX_BATCHES = 1_000, 10  # failed jobs in one query, and queries in 
 
 
 class RetryAll(RequestBody):
-    """Which failed jobs. What is columns narrows them, all of it together; nothing means all of every team."""
+    """The failed jobs to retry. A job must match every field that is set; with none, all failed jobs match."""
 
     kind: Kind | None = None
     app_id: Id | None = None
     team: TeamName | None = None
     user: Annotated[Login | None, Field(description="Only jobs started by the user with this login.")] = None
     code: Annotated[
-        str | None, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", description="Only jobs with a step that failed with this `code`.")
+        str | None,
+        Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", description="Only jobs with a step that failed with this `code`."),
     ] = None
     since: Annotated[Timestamp | None, Field(description="Only jobs created at or after this time.")] = None
     cursor: Annotated[Id | None, Field(description="The `next` of the previous response.")] = None
@@ -121,7 +122,9 @@ class _Batch:
             self._refuse(job_id, refusal.code, str(refusal))
         except (SQLAlchemyError, CommitUnknownError):  # the jobs before it were retried and must be reported
             log.exception("retry_failed", extra={"job_id": job_id})
-            self._refuse(job_id, "unavailable", "The database is unavailable. Check the state of the job and try again.")
+            self._refuse(
+                job_id, "unavailable", "The database is unavailable. Check the state of the job and try again."
+            )
         else:
             self.retried.append(Retried(job_id=job_id, status_url=f"{BASE}/jobs/{job_id}"))
 

@@ -27,7 +27,7 @@ blueprint = Blueprint("deploys", __name__)
 
 
 class NewDeploy(RequestBody):
-    """`image_tag` overrides the image tag of the chart; `revision` is a branch, tag or commit of the helm repository."""
+    """`image_tag` overrides the chart's image tag; `revision` is a branch, tag or commit of the helm repository."""
 
     image_tag: Tag = None
     revision: Branch = None
@@ -108,7 +108,7 @@ def list_deploys(app_id: str, query: JobPage) -> Answer:
 
 
 def _previous_good(session: Session, app: App) -> dict[str, Any]:
-    """Return the version of the last good deployment before the newest one. Raises Problem `nothing_to_roll_back_to`."""
+    """Return the last successful version before the newest deployment. Raises Problem `nothing_to_roll_back_to`."""
     newest_first = deployments.newest_first(session, service().settings, app.id)
     target = deployments.previous_good(newest_first)
     if target is None:

@@ -58,7 +58,10 @@ def _refusal(found: Invite | None, team_id: str) -> FieldError:
     if found is None:
         return _error("unknown", "This invitation code is unknown. Check the code, or ask for another invitation.")
     if found.team_id != team_id:
-        return _error("other_team", f"The invitation is for the team {found.team_id}. Choose that team, or ask for another invitation.")
+        return _error(
+            "other_team",
+            f"The invitation is for the team {found.team_id}. Choose that team, or ask for another invitation.",
+        )
     if found.used >= found.uses:
         return _error("used_up", "The invitation has already been used. Ask for another invitation.")
     return _error("expired", "The invitation has expired or was revoked. Ask for another invitation.")

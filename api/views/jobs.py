@@ -53,7 +53,10 @@ class JobFilter(JobPage):
 
     kind: Annotated[Kind | None, Field(description="Only jobs of this kind.")] = None
     app_id: Annotated[Id | None, Field(description="Only jobs of this app.")] = None
-    team: Annotated[TeamName | None, Field(description="Jobs of this team; another team than your own requires administrator rights.")] = None
+    team: Annotated[
+        TeamName | None,
+        Field(description="Jobs of this team; another team than your own requires administrator rights."),
+    ] = None
 
 
 @route(blueprint, "GET", "/jobs", policy=Policy.MEMBER, query=JobFilter, answers={200: Jobs}, raises=("not_found",))
@@ -88,7 +91,7 @@ def show_job(job_id: str, query: Wait) -> Answer | Response:
     """Show a job.
 
     Send the `ETag` as `If-None-Match` to get a 304 while the job has not changed. With `?wait=SECONDS`, the response is
-    delayed until the job changes. `Retry-After` is the suggested delay before the next poll, based on typical durations.
+    delayed until the job changes. `Retry-After` suggests when to poll again, based on typical durations.
     """
     user = auth.find_user()
     adapt = _adapt_for(user)
@@ -125,7 +128,11 @@ def follow_job(job_id: str, query: Resume) -> Answer | Response:
     if has_all:
         return Answer(status=204)
     if not responses.can_hold(service().hub):
-        raise Problem("unavailable", "Too many clients are following jobs. Poll the job instead, or try again later.", retry_after_s=5)
+        raise Problem(
+            "unavailable",
+            "Too many clients are following jobs. Poll the job instead, or try again later.",
+            retry_after_s=5,
+        )
     return EventStreamResponse(service().hub, job.id, number=min(number, job.version))
 
 

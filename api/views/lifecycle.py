@@ -108,7 +108,12 @@ def _preview(session: Session, app: App) -> Preview:
         if row.provenance in KEEP_REASONS:
             stays.append(_item(row, KEEP_REASONS[row.provenance]))
         else:
-            goes.append(_item(row, "Created by Slipway." if row.provenance is Provenance.CREATED else "Possibly created by Slipway."))
+            goes.append(
+                _item(
+                    row,
+                    "Created by Slipway." if row.provenance is Provenance.CREATED else "Possibly created by Slipway.",
+                )
+            )
     return Preview(goes=goes, stays=stays)
 
 

@@ -53,7 +53,7 @@ def sign_up(body: Signup) -> Answer:
     """Sign up a new user.
 
     A job creates the user's accounts on GitLab, Jenkins and Kibana with the roles of the team. Anyone who knows the
-    job's ID can follow it without a login. The password is stored encrypted until the last account exists, then deleted.
+    job's ID can follow it without a login. The password is stored encrypted, and deleted once the last account exists.
     To join a team that is not open to everyone, send an invitation code as `invite`; an accepted sign-up uses it up.
     """
     _check(body)

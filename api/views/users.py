@@ -41,7 +41,9 @@ def remove_user(login: str) -> Answer:
         if open_job is not None and open_job.kind == OFFBOARD.name:
             return open_job
         if open_job is not None:
-            raise Problem("busy", "The sign-up is still running. Wait for it to finish, or cancel it.", job_id=open_job.id)
+            raise Problem(
+                "busy", "The sign-up is still running. Wait for it to finish, or cancel it.", job_id=open_job.id
+            )
         return _offboard(session, person)
 
     return once(lambda session: accepted(work(session)))
