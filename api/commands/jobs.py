@@ -59,7 +59,9 @@ jobs.add_command(prune)
 @at_most(50)
 @as_json
 def list_stuck(*, idle: timedelta, waiting: timedelta, limit: int, is_json: bool) -> None:
-    """List open jobs that make no progress, with the reason and the next action. Exit code 1 if there are any.
+    """List open jobs that make no progress, and what to do.
+
+    Exit code 1 if there are any.
 
     \b
     overdue    a step is due, but no worker has dispatched it
@@ -83,7 +85,7 @@ def list_stuck(*, idle: timedelta, waiting: timedelta, limit: int, is_json: bool
 @yes
 @as_json
 def cancel(job_id: str, *, is_confirmed: bool, is_json: bool) -> None:
-    """Cancel a job: it stops before its next step, and so does the build that it started. This cannot be undone."""
+    """Cancel a job before its next step, and stop its build. This cannot be undone."""
     confirm(f"Cancel the job {job_id}?", is_confirmed=is_confirmed)
 
     def work(session: Session) -> Job:

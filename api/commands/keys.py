@@ -59,7 +59,7 @@ def keys() -> None:
 @keys.command("status")
 @as_json
 def status(is_json: bool) -> None:
-    """Show what each key still encrypts, and which keys can be removed.
+    """Show what each key encrypts, and which keys can be removed.
 
     Keys are shown by an ID that does not reveal them. Exit code 1 if no key in SECRET_KEYS decrypts some rows.
     """

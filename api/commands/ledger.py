@@ -44,7 +44,7 @@ def ledger() -> None:
 )
 @click.option("--csv", "is_csv", is_flag=True, help="Print CSV with a header line instead of one JSON object per line.")
 def export(*, team: str | None, app: str | None, provenance: tuple[str, ...], is_csv: bool) -> None:
-    """Print every object on the upstreams, one line each, oldest first.
+    """Print the objects on the upstreams, one per line, oldest first.
 
     \b
     app, user   the app it belongs to, or the user whose account it is

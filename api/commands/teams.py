@@ -28,16 +28,17 @@ TEXT = Pattern(validation.PRINTABLE, "Use printable characters, with no space at
 
 @click.group(cls=Group)
 def teams() -> None:
-    """Teams, and their groups, folders, roles and projects on the upstreams.
+    """Teams in the catalog.
 
-    Teams are configuration: each is a section of the file that CATALOG_FILE names.
+    A team is configuration: a section of the file that CATALOG_FILE names. It maps the team to a GitLab group, a
+    Jenkins folder and role, a Kibana role, an Argo CD project and a cluster.
     """
 
 
 @teams.command("list")
 @as_json
 def list_all(is_json: bool) -> None:
-    """List the teams in the catalog, and those that were removed from it.
+    """List the teams, including those removed from the catalog.
 
     A team that was removed from the catalog is listed while it has users or projects. Their jobs fail until the team is
     in the catalog again.

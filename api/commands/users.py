@@ -96,7 +96,7 @@ def create_admin(*, login: str, email: str, name: str, team: str, is_piped: bool
 @click.argument("login", metavar="ID")
 @as_json
 def grant_admin(login: str, is_json: bool) -> None:
-    """Grant administrator rights to a user, effective from the user's next request."""
+    """Grant administrator rights to a user. They take effect with the user's next request."""
     user = _set_admin(login, is_admin=True)
     print_result(is_json, _document(user), f"{login} is an administrator.")
 
@@ -105,7 +105,7 @@ def grant_admin(login: str, is_json: bool) -> None:
 @click.argument("login", metavar="ID")
 @as_json
 def revoke_admin(login: str, is_json: bool) -> None:
-    """Revoke administrator rights, effective from the user's next request. The account remains."""
+    """Revoke administrator rights. This takes effect with the user's next request; the account remains."""
     user = _set_admin(login, is_admin=False)
     admins_left = select(func.count()).where(User.is_admin, User.left_at.is_(None))
     if not service().db.read(lambda session: session.scalar(admins_left)):

@@ -103,3 +103,5 @@ InviteCode = Annotated[
 ]
 TypeName = Annotated[str, _field({"x-one-of": "types"}, "A type from the catalog.")]
 ExistingId = Annotated[str, _field({"pattern": _anchored(validation.ID)}, "An ID from an earlier response.")]
+ImageTag = Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")]
+Revision = Annotated[str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$")]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 from flask import Blueprint, request
-from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.access import auth, permissions
 from api.contract import accounts, pagination
 from api.contract.endpoint import BASE, Answer, Policy, RequestBody, ResponseBody
+from api.contract.fields import ImageTag, Revision
 from api.contract.pagination import JobPage, PageBody
 from api.contract.problems import Problem
 from api.presentation import links
@@ -31,15 +31,12 @@ NUMBERED_BY = (
     "await_executor"  # the step that records number and URL, so that a build that fails later has them as well
 )
 
-Tag = Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")]
-Branch = Annotated[str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$")]
-
 
 class NewBuild(RequestBody):
     """`image_tag` defaults to the build's number, `branch` to the branch of the pipeline."""
 
-    image_tag: Tag = None
-    branch: Branch = None
+    image_tag: ImageTag = None
+    branch: Revision = None
 
 
 class BuildShown(ResponseBody):

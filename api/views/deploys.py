@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 from api.access import auth, permissions
 from api.contract import accounts, pagination
 from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
+from api.contract.fields import ImageTag, Revision
 from api.contract.pagination import JobPage, PageBody
 from api.contract.problems import Problem
 from api.service import service
 from api.serving.accepted import JobAccepted
 from api.serving.routing import route
 from api.views import app_jobs
-from api.views.builds import Branch, Tag
 from common.database.models import App, Job
 from common.jobs import deployments
 from common.states import JobState
@@ -29,8 +29,8 @@ blueprint = Blueprint("deploys", __name__)
 class NewDeploy(RequestBody):
     """`image_tag` overrides the chart's image tag; `revision` is a branch, tag or commit of the helm repository."""
 
-    image_tag: Tag = None
-    revision: Branch = None
+    image_tag: ImageTag = None
+    revision: Revision = None
 
 
 class NewRollback(RequestBody):

@@ -78,7 +78,7 @@ def test_every_operation_says_what_it_is_for(document: Document, operations: dic
     for name, operation in operations.items():
         assert operation["summary"][0].isupper(), name
         assert not operation["summary"].endswith("."), name
-        assert "Who may: " in operation["description"], name
+        assert "Access: " in operation["description"], name
         assert len(operation["tags"]) == 1, name
         assert set(operation["tags"]) <= tags, name
     assert len(operations) == len({operation["summary"] for operation in operations.values()}) + 1  # two log in
