@@ -32,20 +32,20 @@ def project(session: Session, user: User, project_id: str) -> Project:
 
 def app(session: Session, user: User, app_id: str, *, for_update: bool = False) -> App:
     """Return an app of the user's team that was not removed; `for_update` locks its row. Raises Problem `not_found`."""
-    found = _require_own(_find(session, App, app_id, for_update=for_update), user)
-    if found.claimed_name is None:
+    row = _require_own(_find(session, App, app_id, for_update=for_update), user)
+    if row.claimed_name is None:
         raise Problem("not_found")
-    return found
+    return row
 
 
 def job(session: Session, user: User | None, job_id: str) -> Job:
     """Return a job that the user may follow; anyone who knows its id may follow a sign-up. Raises Problem."""
-    found = _find(session, Job, job_id)
-    if found is not None and found.kind == "signup":
-        return found
+    row = _find(session, Job, job_id)
+    if row is not None and row.kind == "signup":
+        return row
     if user is None:
         raise Problem("not_logged_in", "Only a sign-up job can be followed without a login.")
-    return _require_own(found, user)
+    return _require_own(row, user)
 
 
 def own_job(session: Session, user: User, job_id: str) -> Job:

@@ -22,39 +22,39 @@ ADVICE = {
 }
 
 
-def document(found: Stuck, now: datetime) -> dict[str, object]:
+def document(stuck: Stuck, now: datetime) -> dict[str, object]:
     """Return a stuck job as a JSON document."""
-    job, step = found.job, found.step
+    job, step = stuck.job, stuck.step
     return {
         "job_id": job.id,
         "kind": job.kind,
         "state": job.state.value,
         "team": job.team_id,
-        "app": found.app,
-        "why": found.why.value,
-        "since": format_time(found.since),
-        "for_s": int((now - found.since).total_seconds()),
+        "app": stuck.app,
+        "why": stuck.why.value,
+        "since": format_time(stuck.since),
+        "for_s": int((now - stuck.since).total_seconds()),
         "step": step.name if step else None,
         "upstream": step.upstream if step else None,
         "code": step.code if step else None,
         "reason": step.reason if step else None,
         "next_look_at": format_time(step.due_at) if step and step.due_at else None,
         "messages": step.nudges if step else 0,
-        "advice": _advice(found),
+        "advice": _advice(stuck),
     }
 
 
-def lines(found: Stuck, now: datetime) -> str:
+def lines(stuck: Stuck, now: datetime) -> str:
     """Return a stuck job as text: what, where and for how long, why, and the command that helps."""
-    job, step = found.job, found.step
-    about = f"app {found.app}" if found.app else str(job.input.get("login", ""))
+    job, step = stuck.job, stuck.step
+    about = f"app {stuck.app}" if stuck.app else str(job.input.get("login", ""))
     head = f"{job.id}  {job.kind} {job.state}, team {job.team_id}, {about}".rstrip(", ")
     place = f" at {step.name} ({step.upstream})" if step else ""
     reason = f": {step.reason}" if step and step.reason else ""
-    return f"{head}\n  {found.why}{place} for {format_duration(now - found.since)}{reason}\n  {_advice(found)}"
+    return f"{head}\n  {stuck.why}{place} for {format_duration(now - stuck.since)}{reason}\n  {_advice(stuck)}"
 
 
-def _advice(found: Stuck) -> str:
-    if found.step and found.why is Why.HELD and found.step.code == HoldCode.PAUSED:
+def _advice(stuck: Stuck) -> str:
+    if stuck.step and stuck.why is Why.HELD and stuck.step.code == HoldCode.PAUSED:
         return PAUSED
-    return ADVICE[found.why].format(job_id=found.job.id)
+    return ADVICE[stuck.why].format(job_id=stuck.job.id)

@@ -72,11 +72,11 @@ def list_stuck(*, idle: timedelta, waiting: timedelta, limit: int, is_json: bool
     endless    the job is open, but none of its steps can run
     """
     now, patience = service().db.now(), Patience(idle=idle, waiting=waiting)
-    found = service().db.read(lambda session: stuck.find(session, patience, now, limit=limit))
-    summary = [advice.lines(each, now) for each in found] or ["No job is stuck."]
-    print_result(is_json, [advice.document(each, now) for each in found], "\n\n".join(summary))
-    hint_at_more(found, limit)
-    if found:
+    stuck_jobs = service().db.read(lambda session: stuck.find(session, patience, now, limit=limit))
+    summary = [advice.lines(each, now) for each in stuck_jobs] or ["No job is stuck."]
+    print_result(is_json, [advice.document(each, now) for each in stuck_jobs], "\n\n".join(summary))
+    hint_at_more(stuck_jobs, limit)
+    if stuck_jobs:
         click.get_current_context().exit(WRONG)
 
 

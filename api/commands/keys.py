@@ -95,13 +95,13 @@ def rotate(is_json: bool) -> None:
 
 
 def _shown(counted: Mapping[str, Counter[str]]) -> list[KeyShown]:
-    ours = service().vault.key_ids
-    others = sorted(set(counted) - set(ours))
+    configured = service().vault.key_ids
+    others = sorted(set(counted) - set(configured))
     return [
         KeyShown(
             key_id=key_id,
-            position=ours.index(key_id) + 1 if key_id in ours else None,
+            position=configured.index(key_id) + 1 if key_id in configured else None,
             **{table.__tablename__: counted.get(key_id, Counter())[table.__tablename__] for table in rotation.SEALED},
         )
-        for key_id in (*ours, *others)
+        for key_id in (*configured, *others)
     ]

@@ -41,10 +41,10 @@ def list_all(*, only_admins: bool, team: str | None, limit: int, is_json: bool) 
     if team is not None:
         wanted.append(User.team_id == options.known_team(team))
     wanted_users = select(User).where(*wanted).order_by(User.id).limit(limit)
-    found = service().db.read(lambda session: session.scalars(wanted_users).all())
-    rows = [(user.login, user.team_id, user.email, user.name, _status(user)) for user in found]
-    print_result(is_json, [_document(user) for user in found], columns(rows, nothing="There are no accounts."))
-    hint_at_more(found, limit)
+    listed = service().db.read(lambda session: session.scalars(wanted_users).all())
+    rows = [(user.login, user.team_id, user.email, user.name, _status(user)) for user in listed]
+    print_result(is_json, [_document(user) for user in listed], columns(rows, nothing="There are no accounts."))
+    hint_at_more(listed, limit)
 
 
 @users.command("create-admin")

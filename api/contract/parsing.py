@@ -26,12 +26,12 @@ MESSAGES = {"missing": "This field is required.", "unknown_field": "This field d
 
 def arguments(call: Endpoint) -> dict[str, Any]:
     """Return `body` and `query` where the endpoint declares them. Raises Problem."""
-    found: dict[str, Any] = {}
+    parsed: dict[str, Any] = {}
     if call.takes is not None:
-        found["body"] = _body(call.takes)
+        parsed["body"] = _body(call.takes)
     if call.query is not None:
-        found["query"] = _query(call.query)
-    return found
+        parsed["query"] = _query(call.query)
+    return parsed
 
 
 def _body(model: type[RequestBody]) -> RequestBody:

@@ -23,10 +23,10 @@ S_US = 1_000_000
 
 def _parse(value: Any) -> datetime:
     """Return the time, rounded up to a microsecond, and limited to the range that datetime can hold."""
-    found = RFC_3339.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
+    match = RFC_3339.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
         raise ValueError(MESSAGE)
-    since_us = _local_us(*map(int, found.groups()[:6])) + _fraction_us(found[7]) - _offset_us(*found.groups()[7:])
+    since_us = _local_us(*map(int, match.groups()[:6])) + _fraction_us(match[7]) - _offset_us(*match.groups()[7:])
     return EPOCH + timedelta(microseconds=min(max(0, since_us), _us(LATEST)))
 
 

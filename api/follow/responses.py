@@ -1,7 +1,7 @@
-"""How does a request wait without a thread?  Its response is made now, with all its headers, and given away later.
+"""Responses that wait without a thread: event streams and long polls.
 
-Views return these like any other response, so that everything that is done to responses is done to them. Only when the
-server asks for their content do they take the client's connection and subscribe the hub.
+Views return them like any other response, so that all response handlers apply to them. When the server asks for their
+content, they take over the client's connection and subscribe to the hub.
 """
 
 from __future__ import annotations
@@ -22,21 +22,19 @@ from api.presentation.job_view import RenderedJob
 StartResponse = Callable[..., Any]
 Adapt = Callable[[JobShown], JobShown]
 
-MAX_HELD_THREADS = 4  # held for followers whose connection the server does not show: the others must be served, too
+MAX_HELD_THREADS = 4  # for subscribers whose connection cannot be taken over; other requests need threads as well
 
 
 def can_hold(hub: Hub) -> bool:
-    """Say whether the present request can be made to wait."""
+    """Return whether the current request can be held."""
     return hub.has_room and (sockets.can_take_over(request.environ) or hub.threads_held < MAX_HELD_THREADS)
 
 
 class EventStreamResponse(Response):
-    """The events of a job above `number`, as they come."""
+    """The events of a job after `number`, as they happen."""
 
     def __init__(self, hub: Hub, job_id: str, *, number: int) -> None:
-        super().__init__(
-            (), mimetype="text/event-stream", headers={"X-Accel-Buffering": "no"}
-        )  # nginx must not collect
+        super().__init__((), mimetype="text/event-stream", headers={"X-Accel-Buffering": "no"})  # nginx must not buffer
         self._hub = hub
         self._job_id = job_id
         self._number = number
@@ -59,9 +57,9 @@ class EventStreamResponse(Response):
 
 
 class LongPollResponse(Response):
-    """An answer that is held back until the job has changed since `version`, or `wait_s` are over: then it is `now`.
+    """A response that is delayed until the job's version differs from `version`; after `wait_s`, it is `now`.
 
-    `adapt` makes of the document, which is the same for all, what this follower may see.
+    `adapt` turns the job's document, which is the same for all subscribers, into what this user may see.
     """
 
     def __init__(self, hub: Hub, job_id: str, now: Response, adapt: Adapt, *, version: int, wait_s: float) -> None:
@@ -102,6 +100,6 @@ class LongPollResponse(Response):
 
 
 def _detached(start_response: StartResponse) -> Iterable[bytes]:
-    """End the server's part: the connection that it still has leads nowhere."""
+    """End the response for the server, whose socket is no longer the client's."""
     start_response("200 OK", [])
     return ()

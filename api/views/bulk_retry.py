@@ -96,9 +96,9 @@ def retry_all(which: RetryAll, retry_one: RetryOne) -> Answer:
 
 def retry_matching(which: RetryAll, retry_one: RetryOne) -> tuple[Retries, list[LaneMessage]]:
     """Retry the matching jobs with `retry_one`. Returns the outcome, and the lane messages that may be sent."""
-    found, following = service().db.read(lambda session: _find(session, which))
+    matches, following = service().db.read(lambda session: _find(session, which))
     batch = (_DryRun if which.dry_run else _Batch)(retry_one)
-    for job_id, app_id in found:
+    for job_id, app_id in matches:
         batch.attempt(job_id, app_id)
     done = Retries(retried=batch.retried, refused=batch.refused, more=following is not None, next=following)
     return done, batch.lanes
@@ -174,18 +174,18 @@ def _find(session: Session, which: RetryAll) -> tuple[Sequence[tuple[str, str | 
     columns = {"kind": which.kind, "state": JobState.FAILED, "user_id": user_id}
     filters = {name: value for name, value in columns.items() if value is not None}
     conditions = [*_conditions(which, filters), *app_jobs.still_relevant()]
-    found: list[tuple[str, str | None]] = []
+    matches: list[tuple[str, str | None]] = []
     below = which.cursor
     for _ in range(MAX_BATCHES):
         batch_ids = session.scalars(_failed(which, filters, below).limit(BATCH_SIZE)).all()
         matching = select(Job.id, Job.app_id).where(Job.id.in_(batch_ids), *conditions).order_by(Job.id.desc())
-        found += [(job_id, app_id) for job_id, app_id in session.execute(matching)]
-        if len(found) > which.limit:
-            return found[: which.limit], found[which.limit - 1][0]
+        matches += [(job_id, app_id) for job_id, app_id in session.execute(matching)]
+        if len(matches) > which.limit:
+            return matches[: which.limit], matches[which.limit - 1][0]
         if len(batch_ids) < BATCH_SIZE:
-            return found, None
+            return matches, None
         below = batch_ids[-1]
-    return found, below
+    return matches, below
 
 
 def _failed(which: RetryAll, filters: pagination.Filters, below: str | None) -> Select[str]:

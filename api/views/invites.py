@@ -42,10 +42,10 @@ def redeem(session: Session, code: str, *, team_id: str, now: datetime) -> str:
     is_code = Invite.code_hash == _hash(code)
     is_usable = (Invite.team_id == team_id, Invite.used < Invite.uses, Invite.expires_at > now)
     result = session.execute(update(Invite).where(is_code, *is_usable).values(used=Invite.used + 1))
-    found = session.scalar(select(Invite).where(is_code))
-    if found is None or not cast("Any", result).rowcount:
-        raise Problem("invalid_fields", errors=[_refusal(found, team_id)])
-    return found.id
+    invite = session.scalar(select(Invite).where(is_code))
+    if invite is None or not cast("Any", result).rowcount:
+        raise Problem("invalid_fields", errors=[_refusal(invite, team_id)])
+    return invite.id
 
 
 def return_use(session: Session, person: User) -> None:
@@ -54,15 +54,15 @@ def return_use(session: Session, person: User) -> None:
     person.invite_id = None
 
 
-def _refusal(found: Invite | None, team_id: str) -> FieldError:
-    if found is None:
+def _refusal(invite: Invite | None, team_id: str) -> FieldError:
+    if invite is None:
         return _error("unknown", "This invitation code is unknown. Check the code, or ask for another invitation.")
-    if found.team_id != team_id:
+    if invite.team_id != team_id:
         return _error(
             "other_team",
-            f"The invitation is for the team {found.team_id}. Choose that team, or ask for another invitation.",
+            f"The invitation is for the team {invite.team_id}. Choose that team, or ask for another invitation.",
         )
-    if found.used >= found.uses:
+    if invite.used >= invite.uses:
         return _error("used_up", "The invitation has already been used. Ask for another invitation.")
     return _error("expired", "The invitation has expired or was revoked. Ask for another invitation.")
 

@@ -69,8 +69,8 @@ def list_jobs(query: JobFilter) -> Answer:
 
     def work(session: Session) -> Jobs:
         team = permissions.team(session, user, query.team)
-        found = _find(session, team, query)
-        return Jobs(jobs=job_view.summaries(session, found.rows), **found.fields)
+        page = _find(session, team, query)
+        return Jobs(jobs=job_view.summaries(session, page.rows), **page.fields)
 
     return Answer(body=service().db.read(work))
 
@@ -157,8 +157,8 @@ def _has_all_events(session: Session, job: Job, number: int) -> tuple[Job, bool]
 
 
 def _last_event_number() -> int:
-    given = request.headers.get(LAST_EVENT_ID, "0")
-    if not (given.isascii() and given.isdigit() and len(given) <= 9):
+    value = request.headers.get(LAST_EVENT_ID, "0")
+    if not (value.isascii() and value.isdigit() and len(value) <= 9):
         message = "Send the ID of the last event that you received, or omit the header."
         raise Problem("invalid_fields", errors=[FieldError(field=LAST_EVENT_ID, code="invalid", message=message)])
-    return int(given)
+    return int(value)

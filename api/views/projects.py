@@ -90,8 +90,8 @@ def list_projects(team_id: str, query: pagination.Page) -> Answer:
 
     def work(session: Session) -> Projects:
         team = permissions.team(session, user, team_id)
-        found = pagination.read(session, Project, query, {"team_id": team})
-        return Projects(projects=[_shown(row) for row in found.rows], **found.fields)
+        page = pagination.read(session, Project, query, {"team_id": team})
+        return Projects(projects=[_shown(row) for row in page.rows], **page.fields)
 
     return Answer(body=service().db.read(work))
 

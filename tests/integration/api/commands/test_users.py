@@ -71,8 +71,8 @@ def test_what_is_taken_is_named(operator: Operator, api: Api, db: Database) -> N
     address = operator.types(*_create("chief", email="HOPPER@example.com"), input=f"{PASSWORD}\n")
 
     assert (both.exit_code, address.exit_code, row_counts(db)["users"]) == (3, 3, 1)
-    assert "ID: This id is taken." in both.stderr
-    assert "--email: This e-mail address has an account." in both.stderr
+    assert "ID: This ID is already taken." in both.stderr
+    assert "--email: This e-mail address already has an account." in both.stderr
     assert "ID" not in address.stderr
 
 
