@@ -1,4 +1,4 @@
-"""How long a job is likely to go on, and when a look is worth it: from what such steps took, and from nothing else."""
+"""Typical durations: the remaining time of a job and the delay between polls follow from finished steps alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a job to its tasks in Flower: administrators have a log-in there, others are not told where it is."""
+"""Links from a job to its tasks in Flower: only administrators, who have a login there, get them."""
 
 from __future__ import annotations
 
