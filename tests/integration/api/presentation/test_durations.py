@@ -94,7 +94,7 @@ def test_a_wait_of_hours_is_looked_at_twice_a_minute(api: Api, db: Database) -> 
 def test_the_202_says_when_the_first_look_is_worth_it(api: Api, db: Database, time: Time) -> None:
     assert api.sign_up("ada").headers["Retry-After"] == "1"
     _learn(api, db, time)
-    api.service.history.of("signup")
+    api.service.durations.of("signup")
 
     assert api.sign_up("hopper").headers["Retry-After"] == "2"
 
