@@ -85,7 +85,10 @@ def list_stuck(*, idle: timedelta, waiting: timedelta, limit: int, is_json: bool
 @yes
 @as_json
 def cancel(job_id: str, *, is_confirmed: bool, is_json: bool) -> None:
-    """Cancel a job before its next step, and stop its build. This cannot be undone."""
+    """Cancel a job before its next step, and stop its build.
+
+    A cancelled job cannot be resumed.
+    """
     confirm(f"Cancel the job {job_id}?", is_confirmed=is_confirmed)
 
     def work(session: Session) -> Job:

@@ -64,7 +64,9 @@ CODES: dict[str, ProblemType] = {
     ),
     "taken": ProblemType(409, "Already taken", "Choose another value for the field listed in `errors`."),
     "busy": ProblemType(
-        409, "Another job is already running for this app", "Wait for the job in `job_id` to finish, or cancel it."
+        409,
+        "Another job is already running for this app or user",
+        "Wait for the job in `job_id` to finish, or cancel it.",
     ),
     "is_over": ProblemType(409, "The job is over", "A job that is over cannot be changed. Start a new job."),
     "not_failed": ProblemType(409, "Nothing has failed", "Only a failed job or step can be retried or skipped."),

@@ -106,9 +106,10 @@ def list_builds(app_id: str, query: JobPage) -> Answer:
     raises=("cross_site", *app_jobs.REFUSALS),
 )
 def start_build_by_get(app_id: str) -> Answer:
-    """Build an app with GET (kept for existing clients; prefer `POST /app/{app_id}/builds`).
+    """Build an app with GET.
 
-    The token is accepted in the header only. A HEAD, a prefetch or a request from another site's page starts nothing.
+    For existing clients; new ones should use `POST /app/{app_id}/builds`. The token is accepted in the header only. A
+    HEAD, a prefetch or a request from another site's page starts nothing.
     """
     _refuse_prefetch()
     link = f'<{BASE}/app/{app_id}/builds>; rel="alternate"; title="POST"'

@@ -20,7 +20,10 @@ class Health(ResponseBody):
 
 @route(blueprint, "GET", "/healthz", policy=Policy.PUBLIC, answers={200: Health}, base="")
 def is_alive() -> Answer:
-    """Check that the process is running; nothing else is checked."""
+    """Check that the process is running.
+
+    Nothing else is checked: the database and the broker may be unavailable.
+    """
     return Answer(body=Health(status="ok"))
 
 
@@ -28,7 +31,7 @@ def is_alive() -> Answer:
 def is_ready() -> Answer:
     """Check whether jobs are accepted.
 
-    They are not while the database is unavailable or its schema is not current. A broker outage does not matter.
+    Jobs are refused while the database is unavailable or its schema is not current. A broker outage does not matter.
     """
     service().readiness.check()
     is_resting = service().publisher.is_resting

@@ -120,7 +120,10 @@ def retry_jobs(body: RetryAll) -> Answer:
     raises=("not_failed", "not_skippable", "is_over", "busy"),
 )
 def skip_step(job_id: str, step: str, body: Skip) -> Answer:
-    """Skip a failed step that somebody has completed by hand; the job continues after it."""
+    """Skip a failed step.
+
+    Use this after completing the step by hand. The job continues with the next step.
+    """
     user = auth.require_user()
     reason = f"{body.reason} ({user.login})"
 
@@ -142,7 +145,10 @@ def skip_step(job_id: str, step: str, body: Skip) -> Answer:
     raises=("not_admin", "is_over"),
 )
 def cancel_job(job_id: str, body: Cancel) -> Answer:  # noqa: ARG001 - an empty body is still checked
-    """Cancel a job: it stops before its next step, and so does the build that it started."""
+    """Cancel a job.
+
+    The job stops before its next step, and a build that it started is stopped as well.
+    """
     user = auth.require_user()
 
     def work(session: Session) -> Job:
@@ -155,7 +161,10 @@ def cancel_job(job_id: str, body: Cancel) -> Answer:  # noqa: ARG001 - an empty 
 
 @route(blueprint, "GET", "/jobs/<job_id>/log", policy=Policy.MEMBER, query=LogQuery, answers={200: Log})
 def read_log(job_id: str, query: LogQuery) -> Answer:
-    """Read the log of a build from an offset, while it is running or afterwards."""
+    """Read the log of a build from an offset.
+
+    The log can be read while the build is running and afterwards.
+    """
     user = auth.require_user()
 
     def work(session: Session) -> Log:
