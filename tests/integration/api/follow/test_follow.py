@@ -380,23 +380,23 @@ def _await(what: Callable[[], bool]) -> None:
 
 def test_time_passes_for_followers_while_the_database_is_away() -> None:
     away = Database("mysql+pymysql://slipway:none@127.0.0.1:1/slipway", now=Time(), tries=1)
-    feed, follower = Hub(away, JobView(settings("sqlite:///x"), StepDurations(away)), tick_s=0.01), Follower("a job")
+    hub, follower = Hub(away, JobView(settings("sqlite:///x"), StepDurations(away)), tick_s=0.01), Follower("a job")
 
-    feed.join(follower, QueueOutput())
+    hub.subscribe(follower, QueueOutput())
     _await(lambda: follower.moments > 0)
 
-    feed.stop()
+    hub.stop()
 
 
 def test_a_follower_that_fails_takes_none_of_the_others_with_it(api: Api, db: Database) -> None:
     job_id = api.sign_up("grace").json["job_id"]
-    feed, broken, line = Hub(db, api.service.view, tick_s=0.01), QueueOutput(), QueueOutput()
+    hub, broken, line = Hub(db, api.service.view, tick_s=0.01), QueueOutput(), QueueOutput()
 
-    feed.join(Follower(job_id), broken)
-    feed.join(StreamSubscriber(job_id, line, number=0, now_s=0.0), line)
+    hub.subscribe(Follower(job_id), broken)
+    hub.subscribe(StreamSubscriber(job_id, line, number=0, now_s=0.0), line)
     pieces = line.stream()
     next(pieces)  # the opening
 
     assert next(pieces).startswith(b"id: 1\n")
     assert list(broken.stream()) == []
-    feed.stop()
+    hub.stop()

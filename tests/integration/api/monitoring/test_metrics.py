@@ -194,7 +194,7 @@ def test_what_is_merely_next_in_line_is_parked_as_busy_whatever_it_waits_for(
     assert told["slipway_steps_due", "gitlab"] == 0
 
 
-@pytest.mark.parametrize("is_silent", [False, True], ids=["refuses", "says nothing"])
+@pytest.mark.parametrize("is_unavailable", [False, True], ids=["refuses", "says nothing"])
 def test_a_database_that_is_away_is_told_soon_and_what_it_knows_is_left_out(time: Time, is_unavailable: bool) -> None:
     with create_server(("127.0.0.1", 0)) as listener:
         url = f"mysql+pymysql://slipway@127.0.0.1:{listener.getsockname()[1]}/slipway"
@@ -241,12 +241,12 @@ def test_many_who_ask_at_once_cause_one_look_whose_answer_is_kept_for_a_while() 
 
     thread = ThreadPoolExecutor(1)
     look = BackgroundRead(thread, ask, clock_s=lambda: now_s)
-    first = [look.begin() for _ in range(20)]
+    first = [look.start() for _ in range(20)]
     gate.set()
     answers = [future.result(10) for future in first]
-    kept = look.begin()
+    kept = look.start()
     now_s = CACHE_S
-    anew = look.begin()
+    anew = look.start()
     anew.result(10)
     thread.shutdown()
 

@@ -129,6 +129,6 @@ def test_what_was_learnt_is_asked_for_once_a_minute(api: Api, db: Database, time
 
 
 def test_a_workflow_that_nobody_knows_takes_nobody_knows_how_long(db: Database) -> None:
-    history = StepDurations(db)
+    durations = StepDurations(db)
 
-    assert (history.of("retired"), history.first_pause_s("retired")) == ({}, 1)
+    assert (durations.of("retired"), durations.first_poll_delay_s("retired")) == ({}, 1)
