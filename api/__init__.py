@@ -1,4 +1,4 @@
-"""The HTTP API: requests in, rows in the database, job ids out. `gunicorn 'api:create_app()'`."""
+"""The HTTP API: accepts requests, writes jobs to the database, returns their ids. `gunicorn 'api:create_app()'`."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ from common.database.engine import Database, Now
 from common.telemetry import logs, tracing
 from common.vault.cipher import Vault
 
-FEED_ANSWERS_WITHIN_S = 3  # one thread waits for it, and a thousand followers for that
-WATCH_ANSWERS_WITHIN_S = 2  # whoever asks whether we are well is not kept waiting
+HUB_QUERY_TIMEOUT_S = 3  # one thread runs it, and a thousand subscribers wait for that thread
+MONITORING_QUERY_TIMEOUT_S = 2  # a health check must get its answer soon, also while the database hangs
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -49,13 +49,15 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-OVER_HTTPS = {"Strict-Transport-Security": "max-age=31536000"}  # a year; of our neighbours' hosts we know nothing
+HTTPS_HEADERS = {
+    "Strict-Transport-Security": "max-age=31536000"
+}  # a year, for this host only: subdomains may be somebody else's
 
 
 def create_app(config: Settings | None = None, *, now: Now | None = None) -> Flask:
-    """Return the WSGI app. Raises SystemExit with every problem of the settings.
+    """Return the WSGI app. Raises SystemExit that lists every problem of the settings.
 
-    `now` is the time that sessions and jobs go by; None is the time of the database's host.
+    `now` is the clock for sessions and jobs; None is the clock of the database's host.
     """
     try:
         config = config or common_settings.load(Settings)
@@ -69,7 +71,7 @@ def create_app(config: Settings | None = None, *, now: Now | None = None) -> Fla
     app.config.update(MAX_CONTENT_LENGTH=parsing.BODY_BYTES, PROPAGATE_EXCEPTIONS=False)
     app.config["TRUSTED_HOSTS"] = list(config.trusted_hosts) or None
     app.url_map.merge_slashes = False  # a doubled slash is an unknown path, not a redirect
-    add_calls(app)
+    register_endpoints(app)
     telemetry.install(app)
     cors.install(app, config.cors_origins)
     app.before_request(_require_readiness)
@@ -77,12 +79,12 @@ def create_app(config: Settings | None = None, *, now: Now | None = None) -> Fla
     rate_limits.trust_proxies(app, config.proxy_count)
     cli.install(app)
     problems.install(app)
-    route.keep(app)
+    route.install(app)
     return app
 
 
-def add_calls(app: Flask) -> None:
-    """Register every call; the order is that of the document."""
+def register_endpoints(app: Flask) -> None:
+    """Register every endpoint, in the order of the OpenAPI document."""
     for module in (signup, login, projects, apps, builds, deploys, lifecycle, jobs, interventions, upstreams, users):
         app.register_blueprint(module.blueprint)
     for module in (health, metrics, route, swagger_ui):
@@ -93,10 +95,10 @@ def _parts(config: Settings, now: Now | None) -> Service:
     db_url = config.db_url.get_secret_value()
     db = Database(db_url, now=now)
     teams_and_types = catalog.load(config)
-    history = StepDurations(db)
-    view = JobView(config, history)
+    durations = StepDurations(db)
+    view = JobView(config, durations)
     queue = celery_app(config)
-    impatient = Database(db_url, now=db.now, pool_size=1, answers_within_s=WATCH_ANSWERS_WITHIN_S, tries=1)
+    monitoring_db = Database(db_url, now=db.now, pool_size=1, answers_within_s=MONITORING_QUERY_TIMEOUT_S, tries=1)
     return Service(
         settings=config,
         catalog=teams_and_types,
@@ -104,11 +106,11 @@ def _parts(config: Settings, now: Now | None) -> Service:
         vault=Vault([key.get_secret_value() for key in config.secret_keys]),
         publisher=Publisher(queue),
         passwords=Passwords(),
-        readiness=Readiness(impatient, teams_and_types),
-        history=history,
+        readiness=Readiness(monitoring_db, teams_and_types),
+        durations=durations,
         view=view,
-        feed=Hub(Database(db_url, now=now, pool_size=1, answers_within_s=FEED_ANSWERS_WITHIN_S, tries=1), view),
-        census=BacklogCollector(impatient, queue),
+        hub=Hub(Database(db_url, now=now, pool_size=1, answers_within_s=HUB_QUERY_TIMEOUT_S, tries=1), view),
+        backlog=BacklogCollector(monitoring_db, queue),
     )
 
 
@@ -118,7 +120,7 @@ def _require_readiness() -> None:
 
 
 def _add_headers(response: Response) -> Response:
-    headers = HEADERS | OVER_HTTPS if service().settings.cookie_secure else HEADERS
+    headers = HEADERS | HTTPS_HEADERS if service().settings.cookie_secure else HEADERS
     for name, value in headers.items():
         response.headers.setdefault(name, value)
     response.headers["X-Request-Id"] = g.request_id

@@ -1,4 +1,4 @@
-"""What can an operator do from the command line?  `flask --app api --help`; each group has its own `--help`."""
+"""Operator commands: `flask --app api --help` lists the groups, and each group has its own `--help`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ GROUPS = {
 
 
 def install(app: Flask) -> None:
-    """Add the commands to those that Flask has."""
+    """Add the command groups to Flask's own commands."""
     for name, group in GROUPS.items():
         app.cli.add_command(group, name)

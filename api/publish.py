@@ -1,4 +1,4 @@
-"""Write the OpenAPI document, the problems and the metrics to `docs/`: `python -m api.publish`, or `make docs`."""
+"""Write the reference documents in `docs/` (OpenAPI, problems, metrics): `python -m api.publish`, or `make docs`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from flask import Flask
 from prometheus_client import Counter, Histogram
 
-from api import add_calls
+from api import register_endpoints
 from api.contract.problems import CODES
 from api.openapi import build
 from api.openapi.texts import Schema
-from api.serving.routing import declared
+from api.serving.routing import declared_endpoints
 from common.config import catalog
 from common.config.settings import Settings
 from common.telemetry import metrics
@@ -22,12 +22,13 @@ COOKIE = "__Host-session"
 METRICS = """\
 # Metrics
 
-In Prometheus' text format, for whoever sends the setting METRICS_TOKEN as a bearer token; nobody while it is not set.
+Metrics are in Prometheus' text format. To read them, send the value of the setting METRICS_TOKEN as a bearer token;
+while the setting is empty, every request is refused.
 
-The **API** serves them at `/metrics` on its own port: the numbers of all its processes, and what it looks up in the
-database and the broker, 5 seconds old at most. Every replica of the API looks up the same: take their `max`, not their
-`sum`. Each **worker** serves its own at `/metrics` on WORKER_METRICS_PORT; several on one host take the next free
-ports, ten at most.
+The **API** serves `/metrics` on its own port: the counters of all its processes, and gauges that it queries from the
+database and the broker, at most 5 seconds old. Every replica of the API queries the same values: aggregate them with
+`max`, not `sum`. Each **worker** serves `/metrics` on WORKER_METRICS_PORT; several workers on one host use the next
+free ports, at most ten.
 
 ```yaml
 scrape_configs:
@@ -39,35 +40,35 @@ scrape_configs:
     dns_sd_configs: [{names: [worker], type: A, port: 9100}] # each container of the service `worker`
 ```
 
-Rules that are worth an alert are in [`alerts.yml`](alerts.yml).
+Alerting rules are in [`alerts.yml`](alerts.yml).
 
-| metric | type | labels | says | of |
+| metric | type | labels | meaning | served by |
 | --- | --- | --- | --- | --- |
 """
 PROBLEMS = """\
 # Problems
 
 Every error is a problem document (RFC 9457, `application/problem+json`): `code` (stable, see below), `type`
-(`urn:slipway:problem:` and the code), `title`, `status`, `remedy`, `instance` (the path), `request_id` (finds the
-request in the log), and where there is one `detail`, `job_id`, and `errors`: a `{field, code, message}` for each field
-at fault. 429 and 503 say in `Retry-After` when to come again.
+(`urn:slipway:problem:` and the code), `title`, `status`, `remedy`, `instance` (the path), `request_id` (identifies the
+request in the log), and where they apply `detail`, `job_id` and `errors`: one `{field, code, message}` for each invalid
+field. 429 and 503 carry `Retry-After`: the number of seconds to wait before the next attempt.
 
-| status | code | means | what to do |
+| status | code | meaning | what to do |
 | --- | --- | --- | --- |
 """
 
 
 def document(cookie: str = COOKIE) -> Schema:
-    """Return the document, with the teams and types of the bundled catalog."""
+    """Return the OpenAPI document, with the teams and types of the bundled catalog."""
     app = Flask("slipway", static_folder=None)
-    add_calls(app)
-    return build.document(declared(app), catalog.load(Settings.model_construct()), cookie=cookie)
+    register_endpoints(app)
+    return build.document(declared_endpoints(app), catalog.load(Settings.model_construct()), cookie=cookie)
 
 
 def files() -> dict[Path, str]:
-    """Return what is to be written."""
+    """Return the content of each file to write."""
     rows = sorted(CODES.items(), key=lambda row: row[1].status)
-    table = "".join(f"| {means.status} | `{code}` | {means.title} | {means.remedy} |\n" for code, means in rows)
+    table = "".join(f"| {problem.status} | `{code}` | {problem.title} | {problem.remedy} |\n" for code, problem in rows)
     return {
         Path("docs/openapi.json"): json.dumps(document(), indent=1) + "\n",
         Path("docs/problems.md"): PROBLEMS + table,
@@ -76,24 +77,24 @@ def files() -> dict[Path, str]:
 
 
 def _metric_rows() -> Iterator[str]:
-    """Return the rows of the table: what each process counts, then what is looked up."""
-    shown = {"API": metrics.API, "worker": metrics.WORKER}
-    names = {process: {told.name for told in registry.collect()} for process, registry in shown.items()}
+    """Return the rows of the table: the counters of each process, then the gauges that are queried."""
+    registries = {"API": metrics.API, "worker": metrics.WORKER}
+    names = {process: {family.name for family in registry.collect()} for process, registry in registries.items()}
     for metric in (each for each in vars(metrics).values() if isinstance(each, Counter | Histogram)):
-        (told,) = metric.describe()
-        shown_by = [process for process in shown if told.name in names[process]]
-        name = f"{told.name}_total" if told.type == "counter" else told.name
-        labels = metric._labelnames  # noqa: SLF001 - it tells them nowhere else
-        yield _metric_row(name, told.type, labels, told.documentation, " and ".join(shown_by))
+        (family,) = metric.describe()
+        served_by = [process for process in registries if family.name in names[process]]
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        labels = metric._labelnames  # noqa: SLF001 - prometheus_client publishes them nowhere else
+        yield _metric_row(name, family.type, labels, family.documentation, " and ".join(served_by))
     for gauge in metrics.QUERIED_GAUGES:
         yield _metric_row(gauge.name, "gauge", gauge.labels, gauge.help, "API")
     yield _metric_row(
-        "process_…", "gauge", (), "Memory, processor time and open files, by Prometheus' own names.", "worker"
+        "process_…", "gauge", (), "Memory, CPU time and open files, under Prometheus' standard names.", "worker"
     )
 
 
-def _metric_row(name: str, kind: str, labels: Sequence[str], says: str, of: str) -> str:
-    return f"| `{name}` | {kind} | {', '.join(f'`{label}`' for label in labels)} | {says} | {of} |\n"
+def _metric_row(name: str, kind: str, labels: Sequence[str], meaning: str, served_by: str) -> str:
+    return f"| `{name}` | {kind} | {', '.join(f'`{label}`' for label in labels)} | {meaning} | {served_by} |\n"
 
 
 if __name__ == "__main__":

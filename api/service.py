@@ -1,4 +1,4 @@
-"""What do the views of this process share?"""
+"""The parts that all views of a process share: settings, database, vault, publisher, caches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from common.vault.cipher import Vault
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """The parts; made once by `create_app`."""
+    """The shared parts, created once by `create_app`."""
 
     settings: Settings
     catalog: Catalog
@@ -30,13 +30,13 @@ class Service:
     publisher: Publisher
     passwords: Passwords
     readiness: Readiness
-    history: StepDurations
+    durations: StepDurations
     view: JobView
-    feed: Hub
-    census: BacklogCollector
+    hub: Hub
+    backlog: BacklogCollector
 
 
 def service() -> Service:
     """Return the parts of the app that serves this request."""
-    found: Service = current_app.extensions["slipway"]
-    return found
+    parts: Service = current_app.extensions["slipway"]
+    return parts

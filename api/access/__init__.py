@@ -1,1 +1,1 @@
-"""Who may call: authentication, permissions, rate limits, CORS."""
+"""Access control: authentication, permissions, rate limits, CORS."""

@@ -1,4 +1,4 @@
-"""Who is asking?  Opaque tokens, stored as their SHA-256, that end after 2 idle hours or 12 hours in all."""
+"""Authentication: opaque session tokens, stored as SHA-256, that expire after 2 idle hours or 12 hours in total."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from api.contract.problems import Problem
 from api.service import service
 from common.database.models import LoginSession, User
 
-IDLE = timedelta(hours=2)
-LONGEST = timedelta(hours=12)
+IDLE_LIMIT = timedelta(hours=2)
+MAX_AGE = timedelta(hours=12)
 TOUCH_EVERY = timedelta(minutes=1)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def begin_session(session: Session, user: User, now: datetime) -> tuple[str, datetime]:
-    """Return a new token and when it ends at the latest."""
+    """Return a new token and the time when it expires at the latest."""
     token = secrets.token_urlsafe(32)
-    ends_at = now + LONGEST
+    ends_at = now + MAX_AGE
     session.add(
         LoginSession(token_hash=_hash(token), user_id=user.id, created_at=now, last_seen_at=now, expires_at=ends_at)
     )
@@ -32,7 +32,7 @@ def begin_session(session: Session, user: User, now: datetime) -> tuple[str, dat
 
 
 def end_session() -> None:
-    """Forget the token of this request, wherever it was sent."""
+    """Delete the session of this request's token, whether it came in the header or the cookie."""
     token = _token()
     if token is not None:
         service().db.transaction(
@@ -41,43 +41,43 @@ def end_session() -> None:
 
 
 def end_sessions_of(session: Session, user: User) -> int:
-    """Forget every token of somebody and return how many there were."""
+    """Delete every session of a user and return how many there were."""
     ended = session.execute(delete(LoginSession).where(LoginSession.user_id == user.id))
     return int(cast("Any", ended).rowcount)
 
 
 def require_user() -> User:
-    """Return who is asking. Raises Problem `not_logged_in`."""
+    """Return the user of this request. Raises Problem `not_logged_in`."""
     user = find_user()
     if user is None:
-        raise Problem("not_logged_in", "Send the token of POST /api/v1/login as Authorization: Bearer.")
+        raise Problem("not_logged_in", "The token is missing, unknown or expired.")
     return user
 
 
 def require_bearer() -> None:
-    """Refuse a request that could be a browser's own: it adds cookies by itself, never this header. Raises Problem."""
+    """Refuse a request without the header: a browser sends cookies by itself, never this header. Raises Problem."""
     if _bearer() is None:
-        raise Problem("not_logged_in", "This call takes the token from Authorization: Bearer only.")
+        raise Problem("not_logged_in", "This endpoint accepts the token in Authorization: Bearer only.")
 
 
 def require_scraper() -> None:
-    """Refuse whoever does not send METRICS_TOKEN. Raises Problem."""
+    """Refuse a client that does not send METRICS_TOKEN. Raises Problem."""
     token = service().settings.metrics_token
     if token is None or not secrets.compare_digest((_bearer() or "").encode(), token.get_secret_value().encode()):
         raise Problem("no_metrics_token")
 
 
 def find_user() -> User | None:
-    """Return who is asking, None for a visitor; looked up once a request."""
+    """Return the user of this request, None for a visitor. The database is queried once for each request."""
     if "user" not in g:
         token = _token()
-        g.user = _user_of(token) if token else None
-    found: User | None = g.user
-    return found
+        g.user = _find_by_token(token) if token else None
+    user: User | None = g.user
+    return user
 
 
 def cookie_name() -> str:
-    """`__Host-` binds the cookie to this host over HTTPS; plain HTTP, on loopback only, cannot have it."""
+    """Return the cookie's name: `__Host-` binds it to this host over HTTPS; plain HTTP, on loopback, cannot use it."""
     return "__Host-session" if service().settings.cookie_secure else "session"
 
 
@@ -96,30 +96,30 @@ def _token() -> str | None:
 
 
 def _refuse_other_sites() -> None:
-    """A browser adds the cookie by itself: a write that another page caused is refused. Raises Problem."""
+    """Refuse a write from another site's page, to which the browser added the cookie by itself. Raises Problem."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None:
         is_ours = site in ("same-origin", "none")
-    else:  # by host alone: behind a proxy that ends TLS we do not know our own scheme
+    else:  # compare the host alone: behind a proxy that terminates TLS, the scheme is unknown
         is_ours = origin is None or origin.partition("://")[2] == request.host
     if not is_ours:
-        raise Problem("cross_site", "Use Authorization: Bearer, or ask from our own pages.")
+        raise Problem("cross_site", "A page of another site cannot use the login cookie.")
 
 
-def _user_of(token: str) -> User | None:
+def _find_by_token(token: str) -> User | None:
     db, token_hash, now = service().db, _hash(token), service().db.now()
     row = db.read(
         lambda session: session.execute(
             select(LoginSession, User)
             .join(User, User.id == LoginSession.user_id)
-            .where(LoginSession.token_hash == token_hash, User.left_at.is_(None))  # a log-in may race with leaving
+            .where(LoginSession.token_hash == token_hash, User.left_at.is_(None))  # a login may race with off-boarding
         ).one_or_none()
     )
-    if row is None or now >= row.LoginSession.expires_at or now >= row.LoginSession.last_seen_at + IDLE:
+    if row is None or now >= row.LoginSession.expires_at or now >= row.LoginSession.last_seen_at + IDLE_LIMIT:
         return None
     if now - row.LoginSession.last_seen_at >= TOUCH_EVERY:
-        seen = update(LoginSession).where(LoginSession.token_hash == token_hash).values(last_seen_at=now)
-        db.transaction(lambda session: session.execute(seen))
+        touch = update(LoginSession).where(LoginSession.token_hash == token_hash).values(last_seen_at=now)
+        db.transaction(lambda session: session.execute(touch))
     user: User = row.User
     return user
 

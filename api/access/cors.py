@@ -1,7 +1,7 @@
-"""Which pages of other origins may call the API?  Those of CORS_ORIGINS; without it, none.
+"""Cross-origin requests (CORS): pages of the origins in CORS_ORIGINS may call the API; without the setting, none may.
 
-They send the token of a log-in as `Authorization: Bearer`. Credentials of the browser's own (the cookie) are never
-allowed: a page of another origin that was broken into could then write as whoever happens to be logged in.
+Such pages send the token of a login as `Authorization: Bearer`. The browser's cookie is never allowed: a compromised
+page of another origin could otherwise write in the name of any user who is logged in.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MAX_AGE_S = 600
 
 
 def install(app: Flask, origins: Sequence[str]) -> None:
-    """Answer pages of these origins; with none, the app stays as it is."""
+    """Allow pages of these origins; with no origins, leave the app unchanged."""
     if not origins:
         return
 
@@ -25,7 +25,7 @@ def install(app: Flask, origins: Sequence[str]) -> None:
         return _preflight_answer() if is_preflight and request.url_rule and _is_from(origins) else None
 
     def admit(response: Response) -> Response:
-        response.vary.add("Origin")  # always: what is kept for one origin must not be shown to another
+        response.vary.add("Origin")  # always: a response cached for one origin must not be served to another
         if _is_from(origins):
             response.access_control_allow_origin = request.headers["Origin"]
             response.headers["Access-Control-Expose-Headers"] = HEADERS_SHOWN
@@ -42,7 +42,7 @@ def _is_from(origins: Sequence[str]) -> bool:
 def _preflight_answer() -> Response:
     methods = set(current_app.make_default_options_response().allow) - {"OPTIONS"}
     answer = Response(status=204)
-    del answer.headers["Content-Type"]  # of nothing
+    del answer.headers["Content-Type"]  # there is no body
     answer.headers["Access-Control-Allow-Methods"] = ", ".join(sorted(methods))
     answer.headers["Access-Control-Allow-Headers"] = HEADERS_SENT
     answer.headers["Access-Control-Max-Age"] = str(MAX_AGE_S)

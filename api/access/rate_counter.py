@@ -1,9 +1,9 @@
-"""How often was something done lately?  Counted in the database, so that all processes and hosts know, Redis or not.
+"""Sliding-window rate counters in the database, shared by all processes and hosts, with or without Redis.
 
-Time is cut into periods as long as the window. The window that ends now holds what was counted in this period, and of
-the one before as much as it still reaches into:
+Time is divided into periods as long as the window. The window that ends now contains the hits of the current period,
+and the part of the previous period's hits that it still covers:
 
-      the period before |  this period
+        previous period | current period
     ──────────[=========|======]──────▶
                window    elapsed ^ now
 """
@@ -36,81 +36,83 @@ class Quota:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hit:
-    """What `take` counted: one in `period` of `bucket`."""
+class Permit:
+    """One hit that `acquire` counted in `period` of `bucket`."""
 
     bucket: str
     period: int
 
 
-class FullError(Exception):
-    """At least one quota is used up; after `retry_after_s` whole seconds, and not one earlier, all have room again."""
+class QuotaExceededError(Exception):
+    """At least one quota is used up. After `retry_after_s` whole seconds, and not earlier, a hit fits all of them."""
 
     def __init__(self, retry_after_s: int) -> None:
-        super().__init__(f"room in {retry_after_s} s")
+        super().__init__(f"quota exceeded for {retry_after_s} s")
         self.retry_after_s = retry_after_s
 
 
-def take(db: Database, quotas: Sequence[Quota]) -> list[Hit]:
-    """Count one hit in every quota, or in none of them. Raises FullError.
+def acquire(db: Database, quotas: Sequence[Quota]) -> list[Permit]:
+    """Count one hit in every quota, or in none of them. Raises QuotaExceededError.
 
-    Of many at once no more are let through than there is room for: the rows are locked from the look to the count.
+    Concurrent callers cannot exceed a quota: the rows stay locked between reading and counting.
     """
-    return retry_insert(lambda: db.transaction(partial(_take, db.now, quotas)))
+    return retry_insert(lambda: db.transaction(partial(_acquire, db.now, quotas)))
 
 
-def give_back(db: Database, hits: Sequence[Hit]) -> None:
-    """Count what was taken as never done."""
+def release(db: Database, permits: Sequence[Permit]) -> None:
+    """Remove hits that `acquire` counted."""
 
     def work(session: Session) -> None:
-        for hit in hits:
-            is_it = (RateCount.bucket == hit.bucket, RateCount.period == hit.period, RateCount.hits > 0)
-            session.execute(update(RateCount).where(*is_it).values(hits=RateCount.hits - 1))
+        for permit in permits:
+            is_row = (RateCount.bucket == permit.bucket, RateCount.period == permit.period, RateCount.hits > 0)
+            session.execute(update(RateCount).where(*is_row).values(hits=RateCount.hits - 1))
 
-    if hits:
+    if permits:
         db.transaction(work)
 
 
-def _take(clock: Now, quotas: Sequence[Quota], session: Session) -> list[Hit]:
+def _acquire(clock: Now, quotas: Sequence[Quota], session: Session) -> list[Permit]:
     buckets = [quota.bucket for quota in quotas]
     counted = session.scalars(select(RateCount).where(RateCount.bucket.in_(buckets)).with_for_update())
     known = {(row.bucket, row.period): row for row in counted}
-    now = clock()  # under the lock: whoever waited for it past the end of a period belongs to the next one
+    now = clock()  # read under the lock: a caller that waited past the end of a period belongs to the next one
     wait_us = max((_wait_us(known, quota, now) for quota in quotas), default=0)
     if wait_us:
-        raise FullError(-(-wait_us // S_US))
+        raise QuotaExceededError(-(-wait_us // S_US))
     return [_count(session, known, quota, now) for quota in quotas]
 
 
 def _wait_us(known: dict[tuple[str, int], RateCount], quota: Quota, now: datetime) -> int:
     period, elapsed_us = _period(quota, now)
     before, hits = (known[key].hits if (key := (quota.bucket, each)) in known else 0 for each in (period - 1, period))
-    return until_room_us(before, hits, elapsed_us=elapsed_us, window_us=quota.window_s * S_US, limit=quota.limit)
+    return us_until_allowed(before, hits, elapsed_us=elapsed_us, window_us=quota.window_s * S_US, limit=quota.limit)
 
 
-def until_room_us(before: int, hits: int, *, elapsed_us: int, window_us: int, limit: int) -> int:
-    """Return the microseconds until one more hit keeps to the limit, 0 for now; in whole numbers, so that it is exact.
+def us_until_allowed(before: int, hits: int, *, elapsed_us: int, window_us: int, limit: int) -> int:
+    """Return the microseconds until one more hit fits the limit, 0 for now. Integers keep the result exact.
 
-    `before` and `hits` were counted in the period before and in this one, which began `elapsed_us` ago.
+    `before` and `hits` were counted in the previous and in the current period, which began `elapsed_us` ago.
     """
     left_us = window_us - elapsed_us
-    if hits >= limit:  # not in this period: in the next one these are the hits before
-        return left_us + until_room_us(hits, 0, elapsed_us=0, window_us=window_us, limit=limit)
+    if hits >= limit:  # not in this period; in the next one, these hits are `before`
+        return left_us + us_until_allowed(hits, 0, elapsed_us=0, window_us=window_us, limit=limit)
     if not before:
         return 0
-    bearable_us = (limit - 1 - hits) * window_us // before  # so much of the period before may be in the window
-    return max(0, left_us - bearable_us)
+    allowed_us = (limit - 1 - hits) * window_us // before  # the window may cover this much of the previous period
+    return max(0, left_us - allowed_us)
 
 
-def _count(session: Session, known: dict[tuple[str, int], RateCount], quota: Quota, now: datetime) -> Hit:
+def _count(session: Session, known: dict[tuple[str, int], RateCount], quota: Quota, now: datetime) -> Permit:
     period, _ = _period(quota, now)
     row = known.get((quota.bucket, period))
     if row is not None:
         row.hits += 1
     else:
-        ends_at = EPOCH + timedelta(seconds=(period + 2) * quota.window_s)  # until then it is the period before
+        ends_at = EPOCH + timedelta(
+            seconds=(period + 2) * quota.window_s
+        )  # until then it counts as the previous period
         session.add(RateCount(bucket=quota.bucket, period=period, hits=1, expires_at=ends_at))
-    return Hit(bucket=quota.bucket, period=period)
+    return Permit(bucket=quota.bucket, period=period)
 
 
 def _period(quota: Quota, now: datetime) -> tuple[int, int]:

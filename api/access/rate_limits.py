@@ -1,12 +1,12 @@
-"""How often may a stranger try?  So often that people notice nothing, and a machine gets nowhere.
+"""Rate limits for logins and sign-ups: high enough for people, too low for a program that guesses.
 
-    a password          10 wrong in 15 minutes for one account from one address
-                       100 wrong in an hour for one account: a stranger needs ten addresses to shut somebody out
-                       200 wrong in 15 minutes from one address
-    a sign-up           60 an hour from one address, 10 an hour for one id and for one e-mail address
+    wrong passwords     10 in 15 minutes for one account from one address
+                       100 in an hour for one account: locking somebody out takes ten addresses
+                       200 in 15 minutes from one address
+    sign-ups            60 an hour from one address, 10 an hour for one id and for one e-mail address
 
-These are the defaults; the settings have the numbers. An account that does not exist is counted like one that does.
-Names and addresses are in the database as keyed hashes only.
+These are the defaults of the settings. Accounts that do not exist are counted like existing ones. The database holds
+names and addresses as keyed hashes only.
 """
 
 from __future__ import annotations
@@ -20,43 +20,43 @@ from flask import Flask, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api.access import rate_counter
-from api.access.rate_counter import FullError, Hit, Quota
+from api.access.rate_counter import Permit, Quota, QuotaExceededError
 from api.contract.problems import Problem
 from api.service import service
 
 QUARTER_S, HOUR_S = 15 * 60, 60 * 60
-IPV6_CUSTOMER_BITS = 64  # whoever has one IPv6 address has a network of at least this size to choose from
+IPV6_CUSTOMER_BITS = 64  # the owner of one IPv6 address can use any address of a network of at least this size
 
-Rule = tuple[str, int, int, tuple[str, ...]]  # name, limit, window in seconds, whom it counts
+Rule = tuple[str, int, int, tuple[str, ...]]  # name, limit, window in seconds, subject that is counted
 
 
 @contextmanager
-def password_try(whose: str) -> Iterator[None]:
-    """Count a wrong password unless the block ends well. Raises Problem `too_many_requests` before it begins.
+def limit_password_attempts(account: str) -> Iterator[None]:
+    """Count a wrong password unless the block succeeds. Raises Problem `too_many_requests` before the block starts.
 
-    It is counted first and given back afterwards: of many at once, none slips through while others are being checked.
+    The attempt is counted first and released afterwards, so that concurrent attempts cannot exceed the limit.
     """
     config, address = service().settings, client_address()
     per_pair = config.login_failures_per_account_and_address
-    hits = _take(
-        ("password of account from address", per_pair, QUARTER_S, (whose, address)),
-        ("password of account", config.login_failures_per_account, HOUR_S, (whose,)),
+    permits = _acquire(
+        ("password of account from address", per_pair, QUARTER_S, (account, address)),
+        ("password of account", config.login_failures_per_account, HOUR_S, (account,)),
         ("password from address", config.login_failures_per_address, QUARTER_S, (address,)),
     )
     try:
         yield
     except Problem:
         raise
-    except BaseException:  # a fault of ours is no wrong password
-        rate_counter.give_back(service().db, hits)
+    except BaseException:  # an error of the server is not a wrong password
+        rate_counter.release(service().db, permits)
         raise
-    rate_counter.give_back(service().db, hits)
+    rate_counter.release(service().db, permits)
 
 
-def sign_up_try(login: str, email: str) -> None:
-    """Count a sign-up, whatever becomes of it. Raises Problem `too_many_requests`."""
+def limit_sign_ups(login: str, email: str) -> None:
+    """Count a sign-up, whatever its outcome. Raises Problem `too_many_requests`."""
     config = service().settings
-    _take(
+    _acquire(
         ("sign-up from address", config.signups_per_address, HOUR_S, (client_address(),)),
         ("sign-up of login", config.signups_per_name, HOUR_S, (login,)),
         ("sign-up of e-mail", config.signups_per_name, HOUR_S, (email.lower(),)),
@@ -64,7 +64,7 @@ def sign_up_try(login: str, email: str) -> None:
 
 
 def trust_proxies(app: Flask, count: int) -> None:
-    """Take the client's address from behind so many proxies; nothing else of what they say is needed or believed."""
+    """Take the client's address from the headers of `count` proxies; their other headers are ignored."""
     if count:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign] # as Flask documents it
             app.wsgi_app, x_for=count, x_proto=0, x_host=0, x_port=0, x_prefix=0
@@ -72,12 +72,12 @@ def trust_proxies(app: Flask, count: int) -> None:
 
 
 def client_address() -> str:
-    """Return whom to count: an IPv4 address, the network of an IPv6 one, or whatever the server calls the client."""
-    told = request.remote_addr or ""
+    """Return the client to count: an IPv4 address, the network of an IPv6 address, or the server's name for it."""
+    remote = request.remote_addr or ""
     try:
-        address = ip_address(told)
+        address = ip_address(remote)
     except ValueError:
-        return told
+        return remote
     if not isinstance(address, IPv6Address):
         return str(address)
     if address.ipv4_mapped:
@@ -85,14 +85,14 @@ def client_address() -> str:
     return str(ip_network((int(address), IPV6_CUSTOMER_BITS), strict=False))
 
 
-def _take(*rules: Rule) -> list[Hit]:
-    quotas = [_quota(name, limit, window_s, whom) for name, limit, window_s, whom in rules if limit]
+def _acquire(*rules: Rule) -> list[Permit]:
+    quotas = [_quota(name, limit, window_s, subject) for name, limit, window_s, subject in rules if limit]
     try:
-        return rate_counter.take(service().db, quotas) if quotas else []
-    except FullError as full:
-        raise Problem("too_many_requests", retry_after_s=full.retry_after_s) from None
+        return rate_counter.acquire(service().db, quotas) if quotas else []
+    except QuotaExceededError as exceeded:
+        raise Problem("too_many_requests", retry_after_s=exceeded.retry_after_s) from None
 
 
-def _quota(name: str, limit: int, window_s: int, whom: tuple[str, ...]) -> Quota:
-    bucket = service().vault.fingerprint(json.dumps([name, *whom]))
+def _quota(name: str, limit: int, window_s: int, subject: tuple[str, ...]) -> Quota:
+    bucket = service().vault.fingerprint(json.dumps([name, *subject]))
     return Quota(bucket=bucket, limit=limit, window_s=window_s)

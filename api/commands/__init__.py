@@ -1,1 +1,1 @@
-"""The commands of an operator, by what they are about: `flask --app api --help`."""
+"""Operator commands, one module for each subject: `flask --app api --help`."""

@@ -1,60 +1,60 @@
-"""What can be typed about a job that does not move?"""
+"""Advice for stuck jobs: the reason why a job does not progress, and the commands that help."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from api.commands.text import moment, span
+from api.commands.text import format_duration, format_time
 from common.admission.outages import HoldCode
 from common.jobs.stuck import Stuck, Why
 
-LOOK = "python -m worker.doctor"
+DOCTOR = "python -m worker.doctor"
 CANCEL = "flask --app api jobs cancel {job_id}"
-PAUSED = "It goes on when the pause is over. An administrator ends it: slipway upstreams resume UPSTREAM"
+PAUSED = "It resumes automatically once the pause ends. To end the pause: slipway upstreams resume UPSTREAM"
 ADVICE = {
-    Why.OVERDUE: "No worker has looked at it. Start workers: celery -A worker worker",
-    Why.UNWATCHED: f"No worker will look at it. Its row was changed by other hands: {CANCEL}",
-    Why.UNBEGUN: f"It is sent, and no worker begins it. Look at the broker: {LOOK}; and at the workers: "
+    Why.OVERDUE: "No worker has dispatched it. Start workers: celery -A worker worker",
+    Why.UNWATCHED: f"No worker will dispatch it, because its row was changed outside Slipway. Cancel it: {CANCEL}",
+    Why.UNBEGUN: f"Its message is sent, but no worker starts the step. Check the broker: {DOCTOR}; and the workers: "
     "celery -A worker inspect ping",
-    Why.HELD: f"It goes on by itself when its upstream can take it. Look at that: {LOOK}",
-    Why.WAITING: f"Its upstream is not ready. Look at that: {LOOK}; if it is not to come: {CANCEL}",
-    Why.ENDLESS: f"No step of it can move. Its rows were changed by other hands: {CANCEL}",
+    Why.HELD: f"It resumes automatically once the upstream is available. Check the upstream: {DOCTOR}",
+    Why.WAITING: f"Its upstream is not ready. Check the upstream: {DOCTOR}; if it will not become ready: {CANCEL}",
+    Why.ENDLESS: f"None of its steps can run, because its rows were changed outside Slipway. Cancel it: {CANCEL}",
 }
 
 
-def document(found: Stuck, now: datetime) -> dict[str, object]:
-    """Return it as plain values."""
-    job, step = found.job, found.step
+def document(stuck: Stuck, now: datetime) -> dict[str, object]:
+    """Return a stuck job as a JSON document."""
+    job, step = stuck.job, stuck.step
     return {
         "job_id": job.id,
         "kind": job.kind,
         "state": job.state.value,
         "team": job.team_id,
-        "app": found.app,
-        "why": found.why.value,
-        "since": moment(found.since),
-        "for_s": int((now - found.since).total_seconds()),
+        "app": stuck.app,
+        "why": stuck.why.value,
+        "since": format_time(stuck.since),
+        "for_s": int((now - stuck.since).total_seconds()),
         "step": step.name if step else None,
         "upstream": step.upstream if step else None,
         "code": step.code if step else None,
         "reason": step.reason if step else None,
-        "next_look_at": moment(step.due_at) if step and step.due_at else None,
+        "next_look_at": format_time(step.due_at) if step and step.due_at else None,
         "messages": step.nudges if step else 0,
-        "advice": _advice(found),
+        "advice": _advice(stuck),
     }
 
 
-def lines(found: Stuck, now: datetime) -> str:
-    """Return it in words: what, where and for how long, why, and what to type."""
-    job, step = found.job, found.step
-    about = f"app {found.app}" if found.app else str(job.input.get("login", ""))
+def lines(stuck: Stuck, now: datetime) -> str:
+    """Return a stuck job as text: what, where and for how long, why, and the command that helps."""
+    job, step = stuck.job, stuck.step
+    about = f"app {stuck.app}" if stuck.app else str(job.input.get("login", ""))
     head = f"{job.id}  {job.kind} {job.state}, team {job.team_id}, {about}".rstrip(", ")
     place = f" at {step.name} ({step.upstream})" if step else ""
-    told = f": {step.reason}" if step and step.reason else ""
-    return f"{head}\n  {found.why}{place} for {span(now - found.since)}{told}\n  {_advice(found)}"
+    reason = f": {step.reason}" if step and step.reason else ""
+    return f"{head}\n  {stuck.why}{place} for {format_duration(now - stuck.since)}{reason}\n  {_advice(stuck)}"
 
 
-def _advice(found: Stuck) -> str:
-    if found.step and found.why is Why.HELD and found.step.code == HoldCode.PAUSED:
+def _advice(stuck: Stuck) -> str:
+    if stuck.step and stuck.why is Why.HELD and stuck.step.code == HoldCode.PAUSED:
         return PAUSED
-    return ADVICE[found.why].format(job_id=found.job.id)
+    return ADVICE[stuck.why].format(job_id=stuck.job.id)

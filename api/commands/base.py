@@ -1,10 +1,10 @@
-"""What do all commands have in common?  They need the database and the settings, nothing else; and the exit codes.
+"""Basics of all operator commands, which need only the database and the settings: errors, output and exit codes.
 
-0    done, and nothing is wrong
-1    something is wrong: what was looked for has been found, not all could be done, or the settings do not hold together
-2    the command was not understood
+0    success
+1    problems found: the command reports some, could not do everything, or the settings are invalid
+2    usage error
 3    refused, with the reason
-4    the database does not answer, or its schema is not this version's
+4    the database is unavailable, or its schema is not current
 130  Ctrl-C, or "no" to a question
 """
 
@@ -27,29 +27,29 @@ from common.database.engine import CommitUnknownError
 WRONG, INTERRUPTED = 1, 130
 CODES = """\b
 Exit codes:
-  0  done                 2  a mistake in the command   4    the database does not answer
-  1  something is wrong   3  refused, with the reason   130  Ctrl-C
+  0  success          2  usage error                4    the database is unavailable
+  1  problems found   3  refused, with the reason   130  Ctrl-C
 """
 
-as_json = click.option("--json", "is_json", is_flag=True, help="Print one JSON document on standard output.")
-dry_run = click.option("--dry-run", "is_dry", is_flag=True, help="Change nothing, only say what would be.")
-yes = click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")
+as_json = click.option("--json", "is_json", is_flag=True, help="Print one JSON document to standard output.")
+dry_run = click.option("--dry-run", "is_dry", is_flag=True, help="Change nothing; only report what would change.")
+yes = click.option("--yes", "is_confirmed", is_flag=True, help="Do not ask for confirmation.")
 
 
 class Refusal(click.ClickException):
-    """It cannot be done; the message says why, and what can."""
+    """The command is refused; the message says why, and what to do instead."""
 
     exit_code = 3
 
 
 class Unavailable(click.ClickException):
-    """The database does not do its part; the message says what to do."""
+    """The database is unavailable; the message says what to do."""
 
     exit_code = 4
 
 
 class Command(click.Command):
-    """A command with the parts of the app at hand; turns what went wrong into words and an exit code."""
+    """A command that runs in the app's context and turns errors into a message and an exit code."""
 
     needs_schema = True
 
@@ -57,28 +57,33 @@ class Command(click.Command):
         with ctx.ensure_object(ScriptInfo).load_app().app_context():
             try:
                 if self.needs_schema:
-                    _look_at_schema()
+                    _check_schema()
                 return super().invoke(ctx)
             except (DBAPIError, PoolTimeoutError) as error:
                 why = type(getattr(error, "orig", None) or error).__name__
-                raise Unavailable(f"The database did not do its part ({why}). Is DB_URL right?") from None
+                raise Unavailable(
+                    f"The database is unavailable ({why}). Check DB_URL and the database, then try again."
+                ) from None
             except CommitUnknownError:
-                raise Unavailable("The connection broke during a commit: it may have been done. Look again.") from None
+                raise Unavailable(
+                    "The connection broke during the commit, so the change may have been saved. "
+                    "Check before you try again."
+                ) from None
             except (KeyboardInterrupt, click.Abort):
                 click.echo("Stopped.", err=True)
                 ctx.exit(INTERRUPTED)
 
 
-def _look_at_schema() -> None:
-    """Make sure of the schema, and of the catalog's teams, as the API does at its first request."""
+def _check_schema() -> None:
+    """Check the schema and add missing teams of the catalog, as the API does at its first request."""
     try:
-        service().readiness.look()
+        service().readiness.check()
     except Problem as problem:
         raise Unavailable(problem.detail) from None
 
 
 class Group(click.Group):
-    """Some such commands."""
+    """A group of such commands, whose help lists the exit codes."""
 
     command_class = Command
 
@@ -86,20 +91,22 @@ class Group(click.Group):
         super().__init__(*args, epilog=CODES, **kwargs)
 
 
-def say(is_json: bool, document: Any, text: str) -> None:
-    """Print what was asked for: the document on one line with `--json`, the text otherwise."""
+def print_result(is_json: bool, document: Any, text: str) -> None:
+    """Print the result to standard output: the document on one line with `--json`, otherwise the text."""
     click.echo(json.dumps(document) if is_json else plain(text))
 
 
-def note(text: str) -> None:
-    """Say what is no part of the answer, on standard error."""
+def print_note(text: str) -> None:
+    """Print a note to standard error, apart from the result."""
     click.echo(plain(text), err=True)
 
 
-def make_sure(question: str, *, is_sure: bool) -> None:
-    """Ask, unless `--yes` was said; without a terminal nobody is asked. Raises UsageError, Abort."""
-    if is_sure:
+def confirm(question: str, *, is_confirmed: bool) -> None:
+    """Ask for confirmation unless `--yes` was passed. Raises Abort, or UsageError without a terminal."""
+    if is_confirmed:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError("There is no terminal to ask: say --yes, or --dry-run where there is one.")
+        raise click.UsageError(
+            "Cannot ask for confirmation without a terminal. Pass --yes, or try --dry-run first if the command has it."
+        )
     click.confirm(question, abort=True, err=True)

@@ -1,4 +1,4 @@
-"""How does a team get into the catalog's file?  As a section at its end: what people wrote there stays as it is."""
+"""Add a team to the catalog file as a section at its end; the rest of the file stays unchanged."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def section(team: Team) -> str:
-    """Return the team as a section of TOML."""
+    """Return the team as a TOML section."""
     key = team.id if BARE_KEY.fullmatch(team.id) else json.dumps(team.id)
     values = team.model_dump(exclude={"id"})
     return "\n".join([f"[teams.{key}]", *(f"{name} = {_value(value)}" for name, value in values.items()), ""])
 
 
 def with_team(text: str, team: Team, settings: Settings) -> str:
-    """Return the text of a catalog with the team in it. Raises Refusal."""
+    """Return the text of the catalog with the team added. Raises Refusal."""
     before = catalog.parse(text, settings)
     if team.id in before.teams:
-        raise Refusal(f"There is a team {team.id} already. To change it, edit the file.")
+        raise Refusal(f"The team {team.id} already exists. To change it, edit the file.")
     added = section(team)
     if "\r\n" in text:
         added = added.replace("\n", "\r\n")
@@ -39,17 +39,17 @@ def with_team(text: str, team: Team, settings: Settings) -> str:
     except SettingsError:
         is_well = False
     if not is_well:
-        raise Refusal(f"The file is written so that a section cannot be added to it. Add this by hand:\n\n{added}")
+        raise Refusal(f"A section cannot be added automatically to this file. Add it by hand:\n\n{added}")
     return longer
 
 
 def edit(file: Path, change: Callable[[], str]) -> None:
-    """Put the text that `change` returns in the file's place, whole or not at all. Raises Refusal.
+    """Replace the file atomically with the text that `change` returns. Raises Refusal.
 
-    The new file is made before the old one is read, and nobody makes two of them: so of two editors at once one
-    is refused, and none of them overwrites what the other has written.
+    The new file is created exclusively before the old one is read. So of two concurrent edits one is refused, and
+    neither overwrites the other.
     """
-    file = file.resolve()  # where it is a link, what it points at is replaced, not the link
+    file = file.resolve()  # of a symbolic link, the target is replaced, not the link
     new = file.with_name(f".{file.name}.new")
     try:
         with new.open("x", encoding="utf-8", newline="") as opened:
@@ -64,11 +64,13 @@ def edit(file: Path, change: Callable[[], str]) -> None:
                 new.unlink(missing_ok=True)
                 raise
     except FileExistsError:
-        raise Refusal(f"Somebody else is editing {file}. If nobody is, remove {new}.") from None
+        raise Refusal(f"Another command is editing {file}. If none is running, remove {new} and try again.") from None
     except OSError as error:
-        raise Refusal(f"{file} cannot be replaced: {error.strerror}. To add it by hand: --dry-run prints it.") from None
+        raise Refusal(
+            f"Cannot replace {file}: {error.strerror}. To add the section by hand, print it with --dry-run."
+        ) from None
 
 
 def _value(value: str | bool) -> str:
-    """JSON's texts are TOML's, too."""
+    """Return a TOML value: JSON strings and booleans are valid TOML."""
     return json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""flask --app api db upgrade, check"""
+"""Commands for the database schema: `flask --app api db upgrade, check`."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from common.database.migrate import SchemaError
 
 
 class SchemaCommand(Command):
-    """It is about the schema, so it needs none."""
+    """A command about the schema, which therefore does not require a current one."""
 
     needs_schema = False
 
 
 @click.group(cls=Group)
 def database() -> None:
-    """The database's schema."""
+    """Upgrade and check the database schema."""
 
 
 def _database() -> Database:
-    """An index on a table of millions takes minutes to make."""
+    """Connect without a query timeout: creating an index on a table with millions of rows takes minutes."""
     return Database(service().settings.db_url.get_secret_value(), answers_within_s=None)
 
 
 @database.command(cls=SchemaCommand)
 def upgrade() -> None:
-    """Bring the schema to this version. Does nothing when it is there.
+    """Upgrade the schema to this version. Does nothing if it is current.
 
-    It waits while another one is at it, and goes on where one was interrupted.
+    Waits while another upgrade is running, and continues one that was interrupted.
     """
     try:
         migrate.upgrade(_database())
@@ -42,7 +42,7 @@ def upgrade() -> None:
 
 @database.command(cls=SchemaCommand)
 def check() -> None:
-    """Say whether the schema is this version's; exit 1 when it is not."""
+    """Check whether the schema is current; exit code 1 if it is not."""
     db = _database()
     try:
         migrate.check(db)

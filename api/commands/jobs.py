@@ -1,4 +1,4 @@
-"""flask --app api jobs stuck, cancel, retry"""
+"""Commands for jobs: `flask --app api jobs stuck, cancel, retry, prune`."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ import click
 from sqlalchemy.orm import Session
 
 from api.commands import advice, options
-from api.commands.base import WRONG, Group, Refusal, as_json, dry_run, make_sure, note, say, yes
-from api.commands.options import Matching, Since, Span, at_most, hint_at_more
+from api.commands.base import WRONG, Group, Refusal, as_json, confirm, dry_run, print_note, print_result, yes
+from api.commands.options import Pattern, Since, Span, at_most, hint_at_more
 from api.commands.prune import prune
 from api.commands.text import number
 from api.contract import validation
 from api.service import service
 from api.views import bulk_retry
 from api.views.bulk_retry import NotRetried, RetryAll
-from api.views.interventions import take_up
+from api.views.interventions import retry_failed
 from common.database.models import Job
 from common.jobs import interventions, stuck
 from common.jobs.interventions import NotPossibleError
 from common.jobs.stuck import Patience
 from common.workflows import WORKFLOWS
 
-JOB = Matching(validation.ID, "Use the job's id, such as 01a20680-c483-751f-9394-c54e28bf16d9.")
-CODE = Matching(re.compile(r"[a-z][a-z0-9_]{0,63}"), "Use a code such as rejected.")
+JOB = Pattern(validation.ID, "Use the job's id, such as 01a20680-c483-751f-9394-c54e28bf16d9.")
+CODE = Pattern(re.compile(r"[a-z][a-z0-9_]{0,63}"), "Use a code such as rejected.")
 PAGE = 100
 
 
 @click.group(cls=Group)
 def jobs() -> None:
-    """Jobs that do not move, failed, or are over for long.
+    """Stuck, failed and old jobs.
 
-    What is begun here needs no broker: the workers find it in the database within seconds.
+    These commands need no broker: the workers find the changes in the database within seconds.
     """
 
 
@@ -47,28 +47,36 @@ jobs.add_command(prune)
     type=Span(),
     default="15m",
     show_default=True,
-    help="For how long something that should have moved has not.",
+    help="Report steps that are overdue for this long.",
 )
-@click.option("--waiting", type=Span(), default="1h", show_default=True, help="For how long an upstream is waited for.")
+@click.option(
+    "--waiting",
+    type=Span(),
+    default="1h",
+    show_default=True,
+    help="Report steps that have waited for an upstream for this long.",
+)
 @at_most(50)
 @as_json
 def list_stuck(*, idle: timedelta, waiting: timedelta, limit: int, is_json: bool) -> None:
-    """List open jobs that do not move, why, and what to type. Exit 1: there are some.
+    """List open jobs that make no progress, and what to do.
+
+    Exit code 1 if there are any.
 
     \b
-    overdue    its time came, and no worker has looked
-    unwatched  no worker will ever look at it
-    unbegun    it is sent again and again, and no worker begins it
-    held       its upstream is down, paused or busy for long
-    waiting    its upstream is not ready for long
-    endless    it is open, and no step of it can move
+    overdue    a step is due, but no worker has dispatched it
+    unwatched  no worker will ever dispatch it
+    unbegun    messages are sent repeatedly, but no worker starts the step
+    held       its upstream has been down, paused or busy for a long time
+    waiting    its upstream has not been ready for a long time
+    endless    the job is open, but none of its steps can run
     """
     now, patience = service().db.now(), Patience(idle=idle, waiting=waiting)
-    found = service().db.read(lambda session: stuck.find(session, patience, now, limit=limit))
-    told = [advice.lines(each, now) for each in found] or ["No job is stuck."]
-    say(is_json, [advice.document(each, now) for each in found], "\n\n".join(told))
-    hint_at_more(found, limit)
-    if found:
+    stuck_jobs = service().db.read(lambda session: stuck.find(session, patience, now, limit=limit))
+    summary = [advice.lines(each, now) for each in stuck_jobs] or ["No job is stuck."]
+    print_result(is_json, [advice.document(each, now) for each in stuck_jobs], "\n\n".join(summary))
+    hint_at_more(stuck_jobs, limit)
+    if stuck_jobs:
         click.get_current_context().exit(WRONG)
 
 
@@ -76,9 +84,12 @@ def list_stuck(*, idle: timedelta, waiting: timedelta, limit: int, is_json: bool
 @click.argument("job_id", metavar="JOB", type=JOB)
 @yes
 @as_json
-def cancel(job_id: str, *, is_sure: bool, is_json: bool) -> None:
-    """Stop a job before its next step, and the build that it started. It cannot be taken up again."""
-    make_sure(f"Cancel the job {job_id}?", is_sure=is_sure)
+def cancel(job_id: str, *, is_confirmed: bool, is_json: bool) -> None:
+    """Cancel a job before its next step, and stop its build.
+
+    A cancelled job cannot be resumed.
+    """
+    confirm(f"Cancel the job {job_id}?", is_confirmed=is_confirmed)
 
     def work(session: Session) -> Job:
         if session.get(Job, job_id) is None:
@@ -89,46 +100,46 @@ def cancel(job_id: str, *, is_sure: bool, is_json: bool) -> None:
         job = service().db.transaction(work)
     except NotPossibleError as refusal:
         raise Refusal(str(refusal)) from None
-    say(is_json, {"job_id": job.id, "state": job.state.value}, f"The job is {job.state}.")
+    print_result(is_json, {"job_id": job.id, "state": job.state.value}, f"The job is {job.state}.")
 
 
 @jobs.command("retry")
-@click.option("--kind", type=click.Choice(list(WORKFLOWS)), help="Only those of this kind.")
-@click.option("--team", help="Only those of this team.")
-@click.option("--app", help="Only those of this app: its name or its id.")
-@click.option("--user", metavar="ID", help="Only those that this person began.")
+@click.option("--kind", type=click.Choice(list(WORKFLOWS)), help="Only jobs of this kind.")
+@click.option("--team", help="Only jobs of this team.")
+@click.option("--app", help="Only jobs of this app (name or ID).")
+@click.option("--user", metavar="ID", help="Only jobs that this user started.")
 @click.option(
-    "--code", type=CODE, help="Only those of which a step failed with this code: upstream_unavailable, rejected, …"
+    "--code", type=CODE, help="Only jobs with a step that failed with this code: upstream_unavailable, rejected, …"
 )
-@click.option("--since", type=Since(), help="Only those made since a time, or since 90m, 12h, 7d ago.")
-@click.option("--limit", type=click.IntRange(1), help="How many at most, newest first.")
+@click.option("--since", type=Since(), help="Only jobs created since a time, or since 90m, 12h, 7d ago.")
+@click.option("--limit", type=click.IntRange(1), help="Maximum number of jobs, newest first.")
 @dry_run
 @yes
 @as_json
-def retry(*, limit: int | None, is_dry: bool, is_sure: bool, is_json: bool, **given: Any) -> None:
-    """Take failed jobs up again: all that match, newest first.
+def retry(*, limit: int | None, is_dry: bool, is_confirmed: bool, is_json: bool, **filters: Any) -> None:
+    """Retry all failed jobs that match, newest first.
 
-    Exactly the failed steps run again, with all their attempts. What a newer job of its kind has overtaken does not
-    match, nor does what is about an app or a person that is gone. Exit 1: some were refused.
+    Only the failed steps run again, with all their attempts. A job does not match if a newer job of its kind exists or
+    if its app or user is gone. Exit code 1 if some jobs were refused.
     """
-    which = RetryAll.model_validate(_narrowed(**given))
+    which = RetryAll.model_validate(_filters(**filters))
     if not is_dry:
-        said = ", ".join(f"{name} {value}" for name, value in given.items() if value is not None)
-        make_sure(f"Retry the failed jobs of {said or 'every team'}?", is_sure=is_sure)
+        chosen = ", ".join(f"{name} {value}" for name, value in filters.items() if value is not None)
+        confirm(f"Retry the failed jobs of {chosen or 'every team'}?", is_confirmed=is_confirmed)
     retried, refused = _retry(which.model_copy(update={"dry_run": is_dry}), limit)
     for each in refused:
-        note(f"{each.job_id}: not retried ({each.code}): {each.reason}")
-    told = f"{number(len(retried), 'job')} {'would go on' if is_dry else 'go on'}, {len(refused)} refused."
+        print_note(f"{each.job_id}: not retried ({each.code}): {each.reason}")
+    summary = f"{number(len(retried), 'job')} {'would be retried' if is_dry else 'retried'}, {len(refused)} refused."
     document = {"dry_run": is_dry, "retried": retried, "refused": [each.model_dump() for each in refused]}
-    say(is_json, document, "\n".join([*retried, told]))
+    print_result(is_json, document, "\n".join([*retried, summary]))
     if refused:
         click.get_current_context().exit(WRONG)
 
 
-def _narrowed(
+def _filters(
     *, kind: str | None, team: str | None, app: str | None, user: str | None, code: str | None, since: datetime | None
 ) -> dict[str, Any]:
-    """Return the filter of `POST /jobs/retry`. Raises Refusal where nothing could ever match."""
+    """Return the body of `POST /jobs/retry`. Raises Refusal if nothing can match."""
 
     def work(session: Session) -> dict[str, Any]:
         if user is not None:
@@ -142,19 +153,21 @@ def _narrowed(
 
 
 def _retry(which: RetryAll, limit: int | None) -> tuple[list[str], list[NotRetried]]:
-    """Return the ids of those that go on, and those that were refused."""
+    """Return the ids of retried jobs, and the refused ones."""
     retried: list[str] = []
     refused: list[NotRetried] = []
     is_more = True
     while is_more and (limit is None or len(retried) + len(refused) < limit):
         left = PAGE if limit is None else limit - len(retried) - len(refused)
         which = which.model_copy(update={"limit": min(PAGE, left)})
-        done, _lanes = bulk_retry.take_up_some(which, _take_up)  # not sent: the clocks do, within seconds
+        done, _lanes = bulk_retry.retry_matching(
+            which, _retry_one
+        )  # no messages are sent: the workers' clocks dispatch the jobs within seconds
         retried += [each.job_id for each in done.retried]
         refused += done.refused
         is_more, which = done.more, which.model_copy(update={"cursor": done.next})
     return retried, refused
 
 
-def _take_up(session: Session, job_id: str) -> Job:
-    return take_up(session, session.get_one(Job, job_id))
+def _retry_one(session: Session, job_id: str) -> Job:
+    return retry_failed(session, session.get_one(Job, job_id))

@@ -1,4 +1,4 @@
-"""flask --app api keys status, rotate"""
+"""Commands for the secret keys: `flask --app api keys status, rotate`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from api.commands.base import WRONG, Group, as_json, note, say
+from api.commands.base import WRONG, Group, as_json, print_note, print_result
 from api.commands.text import columns, number
 from api.service import service
 from common.vault import rotation
@@ -16,7 +16,7 @@ from common.vault import rotation
 
 @dataclass(frozen=True, kw_only=True)
 class KeyShown:
-    """One key. `position` is its place in SECRET_KEYS, counted from 1: the first one seals. None: it is not there."""
+    """A key. `position` is its position in SECRET_KEYS, counted from 1, where the first encrypts; None if missing."""
 
     key_id: str
     position: int | None
@@ -31,37 +31,37 @@ class KeyShown:
     def place(self) -> str:
         if self.position is None:
             return "not in SECRET_KEYS"
-        return f"number {self.position}{', seals' if self.position == 1 else ''}"
+        return f"number {self.position}{', encrypts' if self.position == 1 else ''}"
 
     @property
     def advice(self) -> str:
         if self.position is None:
-            return "nobody can open these: put the key back, or wait a day until they have expired"
-        return "may be removed" if self.is_removable else ""
+            return "these cannot be decrypted: restore the key, or wait a day until they have expired"
+        return "can be removed" if self.is_removable else ""
 
 
 @click.group(cls=Group)
 def keys() -> None:
-    """The keys of SECRET_KEYS, and how an old one is retired.
+    """The keys of SECRET_KEYS, and their rotation.
 
     \b
-    Four steps, each with a restart of every API and worker process behind it where SECRET_KEYS changes:
-      1. put the new key behind the old one:   SECRET_KEYS=old,new     everybody can open it
-      2. put it in front:                      SECRET_KEYS=new,old     it seals from now on
-      3. flask --app api keys rotate           what the old one sealed is sealed afresh
-      4. once `keys status` says so, take the old key out:  SECRET_KEYS=new
+    Rotation takes four steps. After each change of SECRET_KEYS, restart all API and worker processes:
+      1. add the new key after the old one:    SECRET_KEYS=old,new     all processes can decrypt with it
+      2. move it to the front:                 SECRET_KEYS=new,old     it encrypts from now on
+      3. flask --app api keys rotate           re-encrypts what the old key encrypted
+      4. when `keys status` shows that it can be removed, remove the old key:  SECRET_KEYS=new
 
-    With a single process, or while nothing runs, step 1 can be left out. Limits on log-ins and sign-ups are counted
-    under the newest key: after step 2 they begin anew.
+    With a single process, or while nothing is running, skip step 1. Rate limits for logins and sign-ups are counted
+    under the first key, so they restart after step 2.
     """
 
 
 @keys.command("status")
 @as_json
 def status(is_json: bool) -> None:
-    """Say what each key still seals, and which may be removed.
+    """Show what each key encrypts, and which keys can be removed.
 
-    Keys are shown by an id, from which nobody can tell them. Exit 1: there are rows that no key of SECRET_KEYS opens.
+    Keys are shown by an ID that does not reveal them. Exit code 1 if no key in SECRET_KEYS decrypts some rows.
     """
     shown = _shown(service().db.read(rotation.count))
     rows = [
@@ -69,7 +69,7 @@ def status(is_json: bool) -> None:
         for each in shown
     ]
     documents = [{**asdict(each), "removable": each.is_removable} for each in shown]
-    say(is_json, documents, columns(rows, nothing=""))
+    print_result(is_json, documents, columns(rows, nothing=""))
     if any(each.position is None for each in shown):
         click.get_current_context().exit(WRONG)
 
@@ -77,31 +77,31 @@ def status(is_json: bool) -> None:
 @keys.command("rotate")
 @as_json
 def rotate(is_json: bool) -> None:
-    """Seal afresh with the first key what older ones seal.
+    """Re-encrypt with the first key what older keys encrypted.
 
-    Some rows at a time, beside running processes, as often as you like. All of them must have the key by now: see
-    `flask --app api keys --help`. Exit 1: there are rows that no key opens, which stay as they are.
+    Works in small batches while other processes are running, and is safe to repeat. All processes must know the key
+    already: see `flask --app api keys --help`. Exit code 1 if no key decrypts some rows; these stay unchanged.
     """
     done = unread = 0
     for some in rotation.reseal(service().db, service().vault):
         done, unread = done + some.done, unread + some.unread
-        note(f"{number(done, 'row')} sealed afresh …")
-    told = f"{number(done, 'row')} sealed afresh."
+        print_note(f"{number(done, 'row')} re-encrypted …")
+    text = f"{number(done, 'row')} re-encrypted."
     if unread:
-        told += f" {number(unread, 'row')} could not be opened: flask --app api keys status"
-    say(is_json, {"resealed": done, "unread": unread}, told)
+        text += f" {number(unread, 'row')} could not be decrypted. To see the keys: flask --app api keys status"
+    print_result(is_json, {"resealed": done, "unread": unread}, text)
     if unread:
         click.get_current_context().exit(WRONG)
 
 
 def _shown(counted: Mapping[str, Counter[str]]) -> list[KeyShown]:
-    ours = service().vault.key_ids
-    others = sorted(set(counted) - set(ours))
+    configured = service().vault.key_ids
+    others = sorted(set(counted) - set(configured))
     return [
         KeyShown(
             key_id=key_id,
-            position=ours.index(key_id) + 1 if key_id in ours else None,
+            position=configured.index(key_id) + 1 if key_id in configured else None,
             **{table.__tablename__: counted.get(key_id, Counter())[table.__tablename__] for table in rotation.SEALED},
         )
-        for key_id in (*ours, *others)
+        for key_id in (*configured, *others)
     ]

@@ -1,4 +1,4 @@
-"""flask --app api ledger export"""
+"""Command for the ledger: `flask --app api ledger export`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from api.commands import options
 from api.commands.base import Group
-from api.commands.text import moment
+from api.commands.text import format_time
 from api.presentation import links
 from api.service import service
 from common.database.models import App, Job, Resource, User
@@ -30,28 +30,28 @@ FIELDS = (
 
 @click.group(cls=Group)
 def ledger() -> None:
-    """What jobs have made or found on the upstreams."""
+    """The objects that jobs have created or found on the upstreams."""
 
 
 @ledger.command("export")
-@click.option("--team", help="Only what belongs to this team.")
-@click.option("--app", help="Only what belongs to this app: its name or its id.")
+@click.option("--team", help="Only objects of this team.")
+@click.option("--app", help="Only objects of this app (name or ID).")
 @click.option(
     "--provenance",
     type=click.Choice([each.value for each in Provenance]),
     multiple=True,
-    help="Only what is so; several may be given. Usually all.",
+    help="Only objects with this provenance; may be repeated.  [default: all]",
 )
-@click.option("--csv", "is_csv", is_flag=True, help="Print CSV with a head, in place of a JSON object a line.")
+@click.option("--csv", "is_csv", is_flag=True, help="Print CSV with a header line instead of one JSON object per line.")
 def export(*, team: str | None, app: str | None, provenance: tuple[str, ...], is_csv: bool) -> None:
-    """Print every outside object, a line each, oldest first.
+    """Print the objects on the upstreams, one per line, oldest first.
 
     \b
-    app, user   whom it was made for: an app, or the person whose account it is
-    name        what it is called there, known before it exists; outside_id, url: once it exists
-    provenance  intended: it may or may not exist · created: made here, a removal takes it away
-                adopted: it was there before, a removal leaves it · gone
-    job_id      the job that made or found it, by `step` and `attempt`
+    app, user   the app it belongs to, or the user whose account it is
+    name        its name on the upstream, known before it exists; outside_id and url once it exists
+    provenance  intended: it may or may not exist · created: by Slipway, a removal deletes it
+                adopted: it existed before, a removal keeps it · gone
+    job_id      the job that created or found it, with `step` and `attempt`
     """
     wanted: list[ColumnElement[bool]] = [Resource.provenance.in_(provenance)] if provenance else []
     if team is not None:
@@ -104,6 +104,6 @@ def _row(row: Resource, team: str, app: str | None, user: str | None) -> dict[st
         "job_id": row.job_id,
         "step": row.step,
         "attempt": row.attempt,
-        "created_at": moment(row.created_at),
-        "updated_at": moment(row.updated_at),
+        "created_at": format_time(row.created_at),
+        "updated_at": format_time(row.updated_at),
     }

@@ -1,4 +1,4 @@
-"""flask --app api jobs prune"""
+"""Command that deletes old jobs: `flask --app api jobs prune`."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from datetime import timedelta
 
 import click
 
-from api.commands.base import Command, as_json, dry_run, make_sure, note, say, yes
+from api.commands.base import Command, as_json, confirm, dry_run, print_note, print_result, yes
 from api.commands.options import Span
-from api.commands.text import moment, number, span
+from api.commands.text import format_duration, format_time, number
 from api.service import service
 from common.jobs import retention
 from common.jobs.retention import Swept
 
-TOLD_EVERY_S = 2.0
+PROGRESS_EVERY_S = 2.0
 
 
 @dataclass
 class PruneCount:
-    """What has become of all jobs so far."""
+    """The number of jobs deleted and kept so far."""
 
     gone: Counter[str] = field(default_factory=Counter)
     kept: Counter[str] = field(default_factory=Counter)
@@ -35,50 +35,62 @@ class PruneCount:
         self.kept += swept.kept
         self.rows += swept.rows
 
-    def told(self, verb: str) -> str:
+    def summary(self, verb: str) -> str:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in self.gone.most_common())
-        took = span(timedelta(seconds=time.monotonic() - self.began_s))
-        rows = f", {number(self.rows, 'row')} in all" if self.rows else ""
+        took = format_duration(timedelta(seconds=time.monotonic() - self.began_s))
+        rows = f", {number(self.rows, 'row')} in total" if self.rows else ""
         listed = f" ({kinds}{rows})" if kinds else ""
         return f"{verb} {number(self.gone.total(), 'job')}{listed}, kept {self.kept.total():,}, in {took}."
 
 
 @click.command("prune", cls=Command)
 @click.option(
-    "--older-than", "age", type=Span(timedelta(days=1)), required=True, help="Those that ended so long ago: 90d."
+    "--older-than",
+    "age",
+    type=Span(timedelta(days=1)),
+    required=True,
+    help="Delete jobs that ended this long ago, such as 90d.",
 )
 @dry_run
 @yes
 @as_json
-def prune(*, age: timedelta, is_dry: bool, is_sure: bool, is_json: bool) -> None:
-    """Delete old jobs with all that is known of them.
+def prune(*, age: timedelta, is_dry: bool, is_confirmed: bool, is_json: bool) -> None:
+    """Delete old jobs with their steps, attempts, events and logs.
 
-    What is still needed stays: a job that the ledger names, the newest one of each app, the deployments that a rollback
-    may go back to, a sign-up that did not succeed. Some go at a time, and between them the database has a rest, so it
-    can run beside everything else. Ctrl-C stops it; what is left goes the next time.
+    Jobs that are still needed are kept: those that the ledger refers to, the newest job of each app, deployments that a
+    rollback may return to, and sign-ups that did not succeed. Jobs are deleted in small batches with pauses, so the
+    command can run during normal operation. Ctrl-C stops it; the next run continues.
 
-    Workers do the same by themselves when RETENTION_DAYS is set.
+    If RETENTION_DAYS is set, workers do the same automatically.
     """
     before = service().db.now() - age
     if not is_dry:
-        make_sure(f"Delete the jobs that ended before {moment(before)}?", is_sure=is_sure)
-    verb, tally = ("Would delete" if is_dry else "Deleted"), PruneCount()
+        confirm(f"Delete the jobs that ended before {format_time(before)}?", is_confirmed=is_confirmed)
+    verb, count = ("Would delete" if is_dry else "Deleted"), PruneCount()
     try:
-        _sweep(tally, retention.sweep(service().db, service().settings, before=before, is_dry=is_dry), verb)
+        _sweep(count, retention.sweep(service().db, service().settings, before=before, is_dry=is_dry), verb)
     except KeyboardInterrupt:
-        note(f"{tally.told(verb)} The next run goes on.")
+        print_note(f"{count.summary(verb)} The next run continues.")
         raise
-    document = {"before": moment(before), "dry_run": is_dry, "gone": tally.gone, "kept": tally.kept, "rows": tally.rows}
-    say(is_json, document, tally.told(verb))
+    document = {
+        "before": format_time(before),
+        "dry_run": is_dry,
+        "gone": count.gone,
+        "kept": count.kept,
+        "rows": count.rows,
+    }
+    print_result(is_json, document, count.summary(verb))
 
 
-def _sweep(tally: PruneCount, sweep: Iterator[Swept], verb: str) -> None:
-    told_s = began_s = time.monotonic()
+def _sweep(count: PruneCount, sweep: Iterator[Swept], verb: str) -> None:
+    reported_s = began_s = time.monotonic()
     for swept in sweep:
-        tally.add(swept)
-        if swept.rows:  # as long a rest as it took: SQLite has one writer at a time, and others want to write, too
+        count.add(swept)
+        if (
+            swept.rows
+        ):  # pause as long as the batch took: SQLite allows one writer at a time, and others must get their turn
             time.sleep(time.monotonic() - began_s)
         began_s = time.monotonic()
-        if sys.stderr.isatty() and began_s - told_s > TOLD_EVERY_S:
-            told_s = began_s
-            note(tally.told(verb))
+        if sys.stderr.isatty() and began_s - reported_s > PROGRESS_EVERY_S:
+            reported_s = began_s
+            print_note(count.summary(verb))

@@ -1,4 +1,4 @@
-"""flask --app api teams list, add"""
+"""Commands for teams: `flask --app api teams list, add`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.commands import catalog_file
-from api.commands.base import Group, Refusal, as_json, dry_run, say
-from api.commands.options import Matching
+from api.commands.base import Group, Refusal, as_json, dry_run, print_result
+from api.commands.options import Pattern
 from api.commands.text import columns, number
 from api.contract import validation
 from api.service import service
@@ -18,25 +18,30 @@ from common.config import catalog
 from common.config.catalog import Team
 from common.database.models import Project, User
 
-TEAM = Matching(validation.TEAM, "Use letters, digits and . _ -, and begin with a letter or a digit.")
-NEXT = ("  restart the API and the workers", "  python -m worker.doctor    # are its places there?")
-TEXT = Matching(validation.PRINTABLE, "Use printable characters, with no blank at either end.")
+TEAM = Pattern(validation.TEAM, "Use letters, digits and . _ -, starting with a letter or a digit.")
+NEXT = (
+    "  restart the API and the workers",
+    "  python -m worker.doctor    # checks that its groups, folders and roles exist",
+)
+TEXT = Pattern(validation.PRINTABLE, "Use printable characters, with no space at either end.")
 
 
 @click.group(cls=Group)
 def teams() -> None:
-    """Teams, and their places on the upstreams.
+    """Teams in the catalog.
 
-    They are configuration: sections of the file that CATALOG_FILE names.
+    A team is configuration: a section of the file that CATALOG_FILE names. It maps the team to a GitLab group, a
+    Jenkins folder and role, a Kibana role, an Argo CD project and a cluster.
     """
 
 
 @teams.command("list")
 @as_json
 def list_all(is_json: bool) -> None:
-    """List the teams: of the catalog, and those that left it.
+    """List the teams, including those removed from the catalog.
 
-    A team that has left the catalog still has people or projects; their jobs fail until it is back.
+    A team that was removed from the catalog is listed while it has users or projects. Their jobs fail until the team is
+    in the catalog again.
     """
     people, projects = service().db.read(_counts)
     known = service().catalog.teams
@@ -55,29 +60,29 @@ def list_all(is_json: bool) -> None:
         (
             team,
             places.title if places else "(not in the catalog)",
-            "open to all" if places and places.self_join else "by invitation",
+            "open to everyone" if places and places.self_join else "by invitation",
             number(people.get(team, 0), "person", "people"),
             number(projects.get(team, 0), "project"),
         )
         for team, places in named
     ]
-    say(is_json, documents, columns(rows, nothing="The catalog has no team."))
+    print_result(is_json, documents, columns(rows, nothing="The catalog has no teams."))
 
 
 @teams.command("add")
 @click.argument("team_id", metavar="TEAM", type=TEAM)
-@click.option("--title", type=TEXT, required=True, help="Its name for people.")
-@click.option("--cluster", type=TEXT, required=True, help="Argo CD's name of the cluster that its apps run on.")
-@click.option("--gitlab-group", type=TEXT, help="Its group on GitLab.  [default: TEAM]")
-@click.option("--jenkins-folder", type=TEXT, help="Its folder on Jenkins.  [default: TEAM]")
-@click.option("--jenkins-role", type=TEXT, help="Its project role on Jenkins.  [default: TEAM]")
+@click.option("--title", type=TEXT, required=True, help="Its display name.")
+@click.option("--cluster", type=TEXT, required=True, help="The name in Argo CD of the cluster that runs its apps.")
+@click.option("--gitlab-group", type=TEXT, help="Its group in GitLab.  [default: TEAM]")
+@click.option("--jenkins-folder", type=TEXT, help="Its folder in Jenkins.  [default: TEAM]")
+@click.option("--jenkins-role", type=TEXT, help="Its project role in Jenkins.  [default: TEAM]")
 @click.option("--kibana-role", type=TEXT, help="Its role in Elasticsearch.  [default: TEAM]")
-@click.option("--argocd-project", type=TEXT, help="Its project on Argo CD.  [default: TEAM]")
-@click.option("--self-join", is_flag=True, help="Anybody may join it at sign-up; otherwise only by invitation.")
+@click.option("--argocd-project", type=TEXT, help="Its project in Argo CD.  [default: TEAM]")
+@click.option("--self-join", is_flag=True, help="Let anyone join at sign-up; otherwise, an invitation is required.")
 @click.option(
     "--copy-to",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Where the catalog goes, if it is still the bundled one.",
+    help="The file to copy the catalog to, if the bundled catalog is still in use.",
 )
 @dry_run
 @as_json
@@ -92,11 +97,11 @@ def add(
     self_join: bool,
     **places: str | None,
 ) -> None:
-    """Add a team at the end of the catalog's file.
+    """Add a team at the end of the catalog file.
 
-    The rest of it stays as it is. The file is replaced as a whole, or not at all. Processes read it when they start, so
-    they must be restarted. What is not there on the upstreams yet is not made: `python -m worker.doctor` says what is
-    missing.
+    The rest of the file stays unchanged, and the file is replaced atomically. Processes read it when they start, so
+    restart them afterwards. Nothing is created on the upstreams: `python -m worker.doctor` reports what is missing
+    there.
     """
     named = {name: place or team_id for name, place in places.items()}
     team = Team(id=team_id, title=title, self_join=self_join, cluster=cluster, **named)
@@ -108,17 +113,21 @@ def add(
 
     if is_dry:
         longer()
-        say(is_json, _document(team, target), f"This would go to the end of {target}:\n\n{catalog_file.section(team)}")
+        print_result(
+            is_json,
+            _document(team, target),
+            f"This would be added at the end of {target}:\n\n{catalog_file.section(team)}",
+        )
         return
     catalog_file.edit(target, longer)
     steps = [f"The team {team_id} is in {target}. Next:", f"  set CATALOG_FILE={target.absolute()}", *NEXT]
     if source is not None:
         del steps[1]
-    say(is_json, _document(team, target), "\n".join(steps))
+    print_result(is_json, _document(team, target), "\n".join(steps))
 
 
 def _counts(session: Session) -> tuple[dict[str, int], dict[str, int]]:
-    """Return the number of people and of projects, by team."""
+    """Return the number of users and of projects, by team."""
     people = select(User.team_id, func.count()).where(User.left_at.is_(None)).group_by(User.team_id)
     projects = select(Project.team_id, func.count()).group_by(Project.team_id)
     return dict(session.execute(people).all()), dict(session.execute(projects).all())
@@ -128,15 +137,15 @@ def _target(file: Path | None, copy_to: Path | None) -> Path:
     """Return the file to write. Raises Refusal, UsageError."""
     if file is not None:
         if copy_to is not None:
-            raise click.UsageError(f"The catalog is {file} (CATALOG_FILE) already: leave out --copy-to.")
+            raise click.UsageError(f"CATALOG_FILE is already set, to {file}. Omit --copy-to.")
         return file
     if copy_to is None:
         raise Refusal(
-            "Only the bundled catalog is in use, and that is part of the program. Say --copy-to FILE: it is copied "
-            "there with the team in it, and you point CATALOG_FILE at it."
+            "The bundled catalog is in use, and it is part of the program. Pass --copy-to FILE to write a copy with "
+            "the new team, then set CATALOG_FILE to that file."
         )
     if copy_to.exists():
-        raise Refusal(f"{copy_to} is there already. Point CATALOG_FILE at it, or name another file.")
+        raise Refusal(f"{copy_to} already exists. Set CATALOG_FILE to it, or choose another file.")
     return copy_to
 
 

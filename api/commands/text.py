@@ -1,4 +1,4 @@
-"""How is it said to an operator?  Plain text in columns: what others wrote must not move the cursor."""
+"""Text output for operators: columns, times, durations and counts, with no terminal control characters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 
 def plain(text: str) -> str:
-    """Return the text without what a terminal would obey; line ends and tabs stay."""
+    """Return the text without characters that control a terminal; line ends and tabs stay."""
     return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
@@ -21,13 +21,13 @@ def columns(rows: Sequence[Sequence[object]], *, nothing: str) -> str:
     return "\n".join(line.rstrip() for line in lines) or nothing
 
 
-def moment(at: datetime) -> str:
-    """Return a time in UTC, to the second, as it can be given back to an option."""
+def format_time(at: datetime) -> str:
+    """Return a time in UTC, to the second, in a format that options accept."""
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def span(length: timedelta) -> str:
-    """Return how long, in the two largest units that matter: `3 h 12 min`."""
+def format_duration(length: timedelta) -> str:
+    """Return a duration in its two largest units: `3 h 12 min`."""
     seconds = max(0, int(length.total_seconds()))
     parts: list[str] = []
     for name, size in UNITS:

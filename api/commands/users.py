@@ -1,4 +1,4 @@
-"""flask --app api users list, create-admin, grant-admin, revoke-admin"""
+"""Commands for user accounts: `flask --app api users list, create-admin, grant-admin, revoke-admin, log-out`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from api.access import auth
 from api.commands import options
-from api.commands.base import Group, Refusal, as_json, note, say
+from api.commands.base import Group, Refusal, as_json, print_note, print_result
 from api.commands.options import at_most, hint_at_more, password_stdin, read_password
-from api.commands.text import columns, moment
+from api.commands.text import columns, format_time
 from api.contract import accounts, validation
 from api.contract.problems import FieldError
 from api.service import service
@@ -19,46 +19,47 @@ from api.views import stale_signups
 from common.database.ids import new_id
 from common.database.models import User
 
-SAID_AS = {"id": "ID", "email": "--email", "name": "--name", "password": "the password"}
+ARGUMENTS = {"id": "ID", "email": "--email", "name": "--name", "password": "the password"}
 
 
 @click.group(cls=Group)
 def users() -> None:
-    """Accounts, and who is an administrator.
+    """User accounts and administrator rights.
 
-    ID is a person's login.
+    ID is the login of a user.
     """
 
 
 @users.command("list")
 @click.option("--admins", "only_admins", is_flag=True, help="Only administrators.")
-@click.option("--team", help="Only those of this team.")
+@click.option("--team", help="Only accounts of this team.")
 @at_most(1000)
 @as_json
 def list_all(*, only_admins: bool, team: str | None, limit: int, is_json: bool) -> None:
-    """List the accounts, the oldest first, and those that were closed."""
+    """List all accounts, oldest first, including closed ones."""
     wanted: list[ColumnElement[bool]] = [User.is_admin.is_(True)] if only_admins else []
     if team is not None:
         wanted.append(User.team_id == options.known_team(team))
     wanted_users = select(User).where(*wanted).order_by(User.id).limit(limit)
-    found = service().db.read(lambda session: session.scalars(wanted_users).all())
-    rows = [(user.login, user.team_id, user.email, user.name, _standing(user)) for user in found]
-    say(is_json, [_document(user) for user in found], columns(rows, nothing="There is nobody."))
-    hint_at_more(found, limit)
+    listed = service().db.read(lambda session: session.scalars(wanted_users).all())
+    rows = [(user.login, user.team_id, user.email, user.name, _status(user)) for user in listed]
+    print_result(is_json, [_document(user) for user in listed], columns(rows, nothing="There are no accounts."))
+    hint_at_more(listed, limit)
 
 
 @users.command("create-admin")
 @click.argument("login", metavar="ID")
-@click.option("--email", required=True, help="Their e-mail address.")
-@click.option("--name", required=True, help="Their full name.")
-@click.option("--team", required=True, help="The team they belong to; administrators see what every team has.")
+@click.option("--email", required=True, help="The user's e-mail address.")
+@click.option("--name", required=True, help="The user's full name.")
+@click.option("--team", required=True, help="The user's team. Administrators see the resources of all teams.")
 @password_stdin
 @as_json
 def create_admin(*, login: str, email: str, name: str, team: str, is_piped: bool, is_json: bool) -> None:
-    """Make an account that is an administrator's: the first one, say.
+    """Create an administrator account, such as the first one.
 
-    It is an account of Slipway alone: nothing is made on GitLab, Jenkins or Kibana. Whoever needs accounts there signs
-    up as everybody does, and then gets `users grant-admin`. The password is asked for twice, without an echo.
+    The account exists in Slipway only: nothing is created on GitLab, Jenkins or Kibana. An administrator who needs
+    accounts there signs up normally and is then promoted with `users grant-admin`. The command prompts for the password
+    twice and does not show it.
     """
     team = options.known_team(team)
     password = read_password(is_piped=is_piped)
@@ -67,7 +68,7 @@ def create_admin(*, login: str, email: str, name: str, team: str, is_piped: bool
     password_hash = service().passwords.hash(password)
 
     def work(session: Session) -> User:
-        stale_signups.free_names(session, login=login, email=email.lower())
+        stale_signups.release_names(session, login=login, email=email.lower())
         user = User(
             id=new_id(),
             login=login,
@@ -84,48 +85,50 @@ def create_admin(*, login: str, email: str, name: str, team: str, is_piped: bool
     try:
         user = service().db.transaction(work)
     except IntegrityError:
-        _refuse(service().db.read(lambda session: accounts.taken(session, login=login, email=email)))
+        _refuse(service().db.read(lambda session: accounts.find_taken(session, login=login, email=email)))
         raise
-    say(is_json, _document(user), f"{login} of team {team} is an administrator. Log in with: slipway login {login}")
+    print_result(
+        is_json, _document(user), f"{login} of team {team} is an administrator. Log in with: slipway login {login}"
+    )
 
 
 @users.command("grant-admin")
 @click.argument("login", metavar="ID")
 @as_json
 def grant_admin(login: str, is_json: bool) -> None:
-    """Make an administrator of somebody who has an account. It holds from their next request on."""
+    """Grant administrator rights to a user. They take effect with the user's next request."""
     user = _set_admin(login, is_admin=True)
-    say(is_json, _document(user), f"{login} is an administrator.")
+    print_result(is_json, _document(user), f"{login} is an administrator.")
 
 
 @users.command("revoke-admin")
 @click.argument("login", metavar="ID")
 @as_json
 def revoke_admin(login: str, is_json: bool) -> None:
-    """Take an administrator's rights. It holds from their next request on; the account stays."""
+    """Revoke administrator rights. This takes effect with the user's next request; the account remains."""
     user = _set_admin(login, is_admin=False)
-    there_is_one = select(func.count()).where(User.is_admin, User.left_at.is_(None))
-    if not service().db.read(lambda session: session.scalar(there_is_one)):
-        note("There is no administrator any more. To make one: flask --app api users grant-admin ID")
-    say(is_json, _document(user), f"{login} is no administrator.")
+    admins_left = select(func.count()).where(User.is_admin, User.left_at.is_(None))
+    if not service().db.read(lambda session: session.scalar(admins_left)):
+        print_note("There are no administrators left. To appoint one: flask --app api users grant-admin ID")
+    print_result(is_json, _document(user), f"{login} is no longer an administrator.")
 
 
 @users.command("log-out")
 @click.argument("login", metavar="ID")
 @as_json
 def log_out(login: str, is_json: bool) -> None:
-    """End every log-in of somebody. They may log in again while they have an account."""
+    """End all sessions of a user. The user can log in again while the account exists."""
     ended = service().db.transaction(
         lambda session: auth.end_sessions_of(session, options.find_user(session, login, for_update=True))
     )
-    say(is_json, {"id": login, "ended": ended}, f"{ended} log-ins of {login} have ended.")
+    print_result(is_json, {"id": login, "ended": ended}, f"{ended} sessions of {login} have ended.")
 
 
 def _set_admin(login: str, *, is_admin: bool) -> User:
     def work(session: Session) -> User:
         user = options.find_user(session, login, for_update=True)
         if is_admin and user.left_at is not None:
-            raise Refusal(f"{login} has left: nobody can log in as them.")
+            raise Refusal(f"{login} has been off-boarded and cannot log in.")
         user.is_admin = is_admin
         return user
 
@@ -135,12 +138,12 @@ def _set_admin(login: str, *, is_admin: bool) -> User:
 def _refuse(problems: list[FieldError]) -> None:
     """Raises Refusal when there are any."""
     if problems:
-        raise Refusal("\n".join(f"{SAID_AS[problem.field]}: {problem.message}" for problem in problems))
+        raise Refusal("\n".join(f"{ARGUMENTS[problem.field]}: {problem.message}" for problem in problems))
 
 
-def _standing(user: User) -> str:
+def _status(user: User) -> str:
     rank = ["administrator"] if user.is_admin else []
-    return ", ".join([*rank, f"left {moment(user.left_at)}"] if user.left_at else rank)
+    return ", ".join([*rank, f"left {format_time(user.left_at)}"] if user.left_at else rank)
 
 
 def _document(user: User) -> dict[str, object]:
@@ -150,6 +153,6 @@ def _document(user: User) -> dict[str, object]:
         "name": user.name,
         "team": user.team_id,
         "is_admin": user.is_admin,
-        "created_at": moment(user.created_at),
-        "left_at": moment(user.left_at) if user.left_at else None,
+        "created_at": format_time(user.created_at),
+        "left_at": format_time(user.left_at) if user.left_at else None,
     }

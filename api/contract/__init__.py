@@ -1,1 +1,1 @@
-"""How an endpoint is declared: request and response models, problems, pagination."""
+"""Declarations of endpoints: request and response models, fields, problems, pagination."""

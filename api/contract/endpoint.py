@@ -1,6 +1,6 @@
-"""What is a call?  Who may make it, what goes in, what comes out, what can go wrong: declared once, as plain data.
+"""Endpoint declarations as plain data: who may call, request, response and problems, each stated once.
 
-`api/serving/routing.py` serves what is declared here, `api/openapi/build.py` publishes it.
+`api/serving/routing.py` serves these declarations, `api/openapi/build.py` publishes them.
 """
 
 from __future__ import annotations
@@ -19,62 +19,62 @@ JSON = "application/json"
 
 
 class Policy(StrEnum):
-    """Who may make a call."""
+    """Who may call an endpoint."""
 
     PUBLIC = "anyone"
-    HOLDER = "anyone; it is about the token that is sent, if there is one"
-    MEMBER = "anyone who is logged in, for things of their own team"
-    BEARER = "as member, but by the Authorization header alone: a browser cannot be made to send it"
+    HOLDER = "anyone; the call applies to the token that is sent, if there is one"
+    MEMBER = "logged-in users, for resources of their own team"
+    BEARER = "logged-in users, for resources of their own team; the Authorization header only, no cookie"
     ADMIN = "administrators"
-    VISITOR = "anyone for the job of a sign-up whose id they know, otherwise as member"
-    SCRAPER = "whoever sends METRICS_TOKEN as bearer token, if it is set: Prometheus"
+    VISITOR = "anyone who knows the job id of a sign-up; for other jobs, logged-in users of the job's team"
+    SCRAPER = "clients that send METRICS_TOKEN as a bearer token, such as Prometheus"
 
 
 class RequestBody(BaseModel):
-    """What a client sends; a field that we do not know is refused by its name."""
+    """The JSON body of a request. Unknown fields are refused by name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Query(RequestBody):
-    """The parameters behind the question mark."""
+    """The query parameters of a request."""
 
 
 class ResponseBody(BaseModel):
-    """What a client gets: these fields and no others."""
+    """The body of a response: exactly these fields."""
 
     model_config = ConfigDict(frozen=True)
 
     media_type: ClassVar[str] = JSON
 
 
-def _canonical_number(value: Any) -> Any:
-    """pydantic would also take ` 5 `, `5.0` and `1_0`, which no document promises."""
+def _check_digits(value: Any) -> Any:
+    """Refuse ` 5 `, `5.0` and `1_0`, which pydantic would accept and the document does not allow."""
     if isinstance(value, str) and (len(value) > 9 or not value.isdecimal() or str(int(value)) != value):
         raise ValueError("Use a whole number in decimal digits.")
     return value
 
 
-def _whole(value: Any) -> Any:
-    """JSON knows numbers only, and its schema calls 5.0 an integer."""
+def _to_integer(value: Any) -> Any:
+    """Accept 5.0 for 5: JSON has one number type, and JSON Schema counts 5.0 as an integer."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _canonical_flag(value: Any) -> Any:
+def _check_flag(value: Any) -> Any:
     if isinstance(value, str) and value not in ("true", "false"):
         raise ValueError("Use true or false.")
     return value
 
 
-# These two stand behind the bounds of a number: before them, pydantic publishes the bounds by names of its own.
-Digits = BeforeValidator(_canonical_number)  # of a query
-Whole = BeforeValidator(_whole)  # of a body; its type is StrictInt, which takes neither "5" nor true
-Flag = Annotated[bool, BeforeValidator(_canonical_flag)]  # of a query
+# Write these two after the bounds of a number: written before them, pydantic publishes the bounds under other names.
+WholeNumber = BeforeValidator(_check_digits)  # in a query
+JsonInteger = BeforeValidator(_to_integer)  # in a body, whose type is StrictInt: it refuses "5" and true
+BooleanFlag = Annotated[bool, BeforeValidator(_check_flag)]  # in a query
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """One success: a `Result` or nothing, its status, further headers, and lanes to send once it is committed."""
+    """A successful response: body, status and headers, and the lane messages to send after the commit."""
 
     body: ResponseBody | None = None
     status: int = 200
@@ -84,13 +84,13 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """A declared call, kept on its view. `raises` are the codes that only its view knows of."""
+    """A declared endpoint, stored on its view. `raises` holds the problem codes that only this view can raise."""
 
     name: str
     tag: str
     text: str
     method: str
-    path: str  # as Flask writes it, with the base
+    path: str  # in Flask's notation, with the base
     policy: Policy
     answers: Mapping[int, type[ResponseBody] | None]
     takes: type[RequestBody] | None = None
@@ -98,8 +98,8 @@ class Endpoint:
     raises: Sequence[str] = ()
 
     @property
-    def is_repeatable(self) -> bool:
-        """Say whether it honours an Idempotency-Key: whatever writes does."""
+    def takes_idempotency_key(self) -> bool:
+        """Whether it honours an Idempotency-Key: every endpoint that writes does."""
         return self.method in ("POST", "DELETE") or 202 in self.answers
 
     @property
@@ -112,7 +112,7 @@ class Endpoint:
 
     @property
     def problems(self) -> list[str]:
-        """Every code that it may answer with, those of all calls included."""
+        """Every problem code that it may return, including those common to all endpoints."""
         codes = {"bad_request", "internal", *self.raises}
         if self.path.startswith(BASE):
             codes.add("unavailable")
@@ -128,6 +128,6 @@ class Endpoint:
             codes |= {"malformed_json", "unsupported_media_type", "too_large", "invalid_fields"}
         if self.query is not None:
             codes.add("invalid_fields")
-        if self.is_repeatable:
+        if self.takes_idempotency_key:
             codes |= {"invalid_fields", "key_reused"}
         return sorted(codes)

@@ -1,8 +1,8 @@
-"""How is a long list read?  Newest first, a page at a time, after the id that the last page ended with.
+"""Keyset pagination: lists are read newest first, and each page starts after the last id of the page before.
 
-Ids grow with time, and the lists that people look at are each one stretch of an index that ends with them: a page is
-found at once however deep it lies, with nothing to sort and nothing to skip. What narrows a list beyond that is looked
-for along the stretch. What is new comes before the first page, so no later page shifts under whoever turns them.
+Ids grow with time, and every list that the API offers is a prefix of an index that ends with the id. So each page costs
+the same however deep it is, with no sorting and no skipped rows. Further filters are applied while that part of the
+index is scanned. New rows appear before the first page, so later pages do not shift while somebody reads them.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from sqlalchemy.orm import Session
 
 from api.contract import accounts, validation
 from api.contract.accounts import Login
-from api.contract.endpoint import Digits, Flag, Query, ResponseBody
-from api.contract.fields import GivenId
-from api.contract.timestamps import Moment
+from api.contract.endpoint import BooleanFlag, Query, ResponseBody, WholeNumber
+from api.contract.fields import ExistingId
+from api.contract.timestamps import Timestamp
 from common.database.ids import EPOCH, first_id
 from common.database.models import App, Job, Project
 from common.states import JobState
 from common.workflows import WORKFLOWS
 
 Row = TypeVar("Row", Project, App, Job)
-Narrowed = dict[str, str]  # column: value
+Filters = dict[str, str]  # column: value
 
-STRETCHES: dict[type, Sequence[tuple[str, ...]]] = {  # by the index on these columns and the id; the first that fits
+# For each table, the columns that precede the id in one of its indexes; the first entry that fits the filters is used.
+INDEX_PREFIXES: dict[type, Sequence[tuple[str, ...]]] = {
     Job: (
         ("app_id", "kind"),
         ("app_id", "state"),
@@ -45,49 +46,49 @@ STRETCHES: dict[type, Sequence[tuple[str, ...]]] = {  # by the index on these co
     App: (("project_id",),),
     Project: (("team_id",),),
 }
-COUNTED = 10_000  # a total beyond it is not worth the reading
-SKEW = timedelta(minutes=5)  # an id has the time of the host that made it, `created_at` that of the database's host
-BEGUN_BY: dict[type, str] = {Project: "created_by", App: "created_by", Job: "user_id"}
-NOBODY = ""  # what no column holds
+MAX_TOTAL = 10_000  # counting further would cost more than the number is worth
+CLOCK_SKEW = timedelta(minutes=5)  # an id has the time of the API's host, `created_at` the time of the database's host
+CREATOR_COLUMN: dict[type, str] = {Project: "created_by", App: "created_by", Job: "user_id"}
+NO_VALUE = ""  # a value that no column holds
 
 
 def _checked_id(value: str) -> str:
     if not validation.ID.fullmatch(value):
-        raise ValueError("Use an id from an earlier answer.")
+        raise ValueError("Use an ID from an earlier response.")
     return value
 
 
 def _checked_kind(value: str) -> str:
     if value not in WORKFLOWS:
-        raise ValueError(f"There is no such kind. Choose one of: {', '.join(WORKFLOWS)}.")
+        raise ValueError(f"This kind does not exist. Choose one of: {', '.join(WORKFLOWS)}.")
     return value
 
 
-Id = Annotated[GivenId, AfterValidator(_checked_id)]
+Id = Annotated[ExistingId, AfterValidator(_checked_id)]
 Kind = Annotated[str, Field(json_schema_extra={"enum": list(WORKFLOWS)}), AfterValidator(_checked_kind)]
 TeamName = Annotated[str, Field(pattern=f"^{validation.TEAM.pattern}$")]
 
 
 class Page(Query):
-    """Which part of a list, newest first."""
+    """The page of a list to return, newest first."""
 
-    limit: Annotated[int, Field(ge=1, le=100, description="How many at most."), Digits] = 50
-    cursor: Annotated[Id | None, Field(description="The `next` of the page before.")] = None
-    user: Annotated[Login | None, Field(description="Only what the person of this login began.")] = None
-    since: Annotated[Moment | None, Field(description="Only what was created then or later.")] = None
-    total: Annotated[Flag, Field(description="Count the whole list, too, up to 10,000.")] = False
+    limit: Annotated[int, Field(ge=1, le=100, description="Maximum number of entries."), WholeNumber] = 50
+    cursor: Annotated[Id | None, Field(description="The `next` of the previous page.")] = None
+    user: Annotated[Login | None, Field(description="Only entries created by the user with this login.")] = None
+    since: Annotated[Timestamp | None, Field(description="Only entries created at or after this time.")] = None
+    total: Annotated[BooleanFlag, Field(description="Also count the whole list, up to 10,000.")] = False
 
 
 class JobPage(Page):
-    """Which jobs of a list, newest first."""
+    """The page of a list of jobs to return, newest first."""
 
-    state: Annotated[JobState | None, Field(description="Only those in this state.")] = None
+    state: Annotated[JobState | None, Field(description="Only jobs in this state.")] = None
 
 
-class Listed(ResponseBody):
-    """One page. `next` is the cursor of the following one, null on the last.
+class PageBody(ResponseBody):
+    """One page of a list. `next` is the cursor of the next page, null on the last one.
 
-    `total` is null unless it was asked for. Above 10,000 it stays there, and `total_is_capped` is true.
+    `total` is null unless it was requested. It is at most 10,000; `total_is_capped` is true if there are more.
     """
 
     next: str | None
@@ -97,56 +98,63 @@ class Listed(ResponseBody):
 
 @dataclass(frozen=True, kw_only=True)
 class PageRows(Generic[Row]):
-    """The rows of a page, and what a `Listed` tells besides them."""
+    """The rows of a page, and the other fields of its `PageBody`."""
 
     rows: Sequence[Row]
-    told: dict[str, Any]
+    fields: dict[str, Any]
 
 
-def given(page: Page, *fields: str) -> Narrowed:
-    """Return those fields that the client has sent, in this order."""
+def filters_of(page: Page, *fields: str) -> Filters:
+    """Return the fields that the client has sent, in this order."""
     return {name: value for name in fields if (value := getattr(page, name)) is not None}
 
 
-def nothing(page: Page) -> PageRows[Any]:
+def empty_page(page: Page) -> PageRows[Any]:
     """Return the page of an empty list."""
-    return PageRows(rows=[], told=_told(None, 0 if page.total else None))
+    return PageRows(rows=[], fields=_page_fields(None, 0 if page.total else None))
 
 
 def read(
-    session: Session, table: type[Row], page: Page, narrowed: Narrowed, *more: ColumnElement[bool]
+    session: Session, table: type[Row], page: Page, filters: Filters, *conditions: ColumnElement[bool]
 ) -> PageRows[Row]:
-    """Return one page of the rows that have these values and meet the rest."""
+    """Return one page of the rows that match the filters and the conditions."""
     if page.user is not None:
         user_id = accounts.find_id(session, page.user)
         if user_id is None:
-            return nothing(page)  # as of somebody who began nothing here: a list does not tell who has an account
-        narrowed = {**narrowed, BEGUN_BY[table]: user_id}
-    if page.since is not None:  # the id ends the reading where nothing more can come, the time decides
-        more = (*more, table.id >= first_id(max(EPOCH, page.since - SKEW)), table.created_at >= page.since)
-    count = _count(session, table, narrowed, more) if page.total else None
-    ids = session.scalars(newest(table, narrowed, *more, below=page.cursor).limit(page.limit + 1)).all()
+            return empty_page(page)  # like a user without entries: a list must not reveal who has an account
+        filters = {**filters, CREATOR_COLUMN[table]: user_id}
+    if page.since is not None:  # the id bounds the scan, the time decides
+        conditions = (
+            *conditions,
+            table.id >= first_id(max(EPOCH, page.since - CLOCK_SKEW)),
+            table.created_at >= page.since,
+        )
+    count = _count(session, table, filters, conditions) if page.total else None
+    ids = session.scalars(newest(table, filters, *conditions, below=page.cursor).limit(page.limit + 1)).all()
     following = ids[page.limit - 1] if len(ids) > page.limit else None
-    return PageRows(rows=_rows(session, table, ids[: page.limit]), told=_told(following, count))
+    return PageRows(rows=_rows(session, table, ids[: page.limit]), fields=_page_fields(following, count))
 
 
-def newest(table: type[Row], narrowed: Narrowed, *more: ColumnElement[bool], below: str | None = None) -> Select[str]:
-    """Return the query of the ids of such rows, newest first, below an id.
+def newest(
+    table: type[Row], filters: Filters, *conditions: ColumnElement[bool], below: str | None = None
+) -> Select[str]:
+    """Return the query for the ids of matching rows below an id, newest first.
 
-    Each column of the stretch is *one of two*, and the order is the whole index's: so MariaDB, too, sees that the one
-    way without sorting is that stretch of that index. Of `column = ?` it makes a look-up that skips whatever is not
-    below the id, or a walk along the primary key, or the intersection of two indexes, to be sorted; a column that is
-    not of the stretch is hidden from its choice. To SQLite it is all the same.
+    The conditions are written so that MariaDB chooses the right index. Each column of the prefix is compared with *two*
+    values, and the order names all columns of the index, so that a scan of this index is the only plan without sorting.
+    With `column = ?`, MariaDB may search the index and then skip rows that are not below the id, scan the primary key,
+    or intersect two indexes and sort the result. Columns outside the prefix are wrapped in a function, so that no
+    other index fits them. SQLite chooses the same plan either way.
     """
-    stretch = next(some for some in STRETCHES[table] if set(some) <= set(narrowed))
-    columns = [getattr(table, name) for name in stretch]
-    along = [column.in_((narrowed[name], NOBODY)) for name, column in zip(stretch, columns, strict=True)]
-    rest = [(getattr(table, name), value) for name, value in narrowed.items() if name not in stretch]
-    others = [func.coalesce(column, NOBODY) == value for column, value in rest]
+    prefix = next(some for some in INDEX_PREFIXES[table] if set(some) <= set(filters))
+    columns = [getattr(table, name) for name in prefix]
+    indexed = [column.in_((filters[name], NO_VALUE)) for name, column in zip(prefix, columns, strict=True)]
+    rest = [(getattr(table, name), value) for name, value in filters.items() if name not in prefix]
+    others = [func.coalesce(column, NO_VALUE) == value for column, value in rest]
     after = [] if below is None else [table.id < below]
     return (
         select(table.id)
-        .where(*along, *others, *after, *more)
+        .where(*indexed, *others, *after, *conditions)
         .order_by(*(column.desc() for column in columns), table.id.desc())
     )
 
@@ -155,15 +163,15 @@ def _rows(session: Session, table: type[Row], ids: Sequence[str]) -> Sequence[Ro
     return session.scalars(select(table).where(table.id.in_(ids)).order_by(table.id.desc())).all() if ids else []
 
 
-def _count(session: Session, table: type[Row], narrowed: Narrowed, more: Sequence[ColumnElement[bool]]) -> int:
-    """Count no further than it takes to know that there are more."""
-    some = newest(table, narrowed, *more).order_by(None).limit(COUNTED + 1).subquery()
+def _count(session: Session, table: type[Row], filters: Filters, conditions: Sequence[ColumnElement[bool]]) -> int:
+    """Return the number of rows, counting at most one beyond MAX_TOTAL."""
+    some = newest(table, filters, *conditions).order_by(None).limit(MAX_TOTAL + 1).subquery()
     return session.scalar(select(func.count()).select_from(some)) or 0
 
 
-def _told(following: str | None, count: int | None) -> dict[str, Any]:
+def _page_fields(following: str | None, count: int | None) -> dict[str, Any]:
     return {
         "next": following,
-        "total": None if count is None else min(count, COUNTED),
-        "total_is_capped": None if count is None else count > COUNTED,
+        "total": None if count is None else min(count, MAX_TOTAL),
+        "total_is_capped": None if count is None else count > MAX_TOTAL,
     }

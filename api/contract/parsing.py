@@ -1,4 +1,4 @@
-"""What did the client send?  Read and checked against what the call declares; all that is wrong is said together."""
+"""Parse request bodies and query parameters as the endpoint declares them; all errors are reported together."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from api.contract.endpoint import JSON, Endpoint, Query, RequestBody
 from api.contract.problems import FieldError, Problem
 
 BODY_BYTES = 64 * 1024
-ERRORS_SHOWN = 100  # a body of nothing but unknown fields would have an answer many times its size
-FIELD_CODES = {  # pydantic's words are not ours to promise; whatever is not listed is `invalid`
+ERRORS_SHOWN = 100  # a body that consists of unknown fields would get a response many times its size
+FIELD_CODES = {  # from pydantic's codes, which may change, to stable ones; a code that is not listed is `invalid`
     "missing": "missing",
     "extra_forbidden": "unknown_field",
     "string_type": "wrong_type",
@@ -21,40 +21,41 @@ FIELD_CODES = {  # pydantic's words are not ours to promise; whatever is not lis
     "string_too_short": "too_short",
     "string_too_long": "too_long",
 }
-MESSAGES = {"missing": "This field is required.", "unknown_field": "There is no such field."}
+MESSAGES = {"missing": "This field is required.", "unknown_field": "This field does not exist."}
 
 
 def arguments(call: Endpoint) -> dict[str, Any]:
-    """Return `body` and `query` as far as the call takes them. Raises Problem."""
-    found: dict[str, Any] = {}
+    """Return `body` and `query` where the endpoint declares them. Raises Problem."""
+    parsed: dict[str, Any] = {}
     if call.takes is not None:
-        found["body"] = _body(call.takes)
+        parsed["body"] = _body(call.takes)
     if call.query is not None:
-        found["query"] = _query(call.query)
-    return found
+        parsed["query"] = _query(call.query)
+    return parsed
 
 
-def _body(shape: type[RequestBody]) -> RequestBody:
+def _body(model: type[RequestBody]) -> RequestBody:
     if request.mimetype != JSON:
         raise Problem("unsupported_media_type")
     content = request.get_data()
-    if len(content) >= BODY_BYTES:  # werkzeug cuts a chunked body off at the limit without a word
+    if len(content) >= BODY_BYTES:  # werkzeug truncates a chunked body at the limit and reports nothing
         raise RequestEntityTooLarge
     try:
-        return shape.model_validate_json(content)
+        return model.model_validate_json(content)
     except ValidationError as error:
         raise _as_problem(error) from None
 
 
-def _query(shape: type[Query]) -> Query:
+def _query(model: type[Query]) -> Query:
     repeated = [name for name, values in request.args.lists() if len(values) > 1]
     if repeated:
         errors = [
-            FieldError(field=name, code="repeated", message="Send this once.") for name in repeated[:ERRORS_SHOWN]
+            FieldError(field=name, code="repeated", message="Send this parameter only once.")
+            for name in repeated[:ERRORS_SHOWN]
         ]
         raise Problem("invalid_fields", errors=errors)
     try:
-        return shape.model_validate(request.args.to_dict())
+        return model.model_validate(request.args.to_dict())
     except ValidationError as error:
         raise _as_problem(error) from None
 
@@ -62,7 +63,7 @@ def _query(shape: type[Query]) -> Query:
 def _as_problem(error: ValidationError) -> Problem:
     details = error.errors(include_url=False, include_input=False)
     if details[0]["type"] == "json_invalid":
-        return Problem("malformed_json", f"The body does not parse as JSON: {details[0]['ctx']['error']}.")
+        return Problem("malformed_json", f"The body is not valid JSON: {details[0]['ctx']['error']}.")
     return Problem("invalid_fields", errors=[_field_error(detail) for detail in details[:ERRORS_SHOWN]])
 
 

@@ -1,7 +1,7 @@
-"""What does a client get when it cannot get what it asked for?  Problem details (RFC 9457), always.
+"""Problem details (RFC 9457): the table of error codes, and the handlers that turn every error into one.
 
-`code` is stable and in the table below, with what can be done about it; `errors` names the fields at fault. Nothing of
-ours leaks: no exception text, no SQL, no upstream body.
+`code` is stable; `remedy` says what to do next; `errors` names the invalid fields. A problem never contains internal
+details: no exception text, no SQL, no response body of an upstream.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MEDIA_TYPE = "application/problem+json"
 
 @dataclass(frozen=True)
 class ProblemType:
-    """What a code stands for: its HTTP status, its title, and what whoever gets it can do."""
+    """The HTTP status, the title and the remedy of a problem code."""
 
     status: int
     title: str
@@ -34,41 +34,77 @@ class ProblemType:
 
 
 CODES: dict[str, ProblemType] = {
-    "bad_request": ProblemType(400, "The request cannot be understood", "Compare it with /docs."),
-    "malformed_json": ProblemType(400, "The body is not JSON", "Send one JSON object, in UTF-8."),
-    "not_logged_in": ProblemType(401, "Log in first", "Send the token of POST /api/v1/login as Authorization: Bearer."),
+    "bad_request": ProblemType(400, "The request is malformed", "Compare the request with the API reference at /docs."),
+    "malformed_json": ProblemType(400, "The body is not valid JSON", "Send one JSON object, encoded in UTF-8."),
+    "not_logged_in": ProblemType(
+        401, "Login required", "Log in, and send the token of POST /api/v1/login as Authorization: Bearer."
+    ),
     "invalid_credentials": ProblemType(
-        401, "Invalid credentials", "Check id and password. Nobody told which was wrong."
+        401,
+        "Invalid credentials",
+        "Check your ID and password. For security we don't say which one was wrong.",
     ),
     "no_metrics_token": ProblemType(
-        401, "The token of the metrics is missing or wrong", "Send METRICS_TOKEN, if set, as Authorization: Bearer."
+        401,
+        "The metrics token is missing or wrong",
+        "Set METRICS_TOKEN if it is empty, and send its value as Authorization: Bearer.",
     ),
-    "cross_site": ProblemType(403, "Refused: the request comes from another site", "Use Authorization: Bearer."),
-    "not_admin": ProblemType(403, "Only administrators may do this", "Ask an administrator."),
+    "cross_site": ProblemType(
+        403, "The request comes from another site", "Send the token as Authorization: Bearer, not as a cookie."
+    ),
+    "not_admin": ProblemType(403, "Only administrators may do this", "Ask an administrator to do it."),
     "team_not_open": ProblemType(
-        403, "The team is not open to all", "Ask an administrator for an invitation, or join another."
+        403, "The team is not open to everyone", "Ask an administrator for an invitation, or choose an open team."
     ),
-    "not_found": ProblemType(404, "There is no such thing, or it is not yours to see", "Check the id, and your team."),
-    "method_not_allowed": ProblemType(405, "The method is not allowed here", "Use one of those in the header Allow."),
-    "taken": ProblemType(409, "Already taken", "Choose another value for the field that is named."),
-    "busy": ProblemType(409, "Something else is at work here", "Wait for the job that is named, or cancel it."),
-    "is_over": ProblemType(409, "The job is over", "Nothing is left to do to it: start a new one."),
-    "not_failed": ProblemType(409, "Nothing has failed", "Only what failed can be retried or skipped."),
+    "not_found": ProblemType(
+        404, "Not found, or not visible to you", "Check the ID, and whether the resource belongs to your team."
+    ),
+    "method_not_allowed": ProblemType(
+        405, "The method is not allowed here", "Use one of the methods in the Allow header."
+    ),
+    "taken": ProblemType(409, "Already taken", "Choose another value for the field listed in `errors`."),
+    "busy": ProblemType(
+        409,
+        "Another job is already running for this app or user",
+        "Wait for the job in `job_id` to finish, or cancel it.",
+    ),
+    "is_over": ProblemType(409, "The job is over", "A job that is over cannot be changed. Start a new job."),
+    "not_failed": ProblemType(409, "Nothing has failed", "Only a failed job or step can be retried or skipped."),
     "not_skippable": ProblemType(
-        409, "The step cannot be skipped", "Retry the job: later steps need what this one makes."
+        409, "The step cannot be skipped", "Later steps need the output of this step. Retry the job instead."
     ),
-    "password_needed": ProblemType(409, "The password is needed again", "Retry with the password of the sign-up."),
-    "not_provisioned": ProblemType(409, "The app is not complete", "Retry the job that makes it, or DELETE the app."),
-    "nothing_to_roll_back_to": ProblemType(409, "There is no earlier good deployment", "Deploy the version you want."),
+    "password_needed": ProblemType(
+        409, "The password is needed again", "Send the retry with the password of the sign-up."
+    ),
+    "not_provisioned": ProblemType(
+        409, "The app is not fully provisioned", "Retry the job that provisions it, or remove the app with DELETE."
+    ),
+    "nothing_to_roll_back_to": ProblemType(
+        409, "There is no earlier successful deployment", "Deploy the version that you want."
+    ),
     "too_large": ProblemType(413, "The body is too large", "Send less than 64 KiB."),
-    "unsupported_media_type": ProblemType(415, "The body must be JSON", "Send Content-Type: application/json."),
-    "invalid_fields": ProblemType(422, "Some fields are wrong", "Mend the fields that are named, and send it again."),
-    "key_reused": ProblemType(
-        422, "The Idempotency-Key belongs to another request", "Use a new key for a new request, the old one to repeat."
+    "unsupported_media_type": ProblemType(
+        415, "The body must be JSON", "Send the header Content-Type: application/json."
     ),
-    "too_many_requests": ProblemType(429, "Too many attempts", "Wait as long as Retry-After says."),
-    "internal": ProblemType(500, "Something broke inside Slipway", "Tell the platform team the request id."),
-    "unavailable": ProblemType(503, "Slipway cannot serve this now", "Try again after Retry-After, with the same key."),
+    "invalid_fields": ProblemType(
+        422, "Some fields are invalid", "Correct the fields listed in `errors` and send the request again."
+    ),
+    "key_reused": ProblemType(
+        422,
+        "The Idempotency-Key belongs to another request",
+        "Use a new key for a new request. Use the old key only to repeat exactly the same request.",
+    ),
+    "too_many_requests": ProblemType(
+        429, "Too many attempts", "Wait for the number of seconds in Retry-After, then try again."
+    ),
+    "internal": ProblemType(
+        500, "Internal error", "Report the request ID to the platform team. The log has the details."
+    ),
+    "unavailable": ProblemType(
+        503,
+        "Slipway is temporarily unavailable",
+        "Wait for the number of seconds in Retry-After, then try again with the same Idempotency-Key.",
+    ),
 }
 BY_STATUS = {
     400: "bad_request",
@@ -78,11 +114,11 @@ BY_STATUS = {
     415: "unsupported_media_type",
     503: "unavailable",
 }
-ALWAYS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "5"}}  # by status, unless the problem knows better
+DEFAULT_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "5"}}  # by status; a problem may override
 
 
 class FieldError(BaseModel):
-    """One field at fault: `field` as the client wrote it, `code` stable, `message` with the remedy."""
+    """An invalid field: `field` is the name in the request, `code` is stable, `message` says how to correct it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -92,7 +128,7 @@ class FieldError(BaseModel):
 
 
 class ProblemShown(BaseModel):
-    """A problem document (RFC 9457). What there is none of is left out."""
+    """A problem document (RFC 9457). Members without a value are left out."""
 
     type: str
     title: str
@@ -107,7 +143,7 @@ class ProblemShown(BaseModel):
 
 
 class Problem(Exception):
-    """Ends the request with a problem document of this code."""
+    """Ends the request with the problem document of this code."""
 
     def __init__(
         self,
@@ -123,29 +159,29 @@ class Problem(Exception):
         self.detail = detail
         self.errors = errors
         self.job_id = job_id
-        self.headers: dict[str, str] = dict(ALWAYS.get(CODES[code].status, {}))
+        self.headers: dict[str, str] = dict(DEFAULT_HEADERS.get(CODES[code].status, {}))
         if retry_after_s is not None:
             self.headers["Retry-After"] = str(retry_after_s)
 
 
 def install(app: Flask) -> None:
-    """Answer every error of the app as a problem."""
-    app.register_error_handler(Problem, _for_problem)
-    app.register_error_handler(HTTPException, _for_http_exception)
-    app.register_error_handler(DBAPIError, _for_database)
-    app.register_error_handler(CommitUnknownError, _for_unknown_commit)
-    app.register_error_handler(PoolTimeoutError, _for_database)
-    app.register_error_handler(Exception, _for_crash)
+    """Make the app answer every error with a problem document."""
+    app.register_error_handler(Problem, _handle_problem)
+    app.register_error_handler(HTTPException, _handle_http_exception)
+    app.register_error_handler(DBAPIError, _handle_database_error)
+    app.register_error_handler(CommitUnknownError, _handle_unknown_commit)
+    app.register_error_handler(PoolTimeoutError, _handle_database_error)
+    app.register_error_handler(Exception, _handle_crash)
 
 
-def _for_problem(problem: Problem) -> Response:
+def _handle_problem(problem: Problem) -> Response:
     call = getattr(current_app.view_functions.get(request.endpoint or ""), "call", None)
     if call is not None and problem.code not in call.problems:
         log.error("undeclared_problem", extra={"call": call.name, "code": problem.code})
     return _respond(problem, CODES[problem.code].status, problem.headers)
 
 
-def _for_http_exception(error: HTTPException) -> ResponseBase:
+def _handle_http_exception(error: HTTPException) -> ResponseBase:
     status = error.code or 500
     if status < 400:
         return error.get_response()
@@ -154,33 +190,36 @@ def _for_http_exception(error: HTTPException) -> ResponseBase:
     return _respond(problem, status, {**problem.headers, **kept})
 
 
-def _for_database(_error: SQLAlchemyError) -> Response:
+def _handle_database_error(_error: SQLAlchemyError) -> Response:
     log.exception("database_failed", extra={"request_id": g.request_id, "path": request.path})
-    problem = Problem("unavailable", "The database did not do its part. Nothing was accepted; try again.")
+    problem = Problem("unavailable", "The database is unavailable. Nothing was saved; please try again.")
     return _respond(problem, 503, problem.headers)
 
 
-def _for_unknown_commit(_error: CommitUnknownError) -> Response:
+def _handle_unknown_commit(_error: CommitUnknownError) -> Response:
     log.exception("commit_unknown", extra={"request_id": g.request_id, "path": request.path})
-    detail = "It may or may not have been accepted: look before you try again, or send the same Idempotency-Key."
+    detail = (
+        "The connection to the database broke during the commit, so the request may have been saved. "
+        "Check before you try again, or repeat it with the same Idempotency-Key."
+    )
     problem = Problem("unavailable", detail)
     return _respond(problem, 503, problem.headers)
 
 
-def _for_crash(_error: Exception) -> Response:
+def _handle_crash(_error: Exception) -> Response:
     log.exception("request_crashed", extra={"request_id": g.request_id, "path": request.path})
     return _respond(Problem("internal"), 500, {})
 
 
 def _respond(problem: Problem, status: int, headers: dict[str, str]) -> Response:
-    meaning = CODES[problem.code]
+    problem_type = CODES[problem.code]
     shown = ProblemShown(
         type=f"urn:slipway:problem:{problem.code}",
-        title=meaning.title,
+        title=problem_type.title,
         status=status,
         code=problem.code,
         detail=problem.detail or None,
-        remedy=meaning.remedy,
+        remedy=problem_type.remedy,
         instance=request.path,
         request_id=g.get("request_id", ""),
         job_id=problem.job_id,

@@ -1,6 +1,6 @@
-"""Which moment does a client mean?  RFC 3339 with a zone, which is what the published `date-time` says, nothing else.
+"""Timestamps in requests: RFC 3339 with a time zone and nothing else, as the published `date-time` promises.
 
-pydantic alone would also take plain numbers, bare dates and times without a zone.
+pydantic alone would also accept plain numbers, dates without a time and times without a zone.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from pydantic import BeforeValidator
 
 from common.database.ids import EPOCH
 
-MOMENT = re.compile(
+RFC_3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,100}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII | re.IGNORECASE
 )
-MESSAGE = "Use a time with its zone: 2030-01-31T09:30:00Z, or +01:00 for Z (in an address + is written %2B)."
-LAST = datetime.max.replace(tzinfo=UTC)
+MESSAGE = "Use a time with a zone, such as 2030-01-31T09:30:00Z or 2030-01-31T10:30:00+01:00 (write + as %2B in a URL)."
+LATEST = datetime.max.replace(tzinfo=UTC)
 S_US = 1_000_000
 
 
-def _parsed(value: Any) -> datetime:
-    """Return the moment, to the next microsecond where it is finer; what is out of our time is at the edge of it."""
-    found = MOMENT.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
+def _parse(value: Any) -> datetime:
+    """Return the time, rounded up to a microsecond, and limited to the range that datetime can hold."""
+    match = RFC_3339.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
         raise ValueError(MESSAGE)
-    since_us = _local_us(*map(int, found.groups()[:6])) + _fraction_us(found[7]) - _offset_us(*found.groups()[7:])
-    return EPOCH + timedelta(microseconds=min(max(0, since_us), _us(LAST)))
+    since_us = _local_us(*map(int, match.groups()[:6])) + _fraction_us(match[7]) - _offset_us(*match.groups()[7:])
+    return EPOCH + timedelta(microseconds=min(max(0, since_us), _us(LATEST)))
 
 
 def _local_us(year: int, month: int, day: int, hour: int, minute: int, second: int) -> int:
-    """Python knows neither the year 0 nor the second 60, RFC 3339 has both."""
+    """RFC 3339 allows the year 0 and the second 60; Python's datetime allows neither."""
     try:
         at = datetime(year or 4, month, day, hour, minute, min(second, 59), tzinfo=UTC)
     except ValueError:
@@ -57,4 +57,4 @@ def _us(at: datetime) -> int:
     return (at - EPOCH) // timedelta(microseconds=1)
 
 
-Moment = Annotated[datetime, BeforeValidator(_parsed)]
+Timestamp = Annotated[datetime, BeforeValidator(_parse)]

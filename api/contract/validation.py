@@ -1,7 +1,8 @@
-"""Which names and passwords do we take?  Only those that every upstream takes, so that no job fails half-way.
+"""Validation rules for names, e-mail addresses and passwords: only values that every upstream accepts.
 
-Names are the intersection of GitLab's paths, Jenkins' ids, Elasticsearch's users and Kubernetes' labels: ASCII and
-lower case, so that no look-alike, no trailing blank and no other case can pass for somebody else.
+A value that one upstream refuses would fail a job half-way. Names are the intersection of GitLab paths, Jenkins ids,
+Elasticsearch users and Kubernetes labels: lower-case ASCII, so that no similar character, trailing space or different
+case can imitate somebody else's name.
 """
 
 from __future__ import annotations
@@ -13,45 +14,45 @@ from importlib import resources
 from api.contract.problems import FieldError
 from common.config.catalog import Catalog
 
-# What is published of these patterns says the same (api/contract/fields.py); here they match from end to end.
+# The published patterns are equal (api/contract/fields.py); here, each must match the whole text.
 NAME = re.compile(r"(?=.{3,32}\Z)[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 NAME_RULE = (
-    "Use 3 to 32 lower-case letters a-z, digits and single hyphens; start with a letter, end with a letter or a digit."
+    "Use 3 to 32 lower-case letters (a-z), digits or single hyphens. Start with a letter; end with a letter or digit."
 )
 TEAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 EMAIL = re.compile(r"[a-z0-9][a-z0-9._%+-]{0,63}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", re.IGNORECASE)
 EMAIL_CHARACTERS = 254
-GITLABS_OWN = re.compile(r".*-(?:deleted|deletion-scheduled)-[0-9]+")
-KUBERNETES_OWN = re.compile(r"kube-.*")
-HALVES = r"\ud800-\udfff"  # of characters: JSON holds none, and not every engine takes them in a pattern
-# Controls, blanks other than the space, and what shows as nothing or turns the writing around.
-UNSEEN = (
+GITLAB_RESERVED = re.compile(r".*-(?:deleted|deletion-scheduled)-[0-9]+")
+KUBERNETES_RESERVED = re.compile(r"kube-.*")
+SURROGATES = r"\ud800-\udfff"  # JSON text contains none, and not every regular expression engine allows them
+# Control characters, whitespace other than the space, and characters that are invisible or change text direction.
+INVISIBLE = (
     r"\x00-\x1f\x7f-\xa0\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u1680\u180e\u2000-\u200f\u2028-\u202f"
-    rf"\u205f-\u206f\u3000{HALVES}\ue000-\uf8ff\ufeff\ufff0-\uffff"
+    rf"\u205f-\u206f\u3000{SURROGATES}\ue000-\uf8ff\ufeff\ufff0-\uffff"
     "\U000e0000-\U0010ffff"
 )
-PRINTABLE = re.compile(f"[^ {UNSEEN}](?:[^{UNSEEN}]*[^ {UNSEEN}])?")  # with no blank at either end
-PERSON_NAME = re.compile(f"[^ <>{UNSEEN}](?:[^<>{UNSEEN}]*[^ <>{UNSEEN}])?")
+PRINTABLE = re.compile(f"[^ {INVISIBLE}](?:[^{INVISIBLE}]*[^ {INVISIBLE}])?")  # no space at either end
+PERSON_NAME = re.compile(f"[^ <>{INVISIBLE}](?:[^<>{INVISIBLE}]*[^ <>{INVISIBLE}])?")
 TEXT = re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*")
 PASSWORD_CHARACTERS = 12
-PASSWORD_BYTES = 72  # Jenkins' bcrypt takes no more
-PART_CHARACTERS = 4  # GitLab looks for parts of this length and longer
+PASSWORD_BYTES = 72  # bcrypt, which Jenkins uses, takes no more
+MIN_PART_CHARACTERS = 4  # GitLab refuses parts of this length and longer
 GITLAB_WORDS = ("gitlab", "devops")
-JENKINS_OWN_NAMES = frozenset({"anonymous", "system", "unknown"})  # refused as a full name, too
+JENKINS_RESERVED_NAMES = frozenset({"anonymous", "system", "unknown"})  # refused as full names as well
 
 
 def login_problems(login: str, catalog: Catalog) -> list[FieldError]:
-    """A login shares GitLab's name space with groups, and Elasticsearch's with built-in users."""
+    """Check a login, which shares a namespace with groups on GitLab and with built-in users on Elasticsearch."""
     if not NAME.fullmatch(login):
         return [FieldError(field="id", code="invalid", message=NAME_RULE)]
     if login in reserved_logins(catalog):
-        return [FieldError(field="id", code="reserved", message="This name is reserved. Choose another one.")]
+        return [FieldError(field="id", code="reserved", message="This name is reserved. Choose another name.")]
     return []
 
 
 def reserved_logins(catalog: Catalog) -> frozenset[str]:
-    """Return the upstreams' own names, and the groups of this catalog."""
+    """Return the names that upstreams reserve, and the groups of this catalog."""
     groups = {team.gitlab_group.partition("/")[0].lower() for team in catalog.teams.values()}
     templates = {kind.source_template.partition("/")[0].lower() for kind in catalog.types.values()}
     return _words("reserved_logins.txt") | groups | templates
@@ -62,7 +63,7 @@ def reserved_apps() -> frozenset[str]:
 
 
 def person_problems(*, login: str, email: str, name: str, password: str, catalog: Catalog) -> list[FieldError]:
-    """Return all that is wrong with a new person."""
+    """Return every problem of a new person's data."""
     return [
         *login_problems(login, catalog),
         *email_problems(email),
@@ -72,11 +73,11 @@ def person_problems(*, login: str, email: str, name: str, password: str, catalog
 
 
 def app_name_problems(name: str) -> list[FieldError]:
-    """An app's name becomes a repository, a pipeline, an application and a Kubernetes namespace."""
+    """Check an app's name, which names a repository, a pipeline, an application and a Kubernetes namespace."""
     if not NAME.fullmatch(name):
         return [FieldError(field="name", code="invalid", message=NAME_RULE)]
-    if name in reserved_apps() or KUBERNETES_OWN.fullmatch(name) or GITLABS_OWN.fullmatch(name):
-        return [FieldError(field="name", code="reserved", message="This name is reserved. Choose another one.")]
+    if name in reserved_apps() or KUBERNETES_RESERVED.fullmatch(name) or GITLAB_RESERVED.fullmatch(name):
+        return [FieldError(field="name", code="reserved", message="This name is reserved. Choose another name.")]
     return []
 
 
@@ -87,40 +88,40 @@ def project_name_problems(name: str) -> list[FieldError]:
 def email_problems(email: str) -> list[FieldError]:
     if len(email) <= EMAIL_CHARACTERS and email.isascii() and EMAIL.fullmatch(email):
         return []
-    return [FieldError(field="email", code="invalid", message="Use an e-mail address such as ada@example.com.")]
+    return [FieldError(field="email", code="invalid", message="Enter an e-mail address such as ada@example.com.")]
 
 
 def person_name_problems(name: str) -> list[FieldError]:
-    if name.lower() in JENKINS_OWN_NAMES:
-        return [FieldError(field="name", code="reserved", message="This name is reserved. Use your own.")]
+    if name.lower() in JENKINS_RESERVED_NAMES:
+        return [FieldError(field="name", code="reserved", message="This name is reserved. Enter your own name.")]
     if PERSON_NAME.fullmatch(name):
         return []
-    message = "Use printable characters without < and >, with no blank at either end."
+    message = "Use printable characters except < and >, with no space at either end."
     return [FieldError(field="name", code="invalid", message=message)]
 
 
 def description_problems(description: str) -> list[FieldError]:
-    """Any text in any script, over several lines; no other control characters."""
+    """Allow text in any script, with line breaks and tabs but no other control characters."""
     if not TEXT.fullmatch(description):
-        return [FieldError(field="description", code="invalid", message="Leave out control characters.")]
+        return [FieldError(field="description", code="invalid", message="Remove the control characters.")]
     return []
 
 
 def password_problems(password: str, *, login: str, email: str, name: str) -> list[FieldError]:
-    """Every rule of every upstream at once; all that is wrong is said together."""
+    """Check a password against the rules of all upstreams; every violation is reported together."""
     problems = []
     if len(password) < PASSWORD_CHARACTERS:
         problems.append(("too_short", f"Use at least {PASSWORD_CHARACTERS} characters."))
     if len(password.encode("utf-8", "surrogatepass")) > PASSWORD_BYTES:
         problems.append(("too_long", f"Use at most {PASSWORD_BYTES} bytes in UTF-8."))
     if not PRINTABLE.fullmatch(password):
-        problems.append(("invalid", "Use printable characters, with no blank at either end."))
+        problems.append(("invalid", "Use printable characters, with no space at either end."))
     if _is_common(password):
-        problems.append(("too_common", "This password is among those that are tried first. Choose another one."))
+        problems.append(("too_common", "This password is too common. Choose another password."))
     if word := next((word for word in GITLAB_WORDS if word in password.lower()), None):
-        problems.append(("too_common", f"Leave out {word!r}: GitLab takes no password with it."))
-    if part := _own_part(password.lower(), login, email, name):
-        problems.append(("contains_own_data", f"Leave out {part!r}: it comes from your id, name or e-mail address."))
+        problems.append(("too_common", f"Remove {word!r}: GitLab refuses passwords that contain it."))
+    if part := _personal_part(password.lower(), login, email, name):
+        problems.append(("contains_own_data", f"Remove {part!r}: it is part of your ID, name or e-mail address."))
     return [FieldError(field="password", code=code, message=message) for code, message in problems]
 
 
@@ -130,10 +131,10 @@ def _is_common(password: str) -> bool:
     return repeats or folded in _words("weak_passwords.txt")
 
 
-def _own_part(folded: str, login: str, email: str, name: str) -> str | None:
+def _personal_part(folded: str, login: str, email: str, name: str) -> str | None:
     wholes = [whole.lower() for whole in (login, email, *email.split("@"), name)]
     parts = [part for whole in wholes for part in re.split(r"[\W_]+", whole)]
-    return next((part for part in (*wholes, *parts) if len(part) >= PART_CHARACTERS and part in folded), None)
+    return next((part for part in (*wholes, *parts) if len(part) >= MIN_PART_CHARACTERS and part in folded), None)
 
 
 @cache

@@ -1,1 +1,1 @@
-"""Following jobs: held polls and server-sent events without a thread for each."""
+"""Following jobs: long polls and server-sent events that hold no thread each."""

@@ -1,7 +1,7 @@
-"""How do a thousand followers cost one thread and a handful of queries?
+"""The hub: one thread and a handful of queries serve all subscribers of a process.
 
-They share one tail: a thread that asks every tick which of the followed jobs have a version that somebody does not
-know, reads what is new of all of them together, and hands it out. It starts with the first follower.
+At every tick, the thread queries which of the followed jobs have a version that a subscriber does not know, reads the
+changes of all these jobs together, and delivers them. It starts with the first subscriber.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from common.states import JobState
 log = logging.getLogger(__name__)
 
 TICK_S = 0.15
-TROUBLE_S = 1.0  # how long the database is left alone when it did not answer
-STOP_S = 3.0
-MOST = 5000  # followers of one process
-OTHER_FILES = 1200  # that it needs besides: connections of the server, of the database
-AT_ONCE = 500  # ids in one query
+ERROR_PAUSE_S = 1.0  # between polls after a database error
+STOP_TIMEOUT_S = 3.0
+MAX_SUBSCRIBERS = 5000  # of one process
+RESERVED_FILES = 1200  # file descriptors for other connections: of the server and the database
+BATCH_SIZE = 500  # ids in one query
 
-NOTHING = EventBatch((), is_all=True)  # what a job has for waiters, who ask for its document only
+NO_EVENTS = EventBatch((), is_all=True)  # for a job with poll subscribers only, who need its document
 
-AnyLine = SocketOutput | QueueOutput
-Behind = Mapping[str, list[Subscriber]]  # by job: those who do not know its present version
+AnyOutput = SocketOutput | QueueOutput
+SubscribersByJob = Mapping[str, list[Subscriber]]  # by job: the subscribers that do not know its current version
 
 
 class Hub:
-    """Tells every follower of this process what changes."""
+    """Delivers the changes of jobs to every subscriber of this process."""
 
     def __init__(
         self, db: Database, view: JobView, *, tick_s: float = TICK_S, clock_s: Callable[[], float] = time.monotonic
@@ -55,43 +55,45 @@ class Hub:
         self._view = view
         self._tick_s = tick_s
         self.clock_s = clock_s
-        self._joining: deque[tuple[Subscriber, AnyLine]] = deque()
-        self._lines: dict[Subscriber, AnyLine] = {}  # of this and what follows the tail's thread alone writes
-        self._look_at_s = self._trouble_until_s = 0.0
-        self._most = min(MOST, max(files // 2, files - OTHER_FILES))
+        self._new: deque[tuple[Subscriber, AnyOutput]] = deque()
+        self._outputs: dict[Subscriber, AnyOutput] = {}  # this and the next two are written by the hub's thread alone
+        self._next_poll_s = self._paused_until_s = 0.0
+        self._capacity = min(MAX_SUBSCRIBERS, max(files // 2, files - RESERVED_FILES))
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._is_stopping = False
 
     @property
     def has_room(self) -> bool:
-        """Say whether this process takes another follower."""
-        return len(self._lines) + len(self._joining) < self._most and not self._is_stopping
+        """Whether this process accepts another subscriber."""
+        return len(self._outputs) + len(self._new) < self._capacity and not self._is_stopping
 
     @property
     def threads_held(self) -> int:
-        """Return how many followers keep a thread of the server."""
-        return sum(isinstance(line, QueueOutput) for line in list(self._lines.values()))
+        """The number of subscribers that hold a thread of the server."""
+        return sum(isinstance(output, QueueOutput) for output in list(self._outputs.values()))
 
-    def join(self, follower: Subscriber, line: AnyLine) -> None:
-        """Tell this follower from now on; it and its line are the tail's."""
-        self._joining.append((follower, line))
+    def subscribe(self, subscriber: Subscriber, output: AnyOutput) -> None:
+        """Serve this subscriber from now on. Only the hub's thread may use it and its output afterwards."""
+        self._new.append((subscriber, output))
         with self._starting:
             if self._thread is None:
                 self._start()
         self._wake()
 
     def stop(self) -> None:
-        """Let every follower go: another process goes on where they are. Safe to repeat."""
+        """Detach every subscriber: clients reconnect to another process and miss nothing. Safe to repeat."""
         self._is_stopping = True
         if self._thread is not None:
             self._wake()
-            self._thread.join(STOP_S)
+            self._thread.join(STOP_TIMEOUT_S)
             atexit.unregister(self.stop)
         self._db.dispose()
 
     def _wake(self) -> None:
-        with contextlib.suppress(OSError):  # full of earlier calls: it wakes anyway; closed: it has stopped
+        with contextlib.suppress(
+            OSError
+        ):  # a full buffer wakes the thread anyway; a closed socket means that it has stopped
             self._waker.send(b"\0")
 
     def _start(self) -> None:
@@ -100,143 +102,143 @@ class Hub:
         for end in (self._waker, self._woken):
             end.setblocking(False)
         self._selector.register(self._woken, selectors.EVENT_READ)
-        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="hub", daemon=True)
         self._thread.start()
         atexit.register(self.stop)
 
-    # -- the tail's own -------------------------------------------------------------------------------------------
+    # -- on the hub's thread --------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while not self._is_stopping:
             try:
-                self._round()
+                self._run_once()
             except Exception:
-                log.exception("feed_failed")
-                self._look_at_s = self.clock_s() + TROUBLE_S
+                log.exception("hub_failed")
+                self._next_poll_s = self.clock_s() + ERROR_PAUSE_S
         self._close()
 
     def _close(self) -> None:
-        self._welcome()
-        for follower, line in self._lines.items():
-            if not (line.is_gone or line.is_ending):  # who has been answered is not answered again
-                follower.dismiss()
-            if isinstance(line, SocketOutput):
-                self._tend(line)
+        self._admit()
+        for subscriber, output in self._outputs.items():
+            if not (output.is_closed or output.is_ending):  # a subscriber that has its answer gets no second one
+                subscriber.detach()
+            if isinstance(output, SocketOutput):
+                self._update_selector(output)
         self._selector.close()
         self._waker.close()
         self._woken.close()
 
-    def _round(self) -> None:
-        self._serve_lines(max(0.0, self._look_at_s - self.clock_s()) if self._lines else None)
-        self._welcome()
-        if self._lines and self.clock_s() >= self._look_at_s:
-            self._look()
-            self._look_at_s = max(self.clock_s() + self._tick_s, self._trouble_until_s)
+    def _run_once(self) -> None:
+        self._serve_outputs(max(0.0, self._next_poll_s - self.clock_s()) if self._outputs else None)
+        self._admit()
+        if self._outputs and self.clock_s() >= self._next_poll_s:
+            self._poll()
+            self._next_poll_s = max(self.clock_s() + self._tick_s, self._paused_until_s)
 
-    def _serve_lines(self, timeout_s: float | None) -> None:
+    def _serve_outputs(self, timeout_s: float | None) -> None:
         for key, mask in self._selector.select(timeout_s):
-            line: SocketOutput | None = key.data
-            if line is None:
+            output: SocketOutput | None = key.data
+            if output is None:
                 self._woken.recv(4096)
                 continue
             if mask & selectors.EVENT_READ:
-                line.hear()
+                output.receive()
             if mask & selectors.EVENT_WRITE:
-                line.flush()
-            self._tend(line)
+                output.flush()
+            self._update_selector(output)
 
-    def _welcome(self) -> None:
-        while self._joining:
-            follower, line = self._joining.popleft()
-            self._lines[follower] = line
-            if isinstance(line, SocketOutput):
-                self._selector.register(line.connection, selectors.EVENT_READ, line)
-                self._tend(line)
+    def _admit(self) -> None:
+        while self._new:
+            subscriber, output = self._new.popleft()
+            self._outputs[subscriber] = output
+            if isinstance(output, SocketOutput):
+                self._selector.register(output.connection, selectors.EVENT_READ, output)
+                self._update_selector(output)
 
-    def _tend(self, line: SocketOutput) -> None:
-        """Have the selector ask for what the line needs: to be written while it is behind, nothing when it is gone."""
-        if line.connection.fileno() < 0:
+    def _update_selector(self, output: SocketOutput) -> None:
+        """Select the output for writing while it has unsent data, and unregister it once it is closed."""
+        if output.connection.fileno() < 0:
             return
-        if line.is_gone:
-            self._selector.unregister(line.connection)
-            line.connection.close()
+        if output.is_closed:
+            self._selector.unregister(output.connection)
+            output.connection.close()
             return
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if line.is_behind else 0)
-        if self._selector.get_key(line.connection).events != wanted:
-            self._selector.modify(line.connection, wanted, line)
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if output.has_unsent else 0)
+        if self._selector.get_key(output.connection).events != wanted:
+            self._selector.modify(output.connection, wanted, output)
 
-    def _look(self) -> None:
-        """Tell what is new, and let time pass, also while the database is in trouble."""
-        news = self._read()
-        for follower, line in list(self._lines.items()):
+    def _poll(self) -> None:
+        """Deliver changes and let deadlines pass, also while the database fails."""
+        updates = self._read()
+        for subscriber, output in list(self._outputs.items()):
             try:
-                self._take_turn(follower, line, news)
-            except Exception:  # of this follower alone: the others want theirs
-                log.exception("follower_failed", extra={"job_id": follower.job_id})
-                line.end()
-            if isinstance(line, SocketOutput):
-                self._tend(line)
-            if line.is_gone:
-                del self._lines[follower]
+                self._serve(subscriber, output, updates)
+            except Exception:  # an error of one subscriber must not affect the others
+                log.exception("subscriber_failed", extra={"job_id": subscriber.job_id})
+                output.end()
+            if isinstance(output, SocketOutput):
+                self._update_selector(output)
+            if output.is_closed:
+                del self._outputs[subscriber]
 
-    def _take_turn(self, follower: Subscriber, line: AnyLine, news: Mapping[str, Update]) -> None:
-        found, now_s = news.get(follower.job_id), self.clock_s()
-        if found is not None and found.version > follower.version and not (line.is_gone or line.is_ending):
-            follower.tell(found, now_s)
-        if not (line.is_gone or line.is_ending):
-            follower.pass_time(now_s)
-        line.let_go_if_stuck()
+    def _serve(self, subscriber: Subscriber, output: AnyOutput, updates: Mapping[str, Update]) -> None:
+        update, now_s = updates.get(subscriber.job_id), self.clock_s()
+        if update is not None and update.version > subscriber.version and not (output.is_closed or output.is_ending):
+            subscriber.deliver(update, now_s)
+        if not (output.is_closed or output.is_ending):
+            subscriber.tick(now_s)
+        output.close_if_stalled()
 
     def _read(self) -> Mapping[str, Update]:
         try:
-            return self._db.read(self._read_news)
+            return self._db.read(self._read_updates)
         except Exception:
-            log.exception("feed_failed")
-            self._trouble_until_s = self.clock_s() + TROUBLE_S
+            log.exception("hub_failed")
+            self._paused_until_s = self.clock_s() + ERROR_PAUSE_S
             return {}
 
-    def _read_news(self, session: Session) -> dict[str, Update]:
-        behind: dict[str, list[Subscriber]] = defaultdict(list)
+    def _read_updates(self, session: Session) -> dict[str, Update]:
+        outdated: dict[str, list[Subscriber]] = defaultdict(list)
         states: dict[str, tuple[int, JobState]] = {}
         by_job: dict[str, list[Subscriber]] = defaultdict(list)
-        for follower in self._lines:
-            by_job[follower.job_id].append(follower)
-        for ids in _portions(by_job):
+        for subscriber in self._outputs:
+            by_job[subscriber.job_id].append(subscriber)
+        for ids in _batches(by_job):
             for row in session.execute(select(Job.id, Job.version, Job.state).where(Job.id.in_(ids))):
                 states[row.id] = (row.version, row.state)
-                behind[row.id] = [follower for follower in by_job[row.id] if follower.version < row.version]
-        told = self._read_events(session, behind)
-        shown = self._read_documents(session, behind)
+                outdated[row.id] = [subscriber for subscriber in by_job[row.id] if subscriber.version < row.version]
+        batches = self._read_events(session, outdated)
+        documents = self._read_documents(session, outdated)
         return {
-            job_id: Update(*states[job_id], told=told.get(job_id, NOTHING), shown=shown.get(job_id))
-            for job_id, followers in behind.items()
-            if followers
+            job_id: Update(*states[job_id], events=batches.get(job_id, NO_EVENTS), document=documents.get(job_id))
+            for job_id, subscribers in outdated.items()
+            if subscribers
         }
 
-    def _read_events(self, session: Session, behind: Behind) -> dict[str, EventBatch]:
+    def _read_events(self, session: Session, outdated: SubscribersByJob) -> dict[str, EventBatch]:
         after = {
-            job_id: min(each.number for each in watchers)
-            for job_id, followers in behind.items()
-            if (watchers := [each for each in followers if isinstance(each, StreamSubscriber)])
+            job_id: min(each.number for each in streams)
+            for job_id, subscribers in outdated.items()
+            if (streams := [each for each in subscribers if isinstance(each, StreamSubscriber)])
         }
-        told: dict[str, EventBatch] = {}
-        for ids in _portions(after):
-            told |= events.read(session, {job_id: after[job_id] for job_id in ids})
-        return told
+        batches: dict[str, EventBatch] = {}
+        for ids in _batches(after):
+            batches |= events.read(session, {job_id: after[job_id] for job_id in ids})
+        return batches
 
-    def _read_documents(self, session: Session, behind: Behind) -> dict[str, RenderedJob]:
+    def _read_documents(self, session: Session, outdated: SubscribersByJob) -> dict[str, RenderedJob]:
         wanted = [
             job_id
-            for job_id, followers in behind.items()
-            if any(isinstance(each, PollSubscriber) for each in followers)
+            for job_id, subscribers in outdated.items()
+            if any(isinstance(each, PollSubscriber) for each in subscribers)
         ]
-        shown: dict[str, RenderedJob] = {}
-        for ids in _portions(wanted):
+        documents: dict[str, RenderedJob] = {}
+        for ids in _batches(wanted):
             rows = session.scalars(select(Job).where(Job.id.in_(ids))).all()
-            shown |= zip((row.id for row in rows), self._view.show(session, rows, self._db.now()), strict=True)
-        return shown
+            documents |= zip((row.id for row in rows), self._view.render(session, rows, self._db.now()), strict=True)
+        return documents
 
 
-def _portions(ids: Iterable[str]) -> Iterator[Sequence[str]]:
+def _batches(ids: Iterable[str]) -> Iterator[Sequence[str]]:
     all_ids = list(ids)
-    return (all_ids[start : start + AT_ONCE] for start in range(0, len(all_ids), AT_ONCE))
+    return (all_ids[start : start + BATCH_SIZE] for start in range(0, len(all_ids), BATCH_SIZE))

@@ -1,7 +1,7 @@
-"""How do bytes get to a client that nobody waits for?
+"""Outputs to followers: the client's connection, written without blocking, or a queue to the server's thread.
 
-Over its own connection, without blocking (`SocketLine`), or through a queue to the thread that the server keeps on
-the request, where the connection cannot be had (`QueueLine`).
+`SocketOutput` owns a connection that was taken over from the server. Where the server does not expose the connection,
+`QueueOutput` passes the bytes to the thread that the server holds for the request.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ from flask import Response
 from werkzeug.datastructures import Headers
 from werkzeug.http import http_date
 
-HEARD_BYTES = 64 * 1024  # of a client that keeps sending: it is no follower
-TAKES_WITHIN_S = 60.0
-BACKLOG_BYTES = 256 * 1024  # of a client that reads more slowly than things change: it is let go, and may come again
+MAX_RECEIVED_BYTES = 64 * 1024  # a client that sends more than this does not follow a stream
+STALL_TIMEOUT_S = 60.0
+MAX_UNSENT_BYTES = 256 * 1024  # a client that reads too slowly is disconnected, and may reconnect
 
 
 class SocketOutput:
-    """A connection that was taken over from the server. Used by one thread at a time."""
+    """A connection taken over from the server. One thread uses it at a time."""
 
     def __init__(self, connection: socket.socket, *, clock_s: Callable[[], float] = time.monotonic) -> None:
         self.connection = connection
         self._clock_s = clock_s
-        self._backlog = bytearray()
-        self._heard_bytes = 0
-        self._took_at_s = clock_s()  # when the client last took something, or had nothing to take
-        self._ends_at_s: float | None = None
-        self.is_gone = False
+        self._unsent = bytearray()
+        self._received_bytes = 0
+        self._progress_at_s = clock_s()  # when the client last accepted bytes, or nothing was unsent
+        self._deadline_s: float | None = None
+        self.is_closed = False
 
     @property
-    def is_behind(self) -> bool:
-        """Say whether there is something to be sent as soon as the client takes it."""
-        return bool(self._backlog) and not self.is_gone
+    def has_unsent(self) -> bool:
+        """Whether bytes wait until the client accepts them."""
+        return bool(self._unsent) and not self.is_closed
 
     @property
     def is_ending(self) -> bool:
-        """Say whether nothing more is to be sent than what waits already."""
-        return self._ends_at_s is not None
+        """Whether the output closes once the unsent bytes are sent."""
+        return self._deadline_s is not None
 
-    def begin(self, response: Response) -> None:
-        """Send the head of a stream, whose end is the end of the connection."""
+    def send_head(self, response: Response) -> None:
+        """Send the head of a stream. The stream ends when the connection closes."""
         self.send(_head(response, response.headers))
 
     def answer(self, response: Response) -> None:
@@ -53,55 +53,55 @@ class SocketOutput:
 
     def send(self, content: bytes) -> None:
         self._push(content)
-        if len(self._backlog) > BACKLOG_BYTES:
-            self.leave()
+        if len(self._unsent) > MAX_UNSENT_BYTES:
+            self.close()
 
     def flush(self) -> None:
-        """Send what the client takes now."""
+        """Send as much as the client accepts now."""
         try:
-            while self._backlog and not self.is_gone:
-                del self._backlog[: self.connection.send(self._backlog)]
-                self._took_at_s = self._clock_s()
+            while self._unsent and not self.is_closed:
+                del self._unsent[: self.connection.send(self._unsent)]
+                self._progress_at_s = self._clock_s()
         except BlockingIOError:
             return
         except OSError:
-            self.leave()
+            self.close()
         if self.is_ending:
-            self.leave()
+            self.close()
 
     def end(self) -> None:
-        self._ends_at_s = self._clock_s() + TAKES_WITHIN_S
+        self._deadline_s = self._clock_s() + STALL_TIMEOUT_S
         self.flush()
 
-    def let_go_if_stuck(self) -> None:
-        """Leave a client that takes nothing any more: its place is for those who read."""
+    def close_if_stalled(self) -> None:
+        """Disconnect a client that has stopped reading."""
         now_s = self._clock_s()
-        has_stopped = self.is_behind and now_s - self._took_at_s >= TAKES_WITHIN_S
-        if has_stopped or (self._ends_at_s is not None and now_s >= self._ends_at_s):
-            self.leave()
+        is_stalled = self.has_unsent and now_s - self._progress_at_s >= STALL_TIMEOUT_S
+        if is_stalled or (self._deadline_s is not None and now_s >= self._deadline_s):
+            self.close()
 
-    def hear(self) -> None:
-        """Look what the client says, a piece at a time: nothing that it could say matters but that it is gone."""
+    def receive(self) -> None:
+        """Read and discard what the client sends; only its disconnecting matters."""
         try:
-            piece = self.connection.recv(HEARD_BYTES)
+            piece = self.connection.recv(MAX_RECEIVED_BYTES)
         except BlockingIOError:
             return
         except OSError:
             piece = b""
-        self._heard_bytes += len(piece)
-        if not piece or self._heard_bytes > HEARD_BYTES:
-            self.leave()
+        self._received_bytes += len(piece)
+        if not piece or self._received_bytes > MAX_RECEIVED_BYTES:
+            self.close()
 
-    def leave(self) -> None:
-        """Tell the client that nothing more comes; whoever watches the connection closes it."""
-        self.is_gone = True
+    def close(self) -> None:
+        """Signal the end to the client; the hub closes the connection."""
+        self.is_closed = True
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
 
     def _push(self, content: bytes) -> None:
-        if not self._backlog:
-            self._took_at_s = self._clock_s()
-        self._backlog += content
+        if not self._unsent:
+            self._progress_at_s = self._clock_s()
+        self._unsent += content
         self.flush()
 
 
@@ -117,16 +117,16 @@ def _head(response: Response, headers: Headers) -> bytes:
 
 
 class QueueOutput:
-    """A line to a thread that waits for what is to be sent."""
+    """A queue to a server thread that waits for the content to send."""
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[bytes | Response | None] = queue.SimpleQueue()
-        self.is_gone = False
-        self.is_behind = False
+        self.is_closed = False
+        self.has_unsent = False
         self.is_ending = False
 
-    def let_go_if_stuck(self) -> None:
-        """The server sees to it: it is its thread that waits."""
+    def close_if_stalled(self) -> None:
+        """Do nothing: the thread that waits belongs to the server, which has its own timeout."""
 
     def answer(self, response: Response) -> None:
         self._queue.put(response)
@@ -136,18 +136,18 @@ class QueueOutput:
 
     def end(self) -> None:
         self._queue.put(None)
-        self.is_gone = True
+        self.is_closed = True
 
     def wait_for_answer(self) -> Response:
-        """Return the one answer, when it is there."""
+        """Wait for the single answer and return it."""
         answer = self._queue.get()
-        assert isinstance(answer, Response)  # noqa: S101 - a waiter gets nothing else
+        assert isinstance(answer, Response)  # noqa: S101 - a poll subscriber sends nothing else
         return answer
 
     def stream(self) -> Iterator[bytes]:
-        """Yield what is sent until the end."""
+        """Yield the content as it is sent, until the end."""
         try:
             while isinstance(content := self._queue.get(), bytes):
                 yield content
         finally:
-            self.is_gone = True  # the client has left: the server closes the generator
+            self.is_closed = True  # the client has disconnected: the server closes the generator

@@ -1,7 +1,7 @@
-"""How does a request wait without a thread?  Its response is made now, with all its headers, and given away later.
+"""Responses that wait without a thread: event streams and long polls.
 
-Views return these like any other response, so that everything that is done to responses is done to them. Only when the
-server asks for their content do they take the client's connection and join the feed.
+Views return them like any other response, so that all response handlers apply to them. When the server asks for their
+content, they take over the client's connection and subscribe to the hub.
 """
 
 from __future__ import annotations
@@ -20,88 +20,86 @@ from api.presentation.job_schemas import JobShown
 from api.presentation.job_view import RenderedJob
 
 StartResponse = Callable[..., Any]
-Seen = Callable[[JobShown], JobShown]
+Adapt = Callable[[JobShown], JobShown]
 
-MOST_THREADS = 4  # held for followers whose connection the server does not show: the others must be served, too
-
-
-def is_possible(feed: Hub) -> bool:
-    """Say whether the present request can be made to wait."""
-    return feed.has_room and (sockets.can_be_taken(request.environ) or feed.threads_held < MOST_THREADS)
+MAX_HELD_THREADS = 4  # for subscribers whose connection cannot be taken over; other requests need threads as well
 
 
-class HeldStream(Response):
-    """The events of a job above `number`, as they come."""
+def can_hold(hub: Hub) -> bool:
+    """Return whether the current request can be held."""
+    return hub.has_room and (sockets.can_take_over(request.environ) or hub.threads_held < MAX_HELD_THREADS)
 
-    def __init__(self, feed: Hub, job_id: str, *, number: int) -> None:
-        super().__init__(
-            (), mimetype="text/event-stream", headers={"X-Accel-Buffering": "no"}
-        )  # nginx must not collect
-        self._feed = feed
+
+class EventStreamResponse(Response):
+    """The events of a job after `number`, as they happen."""
+
+    def __init__(self, hub: Hub, job_id: str, *, number: int) -> None:
+        super().__init__((), mimetype="text/event-stream", headers={"X-Accel-Buffering": "no"})  # nginx must not buffer
+        self._hub = hub
         self._job_id = job_id
         self._number = number
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] == "HEAD":
             return super().__call__(environ, start_response)
-        if not sockets.can_be_taken(environ):
+        if not sockets.can_take_over(environ):
             queued = QueueOutput()
-            self._feed.join(self._watcher(queued), queued)
+            self._hub.subscribe(self._stream_subscriber(queued), queued)
             start_response(self.status, list(self.headers))
             return queued.stream()
-        line = SocketOutput(sockets.take_over(environ))
-        line.begin(self)
-        self._feed.join(self._watcher(line), line)
-        return _to_nobody(start_response)
+        output = SocketOutput(sockets.take_over(environ))
+        output.send_head(self)
+        self._hub.subscribe(self._stream_subscriber(output), output)
+        return _detached(start_response)
 
-    def _watcher(self, line: Output) -> StreamSubscriber:
-        return StreamSubscriber(self._job_id, line, number=self._number, now_s=self._feed.clock_s())
+    def _stream_subscriber(self, output: Output) -> StreamSubscriber:
+        return StreamSubscriber(self._job_id, output, number=self._number, now_s=self._hub.clock_s())
 
 
-class HeldAnswer(Response):
-    """An answer that is held back until the job has changed since `version`, or `wait_s` are over: then it is `now`.
+class LongPollResponse(Response):
+    """A response that is delayed until the job's version differs from `version`; after `wait_s`, it is `now`.
 
-    `seen` makes of the document, which is the same for all, what this follower may see.
+    `adapt` turns the job's document, which is the same for all subscribers, into what this user may see.
     """
 
-    def __init__(self, feed: Hub, job_id: str, now: Response, seen: Seen, *, version: int, wait_s: float) -> None:
+    def __init__(self, hub: Hub, job_id: str, now: Response, adapt: Adapt, *, version: int, wait_s: float) -> None:
         super().__init__(now.get_data(), now.status_code, now.headers)
-        self._feed = feed
+        self._hub = hub
         self._job_id = job_id
-        self._seen = seen
+        self._adapt = adapt
         self._version = version
         self._wait_s = wait_s
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] == "HEAD":
             return super().__call__(environ, start_response)
-        if not sockets.can_be_taken(environ):
+        if not sockets.can_take_over(environ):
             queued = QueueOutput()
-            self._feed.join(self._waiter(queued), queued)
+            self._hub.subscribe(self._poll_subscriber(queued), queued)
             return Response.__call__(queued.wait_for_answer(), environ, start_response)
-        line = SocketOutput(sockets.take_over(environ))
-        self._feed.join(self._waiter(line), line)
-        return _to_nobody(start_response)
+        output = SocketOutput(sockets.take_over(environ))
+        self._hub.subscribe(self._poll_subscriber(output), output)
+        return _detached(start_response)
 
-    def _waiter(self, line: Output) -> PollSubscriber:
+    def _poll_subscriber(self, output: Output) -> PollSubscriber:
         return PollSubscriber(
             self._job_id,
-            line,
+            output,
             version=self._version,
-            ends_at_s=self._feed.clock_s() + self._wait_s,
+            ends_at_s=self._hub.clock_s() + self._wait_s,
             changed=self._changed,
             unchanged=self,
         )
 
-    def _changed(self, shown: RenderedJob) -> Response:
-        response = Response(self._seen(shown.body).model_dump_json(), 200, self.headers, mimetype=JSON)
+    def _changed(self, rendered: RenderedJob) -> Response:
+        response = Response(self._adapt(rendered.body).model_dump_json(), 200, self.headers, mimetype=JSON)
         for name in ("ETag", "Retry-After"):
             response.headers.pop(name, None)
-        response.headers.update(shown.headers)
+        response.headers.update(rendered.headers)
         return response
 
 
-def _to_nobody(start_response: StartResponse) -> Iterable[bytes]:
-    """End the server's part: the connection that it still has leads nowhere."""
+def _detached(start_response: StartResponse) -> Iterable[bytes]:
+    """End the response for the server, whose socket is no longer the client's."""
     start_response("200 OK", [])
     return ()

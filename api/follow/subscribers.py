@@ -1,7 +1,6 @@
-"""Who waits for a job to change, and what do they get when it does?
+"""Subscribers to a job: an event stream, or a long poll with a single answer.
 
-A `Watcher` has an event stream, a `Waiter` one answer that is held back. Neither knows of threads or sockets: what is
-to be sent goes to a `Line`.
+They know nothing of threads or sockets: whatever they send goes to an `Output`.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from common.jobs.events import EventBatch
 from common.states import OPEN, JobState
 
 KEEP_ALIVE_S = 15.0
-STREAM_S = 600.0  # then the client comes again, and is asked again who it is
+STREAM_LIFETIME_S = 600.0  # then the client reconnects and is authenticated again
 KEEP_ALIVE = b": still here\n\n"
-OPENING = b"retry: 1000\n\n"  # milliseconds until a browser comes again
+OPENING = b"retry: 1000\n\n"  # milliseconds until a browser reconnects
 
 
 class Output(Protocol):
-    """The way to one client: bytes of a stream, or one whole answer; `end` closes it once everything is out."""
+    """The connection to one client: bytes of a stream, or one whole answer. `end` closes it once all is sent."""
 
     def send(self, content: bytes) -> None: ...
 
@@ -36,68 +35,70 @@ class Output(Protocol):
 
 @dataclass(frozen=True)
 class Update:
-    """A job as of one look: its version and state, its new events, its document where a waiter asks for it."""
+    """A change of a job: its version and state, its new events, and its document if a poll subscriber needs it."""
 
     version: int
     state: JobState
-    told: EventBatch
-    shown: RenderedJob | None
+    events: EventBatch
+    document: RenderedJob | None
 
 
 class Subscriber(Protocol):
-    """Whoever waits. `version` is what it knows of its job. It ends its line when it has got all it waits for."""
+    """A waiting client. `version` is the last version of the job that it knows. It ends its output when it is done."""
 
     job_id: str
     version: int
 
-    def tell(self, news: Update, now_s: float) -> None: ...
+    def deliver(self, update: Update, now_s: float) -> None: ...
 
-    def pass_time(self, now_s: float) -> None: ...
+    def tick(self, now_s: float) -> None: ...
 
-    def dismiss(self) -> None:
-        """End it: this process stops, and another one goes on from where this follower is."""
+    def detach(self) -> None:
+        """End the output because this process stops; the client reconnects to another one."""
 
 
 class StreamSubscriber:
-    """Gets every event above `number`, once, in order, until the job is over or its time is."""
+    """Gets every event after `number`, once and in order, until the job or the stream's lifetime is over."""
 
-    def __init__(self, job_id: str, line: Output, *, number: int, now_s: float, life_s: float = STREAM_S) -> None:
+    def __init__(
+        self, job_id: str, output: Output, *, number: int, now_s: float, lifetime_s: float = STREAM_LIFETIME_S
+    ) -> None:
         self.job_id = job_id
         self.version = self.number = number  # of the last event that was sent
-        self._line = line
-        self._ends_at_s = now_s + life_s
-        self._spoke_at_s = now_s
-        line.send(OPENING)
+        self._output = output
+        self._deadline_s = now_s + lifetime_s
+        self._sent_at_s = now_s
+        output.send(OPENING)
 
-    def tell(self, news: Update, now_s: float) -> None:
-        for event in news.told.events:
+    def deliver(self, update: Update, now_s: float) -> None:
+        for event in update.events.events:
             if event.number > self.number:
-                self._line.send(rendered(event))
-                self.number, self._spoke_at_s = event.number, now_s
-        if not news.told.is_all:
-            return  # still behind: the rest comes with the next look
-        self.version = news.version  # its last event may be newer: what became of the job is asked again
-        if news.state not in OPEN:
-            self._line.end()
+                self._output.send(render(event))
+                self.number, self._sent_at_s = event.number, now_s
+        if not update.events.is_all:
+            return  # more events follow at the next poll
+        self.version = update.version  # the last event may be newer than this; then the next poll delivers again
+        if update.state not in OPEN:
+            self._output.end()
 
-    def pass_time(self, now_s: float) -> None:
-        if now_s >= self._ends_at_s:
-            self._line.end()
-        elif now_s - self._spoke_at_s >= KEEP_ALIVE_S:
-            self._line.send(KEEP_ALIVE)
-            self._spoke_at_s = now_s
+    def tick(self, now_s: float) -> None:
+        if now_s >= self._deadline_s:
+            self._output.end()
+        elif now_s - self._sent_at_s >= KEEP_ALIVE_S:
+            self._output.send(KEEP_ALIVE)
+            self._sent_at_s = now_s
 
-    def dismiss(self) -> None:
-        self._line.end()
+    def detach(self) -> None:
+        self._output.end()
 
 
 class PollSubscriber:
-    """Gets the job's document once it is another than at `version`; when the time is over, `unchanged`."""
+    """Gets the job's document once its version differs from `version`, or `unchanged` when the time is over."""
 
     def __init__(
         self,
         job_id: str,
-        line: Output,
+        output: Output,
         *,
         version: int,
         ends_at_s: float,
@@ -106,28 +107,28 @@ class PollSubscriber:
     ) -> None:
         self.job_id = job_id
         self.version = version
-        self._line = line
-        self._ends_at_s = ends_at_s
+        self._output = output
+        self._deadline_s = ends_at_s
         self._changed = changed
         self._unchanged = unchanged
 
-    def tell(self, news: Update, now_s: float) -> None:  # noqa: ARG002 - as a watcher is told
-        if news.shown is not None:
-            self._answer(self._changed(news.shown))
+    def deliver(self, update: Update, now_s: float) -> None:  # noqa: ARG002 - the signature of Subscriber
+        if update.document is not None:
+            self._answer(self._changed(update.document))
 
-    def pass_time(self, now_s: float) -> None:
-        if now_s >= self._ends_at_s:
-            self.dismiss()
+    def tick(self, now_s: float) -> None:
+        if now_s >= self._deadline_s:
+            self.detach()
 
-    def dismiss(self) -> None:
+    def detach(self) -> None:
         self._answer(self._unchanged)
 
     def _answer(self, response: Response) -> None:
-        self._line.answer(response)
-        self._line.end()
+        self._output.answer(response)
+        self._output.end()
 
 
-def rendered(event: Event) -> bytes:
-    """Return an event as it goes over the line."""
+def render(event: Event) -> bytes:
+    """Return an event in the format of server-sent events."""
     content = JobEvent.model_validate(event, from_attributes=True).model_dump_json()
     return f"id: {event.number}\nevent: change\ndata: {content}\n\n".encode()

@@ -1,7 +1,8 @@
-"""How much waits, since when, and what is in the way?  Asked of the database and of the broker for Prometheus.
+"""Backlog gauges for Prometheus: what waits, for how long and why, queried from the database and the broker.
 
-Every query reads what is open, by an index; a million finished jobs change nothing. One query at a time: its answer is
-kept for a few seconds, and whoever asks waits 2 s for all of them at most, then does without those that are missing.
+Every query reads open rows through an index, so a million finished jobs do not slow it down. Queries run one at a time
+and their results are cached for a few seconds. A scrape waits at most 2 s for all of them, then leaves out the missing
+ones.
 """
 
 from __future__ import annotations
@@ -37,53 +38,53 @@ from common.workflows import WORKFLOWS, Upstream
 
 log = logging.getLogger(__name__)
 
-KEPT_S = 5.0
-WAITS_S = 2.0
+CACHE_S = 5.0
+TIMEOUT_S = 2.0
 
-Number = tuple[QueriedGauge, tuple[str, ...], float]  # of which gauge, the values of its labels, how much
-Found = list[Number]
+Sample = tuple[QueriedGauge, tuple[str, ...], float]  # gauge, values of its labels, value
+Samples = list[Sample]
 
 
 class BackgroundRead:
-    """One question, asked by a thread that may have others, too; `is_there` is the gauge that says whether it did."""
+    """A query that runs on a shared thread and caches its result. `up_gauge` reports whether the query succeeded."""
 
     def __init__(
         self,
         thread: Executor,
-        ask: Callable[[], Found],
+        read: Callable[[], Samples],
         *,
-        is_there: QueriedGauge | None = None,
+        up_gauge: QueriedGauge | None = None,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.is_there = is_there
+        self.up_gauge = up_gauge
         self._thread = thread
-        self._ask = ask
+        self._read = read
         self._clock_s = clock_s
-        self._choosing = threading.Lock()
-        self._latest: Future[Found] | None = None
+        self._lock = threading.Lock()
+        self._latest: Future[Samples] | None = None
         self._began_at_s = 0.0
 
-    def begin(self) -> Future[Found]:
-        """Return the answer that is kept, or the one that is on its way, or ask."""
-        with self._choosing:
-            if self._latest is None or (self._latest.done() and self._clock_s() >= self._began_at_s + KEPT_S):
-                self._latest, self._began_at_s = self._thread.submit(self._ask), self._clock_s()
+    def start(self) -> Future[Samples]:
+        """Return the cached result, the query that is running, or a new query."""
+        with self._lock:
+            if self._latest is None or (self._latest.done() and self._clock_s() >= self._began_at_s + CACHE_S):
+                self._latest, self._began_at_s = self._thread.submit(self._read), self._clock_s()
             return self._latest
 
 
 class BacklogCollector(Collector):
-    """What Prometheus is told of the database and the broker."""
+    """Collects the gauges that are queried from the database and the broker."""
 
     def __init__(self, db: Database, queue: Celery) -> None:
         self._db = db
         self._queue = queue
         self._threads = {name: ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("database", "broker")}
         database = self._threads["database"]
-        self._looks = (
-            BackgroundRead(database, partial(db.read, self._upstreams), is_there=metrics.DATABASE_UP),
+        self._reads = (
+            BackgroundRead(database, partial(db.read, self._upstreams), up_gauge=metrics.DATABASE_UP),
             BackgroundRead(database, partial(db.read, self._jobs)),
             BackgroundRead(database, partial(db.read, self._due)),
-            BackgroundRead(self._threads["broker"], self._messages, is_there=metrics.BROKER_UP),
+            BackgroundRead(self._threads["broker"], self._messages, up_gauge=metrics.BROKER_UP),
         )
 
     def stop(self) -> None:
@@ -95,29 +96,29 @@ class BacklogCollector(Collector):
         return [_family(each) for each in metrics.QUERIED_GAUGES]
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        until_s = time.monotonic() + WAITS_S
+        until_s = time.monotonic() + TIMEOUT_S
         families: dict[QueriedGauge, GaugeMetricFamily] = {}
-        for gauge, labels, number in self._numbers([(look.is_there, look.begin()) for look in self._looks], until_s):
+        for gauge, labels, number in self._samples([(each.up_gauge, each.start()) for each in self._reads], until_s):
             families.setdefault(gauge, _family(gauge)).add_metric(labels, number)
         return families.values()
 
-    def _numbers(self, begun: list[tuple[QueriedGauge | None, Future[Found]]], until_s: float) -> Iterator[Number]:
-        for is_there, answer in begun:
-            found = _awaited(answer, until_s)
-            if is_there is not None:
-                yield is_there, (), float(found is not None)
-            yield from found or ()
+    def _samples(self, started: list[tuple[QueriedGauge | None, Future[Samples]]], until_s: float) -> Iterator[Sample]:
+        for up_gauge, answer in started:
+            samples = _await_result(answer, until_s)
+            if up_gauge is not None:
+                yield up_gauge, (), float(samples is not None)
+            yield from samples or ()
 
-    def _upstreams(self, session: Session) -> Found:
-        """Look at what is quickly told: which upstreams are held back, what waits for them, whether the clocks tick."""
+    def _upstreams(self, session: Session) -> Samples:
+        """Query the lag of the clock, and for each upstream its status, used slots and parked steps."""
         now = self._db.now()
-        known, at_work = outages.read(session), slots.in_use(session, now)
-        found: Found = [(metrics.CLOCK_LAG_S, (), _age_s(session.scalar(select(func.min(Step.nudge_at))), now))]
-        for name, gate in known.items():
-            found += [
-                (metrics.UPSTREAM_UP, (name,), float(gate.down_since is None)),
-                (metrics.UPSTREAM_PAUSED, (name,), float(gate.paused_at is not None)),
-                (metrics.SLOTS_IN_USE, (name,), at_work.get(name, 0)),
+        statuses, in_use = outages.read(session), slots.in_use(session, now)
+        samples: Samples = [(metrics.CLOCK_LAG_S, (), _age_s(session.scalar(select(func.min(Step.nudge_at))), now))]
+        for name, status in statuses.items():
+            samples += [
+                (metrics.UPSTREAM_UP, (name,), float(status.down_since is None)),
+                (metrics.UPSTREAM_PAUSED, (name,), float(status.paused_at is not None)),
+                (metrics.SLOTS_IN_USE, (name,), in_use.get(name, 0)),
             ]
         parked = (
             select(Step.upstream, func.count())
@@ -125,11 +126,11 @@ class BacklogCollector(Collector):
             .group_by(Step.upstream)
         )
         for name, count in session.execute(parked):
-            found.append((metrics.STEPS_PARKED, (name, _why_parked(known, name)), count))
-        return found
+            samples.append((metrics.STEPS_PARKED, (name, _hold_reason(statuses, name)), count))
+        return samples
 
-    def _jobs(self, session: Session) -> Found:
-        """Read an index only: a list of teams and kinds is what makes it begin with the states of each."""
+    def _jobs(self, session: Session) -> Samples:
+        """Count open jobs from an index alone: its columns begin with team and kind, so the query lists all of both."""
         now, teams = self._db.now(), session.scalars(select(Team.id)).all()
         rows = session.execute(
             select(Job.kind, Job.state, func.count(), func.min(Job.id))
@@ -141,37 +142,37 @@ class BacklogCollector(Collector):
         ages = [(metrics.OLDEST_JOB_S, (state.value,), _age_s(since.get(state), now)) for state in OPEN]
         return [*ages, *((metrics.JOBS, (kind, state.value), count) for kind, state, count, _ in rows)]
 
-    def _due(self, session: Session) -> Found:
+    def _due(self, session: Session) -> Samples:
         now = self._db.now()
         is_due = (Step.nudge_at > EPOCH, Step.parked_at.is_(None), Step.state.in_(CLAIMABLE), Step.due_at <= now)
-        name = Step.upstream + ""  # by the bare column, SQLite would group all steps that ever were
+        name = Step.upstream + ""  # with the plain column, SQLite would group all steps, including finished ones
         rows = session.execute(select(name, func.count(), func.min(Step.due_at)).where(*is_due).group_by(name))
         due = {upstream: (count, _age_s(since, now)) for upstream, count, since in rows}
-        found: Found = []
+        samples: Samples = []
         for upstream in Upstream:
             count, age_s = due.get(upstream.value, (0, 0.0))
-            found += [
+            samples += [
                 (metrics.STEPS_DUE, (upstream.value,), count),
                 (metrics.OLDEST_DUE_STEP_S, (upstream.value,), age_s),
             ]
-        return found
+        return samples
 
-    def _messages(self) -> Found:
+    def _messages(self) -> Samples:
         with self._queue.connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, interval_start=0, timeout=WAITS_S)
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=TIMEOUT_S)
             channel = connection.default_channel
-            # Redis keeps no empty queues: to declare one is no more than to ask.
+            # Redis does not store empty queues, so declaring a queue only reads it.
             sizes = {name: channel.queue_declare(queue=name).message_count for name in QUEUES}
         return [(metrics.BROKER_MESSAGES, (name,), size) for name, size in sizes.items()]
 
 
-def _awaited(answer: Future[Found], until_s: float) -> Found | None:
+def _await_result(answer: Future[Samples], until_s: float) -> Samples | None:
     try:
         return answer.result(max(0.0, until_s - time.monotonic()))
     except TooLateError:
         return None
     except (SQLAlchemyError, OperationalError, RedisError, OSError) as error:
-        log.warning("census_failed", extra={"error": type(error).__name__})
+        log.warning("backlog_read_failed", extra={"error": type(error).__name__})
         return None
 
 
@@ -183,7 +184,7 @@ def _age_s(since: datetime | None, now: datetime) -> float:
     return max(0.0, (now - since).total_seconds()) if since else 0.0
 
 
-def _why_parked(known: Mapping[str, UpstreamStatus], line: str) -> str:
-    """Return why what is parked in a line does not go."""
-    hold = slots.hold_on_any(known, slots.visited_from(Upstream(line)))
+def _hold_reason(statuses: Mapping[str, UpstreamStatus], upstream: str) -> str:
+    """Return why the parked steps of an upstream are held back."""
+    hold = slots.hold_on_any(statuses, slots.visited_from(Upstream(upstream)))
     return hold.code.value if hold else HoldCode.BUSY.value

@@ -1,4 +1,4 @@
-"""Can this process take work?  Not before the schema is this version's and the catalog's teams are in the database."""
+"""Readiness: the schema must be current and the catalog's teams in the database before a process accepts requests."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from common.database.models import Team
 
 
 class Readiness:
-    """Asked at every request until it is true once; a database that is late or unmigrated needs no restart of ours."""
+    """Checked at every request until it succeeds once, so that a late or unmigrated database needs no restart."""
 
     def __init__(self, db: Database, catalog: Catalog) -> None:
         self._db = db
         self._catalog = catalog
-        self._was_ready = False
+        self._is_ready = False
 
     def require(self) -> None:
-        """Raises Problem `unavailable`."""
-        if not self._was_ready:
-            self.look()
+        """Check unless an earlier check succeeded. Raises Problem `unavailable`."""
+        if not self._is_ready:
+            self.check()
 
-    def look(self) -> None:
-        """Look now, whatever was found before. Raises Problem `unavailable`."""
+    def check(self) -> None:
+        """Check now, whatever earlier checks found. Raises Problem `unavailable`."""
         try:
             migrate.check(self._db)
             self._db.transaction(self._add_missing_teams)
@@ -37,8 +37,8 @@ class Readiness:
         except IntegrityError:
             pass  # another process added the same teams at the same moment
         except SQLAlchemyError:
-            raise Problem("unavailable", "The database does not answer.") from None
-        self._was_ready = True
+            raise Problem("unavailable", "The database is unavailable.") from None
+        self._is_ready = True
 
     def _add_missing_teams(self, session: Session) -> None:
         known = set(session.scalars(select(Team.id)))

@@ -1,4 +1,4 @@
-"""What does a client developer get to read?  OpenAPI 3.1, made from the declarations that validate and serve."""
+"""Build the OpenAPI 3.1 document from the declarations that validate and serve requests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SECURITY: dict[Policy, list[dict[str, list[str]]]] = {
 
 
 def document(calls: Sequence[Endpoint], catalog: Catalog, *, cookie: str) -> Schema:
-    """Return the document of these calls, with the teams and types of this catalog. `cookie` is that one's name."""
+    """Return the document of these endpoints, with the teams and types of the catalog. `cookie` is a cookie's name."""
     schemas = _schemas(calls, catalog)
     paths: dict[str, Schema] = defaultdict(dict)
     for call in calls:
@@ -51,12 +51,16 @@ def document(calls: Sequence[Endpoint], catalog: Catalog, *, cookie: str) -> Sch
         "components": {
             "schemas": {name: schema for name, schema in schemas.items() if name not in _query_names(calls)},
             "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "description": "The `token` of a log-in."},
-                "metrics": {"type": "http", "scheme": "bearer", "description": "The setting METRICS_TOKEN."},
-                "cookie": {"type": "apiKey", "in": "cookie", "name": cookie, "description": "Set by a log-in."},
+                "token": {"type": "http", "scheme": "bearer", "description": "The `token` of a login."},
+                "metrics": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The value of the setting METRICS_TOKEN.",
+                },
+                "cookie": {"type": "apiKey", "in": "cookie", "name": cookie, "description": "Set by a login."},
             },
             "examples": {code: {"summary": CODES[code].title, "value": _example_of(code)} for code in CODES},
-            "x-problem-codes": {code: vars(meaning) for code, meaning in CODES.items()},
+            "x-problem-codes": {code: vars(problem_type) for code, problem_type in CODES.items()},
         },
     }
 
@@ -70,18 +74,18 @@ def _path(call: Endpoint) -> str:
 
 def _operation(call: Endpoint, schemas: Schema) -> Schema:
     title, _, description = call.text.partition("\n")
-    said: Schema = {
+    operation: Schema = {
         "operationId": call.name,
         "tags": [call.tag],
         "summary": title.rstrip("."),
-        "description": "\n\n".join(filter(None, (description.strip(), f"Who may: {call.policy.value}."))),
+        "description": "\n\n".join(filter(None, (description.strip(), f"Access: {call.policy.value}."))),
         "security": SECURITY[call.policy],
         "parameters": [*_path_parameters(call), *_query_parameters(call, schemas), *_header_parameters(call)],
         "responses": {**_successes(call), **_problems(call)},
     }
     if call.takes is not None:
-        said["requestBody"] = {"required": True, "content": {JSON: {"schema": _ref(call.takes)}}}
-    return said
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": _ref(call.takes)}}}
+    return operation
 
 
 def _path_parameters(call: Endpoint) -> list[Schema]:
@@ -92,25 +96,25 @@ def _path_parameters(call: Endpoint) -> list[Schema]:
 def _query_parameters(call: Endpoint, schemas: Schema) -> list[Schema]:
     if call.query is None:
         return []
-    shape = schemas[call.query.__name__]
-    required = shape.get("required", [])
-    return [_query_parameter(name, schema, name in required) for name, schema in shape.get("properties", {}).items()]
+    model = schemas[call.query.__name__]
+    required = model.get("required", [])
+    return [_query_parameter(name, schema, name in required) for name, schema in model.get("properties", {}).items()]
 
 
 def _query_parameter(name: str, schema: Schema, is_required: bool) -> Schema:
-    """An absent parameter is what None is in the model: no client can send a null."""
+    """Describe a query parameter: None in the model means that it is absent, as a query cannot carry null."""
     kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
-    said = {key: value for key, value in schema.items() if key not in ("anyOf", "description")} | (
+    operation = {key: value for key, value in schema.items() if key not in ("anyOf", "description")} | (
         kinds[0] if kinds else {}
     )
-    if said.get("default", ...) is None:
-        del said["default"]
+    if operation.get("default", ...) is None:
+        del operation["default"]
     about = {"description": schema["description"]} if "description" in schema else {}
-    return {"name": name, "in": "query", "required": is_required, **about, "schema": said}
+    return {"name": name, "in": "query", "required": is_required, **about, "schema": operation}
 
 
 def _header_parameters(call: Endpoint) -> list[Schema]:
-    sent = [texts.KEY] if call.is_repeatable else []
+    sent = [texts.KEY] if call.takes_idempotency_key else []
     if 304 in call.answers:
         sent.append(texts.IF_NONE_MATCH)
     if _is_stream(call):
@@ -119,37 +123,37 @@ def _header_parameters(call: Endpoint) -> list[Schema]:
 
 
 def _is_stream(call: Endpoint) -> bool:
-    return any(shape is not None and shape.media_type == texts.EVENTS for shape in call.answers.values())
+    return any(model is not None and model.media_type == texts.EVENTS for model in call.answers.values())
 
 
 def _successes(call: Endpoint) -> Schema:
-    return {str(status): _success(call, status, shape) for status, shape in call.answers.items()}
+    return {str(status): _success(call, status, model) for status, model in call.answers.items()}
 
 
-def _success(call: Endpoint, status: int, shape: type[ResponseBody] | None) -> Schema:
+def _success(call: Endpoint, status: int, model: type[ResponseBody] | None) -> Schema:
     headers = _always(texts.REQUEST_ID)
-    if call.is_repeatable:
+    if call.takes_idempotency_key:
         headers |= texts.REPLAYED
     if status == 202:
         headers |= _always(texts.LOCATION | texts.RETRY_AFTER)
     if 304 in call.answers:
         headers |= _always(texts.ETAG) | texts.RETRY_AFTER
-    said: Schema = {"description": texts.SUCCESSES[status], "headers": headers}
-    if shape is not None:
-        said["content"] = {shape.media_type: {"schema": _content(shape)}}
-    return said
+    operation: Schema = {"description": texts.SUCCESSES[status], "headers": headers}
+    if model is not None:
+        operation["content"] = {model.media_type: {"schema": _content(model)}}
+    return operation
 
 
 def _always(headers: Schema) -> Schema:
     return {name: {**header, "required": True} for name, header in headers.items()}
 
 
-def _content(shape: type[ResponseBody]) -> Schema:
-    """Return what the schema says; of a stream, as OpenAPI has it before 3.2, what each event is."""
-    if shape.media_type == JSON:
-        return _ref(shape)
-    if shape.media_type == texts.EVENTS:
-        data = {"type": "string", "contentMediaType": JSON, "contentSchema": _ref(shape)}
+def _content(model: type[ResponseBody]) -> Schema:
+    """Return the schema of a response; for a stream, the schema of each event, as before OpenAPI 3.2."""
+    if model.media_type == JSON:
+        return _ref(model)
+    if model.media_type == texts.EVENTS:
+        data = {"type": "string", "contentMediaType": JSON, "contentSchema": _ref(model)}
         return {"type": "object", "properties": {**texts.EVENT, "data": data}, "required": [*texts.EVENT, "data"]}
     return {"type": "string"}
 
@@ -177,8 +181,8 @@ def _problem(status: int, codes: list[str]) -> Schema:
 
 def _example_of(code: str) -> Schema:
     example = {**EXAMPLES["ProblemShown"], "type": f"urn:slipway:problem:{code}", "code": code}
-    meaning = CODES[code]
-    example |= {"title": meaning.title, "status": meaning.status, "remedy": meaning.remedy}
+    problem_type = CODES[code]
+    example |= {"title": problem_type.title, "status": problem_type.status, "remedy": problem_type.remedy}
     if code not in ("invalid_fields", "taken"):
         del example["errors"]
     return example
@@ -187,8 +191,8 @@ def _example_of(code: str) -> Schema:
 # -- schemas ------------------------------------------------------------------------------------------------------
 
 
-def _ref(shape: type[BaseModel]) -> Schema:
-    return {"$ref": REF.format(model=shape.__name__)}
+def _ref(model: type[BaseModel]) -> Schema:
+    return {"$ref": REF.format(model=model.__name__)}
 
 
 def _query_names(calls: Iterable[Endpoint]) -> set[str]:
@@ -196,12 +200,12 @@ def _query_names(calls: Iterable[Endpoint]) -> set[str]:
 
 
 def _schemas(calls: Iterable[Endpoint], catalog: Catalog) -> Schema:
-    """Return every shape by its name."""
-    shapes: dict[type[BaseModel], JsonSchemaMode] = {ProblemShown: "serialization"}
+    """Return the schema of every model, by name."""
+    models: dict[type[BaseModel], JsonSchemaMode] = {ProblemShown: "serialization"}
     for call in calls:
-        shapes |= {shape: "validation" for shape in (call.takes, call.query) if shape is not None}
-        shapes |= {shape: "serialization" for shape in call.answers.values() if shape is not None}
-    _, made = models_json_schema(sorted(shapes.items(), key=lambda pair: pair[0].__name__), ref_template=REF)
+        models |= {model: "validation" for model in (call.takes, call.query) if model is not None}
+        models |= {model: "serialization" for model in call.answers.values() if model is not None}
+    _, made = models_json_schema(sorted(models.items(), key=lambda pair: pair[0].__name__), ref_template=REF)
     schemas = {name: _finished(schema, catalog) for name, schema in sorted(made["$defs"].items())}
     for name, schema in schemas.items():
         if name in EXAMPLES:
@@ -210,7 +214,7 @@ def _schemas(calls: Iterable[Endpoint], catalog: Catalog) -> Schema:
 
 
 def _finished(schema: Any, catalog: Catalog) -> Any:
-    """Fill in what the installation decides, and leave out the titles that only repeat the names."""
+    """Fill in values from the catalog, and remove titles that only repeat names."""
     if isinstance(schema, list):
         return [_finished(each, catalog) for each in schema]
     if not isinstance(schema, dict):

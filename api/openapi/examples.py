@@ -1,4 +1,4 @@
-"""What do the things look like that go in and out?  Made up, and held by a test to be valid."""
+"""Examples of request and response bodies; a test validates them against their schemas."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ APP: dict[str, Any] = {
     "name": "storefront",
     "type": "Spring",
     "team": "dev",
-    "description": "Where people buy",
+    "description": "Online shop",
     "created_at": AT,
 }
 PROJECT: dict[str, Any] = {
     "project_id": PROJECT_ID,
     "name": "webshop",
-    "description": "Everything one can buy",
+    "description": "Apps of the online shop",
     "team": "dev",
     "created_at": AT,
 }
@@ -91,7 +91,7 @@ ITEM: dict[str, Any] = {
     "kind": "project",
     "name": "dev/storefront",
     "url": "https://git.example.com/dev/storefront",
-    "reason": "We made it.",
+    "reason": "Created by Slipway.",
 }
 
 PART: dict[str, Any] = {
@@ -136,15 +136,15 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "Credentials": {"id": "ada", "password": "engines weave numbers"},
     "Person": PERSON,
-    "LoggedIn": {"token": "shown once, kept by you", "expires_at": LATER, "user": PERSON},
-    "NewProject": {"name": "webshop", "description": "Everything one can buy"},
+    "LoggedIn": {"token": "shown once; store it safely", "expires_at": LATER, "user": PERSON},
+    "NewProject": {"name": "webshop", "description": "Apps of the online shop"},
     "ProjectShown": PROJECT,
     "Projects": {**LAST_PAGE, "projects": [PROJECT]},
     "NewApp": {
         "project_id": PROJECT_ID,
         "name": "storefront",
         "type": "Spring",
-        "description": "Where people buy",
+        "description": "Online shop",
     },
     "AppShown": APP,
     "AppDetail": {**APP, "parts": [PART], "job_id": JOB_ID, "state": "succeeded"},
@@ -194,12 +194,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Health": {"status": "ok", "broker": "not known to be away"},
     "ProblemShown": {
         "type": "urn:slipway:problem:invalid_fields",
-        "title": "Some fields are wrong",
+        "title": "Some fields are invalid",
         "status": 422,
         "code": "invalid_fields",
-        "remedy": "Mend the fields that are named, and send it again.",
+        "remedy": "Correct the fields listed in `errors` and send the request again.",
         "instance": "/api/v1/app",
         "request_id": "01a20683-5d6e-7f80-9192-a3b4c5d6e7f8",
-        "errors": [{"field": "name", "code": "reserved", "message": "This name is reserved. Choose another one."}],
+        "errors": [{"field": "name", "code": "reserved", "message": "This name is reserved. Choose another name."}],
     },
 }

@@ -1,4 +1,4 @@
-"""Where is the OpenAPI document?  At `/openapi.json`, made when it is first asked for."""
+"""The endpoint `/openapi.json`; the document is built at the first request."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from api.access import auth
 from api.contract.endpoint import JSON, Policy, ResponseBody
 from api.openapi import build
 from api.service import service
-from api.serving.routing import declared, route
+from api.serving.routing import declared_endpoints, route
 
 blueprint = Blueprint("document", __name__)
 
-KEPT = "slipway openapi"
-FRESH_S = 300
+EXTENSION = "slipway openapi"
+MAX_AGE_S = 300
 
 
 class OpenApi(ResponseBody):
     """An OpenAPI 3.1 document."""
 
 
-def keep(app: Flask) -> None:
-    """Keep the document of an app that has all its calls. Raises RuntimeError for a call that nobody declared.
+def install(app: Flask) -> None:
+    """Prepare the document of an app whose endpoints are all registered. Raises RuntimeError for an undeclared one.
 
-    It takes a while to make, and many a process, such as a command's, never shows it.
+    Building it takes time, and many processes, such as commands, never need it.
     """
-    calls = declared(app)
+    calls = declared_endpoints(app)
 
     @cache
-    def made() -> bytes:
+    def rendered() -> bytes:
         return json.dumps(build.document(calls, service().catalog, cookie=auth.cookie_name())).encode()
 
-    app.extensions[KEPT] = made
+    app.extensions[EXTENSION] = rendered
 
 
 @route(blueprint, "GET", "/openapi.json", policy=Policy.PUBLIC, answers={200: OpenApi}, base="")
 def show_document() -> Response:
-    """Read this document."""
-    headers = {"Cache-Control": f"public, max-age={FRESH_S}"}
-    return Response(current_app.extensions[KEPT](), mimetype=JSON, headers=headers)
+    """Get this document."""
+    headers = {"Cache-Control": f"public, max-age={MAX_AGE_S}"}
+    return Response(current_app.extensions[EXTENSION](), mimetype=JSON, headers=headers)

@@ -1,4 +1,4 @@
-"""What does a browser show of the interface?  Swagger UI over /openapi.json: all of it from here, nothing inline."""
+"""The API reference in a browser: Swagger UI for /openapi.json, served from this host with no inline code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from api.serving.routing import route
 
 blueprint = Blueprint("docs", __name__)
 
-SWAGGER_UI = files("flask_swagger_ui") / "dist"  # Apache-2.0; we take its files and nothing of its plugin
+SWAGGER_UI = files("flask_swagger_ui") / "dist"  # Apache-2.0; only its files are used, not the plugin
 ASSETS = {
     "docs.js": (files(__package__) / "docs.js", "text/javascript"),
     "swagger-ui-bundle.js": (SWAGGER_UI / "swagger-ui-bundle.js", "text/javascript"),
@@ -30,14 +30,14 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self' data:",  # the style sheet draws its icons so
+        "img-src 'self' data:",  # the style sheet embeds icons as data URLs
         "connect-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",
     )
 )
-A_YEAR = "public, max-age=31536000, immutable"  # the page asks for each by its hash, see _page
+A_YEAR = "public, max-age=31536000, immutable"  # the page requests each file with its hash, see _page
 PAGE = Template("""\
 <!doctype html>
 <html lang="en">
@@ -50,7 +50,7 @@ PAGE = Template("""\
 </head>
 <body>
 <div id="swagger-ui"></div>
-<noscript>This page needs JavaScript; the document itself is at <a href="openapi.json">openapi.json</a>.</noscript>
+<noscript>This page needs JavaScript. The OpenAPI document is at <a href="openapi.json">openapi.json</a>.</noscript>
 <script src="docs/assets/swagger-ui-bundle.js?$bundle"></script>
 <script src="docs/assets/docs.js?$start"></script>
 </body>
@@ -59,20 +59,20 @@ PAGE = Template("""\
 
 
 class DocsPage(ResponseBody):
-    """For people."""
+    """The page of the API reference."""
 
     media_type: ClassVar[str] = "text/html"
 
 
 class DocsFile(ResponseBody):
-    """Of that page."""
+    """A file of the page."""
 
     media_type: ClassVar[str] = "*/*"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asset:
-    """One file, as it is and as it travels."""
+    """One file, plain and compressed."""
 
     content: bytes
     zipped: bytes
@@ -82,16 +82,16 @@ class Asset:
 
 @route(blueprint, "GET", "/docs", policy=Policy.PUBLIC, answers={200: DocsPage}, base="")
 def show_docs() -> Response:
-    """Read about the interface in a browser, and try it."""
+    """Read the API reference in a browser, and try requests."""
     page = Response(_page(), mimetype=DocsPage.media_type)
     page.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-    page.headers["Cross-Origin-Opener-Policy"] = "same-origin"  # whoever opened it gets no hold of it
+    page.headers["Cross-Origin-Opener-Policy"] = "same-origin"  # the page that opened it cannot control it
     return page
 
 
 @route(blueprint, "GET", "/docs/assets/<file>", policy=Policy.PUBLIC, answers={200: DocsFile, 304: None}, base="")
 def send_asset(file: str) -> Response:
-    """Fetch a file of the page."""
+    """Get a file of the API reference page."""
     if file not in ASSETS:
         raise Problem("not_found")
     asset = _asset(file)
@@ -108,7 +108,7 @@ def send_asset(file: str) -> Response:
 
 @cache
 def _page() -> str:
-    """Each file has its hash in its address: a browser that keeps last year's asks for the new one."""
+    """Return the page, which refers to each file by its hash, so that browsers fetch a changed file."""
     named = {"icon": "icon.png", "style": "swagger-ui.css", "bundle": "swagger-ui-bundle.js", "start": "docs.js"}
     return PAGE.substitute({name: _asset(file).digest for name, file in named.items()})
 

@@ -1,4 +1,4 @@
-"""What does the OpenAPI document say besides what the declarations say?  Plain data."""
+"""Texts and fixed schemas of the OpenAPI document that no declaration contains; plain data."""
 
 from __future__ import annotations
 
@@ -14,49 +14,49 @@ Schema = dict[str, Any]
 _LABELS = [upstream.label for upstream in EXTERNAL]
 _UPSTREAMS = f"{', '.join(_LABELS[:-1])} and {_LABELS[-1]}"
 
-VERSION = "1.0.0"  # of the interface: grows with every change of it
+VERSION = "1.0.0"  # of the interface; it grows with every change
 ABOUT = """\
-Sign-ups, apps, builds and deployments, each accepted as a **job** that is followed by its id.
+Sign-ups, apps, builds and deployments. Each request is accepted as a **job**, and you follow the job by its ID.
 
-- **Every accepted job** answers 202 with `Location`, `job_id` and `status_url`. Poll it with `ETag` and
-  `If-None-Match`, hold a poll open with `?wait=`, or follow its events; whoever changes from one to the other misses
-  nothing.
-- **Repeat a write safely** with an `Idempotency-Key`: for 24 hours the same key with the same request gets the first
-  answer, whatever happened to that on the way. A key that comes with another request is refused; what was refused is
-  judged anew.
-- **Errors** are problem details (RFC 9457): `code` is stable, `remedy` says what to do, `errors` names the fields at
-  fault, `request_id` finds the request in the log. All codes are under `components.x-problem-codes`.
-- **Lists** are newest first. Send `next` back as `cursor` until it is null.
-- **What is not your team's** is answered like what does not exist.
+- **Accepted jobs**: the response is 202 with `Location`, `job_id` and `status_url`. Poll the job with `ETag` and
+  `If-None-Match`, use long polling with `?wait=`, or subscribe to its events. You can switch between these without
+  missing a change.
+- **Safe retries**: send an `Idempotency-Key` with every write. For 24 hours, repeating the same request with the same
+  key returns the first response, even if that response was lost. A key that was used for a different request is
+  refused. Refused requests are not stored; a repeated one is evaluated again.
+- **Errors** are problem details (RFC 9457): `code` is stable, `remedy` says what to do, `errors` lists the invalid
+  fields, and `request_id` identifies the request in the log. All codes are under `components.x-problem-codes`.
+- **Lists** are sorted newest first. To get the next page, send `next` as `cursor`; on the last page it is null.
+- **Resources of other teams** are reported as not found.
 """
 TAGS = {
-    "signup": "How a person gets their accounts.",
-    "login": "Tokens, and who has them.",
-    "projects": "What groups apps.",
-    "apps": "Repositories, pipeline and application, made from one request.",
-    "builds": "Runs of an app's pipeline.",
-    "deploys": "What runs on the cluster.",
+    "signup": "Sign-up: accounts for a new user.",
+    "login": "Login, logout and the current user.",
+    "projects": "Projects, which group apps.",
+    "apps": "Apps: repositories, pipeline and application, created by one request.",
+    "builds": "Builds: runs of an app's pipeline.",
+    "deploys": "Deployments of an app to its cluster, and rollbacks.",
     "lifecycle": "Comparison, repair and removal of an app.",
-    "jobs": "What was accepted, and what has become of it.",
-    "interventions": "What people do to a job.",
-    "upstreams": f"Whether {_UPSTREAMS} can be worked with.",
-    "users": "People who leave.",
-    "health": "For those who operate this.",
-    "metrics": "Numbers for Prometheus.",
-    "document": "This document.",
-    "docs": "This document, to be read and tried.",
+    "jobs": "Accepted jobs: their state, steps, events and results.",
+    "interventions": "Retry, skip, cancel and build logs.",
+    "upstreams": f"State of {_UPSTREAMS}: outages, pauses and checks.",
+    "users": "Off-boarding of users.",
+    "health": "Health checks for operators.",
+    "metrics": "Metrics for Prometheus.",
+    "document": "The OpenAPI document.",
+    "docs": "The API reference for browsers.",
 }
 EVENTS = "text/event-stream"
 EVENT: Mapping[str, Schema] = {
-    "id": {"type": "string", "description": "Its number."},
+    "id": {"type": "string", "description": "The number of the event."},
     "event": {"type": "string", "const": "change"},
 }
 SUCCESSES = {
-    200: "Done.",
-    201: "Made.",
-    202: "Accepted: follow the job.",
-    204: "Done, with nothing to say.",
-    304: "No change.",
+    200: "Success.",
+    201: "Created.",
+    202: "Accepted. Follow the job at `Location`.",
+    204: "Success, without content.",
+    304: "Not modified.",
 }
 
 _ID: Schema = {"type": "string", "pattern": f"^{validation.ID.pattern}$"}
@@ -79,20 +79,24 @@ def _header(name: str, description: str, schema: Schema) -> Schema:
 
 KEY = _header(
     idempotency.HEADER,
-    "Of your own making, new for each request, the same when you repeat it.",
+    "A key that you choose: new for each request, the same when you repeat the request.",
     {"pattern": f"^(?:{idempotency.KEY.pattern})$"},
 )
-IF_NONE_MATCH = _header("If-None-Match", "The `ETag` of the answer that you have.", {})
-LAST_EVENT = _header("Last-Event-ID", "The id of the last event that you have.", {"pattern": "^[0-9]{1,9}$"})
+IF_NONE_MATCH = _header("If-None-Match", "The `ETag` of the response that you have.", {})
+LAST_EVENT = _header("Last-Event-ID", "The ID of the last event that you received.", {"pattern": "^[0-9]{1,9}$"})
 
 
-def _told(description: str, kind: str = "string") -> Schema:
+def _response_header(description: str, kind: str = "string") -> Schema:
     return {"description": description, "schema": {"type": kind}}
 
 
-REQUEST_ID = {"X-Request-Id": _told("Finds the request in the log; your own is taken over.")}
-RETRY_AFTER = {"Retry-After": _told("When to come again, in seconds.", "integer")}
-LOCATION = {"Location": _told("What to follow.")}
-ETAG = {"ETag": _told("Stands for the present state.")}
-REPLAYED = {idempotency.MARK: _told("`true` on the answer to a request that was made before.")}
-CHALLENGE = {"WWW-Authenticate": _told("`Bearer`")}
+REQUEST_ID = {"X-Request-Id": _response_header("Identifies the request in the log. A valid ID that you send is used.")}
+RETRY_AFTER = {"Retry-After": _response_header("Seconds to wait before the next request.", "integer")}
+LOCATION = {"Location": _response_header("The URL of the job.")}
+ETAG = {"ETag": _response_header("Identifies the current state.")}
+REPLAYED = {
+    idempotency.REPLAYED_HEADER: _response_header(
+        "`true` if this is the stored response of an earlier request with the same key."
+    )
+}
+CHALLENGE = {"WWW-Authenticate": _response_header("`Bearer`")}

@@ -1,1 +1,1 @@
-"""What users see of a job: its document, durations and links."""
+"""Presentation of jobs: documents, typical durations and links."""

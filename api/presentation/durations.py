@@ -1,7 +1,7 @@
-"""How long do such steps usually take?  From the last successes of each step of each workflow.
+"""Typical durations of steps, from the latest successes of each step of each workflow.
 
-It tells clients when to look again and how long a job is likely to go on. Kept per process and refreshed by whoever
-asks when it is a minute old; nobody waits for a refresh that another thread is at.
+They decide when a client should poll again and how long a job is likely to take. Each process caches them; a caller
+that finds them older than a minute refreshes them, and no other thread waits for that.
 """
 
 from __future__ import annotations
@@ -23,86 +23,88 @@ from common.database.models import Job, Step
 from common.states import PASSED, UNSETTLED, StepState
 
 REFRESH_S = 60.0
-SAMPLES = 200  # the newest of each step, whatever its workflow
-FEWEST = 5  # fewer say nothing
-SOONEST_S, LATEST_S = 1, 30  # what a client may be told to wait before it looks again
-PARKED_S = 5.0  # while its upstream cannot take it: nobody knows for how long
+SAMPLES = 200  # the newest of each step, in all workflows
+MIN_SAMPLES = 5  # fewer are not representative
+MIN_DELAY_S, MAX_DELAY_S = 1, 30  # between two polls of a client
+PARKED_S = 5.0  # for a parked step, whose waiting time is unknown
 
 
 @dataclass(frozen=True)
 class TypicalDuration:
-    """What one step usually takes, waits and retries included, in seconds: half of them less, nine of ten less."""
+    """The median and the 90th percentile of a step's duration in seconds, waits and retries included."""
 
     p50_s: float
     p90_s: float
 
 
-NOTHING: Mapping[str, TypicalDuration] = {}
+NO_DURATIONS: Mapping[str, TypicalDuration] = {}
 
 
 @dataclass
-class Known:
-    """What is known of one workflow, and when it was learnt (monotonic seconds)."""
+class Cache:
+    """The cached durations of one workflow, and when they were measured (monotonic seconds)."""
 
-    usual: Mapping[str, TypicalDuration] = field(default_factory=dict)
+    typical: Mapping[str, TypicalDuration] = field(default_factory=dict)
     at_s: float = -math.inf
-    asking: threading.Lock = field(default_factory=threading.Lock)
+    refreshing: threading.Lock = field(default_factory=threading.Lock)
 
 
 class StepDurations:
-    """Usual durations by workflow and step."""
+    """Typical durations by workflow and step."""
 
     def __init__(self, db: Database, *, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._db = db
         self._clock_s = clock_s
-        self._known = {kind: Known() for kind in workflows.WORKFLOWS}
+        self._cached = {kind: Cache() for kind in workflows.WORKFLOWS}
 
     def of(self, kind: str) -> Mapping[str, TypicalDuration]:
-        """Return what the steps of a workflow usually take; a step with too few successes is left out."""
-        known = self._known.get(kind)
-        if known is None:
-            return NOTHING
-        if self._clock_s() - known.at_s >= REFRESH_S and known.asking.acquire(blocking=False):
+        """Return the typical durations of a workflow's steps; steps with too few successes are left out."""
+        cached = self._cached.get(kind)
+        if cached is None:
+            return NO_DURATIONS
+        if self._clock_s() - cached.at_s >= REFRESH_S and cached.refreshing.acquire(blocking=False):
             try:
-                known.usual = self._db.read(lambda session: _learn(session, kind))
-                known.at_s = self._clock_s()
+                cached.typical = self._db.read(lambda session: _measure(session, kind))
+                cached.at_s = self._clock_s()
             finally:
-                known.asking.release()
-        return known.usual
+                cached.refreshing.release()
+        return cached.typical
 
-    def first_pause_s(self, kind: str) -> int:
-        """Return after how many seconds the first step of a new job is likely to be over; asks nobody."""
-        known, flow = self._known.get(kind), workflows.WORKFLOWS.get(kind)
-        if known is None or flow is None:
-            return SOONEST_S
-        firsts = [known.usual[lane.steps[0].name].p50_s for lane in flow.lanes if lane.steps[0].name in known.usual]
-        return _clamped(min(firsts, default=SOONEST_S))
+    def first_poll_delay_s(self, kind: str) -> int:
+        """Return the seconds until a new job's first step is likely to end, from the cache alone."""
+        cached, flow = self._cached.get(kind), workflows.WORKFLOWS.get(kind)
+        if cached is None or flow is None:
+            return MIN_DELAY_S
+        firsts = [
+            cached.typical[lane.steps[0].name].p50_s for lane in flow.lanes if lane.steps[0].name in cached.typical
+        ]
+        return _clamp(min(firsts, default=MIN_DELAY_S))
 
-    def pause_s(self, job: Job, steps: Iterable[Step], now: datetime) -> int:
-        """Return after how many seconds the next change of an open job is likely."""
-        usual = self.of(job.kind)
-        return _clamped(
-            min((_until_change_s(step, usual, now) for step in steps if step.state in UNSETTLED), default=SOONEST_S)
+    def poll_delay_s(self, job: Job, steps: Iterable[Step], now: datetime) -> int:
+        """Return the seconds until the next change of an open job is likely."""
+        typical = self.of(job.kind)
+        return _clamp(
+            min((_until_change_s(step, typical, now) for step in steps if step.state in UNSETTLED), default=MIN_DELAY_S)
         )
 
     def remaining(self, job: Job, steps: Iterable[Step], now: datetime) -> TypicalDuration | None:
-        """Return how long an open job is likely to go on, None while a step ahead of it is not known well enough."""
-        usual = self.of(job.kind)
+        """Return the likely remaining time of an open job, None while a remaining step has no typical duration."""
+        typical = self.of(job.kind)
         lanes = [
             [step for step in lane if step.state in UNSETTLED or step.state is StepState.PENDING]
             for _, lane in groupby(steps, key=lambda step: step.lane)
         ]
-        if not any(lanes) or any(step.name not in usual for lane in lanes for step in lane):
+        if not any(lanes) or any(step.name not in typical for lane in lanes for step in lane):
             return None
         return TypicalDuration(
-            p50_s=max(sum(_left_s(step, usual[step.name].p50_s, now) for step in lane) for lane in lanes),
-            p90_s=max(sum(_left_s(step, usual[step.name].p90_s, now) for step in lane) for lane in lanes),
+            p50_s=max(sum(_left_s(step, typical[step.name].p50_s, now) for step in lane) for lane in lanes),
+            p90_s=max(sum(_left_s(step, typical[step.name].p90_s, now) for step in lane) for lane in lanes),
         )
 
 
-def _learn(session: Session, kind: str) -> dict[str, TypicalDuration]:
-    learnt = {step.name: _durations(session, kind, step.name) for step in workflows.WORKFLOWS[kind].steps}
-    return {name: _usual(durations) for name, durations in learnt.items() if len(durations) >= FEWEST}
+def _measure(session: Session, kind: str) -> dict[str, TypicalDuration]:
+    measured = {step.name: _durations(session, kind, step.name) for step in workflows.WORKFLOWS[kind].steps}
+    return {name: _typical(durations) for name, durations in measured.items() if len(durations) >= MIN_SAMPLES}
 
 
 def _durations(session: Session, kind: str, name: str) -> list[float]:
@@ -123,7 +125,7 @@ def _durations(session: Session, kind: str, name: str) -> list[float]:
     )
 
 
-def _usual(durations: list[float]) -> TypicalDuration:
+def _typical(durations: list[float]) -> TypicalDuration:
     return TypicalDuration(p50_s=_quantile(durations, 0.5), p90_s=_quantile(durations, 0.9))
 
 
@@ -131,19 +133,19 @@ def _quantile(ascending: list[float], share: float) -> float:
     return ascending[math.ceil(share * len(ascending)) - 1]
 
 
-def _until_change_s(step: Step, usual: Mapping[str, TypicalDuration], now: datetime) -> float:
+def _until_change_s(step: Step, typical: Mapping[str, TypicalDuration], now: datetime) -> float:
     if step.parked_at is not None:
         return PARKED_S
     if step.due_at is not None and step.state is not StepState.READY:
         return (step.due_at - now).total_seconds()
-    known = usual.get(step.name)
-    return _left_s(step, known.p50_s, now) if known else SOONEST_S
+    cached = typical.get(step.name)
+    return _left_s(step, cached.p50_s, now) if cached else MIN_DELAY_S
 
 
-def _left_s(step: Step, usual_s: float, now: datetime) -> float:
-    gone_s = (now - step.started_at).total_seconds() if step.started_at else 0.0
-    return max(0.0, usual_s - gone_s)
+def _left_s(step: Step, typical_s: float, now: datetime) -> float:
+    elapsed_s = (now - step.started_at).total_seconds() if step.started_at else 0.0
+    return max(0.0, typical_s - elapsed_s)
 
 
-def _clamped(seconds: float) -> int:
-    return max(SOONEST_S, min(LATEST_S, math.ceil(seconds)))
+def _clamp(seconds: float) -> int:
+    return max(MIN_DELAY_S, min(MAX_DELAY_S, math.ceil(seconds)))

@@ -1,4 +1,4 @@
-"""What does a client get to see of a job?"""
+"""Response models of jobs, steps, attempts and events."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from common.states import JobState, Outcome, StepState
 
 
 class JobSummary(ResponseBody):
-    """A job in a list. `user` is the login of who began it."""
+    """A job in a list. `user` is the login of the user who started it."""
 
     job_id: str
     kind: str
@@ -24,7 +24,7 @@ class JobSummary(ResponseBody):
 
 
 class AttemptShown(ResponseBody):
-    """One try of a step; `polls` counts the looks of a wait."""
+    """One attempt at a step. `polls` counts how often a waiting step was checked."""
 
     number: int
     outcome: Outcome | None
@@ -36,7 +36,7 @@ class AttemptShown(ResponseBody):
 
 
 class StepShown(ResponseBody):
-    """One step of a lane, with every attempt at it."""
+    """One step of a lane, with all its attempts."""
 
     name: str
     upstream: str
@@ -51,21 +51,21 @@ class StepShown(ResponseBody):
 
 
 class LaneShown(ResponseBody):
-    """Steps that run one after the other; the lanes of a job run side by side."""
+    """A sequence of steps that run one after another. The lanes of a job run in parallel."""
 
     name: str
     steps: list[StepShown]
 
 
 class Remaining(ResponseBody):
-    """How long it is likely to go on, in seconds from this answer: half of such jobs less, nine of ten less."""
+    """The likely remaining time in seconds: `p50_s` is the median of similar jobs, `p90_s` the 90th percentile."""
 
     p50_s: float
     p90_s: float
 
 
 class Progress(ResponseBody):
-    """`remaining` is null when the job is over, or when too few such jobs have run to tell."""
+    """Steps done and in total. `remaining` is null when the job is over or too few similar jobs have run."""
 
     done: int
     total: int
@@ -73,10 +73,10 @@ class Progress(ResponseBody):
 
 
 class WaitingOn(ResponseBody):
-    """Why a lane stands still: on whom, since when, when it looks again.
+    """Why a lane is waiting: for which upstream, since when, and when it is checked again.
 
-    `code` is `outage` while the upstream does not answer, `paused` while an administrator keeps it free, `busy` while
-    as much is at work there as may be: then it goes on by itself, without a time that could be told.
+    `code` is `outage` while the upstream does not answer, `paused` while an administrator has paused it, and `busy`
+    while it is at its concurrency limit. In these cases the lane resumes automatically, and `next_look_at` is null.
     """
 
     step: str
@@ -88,7 +88,7 @@ class WaitingOn(ResponseBody):
 
 
 class Failure(ResponseBody):
-    """What stopped a lane, and what can be done about it."""
+    """The failure that stopped a lane, and how to resolve it."""
 
     step: str
     upstream: str
@@ -98,9 +98,9 @@ class Failure(ResponseBody):
 
 
 class Link(ResponseBody):
-    """An outside object that the job made or found, at the address that people reach.
+    """An object on an upstream that the job created or found, with its URL for users.
 
-    Administrators get one more, of upstream `flower`: where its tasks are shown.
+    Administrators get one more link, of upstream `flower`, to the tasks of the job.
     """
 
     upstream: str
@@ -110,9 +110,9 @@ class Link(ResponseBody):
 
 
 class JobShown(JobSummary):
-    """A job with all its lanes, steps and attempts. `version` grows with every change: go on with the events above it.
+    """A job with all its lanes, steps and attempts. `version` grows with every change, and events are numbered by it.
 
-    `result` is what a build, a deployment, a plan or a comparison found or made, once it has.
+    `result` is the output of a build, a deployment, a dry run or a comparison, once there is one.
     """
 
     version: int
@@ -125,7 +125,7 @@ class JobShown(JobSummary):
 
 
 class StepMoved(ResponseBody):
-    """A step that has changed, and why."""
+    """A step that has changed, with the reason."""
 
     name: str
     state: StepState
@@ -134,7 +134,7 @@ class StepMoved(ResponseBody):
 
 
 class JobEvent(ResponseBody):
-    """One change of a job, the data of a server-sent event; its id is `number`. `state` is the job's."""
+    """One change of a job: the data of a server-sent event, whose id is `number`. `state` is the state of the job."""
 
     media_type: ClassVar[str] = "text/event-stream"
 

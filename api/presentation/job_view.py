@@ -1,4 +1,4 @@
-"""How is a job shown?  Several at a time with a handful of queries: followers of many jobs are told together."""
+"""Documents of jobs, rendered for several jobs at a time with a handful of queries."""
 
 from __future__ import annotations
 
@@ -40,25 +40,25 @@ WAITING = frozenset({StepState.WAITING, StepState.RETRYING})
 
 @dataclass(frozen=True, kw_only=True)
 class RenderedJob:
-    """A job's document. `pause_s`: after how many seconds it is worth another look, None when it is over."""
+    """A job's document. `retry_after_s` is the number of seconds until the next poll, None when the job is over."""
 
     body: JobShown
     etag: str
-    pause_s: int | None
+    retry_after_s: int | None
 
     @property
     def headers(self) -> dict[str, str]:
-        return headers(self.etag, self.pause_s)
+        return headers(self.etag, self.retry_after_s)
 
 
 class JobView:
-    """Shows jobs as this installation's users see them."""
+    """Renders jobs for the users of this installation."""
 
-    def __init__(self, settings: Settings, history: StepDurations) -> None:
+    def __init__(self, settings: Settings, durations: StepDurations) -> None:
         self._settings = settings
-        self._history = history
+        self._durations = durations
 
-    def show(self, session: Session, jobs: Sequence[Job], now: datetime) -> list[RenderedJob]:
+    def render(self, session: Session, jobs: Sequence[Job], now: datetime) -> list[RenderedJob]:
         """Return the documents of jobs, in their order."""
         steps = _by(session, Step.job_id, [job.id for job in jobs], Step.position)
         attempts = _by(
@@ -66,25 +66,25 @@ class JobView:
         )
         resources = _by(session, Resource.job_id, [job.id for job in jobs], Resource.id)
         is_any_parked = any(step.parked_at for of_job in steps.values() for step in of_job)
-        known = outages.read(session) if is_any_parked else {}
+        statuses = outages.read(session) if is_any_parked else {}
         return [
             RenderedJob(
-                body=self._document(summary, job, steps[job.id], attempts, resources[job.id], known, now),
+                body=self._document(summary, job, steps[job.id], attempts, resources[job.id], statuses, now),
                 etag=etag(job),
-                pause_s=self.pause_s(job, steps[job.id], now),
+                retry_after_s=self.retry_after_s(job, steps[job.id], now),
             )
             for summary, job in zip(summaries(session, jobs), jobs, strict=True)
         ]
 
     def for_operators(self, body: JobShown) -> JobShown:
-        """Return the document with a link to the job's tasks in Flower, where members have no log-in."""
-        url = links.to_flower(body.kind, body.job_id, self._settings)
+        """Return the document with a link to the job's tasks in Flower, which only administrators can open."""
+        url = links.flower_tasks_url(body.kind, body.job_id, self._settings)
         link = [Link(upstream="flower", kind="tasks", name=body.job_id, url=url)] if url else []
         return body.model_copy(update={"links": body.links + link})
 
-    def pause_s(self, job: Job, steps: Sequence[Step], now: datetime) -> int | None:
-        """Return after how many seconds an open job is worth another look."""
-        return self._history.pause_s(job, steps, now) if job.state in OPEN else None
+    def retry_after_s(self, job: Job, steps: Sequence[Step], now: datetime) -> int | None:
+        """Return the seconds until an open job should be polled again, None for a job that is over."""
+        return self._durations.poll_delay_s(job, steps, now) if job.state in OPEN else None
 
     def _document(
         self,
@@ -92,8 +92,8 @@ class JobView:
         job: Job,
         steps: Sequence[Step],
         attempts: Mapping[str, list[Attempt]],
-        made: Sequence[Resource],
-        known: Mapping[str, UpstreamStatus],
+        resources: Sequence[Resource],
+        statuses: Mapping[str, UpstreamStatus],
         now: datetime,
     ) -> JobShown:
         return JobShown(
@@ -106,7 +106,7 @@ class JobView:
                 remaining=self._remaining(job, steps, now),
             ),
             waiting_on=[
-                _parked(job, step, known) if step.parked_at else _waiting_on(step)
+                _parked(job, step, statuses) if step.parked_at else _waiting_on(step)
                 for step in steps
                 if step.state in WAITING or (step.parked_at and step.state in CLAIMABLE)
             ],
@@ -115,34 +115,34 @@ class JobView:
                 LaneShown(name=name, steps=[_step(job, step, attempts[step.id]) for step in lane])
                 for name, lane in groupby(steps, key=lambda step: step.lane)
             ],
-            links=self._links(made),
+            links=self._links(resources),
         )
 
     def _remaining(self, job: Job, steps: Sequence[Step], now: datetime) -> Remaining | None:
-        usual = self._history.remaining(job, steps, now) if job.state in OPEN else None
-        return Remaining(p50_s=round(usual.p50_s, 1), p90_s=round(usual.p90_s, 1)) if usual else None
+        typical = self._durations.remaining(job, steps, now) if job.state in OPEN else None
+        return Remaining(p50_s=round(typical.p50_s, 1), p90_s=round(typical.p90_s, 1)) if typical else None
 
-    def _links(self, made: Sequence[Resource]) -> list[Link]:
-        shown = [(row, links.external(row.url, self._settings)) for row in made]
+    def _links(self, resources: Sequence[Resource]) -> list[Link]:
+        shown = [(row, links.external(row.url, self._settings)) for row in resources]
         return [Link(upstream=row.upstream, kind=row.kind, name=row.ref, url=url) for row, url in shown if url]
 
 
 def etag(job: Job) -> str:
-    """Return the tag of a job's present state, without the marks of a weak one."""
+    """Return the tag of a job's current state, without the syntax of a weak tag."""
     return f"{job.id}-{job.version}"
 
 
-def headers(tag: str, pause_s: int | None) -> dict[str, str]:
-    """Return what goes with a job's document, and with the news that it has not changed.
+def headers(tag: str, retry_after_s: int | None) -> dict[str, str]:
+    """Return the headers of a job's document, or of a 304.
 
-    The tag is weak: the remaining time moves on while the job stays as it is.
+    The tag is weak: the remaining time changes while the job does not.
     """
-    told = {"ETag": f'W/"{tag}"', "Cache-Control": "private, no-cache"}
-    return told if pause_s is None else {**told, "Retry-After": str(pause_s)}
+    fields = {"ETag": f'W/"{tag}"', "Cache-Control": "private, no-cache"}
+    return fields if retry_after_s is None else {**fields, "Retry-After": str(retry_after_s)}
 
 
 def summaries(session: Session, jobs: Sequence[Job]) -> list[JobSummary]:
-    """Return what lists show of jobs, in their order."""
+    """Return the list entries of jobs, in their order."""
     logins = accounts.logins(session, (job.user_id for job in jobs))
     return [
         JobSummary(
@@ -161,11 +161,11 @@ def summaries(session: Session, jobs: Sequence[Job]) -> list[JobSummary]:
 
 
 def _by(session: Session, column: InstrumentedAttribute[str], ids: Sequence[str], order: Any) -> dict[str, list[Any]]:
-    """Return the rows whose `column` is one of `ids`, by that column."""
-    found: dict[str, list[Any]] = defaultdict(list)
+    """Return the rows whose `column` is one of `ids`, grouped by that column."""
+    grouped: dict[str, list[Any]] = defaultdict(list)
     for row in session.scalars(select(column.class_).where(column.in_(ids)).order_by(order)):
-        found[getattr(row, column.key)].append(row)
-    return found
+        grouped[getattr(row, column.key)].append(row)
+    return grouped
 
 
 def _step(job: Job, step: Step, attempts: Sequence[Attempt]) -> StepShown:
@@ -195,11 +195,11 @@ def _waiting_on(step: Step) -> WaitingOn:
     )
 
 
-def _parked(job: Job, step: Step, known: Mapping[str, UpstreamStatus]) -> WaitingOn:
-    """Show why it is held back now; it may have been for another reason, and more than one after the other."""
+def _parked(job: Job, step: Step, statuses: Mapping[str, UpstreamStatus]) -> WaitingOn:
+    """Return why the step is held back now, which may differ from the reason for which it was parked."""
     plan = workflows.find_step(job.kind, step.name)
     visits = plan.visits if plan else ()
-    hold = slots.hold_on_any(known, visits) or (slots.busy(visits) if step.code in set(HoldCode) else None)
+    hold = slots.hold_on_any(statuses, visits) or (slots.busy(visits) if step.code in set(HoldCode) else None)
     return WaitingOn(
         step=step.name,
         upstream=step.upstream,

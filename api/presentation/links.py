@@ -1,4 +1,4 @@
-"""Which address of an outside thing do we show?  The one that people reach, where it differs from the workers'."""
+"""URLs for users: the addresses at which people reach upstream objects, where these differ from the workers' ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from common.workflows import EXTERNAL
 
 
 def external(url: str | None, settings: Settings) -> str | None:
-    """Return `url` with the workers' base replaced by the users' base."""
+    """Return `url` with the base URL for workers replaced by the base URL for users."""
     if url is None:
         return None
     for upstream in filter(lambda each: each.has_pages, EXTERNAL):
@@ -21,11 +21,11 @@ def external(url: str | None, settings: Settings) -> str | None:
     return url
 
 
-def to_flower(kind: str, job_id: str, settings: Settings) -> str | None:
-    """Return where Flower lists a job's tasks, None when nobody said where Flower is.
+def flower_tasks_url(kind: str, job_id: str, settings: Settings) -> str | None:
+    """Return the URL of a job's tasks in Flower, None while Flower's address is not configured.
 
-    Flower takes a state, a worker and a name from the address and searches for all that is in them, so the name may be
-    followed by another word of its search. Source: Flower, "Task filtering".
+    The parameter `name` holds a task name followed by a search term: Flower applies both. Source: Flower, "Task
+    filtering".
     """
     if settings.flower_ext_url is None:
         return None

@@ -1,4 +1,4 @@
-"""What does a client get for work that was accepted?  Always the same: 202, the job's id, where to follow it."""
+"""The response to every accepted job: 202, the job's id, and the URL to follow it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from common.states import JobState
 
 
 class JobAccepted(ResponseBody):
-    """The job, and the app it is about where there is one."""
+    """The accepted job, and its app if it has one."""
 
     job_id: str
     status_url: str
@@ -25,23 +25,24 @@ class JobAccepted(ResponseBody):
 def accepted(
     job: Job, *, lanes: Sequence[LaneMessage] | None = None, headers: Mapping[str, str] | None = None
 ) -> Answer:
-    """Return 202, with the lanes that are sent after the commit (a hint: without a broker the clocks do it later).
+    """Return the 202 response, with the lane messages to send after the commit.
 
-    `lanes`: what is to be sent of a job that goes on; a job that has begun already is sent nothing by default.
+    The messages are only a hint: without a broker, the workers' clocks dispatch the job. `lanes` are the messages of a
+    resumed job; by default, a new job sends one for each lane, and a job that has started sends none.
     """
     if lanes is None:
         lanes = lane_messages.of_new_job(job) if job.state is JobState.QUEUED else []
     location = f"{BASE}/jobs/{job.id}"
     body = JobAccepted(job_id=job.id, status_url=location, app_id=job.app_id)
-    pause = service().history.first_pause_s(job.kind)
+    poll_delay_s = service().durations.first_poll_delay_s(job.kind)
     return Answer(
         body=body,
         status=202,
-        headers={"Location": location, "Retry-After": str(pause), **(headers or {})},
+        headers={"Location": location, "Retry-After": str(poll_delay_s), **(headers or {})},
         lanes=lanes,
     )
 
 
 def request_id() -> str:
-    found: str = g.request_id
-    return found
+    current: str = g.request_id
+    return current

@@ -1,8 +1,8 @@
-"""How is a request that is sent again told from a new one?  By its `Idempotency-Key`: it gets the first one's answer.
+"""Idempotency keys: a request that is repeated with the same `Idempotency-Key` gets the response of the first one.
 
-The key is claimed in the very transaction that does the work, so there is no moment at which the one exists without
-the other, and of many at once one does the work while the others wait for its answer. Only what was accepted is kept;
-a refusal is judged anew. The answer is sealed: it may hold a log-in's token.
+The key is claimed in the transaction that does the work, so neither can exist without the other. Of several concurrent
+requests, one does the work and the others wait for its response. Only successful responses are stored; a refused
+request is evaluated again. The stored response is sealed, because it may contain a session token.
 """
 
 from __future__ import annotations
@@ -28,152 +28,156 @@ from common.database.models import IdempotencyRecord
 from common.vault import rotation
 from common.vault.cipher import CannotOpenError
 
-HEADER, MARK = "Idempotency-Key", "Idempotency-Replayed"
-KEY = re.compile(r'[A-Za-z0-9._:-]{8,128}|"[A-Za-z0-9._:-]{8,128}"')  # quoted: a string as RFC 8941 writes it
-LIVES = timedelta(hours=24)
-ANYONE = "anyone"
+HEADER, REPLAYED_HEADER = "Idempotency-Key", "Idempotency-Replayed"
+KEY = re.compile(r'[A-Za-z0-9._:-]{8,128}|"[A-Za-z0-9._:-]{8,128}"')  # the quoted form is a string of RFC 8941
+LIFETIME = timedelta(hours=24)
+ANONYMOUS = "anyone"
 
 
 class Replayed(Exception):
-    """Ends a request that was made before; `response` is what it got then."""
+    """Ends a repeated request; `response` is the response of the first one."""
 
     def __init__(self, response: Response) -> None:
-        super().__init__("the request was made before")
+        super().__init__("the response of the first request is replayed")
         self.response = response
 
 
-class TakenError(Exception):
-    """Another request has the key: it has been answered, or is being answered right now."""
+class KeyInUseError(Exception):
+    """Another request has claimed the key; it is complete or still running."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class IdempotentRequest:
-    """A request that can be told again. `told` is all of it but the password."""
+    """A request with an idempotency key. `content` is all of the request except the password."""
 
     owner: str
     key: str
-    told: str
+    content: str
     password: str | None
 
     @property
     def digest(self) -> str:
-        return sha256(self.told.encode()).hexdigest()
+        return sha256(self.content.encode()).hexdigest()
 
 
 def begin(call: Endpoint, body: RequestBody | None) -> None:
-    """Remember the key of this request, if it has one. Raises Repeated, or Problem `key_reused`, `invalid_fields`."""
-    g.repeatable = None
-    given = request.headers.get(HEADER)
-    if given is None or not call.is_repeatable:
+    """Register the key of this request, if it has one. Raises Replayed, or Problem `key_reused`, `invalid_fields`."""
+    g.idempotent_request = None
+    key = request.headers.get(HEADER)
+    if key is None or not call.takes_idempotency_key:
         return
-    if not KEY.fullmatch(given):
-        message = "Use 8 to 128 letters, digits and . _ : - of your own making, a UUID say."
+    if not KEY.fullmatch(key):
+        message = "Use a key of 8 to 128 characters: letters, digits and . _ : - (for example, a UUID)."
         raise Problem("invalid_fields", errors=[FieldError(field=HEADER, code="invalid", message=message)])
-    repeatable = IdempotentRequest(
-        owner=_owner(call), key=given.strip('"'), told=_told(body), password=getattr(body, "password", None)
+    idempotent = IdempotentRequest(
+        owner=_owner(call), key=key.strip('"'), content=_content_of(body), password=getattr(body, "password", None)
     )
-    _answer_if_repeated(repeatable)
-    g.repeatable = repeatable
+    _replay_if_known(idempotent)
+    g.idempotent_request = idempotent
 
 
 def once(work: Callable[[Session], Answer]) -> Answer:
-    """Run a view's work in one transaction, and keep its answer with it when the request has a key. Raises Repeated."""
-    db, repeatable = service().db, g.repeatable
-    if repeatable is None:
+    """Run a view's work in one transaction, and store its answer there if the request has a key. Raises Replayed."""
+    db, idempotent = service().db, g.idempotent_request
+    if idempotent is None:
         return db.transaction(work)
     passwords = service().passwords
-    password_hash = passwords.hash(repeatable.password) if repeatable.password is not None else None
+    password_hash = passwords.hash(idempotent.password) if idempotent.password is not None else None
 
     def keep(session: Session) -> Answer:
-        kept = _claim(session, repeatable, password_hash)
+        record = _claim(session, idempotent, password_hash)
         answer = work(session)
-        _seal(kept, answer, repeatable)
+        _seal(record, answer, idempotent)
         return answer
 
     try:
         return db.transaction(keep)
-    except TakenError:
-        _answer_if_repeated(repeatable)
-        raise Problem("unavailable", "The same request is at work right now.") from None
+    except KeyInUseError:
+        _replay_if_known(idempotent)
+        raise Problem("unavailable", "The first request with this Idempotency-Key is still running.") from None
 
 
 def _owner(call: Endpoint) -> str:
     user = None if call.policy is Policy.PUBLIC else auth.find_user()
-    return user.id if user else ANYONE
+    return user.id if user else ANONYMOUS
 
 
-def _told(body: RequestBody | None) -> str:
+def _content_of(body: RequestBody | None) -> str:
     content = body.model_dump(mode="json", exclude={"password"}) if body is not None else None
     return json.dumps([request.method, request.path, sorted(request.args.items()), content], sort_keys=True)
 
 
-def _answer_if_repeated(repeatable: IdempotentRequest) -> None:
-    """Raises Repeated, or Problem `key_reused`; returns when the key is new or its time is over."""
-    kept = service().db.read(lambda session: session.get(IdempotencyRecord, (repeatable.owner, repeatable.key)))
-    if kept is None or kept.expires_at <= service().db.now():
+def _replay_if_known(idempotent: IdempotentRequest) -> None:
+    """Raises Replayed, or Problem `key_reused`; returns if the key is new or has expired."""
+    record = service().db.read(lambda session: session.get(IdempotencyRecord, (idempotent.owner, idempotent.key)))
+    if record is None or record.expires_at <= service().db.now():
         return
-    told = _opened(kept)
-    if not _is_same(kept, told, repeatable):
+    stored = _open(record)
+    if not _is_same(record, stored, idempotent):
         raise Problem("key_reused")
-    response = Response(told["body"], told["status"], told["headers"])
+    response = Response(stored["body"], stored["status"], stored["headers"])
     response.mimetype = JSON
-    response.headers[MARK] = "true"
-    if not told["body"]:
+    response.headers[REPLAYED_HEADER] = "true"
+    if not stored["body"]:
         del response.headers["Content-Type"]
     raise Replayed(response)
 
 
-def _opened(kept: IdempotencyRecord) -> dict[str, Any]:
-    """Return what `_seal` put in. Raises Problem `key_reused`."""
-    owner, purpose = rotation.bound_to(kept)
+def _open(record: IdempotencyRecord) -> dict[str, Any]:
+    """Return what `_seal` stored. Raises Problem `key_reused`."""
+    owner, purpose = rotation.bound_to(record)
     try:
-        told: dict[str, Any] = json.loads(service().vault.open(kept.key_id, kept.sealed, job_id=owner, purpose=purpose))
+        stored: dict[str, Any] = json.loads(
+            service().vault.open(record.key_id, record.sealed, job_id=owner, purpose=purpose)
+        )
     except CannotOpenError:
         raise Problem(
-            "key_reused", "The answer kept under this key can no longer be read: look at what is there."
+            "key_reused",
+            "The response stored under this key can no longer be decrypted. Check whether the first request succeeded.",
         ) from None
-    return told
+    return stored
 
 
-def _is_same(kept: IdempotencyRecord, told: dict[str, Any], repeatable: IdempotentRequest) -> bool:
-    if "request" in told:
-        is_same = told["request"] == repeatable.digest
-    else:  # kept by the version before, which knows fingerprints only; both may run side by side
-        is_same = service().vault.fingerprint(repeatable.told, key_id=kept.key_id) == kept.fingerprint
-    if not is_same or (kept.password_hash is None) != (repeatable.password is None):
+def _is_same(record: IdempotencyRecord, stored: dict[str, Any], idempotent: IdempotentRequest) -> bool:
+    if "request" in stored:
+        is_same = stored["request"] == idempotent.digest
+    else:  # stored by the previous version, which knows fingerprints only; both versions may run at the same time
+        is_same = service().vault.fingerprint(idempotent.content, key_id=record.key_id) == record.fingerprint
+    if not is_same or (record.password_hash is None) != (idempotent.password is None):
         return False
-    if repeatable.password is None:
+    if idempotent.password is None:
         return True
-    with rate_limits.password_try(f"{kept.owner} {kept.key}"):  # who knows a key must not try passwords at its answer
-        if not service().passwords.is_right(repeatable.password, kept.password_hash):
+    # Knowing a key must not be a way to guess passwords.
+    with rate_limits.limit_password_attempts(f"{record.owner} {record.key}"):
+        if not service().passwords.is_right(idempotent.password, record.password_hash):
             raise Problem("key_reused")
     return True
 
 
-def _claim(session: Session, repeatable: IdempotentRequest, password_hash: str | None) -> IdempotencyRecord:
+def _claim(session: Session, idempotent: IdempotentRequest, password_hash: str | None) -> IdempotencyRecord:
     vault, now = service().vault, service().db.now()
-    is_ours = (IdempotencyRecord.owner == repeatable.owner, IdempotencyRecord.key == repeatable.key)
+    is_ours = (IdempotencyRecord.owner == idempotent.owner, IdempotencyRecord.key == idempotent.key)
     session.execute(delete(IdempotencyRecord).where(*is_ours, IdempotencyRecord.expires_at <= now))
-    kept = IdempotencyRecord(
-        owner=repeatable.owner,
-        key=repeatable.key,
+    record = IdempotencyRecord(
+        owner=idempotent.owner,
+        key=idempotent.key,
         password_hash=password_hash,
-        fingerprint=vault.fingerprint(repeatable.told),
+        fingerprint=vault.fingerprint(idempotent.content),
         key_id=vault.sealing_key_id,
         sealed=b"",
-        expires_at=now + LIVES,
+        expires_at=now + LIFETIME,
     )
-    session.add(kept)
+    session.add(record)
     try:
         session.flush()
     except IntegrityError:
-        raise TakenError from None
-    return kept
+        raise KeyInUseError from None
+    return record
 
 
-def _seal(kept: IdempotencyRecord, answer: Answer, repeatable: IdempotentRequest) -> None:
-    """Seal the answer with the digest of what it answers: so the row needs no key but the one that seals it."""
+def _seal(record: IdempotencyRecord, answer: Answer, idempotent: IdempotentRequest) -> None:
+    """Seal the answer together with the request's digest, so that one key is enough to read and verify the row."""
     body = answer.body.model_dump_json() if answer.body is not None else ""
-    told = {"request": repeatable.digest, "status": answer.status, "headers": dict(answer.headers), "body": body}
-    owner, purpose = rotation.bound_to(kept)
-    kept.key_id, kept.sealed = service().vault.seal(json.dumps(told), job_id=owner, purpose=purpose)
+    stored = {"request": idempotent.digest, "status": answer.status, "headers": dict(answer.headers), "body": body}
+    owner, purpose = rotation.bound_to(record)
+    record.key_id, record.sealed = service().vault.seal(json.dumps(stored), job_id=owner, purpose=purpose)

@@ -1,4 +1,4 @@
-"""How is a declared call served?  Admit, read, look whether it is a repetition, call the view, render."""
+"""Serve declared endpoints: authorize, parse, check the idempotency key, call the view, render the response."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ def route(
     name: str | None = None,
     base: str = BASE,
 ) -> Callable[[View], View]:
-    """Declare a call; several may be put on one view, each with a name of its own.
+    """Declare an endpoint. A view may serve several endpoints, each with its own `name`.
 
-    The view's docstring is what the document says of it: the first line is the title, the rest the description.
+    The OpenAPI document takes the endpoint's summary from the first line of the view's docstring, and its description
+    from the rest.
     """
 
     def declare(view: View) -> View:
@@ -52,28 +53,28 @@ def route(
         )
 
         @wraps(view)
-        def served(**path_values: str) -> Response:
-            _admit(call)
+        def serve(**path_values: str) -> Response:
+            _authorize(call)
             arguments = parsing.arguments(call)
             try:
                 idempotency.begin(call, arguments.get("body"))
                 answer = view(**path_values, **arguments)
-            except idempotency.Replayed as repeated:
-                return repeated.response
+            except idempotency.Replayed as replayed:
+                return replayed.response
             if isinstance(answer, Response):
                 return answer
             service().publisher.send(answer.lanes)
             return render(answer)
 
-        served.__dict__["call"] = call
-        blueprint.add_url_rule(call.path, call.name, served, methods=[method])
+        serve.__dict__["call"] = call
+        blueprint.add_url_rule(call.path, call.name, serve, methods=[method])
         return view
 
     return declare
 
 
-def _admit(call: Endpoint) -> None:
-    """Raises Problem, or MethodNotAllowed for a HEAD of what starts work."""
+def _authorize(call: Endpoint) -> None:
+    """Raises Problem, or MethodNotAllowed for a HEAD request to an endpoint that starts a job."""
     if request.method == "HEAD" and 202 in call.answers:
         raise MethodNotAllowed(valid_methods=[call.method])
     if call.policy is Policy.BEARER:
@@ -86,16 +87,16 @@ def _admit(call: Endpoint) -> None:
             raise Problem("not_admin")
 
 
-def declared(app: Flask) -> list[Endpoint]:
-    """Return every call of the app. Raises RuntimeError naming those that nobody declared: that app must not start."""
+def declared_endpoints(app: Flask) -> list[Endpoint]:
+    """Return every endpoint of the app. Raises RuntimeError if a view was not declared: such an app must not start."""
     found = [(rule.rule, app.view_functions[rule.endpoint].__dict__.get("call")) for rule in app.url_map.iter_rules()]
     if undeclared := [path for path, call in found if call is None]:
-        raise RuntimeError(f"calls without a declared policy: {undeclared}")
+        raise RuntimeError(f"calls without a declared_endpoints policy: {undeclared}")
     return [call for _, call in found if call is not None]
 
 
 def render(answer: Answer) -> Response:
-    """Return the response that says it."""
+    """Return the HTTP response for an answer."""
     body = answer.body.model_dump_json() if answer.body is not None else ""
     response = Response(body, answer.status, dict(answer.headers))
     if answer.body is not None:

@@ -1,6 +1,6 @@
-"""What is told of a request?  A line of the log, a number for Prometheus, and a span where requests are traced.
+"""Telemetry of requests: a log line, a Prometheus histogram, and a span if tracing is enabled.
 
-Every line that is written meanwhile, by whatever code, has the request's id.
+Every line that is logged during a request contains the request's id.
 """
 
 from __future__ import annotations
@@ -28,31 +28,31 @@ NO_ROUTE = "none"
 
 
 def install(app: Flask) -> None:
-    """Watch every request of the app, from before everything else that is installed to after it."""
+    """Observe every request of the app. Install this first, so that it encloses all other handlers."""
     app.before_request(_begin)
     app.after_request(_end)
-    app.teardown_request(_leave)
+    app.teardown_request(_close)
 
 
 def _begin() -> None:
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if REQUEST_ID.fullmatch(given) else new_id()
+    received = request.headers.get("X-Request-Id", "")
+    g.request_id = received if REQUEST_ID.fullmatch(received) else new_id()
     g.began_s = time.monotonic()
-    g.around = ExitStack()
-    g.around.enter_context(bound_contextvars(request_id=g.request_id))
+    g.context = ExitStack()
+    g.context.enter_context(bound_contextvars(request_id=g.request_id))
     g.span = Span()
     if request.path.startswith(BASE):
         _trace()
 
 
 def _trace() -> None:
-    """Trace what people do; what asks whether we are well asks too often."""
+    """Trace requests to the API; health checks and scrapes are too frequent to trace."""
     attributes = {"http.request.method": _method(), "http.route": _route(), "slipway.request_id": g.request_id}
     parent = request.headers.get("traceparent")
     name = f"{_method()} {_route()}"
-    g.span = g.around.enter_context(tracing.span(name, Kind.SERVER, parent=parent, attributes=attributes))
+    g.span = g.context.enter_context(tracing.span(name, Kind.SERVER, parent=parent, attributes=attributes))
     if g.span.trace_id:
-        g.around.enter_context(bound_contextvars(trace_id=g.span.trace_id))
+        g.context.enter_context(bound_contextvars(trace_id=g.span.trace_id))
 
 
 def _end(response: Response) -> Response:
@@ -63,7 +63,7 @@ def _end(response: Response) -> Response:
         g.span.fail(str(response.status_code))
     extra = {
         "method": request.method,
-        "path": quote(request.path),  # a line break in a path must not begin a line of the log
+        "path": quote(request.path),  # a line break in a path must not start a new log line
         "status": response.status_code,
         "ms": round(took_s * 1000, 1),
     }
@@ -71,9 +71,9 @@ def _end(response: Response) -> Response:
     return response
 
 
-def _leave(_error: BaseException | None) -> None:
-    if "around" in g:  # there may be a context without a request that was served
-        g.around.close()
+def _close(_error: BaseException | None) -> None:
+    if "context" in g:  # an app context may end without a request
+        g.context.close()
 
 
 def _method() -> str:

@@ -1,6 +1,7 @@
-"""How does an existing app get its next job?  One at a time where two would get in each other's way.
+"""Start jobs for an existing app; jobs that would conflict run one at a time.
 
-The app's row is locked while we look and write, so of many requests at once one makes the job and the others get it.
+The app's row is locked while its jobs are read and the new one is written, so of several concurrent requests, one
+creates the job and the others return it.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ from common.workflows import (
     Workflow,
 )
 
-ALONE = frozenset({PROVISION.name, DEPROVISION.name, RECONCILE.name})  # nothing else may run beside these
-RESENT_WITHIN = timedelta(seconds=10)  # a GET that comes again so soon is the same request, resent on the way
+EXCLUSIVE = frozenset({PROVISION.name, DEPROVISION.name, RECONCILE.name})  # no other job may run at the same time
+RESEND_WINDOW = timedelta(seconds=10)  # a GET that is repeated so soon was resent by the browser or a proxy
 
 
-REFUSALS = ("busy", "not_provisioned")  # what a view that begins such a job raises besides `not_found`
+REFUSALS = ("busy", "not_provisioned")  # problems of a view that starts such a job, besides `not_found`
 
 
 def begin(
@@ -50,7 +51,7 @@ def begin(
     is_resendable: bool = False,
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Answer with a new job, or the open one that does just this. Raises Problem `not_found` and the `REFUSALS`."""
+    """Answer with a new job, or an open job that does the same. Raises Problem `not_found` and the `REFUSALS`."""
 
     def work(session: Session) -> Job:
         app = permissions.app(session, user, app_id, for_update=True)
@@ -58,7 +59,7 @@ def begin(
         wanted = {"app": app.name, "type": app.type, "team": app.team_id, **inputs}
         same = next((job for job in open_jobs if _is_same(job, workflow, wanted)), None)
         if same is None and is_resendable:
-            same = _just_made(session, app, user, workflow, wanted)
+            same = _find_recent(session, app, user, workflow, wanted)
         if same is not None:
             return same
         _require_free(workflow, open_jobs)
@@ -79,23 +80,23 @@ def begin(
     return once(lambda session: accepted(work(session), headers=headers))
 
 
-def require_wanted(session: Session, job: Job) -> None:
-    """Refuse to take up a job again that time has passed over. Raises Problem `is_over`, `busy`."""
+def require_relevant(session: Session, job: Job) -> None:
+    """Refuse to resume a job that is obsolete. Raises Problem `is_over`, `busy`."""
     if job.kind == SIGNUP.name and session.get_one(User, job.subject_id, with_for_update=True).left_at is not None:
-        raise Problem("is_over", "The person has left.")
+        raise Problem("is_over", "The user has been off-boarded.")
     if job.app_id is None:
         return
     app = session.get_one(App, job.app_id, with_for_update=True)
     if app.claimed_name is None:
-        raise Problem("is_over", "The app was removed.")
+        raise Problem("is_over", "The app has been removed.")
     newer = select(Job.id).where(Job.app_id == app.id, Job.kind == job.kind, Job.id > job.id).limit(1)
     if session.scalar(newer) is not None:
-        raise Problem("is_over", "A newer job of this kind has taken its place.")
+        raise Problem("is_over", "A newer job of this kind has replaced it.")
     _require_free(WORKFLOWS[job.kind], [each for each in _open_jobs(session, app) if each.id != job.id])
 
 
-def wanted() -> list[ColumnElement[bool]]:
-    """Return what `require_wanted` demands that does not pass, as conditions of a query."""
+def still_relevant() -> list[ColumnElement[bool]]:
+    """Return the permanent conditions of `require_relevant` for use in a query."""
     newer = aliased(Job)
     return [
         or_(Job.kind != SIGNUP.name, ~exists().where(User.id == Job.subject_id, User.left_at.is_not(None))),
@@ -105,7 +106,7 @@ def wanted() -> list[ColumnElement[bool]]:
 
 
 def _is_same(job: Job, workflow: Workflow, wanted: dict[str, Any]) -> bool:
-    """One that is being cancelled is not what was asked for, it is in the way."""
+    """Return whether the job does what is requested; one that is being cancelled does not, it is a conflict."""
     return job.kind == workflow.name and job.input == wanted and job.state is not JobState.CANCELLING
 
 
@@ -113,8 +114,8 @@ def _open_jobs(session: Session, app: App) -> list[Job]:
     return list(session.scalars(select(Job).where(Job.app_id == app.id, Job.state.in_(OPEN))))
 
 
-def _just_made(session: Session, app: App, user: User, workflow: Workflow, wanted: dict[str, Any]) -> Job | None:
-    since = service().db.now() - RESENT_WITHIN
+def _find_recent(session: Session, app: App, user: User, workflow: Workflow, wanted: dict[str, Any]) -> Job | None:
+    since = service().db.now() - RESEND_WINDOW
     recent = session.scalars(
         select(Job)
         .where(Job.app_id == app.id, Job.kind == workflow.name, Job.user_id == user.id, Job.created_at >= since)
@@ -126,15 +127,16 @@ def _just_made(session: Session, app: App, user: User, workflow: Workflow, wante
 def _require_free(workflow: Workflow, open_jobs: list[Job]) -> None:
     if workflow.name in HARMLESS:
         return
-    in_the_way = [
+    conflicting = [
         job
         for job in open_jobs
-        if job.kind not in HARMLESS and (workflow.name in ALONE or job.kind in ALONE or job.kind == workflow.name)
+        if job.kind not in HARMLESS
+        and (workflow.name in EXCLUSIVE or job.kind in EXCLUSIVE or job.kind == workflow.name)
     ]
-    if in_the_way:
-        job = in_the_way[0]
+    if conflicting:
+        job = conflicting[0]
         raise Problem(
-            "busy", f"A job of kind {job.kind} is at work on this app. Wait for it, or cancel it.", job_id=job.id
+            "busy", f"A {job.kind} job is running for this app. Wait for it to finish, or cancel it.", job_id=job.id
         )
 
 
@@ -143,4 +145,6 @@ def _require_provisioned(session: Session, app: App) -> None:
         select(Job.id).where(Job.app_id == app.id, Job.kind.in_(MADE_BY), Job.state == JobState.SUCCEEDED).limit(1)
     )
     if made is None:
-        raise Problem("not_provisioned", "The app was not made to its end: retry its job, or DELETE the app.")
+        raise Problem(
+            "not_provisioned", "The job that provisions the app did not succeed. Retry it, or remove the app."
+        )

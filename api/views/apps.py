@@ -1,4 +1,4 @@
-"""How does a team make an app, and what has become of it?"""
+"""Apps: create, list and show."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 
 from api.access import auth, permissions
 from api.contract import pagination, validation
-from api.contract.endpoint import Answer, Flag, Policy, Query, RequestBody, ResponseBody
-from api.contract.fields import Description, GivenId, NewAppName, TypeName
-from api.contract.pagination import Listed, Page
+from api.contract.endpoint import Answer, BooleanFlag, Policy, Query, RequestBody, ResponseBody
+from api.contract.fields import Description, ExistingId, NewAppName, TypeName
+from api.contract.pagination import Page, PageBody
 from api.contract.problems import FieldError, Problem
 from api.presentation import links
 from api.service import service
@@ -32,18 +32,18 @@ blueprint = Blueprint("apps", __name__)
 
 
 class NewApp(RequestBody):
-    """An app to be made in one of your team's projects."""
+    """A new app in one of your team's projects."""
 
-    project_id: GivenId
+    project_id: ExistingId
     name: NewAppName
     type: TypeName
     description: Description = ""
 
 
-class HowToMake(Query):
-    """`dry_run`: only say what would be made."""
+class CreateAppQuery(Query):
+    """`dry_run`: only report what would be created."""
 
-    dry_run: Flag = False
+    dry_run: BooleanFlag = False
 
 
 class AppShown(ResponseBody):
@@ -59,19 +59,19 @@ class AppShown(ResponseBody):
 
 
 class AppFilter(Page):
-    """Which apps, newest first."""
+    """The page of a list of apps to return, newest first."""
 
-    type: Annotated[TypeName | None, Field(description="Only those of this type.")] = None
+    type: Annotated[TypeName | None, Field(description="Only apps of this type.")] = None
 
 
-class Apps(Listed):
+class Apps(PageBody):
     """A page of apps."""
 
     apps: list[AppShown]
 
 
 class Part(ResponseBody):
-    """One outside object of the app. `state`: intended, created, adopted (it was there before), gone."""
+    """An object of the app on an upstream. `state`: intended, created, adopted (it existed before) or gone."""
 
     upstream: str
     kind: str
@@ -82,7 +82,7 @@ class Part(ResponseBody):
 
 
 class AppDetail(AppShown):
-    """The app, its parts, and the job that last worked on it."""
+    """An app, its parts, and the last job that changed it."""
 
     parts: list[Part]
     job_id: str | None
@@ -95,20 +95,20 @@ class AppDetail(AppShown):
     "/app",
     policy=Policy.MEMBER,
     takes=NewApp,
-    query=HowToMake,
+    query=CreateAppQuery,
     answers={202: JobAccepted},
     raises=("not_found", "taken"),
 )
-def create_app(body: NewApp, query: HowToMake) -> Answer:
-    """Make an app in a project of your team.
+def create_app(body: NewApp, query: CreateAppQuery) -> Answer:
+    """Create an app in a project of your team.
 
-    A job forks the type's template and the helm template, makes the pipeline, and registers the app on Argo CD.
-    With `?dry_run=true` the job makes nothing: its result says step by step what the real one would do.
+    A job forks the source template of the type and the helm template, creates the pipeline, and registers the app with
+    Argo CD. With `?dry_run=true` the job creates nothing; its result lists what each step would do.
     """
     _check(body)
     user, db = auth.require_user(), service().db
     project = db.read(lambda session: permissions.project(session, user, body.project_id))
-    write = _write_plan if query.dry_run else _write
+    write = _write_dry_run if query.dry_run else _write
     try:
         return once(lambda session: accepted(write(session, body, project, user)))
     except IntegrityError:
@@ -124,16 +124,16 @@ def list_apps(project_id: str, query: AppFilter) -> Answer:
 
     def work(session: Session) -> Apps:
         project = permissions.project(session, user, project_id)
-        narrowed = {"project_id": project.id, **pagination.given(query, "type")}
-        found = pagination.read(session, App, query, narrowed, App.claimed_name.is_not(None))
-        return Apps(apps=[AppShown(**_fields(app)) for app in found.rows], **found.told)
+        filters = {"project_id": project.id, **pagination.filters_of(query, "type")}
+        found = pagination.read(session, App, query, filters, App.claimed_name.is_not(None))
+        return Apps(apps=[AppShown(**_fields(app)) for app in found.rows], **found.fields)
 
     return Answer(body=service().db.read(work))
 
 
 @route(blueprint, "GET", "/app/<app_id>", policy=Policy.MEMBER, answers={200: AppDetail})
 def show_app(app_id: str) -> Answer:
-    """Show an app with its links and the state of each part."""
+    """Show an app with the state and links of its parts."""
     user = auth.require_user()
     return Answer(body=service().db.read(lambda session: _detail(session, permissions.app(session, user, app_id))))
 
@@ -152,16 +152,16 @@ def _type_problems(name: str) -> list[FieldError]:
     types = service().catalog.types
     if name in types:
         return []
-    message = f"There is no such type. Choose one of: {', '.join(types)}."
+    message = f"This type does not exist. Choose one of: {', '.join(types)}."
     return [FieldError(field="type", code="unknown", message=message)]
 
 
 def _taken() -> Problem:
-    message = "An app of this name exists, in your team or another. Choose another name."
+    message = "An app with this name already exists in your team or another one. Choose another name."
     return Problem("taken", errors=[FieldError(field="name", code="taken", message=message)])
 
 
-def _write_plan(session: Session, body: NewApp, project: Project, user: User) -> Job:
+def _write_dry_run(session: Session, body: NewApp, project: Project, user: User) -> Job:
     if session.scalar(select(App.id).where(App.claimed_name == body.name)):
         raise _taken()
     return _accept(session, PLAN, body, project, user, app_id=None)
@@ -214,8 +214,8 @@ def _fields(app: App) -> dict[str, object]:
 
 
 def _detail(session: Session, app: App) -> AppDetail:
-    at_work = (Job.app_id == app.id, Job.kind.not_in(HARMLESS))
-    job = session.scalar(select(Job).where(*at_work).order_by(Job.id.desc()).limit(1))
+    is_change = (Job.app_id == app.id, Job.kind.not_in(HARMLESS))
+    job = session.scalar(select(Job).where(*is_change).order_by(Job.id.desc()).limit(1))
     resources = session.scalars(
         select(Resource)
         .where(Resource.subject_id == app.id, Resource.kind.not_in(ledger.OF_A_RUN))

@@ -1,4 +1,4 @@
-"""How does a team build an app?  Exactly once a request, however often the request arrives."""
+"""Builds: start and list; a repeated request starts no second build."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from api.access import auth, permissions
 from api.contract import accounts, pagination
 from api.contract.endpoint import BASE, Answer, Policy, RequestBody, ResponseBody
-from api.contract.pagination import JobPage, Listed
+from api.contract.fields import ImageTag, Revision
+from api.contract.pagination import JobPage, PageBody
 from api.contract.problems import Problem
 from api.presentation import links
 from api.service import service
@@ -32,16 +33,16 @@ Branch = Annotated[str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199
 
 
 class NewBuild(RequestBody):
-    """`image_tag`: empty means the build's number. `branch`: empty means the pipeline's own."""
+    """`image_tag` defaults to the build's number, `branch` to the branch of the pipeline."""
 
-    image_tag: Tag = None
-    branch: Branch = None
+    image_tag: ImageTag = None
+    branch: Revision = None
 
 
 class BuildShown(ResponseBody):
-    """One build. `number` and `url` are Jenkins' own, once it has an executor; `user` is who began it.
+    """A build. `number` and `url` come from Jenkins once the build has an executor; `user` is who started it.
 
-    `image_tag` is the one that was asked for, else the number.
+    `image_tag` is the requested tag, or else the number.
     """
 
     job_id: str
@@ -55,7 +56,7 @@ class BuildShown(ResponseBody):
     user: str | None
 
 
-class Builds(Listed):
+class Builds(PageBody):
     """A page of builds."""
 
     builds: list[BuildShown]
@@ -73,7 +74,8 @@ class Builds(Listed):
 def start_build(app_id: str, body: NewBuild) -> Answer:
     """Build an app.
 
-    A job triggers the pipeline once and follows it. While a job builds the same, that one is the answer.
+    A job triggers the pipeline once and follows the build. While a job with the same parameters is running, the
+    response refers to that job.
     """
     return app_jobs.begin(auth.require_user(), app_id, BUILD, _inputs(app_id, body))
 
@@ -85,12 +87,12 @@ def list_builds(app_id: str, query: JobPage) -> Answer:
 
     def work(session: Session) -> Builds:
         app = permissions.app(session, user, app_id)
-        narrowed = {"app_id": app.id, "kind": BUILD.name, **pagination.given(query, "state")}
-        found = pagination.read(session, Job, query, narrowed)
+        filters = {"app_id": app.id, "kind": BUILD.name, **pagination.filters_of(query, "state")}
+        found = pagination.read(session, Job, query, filters)
         running = outputs.running_builds(session, found.rows)
         logins = accounts.logins(session, (job.user_id for job in found.rows))
         shown = [_shown(job, running.get(job.id), logins.get(job.user_id)) for job in found.rows]
-        return Builds(builds=shown, **found.told)
+        return Builds(builds=shown, **found.fields)
 
     return Answer(body=service().db.read(work))
 
@@ -104,11 +106,12 @@ def list_builds(app_id: str, query: JobPage) -> Answer:
     raises=("cross_site", *app_jobs.REFUSALS),
 )
 def start_build_by_get(app_id: str) -> Answer:
-    """Build an app (the published form of `POST /app/{app_id}/builds`).
+    """Build an app with GET.
 
-    It takes the token from the header only: a HEAD, a prefetch or another site's page start nothing.
+    For existing clients; new ones should use `POST /app/{app_id}/builds`. The token is accepted in the header only. A
+    HEAD, a prefetch or a request from another site's page starts nothing.
     """
-    _refuse_unasked()
+    _refuse_prefetch()
     link = f'<{BASE}/app/{app_id}/builds>; rel="alternate"; title="POST"'
     return app_jobs.begin(
         auth.require_user(), app_id, BUILD, _inputs(app_id, NewBuild()), is_resendable=True, headers={"Link": link}
@@ -130,13 +133,13 @@ def _shown(job: Job, build: RunningBuild | None, user: str | None) -> BuildShown
     )
 
 
-def _refuse_unasked() -> None:
-    """A GET that nobody asked for: the browser's guess, another page's image. Raises Problem."""
+def _refuse_prefetch() -> None:
+    """Refuse a GET that the user did not intend: a prefetch, or an image of another site's page. Raises Problem."""
     purpose = " ".join(request.headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Moz"))
     if "prefetch" in purpose.lower():
-        raise Problem("cross_site", "A prefetch starts no build.")
+        raise Problem("cross_site", "A prefetch cannot start a build.")
     if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-        raise Problem("cross_site", "Another site's page starts no build.")
+        raise Problem("cross_site", "A page of another site cannot start a build.")
 
 
 def _inputs(app_id: str, body: NewBuild) -> dict[str, str | None]:
@@ -144,7 +147,7 @@ def _inputs(app_id: str, body: NewBuild) -> dict[str, str | None]:
 
 
 def _addresses(session: Session, app_id: str) -> dict[str, str]:
-    """Return where the two repositories are, as the jobs that made them learnt."""
+    """Return the URLs of the two repositories, as recorded by the jobs that created them."""
     app = permissions.app(session, auth.require_user(), app_id)
     urls = outputs.repository_urls(session, app.id)
     return {"gitlab_address": urls.source, "gitlab_helm_address": urls.helm}

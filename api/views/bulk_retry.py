@@ -1,7 +1,7 @@
-"""How are all failed jobs that match taken up again?  Each in a transaction of its own, newest first.
+"""Retry all failed jobs that match a filter, newest first, each in its own transaction.
 
-So one refusal does not stop the others, and no lock is held for long. Whoever matches is looked for among a bounded
-number of failed jobs; `next` says where to go on.
+So one refusal does not stop the others, and no lock is held for long. One request scans a bounded number of failed
+jobs; `next` is the cursor for the following request.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from sqlalchemy.orm import Session
 
 from api.contract import accounts, pagination
 from api.contract.accounts import Login
-from api.contract.endpoint import BASE, Answer, RequestBody, ResponseBody, Whole
+from api.contract.endpoint import BASE, Answer, JsonInteger, RequestBody, ResponseBody
 from api.contract.pagination import Id, Kind, TeamName
 from api.contract.problems import CODES, Problem
-from api.contract.timestamps import Moment
+from api.contract.timestamps import Timestamp
 from api.service import service
 from api.serving.idempotency import once
 from api.views import app_jobs
@@ -36,36 +36,39 @@ from common.states import JobState, StepState
 
 log = logging.getLogger(__name__)
 
-TakeUp = Callable[[Session, str], Job]  # gives the failed job of this id another turn, or raises why not
+RetryOne = Callable[[Session, str], Job]  # retries the failed job of this id, or raises the reason for a refusal
 
-LOOKED_AT, LOOKS = 1_000, 10  # failed jobs at a time, and how often in one request
+BATCH_SIZE, MAX_BATCHES = 1_000, 10  # failed jobs in one query, and queries in one request
 
 
 class RetryAll(RequestBody):
-    """Which failed jobs. What is given narrows them, all of it together; nothing means all of every team."""
+    """The failed jobs to retry. A job must match every field that is set; with none, all failed jobs match."""
 
     kind: Kind | None = None
     app_id: Id | None = None
     team: TeamName | None = None
-    user: Annotated[Login | None, Field(description="Who began them, by login.")] = None
+    user: Annotated[Login | None, Field(description="Only jobs started by the user with this login.")] = None
     code: Annotated[
-        str | None, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", description="Why a step of theirs failed: its `code`.")
+        str | None,
+        Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", description="Only jobs with a step that failed with this `code`."),
     ] = None
-    since: Annotated[Moment | None, Field(description="Created then or later.")] = None
-    cursor: Annotated[Id | None, Field(description="The `next` of the answer before.")] = None
-    limit: Annotated[StrictInt, Field(ge=1, le=100, description="How many at most, refused ones included."), Whole] = 50
-    dry_run: Annotated[StrictBool, Field(description="Change nothing, only say what would be.")] = False
+    since: Annotated[Timestamp | None, Field(description="Only jobs created at or after this time.")] = None
+    cursor: Annotated[Id | None, Field(description="The `next` of the previous response.")] = None
+    limit: Annotated[
+        StrictInt, Field(ge=1, le=100, description="Maximum number of jobs, including refused ones."), JsonInteger
+    ] = 50
+    dry_run: Annotated[StrictBool, Field(description="Change nothing; only report what would be retried.")] = False
 
 
 class Retried(ResponseBody):
-    """A job that goes on."""
+    """A job that was resumed."""
 
     job_id: str
     status_url: str
 
 
 class NotRetried(ResponseBody):
-    """A failed job that cannot be taken up right now, and why, as its own retry would answer."""
+    """A failed job that cannot be retried now. `code` and `reason` are those of its own retry endpoint."""
 
     job_id: str
     code: str
@@ -73,7 +76,7 @@ class NotRetried(ResponseBody):
 
 
 class Retries(ResponseBody):
-    """What became of those that match. `more`: there may be others behind `next`, the cursor to go on with."""
+    """The outcome for each matching job. `more` is true if there may be further jobs; send `next` as `cursor`."""
 
     retried: list[Retried]
     refused: list[NotRetried]
@@ -81,31 +84,31 @@ class Retries(ResponseBody):
     next: str | None
 
 
-def retry_all(which: RetryAll, take_up: TakeUp) -> Answer:
-    """Answer with what has become of those that match.
+def retry_all(which: RetryAll, retry_one: RetryOne) -> Answer:
+    """Answer with the outcome for each matching job.
 
-    This one write is many transactions, so its key cannot be claimed with the work: the answer is kept when all is
-    done. A repetition in the meantime does no harm, for what has been taken up is no longer failed.
+    The work is many transactions, so the idempotency key cannot be claimed together with it: the answer is stored at
+    the end. A repeated request in the meantime does no harm, because a job that was retried is no longer failed.
     """
-    body, lanes = take_up_some(which, take_up)
+    body, lanes = retry_matching(which, retry_one)
     return once(lambda _session: Answer(body=body, lanes=lanes))
 
 
-def take_up_some(which: RetryAll, take_up: TakeUp) -> tuple[Retries, list[LaneMessage]]:
-    """Take up those that match, by the rules of `take_up`. Returns what has become of them, and what may be sent."""
-    found, following = service().db.read(lambda session: _find(session, which))
-    batch = (_Rehearsal if which.dry_run else _Batch)(take_up)
-    for job_id, app_id in found:
+def retry_matching(which: RetryAll, retry_one: RetryOne) -> tuple[Retries, list[LaneMessage]]:
+    """Retry the matching jobs with `retry_one`. Returns the outcome, and the lane messages that may be sent."""
+    matches, following = service().db.read(lambda session: _find(session, which))
+    batch = (_DryRun if which.dry_run else _Batch)(retry_one)
+    for job_id, app_id in matches:
         batch.attempt(job_id, app_id)
     done = Retries(retried=batch.retried, refused=batch.refused, more=following is not None, next=following)
     return done, batch.lanes
 
 
 class _Batch:
-    """Jobs that are taken up one after the other, and what has become of them."""
+    """Retries jobs one after another and records the outcomes."""
 
-    def __init__(self, take_up: TakeUp) -> None:
-        self.take_up = take_up
+    def __init__(self, retry_one: RetryOne) -> None:
+        self.retry_one = retry_one
         self.retried: list[Retried] = []
         self.refused: list[NotRetried] = []
         self.lanes: list[LaneMessage] = []
@@ -117,35 +120,38 @@ class _Batch:
             self._refuse(job_id, refusal.code, refusal.detail or CODES[refusal.code].title)
         except NotPossibleError as refusal:
             self._refuse(job_id, refusal.code, str(refusal))
-        except (SQLAlchemyError, CommitUnknownError):  # of this one: those before it go on, and must be told
+        except (SQLAlchemyError, CommitUnknownError):  # the jobs before it were retried and must be reported
             log.exception("retry_failed", extra={"job_id": job_id})
-            self._refuse(job_id, "unavailable", "The database did not do its part: look at the job, and try again.")
+            self._refuse(
+                job_id, "unavailable", "The database is unavailable. Check the state of the job and try again."
+            )
         else:
             self.retried.append(Retried(job_id=job_id, status_url=f"{BASE}/jobs/{job_id}"))
 
-    def run(self, job_id: str, app_id: str | None) -> None:  # noqa: ARG002 - of use to a rehearsal
+    def run(self, job_id: str, app_id: str | None) -> None:  # noqa: ARG002 - used by a dry run
         """Raises Problem, NotPossibleError."""
         db = service().db
         self.lanes += db.transaction(
-            lambda session: lane_messages.of_resumed_job(session, self.take_up(session, job_id))
+            lambda session: lane_messages.of_resumed_job(session, self.retry_one(session, job_id))
         )
 
     def _refuse(self, job_id: str, code: str, reason: str) -> None:
         self.refused.append(NotRetried(job_id=job_id, code=code, reason=reason))
 
 
-class _TakenBackError(Exception):
-    """Ends a transaction that only was to show whether it can be done."""
+class _RolledBackError(Exception):
+    """Rolls back the transaction of a dry run."""
 
 
-class _Rehearsal(_Batch):
-    """The same, with everything taken back at once.
+class _DryRun(_Batch):
+    """The same, with each transaction rolled back.
 
-    One job may be in the way of another of the same app: so those before it are taken up again, too.
+    A retried job may conflict with the next one of the same app, so each transaction first repeats the retries of the
+    app's earlier jobs.
     """
 
-    def __init__(self, take_up: TakeUp) -> None:
-        super().__init__(take_up)
+    def __init__(self, retry_one: RetryOne) -> None:
+        super().__init__(retry_one)
         self._of_app: dict[str | None, list[str]] = defaultdict(list)
 
     def run(self, job_id: str, app_id: str | None) -> None:
@@ -154,50 +160,50 @@ class _Rehearsal(_Batch):
 
         def work(session: Session) -> None:
             for each in (*before, job_id):
-                self.take_up(session, each)
-            raise _TakenBackError
+                self.retry_one(session, each)
+            raise _RolledBackError
 
-        with suppress(_TakenBackError):
+        with suppress(_RolledBackError):
             service().db.transaction(work)
         before.append(job_id)
 
 
 def _find(session: Session, which: RetryAll) -> tuple[Sequence[tuple[str, str | None]], str | None]:
-    """Return job and app of those that match and that time has not passed over, and the cursor behind them."""
+    """Return the ids of matching jobs that are still relevant, with the ids of their apps, and the next cursor."""
     user_id = accounts.find_id(session, which.user) if which.user is not None else None
     if which.user is not None and user_id is None:
         return [], None
-    given = {"kind": which.kind, "state": JobState.FAILED, "user_id": user_id}
-    narrowed = {name: value for name, value in given.items() if value is not None}
-    conditions = [*_conditions(which, narrowed), *app_jobs.wanted()]
-    found: list[tuple[str, str | None]] = []
+    columns = {"kind": which.kind, "state": JobState.FAILED, "user_id": user_id}
+    filters = {name: value for name, value in columns.items() if value is not None}
+    conditions = [*_conditions(which, filters), *app_jobs.still_relevant()]
+    matches: list[tuple[str, str | None]] = []
     below = which.cursor
-    for _ in range(LOOKS):
-        looked_at = session.scalars(_failed(which, narrowed, below).limit(LOOKED_AT)).all()
-        matching = select(Job.id, Job.app_id).where(Job.id.in_(looked_at), *conditions).order_by(Job.id.desc())
-        found += [(job_id, app_id) for job_id, app_id in session.execute(matching)]
-        if len(found) > which.limit:
-            return found[: which.limit], found[which.limit - 1][0]
-        if len(looked_at) < LOOKED_AT:
-            return found, None
-        below = looked_at[-1]
-    return found, below
+    for _ in range(MAX_BATCHES):
+        batch_ids = session.scalars(_failed(which, filters, below).limit(BATCH_SIZE)).all()
+        matching = select(Job.id, Job.app_id).where(Job.id.in_(batch_ids), *conditions).order_by(Job.id.desc())
+        matches += [(job_id, app_id) for job_id, app_id in session.execute(matching)]
+        if len(matches) > which.limit:
+            return matches[: which.limit], matches[which.limit - 1][0]
+        if len(batch_ids) < BATCH_SIZE:
+            return matches, None
+        below = batch_ids[-1]
+    return matches, below
 
 
-def _failed(which: RetryAll, narrowed: pagination.Narrowed, below: str | None) -> Select[str]:
-    """Return the query of failed jobs, newest first, narrowed as far as an index goes: of all teams, by the state."""
-    bounds = [Job.id >= first_id(max(EPOCH, which.since - pagination.SKEW))] if which.since is not None else []
+def _failed(which: RetryAll, filters: pagination.Filters, below: str | None) -> Select[str]:
+    """Return the query for failed jobs, newest first, with the filters that an index supports."""
+    bounds = [Job.id >= first_id(max(EPOCH, which.since - pagination.CLOCK_SKEW))] if which.since is not None else []
     if which.app_id is not None:
-        narrowed = {"app_id": which.app_id, **narrowed}
+        filters = {"app_id": which.app_id, **filters}
     elif which.team is not None:
-        narrowed = {"team_id": which.team, **narrowed}
+        filters = {"team_id": which.team, **filters}
     else:
-        narrowed = {"state": JobState.FAILED}
-    return pagination.newest(Job, narrowed, *bounds, below=below)
+        filters = {"state": JobState.FAILED}
+    return pagination.newest(Job, filters, *bounds, below=below)
 
 
-def _conditions(which: RetryAll, narrowed: pagination.Narrowed) -> list[ColumnElement[bool]]:
-    conditions = [getattr(Job, name) == value for name, value in narrowed.items()]
+def _conditions(which: RetryAll, filters: pagination.Filters) -> list[ColumnElement[bool]]:
+    conditions = [getattr(Job, name) == value for name, value in filters.items()]
     if which.team is not None:
         conditions.append(Job.team_id == which.team)
     if which.since is not None:

@@ -1,4 +1,4 @@
-"""How does a team bring a version of an app onto its cluster, and back?"""
+"""Deployments and rollbacks of an app: start and list."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 from api.access import auth, permissions
 from api.contract import accounts, pagination
 from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
-from api.contract.pagination import JobPage, Listed
+from api.contract.fields import ImageTag, Revision
+from api.contract.pagination import JobPage, PageBody
 from api.contract.problems import Problem
 from api.service import service
 from api.serving.accepted import JobAccepted
 from api.serving.routing import route
 from api.views import app_jobs
-from api.views.builds import Branch, Tag
 from common.database.models import App, Job
 from common.jobs import deployments, outputs
 from common.states import JobState
@@ -28,18 +28,18 @@ blueprint = Blueprint("deploys", __name__)
 
 
 class NewDeploy(RequestBody):
-    """`image_tag` sets the chart's; `revision` is a branch, tag or commit of the helm repository."""
+    """`image_tag` overrides the chart's image tag; `revision` is a branch, tag or commit of the helm repository."""
 
-    image_tag: Tag = None
-    revision: Branch = None
+    image_tag: ImageTag = None
+    revision: Revision = None
 
 
 class NewRollback(RequestBody):
-    """An empty object: it goes to the previous good deployment."""
+    """An empty object: the target is the previous successful deployment."""
 
 
 class DeployShown(ResponseBody):
-    """One deployment. `revision` and `images` are what it brought, once it succeeded; `user` is who began it."""
+    """A deployment. `revision` and `images` are what was deployed, once it succeeded; `user` is who started it."""
 
     job_id: str
     state: JobState
@@ -52,7 +52,7 @@ class DeployShown(ResponseBody):
     user: str | None
 
 
-class Deploys(Listed):
+class Deploys(PageBody):
     """A page of deployments."""
 
     deploys: list[DeployShown]
@@ -70,7 +70,7 @@ class Deploys(Listed):
 def start_deploy(app_id: str, body: NewDeploy) -> Answer:
     """Deploy an app.
 
-    A job syncs the application on Argo CD; it is over when that is synced and healthy.
+    A job syncs the application on Argo CD and succeeds when the application is synced and healthy.
     """
     return app_jobs.begin(auth.require_user(), app_id, DEPLOY, body.model_dump())
 
@@ -85,7 +85,7 @@ def start_deploy(app_id: str, body: NewDeploy) -> Answer:
     raises=("nothing_to_roll_back_to", *app_jobs.REFUSALS),
 )
 def roll_back(app_id: str, body: NewRollback) -> Answer:  # noqa: ARG001 - an empty body is still checked
-    """Deploy the previous good version of an app again."""
+    """Roll an app back to its previous successful deployment."""
     user = auth.require_user()
     target = service().db.read(lambda session: _previous_good(session, permissions.app(session, user, app_id)))
     return app_jobs.begin(user, app_id, DEPLOY, target)
@@ -98,22 +98,22 @@ def list_deploys(app_id: str, query: JobPage) -> Answer:
 
     def work(session: Session) -> Deploys:
         app = permissions.app(session, user, app_id)
-        narrowed = {"app_id": app.id, "kind": DEPLOY.name, **pagination.given(query, "state")}
-        found = pagination.read(session, Job, query, narrowed)
+        filters = {"app_id": app.id, "kind": DEPLOY.name, **pagination.filters_of(query, "state")}
+        found = pagination.read(session, Job, query, filters)
         deployed = outputs.deployed(session, found.rows)
         logins = accounts.logins(session, (job.user_id for job in found.rows))
         shown = [_shown(job, deployed.get(job.id), logins.get(job.user_id)) for job in found.rows]
-        return Deploys(deploys=shown, **found.told)
+        return Deploys(deploys=shown, **found.fields)
 
     return Answer(body=service().db.read(work))
 
 
 def _previous_good(session: Session, app: App) -> dict[str, Any]:
-    """Return what the last good deployment before the newest one brought. Raises Problem `nothing_to_roll_back_to`."""
+    """Return the last successful version before the newest deployment. Raises Problem `nothing_to_roll_back_to`."""
     newest_first = deployments.newest_first(session, service().settings, app.id)
     target = deployments.previous_good(newest_first)
     if target is None:
-        raise Problem("nothing_to_roll_back_to", "There is no other good deployment before the newest one.")
+        raise Problem("nothing_to_roll_back_to", "No deployment before the newest one has succeeded.")
     return {"image_tag": target.image_tag, "revision": target.revision, "rollback_of": newest_first[0].job.id}
 
 

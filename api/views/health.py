@@ -1,4 +1,4 @@
-"""Is this process alive, and can it take work?  Only the database decides: work can be taken without a broker."""
+"""Liveness and readiness. Readiness depends on the database alone: jobs are accepted without a broker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ blueprint = Blueprint("health", __name__)
 
 
 class Health(ResponseBody):
-    """`broker` is `unreachable` for a while after a message could not be sent; jobs are still accepted."""
+    """`broker` is `unreachable` for some time after a message could not be sent; jobs are still accepted."""
 
     status: str
     broker: str | None = None
@@ -20,17 +20,20 @@ class Health(ResponseBody):
 
 @route(blueprint, "GET", "/healthz", policy=Policy.PUBLIC, answers={200: Health}, base="")
 def is_alive() -> Answer:
-    """Say that the process runs; it looks at nothing else."""
+    """Check that the process is running.
+
+    Nothing else is checked: the database and the broker may be unavailable.
+    """
     return Answer(body=Health(status="ok"))
 
 
 @route(blueprint, "GET", "/readyz", policy=Policy.PUBLIC, answers={200: Health}, raises=("unavailable",), base="")
 def is_ready() -> Answer:
-    """Say whether work can be taken.
+    """Check whether jobs are accepted.
 
-    Not while the database is away or its schema is not this version's; a broker that is away does not matter.
+    Jobs are refused while the database is unavailable or its schema is not current. A broker outage does not matter.
     """
-    service().readiness.look()
+    service().readiness.check()
     is_resting = service().publisher.is_resting
     return Answer(
         body=Health(

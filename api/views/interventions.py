@@ -1,4 +1,4 @@
-"""What may a person do to a job?  Retry it, skip a step, cancel it, read what it printed."""
+"""Interventions in a job: retry it, skip a step, cancel it, read its log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from api.access import auth, permissions, rate_limits
-from api.contract.endpoint import Answer, Digits, Policy, Query, RequestBody, ResponseBody
+from api.contract.endpoint import Answer, Policy, Query, RequestBody, ResponseBody, WholeNumber
 from api.contract.problems import FieldError, Problem
 from api.service import service
 from api.serving.accepted import JobAccepted, accepted
@@ -29,13 +29,13 @@ blueprint = Blueprint("interventions", __name__)
 
 
 class Retry(RequestBody):
-    """`password`: of a sign-up, when the answer was `password_needed`."""
+    """`password`: the password of the sign-up, if the retry was refused with `password_needed`."""
 
     password: Annotated[str | None, Field(max_length=256, repr=False)] = None
 
 
 class Skip(RequestBody):
-    """`reason` is kept with the step."""
+    """`reason` is stored with the step."""
 
     reason: Annotated[str, Field(min_length=3, max_length=500)]
 
@@ -45,13 +45,13 @@ class Cancel(RequestBody):
 
 
 class LogQuery(Query):
-    """`start` counts characters; send back the last answer's `next_start`."""
+    """`start` is an offset in characters; send the `next_start` of the last response."""
 
-    start: Annotated[int, Field(ge=0, le=build_log.CHARACTERS), Digits] = 0
+    start: Annotated[int, Field(ge=0, le=build_log.CHARACTERS), WholeNumber] = 0
 
 
 class Log(ResponseBody):
-    """A piece of the console. `more`: there is or may come more; ask again from `next_start`."""
+    """A part of the console log. While `more` is true, there is or may come more text: continue at `next_start`."""
 
     text: str
     start: int
@@ -70,10 +70,10 @@ class Log(ResponseBody):
     raises=("not_admin", "not_failed", "password_needed", "is_over", "busy", "too_many_requests"),
 )
 def retry_job(job_id: str, body: Retry) -> Answer:
-    """Take a failed job up again, under its id.
+    """Retry a failed job under the same ID.
 
-    Exactly the failed steps run again, with all their attempts. `password` is for a sign-up whose answer was
-    `password_needed`, and must be the one given then.
+    Only the failed steps run again, with all their attempts. If the retry of a sign-up is refused with
+    `password_needed`, send the `password` that was used for the sign-up.
     """
     user, password = auth.find_user(), body.password
     if password is not None:
@@ -82,9 +82,9 @@ def retry_job(job_id: str, body: Retry) -> Answer:
     def work(session: Session) -> Job:
         job = permissions.job(session, user, job_id)
         _require_admin_for_leaving(job, user)
-        return take_up(session, job, password=password)
+        return retry_failed(session, job, password=password)
 
-    return _resumed(work)
+    return _resume(work)
 
 
 @route(
@@ -97,15 +97,16 @@ def retry_job(job_id: str, body: Retry) -> Answer:
     raises=("not_found",),
 )
 def retry_jobs(body: RetryAll) -> Answer:
-    """Take up again all failed jobs that match.
+    """Retry all failed jobs that match.
 
-    Each by the rules of its own retry, newest first; what a newer job of the kind has overtaken, or whose app or person
-    is gone, does not match. With `dry_run` nothing is changed, and `retried` says what would be.
+    Each job is retried under the rules of its own retry endpoint, newest first. A job does not match if a newer job of
+    its kind exists or if its app or user is gone. With `dry_run`, nothing changes and `retried` lists what would be
+    retried.
     """
     user = auth.require_user()
     service().db.read(lambda session: permissions.team(session, user, body.team))
     return bulk_retry.retry_all(
-        body, lambda session, job_id: take_up(session, permissions.own_job(session, user, job_id))
+        body, lambda session, job_id: retry_failed(session, permissions.own_job(session, user, job_id))
     )
 
 
@@ -119,16 +120,19 @@ def retry_jobs(body: RetryAll) -> Answer:
     raises=("not_failed", "not_skippable", "is_over", "busy"),
 )
 def skip_step(job_id: str, step: str, body: Skip) -> Answer:
-    """Let a failed job go on behind a step that somebody did by hand."""
+    """Skip a failed step.
+
+    Use this after completing the step by hand. The job continues with the next step.
+    """
     user = auth.require_user()
     reason = f"{body.reason} ({user.login})"
 
     def work(session: Session) -> Job:
         job = permissions.own_job(session, user, job_id)
-        app_jobs.require_wanted(session, job)
+        app_jobs.require_relevant(session, job)
         return interventions.skip(session, job.id, step, reason=reason, now=service().db.now())
 
-    return _resumed(work)
+    return _resume(work)
 
 
 @route(
@@ -141,7 +145,10 @@ def skip_step(job_id: str, step: str, body: Skip) -> Answer:
     raises=("not_admin", "is_over"),
 )
 def cancel_job(job_id: str, body: Cancel) -> Answer:  # noqa: ARG001 - an empty body is still checked
-    """Stop a job before its next step, and the build that it started."""
+    """Cancel a job.
+
+    The job stops before its next step, and a build that it started is stopped as well.
+    """
     user = auth.require_user()
 
     def work(session: Session) -> Job:
@@ -149,12 +156,15 @@ def cancel_job(job_id: str, body: Cancel) -> Answer:  # noqa: ARG001 - an empty 
         _require_admin_for_leaving(job, user)
         return interventions.cancel(session, job.id, service().db.now())
 
-    return _resumed(work)
+    return _resume(work)
 
 
 @route(blueprint, "GET", "/jobs/<job_id>/log", policy=Policy.MEMBER, query=LogQuery, answers={200: Log})
 def read_log(job_id: str, query: LogQuery) -> Answer:
-    """Read what a build printed, from an offset, while it runs and after."""
+    """Read the log of a build from an offset.
+
+    The log can be read while the build is running and afterwards.
+    """
     user = auth.require_user()
 
     def work(session: Session) -> Log:
@@ -171,16 +181,16 @@ def read_log(job_id: str, query: LogQuery) -> Answer:
     return Answer(body=service().db.read(work))
 
 
-def take_up(session: Session, job: Job, *, password: str | None = None) -> Job:
-    """Give a failed job another turn, alone or among many. Raises Problem, NotPossibleError."""
-    app_jobs.require_wanted(session, job)
+def retry_failed(session: Session, job: Job, *, password: str | None = None) -> Job:
+    """Retry a failed job, alone or as one of many. Raises Problem, NotPossibleError."""
+    app_jobs.require_relevant(session, job)
     if password is not None and interventions.needs_secret(session, job):
         now = service().db.now()
         sealed_passwords.seal_again(session, service().vault, job_id=job.id, password=password, now=now)
     return interventions.retry(session, job.id, service().db.now())
 
 
-def _resumed(work: Callable[[Session], Job]) -> Answer:
+def _resume(work: Callable[[Session], Job]) -> Answer:
     def change(session: Session) -> Answer:
         job = work(session)
         return accepted(job, lanes=lane_messages.of_resumed_job(session, job))
@@ -192,30 +202,30 @@ def _resumed(work: Callable[[Session], Job]) -> Answer:
 
 
 def _require_admin_for_leaving(job: Job, user: User | None) -> None:
-    """A colleague must not be able to stop the closing of somebody's accounts. Raises Problem."""
+    """Refuse changes of an off-boarding: a colleague must not prevent the closing of accounts. Raises Problem."""
     if job.kind == OFFBOARD.name and (user is None or not user.is_admin):
-        raise Problem("not_admin", "Only administrators decide about a person's leaving.")
+        raise Problem("not_admin", "Only administrators may change an off-boarding.")
 
 
 def _check_password(job_id: str, user: User | None, password: str) -> None:
-    """Take a password only for a failed sign-up that still needs it, if it is the one given then. Raises Problem.
+    """Accept a password only for a failed sign-up that still needs it, and only the original one. Raises Problem.
 
-    It is hashed outside any transaction: that takes tens of milliseconds.
+    It is verified outside any transaction, because hashing takes tens of milliseconds.
     """
 
     def work(session: Session) -> User | None:
         job = permissions.job(session, user, job_id)
         if job.state is not JobState.FAILED:
-            raise Problem("not_failed", "Only a failed job can be taken up again.")
+            raise Problem("not_failed", "Only a failed job can be retried.")
         if job.kind != SIGNUP.name or not interventions.needs_secret(session, job):
             return None
         return session.get_one(User, job.subject_id)
 
     person = service().db.read(work)
     if person is None:
-        message = "Only the retry of a failed sign-up that still needs its password takes one."
+        message = "Remove the password: only the retry of a failed sign-up that still needs it accepts one."
         raise Problem("invalid_fields", errors=[FieldError(field="password", code="not_needed", message=message)])
-    with rate_limits.password_try(person.login):
+    with rate_limits.limit_password_attempts(person.login):
         if not service().passwords.is_right(password, person.password_hash):
-            message = "This is not the password of the sign-up: accounts that were made with that one would differ."
+            message = "Use the password of the sign-up. Accounts that exist already were created with that password."
             raise Problem("invalid_fields", errors=[FieldError(field="password", code="wrong", message=message)])

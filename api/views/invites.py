@@ -1,7 +1,7 @@
-"""How does somebody join a team that is not open to all?  By the code of an invitation, at sign-up.
+"""Invitations: codes with which people join a team that is not open, at sign-up.
 
-A code is shown once, to whoever makes it, and is as hard to guess as a log-in's token. It is used up in the very
-transaction that makes the account: of many who use it at once, as many come in as may.
+A code is shown once, to its creator, and is as hard to guess as a session token. It is redeemed in the transaction that
+creates the account, so concurrent sign-ups cannot exceed its number of uses.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from common.database.models import Invite, User
 CODE_BYTES = 18  # 24 characters
 
 
-def make(session: Session, *, team_id: str, uses: int, now: datetime, expires_at: datetime) -> tuple[Invite, str]:
-    """Return a new invitation and its code, which nothing can show again."""
+def create(session: Session, *, team_id: str, uses: int, now: datetime, expires_at: datetime) -> tuple[Invite, str]:
+    """Return a new invitation and its code, which cannot be displayed again."""
     code = secrets.token_urlsafe(CODE_BYTES)
     invite = Invite(
         id=new_id(),
@@ -37,31 +37,34 @@ def make(session: Session, *, team_id: str, uses: int, now: datetime, expires_at
     return invite, code
 
 
-def use(session: Session, code: str, *, team_id: str, now: datetime) -> str:
-    """Take one use of the invitation to this team, and return its id. Raises Problem that names `invite`."""
-    is_it = Invite.code_hash == _hash(code)
-    is_good = (Invite.team_id == team_id, Invite.used < Invite.uses, Invite.expires_at > now)
-    result = session.execute(update(Invite).where(is_it, *is_good).values(used=Invite.used + 1))
-    found = session.scalar(select(Invite).where(is_it))
-    if found is None or not cast("Any", result).rowcount:
-        raise Problem("invalid_fields", errors=[_refusal(found, team_id)])
-    return found.id
+def redeem(session: Session, code: str, *, team_id: str, now: datetime) -> str:
+    """Redeem one use of the invitation to this team, and return its id. Raises Problem with an error for `invite`."""
+    is_code = Invite.code_hash == _hash(code)
+    is_usable = (Invite.team_id == team_id, Invite.used < Invite.uses, Invite.expires_at > now)
+    result = session.execute(update(Invite).where(is_code, *is_usable).values(used=Invite.used + 1))
+    invite = session.scalar(select(Invite).where(is_code))
+    if invite is None or not cast("Any", result).rowcount:
+        raise Problem("invalid_fields", errors=[_refusal(invite, team_id)])
+    return invite.id
 
 
-def give_back(session: Session, person: User) -> None:
-    """Let the invitation by which a person came be used by somebody else: nothing became of their sign-up."""
+def return_use(session: Session, person: User) -> None:
+    """Return the use of the invitation by which a person joined, because their sign-up failed for good."""
     session.execute(update(Invite).where(Invite.id == person.invite_id).values(used=Invite.used - 1))
     person.invite_id = None
 
 
-def _refusal(found: Invite | None, team_id: str) -> FieldError:
-    if found is None:
-        return _error("unknown", "There is no such invitation. Compare the code, or ask for another one.")
-    if found.team_id != team_id:
-        return _error("other_team", f"The invitation is to the team {found.team_id}.")
-    if found.used >= found.uses:
-        return _error("used_up", "The invitation has been used. Ask for another one.")
-    return _error("expired", "The invitation has expired or was revoked. Ask for another one.")
+def _refusal(invite: Invite | None, team_id: str) -> FieldError:
+    if invite is None:
+        return _error("unknown", "This invitation code is unknown. Check the code, or ask for another invitation.")
+    if invite.team_id != team_id:
+        return _error(
+            "other_team",
+            f"The invitation is for the team {invite.team_id}. Choose that team, or ask for another invitation.",
+        )
+    if invite.used >= invite.uses:
+        return _error("used_up", "The invitation has already been used. Ask for another invitation.")
+    return _error("expired", "The invitation has expired or was revoked. Ask for another invitation.")
 
 
 def _error(code: str, message: str) -> FieldError:

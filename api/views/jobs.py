@@ -1,4 +1,4 @@
-"""What is a job doing, and what has it done?  Listed, looked at, waited for, followed."""
+"""Jobs: list, show, long polling and server-sent events."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 
 from api.access import auth, permissions
 from api.contract import pagination
-from api.contract.endpoint import Answer, Digits, Policy, Query
-from api.contract.pagination import Id, JobPage, Kind, Listed, TeamName
+from api.contract.endpoint import Answer, Policy, Query, WholeNumber
+from api.contract.pagination import Id, JobPage, Kind, PageBody, TeamName
 from api.contract.problems import FieldError, Problem
 from api.follow import responses
-from api.follow.responses import HeldAnswer, HeldStream, Seen
+from api.follow.responses import Adapt, EventStreamResponse, LongPollResponse
 from api.presentation import job_view
 from api.presentation.job_schemas import JobEvent, JobShown, JobSummary
 from api.service import service
@@ -26,77 +26,82 @@ from common.states import OPEN
 
 blueprint = Blueprint("jobs", __name__)
 
-WAIT_S = 60  # at most; proxies give up after about as much
-RESUME = "Last-Event-ID"
+WAIT_S = 60  # at most; proxies close idle connections after about this time
+LAST_EVENT_ID = "Last-Event-ID"
 
 
-class Jobs(Listed):
+class Jobs(PageBody):
     """A page of jobs."""
 
     jobs: list[JobSummary]
 
 
 class Wait(Query):
-    """`wait`: hold the answer back for so many seconds unless the job changes before."""
+    """`wait`: delay the response until the job changes, for at most this number of seconds."""
 
-    wait: Annotated[int, Field(ge=0, le=WAIT_S), Digits] = 0
+    wait: Annotated[int, Field(ge=0, le=WAIT_S), WholeNumber] = 0
 
 
 class Resume(Query):
-    """`after`: the number of the last event that you have, where you cannot send the header `Last-Event-ID`."""
+    """`after`: the number of the last event that you received, if you cannot send the header `Last-Event-ID`."""
 
-    after: Annotated[int, Field(ge=0, le=10**9 - 1), Digits] = 0
+    after: Annotated[int, Field(ge=0, le=10**9 - 1), WholeNumber] = 0
 
 
 class JobFilter(JobPage):
-    """Which jobs, newest first."""
+    """The page of a list of jobs to return, newest first."""
 
-    kind: Annotated[Kind | None, Field(description="Only those of this kind.")] = None
-    app_id: Annotated[Id | None, Field(description="Only those about this app.")] = None
-    team: Annotated[TeamName | None, Field(description="Another team's than your own, for administrators.")] = None
+    kind: Annotated[Kind | None, Field(description="Only jobs of this kind.")] = None
+    app_id: Annotated[Id | None, Field(description="Only jobs of this app.")] = None
+    team: Annotated[
+        TeamName | None,
+        Field(description="Jobs of this team; another team than your own requires administrator rights."),
+    ] = None
 
 
 @route(blueprint, "GET", "/jobs", policy=Policy.MEMBER, query=JobFilter, answers={200: Jobs}, raises=("not_found",))
 def list_jobs(query: JobFilter) -> Answer:
     """List the jobs of your team, newest first.
 
-    What is asked for besides the page narrows the list, all of it together. Administrators may name another team.
+    A job must match every filter that is set. Administrators may list the jobs of another team.
     """
     user = auth.require_user()
 
     def work(session: Session) -> Jobs:
         team = permissions.team(session, user, query.team)
-        found = _find(session, team, query)
-        return Jobs(jobs=job_view.summaries(session, found.rows), **found.told)
+        page = _find(session, team, query)
+        return Jobs(jobs=job_view.summaries(session, page.rows), **page.fields)
 
     return Answer(body=service().db.read(work))
 
 
 def _find(session: Session, team: str, query: JobFilter) -> pagination.PageRows[Job]:
-    """An app's jobs are its team's: the app is enough to find them, and of a foreign one there are none to look for."""
-    narrowed = pagination.given(query, "kind", "state")
+    """Return a page of the team's jobs; with `app_id`, the app's jobs if the app belongs to the team."""
+    filters = pagination.filters_of(query, "kind", "state")
     if query.app_id is None:
-        return pagination.read(session, Job, query, {"team_id": team, **narrowed})
+        return pagination.read(session, Job, query, {"team_id": team, **filters})
     app = session.get(App, query.app_id)
     if app is None or app.team_id != team:
-        return pagination.nothing(query)
-    return pagination.read(session, Job, query, {"app_id": app.id, **narrowed})
+        return pagination.empty_page(query)
+    return pagination.read(session, Job, query, {"app_id": app.id, **filters})
 
 
 @route(blueprint, "GET", "/jobs/<job_id>", policy=Policy.VISITOR, query=Wait, answers={200: JobShown, 304: None})
 def show_job(job_id: str, query: Wait) -> Answer | Response:
     """Show a job.
 
-    Send the `ETag` back as `If-None-Match`, and a job that has not changed costs a 304. With `?wait=SECONDS` the answer
-    is held back until it has changed. `Retry-After` says when a look is worth it, from how long such steps take.
+    Send the `ETag` as `If-None-Match` to get a 304 while the job has not changed. With `?wait=SECONDS`, the response is
+    delayed until the job changes. `Retry-After` suggests when to poll again, based on typical durations.
     """
     user = auth.find_user()
-    seen = _seen_by(user)
-    job, answer = service().db.read(lambda session: _look(session, permissions.job(session, user, job_id), query, seen))
-    is_news = bool(request.if_none_match) and answer.status == 200
-    if not query.wait or is_news or job.state not in OPEN or not responses.is_possible(service().feed):
+    adapt = _adapt_for(user)
+    job, answer = service().db.read(
+        lambda session: _show(session, permissions.job(session, user, job_id), query, adapt)
+    )
+    is_changed = bool(request.if_none_match) and answer.status == 200
+    if not query.wait or is_changed or job.state not in OPEN or not responses.can_hold(service().hub):
         return answer
-    return HeldAnswer(service().feed, job.id, render(answer), seen, version=job.version, wait_s=query.wait)
+    return LongPollResponse(service().hub, job.id, render(answer), adapt, version=job.version, wait_s=query.wait)
 
 
 @route(
@@ -108,45 +113,52 @@ def show_job(job_id: str, query: Wait) -> Answer | Response:
     answers={200: JobEvent, 204: None},
 )
 def follow_job(job_id: str, query: Resume) -> Answer | Response:
-    """Follow a job by server-sent events.
+    """Follow a job with server-sent events.
 
-    Each event has the number of the job's version after it; with `Last-Event-ID` (browsers send it by themselves) the
-    stream goes on behind that one. It ends with the job, and now and then before: come again, nothing is missed or
-    repeated. 204: the job is over and you have all its events. A comment every 15 seconds keeps the line alive.
+    The ID of each event is the job's version after the change. With `Last-Event-ID`, which browsers send automatically,
+    the stream continues after that event. The stream ends with the job, and sometimes earlier: reconnect, and no event
+    is missed or repeated. 204 means that the job is over and you have all its events. A comment every 15 seconds keeps
+    the connection open.
     """
     user = auth.find_user()
     number = _last_event_number() or query.after
-    job, is_all = service().db.read(lambda session: _outlook(session, permissions.job(session, user, job_id), number))
-    if is_all:
+    job, has_all = service().db.read(
+        lambda session: _has_all_events(session, permissions.job(session, user, job_id), number)
+    )
+    if has_all:
         return Answer(status=204)
-    if not responses.is_possible(service().feed):
-        raise Problem("unavailable", "Too many follow jobs here right now: poll instead.", retry_after_s=5)
-    return HeldStream(service().feed, job.id, number=min(number, job.version))
+    if not responses.can_hold(service().hub):
+        raise Problem(
+            "unavailable",
+            "Too many clients are following jobs. Poll the job instead, or try again later.",
+            retry_after_s=5,
+        )
+    return EventStreamResponse(service().hub, job.id, number=min(number, job.version))
 
 
-def _seen_by(user: User | None) -> Seen:
+def _adapt_for(user: User | None) -> Adapt:
     return service().view.for_operators if user is not None and user.is_admin else lambda body: body
 
 
-def _look(session: Session, job: Job, query: Wait, seen: Seen) -> tuple[Job, Answer]:
+def _show(session: Session, job: Job, query: Wait, adapt: Adapt) -> tuple[Job, Answer]:
     view, now, tag = service().view, service().db.now(), job_view.etag(job)
     if not request.if_none_match.contains_weak(tag):
-        shown = view.show(session, [job], now)[0]
-        return job, Answer(body=seen(shown.body), headers=shown.headers)
-    if query.wait or job.state not in OPEN:  # whoever waits here need not be told when to come again
+        shown = view.render(session, [job], now)[0]
+        return job, Answer(body=adapt(shown.body), headers=shown.headers)
+    if query.wait or job.state not in OPEN:  # a client that waits here needs no Retry-After
         return job, Answer(status=304, headers=job_view.headers(tag, None))
     steps = session.scalars(select(Step).where(Step.job_id == job.id)).all()
-    return job, Answer(status=304, headers=job_view.headers(tag, view.pause_s(job, steps, now)))
+    return job, Answer(status=304, headers=job_view.headers(tag, view.retry_after_s(job, steps, now)))
 
 
-def _outlook(session: Session, job: Job, number: int) -> tuple[Job, bool]:
-    """Return the job, and whether whoever has the events up to `number` has all that will come."""
+def _has_all_events(session: Session, job: Job, number: int) -> tuple[Job, bool]:
+    """Return the job, and whether no event after `number` exists or will come."""
     return job, job.state not in OPEN and not events.has_newer(session, job.id, number)
 
 
 def _last_event_number() -> int:
-    given = request.headers.get(RESUME, "0")
-    if not (given.isascii() and given.isdigit() and len(given) <= 9):
-        message = "Send the id of the last event that you have, or leave it out."
-        raise Problem("invalid_fields", errors=[FieldError(field=RESUME, code="invalid", message=message)])
-    return int(given)
+    value = request.headers.get(LAST_EVENT_ID, "0")
+    if not (value.isascii() and value.isdigit() and len(value) <= 9):
+        message = "Send the ID of the last event that you received, or omit the header."
+        raise Problem("invalid_fields", errors=[FieldError(field=LAST_EVENT_ID, code="invalid", message=message)])
+    return int(value)

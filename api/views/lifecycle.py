@@ -1,4 +1,4 @@
-"""How is an app removed, compared with what was made, and repaired?"""
+"""Lifecycle of an app: remove it, compare it with what was created, repair it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.access import auth, permissions
-from api.contract.endpoint import Answer, Flag, Policy, Query, RequestBody, ResponseBody
+from api.contract.endpoint import Answer, BooleanFlag, Policy, Query, RequestBody, ResponseBody
 from api.presentation import links
 from api.service import service
 from api.serving.accepted import JobAccepted
@@ -20,16 +20,16 @@ from common.workflows import DEPROVISION, DRIFT, RECONCILE
 
 blueprint = Blueprint("lifecycle", __name__)
 
-WHY_STAYS = {
-    Provenance.ADOPTED: "It was there before us.",
-    Provenance.GONE: "It is gone, or never came to be.",
+KEEP_REASONS = {
+    Provenance.ADOPTED: "It existed before Slipway used it.",
+    Provenance.GONE: "It no longer exists, or was never created.",
 }
 
 
 class Removal(Query):
-    """`dry_run`: only say what would go and what would stay."""
+    """`dry_run`: only report what would be deleted and what would be kept."""
 
-    dry_run: Flag = False
+    dry_run: BooleanFlag = False
 
 
 class Nothing(RequestBody):
@@ -37,7 +37,7 @@ class Nothing(RequestBody):
 
 
 class Item(ResponseBody):
-    """An outside object, and why it goes or stays."""
+    """An object on an upstream, and the reason why it is deleted or kept."""
 
     upstream: str
     kind: str
@@ -47,7 +47,7 @@ class Item(ResponseBody):
 
 
 class Preview(ResponseBody):
-    """What a removal would delete, last made first, and what it would leave, and why."""
+    """What a removal would delete, newest first, and what it would keep, with the reasons."""
 
     goes: list[Item]
     stays: list[Item]
@@ -65,8 +65,8 @@ class Preview(ResponseBody):
 def remove_app(app_id: str, query: Removal) -> Answer:
     """Remove an app.
 
-    A job removes what the ledger says was made for it, last made first, and nothing else. With `?dry_run=true` nothing
-    is begun, and the answer says what would go and what would stay.
+    A job deletes what the ledger lists as created for the app, newest first, and nothing else. With `?dry_run=true`, no
+    job is started; the response lists what would be deleted and what would be kept.
     """
     user = auth.require_user()
     if query.dry_run:
@@ -84,15 +84,15 @@ def remove_app(app_id: str, query: Removal) -> Answer:
     raises=("busy",),
 )
 def reconcile_app(app_id: str, body: Nothing) -> Answer:  # noqa: ARG001 - an empty body is still checked
-    """Put back what is missing or was changed of an app."""
+    """Repair an app: restore parts that are missing or were changed."""
     return app_jobs.begin(auth.require_user(), app_id, RECONCILE, {})
 
 
 @route(blueprint, "GET", "/app/<app_id>/drift", policy=Policy.BEARER, answers={202: JobAccepted})
 def compare_app(app_id: str) -> Answer:
-    """Compare an app with what was made.
+    """Compare an app with what was created.
 
-    A job looks; its result says what is missing, changed or foreign. It writes nothing outside.
+    A job compares them without changing anything. Its result lists what is missing, changed or not created by Slipway.
     """
     return app_jobs.begin(auth.require_user(), app_id, DRIFT, {})
 
@@ -105,10 +105,15 @@ def _preview(session: Session, app: App) -> Preview:
     )
     goes, stays = [], []
     for row in rows:
-        if row.provenance in WHY_STAYS:
-            stays.append(_item(row, WHY_STAYS[row.provenance]))
+        if row.provenance in KEEP_REASONS:
+            stays.append(_item(row, KEEP_REASONS[row.provenance]))
         else:
-            goes.append(_item(row, "We made it." if row.provenance is Provenance.CREATED else "We may have made it."))
+            goes.append(
+                _item(
+                    row,
+                    "Created by Slipway." if row.provenance is Provenance.CREATED else "Possibly created by Slipway.",
+                )
+            )
     return Preview(goes=goes, stays=stays)
 
 

@@ -1,4 +1,4 @@
-"""How does a person log in and out, and who are they?"""
+"""Login, logout and the current user."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ blueprint = Blueprint("login", __name__)
 
 
 class Credentials(RequestBody):
-    """Who logs in."""
+    """The login and password of an account."""
 
     id: Annotated[str, Field(max_length=64)]
     password: Annotated[str, Field(max_length=256, repr=False)]
 
 
 class Person(ResponseBody):
-    """An account. `id` is the login."""
+    """A user account. `id` is the login."""
 
     id: str
     email: str
@@ -41,7 +41,7 @@ class Person(ResponseBody):
 
 
 class LoggedIn(ResponseBody):
-    """`token` goes into `Authorization: Bearer`; it ends at `expires_at`, or after two idle hours."""
+    """Send `token` as `Authorization: Bearer`. It expires at `expires_at`, or after two idle hours."""
 
     token: str
     expires_at: datetime
@@ -70,11 +70,11 @@ class LoggedIn(ResponseBody):
 def log_in(body: Credentials) -> Answer:
     """Log in.
 
-    Returns a token for `Authorization: Bearer`, and sets it as a cookie. A refusal takes the same time whether the
-    user exists or not.
+    Returns a token for `Authorization: Bearer`, and also sets it as a cookie. A refusal takes the same time whether or
+    not the user exists.
     """
-    with rate_limits.password_try(body.id):
-        user = _recognise(body)
+    with rate_limits.limit_password_attempts(body.id):
+        user = _authenticate(body)
     return once(lambda session: _begin(session, user))
 
 
@@ -82,7 +82,7 @@ def log_in(body: Credentials) -> Answer:
 def log_out() -> Answer:
     """Log out.
 
-    The token is worth nothing any more; a token that was worth nothing before is no error.
+    The token becomes invalid. Sending a token that is already invalid is not an error.
     """
     auth.end_session()
     return Answer(status=204, headers={"Set-Cookie": _cookie("", None)})
@@ -90,7 +90,7 @@ def log_out() -> Answer:
 
 @route(blueprint, "GET", "/me", policy=Policy.MEMBER, answers={200: Person})
 def who_am_i() -> Answer:
-    """Show the account that is logged in."""
+    """Show the current user."""
     return Answer(body=_person(auth.require_user()))
 
 
@@ -100,7 +100,7 @@ def _begin(session: Session, user: User) -> Answer:
     return Answer(body=logged_in, status=201, headers={"Set-Cookie": _cookie(token, ends_at)})
 
 
-def _recognise(body: Credentials) -> User:
+def _authenticate(body: Credentials) -> User:
     user = _find(body.id)
     is_right = service().passwords.is_right(body.password, user.password_hash if user else None)
     if user is None or not is_right:
@@ -109,7 +109,7 @@ def _recognise(body: Credentials) -> User:
 
 
 def _find(login: str) -> User | None:
-    if not validation.NAME.fullmatch(login):  # MariaDB takes `ada ` for `ada`, and an error for an answer to `adá`
+    if not validation.NAME.fullmatch(login):  # to MariaDB, `ada ` equals `ada`, and `adá` is an error
         return None
     return service().db.read(
         lambda session: session.scalar(select(User).where(User.login == login, User.left_at.is_(None)))

@@ -1,4 +1,4 @@
-"""What does Prometheus get?  The numbers of every process of this API, and what the database and the broker know."""
+"""The metrics endpoint: counters of all processes of this API, and gauges queried from the database and the broker."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ blueprint = Blueprint("metrics", __name__)
 
 
 class MetricsPage(ResponseBody):
-    """`docs/metrics.md` says what is in it."""
+    """Metrics in Prometheus' text format; `docs/metrics.md` describes them."""
 
     media_type: ClassVar[str] = "text/plain"
 
@@ -33,12 +33,12 @@ class MetricsPage(ResponseBody):
     base="",
 )
 def show_metrics() -> Response:
-    """Read what is counted and measured, as Prometheus does."""
+    """Read the metrics in Prometheus' text format."""
     shown = CollectorRegistry()
-    shown.register(service().census)
+    shown.register(service().backlog)
     if values.ValueClass is values.MutexValue:
         shown.register(metrics.API)
     else:
-        # Under gunicorn, whichever of its processes is asked tells the numbers of all of them.
+        # Under gunicorn, the process that serves the scrape reports the counters of all processes.
         MultiProcessCollector(shown)  # type: ignore[no-untyped-call] # ships no types for it
     return Response(generate_latest(shown), content_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -1,4 +1,4 @@
-"""Which projects does a team have?"""
+"""Projects of a team: create and list."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from api.access import auth, permissions
 from api.contract import pagination, validation
 from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
 from api.contract.fields import Description, NewName
-from api.contract.pagination import Listed
+from api.contract.pagination import PageBody
 from api.contract.problems import FieldError, Problem
 from api.service import service
 from api.serving.idempotency import once
@@ -24,7 +24,7 @@ blueprint = Blueprint("projects", __name__)
 
 
 class NewProject(RequestBody):
-    """A group of apps; its name is your team's own."""
+    """A new project, which groups apps. Its name must be unique within your team."""
 
     name: NewName
     description: Description = ""
@@ -40,7 +40,7 @@ class ProjectShown(ResponseBody):
     created_at: datetime
 
 
-class Projects(Listed):
+class Projects(PageBody):
     """A page of projects."""
 
     projects: list[ProjectShown]
@@ -56,9 +56,9 @@ class Projects(Listed):
     raises=("taken",),
 )
 def create_project(body: NewProject) -> Answer:
-    """Create a project of your team.
+    """Create a project for your team.
 
-    A project groups apps; its name is the team's own.
+    A project groups apps. Its name must be unique within the team.
     """
     if problems := [*validation.project_name_problems(body.name), *validation.description_problems(body.description)]:
         raise Problem("invalid_fields", errors=problems)
@@ -79,7 +79,7 @@ def create_project(body: NewProject) -> Answer:
     try:
         return once(work)
     except IntegrityError:
-        message = "Your team has a project of this name. Choose another one."
+        message = "Your team already has a project with this name. Choose another name."
         raise Problem("taken", errors=[FieldError(field="name", code="taken", message=message)]) from None
 
 
@@ -90,8 +90,8 @@ def list_projects(team_id: str, query: pagination.Page) -> Answer:
 
     def work(session: Session) -> Projects:
         team = permissions.team(session, user, team_id)
-        found = pagination.read(session, Project, query, {"team_id": team})
-        return Projects(projects=[_shown(row) for row in found.rows], **found.told)
+        page = pagination.read(session, Project, query, {"team_id": team})
+        return Projects(projects=[_shown(row) for row in page.rows], **page.fields)
 
     return Answer(body=service().db.read(work))
 

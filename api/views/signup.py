@@ -1,4 +1,4 @@
-"""How does a person sign up?"""
+"""Sign-up of a new user."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ blueprint = Blueprint("signup", __name__)
 
 
 class Signup(RequestBody):
-    """A new person."""
+    """A new user."""
 
     id: NewLogin
     email: Email
@@ -48,19 +48,21 @@ class Signup(RequestBody):
     raises=("team_not_open", "taken", "too_many_requests"),
 )
 def sign_up(body: Signup) -> Answer:
-    """Sign a person up.
+    """Sign up a new user.
 
-    A job makes their accounts on GitLab, Jenkins and Kibana in the roles of their team. It can be followed without a
-    login by whoever knows its id. The password is sealed until the last account is made, then deleted. A team that is
-    not open to all is joined by `invite`, the code of an invitation; it is used up with an accepted sign-up.
+    A job creates the user's accounts on GitLab, Jenkins and Kibana with the roles of the team. Anyone who knows the
+    job's ID can follow it without a login. The password is stored encrypted, and deleted once the last account exists.
+    To join a team that is not open to everyone, send an invitation code as `invite`; an accepted sign-up uses it up.
     """
     _check(body)
-    rate_limits.sign_up_try(body.id, body.email)
+    rate_limits.limit_sign_ups(body.id, body.email)
     password_hash = service().passwords.hash(body.password)
     try:
         return once(lambda session: accepted(_write(session, body, password_hash)))
     except IntegrityError:
-        if not (taken := service().db.read(lambda session: accounts.taken(session, login=body.id, email=body.email))):
+        if not (
+            taken := service().db.read(lambda session: accounts.find_taken(session, login=body.id, email=body.email))
+        ):
             raise
         raise Problem("taken", errors=taken) from None
 
@@ -73,12 +75,12 @@ def _check(body: Signup) -> None:
     team = catalog.teams.get(body.team)
     open_teams = [team.id for team in catalog.teams.values() if team.self_join]
     if team is None:
-        message = f"There is no such team. Choose one of: {', '.join(open_teams)}."
+        message = f"This team does not exist. Choose one of: {', '.join(open_teams)}."
         problems.append(FieldError(field="team", code="unknown", message=message))
     if problems:
         raise Problem("invalid_fields", errors=problems)
     if team is not None and not team.self_join and body.invite is None:
-        message = f"Send the code of an invitation as `invite`. Open to all: {', '.join(open_teams)}."
+        message = f"Send an invitation code as `invite`, or choose an open team: {', '.join(open_teams)}."
         raise Problem("team_not_open", errors=[FieldError(field="team", code="not_open", message=message)])
 
 
@@ -94,9 +96,9 @@ def _write(session: Session, body: Signup, password_hash: str) -> Job:
         team_id=body.team,
         created_at=now,
     )
-    stale_signups.free_names(session, login=user.login, email=user.email)
+    stale_signups.release_names(session, login=user.login, email=user.email)
     if body.invite is not None:
-        user.invite_id = invites.use(session, body.invite, team_id=body.team, now=now)
+        user.invite_id = invites.redeem(session, body.invite, team_id=body.team, now=now)
     session.add(user)
     session.flush()  # the job refers to it
     job = lifecycle.accept(

@@ -1,7 +1,7 @@
-"""When does a sign-up that came to nothing give its id and e-mail address free?
+"""Release the login and e-mail address of stale sign-ups, so that the person can sign up again.
 
-Somebody else has the id on an upstream: the person has to choose another one, with the same e-mail address. As long
-as anything that was made for the failed sign-up exists, its names stay taken.
+A sign-up is stale when it failed because somebody else has the login on an upstream: the person has to choose another
+login, with the same e-mail address. While anything that was created for the failed sign-up exists, both stay taken.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from common.states import OPEN, Provenance
 from common.vault import sealed_passwords
 
 
-def free_names(session: Session, *, login: str, email: str) -> None:
-    """Rename those who hold either name and whose sign-up came to nothing; nobody logs in as them any more."""
+def release_names(session: Session, *, login: str, email: str) -> None:
+    """Rename users who hold either name and whose sign-up is stale; nobody can log in as them afterwards."""
     holders = session.scalars(select(User).where(or_(User.login == login, User.email == email)).with_for_update())
     for person in holders:
-        if _came_to_nothing(session, person):
+        if _is_stale(session, person):
             person.left_at = person.left_at or service().db.now()
             person.login, person.email = f"gone-{person.id}", f"{person.id}@gone.invalid"
-            invites.give_back(session, person)
+            invites.return_use(session, person)
             auth.end_sessions_of(session, person)
             sealed_passwords.wipe(session, _jobs_of(person))
     session.flush()
 
 
-def _came_to_nothing(session: Session, person: User) -> bool:
-    is_at_work = exists().where(Job.subject_id == person.id, Job.state.in_(OPEN))
-    has_made = exists().where(
+def _is_stale(session: Session, person: User) -> bool:
+    is_running = exists().where(Job.subject_id == person.id, Job.state.in_(OPEN))
+    has_resources = exists().where(
         Resource.subject_id == person.id, Resource.provenance.in_((Provenance.INTENDED, Provenance.CREATED))
     )
-    met_somebody = exists().where(Step.job_id.in_(_jobs_of(person)), Step.code == Conflict.code)
-    return bool(session.scalar(select(~is_at_work & ~has_made & met_somebody)))
+    has_conflict = exists().where(Step.job_id.in_(_jobs_of(person)), Step.code == Conflict.code)
+    return bool(session.scalar(select(~is_running & ~has_resources & has_conflict)))
 
 
 def _jobs_of(person: User) -> Select[str]:

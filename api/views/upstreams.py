@@ -1,4 +1,4 @@
-"""Can the upstreams be worked with?  What the workers know of them, and what administrators say about it."""
+"""Upstreams: their state as the workers know it, check-ups, and pauses by administrators."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from common.workflows import CHECKUP, EXTERNAL, Upstream
 
 blueprint = Blueprint("upstreams", __name__)
 
-OURS = str(UUID(int=0))  # the subject of a check-up: this installation
-PARKED_COUNTED = 10_000  # as far as `parked` counts
+INSTALLATION = str(UUID(int=0))  # the subject of a check-up
+PARKED_COUNTED = 10_000  # the maximum of `parked`
 
 
 class UpstreamState(StrEnum):
-    """open · in_doubt: steps got no answer, a worker looks whether it is down · down: it is looked at until it answers
-    · paused: by an administrator. Nothing goes to one that is not open.
+    """open: in use · in_doubt: steps got no answer, and a worker probes whether it is down · down: a worker probes it
+    until it answers · paused: by an administrator. Steps are dispatched only to an upstream that is open.
     """
 
     OPEN = "open"
@@ -43,7 +43,7 @@ class UpstreamState(StrEnum):
 
 
 class PauseUpstream(RequestBody):
-    """`reason` is shown to everybody whose jobs wait for it."""
+    """`reason` is shown to every user whose jobs wait for the upstream."""
 
     reason: Annotated[str, Field(min_length=3, max_length=500)]
 
@@ -57,7 +57,7 @@ class Checkup(RequestBody):
 
 
 class Check(ResponseBody):
-    """One of the doctor's checks. `state`: well, wrong, or untold where it could not be looked at."""
+    """A check of the doctor. `state`: `well`, `wrong`, or `untold` if it could not be checked."""
 
     check: str
     question: str
@@ -67,10 +67,10 @@ class Check(ResponseBody):
 
 
 class UpstreamShown(ResponseBody):
-    """`at_work` of `at_once` steps are at work there, `parked` ones (counted up to 10,000) wait until they may go.
+    """An upstream: `at_work` of at most `at_once` steps are running, `parked` steps (at most 10,000) are waiting.
 
-    `since`, `reason` say how it came to be as it is; `next_look_at` when it is looked at while it is down;
-    `calls_per_second` is 0 where they are not limited.
+    `since` and `reason` explain the state. `next_look_at` is the time of the next probe while it is down.
+    `calls_per_second` is the rate limit, 0 for none.
     """
 
     name: str
@@ -88,8 +88,8 @@ class UpstreamShown(ResponseBody):
 
 
 class Upstreams(ResponseBody):
-    """`checkup` is the last check-up that ended; every `checks` is its, and `others` what it said of our own parts:
-    settings, database, broker.
+    """All upstreams. `checkup` is the last check-up that has finished: `checks` are its results for each upstream, and
+    `others` its results for Slipway itself (settings, database, broker).
     """
 
     upstreams: list[UpstreamShown]
@@ -100,15 +100,16 @@ class Upstreams(ResponseBody):
 
 @route(blueprint, "GET", "/upstreams", policy=Policy.ADMIN, answers={200: Upstreams})
 def list_upstreams() -> Answer:
-    """Say of every upstream whether it can be worked with, and what the last check-up found."""
+    """List the upstreams with their state and the results of the last check-up."""
     return Answer(body=service().db.read(_shown))
 
 
 @route(blueprint, "POST", "/upstreams/checkups", policy=Policy.ADMIN, takes=Checkup, answers={202: JobAccepted})
 def check_up(body: Checkup) -> Answer:  # noqa: ARG001 - declared: it takes nothing
-    """Have a worker check the settings and every upstream, reading only.
+    """Check the settings and all upstreams.
 
-    The job's `result` has every check with what to do about what is wrong; GET /upstreams shows the last one.
+    A worker runs the checks and changes nothing. The job's `result` lists every check, with a remedy for each failure.
+    `GET /upstreams` shows the last results.
     """
 
     def work(session: Session) -> Job:
@@ -117,7 +118,7 @@ def check_up(body: Checkup) -> Answer:  # noqa: ARG001 - declared: it takes noth
             session,
             CHECKUP,
             now=service().db.now(),
-            subject_id=OURS,
+            subject_id=INSTALLATION,
             team_id=user.team_id,
             user_id=user.id,
             request_id=request_id(),
@@ -136,12 +137,12 @@ def check_up(body: Checkup) -> Answer:  # noqa: ARG001 - declared: it takes noth
     answers={200: UpstreamShown},
 )
 def pause_upstream(upstream: str, body: PauseUpstream) -> Answer:
-    """Keep an upstream free for maintenance.
+    """Pause an upstream for maintenance.
 
-    What is at work there ends; further steps wait, without using an attempt, until it is resumed. The password of a
-    sign-up is kept for a day only: a longer pause fails those that wait for it.
+    Running steps finish; further steps wait until the upstream is resumed, without using an attempt. The password of a
+    sign-up is stored for one day only, so sign-ups that wait longer than that fail.
     """
-    name, by = _known(upstream), auth.require_user().login
+    name, by = _find_upstream(upstream), auth.require_user().login
 
     def work(session: Session) -> Answer:
         outages.pause(session, name, by=by, reason=body.reason, now=service().db.now())
@@ -159,11 +160,11 @@ def pause_upstream(upstream: str, body: PauseUpstream) -> Answer:
     answers={200: UpstreamShown},
 )
 def resume_upstream(upstream: str, body: ResumeUpstream) -> Answer:  # noqa: ARG001 - declared: it takes nothing
-    """End a pause, if there is one.
+    """Resume a paused upstream.
 
-    Few steps go at first, then twice as many every few seconds.
+    A few steps start at first, then twice as many every few seconds. Nothing happens if the upstream is not paused.
     """
-    name = _known(upstream)
+    name = _find_upstream(upstream)
 
     def work(session: Session) -> Answer:
         outages.resume(session, name, service().db.now())
@@ -172,10 +173,10 @@ def resume_upstream(upstream: str, body: ResumeUpstream) -> Answer:  # noqa: ARG
     return once(work)
 
 
-def _known(name: str) -> Upstream:
+def _find_upstream(name: str) -> Upstream:
     found = next((upstream for upstream in EXTERNAL if upstream.value == name), None)
     if found is None:
-        raise Problem("not_found", f"The upstreams are {', '.join(EXTERNAL)}.")
+        raise Problem("not_found", f"Choose one of the upstreams {', '.join(EXTERNAL)}.")
     return found
 
 
@@ -186,20 +187,20 @@ def _one(session: Session, name: Upstream) -> Answer:
 
 def _shown(session: Session) -> Upstreams:
     job, checks = _last_checkup(session)
-    known, now = outages.read(session), service().db.now()
-    at_work = slots.in_use(session, now)
+    statuses, now = outages.read(session), service().db.now()
+    in_use = slots.in_use(session, now)
     limits = slots.limits_of(service().settings)
     return Upstreams(
         upstreams=[
             UpstreamShown(
                 name=name,
                 title=name.label,
-                at_work=at_work.get(name, 0),
+                at_work=in_use.get(name, 0),
                 at_once=limits[name].at_once,
                 calls_per_second=limits[name].calls_per_s,
                 parked=_parked(session, name),
                 checks=checks.pop(name.label, []),
-                **_state(known.get(name)),
+                **_state(statuses.get(name)),
             )
             for name in EXTERNAL
         ],
@@ -209,19 +210,19 @@ def _shown(session: Session) -> Upstreams:
     )
 
 
-def _state(gate: UpstreamStatus | None) -> dict[str, Any]:
-    state, since, reason = UpstreamState.OPEN, gate.open_since if gate else None, None
-    if gate is not None and gate.paused_at is not None:
-        state, since, reason = UpstreamState.PAUSED, gate.paused_at, gate.pause_reason
-    elif gate is not None and gate.look_at is not None:
-        state = UpstreamState.DOWN if gate.down_since else UpstreamState.IN_DOUBT
-        since, reason = gate.down_since, gate.reason
+def _state(status: UpstreamStatus | None) -> dict[str, Any]:
+    state, since, reason = UpstreamState.OPEN, status.open_since if status else None, None
+    if status is not None and status.paused_at is not None:
+        state, since, reason = UpstreamState.PAUSED, status.paused_at, status.pause_reason
+    elif status is not None and status.look_at is not None:
+        state = UpstreamState.DOWN if status.down_since else UpstreamState.IN_DOUBT
+        since, reason = status.down_since, status.reason
     return {
         "state": state,
         "since": since,
         "reason": reason,
-        "paused_by": gate.paused_by if gate else None,
-        "next_look_at": gate.look_at if gate else None,
+        "paused_by": status.paused_by if status else None,
+        "next_look_at": status.look_at if status else None,
     }
 
 
@@ -231,8 +232,8 @@ def _parked(session: Session, name: Upstream) -> int:
 
 
 def _last_checkup(session: Session) -> tuple[Job | None, dict[str, list[Check]]]:
-    """Return the last one that ended well, and its checks by what they look at."""
-    found = outputs.last_checkup(session, OURS)
+    """Return the last check-up that succeeded, and its checks by group."""
+    found = outputs.last_checkup(session, INSTALLATION)
     if found is None:
         return None, {}
     job, report = found

@@ -1,4 +1,4 @@
-"""How does a person leave?"""
+"""Off-boarding of users."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ blueprint = Blueprint("users", __name__)
 
 @route(blueprint, "DELETE", "/users/<login>", policy=Policy.ADMIN, answers={202: JobAccepted}, raises=("busy",))
 def remove_user(login: str) -> Answer:
-    """Off-board a person.
+    """Off-board a user.
 
-    Their log-ins end at once; a job closes the accounts that were made here.
+    The user's sessions end immediately; a job closes the accounts that Slipway created.
     """
     if not validation.NAME.fullmatch(login):
         raise Problem("not_found")
@@ -41,7 +41,9 @@ def remove_user(login: str) -> Answer:
         if open_job is not None and open_job.kind == OFFBOARD.name:
             return open_job
         if open_job is not None:
-            raise Problem("busy", "The sign-up is still running. Wait for it, or cancel it.", job_id=open_job.id)
+            raise Problem(
+                "busy", "The sign-up is still running. Wait for it to finish, or cancel it.", job_id=open_job.id
+            )
         return _offboard(session, person)
 
     return once(lambda session: accepted(work(session)))

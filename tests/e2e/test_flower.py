@@ -197,7 +197,7 @@ def test_the_link_of_a_job_leads_to_its_tasks(
     job_id, other = person.sign_up(new_name("ada")), person.sign_up(new_name("ada"))
     wait_for("Flower shows both", lambda: _done(flower, job_id, 5) and _done(flower, other, 5))
 
-    link = links.to_flower("signup", job_id, config)
+    link = links.flower_tasks_url("signup", job_id, config)
 
     assert link is not None
     assert link.startswith(flower.url)

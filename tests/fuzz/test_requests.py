@@ -25,7 +25,7 @@ MANY, FEWER = "\U000e0000-\U0010ffff", f"\U000e0000-{LAST_UNSEEN}"
 TROUBLE = (
     "request_crashed",
     "undeclared_problem",
-    "feed_failed",
+    "hub_failed",
     "database_failed",
     "commit_unknown",
     "exc_type",

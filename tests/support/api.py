@@ -154,8 +154,8 @@ def open_api(db_url: str, time: Time, **changes: Any) -> Iterator[Api]:
     try:
         yield api
     finally:
-        api.service.feed.stop()
-        api.service.census.stop()
+        api.service.hub.stop()
+        api.service.backlog.stop()
         api.service.db.dispose()
         root.handlers[:] = handlers
         root.setLevel(level)

@@ -1,6 +1,6 @@
-"""What is each call about?  A row, or several, for every call that is declared; a new call needs one.
+"""Requests for every declared endpoint, one row or several for each; a new endpoint needs a row.
 
-Tests take their requests from here: who may make them is not written here, it follows from the call's policy.
+Tests take their requests from here. Who may send them is not written here: that follows from the endpoint's policy.
 """
 
 from __future__ import annotations

@@ -61,10 +61,10 @@ class Stream:
     def to_the_end(self) -> Heard:
         while self.next_event() is not None:
             pass
-        self.leave()
+        self.close()
         return self.heard
 
-    def leave(self) -> None:
+    def close(self) -> None:
         self._connection.close()
 
 

@@ -1,4 +1,4 @@
-"""How many requests are made up, and what became of them?  Counted by call, by status, and by what was wrong."""
+"""Report of the fuzz tests: generated requests, counted by endpoint, by status and by failure."""
 
 from __future__ import annotations
 

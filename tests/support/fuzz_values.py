@@ -1,7 +1,7 @@
-"""How do made-up requests come to hit something?  What is made up of ids, passwords and keys is replaced by real ones.
+"""Real ids, passwords and keys for generated requests, so that these reach existing resources.
 
-A document says what an id looks like, not which there are. Only what was drawn to be valid is replaced, so that what
-was drawn to be invalid stays so. Which thing it gets follows from the request itself: the same draw, the same thing.
+The OpenAPI document describes the format of an id, not which ids exist. Only values that were generated as valid are
+replaced, so that invalid ones stay invalid. The replacement depends on the request alone, so a run can be repeated.
 """
 
 from __future__ import annotations

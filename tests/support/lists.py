@@ -1,4 +1,4 @@
-"""The five lists: where they are, what narrows them, and what they should hold by a slow look at everything."""
+"""The five lists: their URLs, their filters, and the entries to expect, computed from all rows."""
 
 from __future__ import annotations
 

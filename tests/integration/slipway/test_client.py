@@ -173,7 +173,7 @@ def test_lists_are_read_over_pages_and_every_filter_is_known(member: Client) -> 
 
     assert [name for name in listed if name in names] == names[::-1]
     assert [job["kind"] for job in signups] == ["signup"]
-    with pytest.raises(ProblemError, match="no such thing"):
+    with pytest.raises(ProblemError, match="Not found"):
         next(member.list_jobs(team="ops"))
     assert list(member.list_jobs(since=datetime.now(UTC) + timedelta(hours=1))) == []
 
@@ -228,5 +228,5 @@ def test_a_log_out_ends_the_token(url: str) -> None:
         token = member.log_in("grace", PASSWORD)["token"]
         member.log_out()
 
-    with Client(url, token) as late, pytest.raises(ProblemError, match="Log in first"):
+    with Client(url, token) as late, pytest.raises(ProblemError, match="Login required"):
         late.get_me()

@@ -19,7 +19,7 @@ from support.world import Time
 from werkzeug.test import TestResponse
 
 from api.contract.endpoint import Endpoint, Policy
-from api.serving.routing import declared
+from api.serving.routing import declared_endpoints
 from common.database.engine import Database
 
 ANYONE, OTHER, OWN, ADMIN = WHO = ("anonymous", "other team", "own team", "admin")
@@ -35,7 +35,7 @@ class Matrix:
     def __init__(self, api: Api, db: Database) -> None:
         self.api = api
         self.db = db
-        self.calls: dict[str, Endpoint] = {call.name: call for call in declared(api.app)}
+        self.calls: dict[str, Endpoint] = {call.name: call for call in declared_endpoints(api.app)}
         self.cells = 0
         self.things = Things(Objects(api, db))
 
@@ -70,7 +70,7 @@ class Matrix:
             headers=headers,
             buffered=True,  # a stream is read to its end
         )
-        if answer.status_code < 300 and call.is_repeatable and not method:
+        if answer.status_code < 300 and call.takes_idempotency_key and not method:
             self.things.use_up(about, TEAMS.get(whose))
         return answer
 

@@ -12,7 +12,7 @@ from support.runs import runs
 from support.world import Time
 
 from api.access import rate_counter
-from api.access.rate_counter import EPOCH, FullError, Hit, Quota
+from api.access.rate_counter import EPOCH, Permit, Quota, QuotaExceededError
 from common.database.engine import Database
 from common.database.models import RateCount
 from common.jobs import dispatch
@@ -37,8 +37,8 @@ def _count_of(db: Database, quota: Quota, tries: int) -> int:
 
 def _is_let_through(db: Database, quotas: list[Quota]) -> bool:
     try:
-        rate_counter.take(db, quotas)
-    except FullError:
+        rate_counter.acquire(db, quotas)
+    except QuotaExceededError:
         return False
     return True
 
@@ -80,8 +80,8 @@ def test_after_the_wait_there_is_room_and_a_second_earlier_there_is_none(db: Dat
     for _ in range(60):
         time.advance(chance.choice([0, 0, 0.25, 3, 17, 400]))
         try:
-            rate_counter.take(db, quotas)
-        except FullError as full:
+            rate_counter.acquire(db, quotas)
+        except QuotaExceededError as full:
             time.advance(full.retry_after_s - 1)
             assert not _is_let_through(db, quotas)
             time.advance(1)
@@ -92,7 +92,7 @@ def test_the_wait_is_the_shortest_that_keeps_to_the_limit() -> None:
     window, cases = 12, [(before, hits, at) for before in range(8) for hits in range(6) for at in range(12)]
 
     for before, hits, at in cases:
-        wait = rate_counter.until_room_us(before, hits, elapsed_us=at, window_us=window, limit=5)
+        wait = rate_counter.us_until_allowed(before, hits, elapsed_us=at, window_us=window, limit=5)
         assert wait == next(t for t in range(99) if _fits(before, hits, at + t, window=window, limit=5))
 
 
@@ -105,7 +105,7 @@ def _fits(before: int, hits: int, at: int, *, window: int, limit: int) -> bool:
 
 
 def test_when_one_quota_is_full_none_is_counted(db: Database) -> None:
-    rate_counter.take(db, [MINUTE])
+    rate_counter.acquire(db, [MINUTE])
     before = _hits(db)
 
     let_through = _is_let_through(db, [HOUR, Quota(bucket=MINUTE.bucket, limit=1, window_s=60)])
@@ -115,20 +115,20 @@ def test_when_one_quota_is_full_none_is_counted(db: Database) -> None:
 
 
 def test_what_is_given_back_was_never_done(db: Database, time: Time) -> None:
-    hits = [rate_counter.take(db, [MINUTE]) for _ in range(10)]
+    hits = [rate_counter.acquire(db, [MINUTE]) for _ in range(10)]
     time.advance(60)  # it is given back to the period it was taken in
 
     for hit in hits:
-        rate_counter.give_back(db, hit)
+        rate_counter.release(db, hit)
 
     assert _hits(db) == 0
     assert _count_of(db, MINUTE, 11) == 10
 
 
 def test_more_than_was_taken_cannot_be_given_back(db: Database) -> None:
-    (hit,) = rate_counter.take(db, [MINUTE])
+    (hit,) = rate_counter.acquire(db, [MINUTE])
 
-    rate_counter.give_back(db, [hit, hit, Hit(bucket="c" * 64, period=1)])
+    rate_counter.release(db, [hit, hit, Permit(bucket="c" * 64, period=1)])
 
     assert _hits(db) == 0
 
@@ -152,7 +152,7 @@ def test_many_who_share_some_of_their_quotas_do_not_lock_each_other_up(db: Datab
         own = [Quota(bucket=digit * 64, limit=10_000, window_s=60) for digit in (f"{number:x}", f"{number + 8:x}")]
         gate.wait()
         for _ in range(10):
-            rate_counter.give_back(db, rate_counter.take(db, [own[0], shared, own[1]]))
+            rate_counter.release(db, rate_counter.acquire(db, [own[0], shared, own[1]]))
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(run, range(THREADS)))

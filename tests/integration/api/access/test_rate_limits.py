@@ -145,7 +145,7 @@ def test_a_fault_of_ours_is_no_wrong_password(limited: OpenApi) -> None:
     api = limited(login_failures_per_account_and_address=1)
 
     for _ in range(3):
-        with api.app.test_request_context(), pytest.raises(RuntimeError), rate_limits.password_try("grace"):
+        with api.app.test_request_context(), pytest.raises(RuntimeError), rate_limits.limit_password_attempts("grace"):
             raise RuntimeError("the database stumbled")
 
     assert api.visitor.post(f"{V1}/login", json={"id": "grace", "password": PASSWORD}).status_code == 201

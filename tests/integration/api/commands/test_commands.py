@@ -153,7 +153,7 @@ def test_without_a_database_it_says_so_and_ends_with_4(time: Time) -> None:
     with open_api(f"mysql+pymysql://root@127.0.0.1:{free_port()}/slipway", time) as api:
         ended = Operator(api).types("users", "list")
 
-    assert (ended.exit_code, ended.stderr) == (4, "Error: The database does not answer.\n")
+    assert (ended.exit_code, ended.stderr) == (4, "Error: The database is unavailable.\n")
 
 
 def test_a_schema_that_is_not_current_says_what_to_type_and_ends_with_4(time: Time, tmp_path: Path) -> None:
@@ -173,7 +173,10 @@ def test_a_database_that_fails_in_the_middle_ends_with_4_and_shows_no_trace(api:
     ended = operator.types("keys", "status")
 
     assert (ended.exit_code, ended.stdout) == (4, "")
-    assert ended.stderr == "Error: The database did not do its part (OperationalError). Is DB_URL right?\n"
+    assert (
+        ended.stderr
+        == "Error: The database is unavailable (OperationalError). Check DB_URL and the database, then try again.\n"
+    )
 
 
 # -- help ---------------------------------------------------------------------------------------------------------

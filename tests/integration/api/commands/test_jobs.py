@@ -128,7 +128,7 @@ def test_what_is_held_back_for_long_says_by_what(operator: Operator, db: Databas
 
     assert (before, _found(operator)) == (0, [(build, "start_build", "held")])
     assert (
-        "Jenkins is paused by chief: upgrade\n  It goes on when the pause is over."
+        "Jenkins is paused by chief: upgrade\n  It resumes automatically once the pause ends."
         in operator.types("jobs", "stuck").stdout
     )
     assert operator.types("jobs", "stuck", "--waiting", "2h").exit_code == 0
@@ -258,8 +258,8 @@ def test_a_refusal_is_told_and_does_not_stop_the_others(operator: Operator, dev:
 
     assert (unsure.exit_code, some["retried"]) == (2, [failed[4]])
     assert rest.exit_code == 1
-    assert rest.stdout.splitlines() == [failed[3], failed[2], failed[0], "3 jobs go on, 1 refused."]
-    assert f"{busy.id}: not retried (busy): A job of kind deprovision is at work" in rest.stderr
+    assert rest.stdout.splitlines() == [failed[3], failed[2], failed[0], "3 jobs retried, 1 refused."]
+    assert f"{busy.id}: not retried (busy): A deprovision job is running" in rest.stderr
 
 
 @pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)

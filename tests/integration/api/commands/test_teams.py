@@ -88,7 +88,7 @@ def test_the_bundled_catalog_is_copied_first(opened: Open, tmp_path: Path) -> No
     assert "--copy-to FILE" in refused.stderr
     assert "[teams.qa]" in foretold.stdout
     assert f"set CATALOG_FILE={copy}" in done.stdout
-    assert "is there already" in again.stderr
+    assert "already exists" in again.stderr
     assert copy.read_text(encoding="utf-8").startswith(BUNDLED)
     assert list(_teams(opened, copy)) == ["dev", "ops", "qa"]
     assert catalog.read(None) == BUNDLED
@@ -97,11 +97,11 @@ def test_the_bundled_catalog_is_copied_first(opened: Open, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("words", "exit_code", "why"),
     [
-        ((*QA[:2], "dev", *QA[3:]), 3, "There is a team dev already."),
+        ((*QA[:2], "dev", *QA[3:]), 3, "The team dev already exists."),
         ((*QA[:2], "q/a", *QA[3:]), 2, "Use letters, digits"),
         ((*QA[:2], "", *QA[3:]), 2, "Use letters, digits"),
         ((*QA, "--gitlab-group", "a\nb"), 2, "Use printable characters"),
-        ((*QA, "--copy-to", "elsewhere.toml"), 2, "leave out --copy-to"),
+        ((*QA, "--copy-to", "elsewhere.toml"), 2, "Omit --copy-to"),
         (QA[:5], 2, "--cluster"),
     ],
 )
@@ -122,7 +122,7 @@ def test_a_file_to_which_no_section_can_be_added_is_left_to_its_owner(operator: 
     refused = operator.types(*QA)
 
     assert refused.exit_code == 3
-    assert "Add this by hand:\n\n[teams.qa]\n" in refused.stderr
+    assert "Add it by hand:\n\n[teams.qa]\n" in refused.stderr
     assert file.read_text() == "teams = {}\ntypes = {}\n"
 
 
@@ -162,7 +162,7 @@ def test_of_two_editors_at_once_one_is_refused_and_what_breaks_off_leaves_nothin
     before = file.read_bytes()
 
     def change() -> str:
-        with pytest.raises(Refusal, match="Somebody else is editing"):
+        with pytest.raises(Refusal, match="Another command is editing"):
             catalog_file.edit(file, lambda: "mine")
         raise KeyboardInterrupt
 
@@ -176,7 +176,7 @@ def test_of_two_editors_at_once_one_is_refused_and_what_breaks_off_leaves_nothin
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match=r"nowhere/catalog.toml cannot be replaced: No such file"):
+    with pytest.raises(Refusal, match=r"Cannot replace .*nowhere/catalog.toml: No such file"):
         catalog_file.edit(tmp_path / "nowhere" / "catalog.toml", lambda: "mine")
 
 

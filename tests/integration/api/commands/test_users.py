@@ -71,8 +71,8 @@ def test_what_is_taken_is_named(operator: Operator, api: Api, db: Database) -> N
     address = operator.types(*_create("chief", email="HOPPER@example.com"), input=f"{PASSWORD}\n")
 
     assert (both.exit_code, address.exit_code, row_counts(db)["users"]) == (3, 3, 1)
-    assert "ID: This id is taken." in both.stderr
-    assert "--email: This e-mail address has an account." in both.stderr
+    assert "ID: This ID is already taken." in both.stderr
+    assert "--email: This e-mail address already has an account." in both.stderr
     assert "ID" not in address.stderr
 
 
@@ -94,7 +94,7 @@ def test_rights_hold_from_the_next_request_on_and_granting_twice_is_fine(operato
     after = member.post(f"{V1}/jobs/retry", json={}).status_code
 
     assert (before, granted, while_admin, after) == (403, [True, True], 200, 403)
-    assert "There is no administrator any more." in revoked.stderr
+    assert "There are no administrators left." in revoked.stderr
 
 
 def test_all_log_ins_of_one_person_end_and_nobody_elses(operator: Operator, api: Api) -> None:
@@ -113,7 +113,11 @@ def test_nobody_and_who_has_left_is_made_no_administrator(operator: Operator, ap
     api.sign_up("grace")
     db.transaction(lambda session: session.execute(update(User).values(left_at=db.now())))
 
-    for login, why in (("grace", "has left"), ("nobody", "Nobody has the login"), ("grâce", "Nobody has the login")):
+    for login, why in (
+        ("grace", "has been off-boarded"),
+        ("nobody", "There is no account with the login"),
+        ("grâce", "There is no account with the login"),
+    ):
         refused = operator.types("users", "grant-admin", login)
         assert (refused.exit_code, why in refused.stderr) == (3, True)
     assert [user["is_admin"] for user in operator.reads("users", "list")] == [False]
@@ -147,7 +151,7 @@ def test_a_list_is_cut_at_its_limit_and_says_so(operator: Operator, api: Api) ->
 
     assert [line.split()[0] for line in some.stdout.splitlines()] == ["grace"]
     assert [line.split()[0] for line in every.stdout.splitlines()] == ["grace", "linus"]
-    assert ("say --limit" in some.stderr, every.stderr) == (True, "")
+    assert ("raise --limit" in some.stderr, every.stderr) == (True, "")
 
 
 @pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)

@@ -64,11 +64,11 @@ def _has_a_stretch(listing: Listing, filters: dict[str, str]) -> bool:
     columns = {*listing.scope, *filters} - {"user"} | ({"user_id"} if "user" in filters else set())
     if columns & {"app_id", "user_id"}:  # who is in the team, and what is the team's, need not be looked for
         columns -= {"team_id"}
-    return columns in [set(stretch) for stretch in pagination.STRETCHES[listing.table]]
+    return columns in [set(stretch) for stretch in pagination.INDEX_PREFIXES[listing.table]]
 
 
 def test_every_stretch_has_its_index() -> None:
-    for table, stretches in pagination.STRETCHES.items():
+    for table, stretches in pagination.INDEX_PREFIXES.items():
         indexes = {tuple(column.name for column in index.columns) for index in table.__table__.indexes}
 
         assert {(*stretch, "id") for stretch in stretches} <= indexes

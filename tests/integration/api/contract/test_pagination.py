@@ -14,7 +14,7 @@ from support.bulk_data import Many
 from support.fake_worker import ABSENT, add_provisioned, admin, claim, fail, job, succeed
 from support.lists import Listing, expected, listings, walk
 
-from api.contract.pagination import COUNTED, SKEW
+from api.contract.pagination import CLOCK_SKEW, MAX_TOTAL
 from common.database.engine import Database
 from common.database.models import App, Job, User
 from common.states import JobState
@@ -141,7 +141,7 @@ def test_an_empty_page_says_so(dev: FlaskClient, lists: dict[str, Listing]) -> N
 
 @pytest.mark.parametrize("ahead_s", [0, 0.5, 240, -0.5, -240], ids=lambda s: f"{s}_s_ahead")
 def test_since_is_exact_whatever_the_clock_of_who_made_the_id(dev: FlaskClient, db: Database, ahead_s: float) -> None:
-    assert abs(ahead_s) < SKEW.total_seconds()
+    assert abs(ahead_s) < CLOCK_SKEW.total_seconds()
     made = _add_job(db, "grace", ahead=timedelta(seconds=ahead_s))
 
     assert _listed(dev, since="2026-05-17T12:00:00.499Z") == [made]
@@ -194,7 +194,7 @@ def test_a_total_is_exact_up_to_ten_thousand_and_stays_there(ops: FlaskClient, d
         page = ops.get(f"{V1}/jobs?total=true&limit=1&kind=drift").json
         return page["total"], page["total_is_capped"]
 
-    whose, times = _whose(db, "linus"), (AT + timedelta(seconds=number) for number in range(COUNTED))
+    whose, times = _whose(db, "linus"), (AT + timedelta(seconds=number) for number in range(MAX_TOTAL))
     rows = [bulk_data.job_row(bulk_data.id_at(at), at, **whose) for at in times]
     db.transaction(lambda session: session.execute(insert(Job), rows))
     assert total() == (10_000, False)

@@ -22,7 +22,7 @@ from support.world import Time
 
 from api.follow.hub import Hub
 from api.follow.outputs import QueueOutput
-from api.follow.subscribers import KEEP_ALIVE_S, STREAM_S, StreamSubscriber, Update
+from api.follow.subscribers import KEEP_ALIVE_S, STREAM_LIFETIME_S, StreamSubscriber, Update
 from api.presentation.durations import StepDurations
 from api.presentation.job_view import JobView
 from common.database import migrate
@@ -59,14 +59,14 @@ class Server:
 
 @pytest.fixture(scope="module", params=["sqlite", "mariadb"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with ExitStack() as leave:
+    with ExitStack() as stack:
         place = tmp_path_factory.mktemp("follow")
         on_mariadb = request.param == "mariadb"
-        url = leave.enter_context(mariadb_database()) if on_mariadb else f"sqlite:///{place}/slipway.db"
+        url = stack.enter_context(mariadb_database()) if on_mariadb else f"sqlite:///{place}/slipway.db"
         db = Database(url)
-        leave.callback(db.dispose)
+        stack.callback(db.dispose)
         migrate.upgrade(db)
-        yield Server(leave.enter_context(serve(url, place / "gunicorn.log")), db)
+        yield Server(stack.enter_context(serve(url, place / "gunicorn.log")), db)
 
 
 def events_of(db: Database, job_id: str) -> list[Event]:
@@ -94,7 +94,7 @@ def test_whoever_comes_again_gets_the_rest_and_only_that(server: Server) -> None
     first = Stream(server.address, job_id)
     for _ in range(3):
         first.next_event()
-    first.leave()
+    first.close()
 
     succeed(server.db, job_id)
     second = Stream(server.address, job_id, after=first.heard.numbers[-1]).to_the_end()
@@ -161,7 +161,7 @@ def test_a_client_that_changes_between_poll_and_stream_misses_and_repeats_nothin
     stream = Stream(server.address, job_id, after=job["version"])
     event = stream.next_event()
     assert event is not None
-    stream.leave()
+    stream.close()
     attempts.record_success(server.db, claimed, {})
     status, _, last, _ = poll(server.address, job_id, wait=15, etag=f'W/"{job_id}-{event["number"]}"')
 
@@ -304,12 +304,12 @@ def test_a_quiet_stream_is_kept_alive_and_ends_in_time() -> None:
     line = Paper()
     watcher = StreamSubscriber("a job", line, number=3, now_s=0.0)
 
-    for second in range(int(STREAM_S)):
-        watcher.pass_time(float(second))
+    for second in range(int(STREAM_LIFETIME_S)):
+        watcher.tick(float(second))
 
-    assert sum(content.startswith(b":") for content in line.sent) == (STREAM_S - 1) // KEEP_ALIVE_S
+    assert sum(content.startswith(b":") for content in line.sent) == (STREAM_LIFETIME_S - 1) // KEEP_ALIVE_S
     assert not line.is_ended
-    watcher.pass_time(STREAM_S)
+    watcher.tick(STREAM_LIFETIME_S)
     assert line.is_ended
 
 
@@ -320,7 +320,7 @@ def test_events_that_are_read_in_portions_are_all_told_before_the_end() -> None:
 
     for some, is_all in ((rows[:2], False), (rows[:4], False), (rows[3:], True)):
         assert (watcher.version < 4, line.is_ended) == (True, False)
-        watcher.tell(Update(4, JobState.SUCCEEDED, EventBatch(some, is_all), shown=None), 0.0)
+        watcher.deliver(Update(4, JobState.SUCCEEDED, EventBatch(some, is_all), document=None), 0.0)
 
     assert [content.partition(b"\n")[0] for content in line.sent[1:]] == [b"id: 1", b"id: 2", b"id: 3", b"id: 4"]
     assert line.is_ended
@@ -332,9 +332,9 @@ def test_an_event_that_is_newer_than_the_look_at_its_job_does_not_hide_the_end()
     watcher = StreamSubscriber("a job", line, number=0, now_s=0.0)
     rows = [Event(job_id="a job", number=n, at=Time()(), state=JobState.RUNNING, steps=[]) for n in (1, 2)]
 
-    watcher.tell(Update(1, JobState.RUNNING, EventBatch(rows, is_all=True), shown=None), 0.0)
+    watcher.deliver(Update(1, JobState.RUNNING, EventBatch(rows, is_all=True), document=None), 0.0)
     assert (watcher.number, watcher.version, line.is_ended) == (2, 1, False)
-    watcher.tell(Update(2, JobState.SUCCEEDED, EventBatch((), is_all=True), shown=None), 0.0)
+    watcher.deliver(Update(2, JobState.SUCCEEDED, EventBatch((), is_all=True), document=None), 0.0)
 
     assert line.is_ended
     assert len(line.sent) == 3  # the opening, and each event once
@@ -361,13 +361,13 @@ class Follower:
     def __init__(self, job_id: str) -> None:
         self.job_id, self.version, self.moments = job_id, 0, 0
 
-    def tell(self, news: Update, now_s: float) -> None:
+    def deliver(self, news: Update, now_s: float) -> None:
         raise ValueError(f"{news.version} at {now_s}: of a kind that this version does not know")
 
-    def pass_time(self, now_s: float) -> None:
+    def tick(self, now_s: float) -> None:
         self.moments += now_s >= 0
 
-    def dismiss(self) -> None:
+    def detach(self) -> None:
         pass
 
 
@@ -380,23 +380,23 @@ def _await(what: Callable[[], bool]) -> None:
 
 def test_time_passes_for_followers_while_the_database_is_away() -> None:
     away = Database("mysql+pymysql://slipway:none@127.0.0.1:1/slipway", now=Time(), tries=1)
-    feed, follower = Hub(away, JobView(settings("sqlite:///x"), StepDurations(away)), tick_s=0.01), Follower("a job")
+    hub, follower = Hub(away, JobView(settings("sqlite:///x"), StepDurations(away)), tick_s=0.01), Follower("a job")
 
-    feed.join(follower, QueueOutput())
+    hub.subscribe(follower, QueueOutput())
     _await(lambda: follower.moments > 0)
 
-    feed.stop()
+    hub.stop()
 
 
 def test_a_follower_that_fails_takes_none_of_the_others_with_it(api: Api, db: Database) -> None:
     job_id = api.sign_up("grace").json["job_id"]
-    feed, broken, line = Hub(db, api.service.view, tick_s=0.01), QueueOutput(), QueueOutput()
+    hub, broken, line = Hub(db, api.service.view, tick_s=0.01), QueueOutput(), QueueOutput()
 
-    feed.join(Follower(job_id), broken)
-    feed.join(StreamSubscriber(job_id, line, number=0, now_s=0.0), line)
+    hub.subscribe(Follower(job_id), broken)
+    hub.subscribe(StreamSubscriber(job_id, line, number=0, now_s=0.0), line)
     pieces = line.stream()
     next(pieces)  # the opening
 
     assert next(pieces).startswith(b"id: 1\n")
     assert list(broken.stream()) == []
-    feed.stop()
+    hub.stop()

@@ -25,7 +25,7 @@ from support.fake_worker import claim, succeed
 from support.stack import wait_for
 from support.world import Time
 
-from api.monitoring.backlog import KEPT_S, BackgroundRead, BacklogCollector, Found
+from api.monitoring.backlog import CACHE_S, BackgroundRead, BacklogCollector, Sample
 from common.admission import outages, slots
 from common.admission.outages import HoldCode
 from common.admission.slots import UpstreamLimits
@@ -194,7 +194,7 @@ def test_what_is_merely_next_in_line_is_parked_as_busy_whatever_it_waits_for(
     assert told["slipway_steps_due", "gitlab"] == 0
 
 
-@pytest.mark.parametrize("is_silent", [False, True], ids=["refuses", "says nothing"])
+@pytest.mark.parametrize("is_unavailable", [False, True], ids=["refuses", "says nothing"])
 def test_a_database_that_is_away_is_told_soon_and_what_it_knows_is_left_out(time: Time, is_unavailable: bool) -> None:
     with create_server(("127.0.0.1", 0)) as listener:
         url = f"mysql+pymysql://slipway@127.0.0.1:{listener.getsockname()[1]}/slipway"
@@ -234,19 +234,19 @@ def test_messages_that_nobody_has_taken_are_counted_by_queue(db_url: str, time: 
 def test_many_who_ask_at_once_cause_one_look_whose_answer_is_kept_for_a_while() -> None:
     gate, asked, now_s = threading.Event(), [], 0.0
 
-    def ask() -> Found:
+    def ask() -> list[Sample]:
         asked.append(1)
         gate.wait(10)
         return []
 
     thread = ThreadPoolExecutor(1)
     look = BackgroundRead(thread, ask, clock_s=lambda: now_s)
-    first = [look.begin() for _ in range(20)]
+    first = [look.start() for _ in range(20)]
     gate.set()
     answers = [future.result(10) for future in first]
-    kept = look.begin()
-    now_s = KEPT_S
-    anew = look.begin()
+    kept = look.start()
+    now_s = CACHE_S
+    anew = look.start()
     anew.result(10)
     thread.shutdown()
 

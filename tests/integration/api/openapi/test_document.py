@@ -20,7 +20,7 @@ from api import publish
 from api.contract.endpoint import JSON, Endpoint, Policy, ResponseBody
 from api.contract.problems import CODES, ProblemShown
 from api.openapi.examples import EXAMPLES
-from api.serving.routing import declared
+from api.serving.routing import declared_endpoints
 
 Document = dict[str, Any]
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
@@ -35,7 +35,7 @@ def api(time: Time) -> Iterator[Api]:
 
 @pytest.fixture(scope="module")
 def calls(api: Api) -> dict[str, Endpoint]:
-    return {call.name: call for call in declared(api.app)}
+    return {call.name: call for call in declared_endpoints(api.app)}
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_every_operation_says_what_it_is_for(document: Document, operations: dic
     for name, operation in operations.items():
         assert operation["summary"][0].isupper(), name
         assert not operation["summary"].endswith("."), name
-        assert "Who may: " in operation["description"], name
+        assert "Access: " in operation["description"], name
         assert len(operation["tags"]) == 1, name
         assert set(operation["tags"]) <= tags, name
     assert len(operations) == len({operation["summary"] for operation in operations.values()}) + 1  # two log in

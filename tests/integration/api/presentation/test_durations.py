@@ -1,4 +1,4 @@
-"""How long a job is likely to go on, and when a look is worth it: from what such steps took, and from nothing else."""
+"""Typical durations: the remaining time of a job and the delay between polls follow from finished steps alone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from support.api import V1, Api
 from support.fake_worker import claim
 from support.world import Time
 
-from api.presentation.durations import FEWEST, StepDurations
+from api.presentation.durations import MIN_SAMPLES, StepDurations
 from common.database.engine import Database
 from common.jobs import attempts
 from common.workflows import SIGNUP
@@ -94,13 +94,13 @@ def test_a_wait_of_hours_is_looked_at_twice_a_minute(api: Api, db: Database) -> 
 def test_the_202_says_when_the_first_look_is_worth_it(api: Api, db: Database, time: Time) -> None:
     assert api.sign_up("ada").headers["Retry-After"] == "1"
     _learn(api, db, time)
-    api.service.history.of("signup")
+    api.service.durations.of("signup")
 
     assert api.sign_up("hopper").headers["Retry-After"] == "2"
 
 
 def test_too_few_jobs_tell_nothing(api: Api, db: Database, time: Time) -> None:
-    for number in range(FEWEST - 1):
+    for number in range(MIN_SAMPLES - 1):
         _run_through(api, db, time, f"grace-{number}")
 
     job = api.visitor.get(f"{V1}/jobs/{api.sign_up('ada').json['job_id']}").json
@@ -129,6 +129,6 @@ def test_what_was_learnt_is_asked_for_once_a_minute(api: Api, db: Database, time
 
 
 def test_a_workflow_that_nobody_knows_takes_nobody_knows_how_long(db: Database) -> None:
-    history = StepDurations(db)
+    durations = StepDurations(db)
 
-    assert (history.of("retired"), history.first_pause_s("retired")) == ({}, 1)
+    assert (durations.of("retired"), durations.first_poll_delay_s("retired")) == ({}, 1)

@@ -204,7 +204,7 @@ def test_a_call_that_nobody_declared_stops_the_start() -> None:
     app.add_url_rule("/backdoor", view_func=lambda: "open")
 
     with pytest.raises(RuntimeError, match="/backdoor"):
-        routing.declared(app)
+        routing.declared_endpoints(app)
 
 
 def test_a_problem_that_its_call_does_not_declare_fails_whatever_test_meets_it(time: Time) -> None:
@@ -213,7 +213,9 @@ def test_a_problem_that_its_call_does_not_declare_fails_whatever_test_meets_it(t
 
     def meet_it() -> None:
         with open_api("mysql+pymysql://slipway@127.0.0.1:1/slipway", time) as api:
-            served.__dict__["call"] = next(call for call in routing.declared(api.app) if call.name == "show_docs")
+            served.__dict__["call"] = next(
+                call for call in routing.declared_endpoints(api.app) if call.name == "show_docs"
+            )
             api.app.view_functions["docs.show_docs"] = served
             _assert_problem(api.visitor.get("/docs"), 409, "taken")
 
@@ -225,7 +227,7 @@ OPEN = (Policy.PUBLIC, Policy.HOLDER, Policy.VISITOR)
 
 
 def test_these_calls_and_no_others_are_open_to_anyone(api: Api) -> None:
-    is_open = {call.name for call in routing.declared(api.app) if call.policy in OPEN}
+    is_open = {call.name for call in routing.declared_endpoints(api.app) if call.policy in OPEN}
 
     of_a_job = {"show_job", "follow_job", "retry_job"}
     of_a_person = {"sign_up", "log_in", "log_in_as_published", "log_out"}
@@ -234,7 +236,7 @@ def test_these_calls_and_no_others_are_open_to_anyone(api: Api) -> None:
 
 
 def test_every_other_call_needs_a_login(api: Api) -> None:
-    closed = [call for call in routing.declared(api.app) if call.policy not in OPEN]
+    closed = [call for call in routing.declared_endpoints(api.app) if call.policy not in OPEN]
 
     answers = [api.visitor.open(call.path, method=call.method, json={"name": "x"}) for call in closed]
 

@@ -15,7 +15,7 @@ from support.fake_worker import ABSENT, add_provisioned, admin, fail
 from support.world import Time
 from werkzeug.test import TestResponse
 
-from api.serving.idempotency import LIVES
+from api.serving.idempotency import LIFETIME
 from common.database.engine import Database
 from common.database.models import IdempotencyRecord, Job
 
@@ -170,9 +170,9 @@ def test_a_key_ends_after_the_published_time(db: Database, grace: FlaskClient, t
     answer = grace.post(f"{V1}/project", json={"name": "linkers"}, headers=KEY)
 
     assert answer.status_code == 201
-    assert LIVES.total_seconds() == 24 * 3600
+    assert LIFETIME.total_seconds() == 24 * 3600
     kept = db.read(lambda session: session.scalars(select(IdempotencyRecord)).one())
-    assert kept.expires_at == time() + LIVES
+    assert kept.expires_at == time() + LIFETIME
 
 
 @pytest.mark.parametrize("key", ["", "short", "with blank in", 'quote"d-key', "x" * 129, "käse-käse-käse"])

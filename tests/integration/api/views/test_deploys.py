@@ -1,4 +1,4 @@
-"""Deployments: one at a time, listed newest first, and the way back to the last good one."""
+"""Deployments: one at a time, listed newest first, and rolled back to the last successful one."""
 
 from __future__ import annotations
 

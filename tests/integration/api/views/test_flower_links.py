@@ -1,4 +1,4 @@
-"""From a job to its tasks in Flower: administrators have a log-in there, others are not told where it is."""
+"""Links from a job to its tasks in Flower: only administrators, who have a login there, get them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_an_answer_that_was_held_back_has_the_link_too(api: Api, db: Database) -
 
     with ThreadPoolExecutor(1) as pool:
         held = pool.submit(chief.get, f"{V1}/jobs/{job_id}?wait=20")
-        wait_for("somebody waits", lambda: api.service.feed.threads_held or None)
+        wait_for("somebody waits", lambda: api.service.hub.threads_held or None)
         claim(db, job_id, "create_kibana_user")
 
     assert held.result().json["state"] == "running"

@@ -118,7 +118,7 @@ def test_the_code_is_stored_and_told_nowhere(operator: Operator, api: Api, db: D
 
     assert not any(code in str(vars(row)) for table in rows for row in table)
     assert code not in str(operator.reads("invites", "list", "--all"))
-    assert "say --limit" in operator.types("invites", "list", "--all", "--limit", "1").stderr
+    assert "raise --limit" in operator.types("invites", "list", "--all", "--limit", "1").stderr
 
 
 def test_each_way_of_not_being_good_is_told_apart_and_makes_no_account(
@@ -256,9 +256,9 @@ def test_a_code_is_made_for_a_team_of_the_catalog_for_so_many_and_so_long(operat
         )
     }
 
-    code, _, good_for = said.partition("\n\n")
-    assert (len(code), good_for.startswith("Good for 5 people until 20")) == (24, True)
-    assert "is open to all" in of_open_team.stderr
+    code, _, valid_for = said.partition("\n\n")
+    assert (len(code), valid_for.startswith("Valid for 5 people until 20")) == (24, True)
+    assert "is open to everyone" in of_open_team.stderr
     assert list(refused.values()) == [3, 2, 2, 2, 2]
 
 

@@ -1,4 +1,4 @@
-"""Jobs: who sees which, what is new since the last look, and every job on exactly one page."""
+"""Jobs: who may see them, conditional requests, and every job on exactly one page."""
 
 from __future__ import annotations
 

@@ -50,12 +50,12 @@ def test_a_dry_run_says_what_goes_last_made_first_and_what_stays_and_why(
 
     assert answer.status_code == 200
     assert [(item["name"], item["reason"]) for item in answer.json["goes"]] == [
-        ("dev/compiler_dev", "We may have made it."),
-        ("dev/compiler", "We made it."),
+        ("dev/compiler_dev", "Possibly created by Slipway."),
+        ("dev/compiler", "Created by Slipway."),
     ]
     assert [(item["name"], item["reason"]) for item in answer.json["stays"]] == [
-        ("compiler", "It is gone, or never came to be."),
-        ("dev/compiler_helm", "It was there before us."),
+        ("compiler", "It no longer exists, or was never created."),
+        ("dev/compiler_helm", "It existed before Slipway used it."),
     ]
     assert answer.json["goes"][1]["url"] == "https://git.example.com/dev/compiler"
     assert row_counts(db) == before

@@ -34,7 +34,7 @@ from support.world import Time, World
 
 from api.cli import GROUPS
 from api.contract.endpoint import Policy
-from api.serving.routing import declared
+from api.serving.routing import declared_endpoints
 from common.admission.outages import Hold
 from common.admission.slots import UpstreamLimits
 from common.broker import Publisher, celery_app
@@ -201,18 +201,18 @@ def _is_slow(way: Plan) -> bool:
 
 def _call_everything(api: Api, db: Database) -> None:
     """Make every call, as an administrator where it takes one; what writes, twice: it gets its first answer again."""
-    objects, calls = Objects(api, db), {call.name: call for call in declared(api.app)}
+    objects, calls = Objects(api, db), {call.name: call for call in declared_endpoints(api.app)}
     assert {about.call for about in ABOUT} == calls.keys()
     looked_at: dict[Any, Values] = {}
     for about in ABOUT:
         call = calls[about.call]
-        if call.is_repeatable or about.make not in looked_at:
+        if call.takes_idempotency_key or about.make not in looked_at:
             looked_at[about.make] = about.make(objects, TEAM)
         sent = request(about, call, looked_at[about.make])
         is_administrators = call.policy is Policy.ADMIN or about.is_for_administrators
         client = api.bearer(api.token("chief" if is_administrators else f"member-{TEAM}"))
-        headers = {"Idempotency-Key": f"the-key-{about}"} if call.is_repeatable else {}
-        for _ in range(2 if call.is_repeatable else 1):
+        headers = {"Idempotency-Key": f"the-key-{about}"} if call.takes_idempotency_key else {}
+        for _ in range(2 if call.takes_idempotency_key else 1):
             answer = client.open(
                 sent.path, method=sent.method, query_string=dict(sent.query), json=sent.json, headers=headers
             )
@@ -226,7 +226,7 @@ def _follow(api: Api, db: Database) -> None:
     job_id = api.sign_up("followed").json["job_id"]
     with ThreadPoolExecutor(2) as pool:
         held = pool.submit(api.visitor.get, f"{V1}/jobs/{job_id}?wait=20")
-        wait_for("somebody waits", lambda: api.service.feed.threads_held or None)
+        wait_for("somebody waits", lambda: api.service.hub.threads_held or None)
         claim(db, job_id, "create_kibana_user")
     assert held.result().json["state"] == "running"
 

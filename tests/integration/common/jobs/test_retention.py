@@ -312,7 +312,7 @@ def test_a_run_that_is_stopped_leaves_no_half_of_a_job_and_says_that_the_next_go
     left = row_counts(db)
     assert (stopped.exit_code, stopped.stdout) == (130, "")
     assert f"Deleted {retention.JOBS} jobs" in stopped.stderr
-    assert "The next run goes on." in stopped.stderr
+    assert "The next run continues." in stopped.stderr
     assert [left[table] for table in ("jobs", "steps", "attempts", "events", "console_chunks")] == [retention.JOBS] * 5
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from flask import Response
 
-from api.follow.outputs import BACKLOG_BYTES, HEARD_BYTES, TAKES_WITHIN_S, SocketOutput
+from api.follow.outputs import MAX_RECEIVED_BYTES, MAX_UNSENT_BYTES, STALL_TIMEOUT_S, SocketOutput
 
 LARGE = b"x" * 90_000
 
@@ -55,46 +55,46 @@ def _read_all(line: SocketOutput, client: socket.socket) -> bytes:
 def test_a_large_answer_arrives_whole_and_once(line: SocketOutput, ends: tuple[socket.socket, socket.socket]) -> None:
     line.answer(Response(LARGE))
     line.end()
-    assert (line.is_ending, line.is_behind, line.is_gone) == (True, True, False)
+    assert (line.is_ending, line.has_unsent, line.is_closed) == (True, True, False)
 
     head, _, body = _read_all(line, ends[1]).partition(b"\r\n\r\n")
 
     assert b"Content-Length: 90000" in head
     assert body == LARGE
-    assert line.is_gone
+    assert line.is_closed
 
 
 def test_an_answer_may_be_larger_than_a_streams_backlog(line: SocketOutput) -> None:
-    line.answer(Response(b"x" * (BACKLOG_BYTES + 1)))
+    line.answer(Response(b"x" * (MAX_UNSENT_BYTES + 1)))
 
-    assert not line.is_gone
+    assert not line.is_closed
 
 
 def test_a_stream_that_is_not_read_is_let_go_when_too_much_waits(line: SocketOutput) -> None:
     for _ in range(4):
         line.send(LARGE)
 
-    assert line.is_gone
+    assert line.is_closed
 
 
 def test_a_client_that_takes_nothing_any_more_is_let_go(line: SocketOutput, clock: Clock) -> None:
     line.send(LARGE)
-    clock.now_s = TAKES_WITHIN_S - 1
-    line.let_go_if_stuck()
-    assert not line.is_gone
+    clock.now_s = STALL_TIMEOUT_S - 1
+    line.close_if_stalled()
+    assert not line.is_closed
 
-    clock.now_s = TAKES_WITHIN_S
-    line.let_go_if_stuck()
+    clock.now_s = STALL_TIMEOUT_S
+    line.close_if_stalled()
 
-    assert line.is_gone
+    assert line.is_closed
 
 
 def test_a_quiet_stream_is_not_a_stuck_one(line: SocketOutput, clock: Clock) -> None:
     line.send(b": still here\n\n")
-    clock.now_s = 10 * TAKES_WITHIN_S
-    line.let_go_if_stuck()
+    clock.now_s = 10 * STALL_TIMEOUT_S
+    line.close_if_stalled()
 
-    assert not line.is_gone
+    assert not line.is_closed
 
 
 def test_an_end_that_is_read_drop_by_drop_ends_all_the_same(
@@ -102,13 +102,13 @@ def test_an_end_that_is_read_drop_by_drop_ends_all_the_same(
 ) -> None:
     line.answer(Response(LARGE))
     line.end()
-    clock.now_s = TAKES_WITHIN_S - 1
+    clock.now_s = STALL_TIMEOUT_S - 1
     ends[1].recv(8192)
     line.flush()
-    clock.now_s = TAKES_WITHIN_S
-    line.let_go_if_stuck()
+    clock.now_s = STALL_TIMEOUT_S
+    line.close_if_stalled()
 
-    assert line.is_gone
+    assert line.is_closed
 
 
 def test_a_client_that_keeps_sending_is_no_follower(
@@ -117,18 +117,18 @@ def test_a_client_that_keeps_sending_is_no_follower(
     client = ends[1]
     client.setblocking(False)
     sent = 0
-    while sent <= HEARD_BYTES:
+    while sent <= MAX_RECEIVED_BYTES:
         sent += client.send(b"y" * 1024)
-        line.hear()
+        line.receive()
 
-    assert line.is_gone
+    assert line.is_closed
 
 
 def test_a_client_that_hangs_up_is_noticed(line: SocketOutput, ends: tuple[socket.socket, socket.socket]) -> None:
-    line.hear()
-    assert not line.is_gone
+    line.receive()
+    assert not line.is_closed
 
     ends[1].close()
-    line.hear()
+    line.receive()
 
-    assert line.is_gone
+    assert line.is_closed
