@@ -14,7 +14,7 @@ from common.jobs import build_log, interventions
 from common.states import StepState
 from harbour.jenkins.app import Jenkins
 from harbour.jenkins.model import Build
-from support.faults import Mishap, jenkins_with
+from support.faults import Mishap, clients_with
 from support.world import World
 from worker.runner import Runner, StepResult
 from worker.steps.provision import BUILD_KEY
@@ -49,7 +49,7 @@ class Plant:
         return self.world.runner.run(job.id, step)
 
     def runner_with(self, mishap: Mishap) -> Runner:
-        clients = dataclasses.replace(self.world.clients, jenkins=jenkins_with(self.world.settings, mishap))
+        clients = clients_with(self.world.clients, self.world.settings, mishap)
         return Runner(
             self.world.context, clients, self.world.steps, self.world.limits, worker="unlucky", jitter=lambda: 1.0
         )

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from common.config.settings import WorkerSettings
+from common.workflows import Upstream
+from worker import upstreams
+from worker.upstreams import Upstreams
 from worker.upstreams.http import Http, Reply
-from worker.upstreams.jenkins.client import Jenkins
 
 
 class Killed(BaseException):
@@ -37,8 +39,8 @@ class Mishap:
             self._happen()
 
 
-class _Way(Http):
-    """The way to Jenkins, and its copies, with one mishap on it."""
+class _Connection(Http):
+    """The connection to Jenkins, and its copies, with one mishap on it."""
 
     def __init__(self, settings: WorkerSettings, mishap: Mishap) -> None:
         account = (settings.jenkins_auth_id, settings.jenkins_auth_token.get_secret_value())
@@ -52,5 +54,6 @@ class _Way(Http):
         return reply
 
 
-def jenkins_with(settings: WorkerSettings, mishap: Mishap) -> Jenkins:
-    return Jenkins(_Way(settings, mishap))
+def clients_with(clients: Upstreams, settings: WorkerSettings, mishap: Mishap) -> Upstreams:
+    """Return the clients with a mishap on the connection to Jenkins."""
+    return upstreams.clients({**clients.connections, Upstream.JENKINS: _Connection(settings, mishap)})

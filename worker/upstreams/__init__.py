@@ -27,7 +27,7 @@ NO_RATE_LIMITS: Mapping[Upstream, RateLimit] = {}
 
 @dataclass(frozen=True, kw_only=True)
 class Upstreams:
-    """One client for each upstream, named as its `Upstream`; all threads of the process share their connections."""
+    """One client for each upstream, named as its `Upstream`, made from `connections`, which all threads share."""
 
     gitlab: GitLab
     jenkins: Jenkins
