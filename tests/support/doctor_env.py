@@ -1,4 +1,4 @@
-"""A healthy Slipway to make ill: a harbour, a database and a broker of one's own, and the doctor to look at them."""
+"""A healthy Slipway for the doctor to check: a harbour, a database and a broker of its own, which a test breaks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may befall a worker between two calls?  It dies, it sleeps through its lease, somebody else acts meanwhile."""
+"""What can happen to a worker between two calls: it dies, it sleeps through its lease, somebody else acts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does the HTTP edge keep its promises against servers that break theirs?"""
+"""The HTTP layer keeps its guarantees against servers that break theirs."""
 
 from __future__ import annotations
 

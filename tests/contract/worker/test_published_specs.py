@@ -1,4 +1,4 @@
-"""Are the requests that we send those that the vendors describe?
+"""The requests that we send match the vendors' published descriptions.
 
 The descriptions are cut from the published ones and closed: a misspelt field or query parameter is refused here, where
 the servers ignore it without a word. They are not part of the project; without them these tests are skipped.

@@ -1,4 +1,4 @@
-"""Is it impossible to write through a client that only reads?"""
+"""A client that only reads cannot write."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def twice(http: Http) -> Http:
     return http.reading().reading()
 
 
-every_way = pytest.mark.parametrize("way", [only_reading, then_within, after_within, twice])
+every_copy = pytest.mark.parametrize("copy_of", [only_reading, then_within, after_within, twice])
 
 
-@every_way
+@every_copy
 @pytest.mark.parametrize("method", WRITES)
-def test_nothing_but_a_look_is_ever_sent(counter: Counter, way: Callable[[Http], Http], method: str) -> None:
-    http = way(Http("Counter", counter.url))
+def test_nothing_but_a_look_is_ever_sent(counter: Counter, copy_of: Callable[[Http], Http], method: str) -> None:
+    http = copy_of(Http("Counter", counter.url))
 
     with pytest.raises(WouldWrite) as caught:
         http.send(method, "things", "a/b", params={"token": "c4nary"}, json={"password": PASSWORD})
@@ -72,10 +72,10 @@ def test_nothing_but_a_look_is_ever_sent(counter: Counter, way: Callable[[Http],
     assert counter.calls == []
 
 
-@every_way
+@every_copy
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_look_is_answered_as_ever(counter: Counter, way: Callable[[Http], Http], method: str) -> None:
-    assert way(Http("Counter", counter.url)).send(method, "things", "one").status == 200
+def test_a_look_is_answered_as_ever(counter: Counter, copy_of: Callable[[Http], Http], method: str) -> None:
+    assert copy_of(Http("Counter", counter.url)).send(method, "things", "one").status == 200
 
 
 def test_what_it_was_made_from_still_writes(counter: Counter) -> None:

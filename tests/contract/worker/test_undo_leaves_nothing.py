@@ -1,4 +1,4 @@
-"""Are the four upstreams, after everything that we made was removed again, what they were before?"""
+"""After everything that we made was removed, the four upstreams are what they were before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does the doctor find what is wrong, only that, say what to do about it, and touch nothing?"""
+"""The doctor finds what is wrong and nothing else, prints what to do about it, and writes nothing."""
 
 from __future__ import annotations
 

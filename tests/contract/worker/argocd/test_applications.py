@@ -1,4 +1,4 @@
-"""Does the Argo CD client make each thing once, touch nothing of others, and read every answer for what it means?"""
+"""The Argo CD client creates each object once, changes nothing of others, and reads every reply correctly."""
 
 from __future__ import annotations
 

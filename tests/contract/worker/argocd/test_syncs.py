@@ -1,4 +1,4 @@
-"""Does the Argo CD client sync once, believe no stale health, stop only its own, and remove only what is ours?"""
+"""The Argo CD client syncs once, ignores stale health, stops only its own sync, and removes only what is ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does the Elasticsearch client close our accounts, once, and nobody else's?"""
+"""The Elasticsearch client closes our accounts, once, and nobody else's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does the Elasticsearch client make a user once, and never write over anybody else, whatever comes back?"""
+"""The Elasticsearch client creates a user once, and never overwrites somebody else's, whatever the reply."""
 
 from __future__ import annotations
 

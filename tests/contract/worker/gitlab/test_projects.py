@@ -1,4 +1,4 @@
-"""Does the GitLab client make each thing once, and nothing of anybody else's, whatever GitLab answers?"""
+"""The GitLab client creates each object once, and changes nobody else's, whatever GitLab replies."""
 
 from __future__ import annotations
 

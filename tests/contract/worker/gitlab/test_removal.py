@@ -1,4 +1,4 @@
-"""Does the GitLab client remove what is ours, once and whole, and nothing else, on every version of GitLab?"""
+"""The GitLab client removes what is ours, once and completely, and nothing else, on every version of GitLab."""
 
 from __future__ import annotations
 

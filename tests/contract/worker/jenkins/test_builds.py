@@ -1,4 +1,4 @@
-"""Does the client make one build, follow it to its end, stop it, and remove only what is ours?"""
+"""The Jenkins client starts one build, follows it to its end, stops it, and removes only what is ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does the doctor judge as the upstreams do, and report whatever happens to a check?"""
+"""The doctor judges as the upstreams do, and reports every end of a check."""
 
 from __future__ import annotations
 
