@@ -65,7 +65,8 @@ CALL_ERRORS = Counter(
 )
 TICK_S = Histogram(
     "slipway_tick_duration_seconds",
-    "Duration of periodic work: clock (dispatch), lookout (outage probe), keeper (retention), pulse (heartbeat).",
+    "Duration of periodic work: `clock` (dispatch), `lookout` (outage probe), `keeper` (retention), "
+    "`pulse` (heartbeat).",
     ("ticker", "outcome"),
     buckets=TICK_BUCKETS_S,
     registry=WORKER,

@@ -1,4 +1,4 @@
-"""The `tree` parameter: selects fields of an answer, as in `?tree=a,b[c]{0,20}`."""
+"""The `tree` parameter, which selects fields of an answer: `a,b[c]{0,20}`."""
 
 from __future__ import annotations
 

@@ -63,7 +63,6 @@ def test_a_renamed_entry_fails_the_type_check(tmp_path: Path, entry: str, found_
 NAMED_IN = {
     "common/workflows.py",
     "common/step_outputs.py",
-    "worker/steps/reconcile.py",  # it exports the functions of provision.py
     "api/openapi/examples.py",  # examples are what clients see
 }
 
