@@ -194,7 +194,7 @@ def test_what_is_merely_next_in_line_is_parked_as_busy_whatever_it_waits_for(
     assert told["slipway_steps_due", "gitlab"] == 0
 
 
-@pytest.mark.parametrize("is_silent", [False, True], ids=["refuses", "says nothing"])
+@pytest.mark.parametrize("is_unavailable", [False, True], ids=["refuses", "says nothing"])
 def test_a_database_that_is_away_is_told_soon_and_what_it_knows_is_left_out(time: Time, is_unavailable: bool) -> None:
     with create_server(("127.0.0.1", 0)) as listener:
         url = f"mysql+pymysql://slipway@127.0.0.1:{listener.getsockname()[1]}/slipway"
