@@ -17,6 +17,7 @@ from sqlalchemy import make_url
 from support.checkout import ROOT
 from support.flower import Flower, actions
 from support.services import free_port
+from support.settings import fields_of
 from support.stack import PASSWORD, Stack, wait_for
 
 from api.presentation import links
@@ -46,7 +47,7 @@ def busy(stack: Stack, flower: Flower, new_name: NewName) -> Flower:
 
 @pytest.fixture
 def config(stack: Stack) -> WorkerSettings:
-    return WorkerSettings(_env_file=None, **{name.lower(): value for name, value in stack.environment.items()})
+    return WorkerSettings(_env_file=None, **fields_of(stack.environment))
 
 
 def _environment(stack: Stack, **changes: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.settings import fields_of
 from support.stack import APP_WRITES, SIGN_UP_WRITES, Stack, wait_for
 
 from common import workflows
@@ -54,7 +55,7 @@ def test_a_message_that_comes_after_the_end_makes_not_one_call(stack: Stack, new
 
 
 def _deliver(stack: Stack, job_id: str, *, times: int) -> None:
-    fields: dict[str, Any] = {name.lower(): value for name, value in stack.environment.items()}
+    fields: dict[str, Any] = {**fields_of(stack.environment)}
     lanes = [
         LaneMessage(job_id=job_id, kind="provision", steps=tuple(step.name for step in lane.steps))
         for lane in workflows.PROVISION.lanes

@@ -30,7 +30,7 @@ from common.database.engine import Database
 from common.database.models import Base
 from harbour.config import CREDENTIALS, STAND_INS, USERS
 from support.checkout import ROOT
-from support.settings import NEWER
+from support.settings import fields_of
 from support.world import Time
 
 V1 = "/api/v1"
@@ -61,8 +61,7 @@ ENVIRONMENT = {
 
 def settings(db_url: str, kind: type[CommonSettings] = Settings, **changes: Any) -> Any:
     """Return whole settings; nothing that they name is there except the database."""
-    fields = {NEWER.get(name.lower(), name.lower()): value for name, value in ENVIRONMENT.items()}
-    return kind(_env_file=None, db_url=SecretStr(db_url), **{**fields, **changes})
+    return kind(_env_file=None, db_url=SecretStr(db_url), **{**fields_of(ENVIRONMENT), **changes})
 
 
 def newcomer(login: str, **changes: Any) -> dict[str, Any]:
