@@ -2,7 +2,7 @@
 
 It runs the real steps on clients that refuse every write and on a ledger that refuses every intent. What a step wanted
 to write at that moment is the forecast, so a forecast cannot differ from a run. What cannot be known without writing is
-declared beside the step (`worker/steps/provision.py`, PREVIEWS).
+declared beside the step (`PREVIEWS` of `worker/steps/provision.py`).
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import ModuleType
 
 from common.errors import Conflict, NotYet, Permanent
 from common.step_outputs import PlannedStep, StepOutput
 from common.workflows import PROVISION, Lane, StepPlan
 from worker.context import Recorded, StepContext
 from worker.preview import ABSENT, Preview
-from worker.steps import provision
 from worker.upstreams import Upstreams
 from worker.upstreams.http import WouldWrite
 
@@ -92,9 +92,14 @@ class ReadingJob(StepContext):
 class DryRun:
     """Forecasts what PROVISION's steps would do for the app of one job."""
 
-    def __init__(self, job: StepContext, upstreams: Upstreams) -> None:
+    def __init__(
+        self, job: StepContext, upstreams: Upstreams, steps: ModuleType, previews: Mapping[str, Preview]
+    ) -> None:
+        """`steps` holds the functions of PROVISION's steps, `previews` what is assumed of those that cannot run."""
         self._job = job
         self._upstreams = upstreams.reading()
+        self._steps = steps
+        self._previews = previews
 
     def forecasts(self) -> list[StepForecast]:
         """Return one forecast a step, in the table's order. Raises Transient when an upstream fails temporarily."""
@@ -112,7 +117,7 @@ class DryRun:
 
     def _of_step(self, step: StepPlan, outputs: dict[str, Mapping[str, object]]) -> StepForecast:
         """Return what the step would do, and add to `outputs` what it would record."""
-        preview = provision.PREVIEWS.get(step.name, Preview())
+        preview = self._previews.get(step.name, Preview())
         job = ReadingJob(self._job, outputs)
         try:
             verdict, reason, output = self._attempt(step, preview, job, outputs)
@@ -129,7 +134,7 @@ class DryRun:
         if preview.needs_project and any(output.get("project_id") == ABSENT for output in outputs.values()):
             return (Forecast.WAIT if step.wait and step.skip is None else Forecast.CHANGE), NOT_THERE_YET, {}
         try:
-            output: Mapping[str, object] = getattr(provision, step.name)(job, self._upstreams)
+            output: Mapping[str, object] = getattr(self._steps, step.name)(job, self._upstreams)
         except WouldCreate:
             return Forecast.CREATE, "", {}
         except WouldWrite as write:

@@ -6,6 +6,7 @@ from common.step_outputs import Drift, DriftedPart
 from worker import dry_run
 from worker.context import StepContext
 from worker.dry_run import Forecast, StepForecast
+from worker.steps import provision
 from worker.upstreams import Upstreams
 
 STATES = {
@@ -21,7 +22,11 @@ STATES = {
 
 def compare_app(job: StepContext, upstreams: Upstreams) -> Drift:
     """Say which parts are missing, changed or somebody else's, and whether `reconcile` can put them right."""
-    off = [each for each in dry_run.DryRun(job, upstreams).forecasts() if each.verdict is not Forecast.OK]
+    off = [
+        each
+        for each in dry_run.DryRun(job, upstreams, provision, provision.PREVIEWS).forecasts()
+        if each.verdict is not Forecast.OK
+    ]
     return {
         "drifted": bool(off),
         "repairable": not any(each.verdict in dry_run.STOPPING for each in off),
