@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from alembic import command
@@ -79,10 +80,11 @@ def check(db: Database) -> None:
         )
 
 
-def revisions() -> list[str]:
+@cache
+def revisions() -> tuple[str, ...]:
     """Return what this version knows of, oldest first."""
     newest_first = ScriptDirectory.from_config(_config(None)).walk_revisions()
-    return [script.revision for script in newest_first][::-1]
+    return tuple(script.revision for script in newest_first)[::-1]
 
 
 def differences(db: Database) -> list[str]:

@@ -112,3 +112,9 @@ def _loosely(line: str) -> str:
         pattern += re.escape(line[end : found.start()]) + LOOSELY[str(found.lastgroup)]
         end = found.end()
     return rf"\s*{pattern}{re.escape(line[end:])}"
+
+
+def named() -> set[str]:
+    """Return all commands of the documents, and everything that is code in their text."""
+    present = set(DOCUMENTS) - {CHANGELOG}  # which names what was there, too
+    return {text for document in present for text in (*inline(document), *(c.text for c in commands(document)))}

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
 import pytest
 import yaml
 from support.checkout import ROOT
-from support.documents import CHANGELOG, DOCUMENTS, OPERATIONS, README, commands, inline, mismatch, text_of
+from support.documents import DOCUMENTS, OPERATIONS, README, commands, mismatch, named, text_of
 
 from api.cli import GROUPS
 from slipway.cli import slipway
@@ -22,12 +19,6 @@ PROGRAMS = {"slipway": slipway, "flask --app api": click.Group(commands=GROUPS)}
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 EXPLAINED = set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE))
 LINK = re.compile(r"\]\(([^)#:\s]*)(?:#([^)\s]*))?\)")
-
-
-def _named() -> set[str]:
-    """Return all commands of the documents, and everything that is code in their text."""
-    present = set(DOCUMENTS) - {CHANGELOG}  # which names what was there, too
-    return {text for document in present for text in (*inline(document), *(c.text for c in commands(document)))}
 
 
 def _mistakes(program: click.Command, words: list[str]) -> list[str]:
@@ -42,35 +33,21 @@ def _mistakes(program: click.Command, words: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_every_command_that_is_named_is_one_and_has_these_options(program: str) -> None:
-    named = [text for text in _named() if text.startswith(f"{program} ") and not re.search("[|<>;&$]", text)]
+    used = [text for text in named() if text.startswith(f"{program} ") and not re.search("[|<>;&$]", text)]
     wrong = {
-        text: _mistakes(PROGRAMS[program], shlex.split(text.removeprefix(program), comments=True)) for text in named
+        text: _mistakes(PROGRAMS[program], shlex.split(text.removeprefix(program), comments=True)) for text in used
     }
 
-    assert named
+    assert used
     assert {text: mistakes for text, mistakes in wrong.items() if mistakes} == {}
 
 
 def test_every_target_that_is_named_is_one_and_make_alone_explains_all_of_them() -> None:
-    targets = {word for text in _named() for word in re.findall(r"^make ([a-z]+)", text)}
+    targets = {word for text in named() for word in re.findall(r"^make ([a-z]+)", text)}
     phony = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
 
     assert phony is not None
     assert targets <= EXPLAINED == set(phony[1].split())
-
-
-def test_every_module_that_is_named_explains_itself() -> None:
-    modules = sorted({module for text in _named() for module in re.findall(r"python -m ([a-z.]+)", text)})
-    with ThreadPoolExecutor() as pool:
-        texts = dict(zip(modules, pool.map(_help_of, modules), strict=True))
-
-    assert {"harbour", "worker.healthcheck", "worker.doctor"} <= texts.keys()
-    assert {module for module, text in texts.items() if not text.startswith(f"usage: python -m {module} ")} == set()
-
-
-def _help_of(module: str) -> str:
-    command = [sys.executable, "-m", module, "--help"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 def test_whoever_is_alerted_finds_the_section() -> None:
