@@ -59,7 +59,7 @@ class Fork(TypedDict):
     project_id: int
 
 
-class Repository(TypedDict):
+class RepositoryOutput(TypedDict):
     project_id: int
     clone_url: str
     branch: str
@@ -69,7 +69,7 @@ class OpenBranch(TypedDict):
     branch: str
 
 
-class Pipeline(TypedDict):
+class PipelineOutput(TypedDict):
     pipeline: str  # with its folder
 
 
@@ -77,7 +77,7 @@ class RegisteredRepository(TypedDict):
     repository_url: str
 
 
-class Application(TypedDict):
+class ApplicationOutput(TypedDict):
     application: str
 
 
@@ -130,7 +130,7 @@ class Removed(TypedDict):
     kept: list[str]
 
 
-class Nothing(TypedDict):
+class NoOutput(TypedDict):
     """A step that learns nothing."""
 
 
@@ -171,7 +171,7 @@ class CheckReport(TypedDict):
     remedy: str
 
 
-class Checkup(TypedDict):
+class CheckupOutput(TypedDict):
     """`counts` is by state."""
 
     is_well: bool
@@ -188,20 +188,20 @@ ASSIGN_JENKINS_ROLE = StepOutput("assign_jenkins_role", JenkinsRole)
 CREATE_KIBANA_USER = StepOutput("create_kibana_user", KibanaUser)
 
 FORK_SOURCE = StepOutput("fork_source", Fork)
-AWAIT_SOURCE = StepOutput("await_source", Repository)
+AWAIT_SOURCE = StepOutput("await_source", RepositoryOutput)
 OPEN_TO_DEVELOPERS = StepOutput("open_to_developers", OpenBranch)
-CREATE_PIPELINE = StepOutput("create_pipeline", Pipeline)
+CREATE_PIPELINE = StepOutput("create_pipeline", PipelineOutput)
 FORK_HELM = StepOutput("fork_helm", Fork)
-AWAIT_HELM = StepOutput("await_helm", Repository)
+AWAIT_HELM = StepOutput("await_helm", RepositoryOutput)
 REGISTER_REPOSITORY = StepOutput("register_repository", RegisteredRepository)
-CREATE_APPLICATION = StepOutput("create_application", Application)
+CREATE_APPLICATION = StepOutput("create_application", ApplicationOutput)
 
 START_BUILD = StepOutput("start_build", QueuedBuild)
 AWAIT_EXECUTOR = StepOutput("await_executor", RunningBuild)
 AWAIT_RESULT = StepOutput("await_result", FinishedBuild)
 STOP_BUILD = StepOutput("stop_build", StoppedBuild)
 
-SYNC_APPLICATION = StepOutput("sync_application", Application)
+SYNC_APPLICATION = StepOutput("sync_application", ApplicationOutput)
 AWAIT_HEALTHY = StepOutput("await_healthy", Deployed)
 
 DELETE_APPLICATION = StepOutput("delete_application", Removed)
@@ -209,14 +209,14 @@ DELETE_REPOSITORY = StepOutput("delete_repository", Removed)
 DELETE_PIPELINE = StepOutput("delete_pipeline", Removed)
 DELETE_HELM = StepOutput("delete_helm", Removed)
 DELETE_SOURCE = StepOutput("delete_source", Removed)
-RELEASE_NAME = StepOutput("release_name", Nothing)
+RELEASE_NAME = StepOutput("release_name", NoOutput)
 
 COMPARE_APP = StepOutput("compare_app", Drift)
 FORESEE_APP = StepOutput("foresee_app", Plan)
-EXAMINE = StepOutput("examine", Checkup)
+EXAMINE = StepOutput("examine", CheckupOutput)
 
 LEAVE_GITLAB_GROUP = StepOutput("leave_gitlab_group", ClosedAccount)
-BLOCK_GITLAB_USER = StepOutput("block_gitlab_user", Nothing)
+BLOCK_GITLAB_USER = StepOutput("block_gitlab_user", NoOutput)
 REVOKE_JENKINS_ROLE = StepOutput("revoke_jenkins_role", ClosedAccount)
 DELETE_JENKINS_USER = StepOutput("delete_jenkins_user", ClosedAccount)
 DELETE_KIBANA_USER = StepOutput("delete_kibana_user", ClosedAccount)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from sqlalchemy import select, update
 
-from common.config.catalog import AppType, Catalog, Team
+from common.config.catalog import AppType, Catalog, CatalogTeam
 from common.config.settings import WorkerSettings
 from common.database.engine import Database
 from common.database.models import App, Resource
@@ -62,7 +62,7 @@ class StepContext:
         return None if value is None else str(value)
 
     @property
-    def team(self) -> Team:
+    def team(self) -> CatalogTeam:
         """The team's places. Raises Permanent when it is no longer in the catalog."""
         team = self.worker.catalog.teams.get(self.input("team"))
         if team is None:

@@ -11,20 +11,20 @@ from pathlib import Path
 
 from api.commands.base import Refusal
 from common.config import catalog
-from common.config.catalog import Team
+from common.config.catalog import CatalogTeam
 from common.config.settings import Settings, SettingsError
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def section(team: Team) -> str:
+def section(team: CatalogTeam) -> str:
     """Return the team as a TOML section."""
     key = team.id if BARE_KEY.fullmatch(team.id) else json.dumps(team.id)
     values = team.model_dump(exclude={"id"})
     return "\n".join([f"[teams.{key}]", *(f"{name} = {_value(value)}" for name, value in values.items()), ""])
 
 
-def with_team(text: str, team: Team, settings: Settings) -> str:
+def with_team(text: str, team: CatalogTeam, settings: Settings) -> str:
     """Return the text of the catalog with the team added. Raises Refusal."""
     before = catalog.parse(text, settings)
     if team.id in before.teams:

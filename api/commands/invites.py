@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from api.commands import options
 from api.commands.base import Group, Refusal, as_json, print_note, print_result
-from api.commands.options import Span, at_most, hint_at_more
+from api.commands.options import DurationType, at_most, hint_at_more
 from api.commands.text import columns, format_time, number
 from api.contract import validation
 from api.service import service
@@ -36,7 +36,7 @@ def invites() -> None:
     "--uses", type=click.IntRange(1, MOST_USES), default=1, show_default=True, help="Number of people who may use it."
 )
 @click.option(
-    "--expires", type=Span(), default="7d", show_default=True, help="How long it is valid, such as 12h or 7d."
+    "--expires", type=DurationType(), default="7d", show_default=True, help="How long it is valid, such as 12h or 7d."
 )
 @as_json
 def create(*, team: str, uses: int, expires: timedelta, is_json: bool) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from api.commands import advice, options
 from api.commands.base import WRONG, Group, Refusal, as_json, confirm, dry_run, print_note, print_result, yes
-from api.commands.options import Pattern, Since, Span, at_most, hint_at_more
+from api.commands.options import DurationType, Pattern, Since, at_most, hint_at_more
 from api.commands.prune import prune
 from api.commands.text import number
 from api.contract import validation
@@ -44,14 +44,14 @@ jobs.add_command(prune)
 @jobs.command("stuck")
 @click.option(
     "--idle",
-    type=Span(),
+    type=DurationType(),
     default="15m",
     show_default=True,
     help="Report steps that are overdue for this long.",
 )
 @click.option(
     "--waiting",
-    type=Span(),
+    type=DurationType(),
     default="1h",
     show_default=True,
     help="Report steps that have waited for an upstream for this long.",

@@ -39,7 +39,7 @@ def hint_at_more(found: Sized, limit: int) -> None:
         print_note("There may be more entries. To see them, raise --limit.")
 
 
-class Span(click.ParamType[timedelta]):
+class DurationType(click.ParamType[timedelta]):
     """A duration such as `30m`, `12h` or `90d`, of at least `least`."""
 
     name = "span"

@@ -12,7 +12,7 @@ from datetime import timedelta
 import click
 
 from api.commands.base import Command, as_json, confirm, dry_run, print_note, print_result, yes
-from api.commands.options import Span
+from api.commands.options import DurationType
 from api.commands.text import format_duration, format_time, number
 from api.service import service
 from common.jobs import retention
@@ -47,7 +47,7 @@ class PruneCount:
 @click.option(
     "--older-than",
     "age",
-    type=Span(timedelta(days=1)),
+    type=DurationType(timedelta(days=1)),
     required=True,
     help="Delete jobs that ended this long ago, such as 90d.",
 )

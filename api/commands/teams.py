@@ -15,7 +15,7 @@ from api.commands.text import columns, number
 from api.contract import validation
 from api.service import service
 from common.config import catalog
-from common.config.catalog import Team
+from common.config.catalog import CatalogTeam
 from common.database.models import Project, User
 
 TEAM = Pattern(validation.TEAM, "Use letters, digits and . _ -, starting with a letter or a digit.")
@@ -104,7 +104,7 @@ def add(
     there.
     """
     named = {name: place or team_id for name, place in places.items()}
-    team = Team(id=team_id, title=title, self_join=self_join, cluster=cluster, **named)
+    team = CatalogTeam(id=team_id, title=title, self_join=self_join, cluster=cluster, **named)
     settings = service().settings
     source, target = settings.catalog_file, _target(settings.catalog_file, copy_to)
 
@@ -149,5 +149,5 @@ def _target(file: Path | None, copy_to: Path | None) -> Path:
     return copy_to
 
 
-def _document(team: Team, file: Path) -> dict[str, object]:
+def _document(team: CatalogTeam, file: Path) -> dict[str, object]:
     return {**team.model_dump(), "file": str(file.absolute())}

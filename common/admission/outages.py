@@ -82,20 +82,20 @@ def record_answer(session: Session, visits: Collection[Upstream]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Probe:
+class DueProbe:
     """An upstream that is to be probed, and when that was due."""
 
     upstream: Upstream
     due_at: datetime
 
 
-def due_probes(session: Session, now: datetime) -> list[Probe]:
+def due_probes(session: Session, now: datetime) -> list[DueProbe]:
     """Return what is to be probed now."""
     rows = session.scalars(select(UpstreamStatus).where(UpstreamStatus.look_at <= now))
-    return [Probe(upstream=Upstream(status.name), due_at=status.look_at) for status in rows if status.look_at]
+    return [DueProbe(upstream=Upstream(status.name), due_at=status.look_at) for status in rows if status.look_at]
 
 
-def claim_probe(session: Session, *, probe: Probe, now: datetime) -> bool:
+def claim_probe(session: Session, *, probe: DueProbe, now: datetime) -> bool:
     """Return whether the probe is the caller's: each goes to one caller, and to another if that does not report."""
     is_as_seen = (UpstreamStatus.name == probe.upstream, UpstreamStatus.look_at == probe.due_at)
     result = session.execute(

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from common.config.settings import Settings, SettingsError
 
 
-class Team(BaseModel):
+class CatalogTeam(BaseModel):
     """One team and its places on the upstreams."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,7 +44,7 @@ class Catalog(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    teams: Mapping[str, Team]
+    teams: Mapping[str, CatalogTeam]
     types: Mapping[str, AppType]
 
 

@@ -14,7 +14,7 @@ PAGE_CHARACTERS = 64_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Page:
+class LogPage:
     """A piece of a console from `start`; `next_start` is where the following one begins."""
 
     text: str
@@ -39,7 +39,7 @@ def append(session: Session, job_id: str, text: str, *, after: tuple[int, int], 
     session.add(ConsoleChunk(job_id=job_id, start=start, upstream_next=upstream_next, text=text[: CHARACTERS - start]))
 
 
-def read(session: Session, job_id: str, *, start: int) -> Page:
+def read(session: Session, job_id: str, *, start: int) -> LogPage:
     """Return at most PAGE_CHARACTERS from `start`."""
     first = select(func.max(ConsoleChunk.start)).where(ConsoleChunk.job_id == job_id, ConsoleChunk.start <= start)
     chunks = session.scalars(
@@ -57,7 +57,7 @@ def read(session: Session, job_id: str, *, start: int) -> Page:
             text += chunk.text[max(0, start - chunk.start) :]
     text = text[:PAGE_CHARACTERS]
     end = start + len(text)
-    return Page(text=text, start=start, next_start=end, is_end=end >= position(session, job_id)[0])
+    return LogPage(text=text, start=start, next_start=end, is_end=end >= position(session, job_id)[0])
 
 
 def tail(session: Session, job_id: str, characters: int) -> str:

@@ -21,9 +21,9 @@ from common.step_outputs import (
     AWAIT_HELM,
     AWAIT_SOURCE,
     EXAMINE,
-    Checkup,
+    CheckupOutput,
     Deployed,
-    Repository,
+    RepositoryOutput,
     RunningBuild,
     StepOutput,
 )
@@ -60,14 +60,15 @@ def repository_urls(session: Session, app_id: str) -> RepositoryUrls:
         .where(*_made_repositories(app_id), Job.state == JobState.SUCCEEDED)
         .order_by(Step.id)
     )
-    urls = {name: cast("Repository", output)["clone_url"] for name, output in session.execute(statement) if output}
+    found = {name: cast("RepositoryOutput", output) for name, output in session.execute(statement) if output}
+    urls = {name: output["clone_url"] for name, output in found.items()}
     return RepositoryUrls(source=urls.get(AWAIT_SOURCE.step, ""), helm=urls.get(AWAIT_HELM.step, ""))
 
 
 def clone_urls(session: Session, app_id: str) -> dict[tuple[str, str | None], str]:
     """Map (upstream, id on it) to the address of each repository that was made for an app."""
     statement = select(Step.upstream, Step.output).join(Job, Job.id == Step.job_id).where(*_made_repositories(app_id))
-    found = [(upstream, cast("Repository", output)) for upstream, output in session.execute(statement) if output]
+    found = [(upstream, cast("RepositoryOutput", output)) for upstream, output in session.execute(statement) if output]
     return {(upstream, str(made["project_id"])): made["clone_url"] for upstream, made in found}
 
 
@@ -81,7 +82,7 @@ def deployed(session: Session, jobs: Sequence[Job]) -> dict[str, Deployed]:
     return _of_step(session, jobs, AWAIT_HEALTHY)
 
 
-def last_checkup(session: Session, subject_id: str) -> tuple[Job, Checkup] | None:
+def last_checkup(session: Session, subject_id: str) -> tuple[Job, CheckupOutput] | None:
     """Return the last check-up that ended well, and its report."""
     statement = (
         select(Job, Step.output)
@@ -91,7 +92,7 @@ def last_checkup(session: Session, subject_id: str) -> tuple[Job, Checkup] | Non
         .limit(1)
     )
     found = session.execute(statement).first()
-    return (found[0], cast("Checkup", found[1])) if found else None
+    return (found[0], cast("CheckupOutput", found[1])) if found else None
 
 
 def _of_step(session: Session, jobs: Sequence[Job], key: StepOutput[Recorded]) -> dict[str, Recorded]:

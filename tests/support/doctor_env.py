@@ -25,7 +25,7 @@ from support.stack import unused_ports
 from support.world import settings_for
 from worker.doctor import report, run
 from worker.doctor.catalogue import groups_for
-from worker.upstreams.check import Finding, State
+from worker.upstreams.check import CheckState, Finding
 
 SECRETS = {
     "gitlab_token": "glpat-made-up-0001",
@@ -94,7 +94,7 @@ class Clinic:
 
     def wrong(self) -> dict[str, Finding]:
         """Return what is wrong, by group and check."""
-        return {f"{each.group}: {each.check}": each for each in self.examine() if each.state is State.FAILED}
+        return {f"{each.group}: {each.check}": each for each in self.examine() if each.state is CheckState.FAILED}
 
 
 @contextmanager

@@ -9,12 +9,12 @@ from dataclasses import replace
 from itertools import groupby
 
 from common.config.settings import WorkerSettings
-from common.step_outputs import CheckReport, Checkup
+from common.step_outputs import CheckReport, CheckupOutput
 from common.telemetry.redaction import secrets_of
-from worker.upstreams.check import Finding, State
+from worker.upstreams.check import CheckState, Finding
 from worker.upstreams.error_text import cleaned
 
-SIGNS = {State.PASSED: "✓", State.FAILED: "✗", State.INCONCLUSIVE: "–"}
+SIGNS = {CheckState.PASSED: "✓", CheckState.FAILED: "✗", CheckState.INCONCLUSIVE: "–"}
 
 
 def as_text(findings: Sequence[Finding], *, took_s: float) -> str:
@@ -30,12 +30,12 @@ def as_json(findings: Sequence[Finding], *, took_s: float) -> str:
     return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
 
-def as_document(findings: Sequence[Finding]) -> Checkup:
+def as_document(findings: Sequence[Finding]) -> CheckupOutput:
     """Return `{"is_well", "counts", "checks": [{group, check, question, state, said, remedy}]}`."""
     counts = Counter(finding.state for finding in findings)
     return {
         "is_well": is_well(findings),
-        "counts": {state.value: counts[state] for state in State},
+        "counts": {state.value: counts[state] for state in CheckState},
         "checks": [_check(each) for each in findings],
     }
 
@@ -52,7 +52,7 @@ def _check(finding: Finding) -> CheckReport:
 
 
 def is_well(findings: Iterable[Finding]) -> bool:
-    return not any(finding.state is State.FAILED for finding in findings)
+    return not any(finding.state is CheckState.FAILED for finding in findings)
 
 
 def without_secrets(findings: Iterable[Finding], settings: WorkerSettings) -> list[Finding]:
@@ -71,7 +71,8 @@ def _lines(finding: Finding) -> list[str]:
 
 def _summary(findings: Sequence[Finding], took_s: float) -> str:
     counts = Counter(finding.state for finding in findings)
-    summary = f"{len(findings)} checks in {took_s:.1f} s: {counts[State.PASSED]} passed, {counts[State.FAILED]} failed"
-    summary += f", {counts[State.INCONCLUSIVE]} inconclusive" if counts[State.INCONCLUSIVE] else ""
+    passed, failed = counts[CheckState.PASSED], counts[CheckState.FAILED]
+    summary = f"{len(findings)} checks in {took_s:.1f} s: {passed} passed, {failed} failed"
+    summary += f", {counts[CheckState.INCONCLUSIVE]} inconclusive" if counts[CheckState.INCONCLUSIVE] else ""
     next_step = "Jobs can run." if is_well(findings) else "Correct what is marked ✗, and run this again."
     return f"{summary}. {next_step}"

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from worker.upstreams.check import Finding, Group, State, find, not_started, overdue
+from worker.upstreams.check import CheckState, Finding, Group, find, not_started, overdue
 
 
 def run_checks(groups: Sequence[Group], *, within_s: float) -> list[Finding]:
@@ -29,7 +29,7 @@ class _GroupThread(threading.Thread):
         self._is_over = False
 
     def run(self) -> None:
-        states: dict[str, State] = {}
+        states: dict[str, CheckState] = {}
         try:
             for check in self._group.checks:
                 if self._is_over:

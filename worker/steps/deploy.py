@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.config import naming
 from common.errors import ActionBy, NotYet, Permanent
-from common.step_outputs import SYNC_APPLICATION, Application, Deployed
+from common.step_outputs import SYNC_APPLICATION, ApplicationOutput, Deployed
 from worker.context import StepContext
 from worker.upstreams import Upstreams
 from worker.upstreams.argocd.syncs import SyncStatus
@@ -12,7 +12,7 @@ from worker.upstreams.argocd.syncs import SyncStatus
 POLL = {"first_s": 2.0, "cap_s": 15.0}
 
 
-def sync_application(job: StepContext, upstreams: Upstreams) -> Application:
+def sync_application(job: StepContext, upstreams: Upstreams) -> ApplicationOutput:
     """Set the requested tag and start the sync, unless one with our job's id exists."""
     app, project = job.input("app"), job.team.argocd_project
     tag, revision = job.option("image_tag"), job.option("revision")

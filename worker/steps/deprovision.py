@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.database.models import Resource
 from common.states import Provenance
-from common.step_outputs import FORK_HELM, FORK_SOURCE, Fork, Nothing, Removed, StepOutput
+from common.step_outputs import FORK_HELM, FORK_SOURCE, Fork, NoOutput, Removed, StepOutput
 from worker.context import StepContext
 from worker.removal import OURS, is_removed
 from worker.upstreams import Upstreams
@@ -35,7 +35,7 @@ def delete_source(job: StepContext, upstreams: Upstreams) -> Removed:
     return _remove_projects(job, upstreams, made_by=FORK_SOURCE)
 
 
-def release_name(job: StepContext, _upstreams: Upstreams) -> Nothing:
+def release_name(job: StepContext, _upstreams: Upstreams) -> NoOutput:
     """Let the name be used again: nothing of ours has it any more."""
     job.release_name()
     return {}

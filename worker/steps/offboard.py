@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.database.models import Resource
 from common.states import Provenance
-from common.step_outputs import ClosedAccount, Nothing
+from common.step_outputs import ClosedAccount, NoOutput
 from worker.context import StepContext
 from worker.removal import OURS, is_removed
 from worker.upstreams import Upstreams
@@ -15,7 +15,7 @@ def leave_gitlab_group(job: StepContext, upstreams: Upstreams) -> ClosedAccount:
     return _close(job, upstreams, "gitlab", "member", is_marked=False)
 
 
-def block_gitlab_user(job: StepContext, upstreams: Upstreams) -> Nothing:
+def block_gitlab_user(job: StepContext, upstreams: Upstreams) -> NoOutput:
     """Block the account. It stays in the ledger: it exists, and deleting it would delete the person's projects."""
     for row in _ours(job, "gitlab", "user"):
         is_removed(job, upstreams, row)

@@ -16,12 +16,12 @@ from common.step_outputs import (
     FORK_SOURCE,
     OPEN_TO_DEVELOPERS,
     REGISTER_REPOSITORY,
-    Application,
+    ApplicationOutput,
     Fork,
     OpenBranch,
-    Pipeline,
+    PipelineOutput,
     RegisteredRepository,
-    Repository,
+    RepositoryOutput,
 )
 from worker.context import StepContext
 from worker.preview import ABSENT, Preview
@@ -38,7 +38,7 @@ def fork_source(job: StepContext, upstreams: Upstreams) -> Fork:
     return _fork(job, upstreams, job.app_type.source_template, job.input("app"))
 
 
-def await_source(job: StepContext, upstreams: Upstreams) -> Repository:
+def await_source(job: StepContext, upstreams: Upstreams) -> RepositoryOutput:
     """Wait until GitLab has copied the repository."""
     return _await_fork(upstreams, job.output_of(FORK_SOURCE))
 
@@ -50,7 +50,7 @@ def open_to_developers(job: StepContext, upstreams: Upstreams) -> OpenBranch:
     return {"branch": source["branch"]}
 
 
-def create_pipeline(job: StepContext, upstreams: Upstreams) -> Pipeline:
+def create_pipeline(job: StepContext, upstreams: Upstreams) -> PipelineOutput:
     """Make the pipeline in the team's folder that builds the fork."""
     source = job.output_of(AWAIT_SOURCE)
     name = naming.pipeline(job.input("app"), job.input("team"))
@@ -77,7 +77,7 @@ def fork_helm(job: StepContext, upstreams: Upstreams) -> Fork:
     return _fork(job, upstreams, job.app_type.helm_template, naming.helm_repository(job.input("app")))
 
 
-def await_helm(job: StepContext, upstreams: Upstreams) -> Repository:
+def await_helm(job: StepContext, upstreams: Upstreams) -> RepositoryOutput:
     """Wait until GitLab has copied the helm repository."""
     return _await_fork(upstreams, job.output_of(FORK_HELM))
 
@@ -101,7 +101,7 @@ def register_repository(job: StepContext, upstreams: Upstreams) -> RegisteredRep
     return {"repository_url": repository.url}
 
 
-def create_application(job: StepContext, upstreams: Upstreams) -> Application:
+def create_application(job: StepContext, upstreams: Upstreams) -> ApplicationOutput:
     """Make the Argo CD application that deploys the chart to the team's cluster."""
     app, helm = job.input("app"), job.output_of(AWAIT_HELM)
     entry = job.resource("argocd", "application", app)
@@ -140,7 +140,7 @@ def _fork(job: StepContext, upstreams: Upstreams, template: str, path: str) -> F
     return {"project_id": project.id}
 
 
-def _await_fork(upstreams: Upstreams, fork: Fork) -> Repository:
+def _await_fork(upstreams: Upstreams, fork: Fork) -> RepositoryOutput:
     project = upstreams.gitlab.projects.await_import(fork["project_id"])
     branch = project.default_branch or ""  # it has one: await_import waits for it
     return {"project_id": project.id, "clone_url": project.clone_url, "branch": branch}
@@ -168,15 +168,15 @@ def _build_parameters(job: StepContext, source_url: str) -> tuple[Parameter, ...
 # -- dry run ------------------------------------------------------------------------------------------------------
 
 
-def _future_source(job: StepContext, upstreams: Upstreams) -> Repository:
+def _future_source(job: StepContext, upstreams: Upstreams) -> RepositoryOutput:
     return _future_fork(job, upstreams, job.app_type.source_template, job.input("app"))
 
 
-def _future_helm(job: StepContext, upstreams: Upstreams) -> Repository:
+def _future_helm(job: StepContext, upstreams: Upstreams) -> RepositoryOutput:
     return _future_fork(job, upstreams, job.app_type.helm_template, naming.helm_repository(job.input("app")))
 
 
-def _future_fork(job: StepContext, upstreams: Upstreams, template: str, path: str) -> Repository:
+def _future_fork(job: StepContext, upstreams: Upstreams, template: str, path: str) -> RepositoryOutput:
     """Return what a fork of the template into the team's group would be: GitLab itself says what its URLs are."""
     group = upstreams.gitlab.groups.get(job.team.gitlab_group)
     origin = upstreams.gitlab.projects.get(template)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from common.config.catalog import Catalog, Team
+from common.config.catalog import Catalog, CatalogTeam
 from common.config.settings import WorkerSettings
 from common.workflows import Upstream
 from worker.upstreams.check import Check
@@ -55,7 +55,7 @@ class Target:
     ref: str
     outside_id: str | None
     marker: str
-    team: Callable[[], Team]
+    team: Callable[[], CatalogTeam]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from enum import StrEnum
 from common.errors import StepError
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     """How a check ended. The values are published in reports."""
 
     PASSED = "well"
@@ -68,39 +68,39 @@ class Finding:
     group: str
     check: str
     question: str
-    state: State
+    state: CheckState
     said: str
     remedy: str = ""
 
 
-def find(group: Group, check: Check, earlier: dict[str, State]) -> Finding:
+def find(group: Group, check: Check, earlier: dict[str, CheckState]) -> Finding:
     """Run the check and return its finding; `earlier` are the states of those before it in its group."""
-    lacking = next((name for name in check.needs if earlier.get(name) is not State.PASSED), None)
+    lacking = next((name for name in check.needs if earlier.get(name) is not CheckState.PASSED), None)
     if lacking is not None:
-        return _finding(group, check, State.INCONCLUSIVE, f"not checked, because this did not pass: {lacking}")
+        return _finding(group, check, CheckState.INCONCLUSIVE, f"not checked, because this did not pass: {lacking}")
     try:
-        return _finding(group, check, State.PASSED, check.run())
+        return _finding(group, check, CheckState.PASSED, check.run())
     except CheckFailedError as failed:
-        return _finding(group, check, State.FAILED, failed.problem, failed.remedy or check.remedy)
+        return _finding(group, check, CheckState.FAILED, failed.problem, failed.remedy or check.remedy)
     except CheckInconclusiveError as inconclusive:
-        return _finding(group, check, State.INCONCLUSIVE, inconclusive.reason, inconclusive.remedy)
+        return _finding(group, check, CheckState.INCONCLUSIVE, inconclusive.reason, inconclusive.remedy)
     except StepError as error:  # what the upstreams' clients raise
-        return _finding(group, check, State.FAILED, error.reason, check.remedy)
+        return _finding(group, check, CheckState.FAILED, error.reason, check.remedy)
     except (AttributeError, LookupError, TypeError, ValueError):  # a missing key, a list that is none
-        return _finding(group, check, State.FAILED, "the reply has an unknown shape", check.remedy)
+        return _finding(group, check, CheckState.FAILED, "the reply has an unknown shape", check.remedy)
 
 
 def overdue(group: Group, check: Check) -> Finding:
     """Return the finding of a check that had not ended when the time was up."""
-    return _finding(group, check, State.FAILED, "there was no reply in time", check.remedy)
+    return _finding(group, check, CheckState.FAILED, "there was no reply in time", check.remedy)
 
 
 def not_started(group: Group, check: Check) -> Finding:
     """Return the finding of a check that was not started when the time was up."""
     return _finding(
-        group, check, State.INCONCLUSIVE, "there was no time left for it", "run it again with a larger --seconds"
+        group, check, CheckState.INCONCLUSIVE, "there was no time left for it", "run it again with a larger --seconds"
     )
 
 
-def _finding(group: Group, check: Check, state: State, said: str, remedy: str = "") -> Finding:
+def _finding(group: Group, check: Check, state: CheckState, said: str, remedy: str = "") -> Finding:
     return Finding(group=group.name, check=check.name, question=check.question, state=state, said=said, remedy=remedy)

@@ -27,7 +27,7 @@ from harbour.faults import Fault
 from harbour.jenkins.core import Role
 from harbour.passwords import digest
 from worker.doctor import report
-from worker.upstreams.check import State
+from worker.upstreams.check import CheckState
 
 HELM = "templates/Helm_Template"
 HTML = {"Content-Type": "text/html; charset=utf-8"}
@@ -402,7 +402,7 @@ on_sqlite = pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
 def test_a_healthy_installation_is_all_well(clinic: Clinic) -> None:
     found = clinic.examine()
 
-    assert [each for each in found if each.state is not State.PASSED] == []
+    assert [each for each in found if each.state is not CheckState.PASSED] == []
     assert clinic.harbour.writes() == []
     assert len(found) > 60
     print(f"\n{len(found)} checks, {len(ILLS)} misconfigurations; a healthy look took {clinic.took_s:.2f} s")  # noqa: T201 - the figures are the point
@@ -462,7 +462,7 @@ def test_a_service_that_takes_calls_and_says_nothing_is_found(clinic: Clinic, ha
 
         found = clinic.examine(within_s=5)
 
-    assert {each.group for each in found if each.state is State.FAILED} == {hanging}
+    assert {each.group for each in found if each.state is CheckState.FAILED} == {hanging}
     assert clinic.took_s < 6
 
 
@@ -482,9 +482,9 @@ def test_a_read_token_is_tried_where_it_has_to_work(clinic: Clinic) -> None:
 def test_what_the_token_may_not_see_is_not_called_wrong(clinic: Clinic) -> None:
     clinic.harbour.argocd.denied = {("projects", "get"), ("clusters", "get")}
 
-    found = {each.check: each for each in clinic.examine() if each.state is not State.PASSED}
+    found = {each.check: each for each in clinic.examine() if each.state is not CheckState.PASSED}
 
-    assert {each.state for each in found.values()} == {State.INCONCLUSIVE}
+    assert {each.state for each in found.values()} == {CheckState.INCONCLUSIVE}
     assert "argocd proj get dev" in found["project dev"].remedy
     assert "argocd cluster list" in found["cluster dev-cluster"].remedy
 
@@ -499,10 +499,10 @@ def test_what_elasticsearch_does_not_let_us_ask_is_not_called_wrong(
 ) -> None:
     clinic.harbour.elasticsearch.inject(Fault(kind="status", status=status, path=path, body="{}"))
 
-    found = [each for each in clinic.examine() if each.state is not State.PASSED]
+    found = [each for each in clinic.examine() if each.state is not CheckState.PASSED]
 
     assert found[0].check == check
-    assert {each.state for each in found} == {State.INCONCLUSIVE}
+    assert {each.state for each in found} == {CheckState.INCONCLUSIVE}
 
 
 @pytest.mark.parametrize("body", ["[]", "null", '{"plugins": null, "spec": [], "items": 7}', "[7]"])
@@ -513,7 +513,7 @@ def test_answers_of_an_unknown_shape_are_findings_and_no_crash(clinic: Clinic, b
 
     found = clinic.examine()
 
-    assert {each.group for each in found if each.state is State.FAILED} >= {
+    assert {each.group for each in found if each.state is CheckState.FAILED} >= {
         "GitLab",
         "Jenkins",
         "Elasticsearch",
@@ -535,7 +535,7 @@ def test_a_broker_that_hides_its_configuration_is_said_to(clinic: Clinic) -> Non
     )
     clinic.set(redis_url=SecretStr(f"redis://hidden:pw-0009@{clinic.broker.url.rpartition('@')[2]}"))
 
-    found = {each.check: each for each in clinic.examine() if each.state is not State.PASSED}
+    found = {each.check: each for each in clinic.examine() if each.state is not CheckState.PASSED}
 
     assert set(found) == {"persistence"}
     assert "does not show its configuration" in found["persistence"].said
@@ -545,9 +545,9 @@ def test_a_broker_that_hides_its_configuration_is_said_to(clinic: Clinic) -> Non
 def test_a_role_that_leaves_the_folder_to_another_is_not_called_wrong(clinic: Clinic) -> None:
     clinic.harbour.jenkins.roles["projectRoles"]["dev"].pattern = ".*_dev"
 
-    found = [each for each in clinic.examine() if each.state is not State.PASSED]
+    found = [each for each in clinic.examine() if each.state is not CheckState.PASSED]
 
-    assert [(each.check, each.state) for each in found] == [("role dev on dev", State.INCONCLUSIVE)]
+    assert [(each.check, each.state) for each in found] == [("role dev on dev", CheckState.INCONCLUSIVE)]
 
 
 # -- MariaDB -----------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from typing import Any
 
-from common.config.catalog import Catalog, Team
+from common.config.catalog import Catalog, CatalogTeam
 from common.config.naming import helm_repository
 from common.config.settings import WorkerSettings
 from worker.upstreams.argocd.project_globs import allows_destination, allows_source
@@ -82,7 +82,7 @@ class ArgoCDChecks:
             ),
         ]
 
-    def _team(self, team: Team) -> list[Check]:
+    def _team(self, team: CatalogTeam) -> list[Check]:
         project, cluster = team.argocd_project, team.cluster
         place = f"{project}: {cluster}"
         return [
@@ -197,7 +197,7 @@ class ArgoCDChecks:
         spec = json_object(self._probe.expect(reply, "reading the project")).get("spec")
         return spec if isinstance(spec, dict) else {}
 
-    def _destinations(self, team: Team) -> str:
+    def _destinations(self, team: CatalogTeam) -> str:
         rows = self._spec(team.argocd_project).get("destinations") or ()
         server = self._clusters.get(team.cluster, "")
         is_allowed = allows_destination(rows, name=team.cluster, server=server, namespace=ANY_APP)
@@ -209,14 +209,14 @@ class ArgoCDChecks:
             )
         return "allowed"
 
-    def _sources(self, team: Team) -> str:
+    def _sources(self, team: CatalogTeam) -> str:
         patterns = self._spec(team.argocd_project).get("sourceRepos") or ()
         url = self._helm_url(team)
         if not allows_source(map(str, patterns), url):
             raise CheckFailedError(f"it does not allow {url}: it allows {', '.join(map(str, patterns)) or 'none'}")
         return "allowed"
 
-    def _helm_url(self, team: Team) -> str:
+    def _helm_url(self, team: CatalogTeam) -> str:
         base = self._clone_base()
         if not base:
             raise CheckInconclusiveError("GitLab does not show the addresses of its repositories")

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from common.config import naming
-from common.config.catalog import Catalog, Team
+from common.config.catalog import Catalog, CatalogTeam
 from common.config.settings import WorkerSettings
 from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError
 from worker.upstreams.jenkins.paths import job_path
@@ -121,7 +121,7 @@ class JenkinsChecks:
         )
         return [*teams, credential]
 
-    def _team(self, team: Team) -> list[Check]:
+    def _team(self, team: CatalogTeam) -> list[Check]:
         pattern = f"{team.jenkins_folder}(/.*_{team.id})?"
         on_pipelines = f"role {team.jenkins_role} on {_pipeline_of(team)}"
         return [
@@ -224,7 +224,7 @@ class JenkinsChecks:
 
     # -- places -----------------------------------------------------------------------------------------------
 
-    def _folder(self, team: Team) -> str:
+    def _folder(self, team: CatalogTeam) -> str:
         reply = self._probe.get(*job_path(team.jenkins_folder), "api", "json", params={"tree": "_class,fullName"})
         if reply.status == 404:
             raise CheckFailedError("Jenkins has no such folder")
@@ -236,12 +236,12 @@ class JenkinsChecks:
             )
         return "exists"
 
-    def _role(self, team: Team) -> str:
+    def _role(self, team: CatalogTeam) -> str:
         if not self._details(team):
             raise CheckFailedError("Jenkins has no such item role")
         return "exists"
 
-    def _pattern(self, team: Team) -> str:
+    def _pattern(self, team: CatalogTeam) -> str:
         pattern = str(self._details(team).get("pattern", ""))
         if not _matches(pattern, _pipeline_of(team)):
             raise CheckFailedError(
@@ -249,7 +249,7 @@ class JenkinsChecks:
             )
         return pattern
 
-    def _folder_pattern(self, team: Team) -> str:
+    def _folder_pattern(self, team: CatalogTeam) -> str:
         """Another role may give access to it: people reach an item through every folder above it."""
         pattern = str(self._details(team).get("pattern", ""))
         if not _matches(pattern, team.jenkins_folder):
@@ -261,7 +261,7 @@ class JenkinsChecks:
             )
         return team.jenkins_folder
 
-    def _details(self, team: Team) -> dict[str, Any]:
+    def _details(self, team: CatalogTeam) -> dict[str, Any]:
         asked = {"type": "projectRoles", "roleName": team.jenkins_role}
         return json_object(self._probe.expect(self._probe.get(*_STRATEGY, "getRole", params=asked), "reading the role"))
 
@@ -285,7 +285,7 @@ class JenkinsChecks:
         return {str(row.get("id")) for row in rows}
 
 
-def _pipeline_of(team: Team) -> str:
+def _pipeline_of(team: CatalogTeam) -> str:
     return f"{team.jenkins_folder}/{naming.pipeline(ANY_APP, team.id)}"
 
 

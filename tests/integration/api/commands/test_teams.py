@@ -16,7 +16,7 @@ from support.world import Time
 from api.commands import catalog_file
 from api.commands.base import Refusal
 from common.config import catalog
-from common.config.catalog import Team
+from common.config.catalog import CatalogTeam
 
 Open = Callable[..., AbstractContextManager[Api]]
 QA = ("teams", "add", "qa", "--title", 'Quality "A"', "--cluster", "qa-cluster")
@@ -50,7 +50,7 @@ def operator(opened: Open, file: Path) -> Iterator[Operator]:
         yield Operator(api)
 
 
-def _teams(opened: Open, file: Path) -> dict[str, Team]:
+def _teams(opened: Open, file: Path) -> dict[str, CatalogTeam]:
     """Return the teams as a process reads them when it starts."""
     with opened(catalog_file=file) as api:
         return dict(api.service.catalog.teams)
@@ -66,7 +66,7 @@ def test_a_team_comes_to_the_end_and_the_rest_stays_as_it_was(operator: Operator
     assert "CATALOG_FILE" not in done.stdout
     assert file.read_text(encoding="utf-8").startswith(f"{text}\n[teams.qa]\n")
     assert _teams(opened, file) == before | {
-        "qa": Team(
+        "qa": CatalogTeam(
             id="qa", title='Quality "A"', self_join=True, gitlab_group="qa", jenkins_folder="quality/a",
             jenkins_role="qa", kibana_role="qa", argocd_project="qa", cluster="qa-cluster",
         )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from api.contract import validation
-from common.config.catalog import AppType, Catalog, Team
+from common.config.catalog import AppType, Catalog, CatalogTeam
 
-TEAM = Team(
+TEAM = CatalogTeam(
     id="dev",
     title="Development",
     gitlab_group="Platform/dev",

@@ -10,7 +10,7 @@ import pytest
 from common.errors import Transient
 from worker.doctor import run
 from worker.upstreams.argocd.project_globs import allows_destination, allows_source
-from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError, Group, State
+from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError, CheckState, Group
 from worker.upstreams.probe import number_of
 
 HELM = "https://git.example/dev/shop_helm.git"
@@ -100,12 +100,12 @@ def test_each_end_of_a_check_is_a_finding_and_what_needs_it_is_not_looked_at() -
     found = run.run_checks([group], within_s=5)
 
     assert [(each.check, each.state, each.said, each.remedy) for each in found] == [
-        ("well", State.PASSED, "seen", ""),
-        ("wrong", State.FAILED, "bad", "correct it so"),
-        ("stumbles", State.FAILED, "no answer", "correct it"),
-        ("untold", State.INCONCLUSIVE, "hidden", ""),
-        ("after wrong", State.INCONCLUSIVE, "not checked, because this did not pass: wrong", ""),
-        ("after untold", State.INCONCLUSIVE, "not checked, because this did not pass: untold", ""),
+        ("well", CheckState.PASSED, "seen", ""),
+        ("wrong", CheckState.FAILED, "bad", "correct it so"),
+        ("stumbles", CheckState.FAILED, "no answer", "correct it"),
+        ("untold", CheckState.INCONCLUSIVE, "hidden", ""),
+        ("after wrong", CheckState.INCONCLUSIVE, "not checked, because this did not pass: wrong", ""),
+        ("after untold", CheckState.INCONCLUSIVE, "not checked, because this did not pass: untold", ""),
     ]
 
 
@@ -115,7 +115,7 @@ def test_a_check_that_hangs_ends_with_the_time_and_holds_nobody_else_up() -> Non
 
     found = run.run_checks([hanging, quick], within_s=0.2)
 
-    assert [each.state for each in found] == [State.FAILED, State.INCONCLUSIVE, State.PASSED]
+    assert [each.state for each in found] == [CheckState.FAILED, CheckState.INCONCLUSIVE, CheckState.PASSED]
     assert "--seconds" in found[1].remedy
 
 
