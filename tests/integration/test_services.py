@@ -19,6 +19,7 @@ from support.services import missing
 
 SERVICES = str(ROOT / ".ci" / "services")
 WITHIN_S = 60.0
+DIRECTORY = "d" * 100
 COMMAND = 'echo "$TEST_MARIADB_URL $TEST_REDIS_URL"; '
 
 
@@ -31,10 +32,14 @@ def _installed() -> None:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Without the addresses of servers that run already, and with a directory for temporary files of the test's own."""
+    """Without the addresses of servers that run already, and with a directory for temporary files of the test's own.
+
+    Its path is longer than that of a socket may be.
+    """
     ours = {name: value for name, value in os.environ.items() if name not in {"TEST_MARIADB_URL", "TEST_REDIS_URL"}}
-    tmp_path.chmod(0o755)
-    return {**ours, "TMPDIR": str(tmp_path)}
+    directory = tmp_path / DIRECTORY
+    directory.mkdir()
+    return {**ours, "TMPDIR": str(directory)}
 
 
 def _start(command: str, environment: dict[str, str]) -> subprocess.Popen[str]:
@@ -78,7 +83,7 @@ def test_a_command_finds_both_and_its_failure_is_the_result(environment: dict[st
     assert running.returncode == 3
     assert not _listens(mariadb)
     assert not _listens(redis)
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / DIRECTORY).iterdir()) == []
 
 
 def test_servers_die_with_a_run_that_is_killed(environment: dict[str, str]) -> None:

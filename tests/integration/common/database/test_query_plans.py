@@ -268,8 +268,8 @@ def _tick(world: World, place: Path) -> None:
 
 
 def _look_as_the_doctor(url: str) -> None:
-    for check in DatabaseChecks(url).table():
-        check.look()
+    for check in DatabaseChecks(url).all():
+        check.run()
 
 
 def _type_every_command(api: Api, filled: Many) -> None:
