@@ -156,7 +156,7 @@ def take_away(world: World, made: Job, step: str) -> None:
         _until_done(world, lambda: _close_to_developers(world, source.outside_id))
         return
     row = next(row for row in rows if row.step == MADE_BY.get(step, step))
-    team = world.around.catalog.teams[made.input["team"]]
+    team = world.context.catalog.teams[made.input["team"]]
     target = Target(ref=row.ref, outside_id=row.outside_id, marker=f"slipway:{made.subject_id}", team=lambda: team)
     _until_done(world, lambda: world.clients.remove(Upstream(row.upstream), row.kind, target))
 
