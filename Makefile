@@ -81,8 +81,9 @@ load: $(VENV)/tools ## Rolling restarts, an outage, shares and rates on MariaDB 
 	@SLIPWAY_ROLLING_JOBS=1000 SLIPWAY_OUTAGE_S=300 SLIPWAY_OUTAGE_JOBS=200 SLIPWAY_SHARED_JOBS=100 \
 		$(PYTEST) -s tests/load
 
-docs: $(VENV)/tools ## Write docs/openapi.json, docs/problems.md and docs/metrics.md afresh
+docs: $(VENV)/tools ## Write .env.example, compose/harbour.env, docs/openapi.json, docs/problems.md and docs/metrics.md afresh
 	@$(BIN)/python -m api.publish
+	@$(BIN)/python -m harbour.compose_env
 
 proofs: $(VENV)/tools ## Run the seeded proofs at full count (about half an hour): builds, worlds, every lost reply, commands
 	@SLIPWAY_RUNS=300 $(SERVICES) $(PYTEST) tests/integration/worker/test_worlds.py tests/integration/worker/test_builds.py

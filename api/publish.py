@@ -1,4 +1,4 @@
-"""Write the reference documents in `docs/` (OpenAPI, problems, metrics): `python -m api.publish`, or `make docs`."""
+"""Write `.env.example` and the reference in `docs/` (OpenAPI, problems, metrics): `python -m api.publish`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from api.contract.problems import CODES
 from api.openapi import build
 from api.openapi.texts import Schema
 from api.serving.routing import declared_endpoints
-from common.config import catalog
+from common.config import catalog, example
 from common.config.settings import Settings
 from common.telemetry import metrics
 
@@ -70,6 +70,7 @@ def files() -> dict[Path, str]:
     rows = sorted(CODES.items(), key=lambda row: row[1].status)
     table = "".join(f"| {problem.status} | `{code}` | {problem.title} | {problem.remedy} |\n" for code, problem in rows)
     return {
+        Path(".env.example"): example.text(),
         Path("docs/openapi.json"): json.dumps(document(), indent=1) + "\n",
         Path("docs/problems.md"): PROBLEMS + table,
         Path("docs/metrics.md"): METRICS + "".join(_metric_rows()),

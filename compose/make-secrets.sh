@@ -24,7 +24,8 @@ for name in mysql_root_password db_password redis_password secret_keys metrics_t
 done
 keep flower_basic_auth "operator:$(random_text)"
 
-for name in gitlab_token gitlab_read_token jenkins_auth_token argo_token kibana_pwd; do
+names=$(sed -n 's|^  \([a-z_]*\): {file: secrets/.*|\1|p' docker-compose.yml)
+for name in $names; do # those above exist by now: what is left are the tokens of the upstreams
     if [ "${1:-}" = harbour ]; then
         keep "$name" "$(random_text)"
     elif [ ! -s "secrets/$name" ]; then

@@ -287,6 +287,7 @@ class Composition:
 def _make_secrets(root: Path) -> Path:
     (root / "compose").mkdir()
     script = shutil.copy(ROOT / "compose/make-secrets.sh", root / "compose")
+    shutil.copy(ROOT / "docker-compose.yml", root)
     subprocess.run(("sh", script, "harbour"), check=True, capture_output=True)
     return root / "secrets"
 

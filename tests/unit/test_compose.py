@@ -20,6 +20,8 @@ from support.settings import NAMES, NEWER
 from common.config import settings
 from common.config.settings import FlowerSettings, Settings, WorkerSettings
 from common.workflows import WORKFLOWS
+from harbour import compose_env
+from harbour.config import PORT_COUNT
 
 FILE = load()
 SERVICES: dict[str, dict[str, Any]] = FILE["services"]
@@ -27,6 +29,14 @@ OURS = {name for name, said in SERVICES.items() if said["image"].startswith("sli
 KINDS = {"migrate": Settings, "api": Settings, "worker": WorkerSettings, "flower": FlowerSettings}
 UNUSED = {"migrate": {"redis_password", "metrics_token"}}  # it is the API's program, and only migrates
 ONE_SHOT = {"migrate", "demo"}
+GENERATED = {
+    "mysql_root_password",
+    "db_password",
+    "redis_password",
+    "secret_keys",
+    "metrics_token",
+    "flower_basic_auth",
+}
 SECRET_WORDS = re.compile(r"PASSWORD|PWD|TOKEN|SECRET|KEYS?$|AUTH$")
 
 every_service = pytest.mark.parametrize("name", sorted(SERVICES))
@@ -143,6 +153,17 @@ def test_no_setting_of_the_stand_ins_is_a_secret() -> None:
     assert {name.lower() for name in names} <= {*NAMES, "compose_profiles"}
 
 
+def test_the_settings_of_the_stand_ins_are_current() -> None:
+    assert (ROOT / "compose/harbour.env").read_text(encoding="utf-8") == compose_env.text(), "type: make docs"
+
+
+def test_the_ports_of_all_stand_ins_are_published() -> None:
+    first, last = compose_env.FIRST_PORT, compose_env.FIRST_PORT + PORT_COUNT - 1
+
+    assert SERVICES["harbour"]["ports"] == [f"127.0.0.1:{first}-{last}:{first}-{last}"]
+    assert SERVICES["harbour"]["command"][-2:] == ["--port-base", str(first)]
+
+
 def test_secrets_are_files_that_git_ignores_and_the_installation_page_describes() -> None:
     installation = (ROOT / "docs/installation.md").read_text(encoding="utf-8")
     files = {name: said["file"] for name, said in FILE["secrets"].items()}
@@ -207,7 +228,7 @@ def test_tokens_of_real_upstreams_are_not_made_up_and_not_written_over(tmp_path:
 
     _make_secrets(tmp_path, "harbour")
 
-    assert empty == {"gitlab_token", "gitlab_read_token", "jenkins_auth_token", "argo_token", "kibana_pwd"}
+    assert empty == FILE["secrets"].keys() - GENERATED
     assert (made / "argo_token").read_text() == "issued by Argo CD\n"
 
 
@@ -216,6 +237,7 @@ def _make_secrets(place: Path, *arguments: str) -> Path:
     script = place / "compose/make-secrets.sh"
     script.parent.mkdir(exist_ok=True)
     script.write_bytes((ROOT / "compose/make-secrets.sh").read_bytes())
+    (place / "docker-compose.yml").write_bytes((ROOT / "docker-compose.yml").read_bytes())
     subprocess.run(("sh", script, *arguments), check=True, capture_output=True)
     return place / "secrets"
 

@@ -16,7 +16,7 @@ import requests
 from support.checkout import ROOT
 from werkzeug.wrappers import Request, Response
 
-from harbour.config import HarbourConfig
+from harbour.config import STAND_INS, HarbourConfig
 from harbour.control import Control
 from harbour.elasticsearch.app import Elasticsearch
 from harbour.server import Fault, Service, route
@@ -228,7 +228,7 @@ def test_a_snapshot_changes_only_with_the_state_and_survives_a_restart(config: H
     assert after_reading == before
     assert after_writing != before
     assert after_restart == after_writing
-    assert set(before) == {"gitlab", "jenkins", "argocd", "elasticsearch"}
+    assert set(before) == {each.name for each in STAND_INS}
 
 
 def test_the_configuration_shows_no_secret(config: HarbourConfig) -> None:

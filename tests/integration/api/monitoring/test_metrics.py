@@ -143,7 +143,8 @@ def test_steps_that_are_due_are_counted_by_upstream_and_the_oldest_has_its_age(
     told = _looked_up(db_url, time)
 
     due = {key[1]: number for key, number in told.items() if key[0] == "slipway_steps_due"}
-    assert due == {"gitlab": 3, "jenkins": 2, "elasticsearch": 2, "argocd": 0, "slipway": 0}
+    assert due.keys() == set(Upstream)
+    assert due.items() >= {"gitlab": 3, "jenkins": 2, "elasticsearch": 2, "argocd": 0, "slipway": 0}.items()
     assert told["slipway_oldest_due_step_age_seconds", "gitlab"] == 13
     assert told["slipway_oldest_due_step_age_seconds", "argocd"] == 0
 
@@ -174,10 +175,10 @@ def test_upstreams_tell_whether_they_are_up_paused_and_how_much_is_at_work_there
     told = _looked_up(db_url, time)
 
     up = {key[1]: number for key, number in told.items() if key[0] == "slipway_upstream_up"}
-    assert up == {"gitlab": 1, "jenkins": 1, "argocd": 0, "elasticsearch": 1}
+    assert up == {**dict.fromkeys(EXTERNAL, 1), "argocd": 0}
     assert (told["slipway_upstream_paused", "jenkins"], told["slipway_upstream_paused", "gitlab"]) == (1, 0)
     in_use = {key[1]: number for key, number in told.items() if key[0] == "slipway_upstream_slots_in_use"}
-    assert in_use == {"gitlab": 1, "jenkins": 0, "argocd": 0, "elasticsearch": 0}
+    assert in_use == {**dict.fromkeys(EXTERNAL, 0), "gitlab": 1}
     assert told["slipway_steps_parked", HoldCode.PAUSED.value, "jenkins"] == 1
 
 
