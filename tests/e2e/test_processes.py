@@ -27,7 +27,7 @@ def launched(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     command = (sys.executable, "-m", "stack", "up", "--dir", str(tmp_path), "--port-base", str(unused_ports().api))
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
-        assert any("Slipway is up" in line for line in process.stdout)
+        assert any("Slipway is running" in line for line in process.stdout)
         yield process
         process.kill()
 
