@@ -19,6 +19,7 @@ from stack.embedded import StackError
 
 STOP_S = 15.0
 RESTART_FIRST_S, RESTART_CAP_S = 0.5, 30.0
+NEWER_NAMES = ("ARGOCD_", "ELASTICSEARCH_")  # of settings that the stack gives under their former names
 STEADY_S = 60.0  # a program that ran this long is restarted after the first, short pause again
 LAST_LINES = 10  # of a program that does not start, shown with the error
 COLOURS = ("36", "33", "32", "35", "34", "31")
@@ -40,7 +41,8 @@ class Launcher:
     def __init__(
         self, environment: Mapping[str, str], log: Callable[[str, str], None], *, steady_s: float = STEADY_S
     ) -> None:
-        self._environment = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
+        outer = {name: value for name, value in os.environ.items() if not name.upper().startswith(NEWER_NAMES)}
+        self._environment = {**outer, **environment, "PYTHONUNBUFFERED": "1"}
         self._log = log
         self._steady_s = steady_s
         self._ended: set[str] = set()

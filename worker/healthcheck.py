@@ -62,11 +62,11 @@ def problem(*, max_age_s: float, pid: str = "*", is_to_be_ready: bool = False) -
     files = [file for file in home().glob(f"*/*:{pid}:*") if not file.name.startswith(FORMING)]
     living = [file for file in files if not is_unlocked(file)]
     if not living:
-        return f"No such worker of this user runs here: none has signed on below {home()}."
+        return f"No such worker of this user runs here: none has registered below {home()}."
     for file in living:
         record, now_s = read(file), time.monotonic()
         if now_s - record.at_s > max_age_s:
-            return f"{file.name} has given no sign of life for {now_s - record.at_s:.0f} s: it hangs, or was stopped."
+            return f"{file.name} has written no heartbeat for {now_s - record.at_s:.0f} s: it hangs, or was stopped."
         if is_to_be_ready and now_s - record.turned_at_s > max_age_s:
             return f"{file.name} is alive, and does not take work: the broker may be away."
     return ""
@@ -89,7 +89,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--ready", action="store_true", help="ask whether they take work, which needs the broker")
     parser.add_argument("--pid", default="*", help="ask about this process (default: all workers of this user)")
     parser.add_argument(
-        "--max-age", type=float, default=MAX_AGE_S, metavar="S", help="oldest sign of life, in seconds (default: 120)"
+        "--max-age", type=float, default=MAX_AGE_S, metavar="S", help="oldest heartbeat, in seconds (default: 120)"
     )
     return parser.parse_args()
 

@@ -42,7 +42,7 @@ class WorkerRegister:
             os.pwrite(self._own, str(record).encode(), 0)
 
     def dead(self) -> list[str]:
-        """Return the names of the workers that signed on and have ended."""
+        """Return the names of the workers that registered and have ended."""
         if self._own is None:
             return []
         return [

@@ -102,7 +102,7 @@ def _rowcount(result: Any) -> int:
 
 
 def delete_expired(db: Database) -> None:
-    """Delete what is past its time, whatever became of the jobs and users it belongs to.
+    """Delete what is past its time, whatever state its jobs and users are in.
 
     A few thousand rows at most, so that dispatching does not wait long. Safe to call from any number of clocks.
     """

@@ -307,6 +307,6 @@ def unexpected(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...]
     if reply.status == 401:
         return Permanent(f"{http.name} refuses our token{tail}", upstream=http.name)
     if reply.status == 403:
-        return Permanent(f"{http.name} does not give our token the right to go on{tail}", upstream=http.name)
+        return Permanent(f"Our token lacks a permission on {http.name}{tail}", upstream=http.name)
     action_by = ActionBy.OPERATOR if reply.status >= 300 else ActionBy.UPSTREAM
     return Permanent(f"{http.name} answered {reply.status}{tail}", action_by=action_by, upstream=http.name)

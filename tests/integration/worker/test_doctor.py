@@ -222,7 +222,7 @@ ILLS = (
     Ill(
         "GitLab token about to end",
         change("gitlab", "token_ends_on", (datetime.now(UTC) + timedelta(days=3)).date()),
-        "GitLab: token expiry",
+        "GitLab: token's end",
         "set GITLAB_TOKEN to it",
     ),
     Ill("GitLab token without scope", change("gitlab", "scopes", ("read_api",)), "GitLab: scope", "scope api"),
@@ -341,7 +341,7 @@ ILLS = (
     Ill(
         "Argo CD token about to end",
         an_argo_token_near_its_end,
-        "Argo CD: token expiry",
+        "Argo CD: token's end",
         "generate-token",
         config={"argocd_token": token_that_ends_in(2)},
     ),

@@ -99,7 +99,7 @@ def directory(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def register(directory: Path) -> WorkerRegister:
-    """Where this process has signed on as a worker."""
+    """Where this process has registered as a worker."""
     register = WorkerRegister(directory)
     register.sign_on(f"host:{os.getpid()}:0a1b2c3d")
     return register
@@ -143,7 +143,7 @@ def test_a_worker_that_has_left_no_mark_for_too_long_is_not_alive(register: Work
     code, sentence = ask()
 
     assert code == 1
-    assert f"host:{os.getpid()}:0a1b2c3d has given no sign of life for 130 s" in sentence
+    assert f"host:{os.getpid()}:0a1b2c3d has written no heartbeat for 130 s" in sentence
     assert ask("--max-age", "200") == (0, "")
 
 

@@ -74,7 +74,7 @@ class ArgoCDChecks:
                 needs=("answers",),
             ),
             Check(
-                name="token expiry",
+                name="token's end",
                 question="Will the token be valid next week?",
                 remedy=_NEW_ACCESS,
                 run=self._expiry,

@@ -73,7 +73,7 @@ class GitLabChecks:
                 needs=("token",),
             ),
             Check(
-                name="token expiry",
+                name="token's end",
                 question="Will the token be valid next week?",
                 remedy=_NEW_ACCESS,
                 run=self._expiry,
