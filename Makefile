@@ -53,7 +53,7 @@ matching-tests:
 all-tests:
 	@$(PYTEST) tests/unit tests/contract tests/integration --numprocesses $(PROCESSES) --dist loadfile
 	@$(PYTEST) tests/fuzz
-	@$(PYTEST) tests/e2e --ignore tests/e2e/test_pace.py --numprocesses 2 --dist loadfile
+	@$(PYTEST) tests/e2e --ignore tests/e2e/test_pace.py --numprocesses $(PROCESSES) --dist loadfile
 	@$(PYTEST) tests/e2e/test_pace.py
 
 other: ## Run unit and contract tests on the newest Python, or on the oldest if the newest runs the rest
