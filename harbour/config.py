@@ -15,7 +15,8 @@ class HarbourConfig:
     `root` is its own directory: git repositories and saved state. `gitlab_user` with `gitlab_read_token` may clone
     every project and nothing else. `gitlab_version` decides how projects are deleted, at once up to 17;
     `gitlab_immediate_deletion` is the setting that allows it since 18.5. `*_s` are the seconds of slow operations:
-    a fork's import, the wait in the Jenkins queue, a build, an Argo CD sync.
+    a fork's import, the wait in the Jenkins queue, a build, an Argo CD sync. `images` are in the registry from the
+    start.
     """
 
     root: Path
@@ -42,6 +43,7 @@ class HarbourConfig:
     sync_s: float = 0.3
     teams: tuple[str, ...] = ("dev", "ops")
     types: tuple[str, ...] = ("Spring", "Django", "Flask")
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Control interface of the harbour: calls, state and faults, for other processes.
 
-GET /healthz · GET /calls?since=N&writes=1&upstream=NAME · GET /state · GET, POST, DELETE /faults
+GET /healthz · GET /calls?since=N&writes=1&upstream=NAME · GET /state · GET, POST /images · GET, POST, DELETE /faults
 """
 
 from __future__ import annotations
@@ -93,6 +93,23 @@ class Control(Service):
     @route("GET", "/state")
     def state(self, _request: Request) -> Response:
         return _json(self.harbour.snapshot())
+
+    @route("GET", "/images")
+    def list_images(self, _request: Request) -> Response:
+        """Answer the images of the registry, each with the commit it was built from."""
+        return _json({"images": [{"image": i, "commit": c} for i, c in self.harbour.registry.images().items()]})
+
+    @route("POST", "/images")
+    def push_image(self, request: Request) -> Response:
+        """Add an image that no build of the harbour pushes: `{"image": NAME:TAG, "commit": ID or null}`."""
+        body = _object(request)
+        image, commit = body.get("image"), body.get("commit")
+        if not isinstance(image, str) or not image:
+            raise ApiError("image", "must be a text")
+        if not isinstance(commit, str | None):
+            raise ApiError("commit", "must be a text")
+        self.harbour.registry.push(image, commit=commit)
+        return _json({"image": image, "commit": commit}, 201)
 
     @route("GET", "/faults")
     def list_faults(self, _request: Request) -> Response:

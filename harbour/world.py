@@ -1,4 +1,4 @@
-"""The four stand-ins as one: start, stop, calls, snapshot."""
+"""The four stand-ins and their container registry as one: start, stop, calls, snapshot."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from harbour.config import HarbourConfig
 from harbour.elasticsearch.app import Elasticsearch
 from harbour.gitlab.app import GitLab
 from harbour.jenkins.app import Jenkins
+from harbour.registry import Registry
 from harbour.server import Call, Service
 
 
@@ -22,6 +23,7 @@ class Harbour:
 
     def __init__(self, config: HarbourConfig, now: Callable[[], float] = time.time) -> None:
         self.config = config
+        self.registry = Registry(config.images)
         self.gitlab = GitLab(config)
         self.jenkins = Jenkins(config, now)
         self.argocd = ArgoCD(config, now)
@@ -30,6 +32,7 @@ class Harbour:
 
     def start(self) -> None:
         config = self.config
+        self.registry.keep(config.root / "registry.json")
         for service in self.services:
             service.keep(config.root / f"{service.name}.json")
             service.start(config.host, getattr(config, f"{service.name}_port"))
@@ -37,6 +40,7 @@ class Harbour:
     def stop(self) -> None:
         for service in self.services:
             service.stop()
+        self.registry.close()
 
     def service(self, name: str) -> Service | None:
         return next((service for service in self.services if service.name == name), None)
