@@ -35,7 +35,7 @@ def main() -> None:
     values: dict[str, Any] = {name: base + offset if base else 0 for name, offset in ports.items()}
     values |= {field: credentials[name] for name, field in CREDENTIALS.items()}
     values |= {name: getattr(options, name) for name in ("root", "host", *TIMINGS)}
-    config = HarbourConfig(gitlab_edition=options.edition, **values)
+    config = HarbourConfig(gitlab_edition=options.edition, empty=options.empty, **values)
     serve(config, credentials)
 
 
@@ -57,6 +57,7 @@ def parse_options() -> argparse.Namespace:
         help=f"use ports N to N+{PORT_COUNT - 1} (default: any free ones)",
     )
     add("--edition", choices=("ce", "ee"), default="ce", help="GitLab edition (default: %(default)s)")
+    add("--empty", action="store_true", help="upstreams without anything that Slipway needs: docs/install-upstreams.md")
     for name, (default_s, what) in TIMINGS.items():
         flag = f"--{name.replace('_', '-')}"
         add(flag, type=float, default=default_s, help=f"seconds {what} (default: %(default)s)")

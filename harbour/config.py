@@ -16,7 +16,8 @@ class HarbourConfig:
     every project and nothing else. `gitlab_version` decides how projects are deleted, at once up to 17;
     `gitlab_immediate_deletion` is the setting that allows it since 18.5. `*_s` are the seconds of slow operations:
     a fork's import, the wait in the Jenkins queue, a build, an Argo CD sync. `images` are in the registry from the
-    start.
+    start. `empty` upstreams are as after their own installation: their first administrator, with the credential given
+    here, and nothing that Slipway needs (docs/install-upstreams.md).
     """
 
     root: Path
@@ -44,6 +45,7 @@ class HarbourConfig:
     teams: tuple[str, ...] = ("dev", "ops")
     types: tuple[str, ...] = ("Spring", "Django", "Flask")
     images: tuple[str, ...] = ()
+    empty: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,13 +33,18 @@ def git(*arguments: str, env: dict[str, str] | None = None) -> str:
 
 def create(path: Path, contents: Path) -> None:
     """Create a bare repository whose `main` is one commit with a directory's files. The same files give the same id."""
-    git("init", "--quiet", "--bare", "--template=", "--initial-branch=main", str(path))
+    create_empty(path)
     inside = (f"--git-dir={path}", f"--work-tree={contents}")
     git(*inside, "add", "--all", "--force", ".")
     git(*inside, "commit", "--quiet", "--message=Start from here", env=AUTHOR)
     git(f"--git-dir={path}", "repack", "-adq")
     git(f"--git-dir={path}", "pack-refs", "--all")
     (path / "index").unlink()
+
+
+def create_empty(path: Path) -> None:
+    """Create a bare repository without a commit."""
+    git("init", "--quiet", "--bare", "--template=", "--initial-branch=main", str(path))
 
 
 def copy(source: Path, target: Path) -> None:

@@ -1,6 +1,6 @@
 """The Argo CD stand-in: version, session, clusters, projects, persistence.
 
-The parts: `core` (token, errors), `repositories`, `checks`, `applications`, `sync`.
+The parts: `core` (token, errors), `setup`, `repositories`, `checks`, `applications`, `sync`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from werkzeug.wrappers import Request, Response
 from harbour.argocd.core import INVALID, NOT_FOUND, ApiError, answer
 from harbour.argocd.model import Application
 from harbour.argocd.repositories import ArgoCDRepositories
+from harbour.argocd.setup import ArgoCDSetup
 from harbour.argocd.sync import ArgoCDSync
 from harbour.argocd.views import page
 from harbour.passwords import digest
@@ -26,7 +27,7 @@ SECRETS = frozenset({"password", "bearerToken", "sshPrivateKey", "tlsClientCertK
 APPLICATION_PAGE = re.compile(r"/applications/(?:argocd/)?([^/]+)/?")
 
 
-class ArgoCD(ArgoCDRepositories, ArgoCDSync):
+class ArgoCD(ArgoCDSetup, ArgoCDRepositories, ArgoCDSync):
     """An Argo CD with the project `default`, a project and a cluster for each team, and one account.
 
     It reads repositories with git over HTTP, from any server. An application syncs on request, never by itself.
@@ -47,12 +48,12 @@ class ArgoCD(ArgoCDRepositories, ArgoCDSync):
         """Answer 200 in any case; only `loggedIn` shows whether the token is valid."""
         if not self.has_token(request):
             return answer({})
-        return answer({"loggedIn": True, "username": "provisioner", "iss": "argocd"})
+        return answer({"loggedIn": True, "username": self.account_of(request), "iss": "argocd"})
 
     @route("GET", "/api/v1/clusters")
-    def list_clusters(self, request: Request) -> Response:  # noqa: ARG002 - as above
+    def list_clusters(self, request: Request) -> Response:
         """Answer the clusters that the account may see; a list is never refused."""
-        if ("clusters", "get") in self.denied:
+        if not self.is_allowed(self.account_of(request), "clusters", "get", "*"):
             return answer({"metadata": {}, "items": []})
         state = {"status": "Successful", "message": "", "attemptedAt": None}
         items = [
@@ -69,11 +70,11 @@ class ArgoCD(ArgoCDRepositories, ArgoCDSync):
         return answer({"metadata": {"name": name, "namespace": "argocd"}, "spec": spec, "status": {}})
 
     @route("GET", "/api/v1/account/can-i/:resource/:action/(?P<thing>.+)")
-    def can_i(self, request: Request, resource: str, action: str, thing: str) -> Response:  # noqa: ARG002 - as above
-        """Answer for the whole resource: the policy here names no single objects."""
+    def can_i(self, request: Request, resource: str, action: str, thing: str) -> Response:
         if resource not in RESOURCES or action not in ACTIONS:
             raise ApiError(INVALID, f"{sorted(RESOURCES)} {sorted(ACTIONS)} does not contain {resource} {action}")
-        return answer({"value": "no" if (resource, action) in self.denied else "yes"})
+        may = self.is_allowed(self.account_of(request), resource, action, thing)
+        return answer({"value": "yes" if may else "no"})
 
     def no_route(self, request: Request, methods: set[str]) -> Response:
         """Answer the user interface outside of `/api/` when HTML is accepted."""
@@ -94,6 +95,7 @@ class ArgoCD(ArgoCDRepositories, ArgoCDSync):
                 "applications": copy.deepcopy(self.application_state()),
                 "repositories": copy.deepcopy(dict(sorted(self.repositories.items()))),
                 "version": self.version,
+                **({"setup": copy.deepcopy(self.setup_state())} if self.config.empty else {}),
             }
 
     def snapshot(self) -> dict[str, Any]:
@@ -111,3 +113,5 @@ class ArgoCD(ArgoCDRepositories, ArgoCDSync):
             self.applications = {name: Application.restored(kept) for name, kept in state["applications"].items()}
             self.repositories = dict(state["repositories"])
             self.version = state["version"]
+            if "setup" in state:
+                self.load_setup(state["setup"])

@@ -25,11 +25,10 @@ class ArgoCDChecks(ArgoCDCore):
 
     def __init__(self, config: HarbourConfig, now: Callable[[], float] = time.time) -> None:
         super().__init__(config, now)
-        teams = {f"{team}-cluster": f"https://{team}-cluster.invalid:6443" for team in config.teams}
+        names = () if config.empty else config.teams
+        teams = {f"{team}-cluster": f"https://{team}-cluster.invalid:6443" for team in names}
         self.known_clusters = {"in-cluster": "https://kubernetes.default.svc"} | teams
-        self.projects = {"default": project_spec("*")} | {
-            team: project_spec(f"{team}-cluster") for team in config.teams
-        }
+        self.projects = {"default": project_spec("*")} | {team: project_spec(f"{team}-cluster") for team in names}
 
     def clusters(self) -> dict[str, str]:
         """Return the server of each cluster, by name."""

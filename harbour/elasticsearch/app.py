@@ -53,7 +53,7 @@ class Elasticsearch(Users, Roles):
         administrator = self.config.elasticsearch_user
         self.users.setdefault(administrator, self.new_user(administrator, ["superuser"], {}))
         self.users[administrator]["digest"] = digest(self.config.elasticsearch_password, owner=administrator)
-        for team in self.config.teams:
+        for team in () if self.config.empty else self.config.teams:
             self.roles.setdefault(team, team_role(team))
 
     def dump(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -17,10 +18,10 @@ from werkzeug.wrappers import Request, Response
 
 from harbour import repository, templates
 from harbour.gitlab import git_http, pages
-from harbour.gitlab.branches import Branches
 from harbour.gitlab.errors import ApiError, as_json
 from harbour.gitlab.groups import Groups
 from harbour.gitlab.model import MAINTAINER, OWNER, Group, Member, Project, User, load_state, now
+from harbour.gitlab.setup import Setup, token_view
 from harbour.gitlab.users import API, OPTIONS, Users
 from harbour.server import READS, Handler, route
 
@@ -29,7 +30,7 @@ ADMINISTRATORS_ONLY = re.compile(r"/api/v4/users(/.*)?")
 ANY_TOKEN = ("/api/v4/version", "/api/v4/metadata", "/api/v4/personal_access_tokens/self")
 
 
-class GitLab(Users, Groups, Branches):
+class GitLab(Users, Groups, Setup):
     """GitLab 18.5, or as the configuration says: `/api/v4`, git over HTTP, and a page behind every link."""
 
     scopes: tuple[str, ...] = ("api", "admin_mode")
@@ -42,11 +43,12 @@ class GitLab(Users, Groups, Branches):
     def prepare(self) -> None:
         """Create administrator, cloning account, groups and templates; continue what a restart interrupted."""
         self._ensure_user("root", is_admin=True)
-        self._ensure_user(self.config.gitlab_user, is_admin=False)
-        for full_path in (*self.config.teams, "templates"):
-            self._ensure_group(full_path)
-        for name in templates.names(self.config.types):
-            self._ensure_template(name)
+        if not self.config.empty:
+            self._ensure_user(self.config.gitlab_user, is_admin=False)
+            for full_path in (*self.config.teams, "templates"):
+                self._ensure_group(full_path)
+            for name in templates.names(self.config.types):
+                self._ensure_template(name)
         self.background.start()
         self._resume()
         self.save()
@@ -114,10 +116,11 @@ class GitLab(Users, Groups, Branches):
                 self.background.after(self.config.fork_s, partial(self.remove_user, user))
 
     def dump(self) -> dict[str, Any]:
-        return self.state.dump()
+        return self.state.dump() | {"tokens": self.tokens}
 
     def load(self, state: dict[str, Any]) -> None:
         self.state = load_state(state)
+        self.tokens = state.get("tokens", [])
 
     def snapshot(self) -> dict[str, Any]:
         """Return the records, every ref of every repository, and the repositories that belong to no project.
@@ -146,21 +149,28 @@ class GitLab(Users, Groups, Branches):
     def _authenticate(self, request: Request) -> None:
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
         token = request.headers.get("PRIVATE-TOKEN", bearer)
+        self.request.token = self.find_token(token) if self.tokens else None
+        if self.request.token:
+            self._require_rights(request, self.request.token["scopes"])
+            return
         if hmac.compare_digest(token.encode(), self.config.gitlab_token.encode()):
-            self._require_rights(request)
+            self._require_lasting_token()
+            self._require_rights(request, self.scopes)
             return
         if not hmac.compare_digest(token.encode(), self.config.gitlab_read_token.encode()):
             raise ApiError(401, {"message": "401 Unauthorized"})
         if request.path not in ANY_TOKEN:
             raise _insufficient_scope()
 
-    def _require_rights(self, request: Request) -> None:
-        """Refuse what the API token's expiry, its scopes or its owner do not allow."""
+    def _require_lasting_token(self) -> None:
         if self.token_ends_on is not None and self.token_ends_on <= datetime.now(UTC).date():
             text = "Token is expired. You can either do re-authorization or token refresh."
             raise ApiError(401, {"error": "invalid_token", "error_description": text})
+
+    def _require_rights(self, request: Request, scopes: Sequence[str]) -> None:
+        """Refuse what the scopes of the token or its owner do not allow."""
         is_read = request.method in READS
-        if not ("api" in self.scopes or ("read_api" in self.scopes and is_read) or request.path in ANY_TOKEN):
+        if not ("api" in scopes or ("read_api" in scopes and is_read) or request.path in ANY_TOKEN):
             raise _insufficient_scope()
         if not (is_read or self.caller().is_admin) and ADMINISTRATORS_ONLY.fullmatch(request.path):
             raise ApiError(403, {"message": "403 Forbidden"})
@@ -193,6 +203,8 @@ class GitLab(Users, Groups, Branches):
 
     @route("GET", f"{API}/personal_access_tokens/self")
     def own_token(self, request: Request) -> Response:
+        if self.request.token:
+            return as_json(token_view(self.request.token))
         is_api = request.headers.get("PRIVATE-TOKEN") != self.config.gitlab_read_token
         ends_on = (is_api and self.token_ends_on) or (datetime.now(UTC) + timedelta(days=364)).date()
         return as_json(

@@ -53,7 +53,9 @@ def serve(gitlab: GitLabBase, request: Request) -> Response:
         place = gitlab.repository(project)
     if asked not in ("git-upload-pack", "git-receive-pack") or not place.exists():
         return _refusal(404, "A repository for this project does not exist yet.")
-    return _run_backend(request, place, match["service"], user.username)
+    answer = _run_backend(request, place, match["service"], user.username)
+    gitlab.after_push(project)
+    return answer
 
 
 def _refusal(status: int, reason: str) -> Response:
@@ -69,6 +71,8 @@ def _user(gitlab: GitLabBase, request: Request) -> User | None:
     if login is None or login.type != "basic":
         return None
     name, password = login.username or "", login.password or ""
+    if by_token := gitlab.git_user(password, may_push="git-receive-pack" in request.full_path):
+        return by_token
     config, user = gitlab.config, gitlab.state.user_named(name)
     if _equal(password, config.gitlab_token) and name in ("oauth2", gitlab.caller().username):
         return gitlab.caller()

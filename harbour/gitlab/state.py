@@ -57,6 +57,13 @@ class GitLabBase(Service):
         """Return the administrator to whom the API token belongs."""
         return self.state.users[1]
 
+    def git_user(self, password: str, *, may_push: bool) -> User | None:  # noqa: ARG002 - a hook: overrides use it
+        """Return the owner of a personal access token that may read, or push to, repositories."""
+        return None
+
+    def after_push(self, project: Project) -> None:
+        """Do what a push to a project's repository leads to; a push may have changed nothing."""
+
     def find_group(self, key: str) -> Group:
         """Return a group by id or full path; a text of digits is always an id."""
         group = self.state.groups.get(int(key)) if key.isdigit() else self.state.group_at(key)

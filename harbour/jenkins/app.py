@@ -20,6 +20,7 @@ from harbour.jenkins.items import ITEM
 from harbour.jenkins.model import Build, QueueItem
 from harbour.jenkins.pages import is_browser, not_found, page
 from harbour.jenkins.roles import JenkinsRoles
+from harbour.jenkins.setup import JenkinsSetup
 from harbour.jenkins.tree import exported
 from harbour.jenkins.users import JenkinsUsers
 from harbour.jenkins.views import item_brief
@@ -30,7 +31,7 @@ VIEW_CREDENTIALS = "com.cloudbees.plugins.credentials.CredentialsProvider.View"
 DEVELOPER = [f"hudson.model.Item.{verb}" for verb in ("Build", "Cancel", "Read", "Workspace")]
 
 
-class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsBuilds):
+class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsSetup, JenkinsBuilds):
     """A Jenkins with its own user database, role-strategy, folders, pipelines, a queue and builds.
 
     Seeded with a folder and a project role for each team, and with the credential `gitlab`.
@@ -38,7 +39,7 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsBuilds):
 
     def __init__(self, config: HarbourConfig, now: Clock = time.time) -> None:
         super().__init__(config, now)
-        self.credential_ids = [CREDENTIAL_ID]
+        self.credential_ids = [] if config.empty else [CREDENTIAL_ID]
         self.folder_credential_ids: dict[str, list[str]] = {}
         self._seed(config.jenkins_user)
 
@@ -48,7 +49,9 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsBuilds):
             "admin": Role(permissions=[ADMINISTER], sids={("USER", admin)}),
             "reader": Role(permissions=["hudson.model.Hudson.Read"], sids={("GROUP", "authenticated")}),
         }
-        for team in self.config.teams:
+        if self.config.empty:
+            del self.roles["globalRoles"]["reader"]
+        for team in () if self.config.empty else self.config.teams:
             # The folder has to match, too: without it the jobs below are not visible.
             role = Role(pattern=f"{team}(/.*_{team})?", permissions=DEVELOPER)
             self.roles["projectRoles"][team] = role
@@ -114,6 +117,13 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsBuilds):
         self.require(request, VIEW_CREDENTIALS, name)
         return exported(request, self._domain(name, self.folder_credential_ids.get(name, [])))
 
+    def add_credential(self, folder: str, fields: dict[str, str]) -> bool:
+        ids = self.folder_credential_ids.setdefault(folder, []) if folder else self.credential_ids
+        if fields["id"] in ids:
+            return False
+        ids.append(fields["id"])
+        return True
+
     def _domain(self, place: str, ids: list[str]) -> dict[str, Any]:
         action = "com.cloudbees.plugins.credentials.CredentialsStoreAction"
         credentials = [
@@ -152,7 +162,16 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsBuilds):
                 "builds": {job: [asdict(build) for build in builds] for job, builds in sorted(self.builds.items())},
                 "queue": [asdict(item) for item in self.queue.values()],
                 "last_queue_id": self.last_queue_id,
+                **({"setup": self._setup()} if self.config.empty else {}),
             }
+
+    def _setup(self) -> dict[str, Any]:
+        return {
+            "plugins": self.plugins,
+            "has_role_strategy": self.has_role_strategy,
+            "credential_ids": self.credential_ids,
+            "folder_credential_ids": self.folder_credential_ids,
+        }
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state without the counter of queue ids."""
@@ -172,6 +191,8 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsBuilds):
             self.builds = {job: [Build(**kept) for kept in builds] for job, builds in state.get("builds", {}).items()}
             self.queue = {kept["id"]: QueueItem(**kept) for kept in state.get("queue", ())}
             self.last_queue_id = state.get("last_queue_id", 0)
+            for name, kept in state.get("setup", {}).items():
+                setattr(self, name, kept)
 
 
 def _role_to_json(role: Role) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from werkzeug.wrappers import Request, Response
 
 from harbour.config import HarbourConfig
 from harbour.jenkins.pages import ApiError, forbidden, jetty_error, page, unauthorized
+from harbour.passwords import digest as token_digest
 from harbour.passwords import matches
 from harbour.server import Service
 
@@ -48,6 +49,7 @@ class User:
     description: str | None = None
     address: str = ""
     digest: str | None = None
+    tokens: list[str] = field(default_factory=list)  # digests of API tokens
 
 
 @dataclass(kw_only=True)
@@ -85,9 +87,9 @@ class JenkinsCore(Service):
         self.roles: dict[str, dict[str, Role]] = {"globalRoles": {}, "projectRoles": {}, "slaveRoles": {}}
         self.items: dict[str, str] = {}  # XML by full name; `dev/shop_dev` lies in the folder `dev`
         self.session = secrets.token_hex(4)  # changes with each restart
-        self.plugins = dict(PLUGINS)
+        self.plugins = {} if config.empty else dict(PLUGINS)
         self.has_own_users = True  # False: another security realm is active
-        self.has_role_strategy = True  # False: another authorization strategy is active
+        self.has_role_strategy = not config.empty  # False: another authorization strategy is active
 
     def dispatch(self, request: Request, path: str) -> Response:
         with self.lock:
@@ -121,6 +123,8 @@ class JenkinsCore(Service):
         ):
             return Caller(self.config.jenkins_user, by_token=True)
         user = self.users.get(given.username.lower())
+        if user is not None and user.tokens and token_digest(given.password, owner="token") in user.tokens:
+            return Caller(user.id, by_token=True)
         if user is None or not matches(given.password, user.digest, owner=user.id):
             raise unauthorized()
         return Caller(user.id)
