@@ -33,6 +33,8 @@ class JenkinsBuilds(JenkinsQueue):
 
     def __init__(self, config: HarbourConfig, now: Clock) -> None:
         super().__init__(config, now)
+        self.ignoring_stop: set[str] = set()
+        """Full names of jobs whose builds ignore `stop`: a step catches the interruption and goes on."""
         self.unstoppable: set[str] = set()
         """Full names of jobs whose builds ignore `stop` and `term`; only `kill` ends them."""
         self.in_deletion: set[str] = set()
@@ -71,7 +73,8 @@ class JenkinsBuilds(JenkinsQueue):
 
     @route("POST", f"{BUILD}/stop")
     def stop_build(self, request: Request, item: str, number: str) -> Response:
-        return self._stopped(request, item, number, is_unstoppable=full_name(item) in self.unstoppable)
+        deaf = self.unstoppable | self.ignoring_stop
+        return self._stopped(request, item, number, is_unstoppable=full_name(item) in deaf)
 
     @route("POST", f"{BUILD}/term")
     def terminate_build(self, request: Request, item: str, number: str) -> Response:

@@ -126,6 +126,14 @@ class JenkinsItems(JenkinsCore):
         self.items[name] = xml.with_disabled(self.items[name], disabled)
         return redirect(path_of(name))
 
+    @route("POST", f"{ITEM}/submitDescription")
+    def describe_item(self, request: Request, item: str) -> Response:
+        """Store the text of the form as it comes: a browser ends the lines of a text area with CR LF."""
+        name = self.find_visible(request, item)
+        self.require(request, f"{ITEM_PERMISSION}Configure", name)
+        self.items[name] = xml.with_text(self.items[name], "description", request.values.get("description", ""))
+        return redirect(path_of(name))
+
     @route("POST", f"{ITEM}/doDelete")
     def delete_by_form(self, request: Request, item: str) -> Response:
         parent = self._delete(request, item).rpartition("/")[0]

@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from typing import Any
 
+from harbour.jenkins import xstream
 from harbour.jenkins.pages import oops
 
 Shape = dict[str, "Shape | None"]
@@ -19,7 +20,9 @@ Shape = dict[str, "Shape | None"]
 FOLDER = "com.cloudbees.hudson.plugins.folder.Folder"
 PIPELINE = "flow-definition"
 CLASSES = {FOLDER: FOLDER, PIPELINE: "org.jenkinsci.plugins.workflow.job.WorkflowJob"}
-PROLOG = "<?xml version='1.1' encoding='UTF-8'?>\n"
+PARAMETERS_PROPERTY = "hudson.model.ParametersDefinitionProperty"
+DECLARED_BY_PIPELINE = "org.jenkinsci.plugins.pipeline.modeldefinition.actions.DeclarativeJobPropertyTrackerAction"
+SET_BY_STEP = "org.jenkinsci.plugins.workflow.multibranch.JobPropertyTrackerAction"
 
 _PARAMETER: Shape = dict.fromkeys(("name", "description", "defaultValue"))
 _CHOICES: Shape = {"a": {"string": None}, "string": None}
@@ -45,15 +48,25 @@ _GIT: Shape = {
     "submoduleCfg": {},
     "extensions": {},
 }
+_TRIGGERS: Shape = {
+    "hudson.triggers.TimerTrigger": {"spec": None},
+    "hudson.triggers.SCMTrigger": {"spec": None, "ignorePostCommitHooks": None},
+    "com.dabsquared.gitlabjenkins.GitLabPushTrigger": dict.fromkeys(("spec", "triggerOnPush", "secretToken")),
+}
 _ROTATOR: Shape = dict.fromkeys(("daysToKeep", "numToKeep", "artifactDaysToKeep", "artifactNumToKeep"))
 _JOB_PROPERTIES: Shape = {
-    "hudson.model.ParametersDefinitionProperty": {"parameterDefinitions": _PARAMETERS},
+    PARAMETERS_PROPERTY: {"parameterDefinitions": _PARAMETERS},
     "org.jenkinsci.plugins.workflow.job.properties.DisableConcurrentBuildsJobProperty": {"abortPrevious": None},
     "jenkins.model.BuildDiscarderProperty": {"strategy:hudson.tasks.LogRotator": _ROTATOR},
+    "org.jenkinsci.plugins.workflow.job.properties.PipelineTriggersJobProperty": {"triggers": _TRIGGERS},
+}
+_JOB_ACTIONS: Shape = {
+    DECLARED_BY_PIPELINE: {"jobProperties": {}, "triggers": {}, "parameters": {"string": None}, "options": {}},
+    SET_BY_STEP: {"jobPropertyDescriptors": {"string": None}},
 }
 _KNOWN: dict[str, Shape] = {
     PIPELINE: {
-        "actions": {},
+        "actions": _JOB_ACTIONS,
         "description": None,
         "displayName": None,
         "keepDependencies": None,
@@ -80,16 +93,10 @@ _PLUGINS = {
 }
 
 
-class _WithoutDoctype(ET.TreeBuilder):
-    def doctype(self, name: str, *_ids: str | None) -> None:
-        """Refuse before any entity can be expanded; called by the parser."""
-        raise ET.ParseError(f"DOCTYPE {name} is not allowed")
-
-
 def parse(document: bytes | str) -> ET.Element:
     """Return the root of the document, known parts only; a malformed or unknown one is a permanent 500."""
     try:
-        root = ET.fromstring(document, ET.XMLParser(target=_WithoutDoctype()))  # noqa: S314 - a DOCTYPE is refused
+        root = xstream.read(document)
     except (ET.ParseError, ValueError, LookupError) as error:
         raise oops("java.io.IOException: Failed to persist config.xml") from error
     if root.tag not in _KNOWN:
@@ -102,9 +109,11 @@ def parse(document: bytes | str) -> ET.Element:
 
 
 def serialised(root: ET.Element) -> str:
-    """Return the document as Jenkins writes it."""
-    ET.indent(root)
-    return PROLOG + ET.tostring(root, encoding="unicode").replace(" />", "/>")
+    """Return the document as Jenkins writes it; what no XML can hold is a permanent 500."""
+    try:
+        return xstream.write(root)
+    except ValueError as error:
+        raise oops(f"com.thoughtworks.xstream.io.StreamException: {error}") from error
 
 
 def _keep(element: ET.Element, shape: Shape) -> ET.Element:
@@ -176,7 +185,7 @@ class Rotation:
 
 
 def root_of(document: str) -> ET.Element:
-    return ET.fromstring(document.removeprefix(PROLOG))  # noqa: S314 - written by `serialised`
+    return xstream.read(document)
 
 
 def parameters(document: str) -> list[Parameter]:
@@ -226,6 +235,15 @@ def text(document: str, tag: str) -> str | None:
 
 def is_folder(document: str) -> bool:
     return root_of(document).tag == FOLDER
+
+
+def with_text(document: str, tag: str, text: str) -> str:
+    """Return the document with this text in the child `tag` of its root."""
+    root = root_of(document)
+    element = root.find(tag)
+    element = ET.SubElement(root, tag) if element is None else element
+    element.text = text
+    return serialised(root)
 
 
 def with_disabled(document: str, disabled: str) -> str:

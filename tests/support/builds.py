@@ -16,8 +16,8 @@ from harbour.jenkins.app import Jenkins
 from harbour.jenkins.model import Build
 from support.faults import Mishap, clients_with
 from support.world import World
+from worker.build_parameters import BUILD_KEY
 from worker.runner import Runner, StepResult
-from worker.steps.provision import BUILD_KEY
 
 MOMENTS = ("quiet_period_s", "pending_s", "starting_s", "attaching_s", "finishing_s", "stopping_s", "executors")
 
@@ -121,6 +121,7 @@ def paced(jenkins: Jenkins) -> Iterator[None]:
         for name, value in moments.items():
             setattr(jenkins, name, value)
         jenkins.unstoppable.clear()
+        jenkins.ignoring_stop.clear()
 
 
 def pace(jenkins: Jenkins, *, build_s: float, queue_s: float = 0.1) -> None:

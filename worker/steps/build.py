@@ -5,15 +5,20 @@ from __future__ import annotations
 from common.config import naming
 from common.errors import ActionBy, NotYet, Permanent
 from common.step_outputs import AWAIT_EXECUTOR, START_BUILD, FinishedBuild, QueuedBuild, RunningBuild, StoppedBuild
+from worker import build_parameters
+from worker.build_parameters import BUILD_KEY
 from worker.context import StepContext
-from worker.steps.provision import BUILD_KEY
 from worker.upstreams import Upstreams
-from worker.upstreams.jenkins.builds import Build
+from worker.upstreams.jenkins.builds import Build, Force
 from worker.upstreams.jenkins.schemas import QueueItem
 
 IN_FLIGHT_S = 35.0  # our time-out plus a margin: a trigger whose answer was lost may still reach Jenkins
 POLL_AGAIN_S = 3.0
 POLL = {"first_s": 2.0, "cap_s": 30.0}  # Jenkins forgets a queue item five minutes after it left
+TERMINATE_AFTER_S = 60.0  # Jenkins itself offers it 15 s after a stop, and a kill 15 s after that
+KILL_AFTER_S = 120.0
+STOPPING = {"first_s": 2.0, "cap_s": 10.0}
+HOW: dict[Force, str] = {"stop": "", "term": ": it ignores that, so its steps are terminated", "kill": ": it is killed"}
 CONSOLE_BYTES = 512 * 1024
 TAIL_CHARACTERS = 2000
 
@@ -30,7 +35,12 @@ def start_build(job: StepContext, upstreams: Upstreams) -> QueuedBuild:
     if seen.is_unclear or (intended_at and job.seconds_since(intended_at) < IN_FLIGHT_S):
         raise NotYet("Jenkins may have the build already; Slipway is searching for it", retry_after_s=POLL_AGAIN_S)
     queue_id = upstreams.jenkins.builds.trigger(
-        folder, name, parameters=_parameters(job), key=BUILD_KEY, on_create=entry.intend
+        folder,
+        name,
+        parameters=build_parameters.given(job),
+        key=BUILD_KEY,
+        declare=lambda: _declare_parameters(job, upstreams),
+        on_create=entry.intend,
     )
     entry.settle(outside_id=str(queue_id), url=None, found=False)
     return {"queue_id": queue_id, "number": None}
@@ -67,7 +77,10 @@ def await_result(job: StepContext, upstreams: Upstreams) -> FinishedBuild:
 
 
 def stop_build(job: StepContext, upstreams: Upstreams) -> StoppedBuild:
-    """Stop the build of this job, queued or running; nothing is to be done where it never existed or has ended."""
+    """Stop the build of this job, queued or running; nothing is to be done where it never existed or has ended.
+
+    A pipeline that ignores the stop is terminated, then killed. Source: workflow-job `WorkflowRun`.
+    """
     folder, name = _pipeline(job)
     seen = upstreams.jenkins.builds.find(folder, name, key=BUILD_KEY, value=job.id)
     if seen.queue_id is not None and seen.number is None:
@@ -76,13 +89,29 @@ def stop_build(job: StepContext, upstreams: Upstreams) -> StoppedBuild:
     if seen.number is not None:
         build = upstreams.jenkins.builds.find_run(folder, name, seen.number)
         if build is not None and build.is_running:
-            upstreams.jenkins.builds.stop(folder, name, seen.number)
-            raise NotYet(f"Build {seen.number} is stopping", retry_after_s=2.0)
+            force = _force_after(job.waited_s)
+            upstreams.jenkins.builds.stop(folder, name, seen.number, force=force)
+            raise NotYet(f"Build {seen.number} is stopping{HOW[force]}", retry_after_s=job.pause_s(**STOPPING))
         return {"number": seen.number, "result": build.result if build else None}
     intended_at = job.resource("jenkins", "build", job.id).intended_at()
     if seen.is_unclear or (intended_at and job.seconds_since(intended_at) < IN_FLIGHT_S):
         raise NotYet("Jenkins may still receive the build; Slipway is searching for it", retry_after_s=POLL_AGAIN_S)
     return {"number": None, "result": None}
+
+
+def _force_after(waited_s: float) -> Force:
+    """Return how to stop a build that has not stopped for so long."""
+    if waited_s < TERMINATE_AFTER_S:
+        return "stop"
+    return "term" if waited_s < KILL_AFTER_S else "kill"
+
+
+def _declare_parameters(job: StepContext, upstreams: Upstreams) -> None:
+    """Put back what the app's Jenkinsfile has taken from the pipeline."""
+    job.require_claim()
+    folder, name = _pipeline(job)
+    parameters = build_parameters.declared(job, job.input("gitlab_address"))
+    upstreams.jenkins.pipelines.declare_parameters(folder, name, parameters=parameters, marker=job.marker)
 
 
 def _number_of(job: StepContext, upstreams: Upstreams, queue_id: int | None) -> int:
@@ -110,16 +139,3 @@ def _follow_console(job: StepContext, upstreams: Upstreams, build: Build) -> Non
 
 def _pipeline(job: StepContext) -> tuple[str, str]:
     return job.team.jenkins_folder, naming.pipeline(job.input("app"), job.input("team"))
-
-
-def _parameters(job: StepContext) -> dict[str, str]:
-    return {
-        BUILD_KEY: job.id,
-        "gitlab_address": job.input("gitlab_address"),
-        "gitlab_helm_address": job.input("gitlab_helm_address"),
-        "gitlab_credential": job.settings.gitlab_credential,
-        "namespace": job.input("app"),
-        "image_name": naming.image(job.settings, job.input("app")),
-        "image_tag": job.option("image_tag") or "",
-        "branch": job.option("branch") or "",
-    }

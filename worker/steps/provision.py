@@ -23,14 +23,14 @@ from common.step_outputs import (
     RegisteredRepository,
     RepositoryOutput,
 )
+from worker import build_parameters
 from worker.context import StepContext
 from worker.preview import ABSENT, Preview
 from worker.upstreams import Upstreams
-from worker.upstreams.jenkins.config_xml import Parameter, PipelineDefinition
+from worker.upstreams.jenkins.config_xml import PipelineDefinition
 
 CHART_PATH = "."
 SCRIPT_PATH = "Jenkinsfile"
-BUILD_KEY = "slipway_job_id"  # the build parameter that identifies our builds
 
 
 def fork_source(job: StepContext, upstreams: Upstreams) -> Fork:
@@ -63,7 +63,7 @@ def create_pipeline(job: StepContext, upstreams: Upstreams) -> PipelineOutput:
             credential_id=job.settings.gitlab_credential,
             branch=source["branch"],
             script_path=SCRIPT_PATH,
-            parameters=_build_parameters(job, source["clone_url"]),
+            parameters=build_parameters.declared(job, source["clone_url"]),
             marker=job.marker,
         ),
         on_create=entry.intend,
@@ -144,25 +144,6 @@ def _await_fork(upstreams: Upstreams, fork: Fork) -> RepositoryOutput:
     project = upstreams.gitlab.projects.await_import(fork["project_id"])
     branch = project.default_branch or ""  # it has one: await_import waits for it
     return {"project_id": project.id, "clone_url": project.clone_url, "branch": branch}
-
-
-def _build_parameters(job: StepContext, source_url: str) -> tuple[Parameter, ...]:
-    """Declare what a build may be given: Jenkins drops, silently, what is not declared."""
-    app = job.input("app")
-    return (
-        Parameter(name=BUILD_KEY, default="", description="Slipway's job: builds of one job are one build"),
-        Parameter(name="gitlab_address", default=source_url, description="Repository of the app"),
-        Parameter(name="gitlab_helm_address", default="", description="Repository of its chart, set at each build"),
-        Parameter(
-            name="gitlab_credential",
-            default=job.settings.gitlab_credential,
-            description="Jenkins credential that reads both",
-        ),
-        Parameter(name="namespace", default=app, description="Kubernetes namespace"),
-        Parameter(name="image_name", default=naming.image(job.settings, app), description="Image without its tag"),
-        Parameter(name="image_tag", default="", description="Tag to build; empty: the build's number"),
-        Parameter(name="branch", default="", description="Branch to build; empty: the pipeline's own"),
-    )
 
 
 # -- dry run ------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from common.database.models import Job
 from common.jobs.interventions import NotPossibleError
 from common.states import JobState, StepState
 from harbour.faults import Fault
+from harbour.jenkins import properties, xml
 from harbour.jenkins.model import LEFT_ITEM_KEPT_S
 from worker.runner import NextAction
 
@@ -294,16 +295,53 @@ def test_a_build_is_stopped_as_soon_as_jenkins_is_back(plant: Plant) -> None:
     assert [build.outcome for build in plant.builds(job)] == ["ABORTED"]
 
 
+@pytest.mark.parametrize(("deafness", "last"), [("ignoring_stop", "term"), ("unstoppable", "kill")])
+def test_a_build_that_ignores_a_stop_is_terminated_then_killed(plant: Plant, deafness: str, last: str) -> None:
+    pace(plant.jenkins, build_s=HALF_AN_HOUR_S)
+    job = plant.accept()
+    plant.world.drive(job, until="await_result")
+    getattr(plant.jenkins, deafness).add(plant.pipeline)
+    first_write = len(plant.jenkins.writes())
+    plant.cancel(job)
+
+    assert plant.world.drive(job).state is JobState.CANCELLED
+
+    verbs = [call.path.rpartition("/")[2] for call in plant.jenkins.writes()[first_write:]]
+    assert list(dict.fromkeys(verbs)) == ["stop", "term", "kill"][: ["stop", "term", "kill"].index(last) + 1]
+    assert verbs.count("stop") >= 2
+    assert [build.outcome for build in plant.builds(job)] == ["ABORTED"]
+
+
 def test_a_build_that_cannot_be_stopped_is_told(plant: Plant) -> None:
     pace(plant.jenkins, build_s=HALF_AN_HOUR_S)
     job = plant.accept()
     plant.world.drive(job, until="await_result")
     plant.jenkins.unstoppable.add(plant.pipeline)
+    plant.jenkins.inject(Fault(kind="status", path="/1/kill", status=302))
     plant.cancel(job)
 
     assert plant.world.drive(job).state is JobState.FAILED
 
-    assert plant.world.step(job, "stop_build").reason == "Build 1 is stopping. Gave up waiting after 300 s."
+    reason = plant.world.step(job, "stop_build").reason
+    assert reason == "Build 1 is stopping: it is killed. Gave up waiting after 300 s."
+
+
+SCRIPTED = [xml.Parameter(kind=xml.STRING, name="colour", default="red", description="")]
+DECLARED = [xml.Parameter(kind=xml.CHOICE, name="branch", default="", description="", choices=("next", "old"))]
+
+
+@pytest.mark.parametrize(
+    "run",
+    [lambda held: properties.set_by_step(held, SCRIPTED), lambda held: properties.declared_by_pipeline(held, DECLARED)],
+    ids=["properties([parameters])", "parameters { choice(name: 'branch') }"],
+)
+def test_a_jenkinsfile_that_takes_our_parameters_does_not_end_building(plant: Plant, run: Callable[[str], str]) -> None:
+    items = plant.jenkins.items
+    for _ in range(2):
+        job = plant.world.accept_build(plant.made, branch="main")
+        assert plant.world.drive(job).state is JobState.SUCCEEDED
+        assert [build.parameter("branch") for build in plant.builds(job)] == ["main"]
+        items[plant.pipeline] = run(items[plant.pipeline])
 
 
 def test_a_build_that_ended_before_it_was_stopped_leaves_the_job_cancelled(plant: Plant) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from common.errors import Permanent
@@ -32,8 +33,9 @@ from worker.upstreams.jenkins.schemas import (
     queue_item_of,
 )
 
-__all__ = ["Build", "BuildSearch", "Builds", "Console", "QueueItem"]
+__all__ = ["Build", "BuildSearch", "Builds", "Console", "Force", "QueueItem"]
 
+Force = Literal["stop", "term", "kill"]
 _PARAMETERS = "actions[parameters[name,value]]"
 _BUILD = "number,url,queueId,building,inProgress,result,duration"
 _QUEUE_ITEM = "why,stuck,cancelled,executable[number]"
@@ -74,16 +76,28 @@ class Builds:
         return BuildSearch(is_unclear=any(build.building and build.parameters is None for build in builds))
 
     def trigger(
-        self, folder: str, name: str, *, parameters: Mapping[str, str], key: str, on_create: Callable[[], None]
+        self,
+        folder: str,
+        name: str,
+        *,
+        parameters: Mapping[str, str],
+        key: str,
+        declare: Callable[[], None],
+        on_create: Callable[[], None],
     ) -> int:
         """Queue a build and return the id of its queue item. `on_create` runs just before the request.
 
-        Not safe to repeat without `find`: Jenkins merges a request only with an identical item that still waits.
-        `parameters` holds `key`. Raises Permanent for the operator when the pipeline is missing, disabled, or does not
-        declare a parameter (Jenkins would drop it silently), and when Jenkins refuses to queue; Transient when the
-        outcome is unknown. Source: `ParameterizedJobMixIn.doBuildWithParameters`.
+        `declare` puts parameters back that the pipeline does not take as a text any more: Jenkins would drop them
+        silently. Not safe to repeat without `find`: Jenkins merges a request only with an identical item that still
+        waits. `parameters` holds `key`. Raises Permanent for the operator when the pipeline is missing, disabled, or
+        still lacks a parameter, and when Jenkins refuses to queue; Transient when the outcome is unknown.
+        Source: `ParameterizedJobMixIn.doBuildWithParameters`.
         """
-        self._require_buildable(folder, name, {key, *parameters})
+        wanted = {key, *parameters}
+        if self._read_buildable(folder, name).lacks(wanted):
+            declare()
+            if undeclared := self._read_buildable(folder, name).lacks(wanted):
+                raise self._api.permanent(f"the pipeline {folder}/{name} does not declare {', '.join(undeclared)}")
         on_create()
         # in the query, where no parameter of ours is: the same name twice is a 500; a bare 0 would be milliseconds
         reply = self._api.send(
@@ -97,13 +111,11 @@ class Builds:
             raise self._disabled(folder, name)
         raise self._api.failed(reply, f"starting a build of {folder}/{name}")
 
-    def _require_buildable(self, folder: str, name: str, parameters: set[str]) -> None:
-        reply = self._get_job(folder, name, "buildable,property[parameterDefinitions[name]]")
-        job = reply.read_as(JobSchema)
-        if undeclared := sorted(parameters - job.declared):
-            raise self._api.permanent(f"the pipeline {folder}/{name} does not declare {', '.join(undeclared)}")
+    def _read_buildable(self, folder: str, name: str) -> JobSchema:
+        job = self._get_job(folder, name, "buildable,property[parameterDefinitions[name,type]]").read_as(JobSchema)
         if not job.buildable:
             raise self._disabled(folder, name)
+        return job
 
     def _disabled(self, folder: str, name: str) -> Permanent:
         return self._api.permanent(f"the pipeline {folder}/{name} is disabled on Jenkins")
@@ -160,12 +172,14 @@ class Builds:
 
     # -- stopping -------------------------------------------------------------------------------------------
 
-    def stop(self, folder: str, name: str, number: int) -> None:
+    def stop(self, folder: str, name: str, number: int, *, force: Force = "stop") -> None:
         """Ask Jenkins to stop the build; it takes a while to end, as ABORTED.
 
-        Safe to repeat: a build that has ended, or is gone, is left alone. Source: `WorkflowRun.doStop`.
+        With `force` as `term` its steps fail at once, whatever they do; with `kill` the build ends without cleaning
+        up. Safe to repeat: a build that has ended, or is gone, is left alone.
+        Source: `Run.doStop`, workflow-job `WorkflowRun.doTerm`, `doKill`.
         """
-        reply = self._api.send("POST", *job_path(folder, name), str(number), "stop")
+        reply = self._api.send("POST", *job_path(folder, name), str(number), force)
         if reply.status < 400 or reply.status == 404:
             return
         build = self.find_run(folder, name, number)

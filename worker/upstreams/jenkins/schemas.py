@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+_TEXTS = frozenset({"StringParameterDefinition", "TextParameterDefinition"})
 QueueState = Literal["waiting", "blocked", "buildable", "left", "cancelled", "gone"]
 
 
@@ -70,6 +71,7 @@ class BuildList:
 @dataclass(frozen=True)
 class DefinitionSchema:
     name: str
+    type: str = "StringParameterDefinition"
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,12 @@ class JobSchema:
     buildable: bool = False
     properties: Annotated[list[PropertySchema], Field(alias="property")] = field(default_factory=list)
 
-    @property
-    def declared(self) -> set[str]:
-        return {each.name for entry in self.properties for each in entry.parameterDefinitions or ()}
+    def lacks(self, names: set[str]) -> list[str]:
+        """Return which of `names` are no parameters that take any text."""
+        declared = {
+            each.name for entry in self.properties for each in entry.parameterDefinitions or () if each.type in _TEXTS
+        }
+        return sorted(names - declared)
 
 
 @dataclass(frozen=True)

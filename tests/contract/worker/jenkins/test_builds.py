@@ -13,12 +13,14 @@ from support.jenkins import JOB, SOURCE_URL, Clock, pipeline, slow_down
 from common.errors import ActionBy, Conflict, NotYet, Permanent, StepError, Transient
 from harbour.config import HarbourConfig
 from harbour.faults import Fault
+from harbour.jenkins import properties, xml
 from harbour.jenkins.app import Jenkins as StandIn
 from harbour.jenkins.console import raw_log, without_notes
 from harbour.jenkins.core import Role, User
 from harbour.jenkins.xml import FOLDER
 from worker.upstreams.http import Http, Reply
 from worker.upstreams.jenkins.client import Build, BuildSearch, Console, Jenkins, QueueItem
+from worker.upstreams.jenkins.config_xml import Parameter
 from worker.upstreams.jenkins.console import piece_of
 
 WHERE = ("dev", "shop_dev")
@@ -65,7 +67,7 @@ def nothing() -> None:
 
 def trigger(jenkins: Jenkins, *, value: str = VALUE, on_create: Callable[[], None] = nothing, **more: str) -> int:
     parameters = {**GIVEN, KEY: value, **more}
-    return jenkins.builds.trigger(*WHERE, parameters=parameters, key=KEY, on_create=on_create)
+    return jenkins.builds.trigger(*WHERE, parameters=parameters, key=KEY, declare=nothing, on_create=on_create)
 
 
 def triggers(service: StandIn) -> list[int | None]:
@@ -107,6 +109,46 @@ def test_what_the_pipeline_does_not_declare_is_named_and_nothing_is_sent(jenkins
     assert service.writes() == []
 
 
+def test_what_the_jenkinsfile_took_is_declared_before_the_trigger(jenkins: Jenkins, service: StandIn) -> None:
+    theirs = [xml.Parameter(kind=xml.STRING, name="colour", default="red", description="")]
+    service.items[JOB] = properties.set_by_step(service.items[JOB], theirs)
+    ours = tuple(Parameter(name=name) for name in GIVEN)
+
+    queue_id = jenkins.builds.trigger(
+        *WHERE,
+        parameters=GIVEN,
+        key=KEY,
+        declare=lambda: jenkins.pipelines.declare_parameters(*WHERE, parameters=ours, marker=MARKER),
+        on_create=nothing,
+    )
+
+    given = {each["name"]: each["value"] for each in service.queue[queue_id].parameters}
+    assert given == {**GIVEN, "colour": "red"}
+
+
+def test_parameters_of_somebody_elses_pipeline_are_not_touched(jenkins: Jenkins, service: StandIn) -> None:
+    service.items[JOB] = pipeline("colour", marker="by hand")
+
+    with pytest.raises(Conflict):
+        jenkins.pipelines.declare_parameters(*WHERE, parameters=(Parameter(name=KEY),), marker=MARKER)
+
+    assert service.writes() == []
+
+
+@pytest.mark.parametrize("kind", [xml.BOOLEAN, xml.CHOICE, xml.PASSWORD])
+def test_a_parameter_that_takes_no_text_is_replaced_and_the_rest_kept(
+    jenkins: Jenkins, service: StandIn, kind: str
+) -> None:
+    service.items[JOB] = pipeline("colour", extra=f"<{kind}><name>{KEY}</name></{kind}>")
+
+    with pytest.raises(Permanent, match=f"does not declare .*{KEY}"):
+        trigger(jenkins)
+    jenkins.pipelines.declare_parameters(*WHERE, parameters=(Parameter(name=KEY),), marker=MARKER)
+
+    kinds = {each.name: each.kind for each in xml.parameters(service.items[JOB])}
+    assert kinds == {"colour": xml.STRING, KEY: xml.STRING}
+
+
 @pytest.mark.parametrize("document", [pipeline(), pipeline("branch")], ids=["no parameters", "not the key"])
 def test_without_the_key_nothing_is_started(jenkins: Jenkins, service: StandIn, document: str) -> None:
     service.items[JOB] = document
@@ -136,7 +178,7 @@ def test_a_pipeline_that_is_disabled_in_between_is_a_409(jenkins: Jenkins, servi
 
 def test_a_missing_pipeline_is_the_operators_to_mend(jenkins: Jenkins) -> None:
     with pytest.raises(Permanent, match="has no pipeline dev/none"):
-        jenkins.builds.trigger("dev", "none", parameters=GIVEN, key=KEY, on_create=never)
+        jenkins.builds.trigger("dev", "none", parameters=GIVEN, key=KEY, declare=never, on_create=never)
     with pytest.raises(Permanent, match="has no pipeline dev/none"):
         jenkins.builds.find("dev", "none", **OURS)
 
@@ -231,7 +273,7 @@ def test_an_item_between_queue_and_build_is_not_seen(jenkins: Jenkins, clock: Cl
 def test_other_values_and_other_jobs_are_not_ours(jenkins: Jenkins, service: StandIn, clock: Clock) -> None:
     service.items["dev/more_shop_dev"] = service.items["ops/shop_dev"] = service.items[JOB]
     for place in (("dev", "more_shop_dev"), ("ops", "shop_dev")):
-        jenkins.builds.trigger(*place, parameters=GIVEN, key=KEY, on_create=nothing)
+        jenkins.builds.trigger(*place, parameters=GIVEN, key=KEY, declare=never, on_create=nothing)
     trigger(jenkins, value="job-11")
 
     queued = jenkins.builds.find(*WHERE, **OURS)
@@ -665,7 +707,7 @@ def test_a_build_that_does_not_stop_delays_the_removal(jenkins: Jenkins, service
 
     with pytest.raises(NotYet, match="Failed to interrupt and stop"):
         jenkins.pipelines.remove(*WHERE, marker=MARKER)
-    clock.pass_s(BUILD_S + 1)
+    clock.pass_s(5)  # much less than the build would take: it was killed
 
     assert jenkins.pipelines.remove(*WHERE, marker=MARKER)
 
