@@ -23,13 +23,14 @@ from harbour.server import route
 
 SCOPES = ("api", "read_api", "read_user", "read_repository", "write_repository", "sudo", "admin_mode", "k8s_proxy")
 VISIBILITIES = ("private", "internal", "public")
+LEVELS = (10, 15, 20, 30, 40, 50)
 LONGEST = timedelta(days=400)  # 365 until GitLab 17.5
 Token = dict[str, Any]
 """A personal access token: id, user_id, name, scopes, expires_at, and a digest of its text."""
 
 
 class Setup(Branches):
-    """`POST /groups`, `POST /projects`, `POST /users/:id/personal_access_tokens`."""
+    """Groups, projects, and tokens of people and groups, as an administrator creates them."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -67,12 +68,31 @@ class Setup(Branches):
     def create_token(self, request: Request, user_id: str) -> Response:
         """Create a token for somebody, as administrators may; its text is only in this answer."""
         user, params = self.find_user(user_id), Params(request)
-        params.require("name", "scopes")
-        scopes = params.get("scopes")
-        if not isinstance(scopes, list) or not set(scopes) <= set(SCOPES):
-            bad_parameters("scopes does not have a valid value")
-        if "admin_mode" in scopes and not user.is_admin:
-            refuse(400, "Scopes can only contain available scopes")
+        return as_json(self._new_token(user, params, scopes=_scopes(params, is_admin=user.is_admin)), 201)
+
+    @route("POST", "/api/v4/groups/:group_id/access_tokens")
+    def create_group_token(self, request: Request, group_id: str) -> Response:
+        """Create a token of a group: it belongs to a new account, which is a member of this group alone."""
+        group, params = self.find_group(group_id), Params(request)
+        level = params.number("access_level") or MAINTAINER
+        if level not in LEVELS:
+            bad_parameters("access_level does not have a valid value")
+        scopes = _scopes(params, is_admin=False)
+        name = f"group_{group.id}_bot_{secrets.token_hex(16)}"
+        bot = User(
+            id=self.state.next_id("user"),
+            namespace_id=self.state.next_id("namespace"),
+            username=name,
+            email=f"{name}@noreply.harbour.example",
+            name=str(params.text("name")),
+            confirmed_at=now(),
+        )
+        self.state.users[bot.id] = bot
+        group.members.append(Member(user_id=bot.id, access_level=level, created_by=self.caller().id))
+        return as_json(self._new_token(bot, params, scopes=scopes) | {"access_level": level}, 201)
+
+    def _new_token(self, user: User, params: Params, *, scopes: list[str]) -> dict[str, Any]:
+        """Keep a token and return its view with its text, which is shown this once."""
         text = f"glpat-{secrets.token_urlsafe(20)}"
         token = {
             "id": len(self.tokens) + 10,
@@ -83,7 +103,7 @@ class Setup(Branches):
             "digest": digest(text, owner="token"),
         }
         self.tokens.append(token)
-        return as_json(token_view(token) | {"token": text}, 201)
+        return token_view(token) | {"token": text}
 
     # -- groups and projects ---------------------------------------------------------------------------------
 
@@ -157,6 +177,16 @@ def token_view(token: Token) -> dict[str, Any]:
         "description": None,
         "last_used_at": None,
     }
+
+
+def _scopes(params: Params, *, is_admin: bool) -> list[str]:
+    params.require("name", "scopes")
+    scopes = params.get("scopes")
+    if not isinstance(scopes, list) or not set(scopes) <= set(SCOPES):
+        bad_parameters("scopes does not have a valid value")
+    if "admin_mode" in scopes and not is_admin:
+        refuse(400, "Scopes can only contain available scopes")
+    return scopes
 
 
 def _expiry(wanted: str | None) -> str:

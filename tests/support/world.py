@@ -74,11 +74,11 @@ def settings_for(harbour: Harbour, db_url: str, *, redis_url: str = "redis://127
 class World:
     """Accepts jobs as the API does and runs them as workers do, one attempt at a time."""
 
-    def __init__(self, db: Database, time: Time, harbour: Harbour) -> None:
+    def __init__(self, db: Database, time: Time, harbour: Harbour, settings: WorkerSettings | None = None) -> None:
         self.db = db
         self.time = time
         self.harbour = harbour
-        self.settings = settings_for(harbour, str(db.engine.url))
+        self.settings = settings or settings_for(harbour, str(db.engine.url))
         self.context = WorkerContext(
             db=db,
             settings=self.settings,
