@@ -1,6 +1,7 @@
-"""Control interface of the harbour: calls, state and faults, for other processes.
+"""Control interface of the harbour: calls, state, faults and situations, for other processes.
 
-GET /healthz · GET /calls?since=N&writes=1&upstream=NAME · GET /state · GET, POST /images · GET, POST, DELETE /faults
+GET /healthz · GET /calls?since=N&writes=1&upstream=NAME · GET /state · GET, POST /images · GET, POST, DELETE /faults ·
+GET, POST, DELETE /situations: `{"upstream": "argocd", "is_kubernetes_away": true}`; each upstream lists its own
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
+from harbour import situations
 from harbour.faults import KINDS, Call, Fault
 from harbour.server import Handler, Service, route
 from harbour.world import Harbour
@@ -134,6 +136,28 @@ class Control(Service):
             self.harbour.clear_faults()
         else:
             self._service(wanted).clear_faults()
+        return Response(b"", 204)
+
+    @route("GET", "/situations")
+    def list_situations(self, _request: Request) -> Response:
+        return _json({"situations": {each.name: situations.current(each) for each in self.harbour.services}})
+
+    @route("POST", "/situations")
+    def bring(self, request: Request) -> Response:
+        """Bring one upstream into situations, by their names; those that are not named stay."""
+        body = _object(request)
+        service = self._service(body.pop("upstream", None))
+        try:
+            situations.bring(service, body)
+        except situations.WrongSituationError as error:
+            raise ApiError(error.name, error.reason) from error
+        return _json({"upstream": service.name, **situations.current(service)})
+
+    @route("DELETE", "/situations")
+    def end_situations(self, request: Request) -> Response:
+        wanted = request.args.get("upstream")
+        for service in self.harbour.services if wanted is None else [self._service(wanted)]:
+            situations.end(service)
         return Response(b"", 204)
 
     def _service(self, name: object) -> Service:

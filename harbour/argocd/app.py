@@ -1,37 +1,63 @@
-"""The Argo CD stand-in: version, session, clusters, projects, persistence.
+"""The Argo CD stand-in: version, session, settings, clusters, rights, persistence, and its situations.
 
-The parts: `core` (token, errors), `setup`, `repositories`, `checks`, `applications`, `sync`.
+The parts: `core` (token, errors), `setup`, `projects`, `credential_templates`, `repositories`, `checks`,
+`applications`, `sync`. A git server that answers 5xx, 429 or slowly is a fault of the GitLab stand-in, whose
+repositories are really read.
 """
 
 from __future__ import annotations
 
 import copy
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from werkzeug.wrappers import Request, Response
 
-from harbour.argocd.core import INVALID, NOT_FOUND, ApiError, answer
+from harbour import situations
+from harbour.argocd.core import INVALID, REPO_SERVERS, ApiError, answer, listed, timestamp
 from harbour.argocd.model import Application
-from harbour.argocd.repositories import ArgoCDRepositories
 from harbour.argocd.setup import ArgoCDSetup
 from harbour.argocd.sync import ArgoCDSync
 from harbour.argocd.views import page
 from harbour.passwords import digest
 from harbour.server import route
+from harbour.situations import Situation
 
-VERSION = "v3.5.1+109ca7c"
-RESOURCES = frozenset({"applications", "clusters", "projects", "repositories"})
-ACTIONS = frozenset({"get", "create", "update", "delete", "sync"})
+VERSION = "v3.5.1"
+RESOURCES = (
+    *("clusters", "projects", "applications", "applicationsets", "repositories", "write-repositories"),
+    *("certificates", "accounts", "gpgkeys", "logs", "exec", "extensions"),
+)
+ACTIONS = ("get", "create", "update", "delete", "sync", "action", "override", "invoke")
+SETTINGS = {
+    "appLabelKey": "app.kubernetes.io/instance",
+    "googleAnalytics": {"anonymizeUsers": True},
+    "kustomizeOptions": {"BuildOptions": "", "BinaryPath": "", "Versions": None},
+    "help": {},
+    "trackingMethod": "annotation",
+    "syncWithReplaceAllowed": True,
+}
 SECRETS = frozenset({"password", "bearerToken", "sshPrivateKey", "tlsClientCertKey"})
 APPLICATION_PAGE = re.compile(r"/applications/(?:argocd/)?([^/]+)/?")
 
 
-class ArgoCD(ArgoCDSetup, ArgoCDRepositories, ArgoCDSync):
+class ArgoCD(ArgoCDSetup, ArgoCDSync):
     """An Argo CD with the project `default`, a project and a cluster for each team, and one account.
 
     It reads repositories with git over HTTP, from any server. An application syncs on request, never by itself.
     """
+
+    situations: ClassVar[Mapping[str, Situation]] = {
+        "is_kubernetes_away": situations.flag(),
+        "repo_server": situations.choice(*REPO_SERVERS),
+        "clusters_away": situations.texts(),
+        "is_window_closed": situations.flag(),
+        "deletion_error": situations.text(),
+        "token_problem": situations.text(),
+        "sync_errors": situations.texts(),
+        "health_errors": situations.texts(),
+    }
 
     @route("GET", "/healthz")
     def healthz(self, request: Request) -> Response:  # noqa: ARG002 - a handler gets the request
@@ -40,7 +66,7 @@ class ArgoCD(ArgoCDSetup, ArgoCDRepositories, ArgoCDSync):
     @route("GET", "/api/version")
     def version_shown(self, request: Request) -> Response:
         """Answer without a token; a wrong one is ignored."""
-        details = {"GoVersion": "go1.25.1", "HelmVersion": "v3.18.4", "Platform": "linux/amd64"}
+        details = {"GoVersion": "go1.26.8", "HelmVersion": "v4.2", "Platform": "linux/amd64"}
         return answer({"Version": VERSION} | (details if self.has_token(request) else {}))
 
     @route("GET", "/api/v1/session/userinfo")
@@ -50,29 +76,35 @@ class ArgoCD(ArgoCDSetup, ArgoCDRepositories, ArgoCDSync):
             return answer({})
         return answer({"loggedIn": True, "username": self.account_of(request), "iss": "argocd"})
 
+    @route("GET", "/api/v1/settings")
+    def settings_shown(self, request: Request) -> Response:  # noqa: ARG002 - a handler gets the request
+        return answer(SETTINGS)
+
     @route("GET", "/api/v1/clusters")
     def list_clusters(self, request: Request) -> Response:
         """Answer the clusters that the account may see; a list is never refused."""
         if not self.is_allowed(self.account_of(request), "clusters", "get", "*"):
-            return answer({"metadata": {}, "items": []})
-        state = {"status": "Successful", "message": "", "attemptedAt": None}
-        items = [
-            {"name": name, "server": server, "config": {"tlsClientConfig": {}}, "connectionState": state}
-            for name, server in self.clusters().items()
-        ]
-        return answer({"metadata": {}, "items": items})
+            return listed([])
+        with self.lock:
+            return listed([self._cluster_shown(name, server) for name, server in self.clusters().items()])
 
-    @route("GET", "/api/v1/projects/:name")
-    def get_project(self, request: Request, name: str) -> Response:  # noqa: ARG002 - as above
-        spec = self.projects.get(name)
-        if spec is None:
-            raise ApiError(NOT_FOUND, f'appprojects.argoproj.io "{name}" not found')
-        return answer({"metadata": {"name": name, "namespace": "argocd"}, "spec": spec, "status": {}})
+    def _cluster_shown(self, name: str, server: str) -> dict[str, Any]:
+        """Return a cluster with its connection, which is watched only while applications are on it."""
+        count = sum(self.cluster_of(each.spec["destination"]) == name for each in self.applications.values())
+        problem = self.cluster_problem(name)
+        status, message = ("Failed", f"failed to get server version: {problem}") if problem else ("Successful", "")
+        if not count and not problem:
+            status, message = "Unknown", "Cluster has no applications and is not being monitored."
+        state = {"status": status, "message": message, "attemptedAt": timestamp(self.now())}
+        shown = {"server": server, "name": name, "config": {"tlsClientConfig": {"insecure": False}}}
+        info = {"connectionState": state, "cacheInfo": {}, "applicationsCount": count}
+        return shown | {"connectionState": state, "info": info}
 
     @route("GET", "/api/v1/account/can-i/:resource/:action/(?P<thing>.+)")
     def can_i(self, request: Request, resource: str, action: str, thing: str) -> Response:
-        if resource not in RESOURCES or action not in ACTIONS:
-            raise ApiError(INVALID, f"{sorted(RESOURCES)} {sorted(ACTIONS)} does not contain {resource} {action}")
+        for known, asked in ((RESOURCES, resource), (ACTIONS, action)):
+            if asked not in known:
+                raise ApiError(INVALID, f"[{' '.join(known)}] does not contain {asked}")
         may = self.is_allowed(self.account_of(request), resource, action, thing)
         return answer({"value": "yes" if may else "no"})
 
@@ -93,7 +125,9 @@ class ArgoCD(ArgoCDSetup, ArgoCDRepositories, ArgoCDSync):
         with self.lock:
             return {
                 "applications": copy.deepcopy(self.application_state()),
+                "projects": copy.deepcopy(self.projects),
                 "repositories": copy.deepcopy(dict(sorted(self.repositories.items()))),
+                "templates": copy.deepcopy(dict(sorted(self.templates.items()))),
                 "version": self.version,
                 **({"setup": copy.deepcopy(self.setup_state())} if self.config.empty else {}),
             }
@@ -102,16 +136,18 @@ class ArgoCD(ArgoCDSetup, ArgoCDRepositories, ArgoCDSync):
         """Return the state with digests instead of passwords, and without the counter of writes."""
         state = super().snapshot()
         del state["version"]
-        for repository in state["repositories"].values():
-            for name in SECRETS & repository.keys():
-                repository[name] = digest(repository[name], owner=repository["repo"])
+        for kept in (*state["repositories"].values(), *state["templates"].values()):
+            for name in SECRETS & kept.keys():
+                kept[name] = digest(kept[name], owner=kept.get("repo") or kept["url"])
         return state
 
     def load(self, state: dict[str, Any]) -> None:
         """Restore a state that `dump` returned."""
         with self.lock:
             self.applications = {name: Application.restored(kept) for name, kept in state["applications"].items()}
+            self.projects |= state.get("projects", {})
             self.repositories = dict(state["repositories"])
+            self.templates = dict(state.get("templates", {}))
             self.version = state["version"]
             if "setup" in state:
                 self.load_setup(state["setup"])

@@ -14,7 +14,7 @@ from typing import Any
 from werkzeug.wrappers import Request, Response
 
 from harbour.argocd.checks import ArgoCDChecks, check_metadata
-from harbour.argocd.core import DENIED, INVALID, NOT_FOUND, ApiError, answer, body_of, flag, object_in
+from harbour.argocd.core import DENIED, INTERNAL, INVALID, NOT_FOUND, ApiError, answer, body_of, flag, listed, object_in
 from harbour.argocd.model import Application, Spec, Wanted, spec_in, stored, wanted_in
 from harbour.argocd.patch import patched
 from harbour.argocd.views import application_shown
@@ -22,6 +22,7 @@ from harbour.config import HarbourConfig
 from harbour.server import route
 
 BASE = "/api/v1/applications"
+PLACE = "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications"
 FINALIZER = "resources-finalizer.argocd.argoproj.io"
 FINALIZERS = {"": FINALIZER, "foreground": f"{FINALIZER}/foreground", "background": f"{FINALIZER}/background"}
 
@@ -45,8 +46,10 @@ class ArgoCDApplications(ArgoCDChecks):
     def create_application(self, request: Request) -> Response:
         body = body_of(request)
         if not body:
-            raise ApiError(INVALID, "error creating application: application is nil in request")
+            raise ApiError(INTERNAL, 'grpc: error while marshaling: proto: required field "application" not set')
         wanted = wanted_in(object_in(body, "Application"))
+        doing = "error while validating and normalizing app: error getting application by name: "
+        self.require_kubernetes("Get", f"{PLACE}/{wanted.name}", doing=doing)
         rendered = self.check(wanted.name, wanted.spec, validate=flag(request, "validate", default=True))
         check_metadata(wanted)
         with self.lock:
@@ -89,16 +92,18 @@ class ArgoCDApplications(ArgoCDChecks):
 
     @route("GET", BASE)
     def list_applications(self, request: Request) -> Response:
-        name = request.args.get("name")
+        name, account = request.args.get("name"), self.account_of(request)
         projects = set(request.args.getlist("projects") + request.args.getlist("project"))
         with self.lock:
             self.prune()
             found = [
                 self.shown(app)
                 for key, app in sorted(self.applications.items())
-                if name in (None, "", key) and (not projects or app.project in projects)
+                if name in (None, "", key)
+                and (not projects or app.project in projects)
+                and self.is_allowed(account, "applications", "get", f"{app.project}/{key}")
             ]
-            return answer({"metadata": {"resourceVersion": str(self.version)}, "items": found})
+            return listed(found, self.version)
 
     @route("GET", f"{BASE}/:name")
     def get_application(self, request: Request, name: str) -> Response:
@@ -116,12 +121,18 @@ class ArgoCDApplications(ArgoCDChecks):
         return self._shown_app(app)
 
     def find_application(self, name: str, project: str) -> Application:
-        """Return it, or refuse as Argo CD does: "not found" is answered only for a visible project in the request."""
+        """Return it, or refuse as Argo CD does: "not found" is answered only for a project in the request.
+
+        While the Kubernetes API is away every look is refused as for a missing right.
+        """
+        if self.is_kubernetes_away:
+            raise ApiError(DENIED, "permission denied")
         self.prune()
         app = self.applications.get(name)
         if app is not None and project in ("", app.project):
+            self.require_project(app.project)
             return app
-        if project not in ("default", *self.config.teams):
+        if not project:
             raise ApiError(DENIED, "permission denied")
         raise ApiError(NOT_FOUND, f'applications.argoproj.io "{name}" not found')
 
@@ -180,8 +191,10 @@ class ArgoCDApplications(ArgoCDChecks):
         return answer({})
 
     def _begin_deletion(self, app: Application, finalizer: str | None) -> None:
-        others = [each for each in app.finalizers if not each.startswith(FINALIZER)]
-        app.finalizers = [*others, finalizer] if finalizer else others
+        if finalizer is None:
+            app.finalizers = [each for each in app.finalizers if not each.startswith(FINALIZER)]
+        elif finalizer not in app.finalizers:
+            app.finalizers = [*app.finalizers, finalizer]
         self.version += 1
         app.resource_version = self.version
         app.deleted_at = self.now()

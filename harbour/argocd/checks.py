@@ -11,24 +11,26 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from harbour.argocd.core import DENIED, INVALID, UNKNOWN, ApiError, ArgoCDCore
+from harbour.argocd.core import DENIED, INVALID, UNKNOWN, ApiError
 from harbour.argocd.git import Chart, ChartError, GitError, find_chart
 from harbour.argocd.model import Spec, Wanted
+from harbour.argocd.project_rules import allows_destination, allows_source
+from harbour.argocd.projects import NAMESPACE, ArgoCDProjects
+from harbour.argocd.repositories import ArgoCDRepositories
 from harbour.config import HarbourConfig
 
-NAMESPACE = "argocd"
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
-class ArgoCDChecks(ArgoCDCore):
-    """Starts with Argo CD's own cluster and one for each team, the project `default` and one for each team."""
+class ArgoCDChecks(ArgoCDProjects, ArgoCDRepositories):
+    """Starts with Argo CD's own cluster and one for each team. `clusters_away` are those that cannot be reached."""
 
     def __init__(self, config: HarbourConfig, now: Callable[[], float] = time.time) -> None:
         super().__init__(config, now)
         names = () if config.empty else config.teams
         teams = {f"{team}-cluster": f"https://{team}-cluster.invalid:6443" for team in names}
         self.known_clusters = {"in-cluster": "https://kubernetes.default.svc"} | teams
-        self.projects = {"default": project_spec("*")} | {team: project_spec(f"{team}-cluster") for team in names}
+        self.clusters_away: list[str] = []
 
     def clusters(self) -> dict[str, str]:
         """Return the server of each cluster, by name."""
@@ -39,37 +41,77 @@ class ArgoCDChecks(ArgoCDCore):
 
         Raises ApiError. With `validate`, the second part is always empty.
         """
-        project = spec["project"]
-        if project not in self.projects:
-            raise ApiError(INVALID, f'app is not allowed in project "{project}", or the project does not exist')
+        if not name:
+            raise ApiError(UNKNOWN, "error while validating and normalizing app: resource name may not be empty")
+        self.require_project(spec["project"])
         cluster = self._cluster(name, spec.get("destination", {}))
         _require_source(name, spec.get("source", {}))
-        revision, problem = self._rendered(spec)
+        if validate:
+            self._require_cluster(cluster)
+        revision, problem, is_git = self._rendered(spec)
         if validate and problem:
-            raise ApiError(INVALID, f"application spec for {name} is invalid: InvalidSpecError: {problem}")
-        self._require_allowed(spec, cluster)
+            reason = self._inaccessible(spec, problem) if is_git else _ungenerated(spec, problem)
+            raise ApiError(INVALID, f"application spec for {name} is invalid: InvalidSpecError: {reason}")
+        self._require_allowed(name, spec, cluster)
         return revision, problem
 
+    def require_project(self, name: str) -> None:
+        if name not in self.projects:
+            raise ApiError(INVALID, f'app is not allowed in project "{name}", or the project does not exist')
+
     def _cluster(self, name: str, destination: dict[str, Any]) -> str:
-        known = self.clusters()
-        wanted, server = destination.get("name"), destination.get("server")
-        problem = _destination_problem(known, wanted, server)
+        problem = _destination_problem(self.clusters(), destination.get("name"), destination.get("server"))
         if problem:
             raise ApiError(INVALID, f"application destination spec for {name} is invalid: {problem}")
-        return wanted or next(each for each, address in known.items() if address == server)
+        return self.cluster_of(destination)
 
-    def _rendered(self, spec: Spec) -> tuple[str, str]:
+    def cluster_of(self, destination: dict[str, Any]) -> str:
+        """Return the name of a destination's cluster, "" when there is none of that name or server."""
+        wanted, known = destination.get("name"), self.clusters()
+        if wanted:
+            return wanted if wanted in known else ""
+        return next((name for name, address in known.items() if address == destination.get("server")), "")
+
+    def cluster_problem(self, cluster: str) -> str:
+        """Return why a cluster cannot be reached, "" when it can."""
+        if cluster not in self.clusters_away:
+            return ""
+        server = self.clusters()[cluster]
+        asked = f'Get "{server}/version?timeout=32s": dial tcp {server.rpartition("/")[2]}'
+        return f"failed to get server version: {asked}: connect: connection refused"
+
+    def _require_cluster(self, cluster: str) -> None:
+        problem = self.cluster_problem(cluster)
+        if problem:
+            doing = "error while validating and normalizing app: error validating the repo"
+            raise ApiError(UNKNOWN, f"{doing}: error getting k8s server version: {problem}")
+
+    def _rendered(self, spec: Spec) -> tuple[str, str, bool]:
+        """Return the commit, why the manifests do not render, in the repo server's words, and whether git is why."""
         try:
-            return self.chart(spec, target_of(spec)).commit, ""
+            return self.chart(spec, target_of(spec)).commit, "", False
         except GitError as error:
-            return "", f"repository not accessible: {error}"
+            return "", f"rpc error: code = {error.code} desc = {error}", True
         except ChartError as error:
-            path = spec["source"]["path"]
-            return "", f"Unable to generate manifests in {path}: rpc error: code = Unknown desc = {error}"
+            return "", f"rpc error: code = Unknown desc = {error}", False
+
+    def _inaccessible(self, spec: Spec, problem: str) -> str:
+        """Say that the connection to a repository, which is tested first, fails."""
+        url = spec["source"]["repoURL"]
+        kind = "git" if self.is_registered(url, spec["project"]) else ""
+        tested = problem.replace(
+            "desc = failed to list refs:",
+            "desc = error testing repository connectivity: unable to ls-remote HEAD on repository: "
+            "failed to list refs:",
+        )
+        repository = f'&Repository{{Repo: "{url}", Type: "{kind}", Name: "", Project: ""}}'
+        what = f"repositories not accessible: {repository}: repo client error while testing repository"
+        return f"repository not accessible: {what}: {tested}"
 
     def chart(self, spec: Spec, revision: str) -> Chart:
         """Return the chart of an application at a revision. Raises GitError, ChartError."""
         source = spec["source"]
+        self.require_repo_server()
         return find_chart(
             source["repoURL"],
             self.credentials_for(source["repoURL"], spec["project"]),
@@ -78,31 +120,24 @@ class ArgoCDChecks(ArgoCDCore):
             timeout_s=self.git_timeout_s,
         )
 
-    def _require_allowed(self, spec: Spec, cluster: str) -> None:
-        """Refuse what no source or no destination of the project allows; `!` patterns are not supported here."""
+    def _require_allowed(self, name: str, spec: Spec, cluster: str) -> None:
+        """Refuse what no source or no destination of the project allows."""
         project, url = spec["project"], spec["source"]["repoURL"]
-        allowed, server = self.projects[project], self.clusters()[cluster]
-        if not any(_matches(each.lower(), url.lower(), "/") for each in allowed["sourceRepos"]):
-            raise ApiError(INVALID, f"application repo {url} is not permitted in project '{project}'")
-        namespace = spec["destination"].get("namespace", "")
-        for each in allowed["destinations"]:
-            is_there = _matches(each.get("name", ""), cluster) or _matches(each.get("server", ""), server)
-            if is_there and _matches(each["namespace"], namespace):
-                return
-        target = f"server '{server}' and namespace '{namespace}'"
-        reason = f"do not match any of the allowed destinations in project '{project}'"
-        raise ApiError(INVALID, f"application destination {target} {reason}")
+        rules, namespace = self.projects[project], spec["destination"].get("namespace", "")
+        if not allows_source(rules, url):
+            reason = f"application repo {url} is not permitted in project '{project}'"
+        elif not allows_destination(rules, name=cluster, server=self.clusters()[cluster], namespace=namespace):
+            place = spec["destination"].get("name") or spec["destination"].get("server")
+            target = f"server '{place}' and namespace '{namespace}'"
+            refused = f"do not match any of the allowed destinations in project '{project}'"
+            reason = f"application destination {target} {refused}"
+        else:
+            return
+        raise ApiError(INVALID, f"application spec for {name} is invalid: InvalidSpecError: {reason}")
 
 
-def project_spec(cluster: str) -> Spec:
-    """Return a project that allows every repository, and every namespace of this cluster."""
-    return {"sourceRepos": ["*"], "destinations": [{"name": cluster, "server": "", "namespace": "*"}]}
-
-
-def _matches(pattern: str, value: str, separator: str = "") -> bool:
-    """Match a glob whose `*` stops at the separator; a pattern `*` matches everything."""
-    one = f"[^{separator}]" if separator else "."
-    return pattern == "*" or re.fullmatch(re.escape(pattern).replace(r"\*", f"{one}*"), value) is not None
+def _ungenerated(spec: Spec, problem: str) -> str:
+    return f"Unable to generate manifests in {spec['source']['path']}: {problem}"
 
 
 def check_metadata(wanted: Wanted) -> None:
@@ -135,5 +170,6 @@ def _destination_problem(known: dict[str, str], name: str | None, server: str | 
     if name:
         return "" if name in known else f"there are no clusters with this name: {name}"
     if server:
-        return "" if server in known.values() else f'cluster "{server}" not found'
+        missing = f'rpc error: code = NotFound desc = cluster "{server}" not found'
+        return "" if server in known.values() else f'error getting cluster by server "{server}": {missing}'
     return "application destination must have either a name or a server defined"

@@ -1,4 +1,4 @@
-"""Base of the Argo CD stand-in: token, policy, content type, error bodies, parsing of requests."""
+"""Base of the Argo CD stand-in: token, policy, content type, error bodies, parsing of requests, outages."""
 
 from __future__ import annotations
 
@@ -11,14 +11,23 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from harbour.argocd.git import Credentials
+from harbour.argocd import git
+from harbour.argocd.git import Credentials, GitError
 from harbour.config import HarbourConfig
 from harbour.server import READS, Handler, Service
 
-UNKNOWN, INVALID, NOT_FOUND, DENIED, UNMET, UNAUTHENTICATED = 2, 3, 5, 7, 9, 16
-STATUSES = {UNKNOWN: 500, INVALID: 400, NOT_FOUND: 404, DENIED: 403, UNMET: 400, UNAUTHENTICATED: 401}
+UNKNOWN, INVALID, NOT_FOUND, DENIED, UNMET, INTERNAL, UNAVAILABLE, UNAUTHENTICATED = 2, 3, 5, 7, 9, 13, 14, 16
+STATUSES = {UNKNOWN: 500, INVALID: 400, NOT_FOUND: 404, DENIED: 403, UNMET: 400, INTERNAL: 500}
+STATUSES |= {UNAVAILABLE: 503, UNAUTHENTICATED: 401}
 PUBLIC = frozenset({"/healthz", "/api/version", "/api/v1/session", "/api/v1/session/userinfo"})
 OUR_ACCOUNT = "provisioner"
+KUBERNETES = "https://kubernetes.default.svc"
+REPO_SERVERS = {
+    "up": "",
+    "down": "transport: Error while dialing: dial tcp 127.0.0.1:8081: connect: connection refused",
+    "hangs": "transport: authentication handshake failed: context deadline exceeded",
+}
+"""States of the repo server, which reads git, and how a connection to it fails."""
 
 
 class ApiError(Exception):
@@ -34,7 +43,10 @@ class ArgoCDCore(Service):
     """Authentication and clock; the state is in the subclasses. `now` returns seconds since 1970."""
 
     name = "argocd"
-    git_timeout_s = 30.0
+    git_timeout_s = 15.0
+    repo_server = "up"
+    is_kubernetes_away = False
+    """Whether the Kubernetes API on which Argo CD keeps its objects is away."""
     token_problem = ""
     """Why a correct token is refused, as the JWT library says it; "" is no refusal."""
 
@@ -47,6 +59,22 @@ class ArgoCDCore(Service):
     def credentials_for(self, url: str, project: str) -> Credentials:
         """Return the credentials of this repository for applications of `project`; the subclass knows them."""
         raise NotImplementedError
+
+    def check_readable(self, url: str, credentials: Credentials) -> None:
+        """Let the repo server list the refs. Raises GitError."""
+        self.require_repo_server()
+        git.check_readable(url, credentials, timeout_s=self.git_timeout_s)
+
+    def require_repo_server(self) -> None:
+        problem = REPO_SERVERS[self.repo_server]
+        if problem:
+            raise GitError(f'connection error: desc = "{problem}"', code="Unavailable")
+
+    def require_kubernetes(self, verb: str, path: str, *, doing: str = "") -> None:
+        """Refuse, while the Kubernetes API is away, in the words of a call to it that fails."""
+        if self.is_kubernetes_away:
+            refused = "dial tcp 127.0.0.1:443: connect: connection refused"
+            raise ApiError(UNKNOWN, f'{doing}{verb} "{KUBERNETES}{path}": {refused}')
 
     def dispatch(self, request: Request, path: str) -> Response:
         if path.startswith("/api/") and request.method not in READS and not _is_json(request):
@@ -63,7 +91,7 @@ class ArgoCDCore(Service):
             return error.response
 
     def no_route(self, request: Request, methods: set[str]) -> Response:  # noqa: ARG002 - a hook: overrides use it
-        return _plain("Method Not Allowed", 405) if methods else _plain("404 page not found", 404)
+        return _plain("Method Not Allowed", 405) if methods else _plain("Not Found", 404)
 
     def has_token(self, request: Request) -> bool:
         return not self.token_problem and self.account_of(request) != ""
@@ -85,11 +113,17 @@ class ArgoCDCore(Service):
             raise ApiError(UNAUTHENTICATED, f"invalid session: {problem}")
 
     def require_right(self, request: Request) -> None:
-        """Refuse what the policy denies. A list is never refused: it omits what the account may not see."""
+        """Refuse what the policy denies. A list is never refused: it omits what the account may not see.
+
+        About one application the refusal has no details, as of one that does not exist.
+        """
         resource, action = _right_for(request)
         account, thing = self.account_of(request), self.thing_of(request)
-        if action and not self.is_allowed(account, resource, action, thing):
-            raise ApiError(DENIED, f"permission denied: {resource}, {action}, {thing}, sub: {account}")
+        if not action or self.is_allowed(account, resource, action, thing):
+            return
+        if resource == "applications" and action != "create":
+            raise ApiError(DENIED, "permission denied")
+        raise ApiError(DENIED, f"permission denied: {resource}, {action}, {thing}, sub: {account}")
 
     def thing_of(self, request: Request) -> str:
         """Return the object of a call as the policy names it."""
@@ -107,6 +141,12 @@ def body_of(request: Request) -> Any:
         return json.loads(raw) if raw else None
     except ValueError as error:
         raise ApiError(INVALID, "invalid character in the request body") from error
+
+
+def listed(items: list[Any], version: int | None = None) -> Response:
+    """Answer a list as Go writes it: one without items is null."""
+    metadata = {} if version is None else {"resourceVersion": str(version)}
+    return answer({"metadata": metadata, "items": items or None})
 
 
 def object_in(value: Any, field: str) -> dict[str, Any]:
@@ -146,8 +186,9 @@ def token_of(request: Request) -> str:
 
 
 def _right_for(request: Request) -> tuple[str, str]:
-    """Return the resource and the action of a call; a list has no action."""
+    """Return the resource and the action of a call; a list has no action. Templates are covered by repositories."""
     resource, *rest = request.path.removeprefix("/api/v1/").split("/")
+    resource = "repositories" if resource == "repocreds" else resource
     if request.method in READS:
         return resource, "get" if rest else ""
     if rest[-1:] == ["sync"] or rest[-1:] == ["operation"] or rest[-1:] == ["rollback"]:

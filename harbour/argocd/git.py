@@ -14,22 +14,20 @@ import tempfile
 from base64 import b64encode
 from dataclasses import dataclass, field
 
-_REASONS = (
-    ("could not read username", "authentication required: HTTP Basic: Access denied"),
-    ("authentication failed", "authentication required: HTTP Basic: Access denied"),
-    ("error: 403", "authorization failed"),
-    ("could not resolve host", "dial tcp: lookup failed: no such host"),
-    ("failed to connect", "dial tcp: connect: connection refused"),
-    ("couldn't connect", "dial tcp: connect: connection refused"),
-    ("ssl certificate", "x509: certificate signed by unknown authority"),
-    ("not found", "repository not found: Repository not found"),
-)
-"""Git's messages, and Argo CD's messages for them."""
+_STATUS = re.compile(r"returned error: (\d{3})")
+_PLACE = re.compile(r"https?://([^/@]+)")
+_DEAD = ("failed to connect", "couldn't connect", "could not connect")
+_NOT_GIT = ("not found", "does not appear to be a git repository", "not supported", "not allowed", "strange")
+_TIMEOUT = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
 _COMMIT = re.compile(r"[0-9a-f]{7,40}")
 
 
 class GitError(Exception):
-    """The repository cannot be read."""
+    """The repository cannot be read. `code` is the gRPC code with which the repo server says it."""
+
+    def __init__(self, message: str, *, code: str = "Unknown") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class ChartError(Exception):
@@ -51,8 +49,16 @@ class Chart:
 
 
 def check_readable(url: str, credentials: Credentials, *, timeout_s: float) -> None:
-    """List the refs. Raises GitError."""
-    _git("ls-remote", "--quiet", "--", url, credentials=credentials, timeout_s=timeout_s)
+    """List the refs. Raises GitError; an empty repository counts as unreadable."""
+    if not url:
+        raise GitError('unable to initialize git client: repository "" cannot be initialized: repo URL is invalid')
+    doing = "unable to ls-remote HEAD on repository"
+    try:
+        refs = _listed(url, credentials, timeout_s)
+    except GitError as error:
+        raise GitError(f"{doing}: {error}") from error
+    if not refs:
+        raise GitError(f"{doing}: failed to list refs: remote repository is empty")
 
 
 def resolve(url: str, credentials: Credentials, *, revision: str, timeout_s: float) -> str:
@@ -60,8 +66,7 @@ def resolve(url: str, credentials: Credentials, *, revision: str, timeout_s: flo
 
     A text in the form of a commit id that is not a ref is accepted unchecked, as in Argo CD.
     """
-    listed = _git("ls-remote", "--quiet", "--", url, credentials=credentials, timeout_s=timeout_s)
-    refs = {name: commit for commit, _, name in (line.partition("\t") for line in listed.splitlines())}
+    refs = _listed(url, credentials, timeout_s)
     tag = f"refs/tags/{revision}"
     for name in (revision, f"refs/heads/{revision}", f"{tag}^{{}}", tag):
         if name in refs:
@@ -71,11 +76,17 @@ def resolve(url: str, credentials: Credentials, *, revision: str, timeout_s: flo
     raise GitError(f"unable to resolve '{revision}' to a commit SHA")
 
 
+def _listed(url: str, credentials: Credentials, timeout_s: float) -> dict[str, str]:
+    """Return the commit of each ref."""
+    listed = _remote("ls-remote", "--quiet", "--", url, url=url, credentials=credentials, timeout_s=timeout_s)
+    return {name: commit for commit, _, name in (line.partition("\t") for line in listed.splitlines())}
+
+
 def find_chart(url: str, credentials: Credentials, *, revision: str, path: str, timeout_s: float) -> Chart:
     """Return the chart in `path` at `revision`. Raises GitError, ChartError."""
     with tempfile.TemporaryDirectory(prefix="argocd-") as directory:
         arguments = ("clone", "--quiet", "--bare", "--", url, directory)
-        _git(*arguments, credentials=credentials, timeout_s=timeout_s)
+        _remote(*arguments, url=url, credentials=credentials, timeout_s=timeout_s)
         commit = _commit(directory, revision)
         folder = posixpath.normpath(path)
         if not _has(directory, commit, folder):
@@ -108,6 +119,14 @@ def _local(directory: str, *arguments: str) -> str:
     return _git(f"--git-dir={directory}", *arguments, credentials=Credentials(), timeout_s=10.0).strip()
 
 
+def _remote(*arguments: str, url: str, credentials: Credentials, timeout_s: float) -> str:
+    """Run a git command that reads `url`, with its failure in the words of Argo CD's git library."""
+    try:
+        return _git(*arguments, credentials=credentials, timeout_s=timeout_s)
+    except GitError as error:
+        raise GitError(f"failed to list refs: {_reason(str(error), url)}") from None
+
+
 def _git(*arguments: str, credentials: Credentials, timeout_s: float) -> str:
     with subprocess.Popen(  # noqa: S603 - no shell, every URL comes after `--`, and only http is allowed
         ["git", *arguments],  # noqa: S607 - the user's own git
@@ -123,9 +142,9 @@ def _git(*arguments: str, credentials: Credentials, timeout_s: float) -> str:
             output, problem = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)  # git's transport is a child of its own, and holds the pipes
-            raise GitError("context deadline exceeded") from None
+            raise GitError(_TIMEOUT) from None
     if process.returncode:
-        raise GitError(_reason(problem))
+        raise GitError(problem)
     return output
 
 
@@ -148,7 +167,32 @@ def _environment(credentials: Credentials) -> dict[str, str]:
     return environment
 
 
-def _reason(problem: str) -> str:
-    """Translate git's message; it is not passed on, because it may contain secrets."""
+def _reason(problem: str, url: str) -> str:
+    """Translate git's message; only the server's own words are passed on: the rest may contain secrets."""
     said = problem.lower()
-    return next((reason for words, reason in _REASONS if words in said), "unexpected client error")
+    asked = f"{url}/info/refs?service=git-upload-pack"
+    if problem == _TIMEOUT:
+        return f'Get "{asked}": {_TIMEOUT}'
+    if "could not read username" in said or "authentication failed" in said:
+        return "authentication required: HTTP Basic: Access denied.\n"
+    place = _PLACE.match(url)
+    if place and "could not resolve host" in said:
+        return f'Get "{asked}": dial tcp: lookup {place[1].partition(":")[0]} on 127.0.0.53:53: no such host'
+    if place and any(phrase in said for phrase in _DEAD):
+        return f'Get "{asked}": dial tcp {place[1]}: connect: connection refused'
+    if "certificate" in said:
+        return f'Get "{asked}": tls: failed to verify certificate: x509: certificate signed by unknown authority'
+    return _refusal(problem, asked)
+
+
+def _refusal(problem: str, asked: str) -> str:
+    """Return what the git server's answer becomes; without one, the address is not a repository's."""
+    status = _STATUS.search(problem)
+    words = " ".join(line.removeprefix("remote:").strip() for line in problem.splitlines() if "remote:" in line)
+    if status and status[1] == "403":
+        return f"authorization failed: {words}"
+    if status and status[1] != "404":
+        return f'unexpected client error: unexpected requesting "{asked}" status code: {status[1]}'
+    if status or any(phrase in problem.lower() for phrase in _NOT_GIT):
+        return f"repository not found: {words}" if words else "repository not found"
+    return "unexpected client error"

@@ -59,8 +59,9 @@ class ArgoCDSync(ArgoCDApplications):
             options = object_in(body.get("syncOptions"), "syncOptions").get("items")
             wanted = body | {"revision": revision, "syncOptions": options or _options(spec)}
             run = self._begin(app, wanted, source=spec["source"], images=images)
-            if problem:
-                run.phase, run.message = "Error", f"ComparisonError: {problem}"
+            away = self.cluster_problem(self.cluster_of(spec["destination"]))
+            if away or problem:
+                run.phase, run.message = "Error", f"ComparisonError: {_comparison_problem(away, problem)}"
             elif asked in ("", target_of(spec)):
                 app.revision = revision
             return self._shown_begun(app)
@@ -72,9 +73,11 @@ class ArgoCDSync(ArgoCDApplications):
         url = spec["source"]["repoURL"]
         credentials = self.credentials_for(url, spec["project"])
         try:
+            self.require_repo_server()
             return resolve(url, credentials, revision=revision or target, timeout_s=self.git_timeout_s)
         except GitError as error:
-            raise ApiError(UNMET, str(error)) from error
+            said = f"rpc error: code = {error.code} desc = {error}"
+            raise ApiError(UNMET, f"error resolving repo revision: {said}") from error
 
     def _images(self, spec: Spec, revision: str) -> tuple[list[str], str]:
         """Return the images of the chart at a revision, and why it does not render."""
@@ -155,6 +158,13 @@ class ArgoCDSync(ArgoCDApplications):
 def _require_not_deleting(app: Application) -> None:
     if app.deleted_at is not None:
         raise ApiError(UNMET, "application is deleting")
+
+
+def _comparison_problem(away: str, unrendered: str) -> str:
+    if away:
+        return f"Failed to load live state: error synchronizing cache state : failed to get server version: {away}"
+    generating = "failed to generate manifest for source 1 of 1: rpc error: code = Unknown desc"
+    return f"Failed to load target state: {generating} = {unrendered}"
 
 
 def _operation(wanted: dict[str, Any]) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 
 from werkzeug.wrappers import Response
 
-from harbour.argocd.checks import NAMESPACE
 from harbour.argocd.core import timestamp
 from harbour.argocd.model import Application, Spec
+from harbour.argocd.projects import NAMESPACE
 from harbour.argocd.runs import RESOURCES, Run, health_shown, history_shown, operation_state
 
 UNRECONCILED = {

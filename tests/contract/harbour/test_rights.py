@@ -168,8 +168,9 @@ def test_a_folder_has_credentials_of_its_own(harbour: Harbour, jenkins: Api) -> 
 def test_a_project_shows_what_it_allows(argocd: Api) -> None:
     spec = argocd.get("/api/v1/projects/dev").json()["spec"]
 
-    assert spec["destinations"] == [{"name": "dev-cluster", "server": "", "namespace": "*"}]
+    assert spec["destinations"] == [{"name": "dev-cluster", "namespace": "*"}]
     assert spec["sourceRepos"] == ["*"]
+    assert spec["clusterResourceWhitelist"] == [{"group": "", "kind": "Namespace"}]
     assert argocd.get("/api/v1/projects/moon").json()["code"] == 5
 
 
@@ -194,7 +195,7 @@ def test_what_the_policy_denies_is_said_and_refused(harbour: Harbour, argocd: Ap
     assert argocd.get(question).json() == {"value": "no"}
     assert argocd.send("POST", "/api/v1/applications", json={}).json()["code"] == 7
     assert argocd.get("/api/v1/projects/dev").json()["code"] == 7
-    assert argocd.get("/api/v1/clusters").json()["items"] == []
+    assert argocd.get("/api/v1/clusters").json()["items"] is None
 
 
 def test_an_address_in_a_question_is_one_segment(argocd: Api) -> None:

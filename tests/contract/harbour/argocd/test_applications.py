@@ -193,7 +193,7 @@ def test_userinfo_and_version_answer_200_to_a_bad_token(client: Client) -> None:
     assert good[0] == {"loggedIn": True, "username": "provisioner", "iss": "argocd"}
     assert "HelmVersion" in good[1]
     assert [reply.status_code for reply in bad] == [200, 200]
-    assert [reply.json() for reply in bad] == [{}, {"Version": "v3.5.1+109ca7c"}]
+    assert [reply.json() for reply in bad] == [{}, {"Version": "v3.5.1"}]
 
 
 @pytest.mark.parametrize("content_type", [None, "application/json; charset=utf-8", "text/plain"])
@@ -247,10 +247,10 @@ def test_a_repository_is_tested_stored_and_shown_without_its_password(
     [
         ({"password": "wrong"}, "authentication required"),
         ({"username": "", "password": ""}, "authentication required"),
-        ({"repo": "http://127.0.0.1:1/x.git"}, "dial tcp: connect: connection refused"),
-        ({"repo": "/etc"}, "unexpected client error"),
-        ({"repo": "--upload-pack=touch /tmp/x"}, "unexpected client error"),
-        ({"repo": "ext::sh -c true"}, "unexpected client error"),
+        ({"repo": "http://127.0.0.1:1/x.git"}, "dial tcp 127.0.0.1:1: connect: connection refused"),
+        ({"repo": "/etc"}, "repository not found"),
+        ({"repo": "--upload-pack=touch /tmp/x"}, "repository not found"),
+        ({"repo": "ext::sh -c true"}, "repository not found"),
     ],
 )
 def test_a_repository_out_of_reach_is_a_500_and_not_stored(
@@ -261,7 +261,9 @@ def test_a_repository_out_of_reach_is_a_500_and_not_stored(
     status, code, text = failure(client.send("POST", REPOSITORIES, repository | changes))
 
     assert (status, code) == (500, 2)
-    assert text.startswith(f"error testing repository connectivity: {message}")
+    doing = "error testing repository connectivity: unable to ls-remote HEAD on repository: failed to list refs: "
+    assert text.startswith(doing)
+    assert message in text
     assert PASSWORD not in text
     assert argocd.snapshot() == before
 
@@ -286,7 +288,7 @@ def test_a_silent_git_server_is_given_up(argocd: ArgoCD, client: Client) -> None
 
         reply = client.send("POST", REPOSITORIES, {"repo": url, "type": "git"})
 
-    assert failure(reply)[2].endswith("context deadline exceeded")
+    assert failure(reply)[2].endswith("context deadline exceeded (Client.Timeout exceeded while awaiting headers)")
 
 
 def test_a_projects_own_repository_is_stored_untested(client: Client, repository: dict[str, str]) -> None:
@@ -409,7 +411,8 @@ def test_a_private_repository_is_read_with_what_was_registered(
     after = client.create(private)
 
     assert before[:2] == (400, 3)
-    assert "InvalidSpecError: repository not accessible: authentication required" in before[2]
+    assert "InvalidSpecError: repository not accessible: repositories not accessible: &Repository{" in before[2]
+    assert before[2].endswith("authentication required: HTTP Basic: Access denied.\n")
     assert after.status_code == 200
 
 
@@ -535,7 +538,7 @@ def test_an_upsert_merges_annotations_and_replaces_finalizers(client: Client, pu
         ("shop", "ops", (404, 5)),
         ("none", None, (403, 7)),
         ("none", "dev", (404, 5)),
-        ("none", "moon", (403, 7)),
+        ("none", "moon", (404, 5)),
     ],
 )
 def test_only_who_names_the_project_learns_that_it_is_missing(
@@ -554,7 +557,7 @@ def test_a_list_by_name_or_project_is_empty_rather_than_an_error(client: Client,
     client.create(public)
 
     counts = [
-        len(client.get(APPLICATIONS, **query).json()["items"])
+        len(client.get(APPLICATIONS, **query).json()["items"] or ())
         for query in ({}, {"name": "shop"}, {"name": "none"}, {"projects": "dev"}, {"projects": ["ops", "moon"]})
     ]
 
@@ -625,7 +628,8 @@ def test_deleting_is_accepted_twice_and_done_later(argocd: ArgoCD, client: Clien
 
     assert [(reply.status_code, reply.json()) for reply in replies] == [(200, {})] * 2
     assert metadata["deletionTimestamp"]
-    assert metadata["finalizers"] == ["resources-finalizer.argocd.argoproj.io/foreground"]
+    plain = "resources-finalizer.argocd.argoproj.io"
+    assert metadata["finalizers"] == [plain, f"{plain}/foreground"]
     assert client.send("DELETE", path, **query).status_code == 404
 
 

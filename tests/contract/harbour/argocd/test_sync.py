@@ -189,7 +189,9 @@ def test_a_revision_is_what_git_says_now(shop: Shop, asked: str) -> None:
 def test_a_revision_that_git_does_not_know_is_a_400(shop: Shop, asked: str) -> None:
     before = shop.service.snapshot()
 
-    assert failure(shop.sync(revision=asked)) == (400, 9, f"unable to resolve '{asked}' to a commit SHA")
+    said = f"unable to resolve '{asked}' to a commit SHA"
+    text = f"error resolving repo revision: rpc error: code = Unknown desc = {said}"
+    assert failure(shop.sync(revision=asked)) == (400, 9, text)
     assert shop.service.snapshot() == before
 
 
