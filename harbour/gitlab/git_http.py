@@ -45,7 +45,7 @@ def serve(gitlab: GitLabBase, request: Request) -> Response:
         project = gitlab.state.project_at(match["project"]) or gitlab.state.moved_project(match["project"])
         if project is None or not _may_read(gitlab, user, project):
             return _refusal(404, "The project you were looking for could not be found or you don't have permission.")
-        if asked == "git-receive-pack" and (reason := _push_refused(gitlab, user, project)):
+        if asked == "git-receive-pack" and (reason := _push_refused(gitlab, user, project, request)):
             return _refusal(403, reason)
         refused = _protected_refs(gitlab, user, project, request)
         if refused:
@@ -71,7 +71,7 @@ def _user(gitlab: GitLabBase, request: Request) -> User | None:
     if login is None or login.type != "basic":
         return None
     name, password = login.username or "", login.password or ""
-    if by_token := gitlab.git_user(password, may_push="git-receive-pack" in request.full_path):
+    if by_token := gitlab.git_user(password):
         return by_token
     config, user = gitlab.config, gitlab.state.user_named(name)
     if _equal(password, config.gitlab_token) and name in ("oauth2", gitlab.caller().username):
@@ -92,8 +92,11 @@ def _may_read(gitlab: GitLabBase, user: User, project: Project) -> bool:
     return is_cloner or project.visibility != "private" or gitlab.state.access_level(user, project) >= REPORTER
 
 
-def _push_refused(gitlab: GitLabBase, user: User, project: Project) -> str | None:
-    """Return why this user may not push at all, None when they may."""
+def _push_refused(gitlab: GitLabBase, user: User, project: Project, request: Request) -> str | None:
+    """Return why this user may not push at all with this password, None when they may."""
+    login = request.authorization
+    if login and gitlab.only_reads(login.password or ""):
+        return "You are not allowed to push code to this project."
     if project.archived:
         return "You can't push to this project because it is archived."
     if gitlab.state.access_level(user, project) < DEVELOPER:

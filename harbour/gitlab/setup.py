@@ -58,11 +58,15 @@ class Setup(Branches):
                 return token
         return None
 
-    def git_user(self, password: str, *, may_push: bool) -> User | None:
+    def git_user(self, password: str) -> User | None:
         """Return the owner of a token: git may send any user name with it."""
         token = self.find_token(password) if self.tokens else None
-        needed = {"api", "write_repository"} if may_push else {"api", "write_repository", "read_repository"}
-        return self.state.users[token["user_id"]] if token and needed & set(token["scopes"]) else None
+        works = token and {"api", "write_repository", "read_repository"} & set(token["scopes"])
+        return self.state.users[token["user_id"]] if token and works else None
+
+    def only_reads(self, password: str) -> bool:
+        token = self.find_token(password) if self.tokens else None
+        return token is not None and not {"api", "write_repository"} & set(token["scopes"])
 
     @route("POST", "/api/v4/users/:user_id/personal_access_tokens")
     def create_token(self, request: Request, user_id: str) -> Response:

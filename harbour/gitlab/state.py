@@ -57,9 +57,13 @@ class GitLabBase(Service):
         """Return the administrator to whom the API token belongs."""
         return self.state.users[1]
 
-    def git_user(self, password: str, *, may_push: bool) -> User | None:  # noqa: ARG002 - a hook: overrides use it
-        """Return the owner of a personal access token that may read, or push to, repositories."""
+    def git_user(self, password: str) -> User | None:  # noqa: ARG002 - a hook: overrides use it
+        """Return the owner of a personal access token with which git may work."""
         return None
+
+    def only_reads(self, password: str) -> bool:  # noqa: ARG002 - as above
+        """Return whether it is a personal access token that does not push."""
+        return False
 
     def after_push(self, project: Project) -> None:
         """Do what a push to a project's repository leads to; a push may have changed nothing."""
