@@ -109,6 +109,14 @@ class StepContext:
         return -self.seconds_since(until)
 
     @property
+    def namespace(self) -> str:
+        """The Kubernetes namespace in which the app runs; before it has a row, the one that its team would give it."""
+        app_id = self.claim.job.app_id
+        if app_id is None:
+            return self.team.namespace_of(self.input("app"))
+        return self.worker.db.read(lambda session: session.get_one(App, app_id).kubernetes_namespace)
+
+    @property
     def image_tag(self) -> str | None:
         """The tag that the last deployment set, None when none has."""
         return self.worker.db.read(

@@ -20,7 +20,7 @@ BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 def section(team: CatalogTeam) -> str:
     """Return the team as a TOML section."""
     key = team.id if BARE_KEY.fullmatch(team.id) else json.dumps(team.id)
-    values = team.model_dump(exclude={"id"})
+    values = team.model_dump(exclude={"id"}, exclude_unset=True)
     return "\n".join([f"[teams.{key}]", *(f"{name} = {_value(value)}" for name, value in values.items()), ""])
 
 
@@ -29,6 +29,8 @@ def with_team(text: str, team: CatalogTeam, settings: Settings) -> str:
     before = catalog.parse(text, settings)
     if team.id in before.teams:
         raise Refusal(f"The team {team.id} already exists. To change it, edit the file.")
+    if problem := catalog.shared_namespace([*before.teams.values(), team]):
+        raise Refusal(f"{problem[0].upper()}{problem[1:]}.")
     added = section(team)
     if "\r\n" in text:
         added = added.replace("\n", "\r\n")

@@ -14,7 +14,7 @@ from api.commands.options import Pattern
 from api.commands.text import columns, number
 from api.contract import validation
 from api.service import service
-from common.config import catalog
+from common.config import catalog, namespaces
 from common.config.catalog import CatalogTeam
 from common.database.models import Project, User
 
@@ -31,7 +31,7 @@ def teams() -> None:
     """Teams in the catalog.
 
     A team is configuration: a section of the file that CATALOG_FILE names. It maps the team to a GitLab group, a
-    Jenkins folder and role, a Kibana role, an Argo CD project and a cluster.
+    Jenkins folder and role, a Kibana role, an Argo CD project, a cluster and the namespaces of its apps.
     """
 
 
@@ -78,6 +78,7 @@ def list_all(is_json: bool) -> None:
 @click.option("--jenkins-role", type=TEXT, help="Its project role in Jenkins.  [default: TEAM]")
 @click.option("--kibana-role", type=TEXT, help="Its role in Elasticsearch.  [default: TEAM]")
 @click.option("--argocd-project", type=TEXT, help="Its project in Argo CD.  [default: TEAM]")
+@click.option("--namespace", type=TEXT, help=f"The pattern of its apps' namespaces.  [default: {namespaces.DEFAULT}]")
 @click.option("--self-join", is_flag=True, help="Let anyone join at sign-up; otherwise, an invitation is required.")
 @click.option(
     "--copy-to",
@@ -95,6 +96,7 @@ def add(
     title: str,
     cluster: str,
     self_join: bool,
+    namespace: str | None,
     **places: str | None,
 ) -> None:
     """Add a team at the end of the catalog file.
@@ -104,6 +106,12 @@ def add(
     there.
     """
     named = {name: place or team_id for name, place in places.items()}
+    try:
+        namespaces.pattern_of(namespace or namespaces.DEFAULT, team_id)
+    except ValueError as error:
+        raise click.UsageError(f"The namespace {error}. Pass --namespace.") from None
+    if namespace is not None:
+        named["namespace"] = namespace
     team = CatalogTeam(id=team_id, title=title, self_join=self_join, cluster=cluster, **named)
     settings = service().settings
     source, target = settings.catalog_file, _target(settings.catalog_file, copy_to)

@@ -64,7 +64,8 @@ def create_admin(*, login: str, email: str, name: str, team: str, is_piped: bool
     team = options.known_team(team)
     password = read_password(is_piped=is_piped)
     person = {"login": login, "email": email, "name": name}
-    _refuse(validation.person_problems(**person, password=password, catalog=service().catalog))
+    own = service().settings.service_accounts
+    _refuse(validation.person_problems(**person, password=password, catalog=service().catalog, own=own))
     password_hash = service().passwords.hash(password)
 
     def work(session: Session) -> User:

@@ -12,6 +12,7 @@ from functools import cache
 from importlib import resources
 
 from api.contract.problems import FieldError
+from common.config import namespaces
 from common.config.catalog import Catalog
 
 # The published patterns are equal (api/contract/fields.py); here, each must match the whole text.
@@ -25,6 +26,8 @@ EMAIL = re.compile(r"[a-z0-9][a-z0-9._%+-]{0,63}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a
 EMAIL_CHARACTERS = 254
 GITLAB_RESERVED = re.compile(r".*-(?:deleted|deletion-scheduled)-[0-9]+")
 KUBERNETES_RESERVED = re.compile(r"kube-.*")
+CLUSTER_NAMESPACES = re.compile(r"(?:kube|openshift)-.*")
+RESERVED_RULE = "This name is reserved. Choose another name."
 SURROGATES = r"\ud800-\udfff"  # JSON text contains none, and not every regular expression engine allows them
 # Control characters, whitespace other than the space, and characters that are invisible or change text direction.
 INVISIBLE = (
@@ -42,42 +45,60 @@ GITLAB_WORDS = ("gitlab", "devops")
 JENKINS_RESERVED_NAMES = frozenset({"anonymous", "system", "unknown"})  # refused as full names as well
 
 
-def login_problems(login: str, catalog: Catalog) -> list[FieldError]:
-    """Check a login, which shares a namespace with groups on GitLab and with built-in users on Elasticsearch."""
+def login_problems(login: str, catalog: Catalog, own: frozenset[str] = frozenset()) -> list[FieldError]:
+    """Check a login, which shares a namespace with groups on GitLab and with built-in users on Elasticsearch.
+
+    `own` are the logins of Slipway's own accounts: reserved, too, but not published.
+    """
     if not NAME.fullmatch(login):
         return [FieldError(field="id", code="invalid", message=NAME_RULE)]
-    if login in reserved_logins(catalog):
-        return [FieldError(field="id", code="reserved", message="This name is reserved. Choose another name.")]
+    if login in reserved_logins(catalog) or login in own:
+        return [FieldError(field="id", code="reserved", message=RESERVED_RULE)]
     return []
 
 
 def reserved_logins(catalog: Catalog) -> frozenset[str]:
-    """Return the names that upstreams reserve, and the groups of this catalog."""
+    """Return the names that upstreams reserve, the groups of this catalog, and what it reserves itself."""
     groups = {team.gitlab_group.partition("/")[0].lower() for team in catalog.teams.values()}
     templates = {kind.source_template.partition("/")[0].lower() for kind in catalog.types.values()}
-    return _words("reserved_logins.txt") | groups | templates
+    return _words("reserved_logins.txt") | groups | templates | catalog.reserved.logins
 
 
-def reserved_apps() -> frozenset[str]:
-    return _words("reserved_apps.txt")
+def reserved_apps(catalog: Catalog) -> frozenset[str]:
+    return _words("reserved_apps.txt") | catalog.reserved.apps
 
 
-def person_problems(*, login: str, email: str, name: str, password: str, catalog: Catalog) -> list[FieldError]:
+def person_problems(
+    *, login: str, email: str, name: str, password: str, catalog: Catalog, own: frozenset[str] = frozenset()
+) -> list[FieldError]:
     """Return every problem of a new person's data."""
     return [
-        *login_problems(login, catalog),
+        *login_problems(login, catalog, own),
         *email_problems(email),
         *person_name_problems(name),
         *password_problems(password, login=login, email=email, name=name),
     ]
 
 
-def app_name_problems(name: str) -> list[FieldError]:
-    """Check an app's name, which names a repository, a pipeline, an application and a Kubernetes namespace."""
+def app_name_problems(name: str, catalog: Catalog) -> list[FieldError]:
+    """Check an app's name, which names a repository, a pipeline and an application."""
     if not NAME.fullmatch(name):
         return [FieldError(field="name", code="invalid", message=NAME_RULE)]
-    if name in reserved_apps() or KUBERNETES_RESERVED.fullmatch(name) or GITLAB_RESERVED.fullmatch(name):
-        return [FieldError(field="name", code="reserved", message="This name is reserved. Choose another name.")]
+    if name in reserved_apps(catalog) or KUBERNETES_RESERVED.fullmatch(name) or GITLAB_RESERVED.fullmatch(name):
+        return [FieldError(field="name", code="reserved", message=RESERVED_RULE)]
+    return []
+
+
+def namespace_problems(namespace: str, catalog: Catalog) -> list[FieldError]:
+    """Check the namespace that an app's name leads to: it must not be one that a cluster or an add-on has."""
+    surplus = len(namespace) - namespaces.MAX_CHARACTERS
+    if surplus > 0:
+        message = f"Your team's apps run in namespaces such as {namespace}: use a name that is {surplus} shorter."
+        return [FieldError(field="name", code="too_long", message=message)]
+    reserved = _words("reserved_namespaces.txt") | reserved_apps(catalog)
+    if namespace in reserved or CLUSTER_NAMESPACES.fullmatch(namespace):
+        message = f"The app would run in the namespace {namespace}, which is reserved. Choose another name."
+        return [FieldError(field="name", code="reserved", message=message)]
     return []
 
 

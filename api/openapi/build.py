@@ -240,5 +240,5 @@ def _listed(name: str, catalog: Catalog) -> Iterable[str]:
         case "logins":
             return validation.reserved_logins(catalog)
         case "apps":
-            return validation.reserved_apps()
+            return validation.reserved_apps(catalog)
     raise LookupError(name)

@@ -76,6 +76,7 @@ APP: dict[str, Any] = {
     "name": "storefront",
     "type": "Spring",
     "team": "dev",
+    "namespace": "dev-storefront",
     "description": "Online shop",
     "created_at": AT,
 }

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from flask import Blueprint
 from pydantic import Field
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -47,13 +47,14 @@ class CreateAppQuery(Query):
 
 
 class AppShown(ResponseBody):
-    """An app of a team."""
+    """An app of a team. `namespace`: where it runs on the team's cluster."""
 
     app_id: str
     project_id: str
     name: str
     type: str
     team: str
+    namespace: str
     description: str
     created_at: datetime
 
@@ -108,9 +109,10 @@ def create_app(body: NewApp, query: CreateAppQuery) -> Answer:
     _check(body)
     user, db = auth.require_user(), service().db
     project = db.read(lambda session: permissions.project(session, user, body.project_id))
+    namespace = _namespace(body.name, project.team_id)
     write = _write_dry_run if query.dry_run else _write
     try:
-        return once(lambda session: accepted(write(session, body, project, user)))
+        return once(lambda session: accepted(write(session, body, project, user, namespace)))
     except IntegrityError:
         raise _taken() from None
 
@@ -140,7 +142,7 @@ def show_app(app_id: str) -> Answer:
 
 def _check(body: NewApp) -> None:
     problems = [
-        *validation.app_name_problems(body.name),
+        *validation.app_name_problems(body.name, service().catalog),
         *validation.description_problems(body.description),
         *_type_problems(body.type),
     ]
@@ -156,18 +158,40 @@ def _type_problems(name: str) -> list[FieldError]:
     return [FieldError(field="type", code="unknown", message=message)]
 
 
+def _namespace(app: str, team: str) -> str:
+    """Return the new app's namespace. Raises Problem when it is too long or reserved."""
+    catalog = service().catalog
+    namespace = catalog.namespace_of(team, app)
+    if problems := validation.namespace_problems(namespace, catalog):
+        raise Problem("invalid_fields", errors=problems)
+    return namespace
+
+
+def _require_free(session: Session, namespace: str) -> None:
+    """Raise Problem when another app runs there: an older one has its name as its namespace."""
+    theirs = or_(
+        and_(App.namespace == namespace, App.claimed_name.is_not(None)),
+        and_(App.namespace.is_(None), App.claimed_name == namespace),
+    )
+    if session.scalar(select(App.id).where(theirs).limit(1)) is not None:
+        message = f"The app would run in the namespace {namespace}, where another app runs. Choose another name."
+        raise Problem("taken", errors=[FieldError(field="name", code="taken", message=message)])
+
+
 def _taken() -> Problem:
     message = "An app with this name already exists in your team or another one. Choose another name."
     return Problem("taken", errors=[FieldError(field="name", code="taken", message=message)])
 
 
-def _write_dry_run(session: Session, body: NewApp, project: Project, user: User) -> Job:
+def _write_dry_run(session: Session, body: NewApp, project: Project, user: User, namespace: str) -> Job:
     if session.scalar(select(App.id).where(App.claimed_name == body.name)):
         raise _taken()
+    _require_free(session, namespace)
     return _accept(session, PLAN, body, project, user, app_id=None)
 
 
-def _write(session: Session, body: NewApp, project: Project, user: User) -> Job:
+def _write(session: Session, body: NewApp, project: Project, user: User, namespace: str) -> Job:
+    _require_free(session, namespace)
     now = service().db.now()
     app = App(
         id=new_id(),
@@ -175,6 +199,7 @@ def _write(session: Session, body: NewApp, project: Project, user: User) -> Job:
         team_id=project.team_id,
         name=body.name,
         claimed_name=body.name,
+        namespace=namespace,
         type=body.type,
         description=body.description,
         created_by=user.id,
@@ -208,6 +233,7 @@ def _fields(app: App) -> dict[str, object]:
         "name": app.name,
         "type": app.type,
         "team": app.team_id,
+        "namespace": app.kubernetes_namespace,
         "description": app.description,
         "created_at": app.created_at,
     }

@@ -68,9 +68,9 @@ def sign_up(body: Signup) -> Answer:
 
 
 def _check(body: Signup) -> None:
-    catalog = service().catalog
+    catalog, own = service().catalog, service().settings.service_accounts
     problems = validation.person_problems(
-        login=body.id, email=body.email, name=body.name, password=body.password, catalog=catalog
+        login=body.id, email=body.email, name=body.name, password=body.password, catalog=catalog, own=own
     )
     team = catalog.teams.get(body.team)
     open_teams = [team.id for team in catalog.teams.values() if team.self_join]

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from importlib import resources
+from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from common.config import namespaces
+from common.config.namespaces import NamespacePattern, find_shared, pattern_of
 from common.config.settings import Settings, SettingsError
 
 
 class CatalogTeam(BaseModel):
-    """One team and its places on the upstreams."""
+    """One team and its places on the upstreams.
+
+    `namespace` is the pattern of its apps' namespaces, `argocd_namespace` the namespace of its Argo CD applications,
+    None for Argo CD's own.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,7 +34,35 @@ class CatalogTeam(BaseModel):
     jenkins_role: str
     kibana_role: str
     argocd_project: str
+    argocd_namespace: str | None = None
     cluster: str
+    namespace: str = namespaces.DEFAULT
+
+    @model_validator(mode="after")
+    def _with_a_pattern(self) -> Self:
+        try:
+            _ = self.namespace_pattern
+        except ValueError as error:
+            raise ValueError(f"namespace {error}") from None
+        return self
+
+    @cached_property
+    def namespace_pattern(self) -> NamespacePattern:
+        return pattern_of(self.namespace, self.id)
+
+    def namespace_of(self, app: str) -> str:
+        """Return the namespace of a new app; what an app has is in its row (`App.kubernetes_namespace`)."""
+        return self.namespace_pattern.namespace_of(app)
+
+    @property
+    def sample_namespace(self) -> str:
+        """A namespace as the team's apps have them."""
+        return self.namespace_of(namespaces.SAMPLE_APP)
+
+    @property
+    def namespace_glob(self) -> str:
+        """All of the team's namespaces, as a project of Argo CD lists them: `dev-*`."""
+        return self.namespace_pattern.glob
 
 
 class AppType(BaseModel):
@@ -39,13 +75,48 @@ class AppType(BaseModel):
     helm_template: str
 
 
+class Reserved(BaseModel):
+    """Names that this installation keeps, besides those that every upstream keeps.
+
+    No app and no app's namespace may have one of `apps`, no person one of `logins`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    apps: frozenset[str] = frozenset()
+    logins: frozenset[str] = frozenset()
+
+
 class Catalog(BaseModel):
-    """All teams and types by their id."""
+    """All teams and types by their id, and reserved names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     teams: Mapping[str, CatalogTeam]
     types: Mapping[str, AppType]
+    reserved: Reserved = Field(default_factory=Reserved)
+
+    def namespace_of(self, team_id: str, app: str) -> str:
+        """Return the namespace of a new app, of a team that may have left the catalog."""
+        team = self.teams.get(team_id)
+        return team.namespace_of(app) if team else pattern_of(namespaces.DEFAULT, team_id).namespace_of(app)
+
+    @model_validator(mode="after")
+    def _with_separate_namespaces(self) -> Self:
+        if problem := shared_namespace(self.teams.values()):
+            raise ValueError(problem)
+        return self
+
+
+def shared_namespace(teams: Iterable[CatalogTeam]) -> str | None:
+    """Say which two teams could give their apps the same namespace, None when no two could."""
+    for one, other in combinations(teams, 2):
+        if shared := find_shared(one.namespace_pattern, other.namespace_pattern):
+            return (
+                f"the teams {one.id} and {other.id} could both have an app in the namespace {shared}: "
+                "set namespace for one of them, with a beginning that no namespace of the other can have"
+            )
+    return None
 
 
 def load(settings: Settings) -> Catalog:
@@ -71,8 +142,12 @@ def parse(text: str, settings: Settings) -> Catalog:
     except tomllib.TOMLDecodeError as error:
         raise SettingsError([f"CATALOG_FILE is not TOML: {error}"]) from None
     except ValidationError as error:
-        problems = [f"CATALOG_FILE: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        problems = [f"CATALOG_FILE: {_place(e['loc'])}{e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
         raise SettingsError(problems) from None
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    return f"{'.'.join(map(str, loc))}: " if loc else ""
 
 
 def _parse(document: dict[str, Any], settings: Settings) -> Catalog:

@@ -136,15 +136,18 @@ class Settings(CommonSettings):
     gitlab_url: HttpUrl = Field(description="GitLab as the workers reach it")
     gitlab_ext_url: HttpUrl | None = Field(None, description="GitLab as users reach it, for links")
     gitlab_credential: str = Field("gitlab", description="Id of the Jenkins credential with which pipelines clone")
+    gitlab_read_user: str | None = Field(None, description="User of GITLAB_READ_TOKEN; nobody can sign up as that")
 
     jenkins_url: HttpUrl = Field(description="Jenkins as the workers reach it")
     jenkins_ext_url: HttpUrl | None = Field(None, description="Jenkins as users reach it, for links")
+    jenkins_auth_id: str | None = Field(None, description="An administrator's login on Jenkins")
 
     argocd_url: HttpUrl = Field(description="Argo CD as the workers reach it")
     argocd_ext_url: HttpUrl | None = Field(None, description="Argo CD as users reach it, for links")
 
     elasticsearch_url: HttpUrl = Field(description="Elasticsearch, where Kibana's users live, as the workers reach it")
     kibana_ext_url: HttpUrl | None = Field(None, description="Kibana as users reach it, for links")
+    elasticsearch_user: str | None = Field(None, description="A user with the cluster privilege manage_security")
 
     dev_cluster_name: str = Field("dev-cluster", description="Argo CD's name for the cluster of team dev")
     ops_cluster_name: str = Field("ops-cluster", description="Argo CD's name for the cluster of team ops")
@@ -220,6 +223,12 @@ class Settings(CommonSettings):
         None, description="Flower as operators reach it: jobs link to it for administrators. Unset: no links"
     )
 
+    @property
+    def service_accounts(self) -> frozenset[str]:
+        """The logins of Slipway's own accounts on the upstreams, in lower case, as far as this process knows them."""
+        own = (self.gitlab_read_user, self.jenkins_auth_id, self.elasticsearch_user)
+        return frozenset(login.lower() for login in own if login)
+
     @field_validator("secret_keys", "trusted_hosts", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
@@ -267,15 +276,16 @@ class WorkerSettings(Settings):
     """Settings of workers: the above, and how to log in to the upstreams."""
 
     gitlab_token: SecretStr = Field(description="An administrator's token with the scope `api`")
-    gitlab_read_user: str | None = Field(None, description="User of the token below")
     gitlab_read_token: SecretStr | None = Field(
         None,
         description="A token that may only read repositories: Argo CD clones with it. Unset: Argo CD's own templates",
     )
-    jenkins_auth_id: str = Field(description="An administrator's login on Jenkins")
+    jenkins_auth_id: str = Field(description="An administrator's login on Jenkins; nobody can sign up as that")
     jenkins_auth_token: SecretStr = Field(description="That login's API token (not its password)")
     argocd_token: SecretStr = Field(description="Argo CD API token, with or without the word Bearer")
-    elasticsearch_user: str = Field(description="A user with the cluster privilege manage_security")
+    elasticsearch_user: str = Field(
+        description="A user with the cluster privilege manage_security; nobody can sign up as that"
+    )
     elasticsearch_password: SecretStr = Field(description="That user's password")
 
     worker_concurrency: int = Field(16, ge=1, le=256, description="Steps that one worker process runs at once")

@@ -120,10 +120,16 @@ class App(Base):
     name: Mapped[str] = mapped_column(NAME)
     claimed_name: Mapped[str | None] = mapped_column(NAME, unique=True)  # `name` until the app is removed, then free
     type: Mapped[str] = mapped_column(NAME)
+    namespace: Mapped[str | None] = mapped_column(NAME, index=True)  # None, of older apps: `name`
     image_tag: Mapped[str | None] = mapped_column(String(128))  # what the last deployment set; None: the chart's own
     description: Mapped[str] = mapped_column(String(500), default="")
     created_by: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    @property
+    def kubernetes_namespace(self) -> str:
+        """The namespace in which the app runs."""
+        return self.namespace or self.name
 
 
 class Job(Base):

@@ -101,7 +101,7 @@ def _place(team: str, jobs: int, began: datetime, chance: random.Random) -> Plac
     projects = rows(max(8, jobs // 200), lambda number: _project(f"project-{number}", _one_of(people, chance)))
     apps = rows(
         max(40, jobs // 100),
-        lambda number: _app(f"{team}-app-{number}", _one_of(projects, chance), _one_of(people, chance), chance),
+        lambda number: _app(f"old-{team}-app-{number}", _one_of(projects, chance), _one_of(people, chance), chance),
     )
     projects[0] |= {"created_by": people[0]["id"]}
     apps[0] |= {"project_id": projects[0]["id"], "created_by": people[0]["id"], "claimed_name": apps[0]["name"]}
@@ -128,6 +128,7 @@ def _app(name: str, project: Row, person: Row, chance: random.Random) -> Row:
         "project_id": project["id"],
         "name": name,
         "claimed_name": None if is_removed else name,
+        "namespace": f"in-{name}",
         "type": chance.choice(("Spring", "Django", "Flask")),
         "description": "",
         "created_by": person["id"],

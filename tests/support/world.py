@@ -156,6 +156,7 @@ class World:
                 team_id=team,
                 name=name,
                 claimed_name=name,
+                namespace=self.context.catalog.namespace_of(team, name),
                 type=type_,
                 created_by=user.id,
                 created_at=self.time(),

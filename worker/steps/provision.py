@@ -114,7 +114,7 @@ def create_application(job: StepContext, upstreams: Upstreams) -> ApplicationOut
         release_name=app,
         helm_parameters=_helm_parameters(job),
         cluster=job.team.cluster,
-        namespace=app,
+        namespace=job.namespace,
         marker=job.marker,
         on_create=entry.intend,
     )

@@ -101,6 +101,9 @@ def test_the_bundled_catalog_is_copied_first(opened: Open, tmp_path: Path) -> No
         ((*QA[:2], "q/a", *QA[3:]), 2, "Use letters, digits"),
         ((*QA[:2], "", *QA[3:]), 2, "Use letters, digits"),
         ((*QA, "--gitlab-group", "a\nb"), 2, "Use printable characters"),
+        ((*QA, "--namespace", "{team}"), 2, "must contain {app} once"),
+        ((*QA, "--namespace", "{app}"), 3, "could both have an app in the namespace dev-"),
+        ((*QA[:2], "dev-x", *QA[3:]), 3, "The teams dev and dev-x could both have an app in the namespace dev-x-"),
         ((*QA, "--copy-to", "elsewhere.toml"), 2, "Omit --copy-to"),
         (QA[:5], 2, "--cluster"),
     ],
@@ -147,6 +150,13 @@ def test_a_link_stays_a_link(operator: Operator, file: Path, tmp_path: Path) -> 
 
     assert file.is_symlink()
     assert "[teams.qa]" in real.read_text(encoding="utf-8")
+
+
+def test_a_team_can_have_a_pattern_of_its_own(operator: Operator, opened: Open, file: Path) -> None:
+    done = operator.types(*QA, "--namespace", "of-{team}-{app}")
+
+    assert done.exit_code == 0, done.output
+    assert _teams(opened, file)["qa"].namespace_of("shop") == "of-qa-shop"
 
 
 @pytest.mark.parametrize("team", ["a.b", "Q_A-1"])

@@ -40,7 +40,7 @@ RULES: dict[tuple[Model, str], Rule] = {
     (Signup, "name"): validation.person_name_problems,
     (NewProject, "name"): validation.project_name_problems,
     (NewProject, "description"): validation.description_problems,
-    (NewApp, "name"): validation.app_name_problems,
+    (NewApp, "name"): lambda value: validation.app_name_problems(value, CATALOG),
     (NewApp, "description"): validation.description_problems,
 }
 BY_MODEL_ALONE: list[tuple[Model, str]] = [

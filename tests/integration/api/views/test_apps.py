@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select
-from support.api import V1, Api, add_app, add_project, row_counts, without_request_id
+from sqlalchemy import select, update
+from support.api import V1, Api, add_app, add_project, open_api, row_counts, without_request_id
 from support.fake_worker import admin
 from support.world import Time
 from werkzeug.test import TestResponse
 
+from common.config import catalog
 from common.database.engine import Database
 from common.database.ids import new_id
-from common.database.models import Job, Resource, Step
+from common.database.models import App, Job, Resource, Step
 from common.states import Provenance, StepState
 
 ABSENT = "01890000-0000-7000-8000-000000000000"
@@ -53,6 +55,58 @@ def test_an_unknown_type_is_answered_with_those_that_there_are(dev: FlaskClient,
     assert (answer.status_code, error["field"], error["code"]) == (422, "type", "unknown")
     assert error["message"].endswith("Choose one of: Spring, Django, Flask.")
     assert row_counts(db) == before
+
+
+def test_an_app_gets_a_namespace_of_its_team(dev: FlaskClient, db: Database) -> None:
+    app_id = add_app(dev, add_project(dev), "grafana").json["app_id"]
+
+    assert dev.get(f"{V1}/app/{app_id}").json["namespace"] == "dev-grafana"
+    assert db.read(lambda session: session.get_one(App, app_id)).namespace == "dev-grafana"
+
+
+def test_an_older_app_keeps_its_name_as_its_namespace_which_no_other_gets(dev: FlaskClient, db: Database) -> None:
+    project_id = add_project(dev)
+    older = add_app(dev, project_id, "dev-compiler").json["app_id"]
+    db.transaction(lambda session: session.execute(update(App).where(App.id == older).values(namespace=None)))
+    before = row_counts(db)
+
+    answers = [add_app(dev, project_id, "compiler"), dev.post(
+        f"{V1}/app?dry_run=true", json={"project_id": project_id, "name": "compiler", "type": "Flask"}
+    )]  # fmt: skip
+
+    assert dev.get(f"{V1}/app/{older}").json["namespace"] == "dev-compiler"
+    assert [(answer.status_code, _faults(answer)) for answer in answers] == [(409, {"name": "taken"})] * 2
+    assert row_counts(db) == before
+
+
+def test_a_namespace_is_free_once_its_app_is_removed(dev: FlaskClient, db: Database) -> None:
+    project_id = add_project(dev)
+    older = add_app(dev, project_id, "old-one").json["app_id"]
+    removed = {"namespace": "dev-compiler", "claimed_name": None}
+    db.transaction(lambda session: session.execute(update(App).where(App.id == older).values(**removed)))
+
+    assert add_app(dev, project_id, "compiler").status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("pattern", "app", "code"),
+    [
+        ("graf{app}", "ana", "reserved"),
+        (f"{'x' * 40}-{{app}}", "a" * 30, "too_long"),
+        ("gitlab-{app}", "runner", "reserved"),
+    ],
+)
+def test_the_rules_apply_to_the_namespace(
+    db_url: str, time: Time, tmp_path: Path, pattern: str, app: str, code: str
+) -> None:
+    file = tmp_path / "catalog.toml"
+    file.write_text(catalog.read(None).replace('# namespace = "{team}-{app}" #', f'namespace = "{pattern}" #'))
+
+    with open_api(db_url, time, catalog_file=file) as api:
+        dev = api.member("grace", "dev")
+        answer = add_app(dev, add_project(dev), app)
+
+    assert (answer.status_code, _faults(answer)) == (422, {"name": code})
 
 
 @pytest.mark.parametrize(

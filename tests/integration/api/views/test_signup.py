@@ -180,6 +180,18 @@ def test_a_team_s_group_is_no_login(closed_team: Api, db: Database, login: str) 
 
 
 @pytest.mark.parametrize(
+    ("setting", "account"),
+    [("gitlab_read_user", "cloner-bot"), ("jenkins_auth_id", "Builder"), ("elasticsearch_user", "people-maker")],
+)
+def test_an_account_of_our_own_is_no_login(db_url: str, time: Time, db: Database, setting: str, account: str) -> None:
+    with open_api(db_url, time, **{setting: account}) as api:
+        answer = api.sign_up(account.lower())
+
+    assert (answer.status_code, _faults(answer)) == (422, {"id": "reserved"})
+    assert not _wrote(db)
+
+
+@pytest.mark.parametrize(
     ("login", "email", "faults"),
     [
         ("grace", "other@example.com", {"id": "taken"}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from api.contract import validation
-from common.config.catalog import AppType, Catalog, CatalogTeam
+from common.config.catalog import AppType, Catalog, CatalogTeam, Reserved
 
 TEAM = CatalogTeam(
     id="dev",
@@ -57,7 +57,7 @@ GOOD_PASSWORD = "engines weave numbers"
 @pytest.mark.parametrize("name", GOOD_NAMES)
 def test_plain_names_are_taken(name: str) -> None:
     assert validation.login_problems(name, CATALOG) == []
-    assert validation.app_name_problems(name) == []
+    assert validation.app_name_problems(name, CATALOG) == []
     assert validation.project_name_problems(name) == []
 
 
@@ -65,7 +65,7 @@ def test_plain_names_are_taken(name: str) -> None:
 def test_other_names_are_refused_with_the_rule(name: str) -> None:
     for problems, field in (
         (validation.login_problems(name, CATALOG), "id"),
-        (validation.app_name_problems(name), "name"),
+        (validation.app_name_problems(name, CATALOG), "name"),
         (validation.project_name_problems(name), "name"),
     ):
         assert [(each.field, each.code, each.message) for each in problems] == [
@@ -85,7 +85,34 @@ def test_groups_on_gitlab_are_reserved_whatever_their_case(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["new", "edit", "default", "kube-system", "kube-x", "shop-deleted-12"])
 def test_names_that_gitlab_or_a_cluster_uses_are_no_apps(name: str) -> None:
-    assert [each.code for each in validation.app_name_problems(name)] == ["reserved"]
+    assert [each.code for each in validation.app_name_problems(name, CATALOG)] == ["reserved"]
+
+
+@pytest.mark.parametrize(
+    ("namespace", "codes"),
+    [
+        ("platform-shop", []),
+        ("grafana", ["reserved"]),
+        ("kube-shop", ["reserved"]),
+        ("openshift-shop", ["reserved"]),
+        ("house-vault", ["reserved"]),
+        ("d" * 63, []),
+        ("d" * 64, ["too_long"]),
+    ],
+)
+def test_an_app_gets_no_namespace_that_a_cluster_or_somebody_else_has(namespace: str, codes: list[str]) -> None:
+    reserving = CATALOG.model_copy(update={"reserved": Reserved(apps=frozenset({"house-vault"}))})
+
+    assert [each.code for each in validation.namespace_problems(namespace, reserving)] == codes
+
+
+def test_an_installation_reserves_names_of_its_own() -> None:
+    reserved = Reserved(apps=frozenset({"billing"}), logins=frozenset({"ci-bot"}))
+    reserving = CATALOG.model_copy(update={"reserved": reserved})
+
+    assert [each.code for each in validation.app_name_problems("billing", reserving)] == ["reserved"]
+    assert [each.code for each in validation.login_problems("ci-bot", reserving)] == ["reserved"]
+    assert validation.app_name_problems("ci-bot", reserving) == validation.login_problems("billing", reserving) == []
 
 
 @pytest.mark.parametrize("email", ["ada@example.com", "Ada.L+x@Sub.Example.ORG", "a@b.co", "1@x-y.org"])
