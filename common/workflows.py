@@ -218,7 +218,8 @@ DEPLOY = Workflow(
                      wait=WaitPolicy(at_most_s=12 * HOUR_S),
                      repeat="our job's id travels with the sync: a running or finished one that carries it is ours"),
             StepPlan(name="await_healthy", upstream=A, retry=POLLED, wait=WaitPolicy(at_most_s=0.5 * HOUR_S),
-                     repeat="only reads"),
+                     limit_s=100,
+                     repeat="starts again, under the same id, only a sync that Argo CD ended with an error"),
         )),
     ),
 )  # fmt: skip

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from common.config import naming
-from common.errors import ActionBy, NotYet, Permanent
+from common.errors import ActionBy, Conflict, NotYet, Permanent, StepError
 from common.step_outputs import SYNC_APPLICATION, ApplicationOutput, Deployed
 from worker.context import StepContext
 from worker.upstreams import Upstreams
+from worker.upstreams.argocd.causes import Cause
+from worker.upstreams.argocd.errors import SHARED_CHOICES, error_of
 from worker.upstreams.argocd.syncs import SyncStatus
 
 POLL = {"first_s": 2.0, "cap_s": 15.0}
+AGAIN = {"first_s": 10.0, "cap_s": 60.0}
 
 
 def sync_application(job: StepContext, upstreams: Upstreams) -> ApplicationOutput:
@@ -38,12 +41,17 @@ def await_healthy(job: StepContext, upstreams: Upstreams) -> Deployed:
     app = job.output_of(SYNC_APPLICATION)["application"]
     status = upstreams.argocd.syncs.get(app, project=job.team.argocd_project, operation_id=job.id)
     if status.phase == "failed":
-        raise Permanent(_why(status), action_by=ActionBy.USER)
+        raise _not_applied(status)
+    if status.phase == "errored":
+        raise _start_again(job, upstreams, app, status)
     if status.phase == "absent":
         raise Permanent("Argo CD has no trace of the sync: it was replaced or its record was removed. Deploy again.")
     if status.phase == "running" or not status.is_reconciled:
         raise NotYet(f"Argo CD is syncing: {status.message or 'running'}", retry_after_s=job.pause_s(**POLL))
     _require_deployed(job, status)
+    if status.is_empty:
+        reason = "Nothing was deployed: the chart describes no object. Correct it in the app's helm repository."
+        raise Permanent(reason, action_by=ActionBy.USER)
     is_as_wanted = status.sync_status == "Synced" or job.option("revision") is not None
     if not is_as_wanted or status.health_status != "Healthy":
         seen = f"{status.sync_status or 'Unknown'}, {status.health_status or 'Unknown'}"
@@ -60,6 +68,43 @@ def _require_deployed(job: StepContext, status: SyncStatus) -> None:
     if job.option("revision") is not None or not is_deployed:
         runs = ", ".join(status.images) or "nothing"
         raise Permanent(f"Another sync has replaced ours. The application runs {runs}.", action_by=ActionBy.USER)
+
+
+def _not_applied(status: SyncStatus) -> StepError:
+    """Return the error for a sync that could not apply everything: the chart is the user's, the project is not."""
+    reason = _why(status)
+    match status.failure.cause if status.failure else None:
+        case Cause.PROJECT | Cause.UNREACHABLE | Cause.GIT_REFUSES:
+            return Permanent(reason, action_by=ActionBy.OPERATOR)
+        case Cause.SHARED:
+            return Conflict(reason, choices=SHARED_CHOICES)
+        case _:
+            return Permanent(reason, action_by=ActionBy.USER)
+
+
+def _start_again(job: StepContext, upstreams: Upstreams, app: str, status: SyncStatus) -> StepError:
+    """Start a sync again that Argo CD ended with an error, while the wait lasts; return what to raise.
+
+    Such a sync has applied nothing: the cluster or git was away. A chart that cannot be rendered ends like this, too.
+    """
+    failure = status.failure
+    final = error_of(failure, f"syncing {app}") if failure and failure.cause is not Cause.UNREACHABLE else None
+    if final is not None:
+        return final
+    wait = job.claim.plan.wait
+    pause_s = job.pause_s(**AGAIN)
+    if wait is not None and job.waited_s + pause_s >= wait.at_most_s:
+        return Permanent(_why(status), action_by=ActionBy.OPERATOR)
+    upstreams.argocd.syncs.start_again(
+        app,
+        project=job.team.argocd_project,
+        marker=job.marker,
+        operation_id=job.id,
+        revision=job.option("revision"),
+        on_create=job.require_claim,
+    )
+    where = f"Argo CD cannot reach {failure.place}" if failure and failure.place else "Argo CD ended the sync"
+    return NotYet(f"{where}: {status.message}. The sync was started again.", retry_after_s=pause_s)
 
 
 def _why(status: SyncStatus) -> str:

@@ -12,6 +12,7 @@ from support.world import World
 from common.database.models import Job, Step
 from common.states import JobState, StepState
 from harbour.faults import Fault
+from worker.runner import REMEDIES
 
 MINUTE_S, HOUR_S = 60.0, 3600.0
 
@@ -134,8 +135,74 @@ def test_a_chart_that_does_not_render_is_a_failed_job_that_says_so(stage: Stage)
 
     step = _end(stage, stage.accept())
 
+    assert (step.name, step.state, step.attempts) == ("sync_application", StepState.FAILED, 1)
+    assert "Chart.yaml" in (step.reason or "")
+    assert step.remedy == [REMEDIES["user"]]
+
+
+def test_a_chart_that_no_longer_renders_is_the_users(stage: Stage) -> None:
+    stage.deploy(image_tag="1")
+    stage.commit("Chart.yaml", None)
+
+    step = _end(stage, stage.accept())
+
     assert (step.name, step.state) == ("await_healthy", StepState.FAILED)
     assert "Chart.yaml" in (step.reason or "")
+    assert step.remedy == [REMEDIES["user"]]
+
+
+def test_what_the_project_does_not_permit_is_the_operators(stage: Stage) -> None:
+    stage.argocd.sync_errors = ["resource :Namespace is not permitted in project dev"]
+
+    step = _end(stage, stage.accept(image_tag="1"))
+
+    assert (step.name, step.state, step.code) == ("await_healthy", StepState.FAILED, "rejected")
+    assert step.remedy == [REMEDIES["operator"]]
+
+
+# -- a sync that Argo CD ends with an error -----------------------------------------------------------------------
+
+AWAY = 'ComparisonError: Failed to load live state: failed to get cluster info for "c": dial tcp: connection refused'
+
+
+def _starts(stage: Stage) -> int:
+    """Return how many syncs of the app were asked for: the stand-in forgets those that deployed nothing."""
+    return sum(f"/{stage.app}/sync" in call.path for call in stage.argocd.writes())
+
+
+def _end_with_error(stage: Stage) -> None:
+    """Let the last operation end as one does whose cluster is away."""
+    run = stage.argocd.applications[stage.app].runs[-1]
+    run.phase, run.message = "Error", AWAY
+
+
+def test_a_sync_whose_cluster_was_away_is_started_again(stage: Stage) -> None:
+    job = stage.accept(image_tag="1")
+    stage.world.drive(job, until="await_healthy")
+    _end_with_error(stage)
+    stage.world.time.advance(MINUTE_S)
+
+    stage.world.runner.run(job.id, "await_healthy")
+
+    step = stage.world.step(job, "await_healthy")
+    assert (step.state, _starts(stage)) == (StepState.WAITING, 2)
+    assert "cannot reach the cluster" in (step.reason or "")
+    assert stage.world.drive(job).state is JobState.SUCCEEDED
+    assert (_starts(stage), stage.syncs(job)) == (2, 1)
+
+
+def test_a_cluster_that_stays_away_is_the_operators_in_the_end(stage: Stage) -> None:
+    job = stage.accept(image_tag="1")
+    stage.world.drive(job, until="await_healthy")
+    while (step := stage.world.step(job, "await_healthy")).state is not StepState.FAILED:
+        _end_with_error(stage)
+        stage.world.time.advance(5 * MINUTE_S)
+        stage.world.runner.run(job.id, "await_healthy")
+
+    assert step.code == "rejected"
+    assert step.remedy == [REMEDIES["operator"]]
+    assert "connection refused" in (step.reason or "")
+    assert 5 <= _starts(stage) <= 7
 
 
 # -- beside other people ------------------------------------------------------------------------------------------

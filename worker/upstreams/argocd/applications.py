@@ -11,12 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from common.errors import ActionBy, Conflict
+from common.errors import ActionBy, Conflict, StepError
+from worker.upstreams.argocd import ownership
 from worker.upstreams.argocd.errors import is_different_spec, is_not_found
 from worker.upstreams.argocd.manifest import Spec, application, chart, corrected, holds, with_parameters
-from worker.upstreams.argocd.schemas import Object, Objects
+from worker.upstreams.argocd.schemas import ManagedResources, Object, Objects
+from worker.upstreams.argocd.visibility import Visibility
 from worker.upstreams.base import Api
 from worker.upstreams.error_text import cleaned
+from worker.upstreams.http import Reply
 
 MARKER = "slipway.dev/marker"
 SLOW_S = 90.0  # Argo CD renders the whole chart before it answers
@@ -35,10 +38,12 @@ class Application:
 
 
 class Applications:
-    """The applications of one Argo CD."""
+    """The applications of one Argo CD, in one namespace of Kubernetes; None: in Argo CD's own."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, namespace: str | None = None) -> None:
         self._api = api
+        self._namespace = namespace
+        self._visibility = Visibility(api, namespace)
 
     def ensure(
         self,
@@ -91,7 +96,8 @@ class Applications:
         reply = self._api.send("GET", "applications", params={"name": name})
         listed = self._api.expect(reply, "listing the applications").read_as(Objects)
         for item in listed.items or []:
-            if item.metadata.name == name and item.spec.get("project") != project:
+            is_here = self._namespace in (None, item.metadata.namespace)
+            if is_here and item.metadata.name == name and item.spec.get("project") != project:
                 raise self._taken(f"the application {name} exists on Argo CD in another project")
 
     def _create(self, name: str, spec: Spec, marker: str) -> Object:
@@ -101,7 +107,7 @@ class Applications:
             "annotations": {MARKER: marker},
             "labels": {"app.kubernetes.io/managed-by": "slipway"},
             "finalizers": [_CASCADE],
-        }
+        } | ({"namespace": self._namespace} if self._namespace else {})
         reply = self._api.send(
             "POST",
             "applications",
@@ -110,7 +116,8 @@ class Applications:
             total_s=SLOW_S,
         )
         if reply.status != 200 and not is_different_spec(reply):
-            raise self._api.failed(reply, f"creating the application {name}")
+            doing = f"creating the application {name}"
+            raise self.failed(reply, doing, name=name, project=spec["project"], right="create")
         actual = self.find(name, spec["project"])
         if actual is not None:
             return actual
@@ -140,9 +147,11 @@ class Applications:
     def remove(self, name: str, *, project: str, marker: str) -> bool:
         """Delete the application with everything that it runs on the cluster, and return True once it is gone.
 
-        Its namespace stays: Argo CD does not track what `CreateNamespace` made. Safe to repeat: what is absent or
-        being deleted is not requested again. Raises NotYet until it is gone, with the reason, and Conflict when it
-        is not marked with `marker`.
+        When it was never synced and the cluster has somebody else's objects under the names of its chart, those stay.
+        Its namespace stays, too: Argo CD does not track what `CreateNamespace` made.
+
+        Safe to repeat: what is absent or being deleted is not requested again. Raises NotYet until it is gone, with
+        the reason, and Conflict when it is not marked with `marker`.
         Source: `server/application Delete`.
         """
         actual = self.find(name, project)
@@ -150,28 +159,62 @@ class Applications:
             return True
         self._require_marked(name, actual, marker)
         if not actual.metadata.deletionTimestamp:
-            self._delete(name, project)
+            is_safe = actual.was_synced or not self.foreign_objects(actual, project)
+            self._delete(name, project, is_cascade=is_safe)
             actual = self.find(name, project)
         if actual is None:
             return True
         raise self._api.not_yet(_still_there(name, actual), retry_after_s=DELETION_POLL_S)
 
-    def _delete(self, name: str, project: str) -> None:
+    def _delete(self, name: str, project: str, *, is_cascade: bool) -> None:
+        how = {"cascade": "true", "propagationPolicy": "foreground"} if is_cascade else {"cascade": "false"}
+        reply = self._api.send("DELETE", "applications", name, params=self.within(project) | how)
+        if reply.status not in (200, 404):  # the next read shows whether it is gone
+            doing = f"deleting the application {name}"
+            raise self.failed(reply, doing, name=name, project=project, right="delete")
+
+    def find(self, name: str, project: str, *, is_refreshed: bool = False) -> Object | None:
+        """Return the application, None when the project has none of this name.
+
+        `is_refreshed`: Argo CD first compares it with git and the cluster, which may take as long as rendering.
+        """
+        refresh = {"refresh": "normal"} if is_refreshed else {}
         reply = self._api.send(
-            "DELETE",
+            "GET",
             "applications",
             name,
-            params={"project": project, "cascade": "true", "propagationPolicy": "foreground"},
+            params=self.within(project) | refresh,
+            total_s=SLOW_S if is_refreshed else None,
         )
-        if reply.status not in (200, 404):  # the next read shows whether it is gone
-            raise self._api.failed(reply, f"deleting the application {name}")
-
-    def find(self, name: str, project: str) -> Object | None:
-        """Return the application, None when the project has none of this name."""
-        reply = self._api.send("GET", "applications", name, params={"project": project})
         if is_not_found(reply):
             return None
-        return self._api.expect(reply, f"reading the application {name}").read_as(Object)
+        return self._expect(reply, f"reading the application {name}", name, project).read_as(Object)
+
+    def foreign_objects(self, app: Object, project: str) -> list[str]:
+        """Return which objects the cluster has under the names of an application's chart that are not its own.
+
+        `app` was never synced, and has been compared with the cluster.
+        Source: `server/application ManagedResources`.
+        """
+        if not ownership.may_be_live(app):
+            return []
+        name = app.metadata.name
+        reply = self._api.send("GET", "applications", name, "managed-resources", params=self.within(project))
+        shown = self._expect(reply, f"reading the resources of {name}", name, project).read_as(ManagedResources)
+        return ownership.foreign(shown.items or (), application=name, namespace=self._namespace)
+
+    def within(self, project: str) -> dict[str, str]:
+        """Return where a request looks for an application."""
+        return {"project": project} | ({"appNamespace": self._namespace} if self._namespace else {})
+
+    def failed(self, reply: Reply, doing: str, *, name: str, project: str, right: str = "get") -> StepError:
+        """Return the error for a reply about an application that was not expected."""
+        return self._visibility.failed(reply, doing, name=name, project=project, right=right)
+
+    def _expect(self, reply: Reply, doing: str, name: str, project: str) -> Reply:
+        if reply.status != 200:
+            raise self.failed(reply, doing, name=name, project=project)
+        return reply
 
     def get_ours(self, name: str, project: str, marker: str) -> Object:
         """Return the application. Raises Permanent when it is absent, Conflict when it is not ours."""
@@ -197,11 +240,14 @@ class Applications:
             "applications",
             name,
             "spec",
-            params={"project": spec["project"], "validate": "true"},
+            params=self.within(spec["project"]) | {"validate": "true"},
             json=spec,
             total_s=SLOW_S,
         )
-        kept = self._api.expect(reply, f"updating the application {name}").read_as(dict[str, Any])
+        if reply.status != 200:
+            doing = f"updating the application {name}"
+            raise self.failed(reply, doing, name=name, project=spec["project"], right="update")
+        kept = reply.read_as(dict[str, Any])
         if not holds(kept, spec):
             reason = f"Argo CD did not keep all of the application {name}"
             raise self._api.permanent(reason)

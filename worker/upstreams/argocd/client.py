@@ -5,6 +5,8 @@ Source: argoproj/argo-cd 3.5.
 
 from __future__ import annotations
 
+import copy
+
 from worker.upstreams.argocd.applications import MARKER, Application, Applications
 from worker.upstreams.argocd.errors import refusal
 from worker.upstreams.argocd.repositories import Repositories, Repository
@@ -35,7 +37,19 @@ class ArgoCD:
     """Argo CD's repositories, applications and syncs. `http` carries `argocd_headers` and `LIMITS`."""
 
     def __init__(self, http: Http) -> None:
-        api = Api(http, translate=refusal, root=("api", "v1"))
-        self.repositories = Repositories(api)
-        self.applications = Applications(api)
-        self.syncs = Syncs(api, self.applications)
+        self._api = Api(http, translate=refusal, root=("api", "v1"))
+        self.repositories = Repositories(self._api)
+        self._bind(None)
+
+    def in_namespace(self, namespace: str | None) -> ArgoCD:
+        """Return the same client for applications in this namespace of Kubernetes; None: in Argo CD's own.
+
+        Source: Argo CD, "Applications in any namespace".
+        """
+        other = copy.copy(self)
+        other._bind(namespace)  # noqa: SLF001 - a copy of ourselves
+        return other
+
+    def _bind(self, namespace: str | None) -> None:
+        self.applications = Applications(self._api, namespace)
+        self.syncs = Syncs(self._api, self.applications)

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from common.errors import ActionBy, NotYet, Permanent, StepError, Transient
+from common.errors import ActionBy, Conflict, NotYet, Permanent, StepError, Transient
+from worker.upstreams.argocd.causes import Cause, Failure, read_failure
 from worker.upstreams.error_text import cleaned
 from worker.upstreams.http import Http, Reply, unexpected
 
-_UNKNOWN, _INVALID, _NOT_FOUND, _UNMET = 2, 3, 5, 9
+_UNKNOWN, _INVALID, _NOT_FOUND, _DENIED, _UNMET = 2, 3, 5, 7, 9
 BUSY_POLL_S = 5.0
 _SYNC_WINDOW_POLL_S = 60.0
-_GIT_REFUSES = ("authentication required", "authorization failed", "repository not found", "x509")
-_GIT_UNREACHABLE = ("i/o timeout", "connection refused", "no such host", "context deadline exceeded")
+_BARE = "permission denied"
+_TEXT_DECIDES = frozenset({_UNKNOWN, _INVALID, _UNMET})
 _BUSY = ("another operation is already in progress", "is deleting")
+SHARED_CHOICES = ("remove the object from the chart, or rename it", "ask the owners of the other application")
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Failure:
+class _Body:
     code: int = 0
     message: str = ""
 
@@ -30,11 +32,9 @@ def refusal(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...] = 
 
     | reply | means |
     | --- | --- |
-    | 500 code 2, about git | its text decides: credentials are permanent, the rest may pass |
-    | 400 code 3 | the description is invalid, or git failed while it was checked: its text decides |
+    | code 2, 3 or 9, whatever its status | its text decides: `causes` |
     | 400 code 9 "in progress", "deleting" | busy, not yet |
-    | 400 code 9, about git | as with code 3: the revision was looked up |
-    | 403 bare | absent or forbidden: Argo CD does not say which |
+    | 403 bare | absent or forbidden, or Kubernetes is away: `visibility` finds out which |
     | 403 "sync window" | not now |
     | 409 | somebody else wrote at the same time, try again |
     | 307 | ARGO_URL says http where the server wants https |
@@ -42,9 +42,8 @@ def refusal(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...] = 
 
     Everything else is the common table's.
     """
-    failure = _read(reply)
-    reason = cleaned(failure.message, secrets=secrets)
-    means = _meaning(reply.status, failure, doing, reason)
+    body = _read(reply)
+    means = _meaning(reply.status, body, doing, secrets)
     if means is None:
         return unexpected(http, reply, doing, secrets=secrets)
     means.upstream = http.name
@@ -53,8 +52,8 @@ def refusal(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...] = 
 
 def is_different_spec(reply: Reply) -> bool:
     """Say whether it was refused because it exists and differs: "exists" is not a 409 here."""
-    failure = _read(reply)
-    return reply.status == 400 and failure.code == _INVALID and " spec is different" in failure.message
+    body = _read(reply)
+    return reply.status == 400 and body.code == _INVALID and " spec is different" in body.message
 
 
 def is_not_found(reply: Reply) -> bool:
@@ -62,45 +61,74 @@ def is_not_found(reply: Reply) -> bool:
     return reply.status == 404 and _read(reply).code == _NOT_FOUND
 
 
+def is_bare_denial(reply: Reply) -> bool:
+    """Say whether it is the 403 without a word on what was denied."""
+    body = _read(reply)
+    return reply.status == 403 and body.code == _DENIED and body.message == _BARE
+
+
+def is_git_refusal(reply: Reply) -> bool:
+    """Say whether git refuses Argo CD: the credentials, or what they may read."""
+    body = _read(reply)
+    return body.code in _TEXT_DECIDES and read_failure(body.message).cause is Cause.GIT_REFUSES
+
+
 def is_idle(reply: Reply) -> bool:
     """Say whether there was no operation to stop."""
-    failure = _read(reply)
-    return reply.status == 400 and failure.code == _INVALID and "No operation is in progress" in failure.message
+    body = _read(reply)
+    return reply.status == 400 and body.code == _INVALID and "No operation is in progress" in body.message
 
 
-def _read(reply: Reply) -> _Failure:
+def _read(reply: Reply) -> _Body:
     try:
-        return reply.read_as(_Failure)
+        return reply.read_as(_Body)
     except Transient:  # a proxy's page, or plain text from the router
-        return _Failure()
+        return _Body()
 
 
-def _meaning(status: int, failure: _Failure, doing: str, reason: str) -> StepError | None:
-    text = failure.message.lower()
+def _meaning(status: int, body: _Body, doing: str, secrets: tuple[str, ...]) -> StepError | None:
+    text = body.message.lower()
     if status == 403:
         return _forbidden(text, doing)
     if status == 409:
         return Transient(f"Argo CD saw another change while {doing}")
     if status in (307, 415):
         return Permanent(f"Argo CD refuses {status} while {doing}: check ARGO_URL and the proxies in between")
-    if failure.code == _UNMET and any(words in text for words in _BUSY):
-        return NotYet(f"Argo CD is busy while {doing}: {reason}", retry_after_s=BUSY_POLL_S)
-    if failure.code in (_UNKNOWN, _INVALID, _UNMET):
-        return _about_git(text, doing, reason)
+    if body.code == _UNMET and any(words in text for words in _BUSY):
+        return NotYet(
+            f"Argo CD is busy while {doing}: {cleaned(body.message, secrets=secrets)}", retry_after_s=BUSY_POLL_S
+        )
+    if body.code in _TEXT_DECIDES:
+        return error_of(read_failure(body.message, secrets=secrets), doing)
     return None
 
 
 def _forbidden(text: str, doing: str) -> StepError | None:
     if "sync window" in text:
         return NotYet(f"a sync window is closed while {doing}", retry_after_s=_SYNC_WINDOW_POLL_S)
-    if text == "permission denied":
+    if text == _BARE:
         return Permanent(f"Argo CD hides it while {doing}: it is absent, or our token may not see it")
     return None
 
 
-def _about_git(text: str, doing: str, reason: str) -> StepError | None:
-    if any(words in text for words in _GIT_REFUSES):
-        return Permanent(f"git refuses Argo CD while {doing}: {reason}", action_by=ActionBy.OPERATOR)
-    if any(words in text for words in _GIT_UNREACHABLE):
-        return Transient(f"Argo CD cannot reach git while {doing}: {reason}")
-    return None
+def error_of(failure: Failure, doing: str) -> StepError | None:
+    """Return the error for a text of Argo CD's, None when its cause is not known. `doing` completes "while …"."""
+    words = failure.words
+    match failure.cause:
+        case Cause.CHART:
+            reason = f"Argo CD cannot render the chart while {doing}: {words}"
+            return Permanent(reason, action_by=ActionBy.USER)
+        case Cause.REVISION:
+            return Permanent(f"git does not have the revision while {doing}: {words}", action_by=ActionBy.USER)
+        case Cause.SHARED:
+            reason = f"another application has what the chart describes, while {doing}: {words}"
+            return Conflict(reason, choices=SHARED_CHOICES)
+        case Cause.PROJECT:
+            return Permanent(f"The project on Argo CD does not permit it, while {doing}: {words}")
+        case Cause.UNREACHABLE:
+            reason = f"Argo CD cannot reach {failure.place} while {doing}: {words}"
+            return Transient(reason, is_unavailable=failure.is_of_argocd)
+        case Cause.GIT_REFUSES:
+            return Permanent(f"git refuses Argo CD while {doing}: {words}")
+        case _:
+            return None

@@ -10,6 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 Spec = dict[str, Any]
+SYNC_OPTIONS = ("CreateNamespace=true", "FailOnSharedResource=true")
+"""The second one stops a sync that would take over what another application of Argo CD has."""
 
 
 def canonical_url(url: str) -> str:
@@ -40,7 +42,7 @@ def application(*, project: str, source: Spec, cluster: str, namespace: str) -> 
         "project": project,
         "source": source,
         "destination": {"name": cluster, "namespace": namespace},
-        "syncPolicy": {"syncOptions": ["CreateNamespace=true"]},
+        "syncPolicy": {"syncOptions": list(SYNC_OPTIONS)},
     }
 
 

@@ -5,7 +5,8 @@ The fields have its own names. It omits what is empty, so everything that can be
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import AwareDatetime
 
@@ -16,6 +17,7 @@ from worker.upstreams.argocd.manifest import Spec
 class Metadata:
     name: str
     uid: str
+    namespace: str = ""
     annotations: dict[str, str] | None = None
     deletionTimestamp: str | None = None  # noqa: N815 - Kubernetes' word
 
@@ -42,6 +44,7 @@ class ResourceResult:
     name: str = ""
     status: str = ""
     message: str = ""
+    hookType: str = ""  # noqa: N815 - Argo CD's word
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +86,15 @@ class Condition:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LiveResource:
+    """An object of the chart; its health is "Missing" while the cluster has none of that name."""
+
+    kind: str = ""
+    name: str = ""
+    health: Health | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Status:
     sync: Sync = Sync()
     health: Health = Health()
@@ -90,6 +102,8 @@ class Status:
     reconciledAt: AwareDatetime | None = None  # noqa: N815 - Argo CD's word
     operationState: OperationState | None = None  # noqa: N815 - as above
     conditions: list[Condition] | None = None
+    resources: list[LiveResource] | None = None
+    history: list[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +114,11 @@ class Object:
     spec: Spec
     operation: Operation | None = None
     status: Status = Status()
+
+    @property
+    def was_synced(self) -> bool:
+        """Say whether any sync of it has begun."""
+        return bool(self.operation or self.status.operationState or self.status.history)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,3 +137,23 @@ class Registration:
 @dataclass(frozen=True, kw_only=True)
 class Registrations:
     items: list[Registration] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManagedResource:
+    """An object of the chart as it is on the cluster and as it would be, each as JSON text.
+
+    The texts may hold secrets: they are read for their annotations, and neither shown nor kept.
+    """
+
+    group: str = ""
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    liveState: str = field(default="", repr=False)  # noqa: N815 - Argo CD's word
+    targetState: str = field(default="", repr=False)  # noqa: N815 - as above
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManagedResources:
+    items: list[ManagedResource] | None = None

@@ -11,12 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from worker.upstreams.argocd.schemas import Object, Operation, Status
+from worker.upstreams.argocd.causes import Failure, read_failure
+from worker.upstreams.argocd.schemas import Object, Operation, OperationState, Status, SyncResult
 from worker.upstreams.error_text import cleaned
 
 OPERATION_ID = "slipway-job"
-Phase = Literal["absent", "running", "succeeded", "failed", "superseded"]
-_ENDS: dict[str, Phase] = {"Succeeded": "succeeded", "Failed": "failed", "Error": "failed"}
+Phase = Literal["absent", "running", "succeeded", "failed", "errored", "superseded"]
+_ENDS: dict[str, Phase] = {"Succeeded": "succeeded", "Failed": "failed", "Error": "errored"}
 _DONE_TO_A_RESOURCE = frozenset({"Synced", "Pruned"})
 
 
@@ -25,15 +26,18 @@ class SyncStatus:
     """The state of one sync. The texts are one line each, safe to show.
 
     `phase` is `absent` when there is no trace of any operation, `superseded` when there is only another's: ours was
-    replaced, or never began. `is_reconciled`: the last operation has ended, and Argo CD has read the cluster
-    since; until then `sync_status`, `health_*` and `images` are from before it. `revision` is the commit that
-    our sync applies, or, when it is not ours, the one that Argo CD compares with. `resources_messages` are of the
-    resources that could not be applied.
+    replaced, or never began. `failed`: something could not be applied; `errored`: Argo CD could not work; `failure`
+    says why. `is_empty`: the chart described nothing, so nothing runs. `is_reconciled`: the last operation has ended,
+    and Argo CD has read the cluster since; until then `sync_status`, `health_*` and `images` are from before it.
+    `revision` is the commit that our sync applies, or, when it is not ours, the one that Argo CD compares with.
+    `resources_messages` are of the resources that could not be applied.
     """
 
     phase: Phase
     message: str = ""
+    failure: Failure | None = None
     is_reconciled: bool = False
+    is_empty: bool = False
     sync_status: str = ""
     health_status: str = ""
     health_message: str = ""
@@ -51,6 +55,8 @@ def read_status(app: Object, operation_id: str) -> SyncStatus:
     return SyncStatus(
         phase=_phase(app, operation_id),
         message=cleaned(state.message) if state else "",
+        failure=_failure(state),
+        is_empty=_is_empty(status, result),
         is_reconciled=app.operation is None and _is_reconciled(status),
         sync_status=status.sync.status,
         health_status=status.health.status,
@@ -64,6 +70,16 @@ def read_status(app: Object, operation_id: str) -> SyncStatus:
             if each.status not in _DONE_TO_A_RESOURCE
         ),
     )
+
+
+def _failure(state: OperationState | None) -> Failure | None:
+    return read_failure(state.message) if state and state.phase in ("Failed", "Error") else None
+
+
+def _is_empty(status: Status, result: SyncResult | None) -> bool:
+    """Say whether there is no object of the chart, a hook apart: the namespace that the sync made is none."""
+    has_hooks = any(each.hookType for each in (result.resources if result else None) or ())
+    return not (status.resources or has_hooks)
 
 
 def is_ours(app: Object, operation_id: str) -> bool:

@@ -8,12 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from common.errors import ActionBy
+from worker.upstreams.argocd import ownership
 from worker.upstreams.argocd.applications import SLOW_S, Applications
-from worker.upstreams.argocd.errors import BUSY_POLL_S, is_idle, is_not_found
+from worker.upstreams.argocd.causes import read_failure
+from worker.upstreams.argocd.errors import BUSY_POLL_S, error_of, is_idle, is_not_found
+from worker.upstreams.argocd.schemas import Object
 from worker.upstreams.argocd.sync_status import OPERATION_ID, SyncStatus, is_ours, read_status
 from worker.upstreams.base import Api
 
 __all__ = ["SyncStatus", "Syncs"]
+
+COMPARISON_POLL_S = 2.0
 
 
 class Syncs:
@@ -35,10 +40,13 @@ class Syncs:
     ) -> None:
         """Start a sync that carries `operation_id`. `on_create` runs just before the request.
 
+        The first sync of an application is refused when it would change what is on the cluster and not its own.
+
         `revision` is for this run only: the application still follows its own, and is OutOfSync when they differ.
         Safe to repeat: when the operation under way or last ended carries the id, nothing is written. Raises NotYet
-        while another operation runs or a sync window is closed, Conflict when the application is not marked with
-        `marker`, Permanent when it is absent or being deleted, or git does not know the revision.
+        while another operation runs or a sync window is closed, or before Argo CD has compared a new application;
+        Conflict when the application is not marked with `marker`, or an object of its chart is somebody else's;
+        Permanent when it is absent or being deleted, or git does not know the revision.
         Source: `server/application Sync`.
         """
         actual = self._applications.get_ours(name, project, marker)
@@ -49,17 +57,70 @@ class Syncs:
             raise self._api.permanent(reason, ActionBy.USER)
         if actual.operation is not None:
             raise self._api.not_yet("another sync is running", retry_after_s=BUSY_POLL_S)
+        if not actual.was_synced:
+            self._require_unowned(name, project)
         on_create()
+        self._post(name, project, operation_id, revision)
+
+    def start_again(
+        self,
+        name: str,
+        *,
+        project: str,
+        marker: str,
+        operation_id: str,
+        revision: str | None = None,
+        on_create: Callable[[], None],
+    ) -> None:
+        """Start the sync again that carries `operation_id` and that Argo CD ended with an error.
+
+        Safe to repeat: while it runs, or when it ended otherwise, nothing is written. Raises as `start` does.
+        """
+        actual = self._applications.get_ours(name, project, marker)
+        if read_status(actual, operation_id).phase == "errored":
+            on_create()
+            self._post(name, project, operation_id, revision)
+
+    def _post(self, name: str, project: str, operation_id: str, revision: str | None) -> None:
         body = {
             "name": name,
-            "project": project,
+            **self._applications.within(project),
             "prune": True,
             "strategy": {"hook": {}},
             "infos": [{"name": OPERATION_ID, "value": operation_id}],
         }
         chosen = {"revision": revision} if revision else {}
         reply = self._api.send("POST", "applications", name, "sync", json=body | chosen, total_s=SLOW_S)
-        self._api.expect(reply, f"starting a sync of {name}")
+        if reply.status != 200:
+            doing = f"starting a sync of {name}"
+            raise self._applications.failed(reply, doing, name=name, project=project, right="sync")
+
+    def _require_unowned(self, name: str, project: str) -> None:
+        """Compare the chart with the cluster before anything is applied. Raises Conflict for what is not ours."""
+        compared = self._applications.find(name, project, is_refreshed=True)
+        self._require_compared(name, compared)
+        theirs = self._applications.foreign_objects(compared, project) if compared else []
+        if theirs:
+            what = ownership.listed(theirs)
+            raise self._api.conflict(
+                f"the cluster has {what} already, not made for this app: a sync would change it",
+                "choose another app name, or other names in the chart",
+                "ask an operator to remove it, if nobody needs it",
+            )
+
+    def _require_compared(self, name: str, app: Object | None) -> None:
+        """Check that Argo CD shows what is live. Raises NotYet until it has compared, and for why it cannot."""
+        status = app.status if app else None
+        if status and status.reconciledAt and status.sync.status in ("Synced", "OutOfSync"):
+            return
+        doing = f"comparing the application {name} with the cluster"
+        errors = [each.message for each in (status.conditions if status else None) or () if each.type.endswith("Error")]
+        for text in errors:
+            if (error := error_of(read_failure(text), doing)) is not None:
+                error.upstream = self._api.name
+                raise error
+        reason = f"Argo CD has not finished {doing}"
+        raise self._api.not_yet(reason, retry_after_s=COMPARISON_POLL_S)
 
     def get(self, name: str, *, project: str, operation_id: str) -> SyncStatus:
         """Return the state of the sync that carries `operation_id`; `absent` also when the application is.
@@ -79,6 +140,7 @@ class Syncs:
         """
         if operation_id is not None and self.get(name, project=project, operation_id=operation_id).phase != "running":
             return
-        reply = self._api.send("DELETE", "applications", name, "operation", params={"project": project})
+        reply = self._api.send("DELETE", "applications", name, "operation", params=self._applications.within(project))
         if not (reply.status == 200 or is_idle(reply) or is_not_found(reply)):
-            raise self._api.failed(reply, f"stopping the sync of {name}")
+            doing = f"stopping the sync of {name}"
+            raise self._applications.failed(reply, doing, name=name, project=project, right="sync")

@@ -276,7 +276,7 @@ def test_each_answer_to_a_creation_ends_as_declared(
     ("status", "body", "error"),
     [
         (401, failure(16, "no session information"), Permanent),
-        (403, failure(7, "permission denied"), Permanent),
+        (403, failure(7, RBAC), Permanent),
         (500, failure(2, "boom"), Transient),
         (503, "", Transient),
         (200, "<html>a proxy</html>", Transient),

@@ -479,7 +479,7 @@ def test_only_what_was_seen_after_the_end_counts(reconciled_at: str | None, sync
     [
         ({"phase": "Succeeded"}, "succeeded"),
         ({"phase": "Failed"}, "failed"),
-        ({"phase": "Error"}, "failed"),
+        ({"phase": "Error"}, "errored"),
         ({"phase": "Running"}, "running"),
         ({"phase": "Terminating"}, "running"),
         ({"phase": "Succeeded", "finishedAt": None}, "running"),

@@ -1,0 +1,377 @@
+"""What the Argo CD client makes of each kind of answer: try again, wait, whose fault, not found.
+
+The texts are Argo CD's own for a situation, shortened, with other names.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from support.scripted import Answer, Request, Script, Scripted
+
+from common.errors import ActionBy, Conflict, NotYet, Permanent, StepError, Transient
+from worker.upstreams.argocd.causes import Cause, read_failure
+from worker.upstreams.argocd.client import MARKER, ArgoCD
+from worker.upstreams.argocd.ownership import TRACKING_ID
+from worker.upstreams.argocd.visibility import NO_SUCH_NAME
+
+USER, OPERATOR = ActionBy.USER, ActionBy.OPERATOR
+LOOK = "api/v1/applications/shop"
+METADATA = {"name": "shop", "uid": "u-1", "annotations": {MARKER: "app-1"}}
+COMPARED = {"reconciledAt": "2026-01-01T00:00:00Z", "sync": {"status": "OutOfSync"}}
+REFUSED = "connection refused"
+RESOLVING = "error resolving repo revision: "
+GIT = "rpc error: code = Unknown desc = failed to list refs: "
+SPEC = "application spec for shop is invalid: InvalidSpecError: "
+TESTED = f"{SPEC}repository not accessible: repositories not accessible: error testing repository connectivity: "
+RENDERED = f"{SPEC}Unable to generate manifests in .: rpc error: code = Unknown desc = "
+HELM = "`helm template . --name-template shop <api versions removed> --include-crds` failed exit status 1: Error: "
+LIVE = "ComparisonError: Failed to load live state: failed to get cluster info for "
+
+
+def denied(text: str = "permission denied") -> Answer:
+    return refused(403, 7, text)
+
+
+def absent() -> Answer:
+    return refused(404, 5, 'applications.argoproj.io "x" not found')
+
+
+def refused(status: int, code: int, text: str) -> Answer:
+    return Answer(status, {"error": text, "code": code, "message": text})
+
+
+def application(*, synced: bool = True, **status: Any) -> Answer:
+    state = {"operationState": {"phase": "Succeeded", "finishedAt": "2026-01-01T00:00:00Z"}} if synced else {}
+    return Answer(200, {"metadata": METADATA, "spec": {"project": "dev"}, "status": state | status})
+
+
+def argocd(script: Script) -> tuple[ArgoCD, Scripted]:
+    http = Scripted("Argo CD", script)
+    return ArgoCD(http), http
+
+
+def sync_answered(answer: Answer) -> ArgoCD:
+    """Return a client whose application is there, and whose sync is answered so."""
+    return argocd(lambda request: answer if request.method == "POST" else application())[0]
+
+
+def start(client: ArgoCD) -> None:
+    client.syncs.start("shop", project="dev", marker="app-1", operation_id="job-1", on_create=lambda: None)
+
+
+# -- whose fault ------------------------------------------------------------------------------------------------------
+
+TEXTS = [
+    (9, f"{RESOLVING}{GIT}authentication required: HTTP Basic: Access denied.", Permanent, OPERATOR),
+    (9, f"{RESOLVING}{GIT}repository not found: not there", Permanent, OPERATOR),
+    (9, f"{RESOLVING}{GIT}authorization failed: no", Permanent, OPERATOR),
+    (3, f"{TESTED}x509: certificate signed by unknown authority", Permanent, OPERATOR),
+    (9, f'{RESOLVING}{GIT}unexpected requesting "http://git/x" status code: 503', Transient, None),
+    (3, f'{TESTED}unexpected requesting "http://git/x" status code: 500', Transient, None),
+    (3, f'{TESTED}unexpected requesting "http://git/x" status code: 502', Transient, None),
+    (3, f'{TESTED}unexpected requesting "http://git/x" status code: 429', Transient, None),
+    (3, f"{TESTED}fatal: unable to access 'http://git/x': The requested URL returned error: 504", Transient, None),
+    (9, f'{RESOLVING}{GIT}Get "http://git/x": context deadline exceeded', Transient, None),
+    (9, f"{RESOLVING}unable to resolve 'no-such' to a commit SHA", Permanent, USER),
+    (3, f"{RENDERED}unable to resolve 'i/o timeout' to a commit SHA", Permanent, USER),
+    (3, f"{RENDERED}failed running helm: {HELM}shop/templates/cm.yaml:3:27: nil pointer", Permanent, USER),
+    (3, f"{RENDERED}failed running helm: {HELM}execution error: connection refused, says the chart", Permanent, USER),
+    (3, f"{RENDERED}failed running helm: `helm template .` failed timeout after 1m30s", Transient, None),
+    (3, f"{RENDERED}chart: app path does not exist", Permanent, USER),
+    (3, f"{RENDERED}error reading helm chart from <path>/Chart.yaml: no such file or directory", Permanent, USER),
+    (3, 'app is not allowed in project "dev", or the project does not exist', Permanent, OPERATOR),
+    (3, f"{SPEC}'c' and 'shop' do not match any of the allowed destinations", Permanent, OPERATOR),
+    (3, "destination spec for shop is invalid: there are no clusters with this name", Permanent, OPERATOR),
+    (9, "another operation is already in progress", NotYet, None),
+    (9, "application is deleting", NotYet, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "text", "error", "by"), TEXTS, ids=[text[-50:] for _, text, _, _ in TEXTS])
+def test_a_refusal_is_read_by_its_text(code: int, text: str, error: type[StepError], by: ActionBy | None) -> None:
+    with pytest.raises(error) as raised:
+        start(sync_answered(refused(400, code, text)))
+
+    assert getattr(raised.value, "action_by", None) is by
+    assert raised.value.upstream == "Argo CD"
+
+
+AWAY = [
+    (500, 2, f'error getting k8s server version: Get "https://c/version": {REFUSED}', "the cluster", False),
+    (400, 3, f'{TESTED}Get "http://git/info/refs": connect: {REFUSED}', "git", False),
+    (400, 9, 'code = Unavailable desc = connection error: desc = "transport: Error"', "its repo server", True),
+    (500, 2, f'Post "https://k/api/v1/namespaces/argocd/secrets": {REFUSED}', "its Kubernetes API", True),
+    (500, 2, 'Get "https://k/apis/argoproj.io/v1alpha1/x": i/o timeout', "its Kubernetes API", True),
+    (500, 2, "application refresh deadline exceeded", "its application controller", True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "code", "text", "place", "is_outage"), AWAY, ids=[each[3] for each in AWAY])
+def test_what_cannot_be_reached_is_named(status: int, code: int, text: str, place: str, is_outage: bool) -> None:
+    with pytest.raises(Transient, match=f"cannot reach {place} ") as raised:
+        start(sync_answered(refused(status, code, text)))
+
+    assert raised.value.is_unavailable is is_outage
+
+
+def test_helms_own_words_are_shown_whole() -> None:
+    chain = (
+        RENDERED + "x " * 200 + f"failed running helm: {HELM}cm.yaml:3:27 at <.Values.missing.name>: nil pointer\n\n"
+    )
+
+    with pytest.raises(Permanent, match=r"cm\.yaml:3:27 at '\.Values\.missing\.name': nil pointer$"):
+        start(sync_answered(refused(400, 3, chain + "Use --debug flag to render out invalid YAML")))
+
+
+# -- a 403 without a word ---------------------------------------------------------------------------------------------
+
+
+def denying(*, can: bool, probe: Answer) -> Script:
+    """Return a script that denies the application without a word."""
+
+    def script(request: Request) -> Answer:
+        if "/can-i/" in request.path:
+            return Answer(200, {"value": "yes" if can else "no"})
+        return probe if request.path.endswith(NO_SUCH_NAME) else denied()
+
+    return script
+
+
+def test_a_missing_right_is_the_operators() -> None:
+    client, http = argocd(denying(can=False, probe=denied()))
+
+    with pytest.raises(Permanent, match="may not get applications in the project dev") as raised:
+        client.applications.find("shop", "dev")
+
+    assert raised.value.action_by is OPERATOR
+    assert http.sent() == [f"GET {LOOK}", "GET api/v1/account/can-i/applications/get/dev/shop"]
+
+
+def test_an_argo_cd_that_cannot_look_is_an_outage() -> None:
+    client, _ = argocd(denying(can=True, probe=denied()))
+
+    with pytest.raises(Transient, match="Kubernetes API") as raised:
+        client.applications.find("shop", "dev")
+
+    assert raised.value.is_unavailable
+
+
+def test_one_application_that_is_denied_is_hidden() -> None:
+    client, http = argocd(denying(can=True, probe=absent()))
+
+    with pytest.raises(Permanent, match="it is absent, or our token may not see it"):
+        client.applications.find("shop", "dev")
+
+    assert http.requests[-1].params == {"project": "dev"}
+
+
+@pytest.mark.parametrize("probe", [refused(503, 14, "connection error"), Answer(502, "<html>")])
+def test_a_question_that_is_not_answered_is_tried_again(probe: Answer) -> None:
+    client, _ = argocd(denying(can=True, probe=probe))
+
+    with pytest.raises(Transient):
+        client.applications.find("shop", "dev")
+
+
+@pytest.mark.parametrize("call", ["look", "sync", "parameters", "remove", "terminate"])
+def test_every_call_about_an_application_looks_into_it(call: str) -> None:
+    """The look before succeeds where there is one: Kubernetes goes away in between."""
+    looks = denying(can=True, probe=denied())
+    client, _ = argocd(
+        lambda request: application() if request.method == "GET" and request.path == LOOK else looks(request)
+    )
+    if call == "look":
+        client, _ = argocd(looks)
+    calls = {
+        "look": lambda: client.applications.find("shop", "dev"),
+        "sync": lambda: start(client),
+        "parameters": lambda: client.applications.set_helm_parameters(
+            "shop", project="dev", marker="app-1", parameters={"image.tag": "2"}
+        ),
+        "remove": lambda: client.applications.remove("shop", project="dev", marker="app-1"),
+        "terminate": lambda: client.syncs.terminate("shop", project="dev"),
+    }
+
+    with pytest.raises(Transient, match="Kubernetes API"):
+        calls[call]()
+
+
+def test_a_denial_with_its_reason_is_asked_no_further() -> None:
+    client, http = argocd(lambda _: denied("permission denied: applications, get, dev/shop, sub: slipway"))
+
+    with pytest.raises(Permanent, match="lacks a permission"):
+        client.applications.find("shop", "dev")
+
+    assert len(http.requests) == 1
+
+
+# -- a first sync -----------------------------------------------------------------------------------------------------
+
+
+def object_of(live: str | None, target: str | None, *, kind: str = "Service") -> dict[str, Any]:
+    """Return a managed resource whose states carry these tracking ids; live None: it does not exist."""
+
+    def state(tracking: str | None) -> str:
+        annotations = {TRACKING_ID: tracking} if tracking else {}
+        labels = {"app.kubernetes.io/instance": "shop", "app.kubernetes.io/managed-by": "Helm"}
+        return json.dumps({"metadata": {"annotations": annotations, "labels": labels}, "data": {"key": "c4nary"}})
+
+    shown = "null" if live is None else state(live)
+    return {"kind": kind, "namespace": "shop", "name": "web", "liveState": shown, "targetState": state(target)}
+
+
+def first_sync(*objects: dict[str, Any], health: str = "Healthy", **status: Any) -> tuple[ArgoCD, Scripted]:
+    resources = [{"kind": "Service", "name": "web", "health": {"status": health}}]
+
+    def script(request: Request) -> Answer:
+        if request.path.endswith("/managed-resources"):
+            return Answer(200, {"items": list(objects)})
+        return application(synced=False, **(COMPARED | {"resources": resources} | status))
+
+    return argocd(script)
+
+
+OURS = "shop:/Service:shop/web"
+THEIRS = [
+    pytest.param(object_of("", OURS), id="made by hand or by helm"),
+    pytest.param(object_of("grafana:/Service:shop/web", OURS), id="of another application"),
+    pytest.param(object_of("", ""), id="a release of helm, before 3.0: its label proves nothing"),
+    pytest.param(object_of("shop:/Service:other/copied", OURS), id="copied with the annotations of ours"),
+]
+
+
+@pytest.mark.parametrize("theirs", THEIRS)
+def test_a_first_sync_that_would_change_somebody_elses_object_is_refused(theirs: dict[str, Any]) -> None:
+    client, http = first_sync(theirs)
+
+    with pytest.raises(Conflict, match="Service web in the namespace shop") as raised:
+        start(client)
+
+    assert "c4nary" not in raised.value.reason
+    assert raised.value.choices
+    assert not [call for call in http.sent() if call.startswith("POST")]
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [
+        pytest.param(object_of(None, OURS), id="not there"),
+        pytest.param(object_of(OURS, OURS), id="left by an application of this name"),
+        pytest.param(object_of(OURS, None), id="no longer in the chart"),
+    ],
+)
+def test_a_first_sync_that_changes_only_our_own_begins(ours: dict[str, Any]) -> None:
+    client, http = first_sync(ours)
+
+    start(client)
+
+    assert http.sent()[-1] == f"POST {LOOK}/sync"
+
+
+def test_a_cluster_without_these_names_is_not_read() -> None:
+    client, http = first_sync(health="Missing")
+
+    start(client)
+
+    assert http.sent() == [f"GET {LOOK}", f"GET {LOOK}", f"POST {LOOK}/sync"]
+    assert http.requests[1].params == {"project": "dev", "refresh": "normal"}
+
+
+def test_an_application_that_was_synced_is_not_compared_again() -> None:
+    client, http = argocd(lambda _: application())
+
+    start(client)
+
+    assert http.sent() == [f"GET {LOOK}", f"POST {LOOK}/sync"]
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "by"),
+    [
+        ({"reconciledAt": None}, NotYet, None),
+        ({"sync": {"status": ""}}, NotYet, None),
+        ({"sync": {"status": "Unknown"}}, NotYet, None),
+        (
+            {
+                "sync": {"status": "Unknown"},
+                "conditions": [{"type": "ComparisonError", "message": RENDERED + HELM + "x"}],
+            },
+            Permanent,
+            USER,
+        ),
+        (
+            {
+                "sync": {"status": "Unknown"},
+                "conditions": [{"type": "ComparisonError", "message": GIT + "authentication required"}],
+            },
+            Permanent,
+            OPERATOR,
+        ),
+        (
+            {
+                "sync": {"status": "Unknown"},
+                "conditions": [{"type": "ComparisonError", "message": LIVE + "c: connection refused"}],
+            },
+            Transient,
+            None,
+        ),
+    ],
+)
+def test_nothing_is_synced_before_it_was_compared(
+    status: dict[str, Any], error: type[StepError], by: ActionBy | None
+) -> None:
+    client, http = first_sync(object_of("", OURS), **status)
+
+    with pytest.raises(error) as raised:
+        start(client)
+
+    assert getattr(raised.value, "action_by", None) is by
+    assert not [call for call in http.sent() if call.startswith("POST")]
+
+
+@pytest.mark.parametrize(("theirs", "cascade"), [(object_of("", OURS), "false"), (object_of(OURS, OURS), "true")])
+def test_the_removal_of_what_was_never_synced_leaves_somebody_elses(theirs: dict[str, Any], cascade: str) -> None:
+    client, http = first_sync(theirs)
+
+    with pytest.raises(NotYet):
+        client.applications.remove("shop", project="dev", marker="app-1")
+
+    (deletion,) = [request for request in http.requests if request.method == "DELETE"]
+    assert deletion.params["cascade"] == cascade
+
+
+# -- applications in a namespace of their own -------------------------------------------------------------------------
+
+
+def test_applications_of_another_namespace_are_asked_for_there() -> None:
+    client, http = argocd(lambda request: Answer(200, {"value": "yes"}) if "can-i" in request.path else denied())
+
+    with pytest.raises(Transient):
+        client.in_namespace("team-apps").applications.find("shop", "dev")
+
+    assert http.sent()[1].endswith("can-i/applications/get/dev/team-apps/shop")
+    assert [request.params for request in http.requests if "can-i" not in request.path] == [
+        {"project": "dev", "appNamespace": "team-apps"}
+    ] * 2
+
+
+# -- texts ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("tasks are not valid: resource :Namespace is not permitted in project dev", Cause.PROJECT),
+        ("namespace kube-system is not permitted in project 'dev'", Cause.PROJECT),
+        ("Application referencing project dev which does not exist", Cause.PROJECT),
+        ("Shared resource found: ConfigMap/cm is part of applications argocd/a and b", Cause.SHARED),
+        ("one or more objects failed to apply, reason: Deployment.apps is invalid", Cause.UNKNOWN),
+        ('repository not found for url "http://git/timeout.git" and project ""', Cause.UNKNOWN),
+        ("Operation terminated", Cause.UNKNOWN),
+    ],
+)  # fmt: skip
+def test_the_end_of_a_sync_is_read_by_its_text(text: str, cause: Cause) -> None:
+    assert read_failure(text).cause is cause

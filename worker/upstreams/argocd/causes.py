@@ -1,0 +1,136 @@
+"""Causes of Argo CD's failures, read from their texts.
+
+A failure has no code of its own: its text is a chain, the innermost part last. The first row that matches decides.
+
+| the text is about | whose | cause |
+| --- | --- | --- |
+| a chart that `helm template` refuses | the user's: it is in the team's repository | CHART |
+| a revision that git does not know | the user's | REVISION |
+| an object that another application has | somebody else's | SHARED |
+| a rule of the project | the operator's | PROJECT |
+| something that does not answer, or answers 5xx or 429 | nobody's: it may pass | UNREACHABLE |
+| git that refuses | the operator's | GIT_REFUSES |
+| anything else about manifests | the user's | CHART |
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum, auto
+
+from worker.upstreams.error_text import cleaned
+
+
+class Cause(StrEnum):
+    """What a text is about; UNKNOWN: no rule matches."""
+
+    CHART = auto()
+    REVISION = auto()
+    SHARED = auto()
+    PROJECT = auto()
+    UNREACHABLE = auto()
+    GIT_REFUSES = auto()
+    UNKNOWN = auto()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """`words` are the innermost part of the text, one line, safe to show. `place` is what cannot be reached."""
+
+    cause: Cause
+    words: str
+    place: str = ""
+
+    @property
+    def is_of_argocd(self) -> bool:
+        """Say whether Argo CD itself cannot work: one of its own parts is away."""
+        return self.cause is Cause.UNREACHABLE and self.place in (CONTROLLER, REPO_SERVER, KUBERNETES)
+
+
+CONTROLLER, REPO_SERVER, KUBERNETES = "its application controller", "its repo server", "its Kubernetes API"
+GIT, CLUSTER, DEPENDENCIES, SOMETHING = "git", "the cluster", "the chart's dependencies", "what it needs"
+
+_STATUS = "(status code|returned error|http)[: ]+"
+_PLACES = (  # the first that matches: a text about the repo server speaks of git, too
+    (CONTROLLER, r"refresh deadline"),
+    (REPO_SERVER, r"code = unavailable|\btransport: |^connection error: desc"),
+    (CLUSTER, r"server version|cluster info|cluster version|cache state|live state"),
+    (DEPENDENCIES, r"helm dependency|helm pull|failed to fetch"),
+    (GIT, r"ls-remote|list refs|git-upload-pack|git fetch|repository not accessible|repository connectivity"),
+    (KUBERNETES, r"/apis?/v?\w"),
+)
+_RULES: Mapping[Cause, tuple[str, ...]] = {  # words with a space in them: no name and no address has one
+    Cause.CHART: (r"`helm template .*failed exit status",),
+    Cause.REVISION: (r"unable to resolve '[^']*' to a commit", "couldn't find remote ref", "unknown revision"),
+    Cause.SHARED: ("shared resource found",),
+    Cause.PROJECT: (
+        "not permitted in project",
+        "do not match any of the allowed destinations",
+        "not allowed in project",
+        r"project \S+ which does not exist",
+    ),
+    Cause.UNREACHABLE: (
+        "i/o timeout",
+        "connection (refused|reset|timed out|closed)",
+        "no such host",
+        "no route to host",
+        "network is unreachable",
+        "deadline ?exceeded",
+        "(handshake timeout|timeout exceeded|timed out|failed timeout after)",
+        "name resolution",
+        "server misbehaving",
+        r"(unexpected eof|: eof\b|broken pipe)",
+        "code = (unavailable|canceled)",
+        "too many requests",
+        "unable to handle the request",
+        rf"{_STATUS}(5\d\d|429|408)\b",
+    ),
+    Cause.GIT_REFUSES: (
+        "authentication (required|failed)",
+        "(authorization failed|invalid credentials)",
+        "repository not found(?! for url)",
+        "x509",
+        "repository is empty",
+        "cannot be initialized",
+        rf"{_STATUS}(401|403|404)\b",
+    ),
+}
+_OF_A_CHART = (
+    "(unable to generate manifests|failed to generate manifest|manifest generation error)",
+    "app path",
+    "failed running helm",
+    r"chart\.yaml",
+)
+_INNERMOST = re.compile(r".*(?:desc = |failed to list refs: |InvalidSpecError: )", re.DOTALL)
+_CALL = re.compile(r'.*(?=\b(?:Get|Post|Put|Patch|Delete) ")', re.DOTALL)
+_HELM = re.compile(r".*?failed exit status \d+: ", re.DOTALL)
+_HELM_HINT = "Use --debug flag to render out invalid YAML"
+
+
+def read_failure(text: str, *, secrets: tuple[str, ...] = ()) -> Failure:
+    """Return what a text of Argo CD's means. `secrets` were sent and must not be shown."""
+    folded = text.lower()
+    cause = next((cause for cause, words in _RULES.items() if _has(folded, words)), None)
+    cause = cause or (Cause.CHART if _has(folded, _OF_A_CHART) else Cause.UNKNOWN)
+    place = _place(folded) if cause is Cause.UNREACHABLE else ""
+    return Failure(cause=cause, words=cleaned(_innermost(cause, text), secrets=secrets), place=place)
+
+
+def _has(folded: str, words: tuple[str, ...]) -> bool:
+    return any(re.search(each, folded, re.DOTALL) for each in words)
+
+
+def _place(folded: str) -> str:
+    return next((place for place, words in _PLACES if re.search(words, folded)), SOMETHING)
+
+
+def _innermost(cause: Cause, text: str) -> str:
+    """Return the part that says why: the chain before it is longer than what is shown of a reason."""
+    if cause is Cause.CHART and _HELM.match(text):
+        said = _HELM.sub("", text, count=1).replace(_HELM_HINT, "")
+        return said.replace("<", "'").replace(">", "'")  # helm's <.Values.x> is no markup
+    if cause is Cause.UNREACHABLE and _CALL.match(text):
+        return _CALL.sub("", text, count=1)
+    return _INNERMOST.sub("", text, count=1) if cause is not Cause.UNKNOWN else text
