@@ -123,11 +123,21 @@ class Deployed(TypedDict):
 # -- deprovision --------------------------------------------------------------------------------------------------
 
 
+class KeptResource(TypedDict):
+    """What an upstream keeps of a removed object: its present name, and the date of its end, None when it has none."""
+
+    name: str
+    url: str
+    until: str | None
+    reason: str
+
+
 class Removed(TypedDict):
-    """Names on the upstream. `kept`: what was there before us."""
+    """Names on the upstream. `kept`: what was there before us. `remains`: what the upstream keeps of the removed."""
 
     removed: list[str]
     kept: list[str]
+    remains: list[KeptResource]
 
 
 class NoOutput(TypedDict):
@@ -209,7 +219,7 @@ DELETE_REPOSITORY = StepOutput("delete_repository", Removed)
 DELETE_PIPELINE = StepOutput("delete_pipeline", Removed)
 DELETE_HELM = StepOutput("delete_helm", Removed)
 DELETE_SOURCE = StepOutput("delete_source", Removed)
-RELEASE_NAME = StepOutput("release_name", NoOutput)
+RELEASE_NAME = StepOutput("release_name", Removed)
 
 COMPARE_APP = StepOutput("compare_app", Drift)
 FORESEE_APP = StepOutput("foresee_app", Plan)

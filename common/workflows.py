@@ -94,6 +94,7 @@ class StepPlan:
     retry: RetryPolicy
     repeat: str
     wait: WaitPolicy | None = None
+    expected_s: float | None = None  # how long it usually takes, shown while too few have been measured
     limit_s: float = 30.0
     secret: bool = False  # reads the sealed password of the job: it is wiped after the last such step
     skip: str | None = None  # why an administrator may skip it when it failed; None: later steps need it
@@ -166,8 +167,8 @@ PROVISION = Workflow(
     lanes=(
         Lane(name="source", steps=(
             StepPlan(name="fork_source", upstream=G, retry=PATIENT,
-                     repeat="looked up by path first; ours is a fork of the template with our marker"),
-            StepPlan(name="await_source", upstream=G, retry=POLLED, wait=WaitPolicy(at_most_s=600),
+                     repeat="looked up by path first; ours carries our marker, or has the id in the ledger"),
+            StepPlan(name="await_source", upstream=G, retry=POLLED, wait=WaitPolicy(at_most_s=600), expected_s=30,
                      repeat="only reads"),
             StepPlan(name="open_to_developers", upstream=G, retry=PATIENT, wait=WaitPolicy(at_most_s=60),
                      skip="the group's own default protection may be enough",
@@ -177,8 +178,8 @@ PROVISION = Workflow(
         )),
         Lane(name="helm", steps=(
             StepPlan(name="fork_helm", upstream=G, retry=PATIENT,
-                     repeat="looked up by path first; ours is a fork of the template with our marker"),
-            StepPlan(name="await_helm", upstream=G, retry=POLLED, wait=WaitPolicy(at_most_s=30),
+                     repeat="looked up by path first; ours carries our marker, or has the id in the ledger"),
+            StepPlan(name="await_helm", upstream=G, retry=POLLED, wait=WaitPolicy(at_most_s=600), expected_s=30,
                      repeat="only reads"),
             StepPlan(name="register_repository", upstream=A, retry=PATIENT, limit_s=100,
                      repeat="listed first; the repository's address is its identity"),
@@ -227,6 +228,7 @@ DEPLOY = Workflow(
 DEPROVISION = Workflow(
     name="deprovision",
     title="Removal of what was made for an app, in reverse order",
+    result="release_name",
     lanes=(
         Lane(name="undo", steps=(
             StepPlan(name="delete_application", upstream=A, retry=PATIENT, wait=WaitPolicy(at_most_s=HOUR_S),
@@ -239,10 +241,10 @@ DEPROVISION = Workflow(
                      repeat="looked up first; gone is done, and only what carries our marker is deleted"),
             StepPlan(name="delete_helm", upstream=G, retry=PATIENT, wait=WaitPolicy(at_most_s=HOUR_S),
                      skip=REPLACED,
-                     repeat="looked up by id first; gone is done, and only what carries our marker is deleted"),
+                     repeat="looked up by id first; gone or kept aside is done, and only what is ours is deleted"),
             StepPlan(name="delete_source", upstream=G, retry=PATIENT, wait=WaitPolicy(at_most_s=HOUR_S),
                      skip=REPLACED,
-                     repeat="looked up by id first; gone is done, and only what carries our marker is deleted"),
+                     repeat="looked up by id first; gone or kept aside is done, and only what is ours is deleted"),
             StepPlan(name="release_name", upstream=S, retry=PATIENT,
                      repeat="sets a row to what it is set to already"),
         )),

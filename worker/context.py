@@ -17,6 +17,7 @@ from common.errors import ActionBy, Permanent
 from common.jobs import attempts, build_log, ledger, outputs
 from common.jobs.attempts import Claim
 from common.jobs.ledger import Entry
+from common.states import Provenance
 from common.step_outputs import StepOutput
 from common.vault import sealed_passwords
 from common.vault.cipher import CannotOpenError, Vault
@@ -83,6 +84,18 @@ class StepContext:
         if output is None:
             raise LookupError(f"{key.step} has no output: is it in the same lane, before {self.claim.step.name}?")
         return output
+
+    def find_output_of(self, key: StepOutput[Recorded]) -> Recorded | None:
+        """Return what an earlier step recorded, None when it was skipped."""
+        return self.worker.db.read(lambda session: outputs.of_passed_step(session, self.id, key))
+
+    def known_id(self, upstream: str, kind: str, ref: str) -> str | None:
+        """Return the upstream's id of what the ledger says was created under this name, None when nothing was."""
+        rows = [row for row in self.read_earlier(upstream, kind) if row.ref == ref]
+        return next((row.outside_id for row in rows if row.provenance is Provenance.CREATED), None)
+
+    def remark(self, reason: str) -> None:
+        """Report something that is not as it was made and that no step corrects; only a comparison keeps it."""
 
     def password(self) -> str:
         """Unseal the password of the sign-up. Raises Permanent when it is gone or was sealed with a retired key."""

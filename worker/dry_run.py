@@ -30,6 +30,7 @@ class Forecast(StrEnum):
     ADOPT = "adopt"  # it is there, not made by us, and would be used as it is
     CREATE = "create"
     CHANGE = "change"
+    DIFFERS = "differs"  # it is there, ours, and differs in something that is left as it is
     WAIT = "wait"
     CONFLICT = "conflict"  # it is there and somebody else's
     FORBIDDEN = "forbidden"  # the cause has to be corrected first
@@ -80,6 +81,10 @@ class ReadingJob(StepContext):
         super().__init__(job.claim, job.worker)
         self._outputs = outputs
         self.entry = ReadingEntry()
+        self.remarks: list[str] = []
+
+    def remark(self, reason: str) -> None:
+        self.remarks.append(reason)
 
     def output_of(self, key: StepOutput[Recorded]) -> Recorded:
         return self._outputs[key.step]  # type: ignore[return-value] # the step of this key, or its preview, made it
@@ -141,7 +146,9 @@ class DryRun:
             return Forecast.CHANGE, f"{write.method} {write.path} would be needed.", {}
         except NotYet as error:
             return Forecast.WAIT, error.reason, {}
-        return (Forecast.ADOPT if job.entry.was_found and not job.entry.is_known else Forecast.OK), "", output
+        if job.entry.was_found and not job.entry.is_known:
+            return Forecast.ADOPT, "", output
+        return (Forecast.DIFFERS if job.remarks else Forecast.OK), " ".join(job.remarks), output
 
 
 def as_report(forecasts: list[StepForecast]) -> list[PlannedStep]:

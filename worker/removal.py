@@ -8,18 +8,20 @@ from common.states import Provenance
 from common.workflows import Upstream
 from worker.context import StepContext
 from worker.upstreams import Upstreams
-from worker.upstreams.adapter import Target
+from worker.upstreams.adapter import Remains, Target
 
+PURGE = "purge"  # the input of a removal that an administrator wants to be final
 OURS = frozenset({Provenance.INTENDED, Provenance.CREATED})
 
 
-def is_removed(job: StepContext, upstreams: Upstreams, row: Resource) -> bool:
-    """Remove what the row stands for, and say whether nothing of ours is left in its place.
+def is_removed(job: StepContext, upstreams: Upstreams, row: Resource) -> bool | Remains:
+    """Remove what the row stands for, and say whether nothing of ours is left in its place, or what is kept elsewhere.
 
     A call that creates what was only intended may still arrive: raises NotYet until none can. What is in that place
     then and is not ours shows that ours was never created, and is left alone.
     """
-    target = Target(ref=row.ref, outside_id=row.outside_id, marker=job.marker, team=lambda: job.team)
+    is_purge = job.option(PURGE) is not None
+    target = Target(ref=row.ref, outside_id=row.outside_id, marker=job.marker, team=lambda: job.team, is_purge=is_purge)
     if row.provenance is Provenance.CREATED:
         return upstreams.remove(Upstream(row.upstream), row.kind, target)
     if (left_s := job.may_arrive_for_s(row)) > 0:

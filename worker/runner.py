@@ -158,6 +158,7 @@ class Runner:
                     unavailable=upstream if error.is_unavailable else None,
                     enough=self._context.settings.outage_after,
                     is_answer=upstream is not None and not error.is_unavailable,
+                    is_told_to_wait=error.retry_after_s is not None,
                 )
                 if error.is_unavailable:
                     self._on_unavailable()

@@ -34,6 +34,7 @@ STEP: dict[str, Any] = {
     "upstream": "elasticsearch",
     "state": "succeeded",
     "attempts_allowed": 12,
+    "expected_s": None,
     "code": None,
     "reason": None,
     "remedy": [],

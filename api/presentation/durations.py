@@ -58,7 +58,10 @@ class StepDurations:
         self._cached = {kind: Cache() for kind in workflows.WORKFLOWS}
 
     def of(self, kind: str) -> Mapping[str, TypicalDuration]:
-        """Return the typical durations of a workflow's steps; steps with too few successes are left out."""
+        """Return the typical durations of a workflow's steps.
+
+        A step with too few successes has the duration that the plan expects, or is left out.
+        """
         cached = self._cached.get(kind)
         if cached is None:
             return NO_DURATIONS
@@ -103,8 +106,12 @@ class StepDurations:
 
 
 def _measure(session: Session, kind: str) -> dict[str, TypicalDuration]:
-    measured = {step.name: _durations(session, kind, step.name) for step in workflows.WORKFLOWS[kind].steps}
-    return {name: _typical(durations) for name, durations in measured.items() if len(durations) >= MIN_SAMPLES}
+    steps = workflows.WORKFLOWS[kind].steps
+    measured = {step.name: _durations(session, kind, step.name) for step in steps}
+    expected = {step.name: TypicalDuration(step.expected_s, step.expected_s) for step in steps if step.expected_s}
+    return expected | {
+        name: _typical(durations) for name, durations in measured.items() if len(durations) >= MIN_SAMPLES
+    }
 
 
 def _durations(session: Session, kind: str, name: str) -> list[float]:

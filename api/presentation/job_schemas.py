@@ -36,12 +36,13 @@ class AttemptShown(ResponseBody):
 
 
 class StepShown(ResponseBody):
-    """One step of a lane, with all its attempts."""
+    """One step of a lane, with all its attempts. `expected_s`: how long it usually takes, null if it is not known."""
 
     name: str
     upstream: str
     state: StepState
     attempts_allowed: int | None
+    expected_s: float | None
     code: str | None
     reason: str | None
     remedy: list[str]

@@ -175,6 +175,7 @@ def _step(job: Job, step: Step, attempts: Sequence[Attempt]) -> StepShown:
         upstream=step.upstream,
         state=step.state,
         attempts_allowed=plan.retry.attempts if plan else None,
+        expected_s=plan.expected_s if plan else None,
         code=step.code,
         reason=step.reason,
         remedy=step.remedy or [],

@@ -195,7 +195,9 @@ class Settings(CommonSettings):
     jenkins_concurrency: int = Field(12, ge=1, le=256, description=AT_ONCE.format("Jenkins"))
     argocd_concurrency: int = Field(12, ge=1, le=256, description=AT_ONCE.format("Argo CD"))
     elasticsearch_concurrency: int = Field(12, ge=1, le=256, description=AT_ONCE.format("Elasticsearch"))
-    gitlab_calls_per_second: float = Field(0, ge=0, le=1000, description=RATE.format("GitLab"))
+    gitlab_calls_per_second: float = Field(
+        6, ge=0, le=1000, description=RATE.format("GitLab") + ". GitLab allows 400 a minute of one kind by default"
+    )
     jenkins_calls_per_second: float = Field(0, ge=0, le=1000, description=RATE.format("Jenkins"))
     argocd_calls_per_second: float = Field(0, ge=0, le=1000, description=RATE.format("Argo CD"))
     elasticsearch_calls_per_second: float = Field(0, ge=0, le=1000, description=RATE.format("Elasticsearch"))

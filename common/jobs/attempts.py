@@ -239,19 +239,21 @@ def record_retry(
     unavailable: Upstream | None = None,
     enough: int = 0,
     is_answer: bool = False,
+    is_told_to_wait: bool = False,
 ) -> StepState:
     """Schedule another attempt in `delay_s`; out of attempts means failed. Returns the new state.
 
     `unavailable` is the upstream that did not answer. After `enough` such steps in a row it is probed; an attempt that
-    fails while it is down does not count. `is_answer`: the upstream did answer, with an error. Raises ClaimLostError.
+    fails while it is down does not count. `is_answer`: the upstream did answer, with an error. `is_told_to_wait`: the
+    delay is the upstream's own, as after too many calls. Raises ClaimLostError.
     """
 
     def change(session: Session, step: Step, attempt: Attempt, now: datetime) -> None:
         attempts = claim.plan.retry.attempts
         if unavailable and outages.record_unavailable(session, unavailable, reason, now, enough=enough):
             step.forgiven += 1
-        if unavailable and step.waiting_since is not None:
-            step.waiting_since += now - claim.at + timedelta(seconds=delay_s)  # time without an answer is no wait
+        if (unavailable or is_told_to_wait) and step.waiting_since is not None:
+            step.waiting_since += now - claim.at + timedelta(seconds=delay_s)  # time that it cannot use is no wait
         if step.attempts - step.forgiven >= attempts:
             _fail(step, attempt, now, code, _sentences(reason, f"Gave up after {attempts} attempts."), [])
         else:

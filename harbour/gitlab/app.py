@@ -21,22 +21,27 @@ from harbour.gitlab import git_http, pages
 from harbour.gitlab.errors import ApiError, as_json
 from harbour.gitlab.groups import Groups
 from harbour.gitlab.model import MAINTAINER, OWNER, Group, Member, Project, User, load_state, now
+from harbour.gitlab.settings import Settings
 from harbour.gitlab.setup import Setup, token_view
-from harbour.gitlab.users import API, OPTIONS, Users
+from harbour.gitlab.user_states import UserStates
+from harbour.gitlab.users import API, OPTIONS
 from harbour.server import READS, Handler, route
 
 REVISION = "c401a659d0c"
 ADMINISTRATORS_ONLY = re.compile(r"/api/v4/users(/.*)?")
+SETTINGS = re.compile(r"/api/v4/application/settings")
 ANY_TOKEN = ("/api/v4/version", "/api/v4/metadata", "/api/v4/personal_access_tokens/self")
 
 
-class GitLab(Users, Groups, Setup):
+class GitLab(UserStates, Groups, Setup, Settings):
     """GitLab 18.5, or as the configuration says: `/api/v4`, git over HTTP, and a page behind every link."""
 
     scopes: tuple[str, ...] = ("api", "admin_mode")
     """What the API token may do."""
     token_ends_on: date | None = None
     """The day from which the API token is refused; None is a day nearly a year away."""
+    is_https_only = False
+    """Whether a proxy in front answers everything with a redirect to https."""
 
     # -- initial objects -------------------------------------------------------------------------------------
 
@@ -137,6 +142,13 @@ class GitLab(Users, Groups, Setup):
 
     # -- every call ------------------------------------------------------------------------------------------
 
+    def dispatch(self, request: Request, path: str) -> Response:
+        """Answer, or lead to https as a proxy does that knows nothing of what is behind it."""
+        if self.is_https_only:
+            query = f"?{request.query_string.decode()}" if request.query_string else ""
+            return Response(b"", 301, {"Location": f"{self.url.replace('http:', 'https:', 1)}{path}{query}"})
+        return super().dispatch(request, path)
+
     def invoke(self, handler: Handler, request: Request, params: dict[str, str]) -> Response:
         """Check the token, then run the handler under the lock; an ApiError becomes its answer."""
         try:
@@ -172,7 +184,8 @@ class GitLab(Users, Groups, Setup):
         is_read = request.method in READS
         if not ("api" in scopes or ("read_api" in scopes and is_read) or request.path in ANY_TOKEN):
             raise _insufficient_scope()
-        if not (is_read or self.caller().is_admin) and ADMINISTRATORS_ONLY.fullmatch(request.path):
+        is_theirs = SETTINGS.fullmatch(request.path) or (not is_read and ADMINISTRATORS_ONLY.fullmatch(request.path))
+        if is_theirs and not self.caller().is_admin:
             raise ApiError(403, {"message": "403 Forbidden"})
 
     def no_route(self, request: Request, methods: set[str]) -> Response:

@@ -8,13 +8,14 @@ from harbour import repository
 from harbour.gitlab import rules
 from harbour.gitlab.errors import Params, as_json, empty, refuse
 from harbour.gitlab.model import MAINTAINER, Branch, Project
-from harbour.gitlab.projects import PROJECT, Projects
+from harbour.gitlab.project_edits import ProjectEdits
+from harbour.gitlab.projects import PROJECT
 from harbour.server import route
 
 VISIBILITIES = ("private", "internal", "public")
 
 
-class Forks(Projects):
+class Forks(ProjectEdits):
     """A fork is a row at once (`scheduled`), a repository later (`finished`), and protected later still."""
 
     @route("POST", f"{PROJECT}/fork")
@@ -51,6 +52,7 @@ class Forks(Projects):
             import_source=source.id,
             import_status="scheduled",
             settled=False,
+            mr_default_target_self=params.flag("mr_default_target_self"),
         )
 
     def _target_namespace(self, params: Params) -> int:
@@ -116,8 +118,8 @@ class Forks(Projects):
         """Protect the default branch unless it is protected already."""
         with self.lock:
             project.settled = True
-            name = project.default_branch or "main"
-            if not any(branch.name == name for branch in project.branches):
+            name = project.default_branch  # None after the copy of an empty repository
+            if name and not any(branch.name == name for branch in project.branches):
                 project.branches.append(self.new_branch(name, push=[MAINTAINER], merge=[MAINTAINER]))
         self.save()
 

@@ -18,6 +18,9 @@ LEVELS = (5, 10, 15, 20, 30, 40, 50)
 class Groups(GitLabBase):
     """`/groups`: a member is direct or inherited; only the direct one can be read by id, changed or removed."""
 
+    approves_members = False
+    """Whether an administrator has to approve each new member: "administrator approval for role promotions"."""
+
     @route("GET", "/api/v4/groups")
     def list_groups(self, request: Request) -> Response:
         wanted = (Params(request).text("search") or "").lower()
@@ -40,6 +43,8 @@ class Groups(GitLabBase):
         rows = [project for project in self.state.projects.values() if project.namespace_id == group.id]
         if params.given("archived"):
             rows = [project for project in rows if project.archived == params.flag("archived")]
+        if wanted := (params.text("search") or "").lower():
+            rows = [project for project in rows if wanted in f"{project.name}\n{project.path}".lower()]
         rows.sort(key=lambda project: (project.created_at, project.id), reverse=True)
         return self.page(request, rows, self.views.simple_project if params.flag("simple") else self.views.project)
 
@@ -59,6 +64,9 @@ class Groups(GitLabBase):
         keys = str(params.get(given[0])).split(",")
         if len(keys) > 1:
             return self._add_several(group, keys, params)
+        if self.approves_members:
+            queued = {str(key): "Request queued for administrator approval." for key in keys}
+            return as_json({"queued_users": queued, "status": "success"}, 201)
         return as_json(self.views.member(self._add(group, self._user(keys[0], given[0]), params)), 201)
 
     def _add_several(self, group: Group, keys: list[str], params: Params) -> Response:
@@ -102,6 +110,16 @@ class Groups(GitLabBase):
     @route("GET", f"{GROUP}/members/:user_id")
     def get_member(self, _request: Request, group_id: str, user_id: str) -> Response:
         return as_json(self.views.member(self._member(self.find_group(group_id), user_id)))
+
+    @route("GET", f"{GROUP}/members/all")
+    def list_all_members(self, request: Request, group_id: str) -> Response:
+        """Answer each direct and inherited member once, with the highest level."""
+        highest: dict[int, Member] = {}
+        for member in [m for g in self.state.group_lineage(self.find_group(group_id)) for m in g.members]:
+            kept = highest.get(member.user_id)
+            if kept is None or kept.access_level < member.access_level:
+                highest[member.user_id] = member
+        return self.page(request, list(highest.values()), self.views.member)
 
     @route("GET", f"{GROUP}/members/all/:user_id")
     def get_any_member(self, _request: Request, group_id: str, user_id: str) -> Response:

@@ -72,7 +72,7 @@ class Branch:
 class Project:
     """`import_source` is the project a fork is copied from, also after the relation is removed; `settled`: copy and
     protection are done. `removing`: the final deletion is accepted, not yet done. `forking`: `enabled`, `private` or
-    `disabled`.
+    `disabled`. `mr_default_target_self`: a fork's merge requests go to itself and not to its origin.
     """
 
     id: int
@@ -94,6 +94,7 @@ class Project:
     settled: bool = True
     removing: bool = False
     forking: str = "enabled"
+    mr_default_target_self: bool = False
 
 
 @dataclass(kw_only=True)

@@ -56,12 +56,15 @@ class Projects(GitLabBase):
     def _version(self) -> tuple[int, ...]:
         return tuple(int(part) for part in self.config.gitlab_version.split(".")[:2])
 
+    def suffix(self, project: Project) -> str:
+        """Return what a deletion adds to name and path."""
+        return f"-{'deleted' if self._version < (18, 1) else 'deletion_scheduled'}-{project.id}"
+
     def _mark_for_deletion(self, project: Project) -> None:
         """Mark, archive and rename; the old path redirects here until a new project takes it."""
         self.state.redirects[self.state.full_path(project).lower()] = project.id
-        suffix = f"-{'deleted' if self._version < (18, 1) else 'deletion_scheduled'}-{project.id}"
-        project.name += suffix
-        project.path += suffix
+        project.name += self.suffix(project)
+        project.path += self.suffix(project)
         project.archived = True
         project.forked_from = None
         project.marked_for_deletion_on = datetime.now(UTC).date().isoformat()

@@ -35,6 +35,9 @@ SETTABLE_TEXTS = ("organization", "bio", "location", "public_email")
 class Users(GitLabBase):
     """`/users`: creation reports an e-mail or a name in use before any other error."""
 
+    approves_users = False
+    """Whether an administrator has to approve each new user."""
+
     @route("GET", f"{API}/user")
     def current_user(self, _request: Request) -> Response:
         """Answer the token's owner; only an administrator sees `is_admin`."""
@@ -95,6 +98,7 @@ class Users(GitLabBase):
         options |= {name: params.text(name) for name in params.given(*SETTABLE_TEXTS)}
         limit = params.number("projects_limit")
         return User(
+            state="blocked_pending_approval" if self.approves_users else "active",
             id=self.state.next_id("user"),
             namespace_id=self.state.next_id("namespace"),
             username=username,
@@ -111,14 +115,6 @@ class Users(GitLabBase):
     @route("GET", f"{API}/users/:user_id")
     def get_user(self, _request: Request, user_id: str) -> Response:
         return as_json(self.views.user(self.find_user(user_id)))
-
-    @route("POST", f"{API}/users/:user_id/block")
-    def block_user(self, _request: Request, user_id: str) -> Response:
-        user = self.find_user(user_id)
-        if user is self.caller():
-            refuse(403, "403 Forbidden - The API initiating user cannot be blocked by the API")
-        user.state = "blocked"
-        return as_json(True, 201)
 
     @route("DELETE", f"{API}/users/:user_id")
     def delete_user(self, request: Request, user_id: str) -> Response:

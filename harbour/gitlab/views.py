@@ -89,7 +89,14 @@ class Views:
 
     def project(self, project: Project) -> dict[str, Any]:
         source = self.state.projects.get(project.forked_from or 0)
-        forked_from = {"forked_from_project": self.simple_project(source)} if source else {}
+        forked_from = (
+            {
+                "forked_from_project": self.simple_project(source),
+                "mr_default_target_self": project.mr_default_target_self,
+            }
+            if source
+            else {}
+        )
         return (
             self.simple_project(project)
             | forked_from

@@ -85,6 +85,7 @@ def open_harbour(tmp_path_factory: pytest.TempPathFactory, time: Time) -> Iterat
 def harbour(open_harbour: Harbour) -> Iterator[Harbour]:
     yield open_harbour
     open_harbour.clear_faults()
+    open_harbour.gitlab.end_retention()  # what a test removed is no part of the next one's world
 
 
 @pytest.fixture

@@ -285,6 +285,11 @@ class World:
         self.harbour.gitlab.background.settle()
         return self.harbour.snapshot()
 
+    def end_retention(self) -> None:
+        """Let GitLab remove what it keeps of removed projects."""
+        self.harbour.gitlab.background.settle()
+        self.harbour.gitlab.end_retention()
+
     def write_count(self) -> int:
         return sum(len(service.writes()) for service in self.harbour.services)
 

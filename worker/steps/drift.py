@@ -12,6 +12,7 @@ from worker.upstreams import Upstreams
 STATES = {
     Forecast.CREATE: "missing",
     Forecast.CHANGE: "changed",
+    Forecast.DIFFERS: "differs",
     Forecast.CONFLICT: "foreign",
     Forecast.ADOPT: "unrecorded",
     Forecast.WAIT: "unfinished",
@@ -21,7 +22,10 @@ STATES = {
 
 
 def compare_app(job: StepContext, upstreams: Upstreams) -> Drift:
-    """Say which parts are missing, changed or somebody else's, and whether `reconcile` can put them right."""
+    """Say which parts are missing, changed or somebody else's, and whether `reconcile` can put them right.
+
+    What merely differs is left as it is: alone, it is nothing to repair.
+    """
     off = [
         each
         for each in dry_run.DryRun(job, upstreams, provision, provision.PREVIEWS).forecasts()
@@ -29,7 +33,8 @@ def compare_app(job: StepContext, upstreams: Upstreams) -> Drift:
     ]
     return {
         "drifted": bool(off),
-        "repairable": not any(each.verdict in dry_run.STOPPING for each in off),
+        "repairable": not any(each.verdict in dry_run.STOPPING for each in off)
+        and not (off and all(each.verdict is Forecast.DIFFERS for each in off)),
         "parts": [_part(each) for each in off],
     }
 

@@ -133,9 +133,17 @@ def _helm_parameters(job: StepContext) -> dict[str, str]:
 def _fork(job: StepContext, upstreams: Upstreams, template: str, path: str) -> Fork:
     namespace = job.team.gitlab_group
     entry = job.resource("gitlab", "project", f"{namespace}/{path}")
+    known_id = job.known_id("gitlab", "project", f"{namespace}/{path}")
     project = upstreams.gitlab.projects.ensure_fork(
-        template, namespace=namespace, path=path, marker=job.marker, on_create=entry.intend
+        template,
+        namespace=namespace,
+        path=path,
+        marker=job.marker,
+        on_create=entry.intend,
+        known_id=int(known_id) if known_id else None,
     )
+    if not project.is_fork:
+        job.remark(f"GitLab does not know {project.path} as a fork of {template}: it is left as it is.")
     entry.settle(outside_id=str(project.id), url=project.web_url, found=project.found)
     return {"project_id": project.id}
 

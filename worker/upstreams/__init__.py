@@ -10,7 +10,7 @@ from common.config.settings import WorkerSettings
 from common.config.upstreams import settings_of
 from common.workflows import Upstream
 from worker.upstreams import argocd, elasticsearch, gitlab, jenkins
-from worker.upstreams.adapter import Adapter, Target
+from worker.upstreams.adapter import Adapter, Remains, Target
 from worker.upstreams.argocd.client import ArgoCD
 from worker.upstreams.elasticsearch.client import Elasticsearch
 from worker.upstreams.gitlab.client import GitLab
@@ -43,8 +43,8 @@ class Upstreams:
         """Return the same clients, unable to write: a call that would write raises WouldWrite, and is not sent."""
         return clients({name: http.reading() for name, http in self.connections.items()})
 
-    def remove(self, upstream: Upstream, kind: str, target: Target) -> bool:
-        """Remove a resource of this kind, and return True once nothing of ours is left; raises as the adapter does."""
+    def remove(self, upstream: Upstream, kind: str, target: Target) -> bool | Remains:
+        """Remove a resource of this kind: True once nothing of ours is left, or what is kept. Raises as the adapter."""
         return ADAPTERS[upstream].removals[kind](getattr(self, upstream.value), target)
 
 

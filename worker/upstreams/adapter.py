@@ -50,12 +50,27 @@ class Target:
 
     `ref` is the name under which the step that made it recorded it, `outside_id` the upstream's own, None when the
     creation was never confirmed. `team` returns the app's team; raises Permanent when it has left the catalog.
+    `is_purge`: an administrator wants it removed for good, whatever the upstream would keep.
     """
 
     ref: str
     outside_id: str | None
     marker: str
     team: Callable[[], CatalogTeam]
+    is_purge: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remains:
+    """What an upstream keeps of a removed resource, under its new name. `until`: a date, None when it is kept for good.
+
+    It is in nobody's way: the old name is free. `reason` says who can do what about it.
+    """
+
+    name: str
+    url: str
+    until: str | None
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +82,9 @@ class Adapter(Generic[C]):
     checks    the doctor's checks, in their order; makes no call
     probe     the path of a cheap read that needs no right: any answer below 500 means that the upstream is up
     limits    of each call: time and size
-    removals  by kind of resource in the ledger: remove it, and return True once nothing of ours is left. Safe to
-              repeat; raises Conflict for an object that is not ours, NotYet while the removal is under way
+    removals  by kind of resource in the ledger: remove it, and return True once nothing of ours is left, or what the
+              upstream keeps. Safe to repeat; raises Conflict for an object that is not ours, NotYet while the removal
+              is under way
     """
 
     upstream: Upstream
@@ -77,4 +93,4 @@ class Adapter(Generic[C]):
     checks: Callable[[CheckContext], tuple[Check, ...]]
     probe: tuple[str, ...]
     limits: Limits = DEFAULT_LIMITS
-    removals: Mapping[str, Callable[[C, Target], bool]] = field(default_factory=dict)
+    removals: Mapping[str, Callable[[C, Target], bool | Remains]] = field(default_factory=dict)

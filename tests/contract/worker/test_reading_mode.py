@@ -151,4 +151,4 @@ def test_every_client_still_finds(harbour: Harbour) -> None:
     assert clients.gitlab.accounts.find_user("nobody") is None
     assert clients.gitlab.projects.get("templates/Flask_Template").path == "templates/Flask_Template"
     assert clients.elasticsearch.users.remove("nobody", marker=MARKER)
-    assert clients.gitlab.projects.remove(4711, path="dev/shop", marker=MARKER)
+    assert clients.gitlab.removals.remove(4711, path="dev/shop", marker=MARKER) is None

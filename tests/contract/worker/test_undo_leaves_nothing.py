@@ -77,16 +77,17 @@ class App:
         self._until_done(lambda: argocd.applications.remove("shop", project="dev", marker=MARKER))
         self._until_done(lambda: argocd.repositories.remove(self.helm_url))
         self._until_done(lambda: jenkins.pipelines.remove("dev", "shop_dev", marker=MARKER))
-        self._until_done(lambda: gitlab.projects.remove(self.helm_id, path="dev/shop_helm", marker=MARKER))
-        self._until_done(lambda: gitlab.projects.remove(self.source_id, path="dev/shop", marker=MARKER))
+        self._until_done(lambda: gitlab.removals.remove(self.helm_id, path="dev/shop_helm", marker=MARKER, purge=True))
+        self._until_done(lambda: gitlab.removals.remove(self.source_id, path="dev/shop", marker=MARKER, purge=True))
         self.harbour.gitlab.background.settle()
 
-    def _until_done(self, remove: Callable[[], bool]) -> None:
+    def _until_done(self, remove: Callable[[], object]) -> None:
         def is_done() -> bool:
             try:
-                return remove()
+                remove()
             except NotYet:
                 return False
+            return True
 
         self._eventually(is_done)
 

@@ -109,7 +109,9 @@ CASES = {
         clean=lambda hands, app: hands.remove_project(f"dev/{app}-old"),
     ),
     "source replaced": Case(lambda hands, app: _replace_project(hands, f"dev/{app}"), "fork_source", "foreign"),
-    "source lost its marker": Case(_record(description="About the shop"), "fork_source", "foreign"),
+    "source lets merge requests go to the template": Case(
+        _record(mr_default_target_self=False), "fork_source", "changed"
+    ),
     "helm deleted": Case(lambda hands, app: hands.remove_project(f"dev/{app}_helm"), "fork_helm", "missing"),
     "helm replaced": Case(lambda hands, app: _replace_project(hands, f"dev/{app}_helm"), "fork_helm", "foreign"),
     "protection removed": Case(lambda hands, app: hands.unprotect(f"dev/{app}"), "open_to_developers", "changed"),
@@ -195,6 +197,7 @@ def test_what_was_tampered_with_is_named_and_put_right(
     assert (world.write_count(), world.snapshot()) == (writes, repaired)
     case.clean(Hands(world.harbour), made.input["app"])
     assert world.drive(world.accept_for(made, "deprovision")).state is JobState.SUCCEEDED
+    world.end_retention()
     assert world.snapshot() == untouched
 
 
@@ -238,3 +241,32 @@ def test_what_was_deployed_is_no_drift(world: World, made: Job) -> None:
     writes = world.write_count()
     assert reconcile(world, made).state is JobState.SUCCEEDED
     assert world.write_count() == writes
+
+
+@pytest.mark.parametrize("change", [{"description": "About the shop"}, {"description": None}])
+def test_a_repository_whose_description_was_edited_is_ours_by_its_id(
+    world: World, made: Job, change: dict[str, Any]
+) -> None:
+    _record(**change)(Hands(world.harbour), made.input["app"])
+
+    assert drift(world, made) == {}
+    assert world.drive(world.accept_for(made, "deprovision")).state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("origin", ["none", "another"])
+def test_a_lost_or_another_origin_is_reported_and_keeps_nothing_from_working(
+    world: World, made: Job, origin: str
+) -> None:
+    hands = Hands(world.harbour)
+    another = hands.project("templates/Django_Template").id if origin == "another" else None
+    _record(forked_from=another)(hands, made.input["app"])
+
+    job = world.drive(world.accept_for(made, "drift"))
+
+    output = world.step(job, "compare_app").output
+    assert output is not None
+    assert [(part["step"], part["state"]) for part in output["parts"]] == [("fork_source", "differs")]
+    assert "as a fork of templates/" in output["parts"][0]["reason"]
+    assert (output["drifted"], output["repairable"]) == (True, False)
+    assert reconcile(world, made).state is JobState.SUCCEEDED
+    assert world.drive(world.accept_for(made, "deprovision")).state is JobState.SUCCEEDED

@@ -83,6 +83,7 @@ def test_what_took_the_place_of_what_was_only_intended_stays(world: World, new_n
     assert undone.state is JobState.SUCCEEDED
     assert look_at(hands, kind, app) == theirs
     remove(hands, kind, app)
+    world.end_retention()
     assert world.snapshot() == before
 
 
@@ -121,6 +122,7 @@ def test_what_arrives_after_its_worker_died_goes_too(world: World, new_name: Nam
     Hands(world.harbour).fork("templates/Flask_Template", f"dev/{app}", f"slipway:{made.subject_id}")
 
     assert world.drive(undone).state is JobState.SUCCEEDED
+    world.end_retention()
     assert world.snapshot() == before
 
 
@@ -146,6 +148,7 @@ def test_a_repair_that_died_is_undone_with_what_it_made(world: World, new_name: 
 
     assert undo(world, made).state is JobState.SUCCEEDED
 
+    world.end_retention()
     assert world.snapshot() == before
 
 

@@ -40,11 +40,13 @@ def test_an_app_that_was_undone_was_never_there(world: World, seed: int) -> None
         undone = world.drive(world.accept_for(made, "deprovision"))
 
     assert undone.state is JobState.SUCCEEDED, (drawn, _reasons(world, undone))
+    world.end_retention()
     assert world.snapshot() == before, drawn
     if not strangers.clashes:
         again = world.drive(place.make(world, project="second"))
         assert again.state is JobState.SUCCEEDED, (drawn, _reasons(world, again))
         assert world.drive(world.accept_for(again, "deprovision")).state is JobState.SUCCEEDED
+        world.end_retention()
         assert world.snapshot() == before, drawn
     strangers.leave()
 

@@ -59,7 +59,7 @@ GIVES_UP_AFTER_S = {
 WAITS_S = {
     "provision.await_source": 600,
     "provision.open_to_developers": 60,
-    "provision.await_helm": 30,
+    "provision.await_helm": 600,
     "provision.create_application": 300,
     "build.start_build": 3600,
     "build.await_executor": 21600,
@@ -74,7 +74,7 @@ WAITS_S = {
     "deprovision.delete_source": 3600,
     "reconcile.await_source": 600,
     "reconcile.open_to_developers": 60,
-    "reconcile.await_helm": 30,
+    "reconcile.await_helm": 600,
     "reconcile.create_application": 300,
     "offboard.leave_gitlab_group": 300,
     "offboard.block_gitlab_user": 300,

@@ -1,6 +1,7 @@
 """GitLab's users: created, found, blocked.
 
 user   marker: a line of the admin-only `note`, and the e-mail must be equal
+       usable unless blocked, banned or waiting for approval; whoever is deactivated comes back by signing in
        blocked, which can be undone, and never removed: GitLab would remove every project of the person's own
        namespace, and with `hard_delete` every group that nobody else owns
 """
@@ -16,7 +17,8 @@ from worker.upstreams.gitlab.errors import is_locked, not_ours
 from worker.upstreams.gitlab.schemas import User, UserSchema, carries, same_path, user_of
 from worker.upstreams.http import Reply
 
-_BLOCKED = frozenset({"blocked", "ldap_blocked", "blocked_pending_approval", "banned"})  # a block changes none of them
+_PENDING = "blocked_pending_approval"
+_BLOCKED = frozenset({"blocked", "ldap_blocked", _PENDING, "banned"})  # a block changes none of them
 
 
 class Accounts:
@@ -31,25 +33,30 @@ class Accounts:
         login: str,
         email: str,
         name: str,
-        password: str,
+        password: str | None,
         marker: str,
         on_create: Callable[[], None],
+        extern_uid: str | None = None,
+        provider: str | None = None,
     ) -> User:
         """Return the user `login`, creating it, confirmed and without rights of its own, when absent.
 
-        Safe to repeat: a user with our marker and the same e-mail is ours. An existing user's password is never
-        touched. Raises Conflict when the name (also as a group's) or the e-mail belongs to somebody else, Permanent
-        with GitLab's reasons when it does not accept what the person chose. Source: GitLab users API, "Create a user".
+        `extern_uid` and `provider` name the identity with which the person signs in elsewhere; without a `password`,
+        GitLab makes a random one that nobody knows. Safe to repeat: a user with our marker and the same e-mail is ours.
+        An existing user's password is never touched. Raises Conflict when the name (also as a group's) or the e-mail
+        belongs to somebody else, Permanent with GitLab's reasons when it does not accept what the person chose, and
+        when the account cannot be used. Source: GitLab users API, "Create a user".
         """
         user = self._by_login(login)
         if user is None:
             on_create()
-            reply = self._create_user(login, email, name, password, marker)
+            identity = {"extern_uid": extern_uid, "provider": provider} if extern_uid and provider else {}
+            reply = self._create_user(login, email, name, password, marker, identity)
             if reply.status == 201:
-                return user_of(reply.read_as(UserSchema), found=False)
+                return self._usable(reply.read_as(UserSchema), found=False)
             user = self._by_login(login) if reply.status in (400, 409) else None
             if user is None:
-                raise self._refused_user(reply, login, password)
+                raise self._refused_user(reply, login, password or "")
         return self._our_user(user, email=email, marker=marker)
 
     def find_user(self, login: str) -> User | None:
@@ -57,19 +64,60 @@ class Accounts:
         user = self._by_login(login)
         return user_of(user, found=True) if user else None
 
+    def find_person(
+        self, *, login: str, email: str, extern_uid: str | None = None, provider: str | None = None
+    ) -> User | None:
+        """Return the account that somebody else made for a person, None while there is none. Creates nothing.
+
+        The identity at the provider decides where it is given, otherwise the e-mail address. Raises Conflict when the
+        login is an account of another address, Permanent when the account cannot be used.
+        Source: GitLab users API, "List users": `extern_uid` and `provider`, `search`, `username`.
+        """
+        if extern_uid and provider:
+            known = self._listed(f"the user of {provider}", extern_uid=extern_uid, provider=provider)
+            if known:
+                return self._usable(known[0], found=True)
+        found = self._listed(f"the user {email}", search=email)  # it may match a part of the address only
+        user = next((each for each in found if (each.email or "").lower() == email.lower()), None)
+        if user is None and (user := self._by_login(login)) and (user.email or "").lower() != email.lower():
+            raise not_ours(
+                self._api,
+                f"GitLab's user {user.username} has another e-mail address",
+                "correct the e-mail address on GitLab",
+            )
+        return self._usable(user, found=True) if user else None
+
+    def _usable(self, user: UserSchema, *, found: bool) -> User:
+        """Return the account. Raises Permanent when nobody can sign in to it."""
+        if user.state == _PENDING:
+            raise self._api.permanent(
+                f"GitLab's user {user.username} waits for approval: an administrator of GitLab has to approve it under "
+                "Admin → Users → Pending approval; then retry"
+            )
+        if user.state in _BLOCKED:
+            raise self._api.permanent(
+                f"GitLab's user {user.username} is {user.state}: an administrator of GitLab has to unblock it under "
+                "Admin → Users; then retry"
+            )
+        return user_of(user, found=found)
+
     def _by_login(self, login: str) -> UserSchema | None:
-        reply = self._api.send("GET", "users", params={"username": login})
-        if reply.status != 200:
-            raise self._api.failed(reply, f"reading the user {login}")
-        users = reply.read_as(list[UserSchema])
+        users = self._listed(f"the user {login}", username=login)
         return next((user for user in users if same_path(user.username, login)), None)
 
-    def _create_user(self, login: str, email: str, name: str, password: str, marker: str) -> Reply:
+    def _listed(self, what: str, **filters: str) -> list[UserSchema]:
+        reply = self._api.send("GET", "users", params=filters)
+        return self._api.expect(reply, f"reading {what}").read_as(list[UserSchema])
+
+    def _create_user(
+        self, login: str, email: str, name: str, password: str | None, marker: str, identity: dict[str, str]
+    ) -> Reply:
         user = {
             "username": login,
             "email": email,
             "name": name,
-            "password": password,
+            **({"password": password} if password else {"force_random_password": True}),
+            **identity,
             "note": marker,
             "skip_confirmation": True,
             "projects_limit": 0,
@@ -79,7 +127,7 @@ class Accounts:
 
     def _our_user(self, user: UserSchema, *, email: str, marker: str) -> User:
         if carries(user.note, marker) and (user.email or "").lower() == email.lower():
-            return user_of(user, found=True)
+            return self._usable(user, found=True)
         raise not_ours(
             self._api, f"GitLab already has a user {user.username}, and we did not make it", "choose another id"
         )

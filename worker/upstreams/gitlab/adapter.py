@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.config.settings import WorkerSettings
 from common.workflows import Upstream
-from worker.upstreams.adapter import Adapter, CheckContext, Login, Target
+from worker.upstreams.adapter import Adapter, CheckContext, Login, Remains, Target
 from worker.upstreams.check import Check
 from worker.upstreams.gitlab.checks import GitLabChecks
 from worker.upstreams.gitlab.client import GitLab
@@ -30,12 +30,17 @@ def _cloning(settings: WorkerSettings) -> Probe | None:
     return Probe(http, setting="GITLAB_URL", url=settings.gitlab_url)
 
 
-def remove_project(client: GitLab, target: Target) -> bool:
-    """Remove a project; one whose id was never recorded is found by its path."""
-    if target.outside_id:
-        return client.projects.remove(int(target.outside_id), path=target.ref, marker=target.marker)
-    project = client.projects.find(target.ref)
-    return project is None or client.projects.remove(project.id, path=target.ref, marker=target.marker)
+def remove_project(client: GitLab, target: Target) -> bool | Remains:
+    """Remove a project, and return what GitLab keeps; one whose id was never recorded is found by its path."""
+    is_known = target.outside_id is not None
+    project = None if is_known else client.projects.find(target.ref)
+    project_id = int(target.outside_id) if target.outside_id else project.id if project else None
+    if project_id is None:
+        return True
+    kept = client.removals.remove(
+        project_id, path=target.ref, marker=target.marker, is_known=is_known, purge=target.is_purge
+    )
+    return kept or True
 
 
 def remove_member(client: GitLab, target: Target) -> bool:

@@ -12,10 +12,11 @@ from worker.upstreams.gitlab.accounts import Accounts
 from worker.upstreams.gitlab.errors import failure
 from worker.upstreams.gitlab.groups import Groups
 from worker.upstreams.gitlab.projects import Projects
-from worker.upstreams.gitlab.schemas import Group, Membership, Project, User
+from worker.upstreams.gitlab.removals import Removals
+from worker.upstreams.gitlab.schemas import Branch, Group, Membership, Project, User
 from worker.upstreams.http import Http
 
-__all__ = ["GitLab", "Group", "Membership", "Project", "User"]
+__all__ = ["Branch", "GitLab", "Group", "Membership", "Project", "User"]
 
 
 class GitLab:
@@ -26,3 +27,4 @@ class GitLab:
         self.accounts = Accounts(api)
         self.groups = Groups(api)
         self.projects = Projects(api)
+        self.removals = Removals(api, self.projects)

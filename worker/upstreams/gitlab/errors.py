@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
-from common.errors import Conflict, StepError, Transient
+import re
+from urllib.parse import urlsplit
+
+from common.errors import Conflict, Permanent, StepError, Transient
 from worker.upstreams.base import Api
 from worker.upstreams.http import Http, Reply, unexpected
+
+_PROJECT_BY_ID = re.compile(r"/api/v4/projects/\d+$")
 
 
 def failure(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...] = ()) -> StepError:
     """Return the error for a reply that was not expected; `doing` completes "while …"."""
     if is_locked(reply):
         return Transient(f"GitLab holds a lock while {doing}", retry_after_s=1.0, upstream=http.name)
+    if target := _other_origin(reply):
+        return Permanent(f"GitLab redirects to {target}: set GITLAB_URL to its address", upstream=http.name)
     return unexpected(http, reply, doing, secrets=secrets)
 
 
 def is_locked(reply: Reply) -> bool:
     """Recognise the one 409 that says nothing about existence. Its text is a literal: it is never translated."""
     return reply.status == 409 and "Resource lock" in reply.text
+
+
+def is_moved(reply: Reply) -> bool:
+    """Recognise GitLab's own redirect from a project's former path: it leads to the project's id.
+
+    Anything else that redirects stands in front of GitLab and says nothing about the project: a proxy that leads
+    everything to https, or to its log-in page. Source: `find_project!` of GitLab's API.
+    """
+    target = urlsplit(reply.headers.get("Location", "")).path
+    return reply.status == 301 and target != reply.path and _PROJECT_BY_ID.search(target) is not None
+
+
+def _other_origin(reply: Reply) -> str:
+    """Return scheme and host of where a redirect leads, "" for any other reply."""
+    target = urlsplit(reply.headers.get("Location", ""))
+    return f"{target.scheme}://{target.netloc}" if 300 <= reply.status < 400 and target.netloc else ""
 
 
 def not_ours(api: Api, reason: str, *choices: str) -> Conflict:

@@ -18,6 +18,7 @@ from worker.upstreams.gitlab.schemas import (
     membership_of,
     same_path,
 )
+from worker.upstreams.http import Reply
 
 
 class Groups:
@@ -56,10 +57,23 @@ class Groups:
         wanted = {"user_id": user_id, "access_level": access_level}
         reply = self._api.send("POST", "groups", str(team.id), "members", json=wanted)
         if reply.status == 201:
+            self._require_member(reply, team)
             return membership_of(team, reply.read_as(MemberSchema), found=False)
         if reply.status == 409 and (member := self._member(team, user_id)):
             return self._raise_level(team, member, access_level)
         raise self._api.failed(reply, f"adding a member to {group}")
+
+    def _require_member(self, reply: Reply, group: Group) -> None:
+        """Refuse an answer without a member: with role promotions to be approved, GitLab only queues the request.
+
+        Source: GitLab members API, "Add a member": `queued_users`.
+        """
+        body = reply.json()
+        if isinstance(body, dict) and "id" not in body and "queued_users" in body:
+            raise self._api.permanent(
+                f"GitLab has queued the membership in {group.path} for approval: an administrator of GitLab has to "
+                "approve it under Admin → Users → Role promotions; then retry"
+            )
 
     def _member(self, group: Group, user_id: int) -> MemberSchema | None:
         reply = self._api.send("GET", "groups", str(group.id), "members", str(user_id))
@@ -76,6 +90,7 @@ class Groups:
         reply = self._api.send("PUT", "groups", str(group.id), "members", str(member.id), json=wanted)
         if reply.status != 200:
             raise self._api.failed(reply, f"raising the access level of a member of {group.path}")
+        self._require_member(reply, group)
         return membership_of(group, reply.read_as(MemberSchema), found=True)
 
     def remove_member(self, group_path: str, user_id: int) -> bool:

@@ -1,21 +1,22 @@
-"""GitLab's repositories: forks, their import, their branches, their removal.
+"""GitLab's repositories: forks, their import, their branches. Their removal is in `removals.py`.
 
-fork      marker: a line of the `description`, and the origin must be the template
+fork      marker: a line of the `description`; the id that the ledger recorded is as good. The origin may be lost:
+          GitLab unlinks forks when their template is deleted
 branch    no marker: the access levels are its whole state
-removal   gone, or scheduled to go: since GitLab 18 that takes two calls, and an instance may forbid the second
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
-from common.errors import ActionBy, NotYet
+from common.errors import ActionBy, Conflict
 from worker.upstreams.base import Api
-from worker.upstreams.error_text import cleaned, reason_in
-from worker.upstreams.gitlab.errors import is_locked, not_ours
+from worker.upstreams.error_text import cleaned
+from worker.upstreams.gitlab.errors import is_locked, is_moved
 from worker.upstreams.gitlab.schemas import (
     DEVELOPER,
+    Branch,
+    BranchSchema,
     Project,
     ProjectSchema,
     ProtectionSchema,
@@ -37,8 +38,9 @@ class Projects:
     def find(self, path: str) -> Project | None:
         """Return the project at the full `path`, None when the place is free.
 
-        A redirect and a project that is marked for deletion leave the place free: since GitLab 18 a deleted project
-        is renamed and its old path points to the remains. Source: GitLab projects API, "Get a single project".
+        GitLab's redirect and a project that is marked for deletion leave the place free: since GitLab 18 a deleted
+        project is renamed and its old path points to the remains. Raises Permanent for a redirect of somebody else's.
+        Source: GitLab projects API, "Get a single project".
         """
         project = self._at_path(path)
         return project_of(project, found=True) if project else None
@@ -50,32 +52,103 @@ class Projects:
             raise self._api.permanent(f"GitLab shows us no project {path}")
         return project
 
+    def find_by_id(self, project_id: int) -> ProjectSchema | None:
+        """Return the project with this id wherever it is, also one that is marked for deletion."""
+        reply = self._api.send("GET", "projects", str(project_id))
+        if reply.status not in (200, 404):
+            raise self._api.failed(reply, f"reading the project {project_id}")
+        return reply.read_as(ProjectSchema) if reply.status == 200 else None
+
+    # -- forks ------------------------------------------------------------------------------------------------
+
     def ensure_fork(
-        self, template: str, *, namespace: str, path: str, marker: str, on_create: Callable[[], None]
+        self,
+        template: str,
+        *,
+        namespace: str,
+        path: str,
+        marker: str,
+        on_create: Callable[[], None],
+        known_id: int | None = None,
     ) -> Project:
         """Return the project `namespace/path`, forking `template` (full path or id) into it when absent.
 
-        The copy is made in the background: see `await_import`. Safe to repeat: a fork of the same template that
-        carries `marker` is ours. Raises Conflict when the place holds anything else, Permanent when the template or
-        the namespace is missing or the name is refused, Transient while GitLab is locked.
+        The copy is made in the background: see `await_import`. Safe to repeat: a project that carries `marker`, or that
+        the ledger knows by `known_id`, is ours; whether GitLab still knows its origin is in `is_fork`. Its merge
+        requests go to itself. Raises Conflict when the place or the name holds anything else, Permanent when the
+        template is missing or empty, the namespace is missing or the name is refused, Transient while GitLab is locked.
         Source: GitLab projects API, "Fork a project".
         """
         wanted = f"{namespace}/{path}"
         project = self._at_path(wanted)
         if project is None:
+            self._require_contents(template)
             on_create()
-            fork = {"name": path, "path": path, "namespace_path": namespace, "description": marker}
+            fork = {
+                "name": path,
+                "path": path,
+                "namespace_path": namespace,
+                "description": marker,
+                "mr_default_target_self": True,
+            }
             reply = self._api.send("POST", "projects", template, "fork", json=fork)
             if reply.status == 201:
-                return project_of(reply.read_as(ProjectSchema), found=False)
+                made = self._targeting_itself(reply.read_as(ProjectSchema))
+                return project_of(made, found=False, template=template)
             project = self._at_path(wanted) if reply.status == 409 else None
+            if project is None and reply.status == 409 and not is_locked(reply):
+                self._require_free_name(namespace, path)
             if project is None:
                 raise self._api.failed(reply, f"forking {template} to {wanted}")
-        return self._our_fork(project, template, marker)
+        if not (carries(project.description, marker) or project.id == known_id):
+            reason = f"GitLab already has a project {project.path_with_namespace}, and we did not make it"
+            raise self._api.conflict(reason, "choose another name", "move that project away and retry")
+        return project_of(self._targeting_itself(project), found=True, template=template)
+
+    def _require_contents(self, template: str) -> None:
+        """Check that there is something to fork: the copy of an empty repository stays empty, without an error."""
+        reply = self._api.send("GET", "projects", template)
+        if reply.status != 200 and not is_moved(reply):
+            raise self._api.failed(reply, f"reading the template {template}")
+        if reply.status == 200 and reply.read_as(ProjectSchema).empty_repo:
+            raise self._api.permanent(f"The template {template} is empty: push its contents to GitLab, then retry")
+
+    def _require_free_name(self, namespace: str, name: str) -> None:
+        """Raise Conflict when a project of the group has this name at another path: a renamed or a deleted one.
+
+        GitLab says so in the language of our token's owner only. Source: GitLab groups API, "List projects".
+        """
+        wanted: dict[str, str | int] = {"search": name, "per_page": 100, "with_shared": "false"}
+        reply = self._api.send("GET", "groups", namespace, "projects", params=wanted)
+        projects = reply.read_as(list[ProjectSchema]) if reply.status == 200 else []
+        holder = next((each for each in projects if _has_name(each, namespace, name)), None)
+        if holder is not None:
+            raise self._name_conflict(holder, name)
+
+    def _name_conflict(self, holder: ProjectSchema, name: str) -> Conflict:
+        if holder.marked_for_deletion_on:
+            reason = f"GitLab keeps the deleted project {holder.path_with_namespace} under this name"
+            return self._api.conflict(reason, "choose another name", "remove it for good on GitLab and retry")
+        reason = f"On GitLab, the project {holder.path_with_namespace} has the name {name}"
+        return self._api.conflict(reason, "choose another name", "rename that project on GitLab and retry")
+
+    def _targeting_itself(self, project: ProjectSchema) -> ProjectSchema:
+        """Let new merge requests of a fork go to itself: by default they go to its origin, with the team's code.
+
+        A GitLab that does not know the attribute does not show it, nor does a project that is no fork.
+        Source: GitLab projects API, "Edit a project": `mr_default_target_self`.
+        """
+        if project.mr_default_target_self is not False:
+            return project
+        reply = self._api.send("PUT", "projects", str(project.id), json={"mr_default_target_self": True})
+        if reply.status != 200:
+            raise self._api.failed(reply, f"setting the target of merge requests of {project.path_with_namespace}")
+        return project
 
     def await_import(self, project_id: int) -> Project:
         """Return the project once its repository is copied. Raises NotYet until then, Permanent when it failed.
 
+        It failed, too, when it is over and there is nothing: the template is empty.
         The protection of the default branch may come later still: see `ensure_branch_open`.
         Source: GitLab project import API, "Import status".
         """
@@ -83,19 +156,24 @@ class Projects:
         if reply.status != 200:
             raise self._api.failed(reply, f"waiting for the copy of project {project_id}")
         project = reply.read_as(ProjectSchema)
+        path = project.path_with_namespace
         if project.import_status in _IMPORT_FAILED:
             why = cleaned(project.import_error or "no reason given")
-            reason = f"GitLab could not copy the template into {project.path_with_namespace}: {why}"
+            reason = f"GitLab could not copy the template into {path}: {why}"
             raise self._api.permanent(reason, ActionBy.UPSTREAM)
+        if project.import_status == "finished" and project.empty_repo:
+            if project.forked_from_project:
+                self._require_contents(str(project.forked_from_project.id))
+            raise self._api.not_yet(f"GitLab shows no commit in {path} yet, though it is copied", retry_after_s=POLL_S)
         if project.import_status != "finished" or not project.default_branch:
             status = cleaned(project.import_status or "unknown")
-            reason = f"GitLab is copying the template into {project.path_with_namespace} ({status})"
+            reason = f"GitLab is copying the template into {path} ({status})"
             raise self._api.not_yet(reason, retry_after_s=POLL_S)
         return project_of(project, found=True)
 
     def _at_path(self, path: str) -> ProjectSchema | None:
         reply = self._api.send("GET", "projects", path)
-        if reply.status in (301, 404):
+        if reply.status == 404 or is_moved(reply):
             return None
         if reply.status != 200:
             raise self._api.failed(reply, f"reading the project {path}")
@@ -103,64 +181,18 @@ class Projects:
         is_there = same_path(project.path_with_namespace, path) and not project.marked_for_deletion_on
         return project if is_there else None
 
-    def _our_fork(self, project: ProjectSchema, template: str, marker: str) -> Project:
-        if project.is_fork_of(template) and carries(project.description, marker):
-            return project_of(project, found=True)
-        reason = f"GitLab already has a project {project.path_with_namespace}, and we did not make it"
-        raise self._api.conflict(reason, "choose another name", "move that project away and retry")
+    # -- branches ---------------------------------------------------------------------------------------------
 
-    def remove(self, project_id: int, *, path: str, marker: str) -> bool:
-        """Return True once the project is gone, or scheduled to go, and its full `path` is free.
+    def get_branch(self, project_id: int, branch: str) -> Branch | None:
+        """Return a branch with its newest commit, None when the repository has no such branch.
 
-        Up to GitLab 17 one call removes. Since 18 it marks, archives and renames, and a second one removes for good;
-        where the instance forbids that, the remains wait under their new name for the end of its retention.
-        Safe to repeat. Raises NotYet while GitLab removes it, Conflict when the project is at another path or without
-        `marker`, Permanent with GitLab's reason when it refuses: images in the registry of the project.
-        Source: GitLab projects API, "Delete a project".
+        Raises Permanent when there is no such project. Source: GitLab branches API, "Get single repository branch".
         """
-        project = self._by_id(project_id)
-        if project and not project.marked_for_deletion_on:
-            self._require_ours(project, path, marker)
-            self._start_deletion(project)
-            project = self._by_id(project_id)
-        if project and not project.marked_for_deletion_on:
-            raise self._still_removing(path)
-        if project and _is_remains(project, path, marker):  # others' remains wait for the end of their retention
-            self._finish_deletion(project, path)
-        return True
-
-    def _by_id(self, project_id: int) -> ProjectSchema | None:
-        reply = self._api.send("GET", "projects", str(project_id))
-        if reply.status not in (200, 404):
-            raise self._api.failed(reply, f"reading the project {project_id}")
-        return reply.read_as(ProjectSchema) if reply.status == 200 else None
-
-    def _require_ours(self, project: ProjectSchema, path: str, marker: str) -> None:
-        if not (same_path(project.path_with_namespace, path) and carries(project.description, marker)):
-            reason = f"GitLab's project {project.path_with_namespace} was moved, or its description lacks our marker"
-            raise not_ours(self._api, reason, "remove it on GitLab and retry")
-
-    def _start_deletion(self, project: ProjectSchema) -> None:
-        reply = self._api.send("DELETE", "projects", str(project.id))
-        if reply.status == 400:
-            reason = f"GitLab does not remove {project.path_with_namespace}: {reason_in(reply.body)}"
-            raise self._api.permanent(reason, ActionBy.USER)
-        if reply.status not in (202, 404):
-            raise self._api.failed(reply, f"removing the project {project.path_with_namespace}")
-
-    def _finish_deletion(self, project: ProjectSchema, path: str) -> None:
-        """Remove what is marked. GitLab wants its present path, and may want to keep it until the retention is over."""
-        present = {"permanently_remove": "true", "full_path": project.path_with_namespace}
-        reply = self._api.send("DELETE", "projects", str(project.id), params=present)
-        if reply.status not in (202, 400, 403, 404):
-            raise self._api.failed(reply, f"removing the project {project.path_with_namespace} for good")
-        is_kept = reply.status in (400, 403)
-        left = self.find(path) if is_kept else self._by_id(project.id)
-        if left and left.id == project.id:
-            raise self._still_removing(path)
-
-    def _still_removing(self, path: str) -> NotYet:
-        return self._api.not_yet(f"GitLab is removing the project {path}", retry_after_s=POLL_S)
+        reply = self._api.send("GET", "projects", str(project_id), "repository", "branches", branch)
+        if reply.status == 404 and self.find_by_id(project_id):
+            return None
+        found = self._api.expect(reply, f"reading the branch {branch}").read_as(BranchSchema)
+        return Branch(name=found.name, commit_id=found.commit.id, is_default=found.default)
 
     def ensure_branch_open(self, project_id: int, branch: str) -> None:
         """Let developers push to and merge into `branch`, and nobody force a push.
@@ -201,8 +233,7 @@ class Projects:
         return reply.read_as(ProtectionSchema) if reply.status == 200 else None
 
 
-def _is_remains(project: ProjectSchema, path: str, marker: str) -> bool:
-    """Say whether this is what GitLab left of our project at `path`: since 18 it has a suffix that ends in its id."""
-    suffix = rf"(-[a-z_]+-{project.id})?"
-    was_here = re.fullmatch(re.escape(path) + suffix, project.path_with_namespace, re.IGNORECASE)
-    return was_here is not None and carries(project.description, marker)
+def _has_name(project: ProjectSchema, namespace: str, name: str) -> bool:
+    is_inside = same_path(project.path_with_namespace.rpartition("/")[0], namespace)
+    slug = project.path_with_namespace.rpartition("/")[2]
+    return is_inside and (same_path(project.name or "", name) or same_path(slug, name))

@@ -51,9 +51,13 @@ class ProjectSchema:
     default_branch: str | None = None
     description: str | None = None
     import_status: str | None = None
+    name: str | None = None
     import_error: str | None = None
     forked_from_project: Origin | None = None
     marked_for_deletion_on: str | None = None
+    empty_repo: bool | None = None
+    archived: bool | None = None
+    mr_default_target_self: bool | None = None  # of a fork
 
     def is_fork_of(self, template: str) -> bool:
         """Say whether this came from `template`, a full path or an id in digits."""
@@ -61,6 +65,18 @@ class ProjectSchema:
         return origin is not None and (
             same_path(origin.path_with_namespace or "", template) or str(origin.id) == template
         )
+
+
+@dataclass(frozen=True)
+class CommitSchema:
+    id: str
+
+
+@dataclass(frozen=True)
+class BranchSchema:
+    name: str
+    commit: CommitSchema
+    default: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,7 +145,10 @@ class Membership:
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """`path` includes the namespace; `default_branch` is None until the import is over."""
+    """`path` includes the namespace; `default_branch` is None until the import is over.
+
+    `is_fork`: GitLab still knows that it came from the template that was asked for.
+    """
 
     id: int
     path: str
@@ -137,6 +156,16 @@ class Project:
     clone_url: str
     default_branch: str | None
     found: bool
+    is_fork: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Branch:
+    """A branch and its newest commit."""
+
+    name: str
+    commit_id: str
+    is_default: bool
 
 
 def user_of(user: UserSchema, *, found: bool) -> User:
@@ -149,8 +178,9 @@ def membership_of(group: Group, member: MemberSchema, *, found: bool) -> Members
     )
 
 
-def project_of(project: ProjectSchema, *, found: bool) -> Project:
+def project_of(project: ProjectSchema, *, found: bool, template: str = "") -> Project:
     return Project(
+        is_fork=project.is_fork_of(template),
         id=project.id,
         path=project.path_with_namespace,
         web_url=project.web_url,

@@ -147,6 +147,7 @@ ensured = pytest.mark.parametrize("ensure", ENSURED.values(), ids=ENSURED.keys()
 EVERYTHING: dict[str, Operation] = {
     **ENSURED,
     "find_user": lambda bench: bench.client.accounts.find_user("anna"),
+    "find_person": lambda bench: bench.client.accounts.find_person(login="anna", email="anna@corp.example"),
     "get_group": lambda bench: bench.client.groups.get("dev"),
     "find_project": lambda bench: bench.client.projects.find("dev/shop"),
     "await_import": lambda bench: bench.client.projects.await_import(1),
@@ -254,7 +255,7 @@ def test_a_rate_limit_keeps_gitlabs_hint(bench: Bench) -> None:
 def test_no_answer_of_another_shape_is_a_crash(steady: Bench, call: Operation, status: int, body: str) -> None:
     steady.service.inject(Fault(kind="status", status=status, body=body))
 
-    if body == "[]" and status == 200 and call is EVERYTHING["find_user"]:
+    if body == "[]" and status == 200 and call in (EVERYTHING["find_user"], EVERYTHING["find_person"]):
         assert call(steady) is None
     else:
         with pytest.raises(StepError):
@@ -360,6 +361,88 @@ def test_an_echoed_password_is_not_shown(bench: Bench) -> None:
     assert PASSWORD not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ("blocked", "unblock it"),
+        ("ldap_blocked", "unblock it"),
+        ("banned", "unblock it"),
+        ("blocked_pending_approval", "waits for approval"),
+    ],
+)
+def test_an_account_that_cannot_sign_in_is_no_finished_sign_up(bench: Bench, state: str, reason: str) -> None:
+    made = bench.user()
+    bench.service.state.users[made.id].state = state
+
+    with pytest.raises(Permanent, match=reason) as caught:
+        bench.user()
+    assert caught.value.action_by is ActionBy.OPERATOR
+
+
+def test_a_new_account_that_waits_for_approval_is_no_finished_sign_up(bench: Bench) -> None:
+    bench.service.approves_users = True
+    with pytest.raises(Permanent, match="Pending approval"):
+        bench.user()
+    bench.admin("POST", "users", str(bench.client.accounts.find_user("anna").id), "approve")  # type: ignore[union-attr]
+
+    assert bench.user().found
+
+
+def test_a_deactivated_account_comes_back_by_signing_in(bench: Bench) -> None:
+    bench.service.state.users[bench.user().id].state = "deactivated"
+
+    assert bench.user().found
+
+
+def test_an_account_of_a_person_who_signs_in_elsewhere_has_their_identity_and_no_known_password(bench: Bench) -> None:
+    person = {"login": "anna", "email": "anna@corp.example", "name": "Anna Bell", "password": None}
+    identity = {"extern_uid": "uid=anna", "provider": "saml"}
+
+    made = bench.client.accounts.ensure_user(**person, **identity, marker=MARKER, on_create=bench.on_create)
+
+    assert bench.service.state.users[made.id].identities == [{"provider": "saml", "extern_uid": "uid=anna"}]
+    assert "password" not in json.loads(bench.service.writes()[0].body).keys() - {"force_random_password"}
+    assert bench.client.accounts.find_person(login="x", email="other@corp.example", **identity) == dataclasses.replace(
+        made, found=True
+    )
+
+
+# -- people whose accounts somebody else makes ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("login", ["anna", "abell"])
+def test_a_person_is_found_by_the_address_whatever_the_login(bench: Bench, login: str) -> None:
+    bench.admin("POST", "users", **user_body(username=login, email="Anna@corp.example"))
+    bench.admin("POST", "users", **user_body(username="other", email="joanna@corp.example"))
+
+    found = bench.client.accounts.find_person(login="anna", email="anna@corp.example")
+
+    assert found is not None
+    assert (found.login, found.found) == (login, True)
+
+
+def test_a_person_without_an_account_is_not_found_and_nothing_is_made(bench: Bench) -> None:
+    bench.admin("POST", "users", **user_body(username="other", email="joanna@corp.example"))
+
+    assert bench.client.accounts.find_person(login="anna", email="anna@corp.example") is None
+    assert bench.service.writes() == []
+
+
+def test_a_login_of_another_address_is_not_the_person(bench: Bench) -> None:
+    bench.admin("POST", "users", **user_body(email="other@corp.example"))
+
+    with pytest.raises(Conflict, match="another e-mail address"):
+        bench.client.accounts.find_person(login="anna", email="anna@corp.example")
+
+
+def test_a_person_who_cannot_sign_in_is_named(bench: Bench) -> None:
+    made = bench.admin("POST", "users", **user_body())
+    bench.admin("POST", "users", str(made["id"]), "block")
+
+    with pytest.raises(Permanent, match="is blocked"):
+        bench.client.accounts.find_person(login="anna", email="anna@corp.example")
+
+
 # -- groups and members ---------------------------------------------------------------------------------------
 
 
@@ -384,6 +467,18 @@ def test_a_level_is_raised_and_never_lowered(bench: Bench) -> None:
 
     assert levels == [20, 30, 30]
     assert [call.method for call in bench.service.writes()] == ["POST", "PUT"]
+
+
+def test_a_membership_that_waits_for_approval_is_for_an_administrator_of_gitlab(bench: Bench) -> None:
+    bench.service.approves_members = True
+
+    with pytest.raises(Permanent, match="queued the membership in dev") as caught:
+        bench.member()
+    assert caught.value.action_by is ActionBy.OPERATOR
+
+    bench.service.approves_members = False
+    bench.admin("POST", "groups", "dev", "members", user_id=READER_ID, access_level=30)
+    assert bench.member().found
 
 
 def test_raising_keeps_the_expiry(bench: Bench) -> None:
@@ -421,19 +516,10 @@ def test_a_fork_goes_where_we_said_under_our_name(bench: Bench) -> None:
     assert bench.fork("shop2").id != made.id
 
 
-@pytest.mark.parametrize(
-    "theirs",
-    [
-        {"description": "hello"},
-        {"description": MARKER, "template": "templates/Django_Template"},
-        {"description": MARKER, "cut": True},
-    ],
-)
-def test_somebody_elses_project_is_left_alone(bench: Bench, theirs: dict[str, Any]) -> None:
-    fork = {"name": "Shop", "path": "Shop", "namespace_path": "dev", "description": theirs["description"]}
-    made = bench.admin("POST", "projects", theirs.get("template", TEMPLATE), "fork", **fork)
-    if theirs.get("cut"):
-        bench.admin("DELETE", "projects", str(made["id"]), "fork")
+@pytest.mark.parametrize("description", ["hello", f"{MARKER}0", f"Was {MARKER}"])
+def test_somebody_elses_project_is_left_alone(bench: Bench, description: str) -> None:
+    fork = {"name": "Shop", "path": "Shop", "namespace_path": "dev", "description": description}
+    bench.admin("POST", "projects", TEMPLATE, "fork", **fork)
     before = bench.service.snapshot()
 
     with pytest.raises(Conflict) as caught:
@@ -441,6 +527,62 @@ def test_somebody_elses_project_is_left_alone(bench: Bench, theirs: dict[str, An
 
     assert caught.value.choices
     assert bench.service.snapshot() == before
+
+
+@pytest.mark.parametrize("template", [TEMPLATE, "templates/Django_Template"])
+def test_our_own_project_is_ours_wherever_it_came_from(bench: Bench, template: str) -> None:
+    fork = {"name": "Shop", "path": "Shop", "namespace_path": "dev", "description": f"The shop\n{MARKER}"}
+    made = bench.admin("POST", "projects", template, "fork", **fork)
+    if template == TEMPLATE:
+        bench.admin("DELETE", "projects", str(made["id"]), "fork")
+
+    found = bench.fork()
+
+    assert (found.id, found.found, found.is_fork) == (made["id"], True, False)
+    assert bench.intents == []
+
+
+def test_the_ledgers_id_is_as_good_as_a_marker(bench: Bench) -> None:
+    made = bench.fork()
+    bench.admin("PUT", "projects", str(made.id), description="The shop of the dev team")
+
+    with pytest.raises(Conflict):
+        bench.fork()
+    found = bench.client.projects.ensure_fork(
+        TEMPLATE, namespace="dev", path="shop", marker=MARKER, on_create=bench.on_create, known_id=made.id
+    )
+
+    assert (found.id, found.is_fork) == (made.id, True)
+
+
+def test_merge_requests_of_a_fork_go_to_itself(bench: Bench) -> None:
+    made = bench.fork()
+
+    assert bench.admin("GET", "projects", str(made.id))["mr_default_target_self"] is True
+
+
+def test_a_fork_whose_merge_requests_go_to_the_template_is_corrected_once(bench: Bench) -> None:
+    made = bench.fork()
+    bench.admin("PUT", "projects", str(made.id), mr_default_target_self=False)
+
+    for _ in range(2):
+        bench.fork()
+
+    assert [call.method for call in bench.service.writes()] == ["PUT"]
+    assert bench.admin("GET", "projects", str(made.id))["mr_default_target_self"] is True
+
+
+def test_a_fork_call_that_ignores_the_target_is_followed_by_an_edit(bench: Bench) -> None:
+    older = {"name": "shop", "path": "shop", "namespace_path": "dev", "description": MARKER}
+    made = bench.admin("POST", "projects", TEMPLATE, "fork", **older)
+    assert made["mr_default_target_self"] is False
+    bench.admin("DELETE", "projects", str(made["id"]))
+    answer = json.dumps({**made, "id": 1})
+    bench.service.inject(Fault(kind="status", method="POST", path="/fork$", status=201, body=answer))
+
+    bench.fork()
+
+    assert bench.service.state.projects[1].mr_default_target_self
 
 
 def test_our_own_fork_that_appears_meanwhile_is_found(bench: Bench) -> None:
@@ -462,8 +604,63 @@ def test_a_project_marked_for_deletion_in_its_place_is_absent(bench: Bench) -> N
     bench.service.state.projects[bench.fork().id].marked_for_deletion_on = "2030-01-01"
 
     assert bench.client.projects.find("dev/shop") is None
-    with pytest.raises(Permanent, match="already been taken"):
+    with pytest.raises(Conflict, match="keeps the deleted project dev/shop"):
         bench.fork()
+
+
+def test_a_name_that_a_renamed_project_still_has_is_a_conflict_that_names_it(bench: Bench) -> None:
+    old = bench.fork()
+    bench.admin("PUT", "projects", str(old.id), path="shop-old", description="ours no more")
+
+    with pytest.raises(Conflict, match="dev/shop-old has the name shop") as caught:
+        bench.fork()
+
+    assert "choose another name" in caught.value.choices
+
+
+def test_a_redirect_to_https_does_not_mean_that_a_place_is_free(bench: Bench) -> None:
+    bench.fork()
+    bench.service.calls.clear()
+    bench.service.is_https_only = True
+
+    for call in (lambda: bench.client.projects.find("dev/shop"), bench.fork):
+        with pytest.raises(Permanent, match=r"redirects to https://127\.0\.0\.1:\d+: set GITLAB_URL") as caught:
+            call()
+        assert caught.value.action_by is ActionBy.OPERATOR
+    assert bench.service.writes() == []
+
+
+def test_gitlabs_own_redirect_means_that_a_place_is_free(bench: Bench) -> None:
+    bench.admin("PUT", "projects", str(bench.fork().id), path="shop-old", name="shop-old")
+
+    assert bench.client.projects.find("dev/shop") is None
+
+
+@pytest.mark.parametrize("template", [TEMPLATE, "id"])
+def test_an_empty_template_is_for_the_operator_at_once_and_nothing_is_made(bench: Bench, template: str) -> None:
+    empty = empty_template(bench)
+
+    with pytest.raises(Permanent, match="is empty") as caught:
+        bench.fork(template=TEMPLATE if template == TEMPLATE else str(empty))
+
+    assert caught.value.action_by is ActionBy.OPERATOR
+    assert (bench.intents, bench.service.writes()) == ([], [])
+
+
+def empty_template(bench: Bench) -> int:
+    record = bench.service.state.project_at(TEMPLATE)
+    assert record is not None
+    record.default_branch = None
+    return record.id
+
+
+def test_the_copy_of_an_empty_template_is_for_the_operator_at_once(bench: Bench) -> None:
+    record = bench.imported()
+    empty_template(bench)
+    record.default_branch = None
+
+    with pytest.raises(Permanent, match=r"template .* is empty"):
+        bench.client.projects.await_import(record.id)
 
 
 @pytest.mark.parametrize("path", ["dev/nothing", "nothing", "1"])
@@ -508,7 +705,7 @@ def test_an_import_without_a_default_branch_is_waited_for(bench: Bench) -> None:
     record = bench.imported()
     record.default_branch = None
 
-    with pytest.raises(NotYet):
+    with pytest.raises(NotYet, match="no commit"):
         bench.client.projects.await_import(record.id)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -29,6 +31,7 @@ LATER: Settings = {"gitlab_version": "18.5.1"}
 KEEPING: Settings = {"gitlab_version": "18.5.1", "gitlab_immediate_deletion": False}
 removing_at_once = pytest.mark.parametrize("settings", [SEVENTEEN, EIGHTEEN, LATER], ids=["17", "18.0", "18.5"])
 in_two_calls = pytest.mark.parametrize("settings", [EIGHTEEN, LATER], ids=["18.0", "18.5"])
+seventeen = pytest.mark.parametrize("settings", [SEVENTEEN], ids=["17"])
 keeping = pytest.mark.parametrize("settings", [KEEPING], ids=["18.5 that keeps"])
 all_settings = pytest.mark.parametrize(
     "settings", [SEVENTEEN, EIGHTEEN, LATER, KEEPING], ids=["17", "18.0", "18.5", "18.5 that keeps"]
@@ -54,16 +57,19 @@ class Bench:
         self.service.calls.clear()
         return fork.id
 
-    def remove(self, project_id: int, path: str = PATH) -> bool:
-        return self.client.projects.remove(project_id, path=path, marker=MARKER)
+    def remove(self, project_id: int, path: str = PATH, *, purge: bool = False, is_known: bool = False) -> Any:
+        return self.client.removals.remove(project_id, path=path, marker=MARKER, purge=purge, is_known=is_known)
 
-    def removed(self, project_id: int) -> bool:
-        """Remove a project, with GitLab doing its part as soon as it was told to."""
+    def purge(self, project_id: int) -> Any:
+        return self.remove(project_id, purge=True)
+
+    def purged(self, project_id: int) -> Any:
+        """Remove a project for good, with GitLab doing its part as soon as it was told to."""
         try:
-            return self.remove(project_id)
+            return self.purge(project_id)
         except NotYet:
             self.finish()
-            return self.remove(project_id)
+            return self.purge(project_id)
 
     def finish(self) -> None:
         """Let GitLab remove what it has promised to remove."""
@@ -108,14 +114,136 @@ def bench(config: HarbourConfig, settings: Settings) -> Iterator[Bench]:
     service.stop()
 
 
-# -- projects: gone, once and whole ---------------------------------------------------------------------------
+# -- projects: kept, for their commits are not ours -------------------------------------------------------------
+
+MARKING = pytest.mark.parametrize("settings", [EIGHTEEN, LATER, KEEPING], ids=["18.0", "18.5", "18.5 that keeps"])
+
+
+@MARKING
+def test_a_removed_project_can_be_restored_until_a_date(bench: Bench) -> None:
+    shop = bench.fork()
+    bench.service.retention_days = 14
+
+    kept = bench.remove(shop)
+
+    record = bench.service.state.projects[shop]
+    assert (kept.name, kept.url) == (f"dev/{record.path}", f"{bench.service.url}/dev/{record.path}")
+    assert kept.until == (date.fromisoformat(record.marked_for_deletion_on or "") + timedelta(days=14)).isoformat()
+    bench.admin("POST", "projects", str(shop), "restore")
+    assert bench.client.projects.get(PATH).id == shop
+
+
+@all_settings
+def test_a_removal_destroys_nothing_and_frees_the_path(bench: Bench) -> None:
+    shop = bench.fork()
+    before = bench.service.snapshot()["refs"][PATH]
+
+    kept = bench.remove(shop)
+
+    assert bench.service.snapshot()["refs"][kept.name] == before
+    assert bench.service.state.projects[shop].archived
+    assert bench.client.projects.find(PATH) is None
+    assert bench.fork() != shop
+
+
+@all_settings
+def test_removing_again_writes_nothing_and_says_the_same(bench: Bench) -> None:
+    shop = bench.fork()
+    kept = bench.remove(shop)
+    writes, left = len(bench.service.writes()), bench.service.snapshot()
+
+    assert bench.remove(shop) == kept == bench.client.removals.find_remains(shop, path=PATH)
+    assert len(bench.service.writes()) == writes
+    assert bench.service.snapshot() == left
+
+
+@seventeen
+@lost_replies
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_a_reply_lost_while_it_is_put_aside_converges(bench: Bench, method: str, kind: str) -> None:
+    shop = bench.fork()
+    bench.service.inject(Fault(kind=kind, method=method, times=1, status=502, body="<html>"))
+
+    with pytest.raises(Transient):
+        bench.remove(shop)
+
+    assert bench.remove(shop).name == f"{PATH}-removed-{shop}"
+    assert bench.service.state.projects[shop].archived
+    assert [call.method for call in bench.service.writes()] == ["PUT", "POST"]
+
+
+@seventeen
+def test_where_gitlab_deletes_at_once_the_project_is_moved_out_of_the_way(bench: Bench) -> None:
+    shop = bench.fork()
+
+    kept = bench.remove(shop)
+
+    assert (kept.name, kept.until) == (f"{PATH}-removed-{shop}", None)
+    assert "deletes at once" in kept.reason
+    assert "DELETE" not in {call.method for call in bench.service.writes()}
+
+
+@pytest.mark.parametrize("version", ["unknown", "", "17.11.2-ee", "16.4.0"])
+def test_a_version_that_may_delete_at_once_is_told_to_delete_nothing(bench: Bench, version: str) -> None:
+    shop = bench.fork()
+    body = json.dumps({"version": version})
+    bench.service.inject(Fault(kind="status", method="GET", path="/version$", status=200, body=body))
+
+    assert bench.remove(shop).until is None
+    assert "DELETE" not in {call.method for call in bench.service.writes()}
+
+
+def test_without_a_right_to_read_the_settings_the_end_is_not_known(bench: Bench) -> None:
+    bench.service.inject(Fault(kind="status", path="/application/settings$", status=403, body="{}"))
+
+    assert bench.remove(bench.fork()).until is None
+
+
+def test_a_new_project_at_the_old_path_is_not_touched(bench: Bench) -> None:
+    old = bench.fork()
+    bench.remove(old)
+    new = bench.fork()
+
+    assert bench.remove(old)
+
+    assert bench.service.state.projects[new].marked_for_deletion_on is None
+
+
+def test_the_end_of_the_retention_leaves_nothing(bench: Bench) -> None:
+    shop = bench.fork()
+    bench.remove(shop)
+
+    bench.service.end_retention()
+
+    assert bench.service.snapshot() == bench.before
+    assert bench.remove(shop) is None
+
+
+def test_images_that_forbid_a_new_path_are_for_the_user_to_remove(bench: Bench) -> None:
+    shop = bench.fork()
+    bench.service.inject(Fault(kind="status", method="PUT", status=400, body=IMAGES))
+    bench.service.inject(Fault(kind="status", path="/version$", status=200, body='{"version":"17.3.0"}'))
+
+    with pytest.raises(Permanent, match="container registry tags") as caught:
+        bench.remove(shop)
+    assert caught.value.action_by is ActionBy.USER
+
+
+def test_the_ledgers_id_is_as_good_as_a_marker(bench: Bench) -> None:
+    shop = bench.fork()
+    spoil_marker(bench, shop)
+
+    assert bench.remove(shop, is_known=True)
+
+
+# -- projects: purged, once and whole ---------------------------------------------------------------------------
 
 
 @removing_at_once
-def test_a_removed_project_leaves_nothing(bench: Bench) -> None:
+def test_a_purged_project_leaves_nothing(bench: Bench) -> None:
     shop = bench.fork()
 
-    assert bench.removed(shop)
+    assert bench.purged(shop) is None
 
     assert bench.service.snapshot() == bench.before
     assert bench.client.projects.find(PATH) is None
@@ -124,11 +252,11 @@ def test_a_removed_project_leaves_nothing(bench: Bench) -> None:
 @all_settings
 def test_a_project_that_is_gone_is_not_written_to(bench: Bench) -> None:
     shop = bench.fork()
-    bench.removed(shop)
+    bench.purged(shop)
     bench.service.end_retention()
     bench.service.calls.clear()
 
-    assert bench.remove(shop)
+    assert bench.purge(shop) is None
     assert bench.service.writes() == []
 
 
@@ -137,9 +265,9 @@ def test_while_gitlab_is_at_it_we_wait(bench: Bench) -> None:
     shop = bench.fork()
 
     with pytest.raises(NotYet) as first:
-        bench.remove(shop)
+        bench.purge(shop)
     with pytest.raises(NotYet):
-        bench.remove(shop)
+        bench.purge(shop)
 
     assert first.value.retry_after_s == 2.0
     assert bench.service.state.projects[shop].removing
@@ -148,7 +276,7 @@ def test_while_gitlab_is_at_it_we_wait(bench: Bench) -> None:
 @in_two_calls
 def test_the_second_call_names_the_path_that_the_first_one_gave(bench: Bench, settings: Settings) -> None:
     shop = bench.fork()
-    bench.removed(shop)
+    bench.purged(shop)
 
     first, second = (urlsplit(call.path) for call in bench.service.writes())
 
@@ -167,15 +295,15 @@ def test_a_reply_lost_in_the_middle_converges(bench: Bench, settings: Settings, 
 
     if skip < calls:
         with pytest.raises(Transient):
-            bench.remove(shop)
+            bench.purge(shop)
 
-    assert bench.removed(shop)
+    assert bench.purged(shop) is None
     assert bench.service.snapshot() == bench.before
 
 
 @removing_at_once
 def test_the_name_can_be_used_again(bench: Bench) -> None:
-    bench.removed(bench.fork())
+    bench.purged(bench.fork())
 
     again = bench.fork()
 
@@ -184,63 +312,37 @@ def test_the_name_can_be_used_again(bench: Bench) -> None:
     assert found.id == again
 
 
-def test_a_project_that_somebody_else_has_marked_is_finished(bench: Bench) -> None:
+def test_a_purge_finishes_what_somebody_else_has_marked(bench: Bench) -> None:
     shop = bench.fork()
     bench.admin("DELETE", "projects", str(shop))
 
-    assert bench.removed(shop)
+    assert bench.purged(shop) is None
 
     assert all("permanently_remove" in call.path for call in bench.service.writes())
     assert bench.service.snapshot() == bench.before
 
 
-# -- projects: where GitLab keeps the remains -----------------------------------------------------------------
+@seventeen
+def test_a_purge_finishes_what_was_put_aside(bench: Bench) -> None:
+    shop = bench.fork()
+    bench.remove(shop)
+
+    assert bench.purged(shop) is None
+    assert bench.client.projects.find_by_id(shop) is None
 
 
 @keeping
 @pytest.mark.parametrize("status", [400, 403])
-def test_a_deletion_that_is_only_scheduled_has_freed_the_path(bench: Bench, status: int) -> None:
+def test_a_purge_that_the_instance_forbids_has_freed_the_path(bench: Bench, status: int) -> None:
     shop = bench.fork()
     refusal = Fault(kind="status", method="DELETE", path=f"/projects/{shop}$", skip=1, status=status, body="{}")
     bench.service.inject(refusal)
 
-    assert bench.remove(shop)
+    assert bench.purge(shop).until
 
     assert bench.client.projects.find(PATH) is None
     assert bench.service.state.projects[shop].marked_for_deletion_on
     assert bench.fork() != shop
-
-
-@keeping
-def test_a_scheduled_deletion_is_scheduled_once(bench: Bench) -> None:
-    shop = bench.fork()
-    bench.remove(shop)
-    scheduled = bench.service.snapshot()
-
-    assert bench.remove(shop)
-
-    assert bench.service.snapshot() == scheduled
-    assert [call.status for call in bench.service.writes()] == [202, 403, 403]
-
-
-@keeping
-def test_the_end_of_the_retention_leaves_nothing(bench: Bench) -> None:
-    bench.remove(bench.fork())
-
-    bench.service.end_retention()
-
-    assert bench.service.snapshot() == bench.before
-
-
-@keeping
-def test_a_new_project_at_the_old_path_is_not_touched(bench: Bench) -> None:
-    old = bench.fork()
-    bench.remove(old)
-    new = bench.fork()
-
-    assert bench.remove(old)
-
-    assert bench.service.state.projects[new].marked_for_deletion_on is None
 
 
 # -- projects: nobody else's ----------------------------------------------------------------------------------
@@ -279,7 +381,7 @@ def test_remains_that_are_not_ours_wait_for_their_time(bench: Bench, change: Cal
     change(bench, shop)
     bench.admin("DELETE", "projects", str(shop))
 
-    assert bench.remove(shop)
+    assert bench.purge(shop)
     assert bench.service.writes() == []
 
 
@@ -363,9 +465,9 @@ def test_the_second_call_ends_as_declared_too(bench: Bench, status: int, body: s
     bench.service.inject(Fault(kind="status", method="DELETE", skip=1, status=status, body=body))
 
     with pytest.raises(error):
-        bench.remove(shop)
+        bench.purge(shop)
     bench.service.clear_faults()
-    assert bench.removed(shop)
+    assert bench.purged(shop) is None
 
 
 # -- members --------------------------------------------------------------------------------------------------

@@ -1,0 +1,50 @@
+"""The instance's settings, as far as they are read from outside.
+
+Source: GitLab API, "Application settings".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from harbour.gitlab.errors import Params, as_json, bad_parameters
+from harbour.gitlab.state import GitLabBase
+from harbour.gitlab.users import API
+from harbour.server import route
+
+RETENTION_DAYS = range(1, 91)
+
+
+class Settings(GitLabBase):
+    """`/application/settings`: for administrators."""
+
+    retention_days = 30
+    """For how long what is marked for deletion is kept."""
+
+    @route("GET", f"{API}/application/settings")
+    def show_settings(self, _request: Request) -> Response:
+        return as_json(self._settings())
+
+    @route("PUT", f"{API}/application/settings")
+    def change_settings(self, request: Request) -> Response:
+        days = Params(request).number("deletion_adjourned_period")
+        if days is not None and days not in RETENTION_DAYS:
+            bad_parameters("deletion_adjourned_period does not have a valid value")
+        self.retention_days = days or self.retention_days
+        return as_json(self._settings())
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "id": 1,
+            "deletion_adjourned_period": self.retention_days,
+            "default_branch_protection_defaults": {
+                "allowed_to_push": [{"access_level": 40}],
+                "allowed_to_merge": [{"access_level": 40}],
+                "allow_force_push": False,
+                "developer_can_initial_push": False,
+            },
+            "password_authentication_enabled_for_web": True,
+            "require_admin_approval_after_user_signup": False,
+        }
