@@ -150,7 +150,7 @@ SIGNUP = Workflow(
         Lane(name="jenkins", steps=(
             StepPlan(name="create_jenkins_user", upstream=J, retry=PATIENT, secret=True,
                      repeat="looked up by id first; ours accepts the password of this sign-up"),
-            StepPlan(name="assign_jenkins_role", upstream=J, retry=PATIENT,
+            StepPlan(name="assign_jenkins_role", upstream=J, retry=PATIENT, wait=WaitPolicy(at_most_s=60),
                      skip="somebody may have assigned the role by hand",
                      repeat="an assignment is a set entry; read before, and read again after"),
         )),

@@ -8,7 +8,7 @@ from functools import cached_property
 from importlib import resources
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -22,6 +22,8 @@ class CatalogTeam(BaseModel):
 
     `namespace` is the pattern of its apps' namespaces, `argocd_namespace` the namespace of its Argo CD applications,
     None for Argo CD's own.
+    `jenkins_role` is the item role of its people; with matrix authorization they get permissions in `jenkins_folder`
+    instead. `jenkins_global_role` is given to them, too, when it is set: some global role has to have Overall/Read.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,7 +33,9 @@ class CatalogTeam(BaseModel):
     self_join: bool = False
     gitlab_group: str
     jenkins_folder: str
-    jenkins_role: str
+    jenkins_authorization: Literal["role-strategy", "matrix"] = "role-strategy"
+    jenkins_role: str = ""
+    jenkins_global_role: str | None = None
     kibana_role: str
     argocd_project: str
     argocd_namespace: str | None = None
@@ -63,6 +67,14 @@ class CatalogTeam(BaseModel):
     def namespace_glob(self) -> str:
         """All of the team's namespaces, as a project of Argo CD lists them: `dev-*`."""
         return self.namespace_pattern.glob
+
+    @model_validator(mode="after")
+    def _with_roles_where_there_are_roles(self) -> Self:
+        if self.jenkins_authorization == "role-strategy" and not self.jenkins_role:
+            raise ValueError("jenkins_role is required, unless jenkins_authorization is matrix")
+        if self.jenkins_authorization == "matrix" and (self.jenkins_role or self.jenkins_global_role):
+            raise ValueError("jenkins_role and jenkins_global_role are roles, which matrix authorization does not have")
+        return self
 
 
 class AppType(BaseModel):

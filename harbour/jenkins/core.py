@@ -1,12 +1,14 @@
 """Base of the Jenkins stand-in: authentication and permissions.
 
-A call with an API token needs no crumb. A call with a password can read, but its POSTs are refused without a crumb.
-A call without credentials is the user `anonymous`; wrong credentials are a 401.
+A call with an API token needs no crumb. A call with a password can read, but its POSTs are refused without the crumb of
+the same session. A call without credentials is the user `anonymous`; wrong credentials are a 401. Every path but a few
+needs Overall/Read, which no item role gives. Source: `Jenkins.getTarget`, `DefaultCrumbIssuer`.
 """
 
 from __future__ import annotations
 
 import hmac
+import json
 import re
 import secrets
 import time
@@ -16,10 +18,11 @@ from dataclasses import dataclass, field
 from werkzeug.wrappers import Request, Response
 
 from harbour.config import HarbourConfig
-from harbour.jenkins.pages import ApiError, forbidden, jetty_error, page, unauthorized
+from harbour.jenkins import matrix, xstream
+from harbour.jenkins.pages import ApiError, forbidden, is_browser, jetty_error, page, unauthorized
 from harbour.passwords import digest as token_digest
 from harbour.passwords import matches
-from harbour.server import Service
+from harbour.server import Service, route
 
 ADMINISTER = "hudson.model.Hudson.Administer"
 IMPLIED_BY = {
@@ -35,6 +38,14 @@ PLUGINS = {
     "workflow-cps": "4175",
     "workflow-job": "1571",
 }
+READ = "hudson.model.Hudson.Read"
+ALWAYS_READABLE = (
+    *("/404", "/_404", "/login", "/loginError", "/logout", "/accessDenied", "/adjuncts/", "/error", "/oops", "/signup"),
+    *("/tcpSlaveAgentListener", "/federatedLoginService/", "/securityRealm"),
+)  # by their beginning
+UNPROTECTED = frozenset({"whoAmI", "cli", "jnlpJars", "instance-identity"})
+CRUMB_FIELD = "Jenkins-Crumb"
+SESSION_COOKIE = "JSESSIONID.harbour"
 REALM, STRATEGY = "/securityRealm", "/role-strategy/strategy"
 Clock = Callable[[], float]
 """Returns the time in seconds since 1970."""
@@ -62,16 +73,19 @@ class Role:
 
     def is_assigned_to(self, caller: Caller) -> bool:
         """Return whether the role is assigned to this caller; letter case does not matter."""
-        known = {("user", caller.id.lower()), ("either", caller.id.lower())}
-        if caller.id != "anonymous":
-            known |= {("group", "authenticated"), ("either", "authenticated")}
-        return any((kind.lower(), sid.lower()) in known for kind, sid in self.sids)
+        return any(caller.is_meant_by(kind, sid) for kind, sid in self.sids)
 
 
 @dataclass(frozen=True)
 class Caller:
     id: str = "anonymous"
     by_token: bool = False
+
+    def is_meant_by(self, kind: str, sid: str) -> bool:
+        """Return whether an entry for this sid is for the caller; letter case does not matter."""
+        own = {("user", self.id.lower()), ("either", self.id.lower())}
+        groups = set() if self.id == "anonymous" else {("group", "authenticated"), ("either", "authenticated")}
+        return (kind.lower(), sid.lower()) in own | groups
 
 
 class JenkinsCore(Service):
@@ -90,12 +104,15 @@ class JenkinsCore(Service):
         self.plugins = {} if config.empty else dict(PLUGINS)
         self.has_own_users = True  # False: another security realm is active
         self.has_role_strategy = not config.empty  # False: another authorization strategy is active
+        self.matrix: set[matrix.Entry] | None = None
+        """The entries for the whole Jenkins while project-based matrix authorization is active, else None."""
 
     def dispatch(self, request: Request, path: str) -> Response:
         with self.lock:
             try:
                 request.environ["harbour.caller"] = self._authenticate(request)
                 self._require_crumb(request)
+                self._require_read(request, path)
                 self._require_active(path)
                 response = super().dispatch(request, path)
             except ApiError as error:
@@ -129,11 +146,36 @@ class JenkinsCore(Service):
             raise unauthorized()
         return Caller(user.id)
 
-    @staticmethod
-    def _require_crumb(request: Request) -> None:
-        if request.method == "POST" and not caller_of(request).by_token:
+    def _require_crumb(self, request: Request) -> None:
+        caller, session = caller_of(request), request.cookies.get(SESSION_COOKIE, "")
+        if request.method != "POST" or caller.by_token:
+            return
+        if not session or request.headers.get(CRUMB_FIELD) != self._crumb(caller, session):
             text = "No valid crumb was included in the request"
             raise ApiError(page("Error 403", f"<h2>HTTP ERROR 403 {text}</h2>", status=403))
+
+    def _crumb(self, caller: Caller, session: str) -> str:
+        return hmac.new(self.session.encode(), f"{caller.id};{session}".encode(), "sha256").hexdigest()
+
+    @route("GET", "/crumbIssuer/api/json")
+    def issue_crumb(self, request: Request) -> Response:
+        session = request.cookies.get(SESSION_COOKIE) or secrets.token_hex(16)
+        crumb = self._crumb(caller_of(request), session)
+        shown = {
+            "_class": "hudson.security.csrf.DefaultCrumbIssuer",
+            "crumb": crumb,
+            "crumbRequestField": CRUMB_FIELD,
+        }
+        answer = Response(json.dumps(shown), content_type="application/json;charset=utf-8")
+        answer.set_cookie(SESSION_COOKIE, session, httponly=True)
+        return answer
+
+    def _require_read(self, request: Request, path: str) -> None:
+        """Refuse what a page of Jenkins refuses without Overall/Read; a browser sees pages, there is no login form."""
+        is_page_without_login = is_browser(request) and "Authorization" not in request.headers
+        if is_page_without_login or path.startswith(ALWAYS_READABLE) or path.split("/")[1] in UNPROTECTED:
+            return
+        self.require(request, READ)
 
     def _require_active(self, path: str) -> None:
         """Answer 404 for the URLs of a security realm or a strategy that is not the active one."""
@@ -142,15 +184,34 @@ class JenkinsCore(Service):
             raise ApiError(jetty_error(404))
 
     def permits(self, caller: Caller, permission: str, item: str | None = None) -> bool:
-        """Return whether the caller's global roles, or the project roles that match `item`, grant it.
+        """Return whether the active authorization grants it."""
+        granted = self._by_roles(caller, item) if self.matrix is None else self._by_matrix(caller, item)
+        return not granted.isdisjoint({ADMINISTER, permission, IMPLIED_BY.get(permission, permission)})
+
+    def _by_roles(self, caller: Caller, item: str | None) -> set[str]:
+        """Return what the caller's global roles, and the project roles that match `item`, grant.
 
         A pattern has to match the item's *whole* full name: `.*_dev` does not open the folder `dev`.
         """
         roles = list(self.roles["globalRoles"].values())
         if item is not None:
             roles += [role for role in self.roles["projectRoles"].values() if re.fullmatch(role.pattern, item)]
-        granted = {name for role in roles if role.is_assigned_to(caller) for name in role.permissions}
-        return not granted.isdisjoint({ADMINISTER, permission, IMPLIED_BY.get(permission, permission)})
+        return {name for role in roles if role.is_assigned_to(caller) for name in role.permissions}
+
+    def _by_matrix(self, caller: Caller, item: str | None) -> set[str]:
+        """Return what the matrix grants for all of Jenkins, and in the item and its folders."""
+        entries = set(self.matrix or ())
+        while item:
+            root = xstream.read(self.items[item])
+            entries |= set(matrix.entries_of(root))
+            item = None if matrix.blocks_inheritance(root) else item.rpartition("/")[0]
+        return {permission for kind, permission, sid in entries if caller.is_meant_by(kind, sid)}
+
+    def use_matrix(self) -> None:
+        """Activate project-based matrix authorization: the administrator may do all, people may open Jenkins."""
+        self.plugins["matrix-auth"] = "3.2.6"
+        self.has_role_strategy = False
+        self.matrix = {("USER", ADMINISTER, self.config.jenkins_user), ("GROUP", READ, "authenticated")}
 
     def require(self, request: Request, permission: str, item: str | None = None) -> None:
         """Refuse with 403 unless the caller has the permission."""

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+import xml.etree.ElementTree as ET
 from codecs import lookup
 from typing import Any
 
 from werkzeug.http import parse_options_header
 from werkzeug.wrappers import Request, Response
 
-from harbour.jenkins import xml
+from harbour.jenkins import matrix, xml
 from harbour.jenkins.core import JenkinsCore, caller_of
 from harbour.jenkins.pages import ApiError, failure, is_browser, jetty_error, not_found, oops, redirect
 from harbour.jenkins.tree import exported
@@ -48,10 +49,18 @@ class JenkinsItems(JenkinsCore):
             raise failure("No Content-Type header set")
         name = self._free_name(request, parent)
         if content_type.startswith(("application/xml", "text/xml")):
-            self.items[name] = xml.serialised(xml.parse(request.get_data()))
+            self.items[name] = xml.serialised(self._understood(request.get_data()))
             return Response()
         self.items[name] = _from_mode(request.values.get("mode"))
         return redirect(f"{request.host_url.rstrip('/')}{path_of(name)}configure")
+
+    def _understood(self, document: bytes | str) -> ET.Element:
+        """Return the root of a document, without what belongs to a plugin that is not installed."""
+        root = xml.parse(document)
+        held = root.find(f"properties/{matrix.MATRIX}")
+        if held is not None and "matrix-auth" not in self.plugins:
+            root.find("properties").remove(held)  # type: ignore[union-attr] # it is in there
+        return root
 
     def _free_name(self, request: Request, parent: str) -> str:
         given = request.values.get("name")
@@ -105,7 +114,7 @@ class JenkinsItems(JenkinsCore):
     def write_config(self, request: Request, item: str) -> Response:
         name = self.find_visible(request, item)
         self.require(request, f"{ITEM_PERMISSION}Configure", name)
-        root = xml.parse(_as_text(request))
+        root = self._understood(_as_text(request))
         expected = xml.root_of(self.items[name]).tag
         if root.tag != expected:
             raise oops(f"Expecting class {xml.CLASSES[expected]} but got class {xml.CLASSES[root.tag]}")

@@ -14,38 +14,10 @@ from werkzeug.wrappers import Request, Response
 
 from harbour.jenkins.core import ADMINISTER, JenkinsCore, Role
 from harbour.jenkins.pages import ApiError, failure, jetty_error, oops
+from harbour.jenkins.permissions import PERMISSIONS
 from harbour.server import route
 
 BASE = "/role-strategy/strategy"
-_VERBS = {
-    "hudson.model.Hudson": ("Administer", "Manage", "Read", "SystemRead"),
-    "hudson.model.Item": (
-        "Build",
-        "Cancel",
-        "Configure",
-        "Create",
-        "Delete",
-        "Discover",
-        "ExtendedRead",
-        "Move",
-        "Read",
-        "Workspace",
-    ),
-    "hudson.model.Run": ("Artifacts", "Delete", "Replay", "Update"),
-    "hudson.model.View": ("Configure", "Create", "Delete", "Read"),
-    "hudson.model.Computer": ("Build", "Configure", "Connect", "Create", "Delete", "Disconnect"),
-    "hudson.scm.SCM": ("Tag",),
-    "com.cloudbees.plugins.credentials.CredentialsProvider": (
-        "Create",
-        "Delete",
-        "ManageDomains",
-        "Update",
-        "UseItem",
-        "UseOwn",
-        "View",
-    ),
-}  # fmt: skip - one line a class
-PERMISSIONS = frozenset(f"{group}.{verb}" for group, verbs in _VERBS.items() for verb in verbs)
 
 
 class JenkinsRoles(JenkinsCore):

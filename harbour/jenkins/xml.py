@@ -11,8 +11,9 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from typing import Any
 
-from harbour.jenkins import xstream
+from harbour.jenkins import matrix, xstream
 from harbour.jenkins.pages import oops
+from harbour.jenkins.permissions import PERMISSIONS
 
 Shape = dict[str, "Shape | None"]
 """Known children by tag, or by `tag:class` where the class decides; None is an element with text."""
@@ -81,7 +82,7 @@ _KNOWN: dict[str, Shape] = {
         "triggers": {},
         "disabled": None,
     },
-    FOLDER: {"actions": {}, "description": None, "displayName": None, "properties": {}},
+    FOLDER: {"actions": {}, "description": None, "displayName": None, "properties": {matrix.MATRIX: {}}},
 }
 _DEFAULTS = {PIPELINE: {"keepDependencies": "false", "disabled": "false"}, FOLDER: {}}
 _PLUGINS = {
@@ -124,6 +125,9 @@ def _keep(element: ET.Element, shape: Shape) -> ET.Element:
     if name in _PLUGINS:
         kept.set("plugin", _PLUGINS[name])
     for child in element:
+        if child.tag == matrix.MATRIX and matrix.MATRIX in shape:
+            kept.append(matrix.rewritten(child, PERMISSIONS))
+            continue
         key = f"{child.tag}:{child.get('class')}" if "class" in child.attrib else child.tag
         key = key if key in shape else child.tag
         if key not in shape:

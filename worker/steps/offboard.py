@@ -9,6 +9,8 @@ from worker.context import StepContext
 from worker.removal import OURS, is_removed
 from worker.upstreams import Upstreams
 
+JENKINS_RIGHTS = ("role_assignment", "global_role_assignment", "folder_permissions")
+
 
 def leave_gitlab_group(job: StepContext, upstreams: Upstreams) -> ClosedAccount:
     """End the memberships that were made here."""
@@ -23,8 +25,9 @@ def block_gitlab_user(job: StepContext, upstreams: Upstreams) -> NoOutput:
 
 
 def revoke_jenkins_role(job: StepContext, upstreams: Upstreams) -> ClosedAccount:
-    """Remove the role first: Jenkins keeps the assignments of deleted users, for the next user of that name."""
-    return _close(job, upstreams, "jenkins", "role_assignment", is_marked=False)
+    """Remove the rights first: Jenkins keeps the assignments of deleted users, for the next user of that name."""
+    closed = [_close(job, upstreams, "jenkins", kind, is_marked=False) for kind in JENKINS_RIGHTS]
+    return {"kept": [ref for each in closed for ref in each["kept"]]}
 
 
 def delete_jenkins_user(job: StepContext, upstreams: Upstreams) -> ClosedAccount:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from common.jobs.ledger import Entry
 from common.step_outputs import (
     CREATE_GITLAB_USER,
     GitLabMembership,
@@ -12,6 +13,7 @@ from common.step_outputs import (
 )
 from worker.context import StepContext
 from worker.upstreams import Upstreams
+from worker.upstreams.jenkins.roles import GLOBAL, ITEM
 
 DEVELOPER = 30  # GitLab's access level
 
@@ -55,12 +57,16 @@ def create_jenkins_user(job: StepContext, upstreams: Upstreams) -> JenkinsUser:
 
 
 def assign_jenkins_role(job: StepContext, upstreams: Upstreams) -> JenkinsRole:
-    """Give the person the team's role, and read it back: Jenkins answers 200 to anything here."""
-    login, role = job.input("login"), job.team.jenkins_role
-    entry = job.resource("jenkins", "role_assignment", f"{role}/{login}")
-    assignment = upstreams.jenkins.roles.ensure(login, role=role, on_create=entry.intend)
-    entry.settle(outside_id=f"{role}/{login}", url=None, found=assignment.found)
-    return {"role": role}
+    """Give the person the team's rights, and read them back: Jenkins answers 200 to anything here."""
+    team, login = job.team, job.input("login")
+    if team.jenkins_authorization == "matrix":
+        return _admit_to_folder(job, upstreams)
+    if role := team.jenkins_global_role:
+        entry = job.resource("jenkins", "global_role_assignment", f"{role}/{login}")
+        _assign_role(upstreams, entry, login, role=role, role_type=GLOBAL)
+    entry = job.resource("jenkins", "role_assignment", f"{team.jenkins_role}/{login}")
+    _assign_role(upstreams, entry, login, role=team.jenkins_role, role_type=ITEM)
+    return {"role": team.jenkins_role}
 
 
 def create_kibana_user(job: StepContext, upstreams: Upstreams) -> KibanaUser:
@@ -77,3 +83,16 @@ def create_kibana_user(job: StepContext, upstreams: Upstreams) -> KibanaUser:
     )
     entry.settle(outside_id=user.login, url=job.settings.kibana_ext_url, found=user.found)
     return {"roles": [job.team.kibana_role]}
+
+
+def _assign_role(upstreams: Upstreams, entry: Entry, login: str, *, role: str, role_type: str) -> None:
+    assignment = upstreams.jenkins.roles.ensure(login, role=role, role_type=role_type, on_create=entry.intend)
+    entry.settle(outside_id=f"{role}/{login}", url=None, found=assignment.found)
+
+
+def _admit_to_folder(job: StepContext, upstreams: Upstreams) -> JenkinsRole:
+    login, folder = job.input("login"), job.team.jenkins_folder
+    entry = job.resource("jenkins", "folder_permissions", f"{folder}/{login}")
+    member = upstreams.jenkins.folder_permissions.ensure(login, folder=folder, on_create=entry.intend)
+    entry.settle(outside_id=f"{folder}/{login}", url=None, found=member.found)
+    return {"role": f"member of {folder}"}

@@ -57,6 +57,7 @@ GIVES_UP_AFTER_S = {
     "offboard.delete_kibana_user": 1111,
 }
 WAITS_S = {
+    "signup.assign_jenkins_role": 60,
     "provision.await_source": 600,
     "provision.open_to_developers": 60,
     "provision.await_helm": 600,

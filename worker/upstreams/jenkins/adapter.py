@@ -8,6 +8,7 @@ from worker.upstreams.adapter import Adapter, CheckContext, Login, Target
 from worker.upstreams.check import Check
 from worker.upstreams.jenkins.checks import JenkinsChecks
 from worker.upstreams.jenkins.client import Jenkins
+from worker.upstreams.jenkins.roles import GLOBAL
 
 
 def login(settings: WorkerSettings) -> Login:
@@ -33,6 +34,18 @@ def unassign_role(client: Jenkins, target: Target) -> bool:
     return client.roles.unassign(login, role=role)
 
 
+def unassign_global_role(client: Jenkins, target: Target) -> bool:
+    """Take the global role back."""
+    role, _, login = target.ref.rpartition("/")
+    return client.roles.unassign(login, role=role, role_type=GLOBAL)
+
+
+def remove_folder_permissions(client: Jenkins, target: Target) -> bool:
+    """Take the permissions in the folder back."""
+    folder, _, login = target.ref.rpartition("/")
+    return client.folder_permissions.remove(login, folder=folder)
+
+
 def remove_user(client: Jenkins, target: Target) -> bool:
     """Delete the account, which has no marker: the caller knows that it is ours."""
     return client.accounts.remove_user(target.ref)
@@ -44,5 +57,11 @@ ADAPTER = Adapter(
     client=Jenkins,
     checks=checks,
     probe=("whoAmI", "api", "json"),
-    removals={"pipeline": remove_pipeline, "role_assignment": unassign_role, "user": remove_user},
+    removals={
+        "pipeline": remove_pipeline,
+        "role_assignment": unassign_role,
+        "global_role_assignment": unassign_global_role,
+        "folder_permissions": remove_folder_permissions,
+        "user": remove_user,
+    },
 )

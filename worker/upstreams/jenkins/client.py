@@ -1,4 +1,4 @@
-"""The Jenkins client: users, roles, pipelines and builds, with an account that has Overall/Administer.
+"""The Jenkins client: users, their rights, pipelines and builds, with an account that has Overall/Administer.
 
 Jenkins answers people, not programs: a rejected form is a 200, an accepted one a 302, and a role call is a 200 whether
 or not it changed anything. So every write is confirmed by reading the object back.
@@ -12,18 +12,30 @@ from worker.upstreams.http import Http
 from worker.upstreams.jenkins.accounts import Accounts, User
 from worker.upstreams.jenkins.builds import Build, Builds, BuildSearch, Console, QueueItem
 from worker.upstreams.jenkins.errors import refusal
+from worker.upstreams.jenkins.folder_permissions import FolderMember, FolderPermissions
 from worker.upstreams.jenkins.pipelines import Pipeline, Pipelines
 from worker.upstreams.jenkins.roles import RoleAssignment, Roles
 
-__all__ = ["Build", "BuildSearch", "Console", "Jenkins", "Pipeline", "QueueItem", "RoleAssignment", "User"]
+__all__ = [
+    "Build",
+    "BuildSearch",
+    "Console",
+    "FolderMember",
+    "Jenkins",
+    "Pipeline",
+    "QueueItem",
+    "RoleAssignment",
+    "User",
+]
 
 
 class Jenkins:
-    """Jenkins' accounts, roles, pipelines and builds."""
+    """Jenkins' accounts, roles, permissions in folders, pipelines and builds."""
 
     def __init__(self, http: Http) -> None:
         api = Api(http, translate=refusal)
         self.accounts = Accounts(api)
         self.roles = Roles(api)
+        self.folder_permissions = FolderPermissions(api)
         self.pipelines = Pipelines(api)
         self.builds = Builds(api)

@@ -13,6 +13,7 @@ from common.errors import Permanent
 from worker.upstreams.base import Api
 from worker.upstreams.jenkins.errors import still_there, unseen
 
+ITEM, GLOBAL = "projectRoles", "globalRoles"
 _STRATEGY = ("role-strategy", "strategy")
 
 
@@ -30,9 +31,7 @@ class Roles:
     def __init__(self, api: Api) -> None:
         self._api = api
 
-    def ensure(
-        self, login: str, *, role: str, role_type: str = "projectRoles", on_create: Callable[[], None]
-    ) -> RoleAssignment:
+    def ensure(self, login: str, *, role: str, role_type: str = ITEM, on_create: Callable[[], None]) -> RoleAssignment:
         """Give `login` the existing role `role`. `on_create` runs just before the assignment.
 
         Safe to repeat: a role's members are a set. Raises Permanent when the role or the role strategy is missing,
@@ -75,7 +74,7 @@ class Roles:
             raise self._no_role_strategy()
         self._api.expect(reply, "reading the roles")
 
-    def unassign(self, login: str, *, role: str, role_type: str = "projectRoles") -> bool:
+    def unassign(self, login: str, *, role: str, role_type: str = ITEM) -> bool:
         """Take the role `role` from `login`; return True when `login` does not have it any more.
 
         Safe to repeat: nothing is written when the role is missing or not assigned. Raises Transient when the role is

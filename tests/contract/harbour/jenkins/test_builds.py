@@ -13,6 +13,8 @@ from support.jenkins import JOB, PATH, SOURCE_URL, Clock, pipeline, slow_down
 
 from harbour.config import HarbourConfig
 from harbour.jenkins.app import Jenkins
+from harbour.jenkins.core import User
+from harbour.passwords import digest
 
 QUEUE_S, BUILD_S = 2.0, 100.0
 STARTED_S = QUEUE_S + 0.5  # of a trigger without a quiet period: the build's first moment, which nobody sees
@@ -636,14 +638,16 @@ def test_a_deletion_under_way_is_a_400(jenkins: Jenkins, admin: Client) -> None:
 
 def test_strangers_see_neither_items_nor_builds(jenkins: Jenkins, admin: Client, clock: Clock) -> None:
     number = admin.start(ID="a")
-    stranger = Client(jenkins.url, None)
+    jenkins.users["eve"] = User(id="eve", full_name="Eve", digest=digest("pw", owner="eve"))
+    stranger, nobody = Client(jenkins.url, ("eve", "pw")), Client(jenkins.url, None)
 
     hidden = stranger.get(f"/queue/item/{number}/api/json").status_code
     clock.pass_s(RUNNING_S)
 
     assert hidden == 404
     assert stranger.get(f"{PATH}/1/api/json").status_code == 404
-    assert stranger.get("/queue/api/json").status_code == 403
+    assert stranger.get("/queue/api/json").json()["items"] == []
+    assert nobody.get(f"{PATH}/1/api/json").status_code == 403
 
 
 @pytest.mark.parametrize("path", [f"{PATH}/1/", f"{PATH}/1/console", PATH])

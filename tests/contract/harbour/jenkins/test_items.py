@@ -116,6 +116,33 @@ def test_a_real_password_reads_but_its_posts_lack_a_crumb(anna: Client) -> None:
     assert "No valid crumb was included in the request" in written.text
 
 
+def test_a_crumb_lets_a_password_post_in_the_session_it_was_given_in(anna: Client, admin: Client) -> None:
+    session = requests.Session()
+    session.auth = anna.auth
+    crumb = session.get(f"{anna.url}/crumbIssuer/api/json", timeout=5).json()
+    header = {crumb["crumbRequestField"]: crumb["crumb"]}
+
+    accepted = session.post(f"{anna.url}/createItem", headers=header, timeout=5)
+    elsewhere = requests.post(f"{anna.url}/createItem", headers=header, auth=anna.auth, timeout=5)
+
+    assert "X-Required-Permission" in accepted.headers
+    assert "No valid crumb" in elsewhere.text
+    assert admin.get("/crumbIssuer/api/json").json()["crumb"] != crumb["crumb"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/api/json", "/job/dev/", "/job/dev/api/json", "/queue/api/json", "/me/api/json"]
+)
+def test_an_item_role_does_not_open_jenkins_itself(jenkins: Jenkins, anna: Client, admin: Client, path: str) -> None:
+    admin.strategy("assignUserRole", roleName="dev", user="anna")
+    del jenkins.roles["globalRoles"]["reader"]
+
+    answer = anna.get(path)
+
+    assert (answer.status_code, answer.headers["X-Required-Permission"]) == (403, "hudson.model.Hudson.Read")
+    assert anna.get("/whoAmI/api/json").status_code == 200
+
+
 def test_the_anonymous_are_led_to_the_login_with_a_403(anonymous: Client) -> None:
     answer = anonymous.get("/api/json")
 
@@ -572,7 +599,7 @@ def test_a_link_shows_a_person_the_pipeline(anonymous: Client, admin: Client) ->
 
     assert opened.status_code == 200
     assert all(text in opened.text for text in ("shop_dev", "https://git.example/dev/shop.git", "JOB_ID"))
-    assert anonymous.get("/job/dev/job/shop_dev/").status_code == 404
+    assert anonymous.get("/job/dev/job/shop_dev/").status_code == 403
 
 
 @pytest.mark.usefixtures("anna")
