@@ -1,0 +1,255 @@
+"""Every precondition of docs/install-upstreams.md, missing alone and with all others, is found with its remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support.prepared import Original, Prepared
+
+from harbour.gitlab.model import Project
+from harbour.world import Harbour
+from worker.upstreams.check import CheckState
+
+POLICY = "policy.slipway.csv"
+NAMESPACE = {"group": "", "kind": "Namespace"}
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Something of the page that is not there: how it goes, which check finds it, and words of the remedy.
+
+    `hides`: without it, other checks cannot run. `state`: what the check says of it. `also`: what is wrong with it.
+    """
+
+    name: str
+    go: Callable[[Harbour], object]
+    found: str
+    remedy: str
+    hides: bool = False
+    state: CheckState = CheckState.FAILED
+    also: frozenset[str] = frozenset()
+
+
+def project(harbour: Harbour, path: str) -> Project:
+    found = harbour.gitlab.state.project_at(path)
+    assert found is not None, path
+    return found
+
+
+def no_group(path: str) -> Callable[[Harbour], object]:
+    def go(harbour: Harbour) -> None:
+        group = harbour.gitlab.state.group_at(path)
+        assert group is not None
+        del harbour.gitlab.state.groups[group.id]
+
+    return go
+
+
+def no_template(name: str) -> Callable[[Harbour], object]:
+    return lambda harbour: harbour.gitlab.state.projects.pop(project(harbour, f"templates/{name}").id)
+
+
+def template(name: str, field: str, value: object) -> Callable[[Harbour], object]:
+    return lambda harbour: setattr(project(harbour, f"templates/{name}"), field, value)
+
+
+def user(harbour: Harbour, name: str) -> object:
+    found = harbour.gitlab.state.user_named(name)
+    assert found is not None
+    return found
+
+
+def no_plugin(name: str) -> Callable[[Harbour], object]:
+    return lambda harbour: harbour.jenkins.plugins.pop(name)
+
+
+def spec(team: str, **values: object) -> Callable[[Harbour], object]:
+    return lambda harbour: harbour.argocd.projects[team].update(values)
+
+
+def without_right(line: str) -> Callable[[Harbour], object]:
+    """Remove a line of the policy."""
+
+    def go(harbour: Harbour) -> None:
+        texts = harbour.argocd.config_maps["argocd-rbac-cm"]
+        lines = texts[POLICY].splitlines()
+        assert line in lines
+        texts[POLICY] = "\n".join(each for each in lines if each != line)
+
+    return go
+
+
+GITLAB = (
+    Missing("group of a team", no_group("ops"), "GitLab: group ops", "New group"),
+    Missing(
+        "administrator",
+        lambda harbour: setattr(user(harbour, "slipway"), "is_admin", False),
+        "GitLab: administrator",
+        "Administrator",
+        hides=True,
+    ),
+    Missing("token of Slipway", lambda h: h.gitlab.tokens.clear(), "GitLab: token", "Access tokens", hides=True),
+    *(
+        Missing(f"{name} missing", no_template(name), f"GitLab: template templates/{name}", "push the template")
+        for name in ("Spring_Template", "Django_Template")
+    ),
+    Missing(
+        "template without a commit",
+        template("Flask_Template", "default_branch", None),
+        "GitLab: template templates/Flask_Template",
+        "push the template",
+    ),
+    Missing(
+        "template that is not to be forked",
+        template("Helm_Template", "forking", "disabled"),
+        "GitLab: template templates/Helm_Template",
+        "Forks",
+    ),
+)
+
+JENKINS = (
+    *(
+        Missing(f"plugin {name}", no_plugin(name), f"Jenkins: plugin {name}", "Plugins", hides=name in NEEDED)
+        for NEEDED in (("role-strategy", "cloudbees-folder", "credentials"),)
+        for name in ("cloudbees-folder", "role-strategy", "git", "credentials", "workflow-job", "workflow-cps")
+    ),
+    Missing(
+        "role strategy",
+        lambda harbour: setattr(harbour.jenkins, "has_role_strategy", False),
+        "Jenkins: role strategy",
+        "Role-Based Strategy",
+        hides=True,
+    ),
+    Missing("folder of a team", lambda h: h.jenkins.items.pop("ops"), "Jenkins: folder ops", "New Item"),
+    Missing("item role", lambda h: h.jenkins.roles["projectRoles"].pop("ops"), "Jenkins: role ops", "Item roles"),
+    Missing(
+        "pattern of an item role",
+        lambda h: setattr(h.jenkins.roles["projectRoles"]["dev"], "pattern", "development(/.*)?"),
+        "Jenkins: role dev on dev/any-app_dev",
+        "dev(/.*_dev)?",
+    ),
+)
+
+ELASTICSEARCH = (
+    Missing("role of a team", lambda h: h.elasticsearch.roles.pop("ops"), "Elasticsearch: role ops", "Create role"),
+    Missing(
+        "privilege of Slipway",
+        lambda h: h.elasticsearch.roles["slipway"].update(cluster=["monitor"]),
+        "Elasticsearch: privilege manage_security",
+        "manage_security",
+        hides=True,
+    ),
+    Missing("user", lambda h: h.elasticsearch.users.pop("slipway"), "Elasticsearch: user", "KIBANA_PWD", hides=True),
+)
+
+ARGOCD = (
+    Missing("account", lambda h: h.argocd.account_tokens.clear(), "Argo CD: token", "generate-token", hides=True),
+    Missing(
+        "cluster of a team",
+        lambda h: h.argocd.known_clusters.pop("ops-cluster"),
+        "Argo CD: cluster ops-cluster",
+        "argocd cluster add",
+    ),
+    Missing(
+        "project of a team",
+        lambda h: h.argocd.projects.pop("ops"),
+        "Argo CD: project ops",
+        "argocd proj create ops",
+        hides=True,
+    ),
+    Missing(
+        "destination", spec("dev", destinations=[]), "Argo CD: destinations of dev: dev-cluster", "add-destination dev"
+    ),
+    Missing("source", spec("dev", sourceRepos=[]), "Argo CD: sources of dev: dev", "add-source dev"),
+    *(
+        Missing(
+            f"right to {right} applications",
+            without_right(f"p, role:slipway, applications, {right}, ops/*, allow"),
+            "Argo CD: rights in ops",
+            "p, ROLE, applications, ACTION, ops/*, allow",
+        )
+        for right in ("get", "create", "update", "delete", "sync")
+    ),
+    *(
+        Missing(
+            f"right to {right} repositories",
+            without_right(f"p, role:slipway, repositories, {right}, *, allow"),
+            "Argo CD: rights on repositories",
+            "p, ROLE, repositories, ACTION, *, allow",
+        )
+        for right in ("get", "create", "update", "delete")
+    ),
+    Missing(
+        "right to read a project",
+        without_right("p, role:slipway, projects, get, ops, allow"),
+        "Argo CD: project ops",
+        "argocd proj get ops",
+        hides=True,
+        state=CheckState.INCONCLUSIVE,
+    ),
+)
+
+EVERYTHING = (*GITLAB, *JENKINS, *ELASTICSEARCH, *ARGOCD)
+TOGETHER = tuple(each for each in EVERYTHING if not each.hides)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Original:
+    return Original(tmp_path_factory.mktemp("prepared"))
+
+
+@pytest.fixture
+def prepared(original: Original, tmp_path: Path, db_url: str) -> Iterator[Prepared]:
+    with original.copied(tmp_path / "harbour", db_url) as opened:
+        yield opened
+
+
+on_sqlite = pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
+
+
+@on_sqlite
+def test_an_installation_that_was_set_up_from_the_page_has_nothing_to_correct(prepared: Prepared) -> None:
+    found = prepared.findings(CheckState.FAILED, CheckState.INCONCLUSIVE)
+
+    assert found == {}
+
+
+@on_sqlite
+@pytest.mark.parametrize("missing", EVERYTHING, ids=[f"{each.found}: {each.name}" for each in EVERYTHING])
+def test_what_is_missing_alone_is_found_with_its_remedy(prepared: Prepared, missing: Missing) -> None:
+    missing.go(prepared.harbour)
+    writes = len(prepared.harbour.writes())
+
+    found = prepared.findings(CheckState.FAILED, CheckState.INCONCLUSIVE)
+    failed = {name for name, each in found.items() if each.state is CheckState.FAILED}
+
+    assert failed - {missing.found} == set(missing.also)
+    assert found[missing.found].state is missing.state
+    assert missing.remedy in found[missing.found].remedy
+    assert len(prepared.harbour.writes()) == writes
+
+
+@on_sqlite
+def test_what_is_missing_all_at_once_is_found_with_every_remedy(prepared: Prepared) -> None:
+    for missing in TOGETHER:
+        missing.go(prepared.harbour)
+
+    found = prepared.findings(CheckState.FAILED)
+
+    assert {each.name for each in TOGETHER if each.found not in found} == set()
+    assert {each.name for each in TOGETHER if each.remedy not in found[each.found].remedy} == set()
+
+
+@on_sqlite
+def test_what_hides_other_checks_leaves_none_of_them_unsaid(prepared: Prepared) -> None:
+    names = {f"{each.group}: {each.check}" for each in prepared.examine()}
+    for missing in (each for each in EVERYTHING if each.hides and each.state is CheckState.FAILED):
+        missing.go(prepared.harbour)
+
+    found = prepared.examine()
+
+    assert {f"{each.group}: {each.check}" for each in found} == names
+    assert {each.group for each in found if each.state is CheckState.FAILED} >= {"GitLab", "Jenkins", "Argo CD"}
