@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
 from harbour import repository, templates
 from harbour.config import HarbourConfig
-
-USAGE = "usage: python -m harbour.template_export DIRECTORY"
 
 
 def export(directory: Path) -> list[Path]:
@@ -22,9 +21,11 @@ def export(directory: Path) -> list[Path]:
 
 
 def main() -> None:
-    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
-        sys.exit(USAGE)
-    for place in export(Path(sys.argv[1])):
+    parser = argparse.ArgumentParser(
+        prog="python -m harbour.template_export", description="Write the template projects as git repositories."
+    )
+    parser.add_argument("directory", type=Path, help="where to write them; it is created")
+    for place in export(parser.parse_args().directory):
         sys.stdout.write(f"{place}\n")
 
 

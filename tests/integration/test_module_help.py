@@ -12,7 +12,7 @@ from support.documents import named
 
 
 def test_every_module_that_is_named_explains_itself() -> None:
-    modules = sorted({module for text in named() for module in re.findall(r"python -m ([a-z.]+)", text)})
+    modules = sorted({module for text in named() for module in re.findall(r"python -m ([a-z._]+)", text)})
     with ThreadPoolExecutor() as pool:
         texts = dict(zip(modules, pool.map(_help_of, modules), strict=True))
 

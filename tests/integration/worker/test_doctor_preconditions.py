@@ -123,7 +123,13 @@ JENKINS = (
         "Role-Based Strategy",
         hides=True,
     ),
-    Missing("folder of a team", lambda h: h.jenkins.items.pop("ops"), "Jenkins: folder ops", "New Item"),
+    Missing(
+        "folder of a team",
+        lambda harbour: harbour.jenkins.items.pop("ops"),
+        "Jenkins: folder ops",
+        "New Item",
+        also=frozenset({"Jenkins: credential gitlab"}),
+    ),
     Missing("item role", lambda h: h.jenkins.roles["projectRoles"].pop("ops"), "Jenkins: role ops", "Item roles"),
     Missing(
         "pattern of an item role",

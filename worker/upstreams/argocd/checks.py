@@ -103,8 +103,8 @@ class ArgoCDChecks:
             ),
             Check(
                 name=f"destinations of {place}",
-                question="Does the project allow every namespace of the team's cluster?",
-                remedy=f"argocd proj add-destination {project} {cluster} '*' --name",
+                question="Does the project allow the namespaces of the team's apps on its cluster?",
+                remedy=f"argocd proj add-destination {project} {cluster} '{team.namespace_glob}' --name",
                 run=partial(self._destinations, team),
                 needs=(f"project {project}",),
             ),
@@ -200,12 +200,13 @@ class ArgoCDChecks:
     def _destinations(self, team: CatalogTeam) -> str:
         rows = self._spec(team.argocd_project).get("destinations") or ()
         server = self._clusters.get(team.cluster, "")
-        is_allowed = allows_destination(rows, name=team.cluster, server=server, namespace=ANY_APP)
+        is_allowed = allows_destination(rows, name=team.cluster, server=server, namespace=team.sample_namespace)
         if not (is_allowed or server):
             raise CheckInconclusiveError(f"the project does not name {team.cluster}, and its server is not known")
         if not is_allowed:
+            namespace = team.sample_namespace
             raise CheckFailedError(
-                f"it does not allow a namespace {ANY_APP} on {team.cluster}: every app has its own namespace"
+                f"it does not allow a namespace {namespace} on {team.cluster}: every app has its own namespace"
             )
         return "allowed"
 
