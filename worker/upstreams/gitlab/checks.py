@@ -134,7 +134,8 @@ class GitLabChecks:
         is_it = (reply.status == 200 and "version" in body) or (
             reply.status == 401 and bool(body) and _is_refusal(body)
         )
-        if not is_it and reply.status not in (403, 429):
+        is_refused = reply.status in (403, 429) and not is_html(reply)  # too often, or from an address that is blocked
+        if not (is_it or is_refused):
             raise self._probe.not_this_upstream(reply)
         return self._probe.url
 
