@@ -18,6 +18,7 @@ from werkzeug.wrappers import Request, Response
 
 from harbour import repository, templates
 from harbour.gitlab import git_http, pages
+from harbour.gitlab.contents import Contents
 from harbour.gitlab.errors import ApiError, as_json
 from harbour.gitlab.groups import Groups
 from harbour.gitlab.model import MAINTAINER, OWNER, Group, Member, Project, User, load_state, now
@@ -25,6 +26,7 @@ from harbour.gitlab.settings import Settings
 from harbour.gitlab.setup import Setup, token_view
 from harbour.gitlab.user_states import UserStates
 from harbour.gitlab.users import API, OPTIONS
+from harbour.gitlab.wiring import Wiring
 from harbour.server import READS, Handler, route
 
 REVISION = "c401a659d0c"
@@ -33,7 +35,7 @@ SETTINGS = re.compile(r"/api/v4/application/settings")
 ANY_TOKEN = ("/api/v4/version", "/api/v4/metadata", "/api/v4/personal_access_tokens/self")
 
 
-class GitLab(UserStates, Groups, Setup, Settings):
+class GitLab(UserStates, Groups, Contents, Wiring, Setup, Settings):
     """GitLab 18.5, or as the configuration says: `/api/v4`, git over HTTP, and a page behind every link."""
 
     scopes: tuple[str, ...] = ("api", "admin_mode")

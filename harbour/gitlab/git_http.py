@@ -54,6 +54,9 @@ def serve(gitlab: GitLabBase, request: Request) -> Response:
     if asked not in ("git-upload-pack", "git-receive-pack") or not place.exists():
         return _refusal(404, "A repository for this project does not exist yet.")
     answer = _run_backend(request, place, match["service"], user.username)
+    if request.path.endswith("/git-receive-pack") and answer.status_code == 200:
+        with gitlab.lock:
+            gitlab.record_push(project, user, list(pushed_refs(_plain_body(request))))
     gitlab.after_push(project)
     return answer
 
@@ -110,10 +113,10 @@ def _protected_refs(gitlab: GitLabBase, user: User, project: Project, request: R
         return []
     level = gitlab.state.access_level(user, project)
     rules = {f"refs/heads/{branch.name}": branch for branch in project.branches}
-    return [ref for ref in pushed_refs(_plain_body(request)) if not _is_allowed(rules.get(ref), level)]
+    return [ref for ref in pushed_refs(_plain_body(request)) if not is_allowed(rules.get(ref), level)]
 
 
-def _is_allowed(rule: Branch | None, level: int) -> bool:
+def is_allowed(rule: Branch | None, level: int) -> bool:
     """Apply the most permissive level of a rule; level 0, "No one", allows nobody."""
     if rule is None:
         return True

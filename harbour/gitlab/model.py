@@ -95,6 +95,10 @@ class Project:
     removing: bool = False
     forking: str = "enabled"
     mr_default_target_self: bool = False
+    pushes: list[dict[str, Any]] = field(default_factory=list)
+    merge_requests: list[dict[str, Any]] = field(default_factory=list)
+    hooks: list[dict[str, Any]] = field(default_factory=list)
+    deploy_tokens: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)

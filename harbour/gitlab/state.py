@@ -65,6 +65,9 @@ class GitLabBase(Service):
         """Return whether it is a personal access token that does not push."""
         return False
 
+    def record_push(self, project: Project, user: User, pushed: list[str]) -> None:
+        """Keep an event for each ref that somebody pushed."""
+
     def after_push(self, project: Project) -> None:
         """Do what a push to a project's repository leads to; a push may have changed nothing."""
 

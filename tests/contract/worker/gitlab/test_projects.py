@@ -728,6 +728,31 @@ def test_a_fork_that_is_gone_is_not_waited_for(bench: Bench) -> None:
         bench.client.projects.await_import(4711)
 
 
+@pytest.mark.parametrize("branch", ["main", "feature/cart"])
+def test_a_branch_is_read_with_its_newest_commit(bench: Bench, branch: str) -> None:
+    template = bench.service.state.project_at(TEMPLATE)
+    assert template is not None
+    place = ("projects", TEMPLATE, "repository")
+    if branch != "main":
+        bench.admin("POST", *place, "branches", branch=branch, ref="main")
+    actions = [{"action": "create", "file_path": "a.txt", "content": "a"}]
+    made = bench.admin("POST", *place, "commits", branch=branch, commit_message="Change it", actions=actions)
+
+    found = bench.client.projects.get_branch(template.id, branch)
+
+    assert found is not None
+    assert (found.name, found.commit_id, found.is_default) == (branch, made["id"], branch == "main")
+
+
+def test_a_branch_that_does_not_exist_is_not_found(bench: Bench) -> None:
+    template = bench.service.state.project_at(TEMPLATE)
+    assert template is not None
+
+    assert bench.client.projects.get_branch(template.id, "feature") is None
+    with pytest.raises(Permanent):
+        bench.client.projects.get_branch(4711, "main")
+
+
 # -- branches -------------------------------------------------------------------------------------------------
 
 OPEN = [([30], [30], False)]
