@@ -1,8 +1,13 @@
 """The Argo CD stand-in: version, session, settings, clusters, rights, persistence, and its situations.
 
-The parts: `core` (token, errors), `setup`, `projects`, `credential_templates`, `repositories`, `checks`,
-`applications`, `sync`. A git server that answers 5xx, 429 or slowly is a fault of the GitLab stand-in, whose
-repositories are really read.
+The parts: `core` (token, errors), `setup`, `projects`, `credential_templates`, `repositories`, `checks`, `clusters`,
+`applications`, `sync`, `resources`. A git server that answers 5xx, 429 or slowly is a fault of the GitLab stand-in,
+whose repositories are really read.
+
+Situations: the Kubernetes API, the repo server, the controller or clusters away (`is_kubernetes_away`, `repo_server`,
+`is_controller_away`, `clusters_away`); a closed sync window, hooks that run on, deletions that hang or fail
+(`is_window_closed`, `are_hooks_running`, `are_deletions_hanging`, `deletion_error`); `live_objects` that somebody else
+made; a `token_problem`; `sync_errors` and `health_errors`, one for each of the next operations.
 """
 
 from __future__ import annotations
@@ -15,10 +20,11 @@ from typing import Any, ClassVar
 from werkzeug.wrappers import Request, Response
 
 from harbour import situations
+from harbour.argocd.clusters import is_live_objects
 from harbour.argocd.core import INVALID, REPO_SERVERS, ApiError, answer, listed, timestamp
 from harbour.argocd.model import Application
+from harbour.argocd.resources import ArgoCDResources
 from harbour.argocd.setup import ArgoCDSetup
-from harbour.argocd.sync import ArgoCDSync
 from harbour.argocd.views import page
 from harbour.passwords import digest
 from harbour.server import route
@@ -42,7 +48,7 @@ SECRETS = frozenset({"password", "bearerToken", "sshPrivateKey", "tlsClientCertK
 APPLICATION_PAGE = re.compile(r"/applications/(?:argocd/)?([^/]+)/?")
 
 
-class ArgoCD(ArgoCDSetup, ArgoCDSync):
+class ArgoCD(ArgoCDSetup, ArgoCDResources):
     """An Argo CD with the project `default`, a project and a cluster for each team, and one account.
 
     It reads repositories with git over HTTP, from any server. An application syncs on request, never by itself.
@@ -50,10 +56,14 @@ class ArgoCD(ArgoCDSetup, ArgoCDSync):
 
     situations: ClassVar[Mapping[str, Situation]] = {
         "is_kubernetes_away": situations.flag(),
+        "is_controller_away": situations.flag(),
         "repo_server": situations.choice(*REPO_SERVERS),
         "clusters_away": situations.texts(),
         "is_window_closed": situations.flag(),
+        "are_hooks_running": situations.flag(),
+        "are_deletions_hanging": situations.flag(),
         "deletion_error": situations.text(),
+        "live_objects": Situation([], 'a list of {"cluster": NAME, "manifest": OBJECT}', is_live_objects),
         "token_problem": situations.text(),
         "sync_errors": situations.texts(),
         "health_errors": situations.texts(),
@@ -115,8 +125,9 @@ class ArgoCD(ArgoCDSetup, ArgoCDSync):
             return super().no_route(request, methods)
         opened = APPLICATION_PAGE.fullmatch(request.path)
         with self.lock:
-            self.prune()
-            return page(self.applications.get(opened[1]) if opened else None, now=self.now())
+            self.advance()
+            app = self.applications.get(opened[1]) if opened else None
+            return page(app, self.shown(app)["status"] if app else {})
 
     # -- persistence -----------------------------------------------------------------------------------------
 
@@ -125,6 +136,7 @@ class ArgoCD(ArgoCDSetup, ArgoCDSync):
         with self.lock:
             return {
                 "applications": copy.deepcopy(self.application_state()),
+                "live": copy.deepcopy(self.live),
                 "projects": copy.deepcopy(self.projects),
                 "repositories": copy.deepcopy(dict(sorted(self.repositories.items()))),
                 "templates": copy.deepcopy(dict(sorted(self.templates.items()))),
@@ -133,9 +145,14 @@ class ArgoCD(ArgoCDSetup, ArgoCDSync):
             }
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the state with digests instead of passwords, and without the counter of writes."""
+        """Return the state with digests instead of passwords, and without what follows from it with the time."""
         state = super().snapshot()
         del state["version"]
+        state["live"] = self.live_objects
+        for app in state["applications"].values():
+            del app["away"]
+            for run in app["runs"]:
+                del run["is_applied"]
         for kept in (*state["repositories"].values(), *state["templates"].values()):
             for name in SECRETS & kept.keys():
                 kept[name] = digest(kept[name], owner=kept.get("repo") or kept["url"])
@@ -145,6 +162,7 @@ class ArgoCD(ArgoCDSetup, ArgoCDSync):
         """Restore a state that `dump` returned."""
         with self.lock:
             self.applications = {name: Application.restored(kept) for name, kept in state["applications"].items()}
+            self.live = state.get("live", {})
             self.projects |= state.get("projects", {})
             self.repositories = dict(state["repositories"])
             self.templates = dict(state.get("templates", {}))

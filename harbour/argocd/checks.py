@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from harbour.argocd.core import DENIED, INVALID, UNKNOWN, ApiError
-from harbour.argocd.git import Chart, ChartError, GitError, find_chart
+from harbour.argocd.git import ChartError, GitError, find_chart
+from harbour.argocd.manifests import Manifest, rendered
 from harbour.argocd.model import Spec, Wanted
 from harbour.argocd.project_rules import allows_destination, allows_source
 from harbour.argocd.projects import NAMESPACE, ArgoCDProjects
@@ -20,6 +22,20 @@ from harbour.argocd.repositories import ArgoCDRepositories
 from harbour.config import HarbourConfig
 
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendering:
+    """The objects of an application's chart at a commit, or why there are none, in the repo server's words.
+
+    `problem` is that for the comparison, `refusal` that for a request which asks for validation.
+    """
+
+    commit: str = ""
+    manifests: list[Manifest] = field(default_factory=list)
+    source_type: str = "Helm"
+    problem: str = ""
+    refusal: str = ""
 
 
 class ArgoCDChecks(ArgoCDProjects, ArgoCDRepositories):
@@ -36,10 +52,10 @@ class ArgoCDChecks(ArgoCDProjects, ArgoCDRepositories):
         """Return the server of each cluster, by name."""
         return self.known_clusters
 
-    def check(self, name: str, spec: Spec, *, validate: bool) -> tuple[str, str]:
-        """Return the commit that the application will be compared with, and why its manifests do not render.
+    def check(self, name: str, spec: Spec, *, validate: bool) -> Rendering:
+        """Return what the application will be compared with. Raises ApiError.
 
-        Raises ApiError. With `validate`, the second part is always empty.
+        With `validate`, it has no problem.
         """
         if not name:
             raise ApiError(UNKNOWN, "error while validating and normalizing app: resource name may not be empty")
@@ -48,12 +64,11 @@ class ArgoCDChecks(ArgoCDProjects, ArgoCDRepositories):
         _require_source(name, spec.get("source", {}))
         if validate:
             self._require_cluster(cluster)
-        revision, problem, is_git = self._rendered(spec)
-        if validate and problem:
-            reason = self._inaccessible(spec, problem) if is_git else _ungenerated(spec, problem)
-            raise ApiError(INVALID, f"application spec for {name} is invalid: InvalidSpecError: {reason}")
+        rendering = self.render(name, spec, target_of(spec))
+        if validate and rendering.refusal:
+            raise ApiError(INVALID, f"application spec for {name} is invalid: InvalidSpecError: {rendering.refusal}")
         self._require_allowed(name, spec, cluster)
-        return revision, problem
+        return rendering
 
     def require_project(self, name: str) -> None:
         if name not in self.projects:
@@ -86,14 +101,30 @@ class ArgoCDChecks(ArgoCDProjects, ArgoCDRepositories):
             doing = "error while validating and normalizing app: error validating the repo"
             raise ApiError(UNKNOWN, f"{doing}: error getting k8s server version: {problem}")
 
-    def _rendered(self, spec: Spec) -> tuple[str, str, bool]:
-        """Return the commit, why the manifests do not render, in the repo server's words, and whether git is why."""
+    def render(self, name: str, spec: Spec, revision: str) -> Rendering:
+        """Return the objects of an application's source at a revision."""
+        source, commit = spec["source"], ""
+        doing = "Failed to load target state: failed to generate manifest for source 1 of 1"
         try:
-            return self.chart(spec, target_of(spec)).commit, "", False
+            self.require_repo_server()
+            chart = find_chart(
+                source["repoURL"],
+                self.credentials_for(source["repoURL"], spec["project"]),
+                revision=revision,
+                path=source["path"],
+                timeout_s=self.git_timeout_s,
+            )
+            commit, namespace = chart.commit, spec["destination"].get("namespace", "")
+            objects = rendered(chart.files, source, name=name, namespace=namespace)
         except GitError as error:
-            return "", f"rpc error: code = {error.code} desc = {error}", True
+            said = f"rpc error: code = {error.code} desc = {error}"
+            return Rendering(problem=f"{doing}: {said}", refusal=self._inaccessible(spec, said))
         except ChartError as error:
-            return "", f"rpc error: code = Unknown desc = {error}", False
+            said = f"rpc error: code = Unknown desc = {error}"
+            refusal = f"Unable to generate manifests in {source['path']}: {said}"
+            return Rendering(commit=commit, problem=f"{doing}: {said}", refusal=refusal)
+        kind = "Helm" if "Chart.yaml" in chart.files else "Directory"
+        return Rendering(commit=commit, manifests=objects, source_type=kind)
 
     def _inaccessible(self, spec: Spec, problem: str) -> str:
         """Say that the connection to a repository, which is tested first, fails."""
@@ -107,18 +138,6 @@ class ArgoCDChecks(ArgoCDProjects, ArgoCDRepositories):
         repository = f'&Repository{{Repo: "{url}", Type: "{kind}", Name: "", Project: ""}}'
         what = f"repositories not accessible: {repository}: repo client error while testing repository"
         return f"repository not accessible: {what}: {tested}"
-
-    def chart(self, spec: Spec, revision: str) -> Chart:
-        """Return the chart of an application at a revision. Raises GitError, ChartError."""
-        source = spec["source"]
-        self.require_repo_server()
-        return find_chart(
-            source["repoURL"],
-            self.credentials_for(source["repoURL"], spec["project"]),
-            revision=revision,
-            path=source["path"],
-            timeout_s=self.git_timeout_s,
-        )
 
     def _require_allowed(self, name: str, spec: Spec, cluster: str) -> None:
         """Refuse what no source or no destination of the project allows."""
@@ -134,10 +153,6 @@ class ArgoCDChecks(ArgoCDProjects, ArgoCDRepositories):
         else:
             return
         raise ApiError(INVALID, f"application spec for {name} is invalid: InvalidSpecError: {reason}")
-
-
-def _ungenerated(spec: Spec, problem: str) -> str:
-    return f"Unable to generate manifests in {spec['source']['path']}: {problem}"
 
 
 def check_metadata(wanted: Wanted) -> None:

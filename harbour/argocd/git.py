@@ -10,6 +10,7 @@ import posixpath
 import re
 import signal
 import subprocess
+import tarfile
 import tempfile
 from base64 import b64encode
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ class GitError(Exception):
 
 
 class ChartError(Exception):
-    """The repository can be read, but has no chart at that revision and path."""
+    """The repository can be read, but has no chart at that revision and path, or one that does not render."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,10 @@ class Credentials:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart at one commit; `values` is its own `values.yaml`, "" when it has none."""
+    """A folder at one commit: the text of each file, by its path in the folder."""
 
     commit: str
-    values: str
+    files: dict[str, str]
 
 
 def check_readable(url: str, credentials: Credentials, *, timeout_s: float) -> None:
@@ -83,19 +84,34 @@ def _listed(url: str, credentials: Credentials, timeout_s: float) -> dict[str, s
 
 
 def find_chart(url: str, credentials: Credentials, *, revision: str, path: str, timeout_s: float) -> Chart:
-    """Return the chart in `path` at `revision`. Raises GitError, ChartError."""
+    """Return the files in `path` at `revision`. Raises GitError, ChartError."""
+    folder = _folder(path)
     with tempfile.TemporaryDirectory(prefix="argocd-") as directory:
         arguments = ("clone", "--quiet", "--bare", "--", url, directory)
         _remote(*arguments, url=url, credentials=credentials, timeout_s=timeout_s)
         commit = _commit(directory, revision)
-        folder = posixpath.normpath(path)
-        if not _has(directory, commit, folder):
-            raise ChartError(f"{path}: app path does not exist")
-        if not _has(directory, commit, posixpath.normpath(f"{folder}/Chart.yaml")):
-            raise ChartError(f"{path}/Chart.yaml: no such file or directory")
-        values = posixpath.normpath(f"{folder}/values.yaml")
-        has_values = _has(directory, commit, values)
-        return Chart(commit, _local(directory, "show", f"{commit}:{values}") if has_values else "")
+        return Chart(commit, _files(directory, commit, folder, path))
+
+
+def _folder(path: str) -> str:
+    """Return the folder as git names it, "" for the root."""
+    if posixpath.isabs(path):
+        raise ChartError(f"{path}: app path is absolute")
+    folder = posixpath.normpath(path)
+    if folder.startswith(".."):
+        raise ChartError(f"{path}: app path outside root")
+    return "" if folder == "." else folder
+
+
+def _files(directory: str, commit: str, folder: str, path: str) -> dict[str, str]:
+    archive = f"{directory}/chart.tar"
+    try:
+        _local(directory, "archive", "--format=tar", f"--output={archive}", f"{commit}:{folder}")
+    except GitError as error:
+        raise ChartError(f"{path}: app path does not exist") from error
+    with tarfile.open(archive) as tar:
+        members = ((each, tar.extractfile(each)) for each in tar if each.isfile())
+        return {each.name: file.read().decode("utf-8", "replace") for each, file in members if file is not None}
 
 
 def _commit(directory: str, revision: str) -> str:
@@ -104,15 +120,6 @@ def _commit(directory: str, revision: str) -> str:
         return _local(directory, "rev-parse", "--verify", "--quiet", "--end-of-options", name)
     except GitError as error:
         raise ChartError(f"unable to resolve '{revision}' to a commit SHA") from error
-
-
-def _has(directory: str, commit: str, path: str) -> bool:
-    name = f"{commit}:" if path == "." else f"{commit}:{path}"
-    try:
-        _local(directory, "cat-file", "-e", name)
-    except GitError:
-        return False
-    return True
 
 
 def _local(directory: str, *arguments: str) -> str:

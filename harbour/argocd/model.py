@@ -75,7 +75,11 @@ class Wanted:
 
 @dataclass(kw_only=True)
 class Application:
-    """An application as it is stored. Times are seconds since 1970; `problem` is why its manifests do not render."""
+    """An application as it is stored. Times are seconds since 1970.
+
+    `targets` are the objects of its chart as they were last rendered, `problem` is why they do not render, `away` why
+    its cluster could not be read at the last comparison. `gone_at` is the end of its deletion.
+    """
 
     name: str
     uid: str
@@ -88,8 +92,12 @@ class Application:
     created_at: float = 0.0
     reconciled_at: float = 0.0
     deleted_at: float | None = None
+    gone_at: float = 0.0
     revision: str = ""
+    targets: list[dict[str, Any]] = field(default_factory=list)
+    source_type: str = "Helm"
     problem: str = ""
+    away: str = ""
     runs: list[Run] = field(default_factory=list)
 
     @classmethod
@@ -103,6 +111,11 @@ class Application:
     @property
     def project(self) -> str:
         return str(self.spec["project"])
+
+    @property
+    def is_unknown(self) -> bool:
+        """Say whether the last comparison failed."""
+        return bool(self.problem or self.away)
 
     @property
     def is_automated(self) -> bool:
@@ -130,6 +143,15 @@ class Application:
         self.reconciled_at = now
         if self.runs and self.runs[-1].finished_at <= now:
             self.runs[-1].reconcile(now)
+
+    def delay(self, until: float, *, after: float) -> None:
+        """Move to `until` and beyond what the controller, stopped at `after`, has not done."""
+        for run in self.runs:
+            run.delay(until - max(after, run.asked_at), after=after)
+        if self.reconciled_at > after:
+            self.reconciled_at += until - max(after, self.created_at)
+        if self.deleted_at is not None and self.gone_at > after:
+            self.gone_at += until - max(after, self.deleted_at)
 
     def equals(self, wanted: Wanted) -> bool:
         """Compare with the stored values as Go's DeepEqual does: an empty value is stored as absent."""

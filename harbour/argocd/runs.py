@@ -7,36 +7,35 @@
     ─── sync and health of before ──────┘
 
 The trap is between finished and reconciled: the operation has succeeded, and the status still shows the old health.
+One whose hook does not end is held: it finishes when somebody lets it.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from harbour.argocd.core import timestamp
+from harbour.argocd.outcome import DONE, Result
 
-DONE = "successfully synced (all tasks run)"
-RESOURCES = (("apps", "Deployment"), ("", "Service"))
-"""Group and kind of the bundled chart's objects, each named as the application."""
-_IMAGE = re.compile(r"^image:[^\n]*\n((?:[ \t]+[^\n]*\n?|\s*\n)*)", re.MULTILINE)
-_SETTING = re.compile(r"^[ \t]+(repository|tag):[ \t]*([^\s#]+)", re.MULTILINE)
+HELD_S = 1e9
+"""How far away the end of an operation is whose hook does not end."""
+MOMENTS = ("begun_at", "finished_at", "reconciled_at", "settled_at", "recovered_at")
 
 
 @dataclass(kw_only=True)
 class Run:
     """One operation. All its times are set when it is requested; the clock decides which part is visible.
 
-    Times are seconds since 1970. `phase` and `message` are how it ends, `sickness` is why its deployment is not
-    healthy, `recovered_at` when it becomes healthy again. `images` and `source` are what it deploys.
+    Times are seconds since 1970. `phase`, `message` and `results` are how it ends, `applied` and `pruned` what it
+    changes on the cluster, `sickness` is why its deployment is not healthy, `recovered_at` when it becomes healthy
+    again. `hook` names the hook that it waits for.
     """
 
     id: int
     operation: dict[str, Any]
     source: dict[str, Any]
     revision: str
-    images: list[str]
     asked_at: float
     begun_at: float
     finished_at: float
@@ -45,20 +44,45 @@ class Run:
     recovered_at: float | None = None
     phase: str = "Succeeded"
     message: str = DONE
+    results: list[Result] = field(default_factory=list)
+    manifests: list[dict[str, Any]] = field(default_factory=list)
+    applied: list[dict[str, Any]] = field(default_factory=list)
+    away: str = ""
     sickness: str = ""
+    hook: str = ""
+    is_held: bool = False
     is_terminated: bool = False
+    is_applied: bool = False
 
     def has_deployed(self, now: float) -> bool:
         is_dry = self.operation["sync"].get("dryRun", False)
         return self.phase == "Succeeded" and not is_dry and self.finished_at <= now
 
     def terminate(self, now: float, *, finished_at: float) -> None:
-        """End it early, at `finished_at`; nothing is deployed."""
-        self.is_terminated = True
+        """End it early, at `finished_at`; of its objects only the namespace stays."""
+        self.is_terminated, self.is_held = True, False
         self.phase, self.message = "Failed", "Operation terminated"
         self.begun_at = min(self.begun_at, now)
         self.reconciled_at += finished_at - self.finished_at
         self.finished_at = finished_at
+        self.applied = [each for each in self.applied if each["kind"] == "Namespace"]
+        self.results = [each for each in self.results if each["syncPhase"] == "PreSync"]
+        for each in self.results:
+            if each.get("hookType"):
+                each |= {"message": "Terminated", "hookPhase": "Failed"}
+
+    def release(self, now: float) -> None:
+        """Let a held operation finish now."""
+        if self.is_held:
+            self.is_held = False
+            self.delay(now - self.finished_at, after=now)
+
+    def delay(self, seconds: float, *, after: float) -> None:
+        """Move every moment that is later than `after`."""
+        for name in MOMENTS:
+            at = getattr(self, name)
+            if at is not None and at > after:
+                setattr(self, name, at + seconds)
 
     def reconcile(self, now: float) -> None:
         self.reconciled_at = min(self.reconciled_at, now)
@@ -71,19 +95,20 @@ class Run:
         return [at for at in moments if at <= now]
 
 
-def health_shown(run: Run, now: float) -> dict[str, str]:
-    """Return the health of what `run` deployed."""
+def health_shown(run: Run, now: float, *, missing: str = "") -> dict[str, str]:
+    """Return the health of what `run` deployed; `missing` is why it does not come up for want of an image."""
     if now < run.settled_at:
         waiting = "Waiting for rollout to finish: 0 of 1 updated replicas are available..."
         return {"status": "Progressing", "message": waiting, "lastTransitionTime": timestamp(run.reconciled_at)}
-    if not run.sickness:
+    sickness = missing or run.sickness
+    if not sickness:
         return {"status": "Healthy", "lastTransitionTime": timestamp(run.settled_at)}
-    if run.recovered_at is None or now < run.recovered_at:
-        return {"status": "Degraded", "message": run.sickness, "lastTransitionTime": timestamp(run.settled_at)}
+    if missing or run.recovered_at is None or now < run.recovered_at:
+        return {"status": "Degraded", "message": sickness, "lastTransitionTime": timestamp(run.settled_at)}
     return {"status": "Healthy", "lastTransitionTime": timestamp(run.recovered_at)}
 
 
-def operation_state(run: Run, *, name: str, namespace: str, now: float) -> dict[str, Any]:
+def operation_state(run: Run, *, now: float) -> dict[str, Any]:
     """Return the record of an operation that has begun."""
     state: dict[str, Any] = {
         "operation": run.operation,
@@ -92,31 +117,16 @@ def operation_state(run: Run, *, name: str, namespace: str, now: float) -> dict[
         "syncResult": {"revision": run.revision, "source": run.source},
     }
     if now < run.finished_at:
+        early = [each for each in run.results if each["syncPhase"] == "PreSync"]
+        if run.hook:
+            state["message"] = f"waiting for completion of hook {run.hook}"
+        if early and run.hook:
+            state["syncResult"]["resources"] = early
         return state
     ended = {"phase": run.phase, "message": run.message, "finishedAt": timestamp(run.finished_at)}
-    if run.phase != "Error":
-        state["syncResult"]["resources"] = _results(run, name, namespace)
+    if run.results:
+        state["syncResult"]["resources"] = run.results
     return state | ended
-
-
-def _results(run: Run, name: str, namespace: str) -> list[dict[str, str]]:
-    """Return the result of each resource; when the run failed, the first one has the error."""
-    results: list[dict[str, str]] = []
-    for group, kind in RESOURCES:
-        is_bad = run.phase == "Failed" and not results
-        results.append(
-            {
-                "group": group,
-                "version": "v1",
-                "kind": kind,
-                "namespace": namespace,
-                "name": name,
-                "status": "SyncFailed" if is_bad else "Synced",
-                "message": run.message if is_bad else f"{kind.lower()}/{name} configured",
-                "syncPhase": "Sync",
-            }
-        )
-    return results
 
 
 def history_shown(runs: list[Run]) -> list[dict[str, Any]]:
@@ -132,13 +142,3 @@ def history_shown(runs: list[Run]) -> list[dict[str, Any]]:
         }
         for run in runs
     ]
-
-
-def images_of(source: dict[str, Any], values: str) -> list[str]:
-    """Return the image that a chart runs: from the parameters, else from `image` in its values."""
-    block = _IMAGE.search(values)
-    image = {key: value.strip("\"'") for key, value in _SETTING.findall(block[1] if block else "")}
-    for each in source.get("helm", {}).get("parameters", []):
-        if each.get("name") in ("image.repository", "image.tag"):
-            image[each["name"].removeprefix("image.")] = each.get("value", "")
-    return [f"{image['repository']}:{image['tag']}"] if image.get("repository") and image.get("tag") else []

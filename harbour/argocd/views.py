@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
 from werkzeug.wrappers import Response
 
+from harbour.argocd.clusters import Live
 from harbour.argocd.core import timestamp
+from harbour.argocd.manifests import Manifest, group_of, images_of, key_of, kind_of, name_of, namespace_of, version_of
 from harbour.argocd.model import Application, Spec
 from harbour.argocd.projects import NAMESPACE
-from harbour.argocd.runs import RESOURCES, Run, health_shown, history_shown, operation_state
+from harbour.argocd.runs import Run, health_shown, history_shown, operation_state
 
 UNRECONCILED = {
     "health": {},
@@ -19,13 +22,32 @@ UNRECONCILED = {
 }
 """The status of an application before the controller's first comparison."""
 RESYNC_S = 180.0  # the controller compares every application this often, also without a change
+WORST_FIRST = ("Unknown", "Degraded", "Progressing", "Suspended")
+WITHOUT_HEALTH = frozenset({"ConfigMap", "Secret", "ServiceAccount", "Role", "RoleBinding", "Namespace"})
 
 
-def application_shown(app: Application, *, now: float, deletion_error: str = "") -> dict[str, Any]:
-    """Return the whole object; `deletion_error` is why its removal does not end."""
+@dataclass(kw_only=True)
+class Seen:
+    """What the controller sees beside the application: live objects, and what keeps it from its work.
+
+    `unpermitted` are the targets that it does not watch, `shared` the sentences about other applications, `missing`
+    the images that no registry has.
+    """
+
+    live: dict[str, Live] = field(default_factory=dict)
+    tracked: dict[str, Live] = field(default_factory=dict)
+    unpermitted: frozenset[str] = frozenset()
+    shared: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    deletion_error: str = ""
+    is_deletion_hanging: bool = False
+
+
+def application_shown(app: Application, *, now: float, seen: Seen) -> dict[str, Any]:
+    """Return the whole object."""
     at = _reconciled_at(app, now)
-    status = dict(UNRECONCILED) if at is None else _status(app, at=at, now=now)
-    conditions = _conditions(app, deletion_error, at)
+    status = dict(UNRECONCILED) if at is None else _status(app, seen, at=at, now=now)
+    conditions = _conditions(app, seen, at)
     status |= {"conditions": conditions} if conditions else {}
     shown = {"metadata": _metadata(app), "spec": app.spec, "status": status | _operations(app, now)}
     running = app.running(now)
@@ -57,71 +79,132 @@ def _metadata(app: Application) -> dict[str, Any]:
     return metadata
 
 
-def _status(app: Application, *, at: float, now: float) -> dict[str, Any]:
-    live = app.live(now)
+def _status(app: Application, seen: Seen, *, at: float, now: float) -> dict[str, Any]:
     compared = {"source": app.spec["source"], "destination": app.spec["destination"]}
-    sync: dict[str, Any] = {"status": _sync_status(app, live), "comparedTo": compared}
-    if not app.problem:
-        sync["revision"] = app.revision
-    health = {"status": "Unknown" if app.problem else "Missing", "lastTransitionTime": timestamp(at)}
-    if live and not app.problem:
-        health = health_shown(live, now)
-    return {
-        "sync": sync,
-        "health": health,
+    rows = [] if app.away else resources(app, seen, now=now)
+    is_equal = all(each["status"] == "Synced" for each in rows if not each.get("hook"))
+    status = "Unknown" if app.is_unknown else "Synced" if is_equal else "OutOfSync"
+    revision = app.spec["source"].get("targetRevision", "HEAD") if app.is_unknown else app.revision
+    images = sorted({image for each in seen.tracked.values() for image in images_of(each["manifest"])})
+    shown = {
+        "sync": {"status": status, "comparedTo": compared, "revision": revision},
+        "health": _health(rows, at),
         "reconciledAt": timestamp(at),
-        "resources": [] if app.problem else _resources(app, sync["status"], health),
-        "sourceType": "Helm",
-        "summary": {"images": live.images} if live and live.images else {},
+        "summary": {"images": images} if images else {},
+        "resourceHealthSource": "appTree",
+        "controllerNamespace": NAMESPACE,
     }
+    if not app.is_unknown:
+        shown["sourceType"] = app.source_type
+    for each in rows:
+        each.get("health", {}).pop("lastTransitionTime", None)
+    return shown | ({"resources": rows} if rows else {})
 
 
-def _sync_status(app: Application, live: Run | None) -> str:
-    """Compare what is deployed with the spec: after a rollback they differ."""
-    if app.problem:
-        return "Unknown"
-    is_equal = live is not None and (live.source, live.revision) == (app.spec["source"], app.revision)
-    return "Synced" if is_equal else "OutOfSync"
+def _health(rows: list[dict[str, Any]], at: float) -> dict[str, str]:
+    """Return the worst health; what is missing counts only when everything is."""
+    own = [each for each in rows if not each.get("hook")]
+    known: list[dict[str, str]] = [each["health"] for each in own if "health" in each]
+    present = [each for each in known if each["status"] != "Missing"]
+    if own and len(known) == len(own) and not present:
+        return {"status": "Missing", "lastTransitionTime": timestamp(at)}
+    for status in WORST_FIRST:
+        found = next((each for each in present if each["status"] == status), None)
+        if found is not None:
+            return {"lastTransitionTime": timestamp(at)} | found
+    since = max((each["lastTransitionTime"] for each in present if "lastTransitionTime" in each), default=timestamp(at))
+    return {"status": "Healthy", "lastTransitionTime": since}
 
 
-def _resources(app: Application, sync: str, health: dict[str, str]) -> list[dict[str, Any]]:
-    namespace = app.spec["destination"].get("namespace", "")
-    common = {"version": "v1", "namespace": namespace, "name": app.name, "status": sync, "health": health}
-    return [{"group": group, "kind": kind} | common for group, kind in RESOURCES]
+def resources(app: Application, seen: Seen, *, now: float) -> list[dict[str, Any]]:
+    """Return each object of the chart and each that is still there, with its state; hooks while they run."""
+    run, targets = app.live(now), {} if app.is_unknown else {key_of(each): each for each in app.targets}
+    rows = []
+    for key, target in targets.items():
+        live = seen.live.get(key)
+        status = "Synced" if live is not None and live["manifest"] == target else "OutOfSync"
+        row = named(target) | {"status": "Unknown" if key in seen.unpermitted else status}
+        rows.append(row | _health_of(target, live, seen, run, now=now))
+    for key, live in seen.tracked.items():
+        if key not in targets:
+            row = named(live["manifest"]) | {"status": "Unknown" if app.is_unknown else "OutOfSync"}
+            health = _health_of(live["manifest"], live, seen, run, now=now)
+            rows.append(row | {"requiresPruning": True} | health)
+    return rows + _running_hooks(app, now)
 
 
-def _conditions(app: Application, deletion_error: str, at: float | None) -> list[dict[str, str]]:
-    """Return why it cannot be compared or removed."""
-    conditions = []
-    if app.problem and at is not None:
-        problem = {"type": "ComparisonError", "message": app.problem, "lastTransitionTime": timestamp(at)}
-        conditions.append(problem)
-    if deletion_error and app.deleted_at is not None:
-        since = timestamp(app.deleted_at)
-        conditions.append({"type": "DeletionError", "message": deletion_error, "lastTransitionTime": since})
-    return conditions
+def named(manifest: Manifest) -> dict[str, Any]:
+    """Return what names an object in a status: nothing that is empty."""
+    names = {
+        "group": group_of(manifest),
+        "version": version_of(manifest),
+        "kind": kind_of(manifest),
+        "namespace": namespace_of(manifest),
+        "name": name_of(manifest),
+    }
+    return {key: value for key, value in names.items() if value}
+
+
+def _health_of(
+    target: Manifest, live: Live | None, seen: Seen, run: Run | None, *, now: float
+) -> dict[str, dict[str, str]]:
+    """Return the health of one object, nothing for a kind that has none."""
+    if live is None:
+        return {"health": {"status": "Missing"}}
+    if seen.is_deletion_hanging:
+        return {"health": {"status": "Progressing", "message": "Pending deletion"}}
+    if kind_of(target) in WITHOUT_HEALTH:
+        return {}
+    if kind_of(target) != "Deployment" or run is None or key_of(target) not in seen.tracked:
+        return {"health": {"status": "Healthy"}}
+    is_missing = any(image in seen.missing for image in images_of(live["manifest"]))
+    missing = f'Deployment "{name_of(target)}" exceeded its progress deadline' if is_missing else ""
+    return {"health": health_shown(run, now, missing=missing)}
+
+
+def _running_hooks(app: Application, now: float) -> list[dict[str, Any]]:
+    run = app.running(now)
+    if run is None or not run.hook or now < run.begun_at:
+        return []
+    names = ("group", "version", "kind", "namespace", "name")
+    return [
+        {key: each[key] for key in names if each[key]}
+        | {"health": {"status": "Progressing"}, "hook": True, "requiresPruning": True}
+        for each in run.results
+        if each.get("hookType")
+    ]
+
+
+def _conditions(app: Application, seen: Seen, at: float | None) -> list[dict[str, str]]:
+    """Return why it cannot be compared or removed, and who else has its objects."""
+    found = []
+    if at is not None:
+        texts = [*app.away.split(";")] if app.away else [app.problem] if app.problem else []
+        found += [("ComparisonError", text, at) for text in texts]
+        found += [("SharedResourceWarning", text, at) for text in seen.shared]
+    if seen.deletion_error and app.deleted_at is not None:
+        found.append(("DeletionError", seen.deletion_error, app.deleted_at))
+    return [{"type": kind, "message": text, "lastTransitionTime": timestamp(since)} for kind, text, since in found]
 
 
 def _operations(app: Application, now: float) -> dict[str, Any]:
     """Return the last operation and the history. One that has not begun has no state."""
     shown: dict[str, Any] = {}
     if app.runs and app.runs[-1].begun_at <= now:
-        namespace = app.spec["destination"].get("namespace", "")
-        shown["operationState"] = operation_state(app.runs[-1], name=app.name, namespace=namespace, now=now)
+        shown["operationState"] = operation_state(app.runs[-1], now=now)
     history = history_shown(app.deployed(now))
     return shown | ({"history": history} if history else {})
 
 
-def page(app: Application | None, *, now: float) -> Response:
+def page(app: Application | None, status: dict[str, Any]) -> Response:
     """Return the user interface, open at an application when there is one."""
     title = app.name if app else "Applications"
-    body = _facts(app, now) if app else "<p>Argo CD</p>"
+    body = _facts(app, status) if app else "<p>Argo CD</p>"
     text = f"<!doctype html><title>{escape(title)} - Argo CD</title><h1>{escape(title)}</h1>{body}"
     return Response(text, content_type="text/html; charset=utf-8")
 
 
-def _facts(app: Application, now: float) -> str:
-    status = application_shown(app, now=now)["status"]
+def _facts(app: Application, status: dict[str, Any]) -> str:
     spec, source = app.spec, app.spec["source"]
     destination = spec["destination"]
     rows = {

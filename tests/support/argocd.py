@@ -11,6 +11,31 @@ from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ .Release.Name }}
+spec:
+  replicas: {{ .Values.replicas }}
+  selector:
+    matchLabels: {app: {{ .Release.Name }}}
+  template:
+    spec:
+      containers:
+        - name: app
+{{- with .Values.image }}{{ if and .repository .tag }}
+          image: "{{ .repository }}:{{ .tag }}"
+{{- end }}{{ end }}
+"""
+SERVICE = """\
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ .Release.Name }}
+spec:
+  selector: {app: {{ .Release.Name }}}
+"""
 AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@example.org")
 VALUES = """\
 replicas: 1
@@ -72,7 +97,9 @@ class Chart:
 def served_chart(root: Path) -> Iterator[Chart]:
     """Serve a chart as plain files, on a free port, until the block ends."""
     work, bare = root / "work", root / "chart.git"
-    work.mkdir(parents=True)
+    (work / "templates").mkdir(parents=True)
+    (work / "templates" / "deployment.yaml").write_text(DEPLOYMENT)
+    (work / "templates" / "service.yaml").write_text(SERVICE)
     (work / "Chart.yaml").write_text("apiVersion: v2\nname: shop\nversion: 0.1.0\n")
     subprocess.run(["git", "init", "-q", "-b", "main", str(work)], check=True)
     subprocess.run(["git", "init", "-q", "-b", "main", "--bare", str(bare)], check=True)

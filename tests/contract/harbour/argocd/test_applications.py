@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import pytest
 import requests
+from support.argocd import SERVICE
 
 from harbour.argocd.app import ArgoCD
 from harbour.config import HarbourConfig
@@ -103,7 +104,9 @@ def git_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = root / "work"
     (work / "chart").mkdir(parents=True)
     (work / "docs").mkdir()
+    (work / "chart" / "templates").mkdir()
     (work / "chart" / "Chart.yaml").write_text("apiVersion: v2\nname: shop\nversion: 0.1.0\n")
+    (work / "chart" / "templates" / "service.yaml").write_text(SERVICE)
     (work / "docs" / "README.md").write_text("nothing to deploy\n")
     author = ("-c", "user.name=t", "-c", "user.email=t@example.org")
     for arguments in (("init", "-q", "-b", "main"), ("add", "."), (*author, "commit", "-q", "-m", "one")):
@@ -430,7 +433,9 @@ def test_a_private_repository_is_read_with_what_was_registered(
         ({"source": {"targetRevision": "gone"}}, "unable to resolve 'gone' to a commit SHA"),
         ({"source": {"targetRevision": "--help"}}, "unable to resolve '--help' to a commit SHA"),
         ({"source": {"path": "none"}}, "Unable to generate manifests in none: "),
-        ({"source": {"path": "docs"}}, "Unable to generate manifests in docs: "),
+        ({"source": {"path": "docs", "helm": {"releaseName": "x"}}}, "Unable to generate manifests in docs: "),
+        ({"source": {"path": "/etc"}}, "/etc: app path is absolute"),
+        ({"source": {"path": "../.."}}, "../..: app path outside root"),
         ({"source": {"path": ""}}, "spec.source.repoURL and either spec.source.path or spec.source.chart are required"),
     ],
 )
@@ -449,7 +454,8 @@ def test_an_invalid_application_is_a_400_that_says_why(
 def test_a_bad_name_is_only_noticed_after_everything_slow(
     client: Client, git: tuple[str, list[str]], public: str
 ) -> None:
-    status, code, text = failure(client.create(public, name="Shop_Dev"))
+    source = {"helm": {"releaseName": "shop"}}
+    status, code, text = failure(client.create(public, name="Shop_Dev", source=source))
 
     assert (status, code) == (400, 3)
     assert 'metadata.name: Invalid value: "Shop_Dev"' in text

@@ -167,7 +167,12 @@ def test_what_is_deployed_is_listed_with_its_state(shop: Shop) -> None:
         ("Deployment", "Synced", "Healthy"),
         ("Service", "Synced", "Healthy"),
     }
-    assert [each["status"] for each in status["operationState"]["syncResult"]["resources"]] == ["Synced"] * 2
+    results = status["operationState"]["syncResult"]["resources"]
+    assert [(each["kind"], each["status"]) for each in results] == [
+        ("Namespace", "Synced"),
+        ("Service", "Synced"),
+        ("Deployment", "Synced"),
+    ]
 
 
 # -- revisions and images, out of git ---------------------------------------------------------------------------------
@@ -286,7 +291,7 @@ def test_a_sync_that_fails_says_why_and_leaves_what_was_there(shop: Shop) -> Non
 
     status = shop.read(60)["status"]
     state = status["operationState"]
-    blamed, *others = state["syncResult"]["resources"]
+    *others, blamed = state["syncResult"]["resources"]
     assert (state["phase"], state["message"]) == (
         "Failed",
         "one or more objects failed to apply, reason: quota exceeded",

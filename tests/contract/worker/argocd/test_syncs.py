@@ -111,7 +111,7 @@ class Shop:
 def chart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chart]:
     """Serve a chart with the branches `main` and `next`; nobody writes to it later."""
     with served_chart(tmp_path_factory.mktemp("git")) as chart:
-        chart.commit(VALUES.format(tag="2.0"), branch="next")
+        chart.commit(VALUES.format(tag="2.0").replace("replicas: 1", "replicas: 2"), branch="next")
         yield chart
 
 
@@ -412,7 +412,7 @@ def test_a_failed_sync_says_why(shop: Shop) -> None:
 
     assert (status.phase, status.is_reconciled) == ("failed", True)
     assert status.message == "one or more objects failed to apply, reason: quota exceeded"
-    assert status.resources_messages == (f"Deployment shop: {status.message}",)
+    assert status.resources_messages == ("Deployment shop: quota exceeded",)
 
 
 def test_before_anything_there_is_no_sync(empty: Shop) -> None:
