@@ -22,6 +22,8 @@ class Registry:
         self._lock = threading.Lock()
         self._images: dict[str, str | None] = {whole_name(image): None for image in images}
         self._store: StateFile | None = None
+        self.is_immutable = False
+        """While True, no tag is replaced, as in an ECR repository with immutable tags."""
 
     def push(self, image: str, commit: str | None = None) -> None:
         """Add an image, `name:tag`; one of the same name and tag is replaced."""
@@ -33,6 +35,13 @@ class Registry:
     def has(self, image: str) -> bool:
         with self._lock:
             return whole_name(image) in self._images
+
+    def refusal(self, image: str) -> str | None:
+        """Return why the registry would not take a push of this image, None when it would."""
+        if not (self.is_immutable and self.has(image)):
+            return None
+        tag = whole_name(image).rpartition(":")[2]
+        return f"tag invalid: The image tag '{tag}' already exists in the repository and cannot be overwritten"
 
     def images(self) -> dict[str, str | None]:
         """Map each image to the commit it was built from, None where that is unknown."""

@@ -26,6 +26,7 @@ class Harbour:
         self.registry = Registry(config.images)
         self.gitlab = GitLab(config)
         self.jenkins = Jenkins(config, now)
+        self.jenkins.registry = self.registry
         self.argocd = ArgoCD(config, now)
         self.elasticsearch = Elasticsearch(config)
         self.services: tuple[Service, ...] = (self.gitlab, self.jenkins, self.argocd, self.elasticsearch)

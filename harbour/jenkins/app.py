@@ -40,7 +40,6 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsSetup, JenkinsBuilds):
     def __init__(self, config: HarbourConfig, now: Clock = time.time) -> None:
         super().__init__(config, now)
         self.credential_ids = [] if config.empty else [CREDENTIAL_ID]
-        self.folder_credential_ids: dict[str, list[str]] = {}
         self._seed(config.jenkins_user)
 
     def _seed(self, admin: str) -> None:

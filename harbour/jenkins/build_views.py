@@ -60,9 +60,9 @@ def build_shown(build: Build, *, now: float, base: str) -> dict[str, Any]:
     name = build.job.replace("/", " » ")
     is_attached = now >= build.attached_at
     return build_brief(build, base=base) | {
-        "actions": [*(_actions(build.parameters, build.user) if is_attached else []), {}],
+        "actions": [*(_actions(build.parameters, build.user) + _sources(build) if is_attached else []), {}],
         "building": build.is_building(now),
-        "description": None,
+        "description": None if build.is_building(now) else build.description,
         "displayName": f"#{build.number}",
         "duration": round(build.duration_s(now) * 1000),
         "estimatedDuration": round(build.planned_s * 1000),
@@ -122,6 +122,23 @@ def _actions(parameters: Parameters, user: str) -> list[dict[str, Any]]:
         {"_class": "hudson.model.ParametersAction", "parameters": parameters},
         {"_class": "hudson.model.CauseAction", "causes": [cause]},
     ]
+
+
+def _sources(build: Build) -> list[dict[str, Any]]:
+    """Return the git plugin's record of each source that was checked out, `BuildData`."""
+    shown: dict[str, dict[str, Any]] = {}
+    for each in build.checkouts:
+        remote = f"refs/remotes/origin/{each['branch']}"
+        revision = {"SHA1": each["commit"], "branch": [{"SHA1": each["commit"], "name": remote}]}
+        marked = {"_class": "hudson.plugins.git.util.Build", "buildNumber": build.number, "buildResult": None}
+        shown[each["url"]] = {
+            "_class": "hudson.plugins.git.util.BuildData",
+            "buildsByBranchName": {remote: marked | {"marked": revision, "revision": revision}},
+            "lastBuiltRevision": revision,
+            "remoteUrls": [each["url"]],
+            "scmName": "",
+        }
+    return list(shown.values())
 
 
 def _ms(at: float) -> int:

@@ -33,10 +33,15 @@ VERSION = "2.568.2"
 PLUGINS = {
     "cloudbees-folder": "6.1100",
     "credentials": "1502.v5c95e620ddfe",
+    "credentials-binding": "717.v951d49b_5f3a_a_",
+    "docker-workflow": "634.vedc7242b_eda_7",
+    "durable-task": "639.v6cde2fe9f7e8",
     "git": "5.10.1",
+    "pipeline-model-definition": "2.2277.v00573e73ddf1",
     "role-strategy": "898.vc050ed2424ca_",
     "workflow-cps": "4175",
     "workflow-job": "1571",
+    "ws-cleanup": "0.49",
 }
 READ = "hudson.model.Hudson.Read"
 ALWAYS_READABLE = (

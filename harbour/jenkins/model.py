@@ -5,7 +5,7 @@ Both are written once, when the executor is known; their state at any time follo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 LEFT_ITEM_KEPT_S = 5 * 60
@@ -43,6 +43,8 @@ class Build:
     """A build. It becomes visible at `shown_at`, its parameters and its log at `attached_at`.
 
     It stops building at `ends_at` and is over at `over_at`, which frees its executor. `outcome` is how it will end.
+    `lines` is the whole console, `checkouts` has the URL, branch and commit of each source, `images` maps what it
+    pushes, at its end, to the commit.
     """
 
     job: str
@@ -61,6 +63,11 @@ class Build:
     over_at: float
     planned_s: float
     outcome: str
+    lines: list[str] = field(default_factory=list)
+    description: str | None = None
+    checkouts: list[dict[str, str]] = field(default_factory=list)
+    images: dict[str, str | None] = field(default_factory=dict)
+    has_pushed: bool = False
     aborted_at: float | None = None
     aborted_by: str = ""
 

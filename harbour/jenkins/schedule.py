@@ -17,6 +17,10 @@ from harbour.jenkins import xml
 from harbour.jenkins.core import Clock
 from harbour.jenkins.items import JenkinsItems
 from harbour.jenkins.model import Build, QueueItem
+from harbour.jenkins.pipelines import carried_out, with_declared
+from harbour.jenkins.steps import NOTE
+from harbour.jenkins.workspace import Account
+from harbour.registry import Registry
 
 NEVER = float("inf")
 
@@ -38,6 +42,12 @@ class JenkinsSchedule(JenkinsItems):
         self.queue: dict[int, QueueItem] = {}
         self.builds: dict[str, list[Build]] = {}  # by the job's full name, the oldest first
         self.last_queue_id = 0
+        self.registry = Registry()
+        self.credential_ids: list[str] = []
+        self.folder_credential_ids: dict[str, list[str]] = {}
+        self.accounts: dict[str, Account] = {}
+        """What credentials hold, by their id; one that is not here holds the account that may clone."""
+        self.has_docker_daemon = True
         self.outcomes: dict[str, list[str]] = {}
         """How the next builds of a job end, by its full name; every other build is a SUCCESS."""
         self.vetoed: set[str] = set()
@@ -63,6 +73,7 @@ class JenkinsSchedule(JenkinsItems):
                 break
             self._assign_executor(self.queue[number], at)
         self._caught_up_to = now
+        self._push_images(now)
         self.drop_items([item for item in self.queue.values() if item.is_forgotten(now)])
         self._rotate(now)
 
@@ -107,7 +118,43 @@ class JenkinsSchedule(JenkinsItems):
             outcome=self._next_outcome(item.job),
         )
         builds.append(build)
+        self._carry_out(build)
         self.save()
+
+    def _carry_out(self, build: Build) -> None:
+        """Run the pipeline now, to know what its console shows later and how it ends."""
+        chosen = build.outcome
+        document = self.items[build.job]
+        outcome = carried_out(
+            build,
+            script=xml.text(document, "definition/script"),
+            account=lambda credential: self.account_of(build.job, credential),
+            plugins=frozenset(self.plugins),
+            registry=self.registry,
+            has_docker=self.has_docker_daemon,
+        )
+        build.outcome = outcome.result if chosen in ("SUCCESS", "UNSTABLE") else chosen
+        build.lines = [f"Started by user {NOTE}{build.user}", *outcome.lines]
+        build.description, build.images = outcome.description, outcome.images
+        build.checkouts = [{"url": c.url, "branch": c.branch, "commit": c.commit} for c in outcome.checkouts]
+        if outcome.parameters is not None:
+            self.items[build.job] = with_declared(document, outcome.parameters, replaces=outcome.replaces_parameters)
+
+    def account_of(self, job: str, credential: str) -> Account | None:
+        """Return what a credential holds that a job may use: of one of its folders, or of the system."""
+        parts = job.split("/")
+        folders = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
+        known = {*self.credential_ids, *(each for f in folders for each in self.folder_credential_ids.get(f, []))}
+        reader = Account(self.config.gitlab_user, self.config.gitlab_read_token)
+        return self.accounts.get(credential, reader) if credential in known else None
+
+    def _push_images(self, now: float) -> None:
+        """Put the images of builds that have ended into the registry."""
+        for build in (each for builds in self.builds.values() for each in builds):
+            if build.images and not build.has_pushed and build.aborted_at is None and not build.is_building(now):
+                build.has_pushed = True
+                for image, commit in build.images.items():
+                    self.registry.push(image, commit=commit)
 
     def _next_outcome(self, job: str) -> str:
         chosen = self.outcomes.get(job)

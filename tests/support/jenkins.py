@@ -6,9 +6,16 @@ from xml.sax.saxutils import escape
 
 from harbour.jenkins.app import Jenkins
 
-SOURCE_URL = "https://git.example/dev/shop.git"
 JOB = "dev/shop_dev"
 PATH = "/job/dev/job/shop_dev"
+SCRIPT = """pipeline {
+    agent any
+    stages {
+        stage('Checkout') { steps { echo 'nothing to check out' } }
+        stage('Test') { steps { sh 'make test' } }
+        stage('Image') { steps { sh 'make image' } }
+    }
+}"""
 STRING = "hudson.model.StringParameterDefinition"
 
 
@@ -25,8 +32,13 @@ class Clock:
         self.at += seconds
 
 
-def pipeline(*parameters: str, marker: str = "slipway:app-1", properties: str = "", extra: str = "") -> str:
-    """Return the config.xml of a pipeline with these string parameters; `extra` are more definitions, as XML."""
+def pipeline(
+    *parameters: str, marker: str = "slipway:app-1", properties: str = "", extra: str = "", script: str = SCRIPT
+) -> str:
+    """Return the config.xml of a pipeline with these string parameters; `extra` are more definitions, as XML.
+
+    Its Jenkinsfile is written into the job: these tests have no repository.
+    """
     strings = "".join(f"<{STRING}><name>{escape(name)}</name><trim>true</trim></{STRING}>" for name in parameters)
     definitions = strings + extra
     declared = (
@@ -36,11 +48,8 @@ def pipeline(*parameters: str, marker: str = "slipway:app-1", properties: str = 
     return f"""<flow-definition>
   <description>{escape(marker)}</description>
   <properties>{declared if definitions else ""}{properties}</properties>
-  <definition class="org.jenkinsci.plugins.workflow.cps.CpsScmFlowDefinition">
-    <scm class="hudson.plugins.git.GitSCM"><userRemoteConfigs><hudson.plugins.git.UserRemoteConfig>
-      <url>{SOURCE_URL}</url><credentialsId>gitlab</credentialsId>
-    </hudson.plugins.git.UserRemoteConfig></userRemoteConfigs></scm>
-    <scriptPath>Jenkinsfile</scriptPath>
+  <definition class="org.jenkinsci.plugins.workflow.cps.CpsFlowDefinition">
+    <script>{escape(script)}</script><sandbox>true</sandbox>
   </definition>
   <disabled>false</disabled>
 </flow-definition>"""
