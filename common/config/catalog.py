@@ -78,13 +78,14 @@ class CatalogTeam(BaseModel):
 
 
 class AppType(BaseModel):
-    """One kind of app and the repositories that it starts from."""
+    """One kind of app and the repositories that it starts from; `jenkinsfile` is the path of its pipeline in them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
     source_template: str
     helm_template: str
+    jenkinsfile: str = "Jenkinsfile"
 
 
 class Reserved(BaseModel):

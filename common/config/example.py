@@ -27,7 +27,7 @@ REST = (PROCESSES, "(?!)")  # the place of settings that belong to no other grou
 ORDER = (  # heading, and how the names of a group in this section begin; in a group the required settings are first
     *((OWN, start) for start in ("SECRETS_DIR", "DB_PASSWORD", "DB_", "REDIS_PASSWORD", "REDIS_", "SECRET_KEYS")),
     *((LONGER.get(each, each.label), f"{each.prefix}_(?!CONCURRENCY|CALLS_PER_SECOND)") for each in EXTERNAL),
-    *((APPS, start) for start in ("DEV_CLUSTER|OPS_CLUSTER", "CONTAINER_|CATALOG_|CA_")),
+    *((APPS, start) for start in ("DEV_CLUSTER|OPS_CLUSTER", "CONTAINER_|REGISTRY_|CATALOG_|CA_")),
     REST,
     *((PROCESSES, start) for start in ("WORKER_CONCURRENCY", ".*_CONCURRENCY", ".*_CALLS_PER_SECOND", "OUTAGE_")),
     *((PROCESSES, start) for start in ("LOG_", "METRICS_|WORKER_METRICS_|OTEL_|TRACE_", "FLOWER_")),

@@ -10,6 +10,11 @@ def helm_repository(app: str) -> str:
     return f"{app}_helm"
 
 
+def helm_url(source_url: str) -> str:
+    """Return the clone address of the helm repository, which is next to the app's own."""
+    return helm_repository(source_url.removesuffix(".git")) + ".git"
+
+
 def pipeline(app: str, team: str) -> str:
     return f"{app}_{team}"
 

@@ -154,6 +154,9 @@ class Settings(CommonSettings):
     container_repository_image_name: str = Field(
         description="Prefix of image names; an app's image is this, a slash, and the app's name"
     )
+    registry_credential: str = Field(
+        "", description="Id of the Jenkins credential that logs in to the registry. Empty: the agents are logged in"
+    )
     catalog_file: Path | None = Field(None, description="TOML file of teams and types. Unset: the bundled one")
     ca_file: Path | None = Field(None, description="CA bundle for all upstreams. Unset: certifi's")
 

@@ -24,6 +24,7 @@ from harbour.jenkins.setup import JenkinsSetup
 from harbour.jenkins.tree import exported
 from harbour.jenkins.users import JenkinsUsers
 from harbour.jenkins.views import item_brief
+from harbour.jenkins.workspace import Account
 from harbour.server import route
 
 CREDENTIAL_ID = "gitlab"
@@ -121,6 +122,8 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsSetup, JenkinsBuilds):
         if fields["id"] in ids:
             return False
         ids.append(fields["id"])
+        account = Account(fields.get("username", ""), fields.get("password", ""))
+        self.accounts[f"{folder}/{fields['id']}".lstrip("/")] = account
         return True
 
     def _domain(self, place: str, ids: list[str]) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class Execution(Steps):
             elif section.name == "environment":
                 self._run_environment(section.body or ())
             elif section.name == "parameters":
-                self._declare(section.body or (), replaces=False)
+                self._declare(section.body or (), is_set_by_step=False)
             elif section.name == "stages":
                 self._run_stages(section.body or ())
             elif section.name not in SECTIONS:

@@ -1,28 +1,17 @@
-"""From a build to the run of its Jenkinsfile, and from what that declares to the job's parameters."""
+"""From a build to the run of its Jenkinsfile."""
 
 from __future__ import annotations
 
 import tempfile
-import xml.etree.ElementTree as ET
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-from harbour.jenkins import xml
 from harbour.jenkins.execution import execute
 from harbour.jenkins.model import Build
 from harbour.jenkins.shell import Agent
-from harbour.jenkins.steps import Outcome, Parameter, Task
+from harbour.jenkins.steps import Outcome, Task
 from harbour.jenkins.workspace import Account, Workspace
 from harbour.registry import Registry
-
-HOLDER = "hudson.model.ParametersDefinitionProperty"
-KINDS = {
-    "string": xml.STRING,
-    "text": "hudson.model.TextParameterDefinition",
-    "booleanParam": xml.BOOLEAN,
-    "choice": xml.CHOICE,
-    "password": xml.PASSWORD,
-}
 
 
 def carried_out(
@@ -65,43 +54,3 @@ def carried_out(
         return execute(task)
     finally:
         workspace.close()
-
-
-def with_declared(document: str, declared: Sequence[Parameter], *, replaces: bool) -> str:
-    """Return a job's document with the parameters that its Jenkinsfile declares.
-
-    A scripted `properties` step replaces all there were, the declarative section those of the same name.
-    Source: workflow-multibranch `JobPropertyStep`, pipeline-model-definition `Utils.updateJobProperties`.
-    """
-    root = xml.root_of(document)
-    properties = root.find("properties")
-    if properties is None:
-        properties = ET.SubElement(root, "properties")
-    holder = properties.find(HOLDER)
-    if holder is None:
-        holder = ET.SubElement(properties, HOLDER)
-    definitions = holder.find("parameterDefinitions")
-    if definitions is None:
-        definitions = ET.SubElement(holder, "parameterDefinitions")
-    names = {each.name for each in declared}
-    for element in list(definitions):
-        if replaces or element.findtext("name") in names:
-            definitions.remove(element)
-    for each in declared:
-        definitions.append(_definition(each))
-    if not len(definitions):
-        properties.remove(holder)
-    return xml.serialised(root)
-
-
-def _definition(parameter: Parameter) -> ET.Element:
-    element = ET.Element(KINDS.get(parameter.kind, xml.STRING))
-    ET.SubElement(element, "name").text = parameter.name
-    ET.SubElement(element, "description").text = parameter.description
-    if parameter.choices:
-        holder = ET.SubElement(ET.SubElement(element, "choices", {"class": "java.util.Arrays$ArrayList"}), "a")
-        for choice in parameter.choices:
-            ET.SubElement(holder, "string").text = choice
-    else:
-        ET.SubElement(element, "defaultValue").text = parameter.default
-    return element

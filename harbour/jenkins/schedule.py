@@ -13,11 +13,11 @@ from dataclasses import asdict
 from werkzeug.wrappers import Request, Response
 
 from harbour.config import HarbourConfig
-from harbour.jenkins import xml
+from harbour.jenkins import properties, xml
 from harbour.jenkins.core import Clock
 from harbour.jenkins.items import JenkinsItems
 from harbour.jenkins.model import Build, QueueItem
-from harbour.jenkins.pipelines import carried_out, with_declared
+from harbour.jenkins.pipelines import carried_out
 from harbour.jenkins.steps import NOTE
 from harbour.jenkins.workspace import Account
 from harbour.registry import Registry
@@ -46,7 +46,8 @@ class JenkinsSchedule(JenkinsItems):
         self.credential_ids: list[str] = []
         self.folder_credential_ids: dict[str, list[str]] = {}
         self.accounts: dict[str, Account] = {}
-        """What credentials hold, by their id; one that is not here holds the account that may clone."""
+        """What credentials hold, by folder and id: `dev/gitlab`, or `gitlab` of the system. One that is not here holds
+        the account that may clone. It is not saved: it has passwords."""
         self.has_docker_daemon = True
         self.outcomes: dict[str, list[str]] = {}
         """How the next builds of a job end, by its full name; every other build is a SUCCESS."""
@@ -138,15 +139,17 @@ class JenkinsSchedule(JenkinsItems):
         build.description, build.images = outcome.description, outcome.images
         build.checkouts = [{"url": c.url, "branch": c.branch, "commit": c.commit} for c in outcome.checkouts]
         if outcome.parameters is not None:
-            self.items[build.job] = with_declared(document, outcome.parameters, replaces=outcome.replaces_parameters)
+            change = properties.set_by_step if outcome.is_set_by_step else properties.declared_by_pipeline
+            self.items[build.job] = change(document, outcome.parameters)
 
     def account_of(self, job: str, credential: str) -> Account | None:
-        """Return what a credential holds that a job may use: of one of its folders, or of the system."""
+        """Return what a credential holds that a job may use: of its nearest folder that has it, or of the system."""
         parts = job.split("/")
-        folders = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
-        known = {*self.credential_ids, *(each for f in folders for each in self.folder_credential_ids.get(f, []))}
-        reader = Account(self.config.gitlab_user, self.config.gitlab_read_token)
-        return self.accounts.get(credential, reader) if credential in known else None
+        for folder in ("/".join(parts[:depth]) for depth in range(len(parts) - 1, -1, -1)):
+            if credential in (self.folder_credential_ids.get(folder, []) if folder else self.credential_ids):
+                reader = Account(self.config.gitlab_user, self.config.gitlab_read_token)
+                return self.accounts.get(f"{folder}/{credential}".lstrip("/"), reader)
+        return None
 
     def _push_images(self, now: float) -> None:
         """Put the images of builds that have ended into the registry."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from harbour.jenkins import groovy
+from harbour.jenkins import groovy, xml
 from harbour.jenkins.evaluation import Evaluation, StepError, shown, text_of
 from harbour.jenkins.groovy import Call, Member, Name, Statement
 from harbour.jenkins.shell import Agent, Shell, ShellError
@@ -23,27 +23,22 @@ STEP_PLUGINS = {
     "withCredentials": "credentials-binding",
     "container": "kubernetes",
 }
+PARAMETER_KINDS = {
+    "text": "hudson.model.TextParameterDefinition",
+    "booleanParam": xml.BOOLEAN,
+    "choice": xml.CHOICE,
+    "password": xml.PASSWORD,
+}
 IGNORED = frozenset({"cleanWs", "deleteDir", "junit", "archiveArtifacts", "milestone", "sleep", "input", "library"})
 WRAPPERS = frozenset({"node", "script", "container", "timeout", "retry", "timestamps", "withEnv", "catchError", "lock"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parameter:
-    """A parameter that a Jenkinsfile declares, by its step: `string`, `booleanParam`, `choice`, …"""
-
-    kind: str
-    name: str
-    default: str = ""
-    description: str = ""
-    choices: tuple[str, ...] = ()
 
 
 @dataclass(kw_only=True)
 class Outcome:
     """What a run leaves behind. `images` maps each pushed image to its commit.
 
-    `parameters` are those that the Jenkinsfile declares, None where it says nothing; a scripted `properties` step
-    replaces all of the job's (`replaces_parameters`), the declarative section only those of the same name.
+    `parameters` are those that the Jenkinsfile declares, by a `properties` step (`is_set_by_step`) or in the
+    declarative section; None where it says nothing.
     """
 
     result: str = "SUCCESS"
@@ -51,8 +46,8 @@ class Outcome:
     checkouts: list[Checkout] = field(default_factory=list)
     images: dict[str, str | None] = field(default_factory=dict)
     description: str | None = None
-    parameters: tuple[Parameter, ...] | None = None
-    replaces_parameters: bool = False
+    parameters: tuple[xml.Parameter, ...] | None = None
+    is_set_by_step: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,17 +187,23 @@ class Steps(Evaluation):
                 if isinstance(each.value, Call) and each.value.name == "parameters":
                     listed = each.value.arguments[0].value if each.value.arguments else groovy.Many(())
                     entries = listed.entries if isinstance(listed, groovy.Many) else ()
-                    self._declare([entry.value for entry in entries], replaces=True)
+                    self._declare([entry.value for entry in entries], is_set_by_step=True)
 
-    def _declare(self, declarations: Sequence[Statement], *, replaces: bool) -> None:
+    def _declare(self, declarations: Sequence[Statement], *, is_set_by_step: bool) -> None:
         declared = []
         for call in calls_in(declarations):
             given = self._given(call)
             choices = given.get("choices", ())
             listed = choices.splitlines() if isinstance(choices, str) else [text_of(each) for each in choices]
-            texts = {"default": text_of(given.get("defaultValue")), "description": text_of(given.get("description"))}
-            declared.append(Parameter(kind=call.name, name=text_of(given.get("name")), choices=tuple(listed), **texts))
-        self._outcome.parameters, self._outcome.replaces_parameters = tuple(declared), replaces
+            parameter = xml.Parameter(
+                kind=PARAMETER_KINDS.get(call.name, xml.STRING),
+                name=text_of(given.get("name")),
+                default=text_of(given.get("defaultValue")),
+                description=text_of(given.get("description")),
+                choices=tuple(listed),
+            )
+            declared.append(parameter)
+        self._outcome.parameters, self._outcome.is_set_by_step = tuple(declared), is_set_by_step
 
     def _step_withCredentials(self, call: Call) -> None:  # noqa: N802 - Jenkins' word
         """Bind the accounts of credentials to variables, or to git, while the block runs."""

@@ -201,6 +201,7 @@ class World:
         addresses = {
             "gitlab_address": learnt["await_source"]["clone_url"],
             "gitlab_helm_address": learnt["await_helm"]["clone_url"],
+            "default_branch": learnt["await_source"]["branch"],
         }
         return self.accept_for(made, "build", **addresses, **inputs)
 

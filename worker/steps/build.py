@@ -110,7 +110,8 @@ def _declare_parameters(job: StepContext, upstreams: Upstreams) -> None:
     """Put back what the app's Jenkinsfile has taken from the pipeline."""
     job.require_claim()
     folder, name = _pipeline(job)
-    parameters = build_parameters.declared(job, job.input("gitlab_address"))
+    url, branch = job.input("gitlab_address"), build_parameters.default_branch(job)
+    parameters = build_parameters.declared(job, url=url, branch=branch)
     upstreams.jenkins.pipelines.declare_parameters(folder, name, parameters=parameters, marker=job.marker)
 
 

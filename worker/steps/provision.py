@@ -30,7 +30,6 @@ from worker.upstreams import Upstreams
 from worker.upstreams.jenkins.config_xml import PipelineDefinition
 
 CHART_PATH = "."
-SCRIPT_PATH = "Jenkinsfile"
 
 
 def fork_source(job: StepContext, upstreams: Upstreams) -> Fork:
@@ -62,8 +61,8 @@ def create_pipeline(job: StepContext, upstreams: Upstreams) -> PipelineOutput:
             repository_url=source["clone_url"],
             credential_id=job.settings.gitlab_credential,
             branch=source["branch"],
-            script_path=SCRIPT_PATH,
-            parameters=build_parameters.declared(job, source["clone_url"]),
+            script_path=job.app_type.jenkinsfile,
+            parameters=build_parameters.declared(job, url=source["clone_url"], branch=source["branch"]),
             marker=job.marker,
         ),
         on_create=entry.intend,

@@ -247,6 +247,26 @@ def test_a_maintainer_pushes_the_chart_for_real(place: Place) -> None:
     assert sources(build)[place.url(HELM)] == before
 
 
+# -- parameters -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("declaration", "kept"),
+    [
+        ("properties([parameters([string(name: 'branch', defaultValue: 'main')])])\npipeline {", {"branch"}),
+        ("pipeline { parameters { choice(name: 'branch', choices: ['main', 'next']) }", set(PARAMETERS)),
+    ],
+    ids=["scripted", "declarative"],
+)
+def test_a_jenkinsfile_changes_the_parameters_of_its_job(place: Place, declaration: str, kept: set[str]) -> None:
+    script = show(place.gitlab, SOURCE, "Jenkinsfile").replace("pipeline {", declaration)
+    commit(place.gitlab, SOURCE, {"Jenkinsfile": script})
+
+    place.build()
+
+    assert {each.name for each in xml.parameters(place.jenkins.items[JOB])} == kept
+
+
 # -- agents, plugins, registry ----------------------------------------------------------------------------------------
 
 
