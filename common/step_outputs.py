@@ -98,8 +98,12 @@ class RunningBuild(TypedDict):
 
 
 class FinishedBuild(RunningBuild):
+    """`commit` is what was built, `image` what was pushed, name and tag; None where Jenkins shows neither."""
+
     result: str
     duration_s: float
+    commit: str | None
+    image: str | None
 
 
 class StoppedBuild(TypedDict):

@@ -12,16 +12,26 @@ class Releases(BaseClient):
     """Calls about builds and deployments. Those that return `{job_id, status_url, app_id}` have started that job."""
 
     def start_build(self, app_id: str, *, image_tag: str | None = None, branch: str | None = None) -> Document:
-        """Start one build; its result is `{number, url, result, …}`. Raises ProblemError `busy`, `not_provisioned`."""
+        """Start one build; its result is `{number, url, result, commit, image, …}`.
+
+        Without `image_tag` it gets a tag that no other build has. Raises ProblemError `busy`, `not_provisioned`.
+        """
         return self._write("app", app_id, "builds", body=_given(image_tag=image_tag, branch=branch))
 
     def list_builds(self, app_id: str, *, limit: int = PAGE_ROWS) -> Iterator[Document]:
         """Yield the app's builds, newest first; `limit` is the size of a page."""
         return self._pages("builds", "app", app_id, "builds", limit=limit)
 
-    def start_deploy(self, app_id: str, *, image_tag: str | None = None, revision: str | None = None) -> Document:
-        """Start a deployment, which ends when it is synced and healthy; its result is `{revision, images, …}`."""
-        return self._write("app", app_id, "deploys", body=_given(image_tag=image_tag, revision=revision))
+    def start_deploy(
+        self, app_id: str, *, image_tag: str | None = None, revision: str | None = None, force: bool = False
+    ) -> Document:
+        """Start a deployment, which ends when it is synced and healthy; its result is `{revision, images, …}`.
+
+        Without `image_tag` it is that of the newest successful build. Raises ProblemError `not_built` before the first
+        one, and `invalid_fields` for a tag that no build has pushed; `force` deploys it all the same.
+        """
+        body = _given(image_tag=image_tag, revision=revision) | ({"force": True} if force else {})
+        return self._write("app", app_id, "deploys", body=body)
 
     def list_deploys(self, app_id: str, *, limit: int = PAGE_ROWS) -> Iterator[Document]:
         """Yield the app's deployments, newest first; `limit` is the size of a page."""

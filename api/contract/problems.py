@@ -79,6 +79,11 @@ CODES: dict[str, ProblemType] = {
     "not_provisioned": ProblemType(
         409, "The app is not fully provisioned", "Retry the job that provisions it, or remove the app with DELETE."
     ),
+    "not_built": ProblemType(
+        409,
+        "The app has no image yet",
+        "Build the app first, or send force to deploy a tag of another origin.",
+    ),
     "nothing_to_roll_back_to": ProblemType(
         409, "There is no earlier successful deployment", "Deploy the version that you want."
     ),

@@ -113,10 +113,12 @@ class Link(ResponseBody):
 class JobShown(JobSummary):
     """A job with all its lanes, steps and attempts. `version` grows with every change, and events are numbered by it.
 
-    `result` is the output of a build, a deployment, a dry run or a comparison, once there is one.
+    `result` is the output of a build, a deployment, a dry run or a comparison, once there is one. `image_tag` is the
+    tag that a build pushes or a deployment sets, requested or chosen when the job was accepted.
     """
 
     version: int
+    image_tag: str | None
     result: dict[str, Any] | None
     progress: Progress
     waiting_on: list[WaitingOn]

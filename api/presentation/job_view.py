@@ -99,6 +99,7 @@ class JobView:
         return JobShown(
             **vars(summary),
             version=job.version,
+            image_tag=job.input.get("image_tag"),
             result=outputs.result_of(job, steps),
             progress=Progress(
                 done=sum(step.state in PASSED for step in steps),

@@ -6,7 +6,7 @@ creates the job and the others return it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -39,6 +39,9 @@ EXCLUSIVE = frozenset({PROVISION.name, DEPROVISION.name, RECONCILE.name})  # no 
 RESEND_WINDOW = timedelta(seconds=10)  # a GET that is repeated so soon was resent by the browser or a proxy
 
 
+Choose = Callable[[Session, App], dict[str, str]]
+"""Returns the inputs that are chosen for the user when a job is accepted, by their names. May raise Problem."""
+
 REFUSALS = ("busy", "not_provisioned")  # problems of a view that starts such a job, besides `not_found`
 
 
@@ -50,8 +53,12 @@ def begin(
     *,
     is_resendable: bool = False,
     headers: Mapping[str, str] | None = None,
+    choose: Choose | None = None,
 ) -> Answer:
-    """Answer with a new job, or an open job that does the same. Raises Problem `not_found` and the `REFUSALS`."""
+    """Answer with a new job, or an open job that does the same. Raises Problem `not_found` and the `REFUSALS`.
+
+    What `choose` adds to the inputs of a new job is recorded there as `chosen`.
+    """
 
     def work(session: Session) -> Job:
         app = permissions.app(session, user, app_id, for_update=True)
@@ -65,6 +72,7 @@ def begin(
         _require_free(workflow, open_jobs)
         if workflow in (BUILD, DEPLOY):
             _require_provisioned(session, app)
+        chosen = choose(session, app) if choose is not None else {}
         return lifecycle.accept(
             session,
             workflow,
@@ -74,7 +82,7 @@ def begin(
             user_id=user.id,
             app_id=app.id,
             request_id=request_id(),
-            inputs=wanted,
+            inputs={**wanted, **chosen, "chosen": sorted(chosen)} if chosen else wanted,
         )
 
     return once(lambda session: accepted(work(session), headers=headers))
@@ -107,7 +115,13 @@ def still_relevant() -> list[ColumnElement[bool]]:
 
 def _is_same(job: Job, workflow: Workflow, wanted: dict[str, Any]) -> bool:
     """Return whether the job does what is requested; one that is being cancelled does not, it is a conflict."""
-    return job.kind == workflow.name and job.input == wanted and job.state is not JobState.CANCELLING
+    return job.kind == workflow.name and _asked(job) == wanted and job.state is not JobState.CANCELLING
+
+
+def _asked(job: Job) -> dict[str, Any]:
+    """Return the inputs of a job as the user sent them: without a value where one was chosen."""
+    asked = {name: value for name, value in job.input.items() if name != "chosen"}
+    return asked | dict.fromkeys(job.input.get("chosen", ()))
 
 
 def _open_jobs(session: Session, app: App) -> list[Job]:
@@ -121,7 +135,7 @@ def _find_recent(session: Session, app: App, user: User, workflow: Workflow, wan
         .where(Job.app_id == app.id, Job.kind == workflow.name, Job.user_id == user.id, Job.created_at >= since)
         .order_by(Job.id.desc())
     )
-    return next((job for job in recent if job.input == wanted), None)
+    return next((job for job in recent if _asked(job) == wanted), None)
 
 
 def _require_free(workflow: Workflow, open_jobs: list[Job]) -> None:

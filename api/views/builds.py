@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
 
 from flask import Blueprint, request
-from pydantic import Field
 from sqlalchemy.orm import Session
 
 from api.access import auth, permissions
@@ -21,19 +19,16 @@ from api.serving.accepted import JobAccepted
 from api.serving.routing import route
 from api.views import app_jobs
 from common.database.models import Job
-from common.jobs import outputs
+from common.jobs import builds, outputs
+from common.jobs.outputs import KnownBuild
 from common.states import JobState
-from common.step_outputs import RunningBuild
 from common.workflows import BUILD
 
 blueprint = Blueprint("builds", __name__)
 
-Tag = Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")]
-Branch = Annotated[str | None, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$")]
-
 
 class NewBuild(RequestBody):
-    """`image_tag` defaults to the build's number, `branch` to the branch of the pipeline."""
+    """`image_tag` defaults to one that no other build has, `branch` to the default branch of the repository."""
 
     image_tag: ImageTag = None
     branch: Revision = None
@@ -42,7 +37,8 @@ class NewBuild(RequestBody):
 class BuildShown(ResponseBody):
     """A build. `number` and `url` come from Jenkins once the build has an executor; `user` is who started it.
 
-    `image_tag` is the requested tag, or else the number.
+    `image_tag` is the requested tag, or else the one that was chosen when the build was accepted. `commit` and `image`
+    are what a successful build has built and pushed, as Jenkins reports it; null where it reports nothing.
     """
 
     job_id: str
@@ -51,6 +47,8 @@ class BuildShown(ResponseBody):
     branch: str | None
     number: int | None
     url: str | None
+    commit: str | None
+    image: str | None
     created_at: datetime
     finished_at: datetime | None
     user: str | None
@@ -75,9 +73,9 @@ def start_build(app_id: str, body: NewBuild) -> Answer:
     """Build an app.
 
     A job triggers the pipeline once and follows the build. While a job with the same parameters is running, the
-    response refers to that job.
+    response refers to that job. The result has the commit that was built and the image that was pushed.
     """
-    return app_jobs.begin(auth.require_user(), app_id, BUILD, _inputs(app_id, body))
+    return app_jobs.begin(auth.require_user(), app_id, BUILD, _inputs(app_id, body), choose=_chosen(body))
 
 
 @route(blueprint, "GET", "/app/<app_id>/builds", policy=Policy.MEMBER, query=JobPage, answers={200: Builds})
@@ -89,9 +87,9 @@ def list_builds(app_id: str, query: JobPage) -> Answer:
         app = permissions.app(session, user, app_id)
         filters = {"app_id": app.id, "kind": BUILD.name, **pagination.filters_of(query, "state")}
         found = pagination.read(session, Job, query, filters)
-        running = outputs.running_builds(session, found.rows)
+        known = outputs.known_builds(session, found.rows)
         logins = accounts.logins(session, (job.user_id for job in found.rows))
-        shown = [_shown(job, running.get(job.id), logins.get(job.user_id)) for job in found.rows]
+        shown = [_shown(job, known.get(job.id, {}), logins.get(job.user_id)) for job in found.rows]
         return Builds(builds=shown, **found.fields)
 
     return Answer(body=service().db.read(work))
@@ -114,19 +112,32 @@ def start_build_by_get(app_id: str) -> Answer:
     _refuse_prefetch()
     link = f'<{BASE}/app/{app_id}/builds>; rel="alternate"; title="POST"'
     return app_jobs.begin(
-        auth.require_user(), app_id, BUILD, _inputs(app_id, NewBuild()), is_resendable=True, headers={"Link": link}
+        auth.require_user(),
+        app_id,
+        BUILD,
+        _inputs(app_id, NewBuild()),
+        is_resendable=True,
+        headers={"Link": link},
+        choose=_chosen(NewBuild()),
     )
 
 
-def _shown(job: Job, build: RunningBuild | None, user: str | None) -> BuildShown:
-    number = build.get("number") if build else None
+def _chosen(body: NewBuild) -> app_jobs.Choose:
+    """Return what gives a build its tag where the request does not."""
+    return lambda _session, app: {"image_tag": builds.next_tag(app)} if body.image_tag is None else {}
+
+
+def _shown(job: Job, build: KnownBuild, user: str | None) -> BuildShown:
+    number = build.get("number")
     return BuildShown(
         job_id=job.id,
         state=job.state,
         image_tag=job.input.get("image_tag") or (str(number) if number is not None else None),
         branch=job.input.get("branch"),
         number=number,
-        url=links.external(build.get("url") if build else None, service().settings),
+        url=links.external(build.get("url"), service().settings),
+        commit=build.get("commit"),
+        image=build.get("image"),
         created_at=job.created_at,
         finished_at=job.finished_at,
         user=user,
@@ -147,7 +158,7 @@ def _inputs(app_id: str, body: NewBuild) -> dict[str, str | None]:
 
 
 def _addresses(session: Session, app_id: str) -> dict[str, str]:
-    """Return the URLs of the two repositories, as recorded by the jobs that created them."""
+    """Return the URLs of the two repositories and the default branch, as recorded by the jobs that created them."""
     app = permissions.app(session, auth.require_user(), app_id)
     urls = outputs.repository_urls(session, app.id)
-    return {"gitlab_address": urls.source, "gitlab_helm_address": urls.helm}
+    return {"gitlab_address": urls.source, "gitlab_helm_address": urls.helm, "default_branch": urls.branch}

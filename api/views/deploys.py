@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from flask import Blueprint
@@ -13,25 +14,32 @@ from api.contract import accounts, pagination
 from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
 from api.contract.fields import ImageTag, Revision
 from api.contract.pagination import JobPage, PageBody
-from api.contract.problems import Problem
+from api.contract.problems import FieldError, Problem
 from api.service import service
 from api.serving.accepted import JobAccepted
 from api.serving.routing import route
 from api.views import app_jobs
 from common.database.models import App, Job
-from common.jobs import deployments, outputs
+from common.jobs import builds, deployments, outputs
 from common.states import JobState
 from common.step_outputs import Deployed
 from common.workflows import DEPLOY
 
 blueprint = Blueprint("deploys", __name__)
 
+RECENT = 5  # tags that a refusal names
+
 
 class NewDeploy(RequestBody):
-    """`image_tag` overrides the chart's image tag; `revision` is a branch, tag or commit of the helm repository."""
+    """`image_tag` defaults to that of the newest successful build; `revision` is a branch, tag or commit of the chart.
+
+    A tag that no build of the app has pushed is refused, unless `force` is true. With `force` and without any build,
+    the tag stays as it is.
+    """
 
     image_tag: ImageTag = None
     revision: Revision = None
+    force: bool = False
 
 
 class NewRollback(RequestBody):
@@ -65,14 +73,16 @@ class Deploys(PageBody):
     policy=Policy.MEMBER,
     takes=NewDeploy,
     answers={202: JobAccepted},
-    raises=app_jobs.REFUSALS,
+    raises=("not_built", *app_jobs.REFUSALS),
 )
 def start_deploy(app_id: str, body: NewDeploy) -> Answer:
     """Deploy an app.
 
-    A job syncs the application on Argo CD and succeeds when the application is synced and healthy.
+    A job sets the image's tag on the Argo CD application, syncs it, and succeeds when it is synced and healthy. Without
+    `image_tag` it is the tag of the newest successful build, chosen when the request is accepted.
     """
-    return app_jobs.begin(auth.require_user(), app_id, DEPLOY, body.model_dump())
+    inputs = {"image_tag": body.image_tag, "revision": body.revision}
+    return app_jobs.begin(auth.require_user(), app_id, DEPLOY, inputs, choose=partial(_choose, body))
 
 
 @route(
@@ -106,6 +116,20 @@ def list_deploys(app_id: str, query: JobPage) -> Answer:
         return Deploys(deploys=shown, **found.fields)
 
     return Answer(body=service().db.read(work))
+
+
+def _choose(body: NewDeploy, session: Session, app: App) -> dict[str, str]:
+    """Return the tag to deploy where the request has none. Raises Problem `not_built`, `invalid_fields`."""
+    tags = [tag for _job, tag in builds.pushed(session, app.id)]
+    if body.image_tag is None and tags:
+        return {"image_tag": tags[0]}
+    if body.force or body.image_tag in tags:
+        return {}
+    if not tags:
+        raise Problem("not_built", "No successful build of this app has reported an image.")
+    recent = ", ".join(dict.fromkeys(tags[:RECENT]))
+    message = f"No build of this app has pushed this tag. Recent tags: {recent}. Send force to deploy it all the same."
+    raise Problem("invalid_fields", errors=[FieldError(field="image_tag", code="not_built", message=message)])
 
 
 def _previous_good(session: Session, app: App) -> dict[str, Any]:

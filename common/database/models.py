@@ -122,6 +122,7 @@ class App(Base):
     type: Mapped[str] = mapped_column(NAME)
     namespace: Mapped[str | None] = mapped_column(NAME, index=True)  # None, of older apps: `name`
     image_tag: Mapped[str | None] = mapped_column(String(128))  # what the last deployment set; None: the chart's own
+    build_count: Mapped[int | None] = mapped_column(Integer)  # builds accepted so far; None: none since it is counted
     description: Mapped[str] = mapped_column(String(500), default="")
     created_by: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

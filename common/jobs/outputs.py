@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, TypedDict, TypeVar, cast
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -19,12 +19,13 @@ from common.step_outputs import (
     AWAIT_EXECUTOR,
     AWAIT_HEALTHY,
     AWAIT_HELM,
+    AWAIT_RESULT,
     AWAIT_SOURCE,
     EXAMINE,
     CheckupOutput,
     Deployed,
+    FinishedBuild,
     RepositoryOutput,
-    RunningBuild,
     StepOutput,
 )
 from common.workflows import MADE_BY
@@ -32,12 +33,22 @@ from common.workflows import MADE_BY
 Recorded = TypeVar("Recorded", bound=Mapping[str, object])
 
 
+class KnownBuild(TypedDict, total=False):
+    """Entries of a build that are known by now: the address once it runs, the rest at its good end."""
+
+    number: int
+    url: str
+    commit: str | None
+    image: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class RepositoryUrls:
-    """Where an app's repositories are cloned from; empty where no job has made them."""
+    """Where an app's repositories are cloned from, and the default branch; empty where no job has made them."""
 
     source: str
     helm: str
+    branch: str
 
 
 def of_passed_step(session: Session, job_id: str, key: StepOutput[Recorded]) -> Recorded | None:
@@ -61,8 +72,12 @@ def repository_urls(session: Session, app_id: str) -> RepositoryUrls:
         .order_by(Step.id)
     )
     found = {name: cast("RepositoryOutput", output) for name, output in session.execute(statement) if output}
-    urls = {name: output["clone_url"] for name, output in found.items()}
-    return RepositoryUrls(source=urls.get(AWAIT_SOURCE.step, ""), helm=urls.get(AWAIT_HELM.step, ""))
+    source, helm = found.get(AWAIT_SOURCE.step), found.get(AWAIT_HELM.step)
+    return RepositoryUrls(
+        source=source["clone_url"] if source else "",
+        helm=helm["clone_url"] if helm else "",
+        branch=source["branch"] if source else "",
+    )
 
 
 def clone_urls(session: Session, app_id: str) -> dict[tuple[str, str | None], str]:
@@ -72,9 +87,20 @@ def clone_urls(session: Session, app_id: str) -> dict[tuple[str, str | None], st
     return {(upstream, str(made["project_id"])): made["clone_url"] for upstream, made in found}
 
 
-def running_builds(session: Session, jobs: Sequence[Job]) -> dict[str, RunningBuild]:
-    """Map the ids of builds to their numbers and addresses on Jenkins, where they have got an executor."""
-    return _of_step(session, jobs, AWAIT_EXECUTOR)  # a build that fails later has recorded it, too
+def known_builds(session: Session, jobs: Sequence[Job]) -> dict[str, KnownBuild]:
+    """Map the ids of builds to what is known of them, where they have got an executor."""
+    steps = (AWAIT_EXECUTOR.step, AWAIT_RESULT.step)  # a build that fails later has recorded the first one, too
+    found: dict[str, KnownBuild] = {}
+    for job_id, output in session.execute(
+        select(Step.job_id, Step.output).where(Step.job_id.in_([job.id for job in jobs]), Step.name.in_(steps))
+    ):
+        found.setdefault(job_id, {}).update(cast("KnownBuild", output or {}))
+    return found
+
+
+def finished_builds(session: Session, jobs: Sequence[Job]) -> dict[str, FinishedBuild]:
+    """Map the ids of builds to what they made, where they succeeded."""
+    return _of_step(session, jobs, AWAIT_RESULT)
 
 
 def deployed(session: Session, jobs: Sequence[Job]) -> dict[str, Deployed]:

@@ -4,7 +4,7 @@ What stays, however old it is:
 
     of the ledger      a job that a row names, unless that is the trace of the job's own run: a build, a sync
     of an app          the newest job that people see of it; the last good one that made its parts, for their addresses;
-                       the deployments that a rollback may go back to
+                       the deployments that a rollback may go back to; the newest build whose tag is known
     of a person        the sign-up, unless it succeeded: it can be retried, or has to free their names
     what failed        and stays for one of these reasons keeps the newer ones of its kind and app: without them it
                        would appear to be the newest, and could be retried
@@ -29,7 +29,7 @@ from common.config.settings import Settings
 from common.database.engine import Database
 from common.database.ids import first_id
 from common.database.models import App, Attempt, ConsoleChunk, Event, Job, Resource, Step, User
-from common.jobs import deployments
+from common.jobs import builds, deployments
 from common.jobs.ledger import OF_A_RUN
 from common.states import OPEN, JobState
 from common.vault import sealed_passwords
@@ -144,6 +144,8 @@ def _needed_of_app(session: Session, settings: Settings, app_id: str) -> Iterato
     newest = select(func.max(Job.id)).where(Job.app_id == app_id)
     yield session.scalar(newest.where(Job.kind.not_in(HARMLESS))) or ""
     yield session.scalar(newest.where(Job.kind.in_(MADE_BY), Job.state == JobState.SUCCEEDED)) or ""
+    for job, _tag in builds.pushed(session, app_id)[:1]:
+        yield job.id
     for each in deployments.needed(deployments.newest_first(session, settings, app_id)):
         yield each.job.id
 

@@ -116,7 +116,7 @@ ABOUT = (
     About(call="start_build", make=Objects.app),
     About(call="start_build_by_get", make=Objects.app),
     About(call="list_builds", make=Objects.app),
-    About(call="start_deploy", make=Objects.app),
+    About(call="start_deploy", make=Objects.built_app),
     About(call="roll_back", make=Objects.twice_deployed_app),
     About(call="list_deploys", make=Objects.app),
     About(call="reconcile_app", make=Objects.app),

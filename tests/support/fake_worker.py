@@ -13,7 +13,7 @@ from common.database.models import Attempt, Job, Resource, Step, User
 from common.jobs import attempts, build_log
 from common.jobs.attempts import Claim
 from common.states import Provenance, StepState
-from support.api import Api, add_app, add_project
+from support.api import V1, Api, add_app, add_project
 
 ABSENT = "01890000-0000-7000-8000-000000000000"
 OUTPUTS: dict[str, dict[str, Any]] = {
@@ -70,6 +70,17 @@ def add_provisioned(db: Database, member: FlaskClient, name: str = "compiler", p
     succeed(db, accepted["job_id"])
     app_id: str = accepted["app_id"]
     return app_id
+
+
+def add_build(db: Database, member: FlaskClient, app_id: str, tag: str | None = None, **reported: Any) -> str:
+    """Build an app to its end, so that the tag can be deployed, and return the job's id."""
+    accepted = member.post(f"{V1}/app/{app_id}/builds", json={"image_tag": tag} if tag else {})
+    assert accepted.status_code == 202, accepted.text
+    job_id: str = accepted.json["job_id"]
+    image = f"registry.example.com/apps/compiler:{job(db, job_id).input['image_tag']}"
+    built = {"number": 7, "url": "http://jenkins.invalid/job/7/", "commit": "c0ffee", "image": image}
+    succeed(db, job_id, await_result={**built, **reported})
+    return job_id
 
 
 def admin(api: Api, db: Database, login: str = "chief") -> FlaskClient:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from api.openapi.examples import EXAMPLES
 from common.database.engine import Database
 from common.states import Provenance, StepState
 from support.api import PASSWORD, V1, Api, add_app, add_project
-from support.fake_worker import admin, fail, names, prints, record, succeed
+from support.fake_worker import add_build, admin, fail, names, prints, record, succeed
 
 TEAMS = ("dev", "ops")
 SKIPPABLE = "open_to_developers"
@@ -116,10 +117,16 @@ class Objects:
         record(self.db, accepted["job_id"], "project", f"{team}/app", Provenance.CREATED)
         return {"app_id": accepted["app_id"]}
 
+    def built_app(self, team: str) -> Values:
+        """An app with a build of the tag that the example of a deployment names."""
+        app = self.app(team)
+        add_build(self.db, self.members[team], app["app_id"], EXAMPLES["NewDeploy"]["image_tag"])
+        return app
+
     def twice_deployed_app(self, team: str) -> Values:
         app = self.app(team)
         for tag in ("1", "2"):
-            job_id = self._begin(team, f"/app/{app['app_id']}/deploys", {"image_tag": tag})
+            job_id = self._begin(team, f"/app/{app['app_id']}/deploys", {"image_tag": tag, "force": True})
             brought = {"application": "app", "revision": f"c0ffee{tag}", "images": []}
             succeed(self.db, job_id, await_healthy=brought)
         return app

@@ -5,7 +5,7 @@ from __future__ import annotations
 from common.config import naming
 from common.errors import ActionBy, NotYet, Permanent
 from common.step_outputs import AWAIT_EXECUTOR, START_BUILD, FinishedBuild, QueuedBuild, RunningBuild, StoppedBuild
-from worker import build_parameters
+from worker import build_parameters, build_report
 from worker.build_parameters import BUILD_KEY
 from worker.context import StepContext
 from worker.upstreams import Upstreams
@@ -21,6 +21,7 @@ STOPPING = {"first_s": 2.0, "cap_s": 10.0}
 HOW: dict[Force, str] = {"stop": "", "term": ": it ignores that, so its steps are terminated", "kill": ": it is killed"}
 CONSOLE_BYTES = 512 * 1024
 TAIL_CHARACTERS = 2000
+SEARCHED_CHARACTERS = 64 * 1024  # of the console's end, for the image that was pushed
 
 
 def start_build(job: StepContext, upstreams: Upstreams) -> QueuedBuild:
@@ -73,7 +74,15 @@ def await_result(job: StepContext, upstreams: Upstreams) -> FinishedBuild:
         raise Permanent(
             f"Build {build.number} ended as {build.result}. Its last lines:\n{tail}", action_by=ActionBy.USER
         )
-    return {**executor, "result": build.result, "duration_s": build.duration_s}
+    return {
+        **executor,
+        "result": build.result,
+        "duration_s": build.duration_s,
+        "commit": build_report.commit(build, job.input("gitlab_address")),
+        "image": build_report.image(
+            build, naming.image(job.settings, job.input("app")), job.console_tail(SEARCHED_CHARACTERS)
+        ),
+    }
 
 
 def stop_build(job: StepContext, upstreams: Upstreams) -> StoppedBuild:

@@ -37,7 +37,8 @@ __all__ = ["Build", "BuildSearch", "Builds", "Console", "Force", "QueueItem"]
 
 Force = Literal["stop", "term", "kill"]
 _PARAMETERS = "actions[parameters[name,value]]"
-_BUILD = "number,url,queueId,building,inProgress,result,duration"
+_SOURCES = "actions[lastBuiltRevision[SHA1],remoteUrls]"
+_BUILD = f"number,url,queueId,building,inProgress,result,duration,description,{_SOURCES}"
 _QUEUE_ITEM = "why,stuck,cancelled,executable[number]"
 _QUEUE_LOCATION = re.compile(r"/queue/item/(\d+)/?$")
 

@@ -6,6 +6,7 @@ out what is not true yet: an item has `cancelled` and `executable` only once it 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -106,6 +107,19 @@ class QueueItemSchema:
     executable: NumberSchema | None = None
 
 
+@dataclass(frozen=True)
+class RevisionSchema:
+    SHA1: str  # Jenkins' word
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceSchema:
+    """An action of a build; the git plugin's `BuildData` has both."""
+
+    lastBuiltRevision: RevisionSchema | None = None  # noqa: N815 - Jenkins' word
+    remoteUrls: list[str] | None = None  # noqa: N815 - Jenkins' word
+
+
 @dataclass(frozen=True, kw_only=True)
 class BuildSchema:
     number: int
@@ -115,6 +129,8 @@ class BuildSchema:
     inProgress: bool = False  # noqa: N815 - Jenkins' word; since 2.369
     result: str | None = None
     duration: int = 0
+    description: str | None = None
+    actions: list[SourceSchema] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +154,10 @@ class QueueItem:
 
 @dataclass(frozen=True, kw_only=True)
 class Build:
-    """A build. `url` is Jenkins' own; `result` is None and `duration_s` 0 until it has ended."""
+    """A build. `url` is Jenkins' own; `result` is None and `duration_s` 0 until it has ended.
+
+    `commits` maps the address of each repository that it has checked out to the commit.
+    """
 
     number: int
     url: str
@@ -146,6 +165,8 @@ class Build:
     result: str | None
     duration_s: float
     queue_id: int
+    description: str = ""
+    commits: Mapping[str, str] = field(default_factory=dict)
 
 
 def queue_item_of(item: QueueItemSchema) -> QueueItem:
@@ -175,4 +196,11 @@ def build_of(build: BuildSchema) -> Build:
         result=None if is_running else build.result,
         duration_s=build.duration / 1000,
         queue_id=build.queueId,
+        description=build.description or "",
+        commits={
+            url: action.lastBuiltRevision.SHA1
+            for action in build.actions
+            if action.lastBuiltRevision
+            for url in action.remoteUrls or ()
+        },
     )

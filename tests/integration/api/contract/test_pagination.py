@@ -272,9 +272,10 @@ def test_a_build_tells_its_number_and_address_once_it_has_them(dev: FlaskClient,
     running = only()
     fail(db, made, "await_result")
 
-    numbered = {"image_tag": "7", "number": 7, "url": "http://jenkins.invalid/job/7/"}
+    numbered = {"number": 7, "url": "http://jenkins.invalid/job/7/"}
     assert queued == {
-        "job_id": made, "state": "queued", "image_tag": None, "branch": "main", "number": None, "url": None,
+        "job_id": made, "state": "queued", "image_tag": f"1-{app_id[-8:]}", "branch": "main", "number": None,
+        "url": None, "commit": None, "image": None,
         "created_at": job(db, made).created_at.isoformat().replace("+00:00", "Z"), "finished_at": False,
         "user": "grace",
     }  # fmt: skip
@@ -296,7 +297,7 @@ def test_a_build_tells_the_tag_that_was_asked_for(dev: FlaskClient, db: Database
 def test_lists_of_jobs_tell_who_began_them(api: Api, dev: FlaskClient, db: Database) -> None:
     app_id = add_provisioned(db, dev)
     chief, hopper = admin(api, db), api.member("hopper")
-    for member, path, body in ((chief, "builds", {}), (hopper, "deploys", {"image_tag": "1"})):
+    for member, path, body in ((chief, "builds", {}), (hopper, "deploys", {"image_tag": "1", "force": True})):
         assert member.post(f"{V1}/app/{app_id}/{path}", json=body).status_code == 202
 
     told = {(each["kind"], each["user"]) for each in dev.get(f"{V1}/jobs").json["jobs"]}
@@ -310,7 +311,7 @@ def test_the_builds_of_an_app_are_its_builds(dev: FlaskClient, db: Database) -> 
     one, other = (add_provisioned(db, dev, name, f"{name}s") for name in ("compiler", "linker"))
     made = dev.post(f"{V1}/app/{one}/builds", json={}).json["job_id"]
     claim(db, dev.post(f"{V1}/app/{other}/builds", json={}).json["job_id"], "start_build")
-    dev.post(f"{V1}/app/{one}/deploys", json={})
+    dev.post(f"{V1}/app/{one}/deploys", json={"force": True})
 
     assert [each["job_id"] for each in dev.get(f"{V1}/app/{one}/builds").json["builds"]] == [made]
     assert dev.get(f"{V1}/app/{one}/builds?state=running").json["builds"] == []

@@ -10,11 +10,13 @@ from threading import Barrier
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import update
 from support.api import PASSWORD, V1, Api, add_app, add_project, open_api, row_counts, serve, without_request_id
-from support.fake_worker import ABSENT, add_provisioned, claim, count_jobs, fail, job, succeed
+from support.fake_worker import ABSENT, add_build, add_provisioned, claim, count_jobs, fail, job, succeed
 from support.world import Time
 
 from common.database.engine import Database
+from common.database.models import App
 
 RACERS = 20
 
@@ -44,6 +46,7 @@ def test_a_build_is_accepted_with_what_provisioning_learnt(dev: FlaskClient, db:
         "team": "dev",
         "gitlab_address": "http://gitlab.invalid/dev/compiler.git",
         "gitlab_helm_address": "http://gitlab.invalid/dev/compiler_helm.git",
+        "default_branch": "main",
         "image_tag": "1.2.3",
         "branch": "feature/x",
     }
@@ -67,6 +70,50 @@ def test_another_build_waits_for_the_open_one(dev: FlaskClient, db: Database, ap
     assert (other.status_code, other.json["code"], other.json["job_id"]) == (409, "busy", first)
     succeed(db, first)
     assert _build(dev, app_id, branch="other") != first
+
+
+def test_a_build_without_a_tag_gets_one_that_the_job_shows(dev: FlaskClient, db: Database, app_id: str) -> None:
+    first = _build(dev, app_id)
+    open_again = _build(dev, app_id)
+    succeed(db, first)
+    second = _build(dev, app_id)
+
+    tags = [dev.get(f"{V1}/jobs/{job_id}").json["image_tag"] for job_id in (first, second)]
+    assert (open_again, tags) == (first, [f"1-{app_id[-8:]}", f"2-{app_id[-8:]}"])
+    assert [each["image_tag"] for each in dev.get(f"{V1}/app/{app_id}/builds").json["builds"]] == tags[::-1]
+
+
+def test_a_tag_of_the_user_s_own_is_another_wish_than_a_chosen_one(dev: FlaskClient, app_id: str) -> None:
+    chosen = dev.get(f"{V1}/jobs/{_build(dev, app_id)}").json["image_tag"]
+
+    answer = dev.post(f"{V1}/app/{app_id}/builds", json={"image_tag": chosen})
+
+    assert (answer.status_code, answer.json["code"]) == (409, "busy")
+
+
+def test_an_app_that_is_made_again_does_not_repeat_a_tag(dev: FlaskClient, db: Database, app_id: str) -> None:
+    before = job(db, _build(dev, app_id, branch="a")).input["image_tag"]
+    succeed(db, dev.get(f"{V1}/app/{app_id}/builds").json["builds"][0]["job_id"])
+    project_id = dev.get(f"{V1}/app/{app_id}").json["project_id"]
+    db.transaction(lambda session: session.execute(update(App).where(App.id == app_id).values(claimed_name=None)))
+    again = add_app(dev, project_id, "compiler").json
+    succeed(db, again["job_id"])
+
+    after = job(db, _build(dev, again["app_id"], branch="a")).input["image_tag"]
+
+    assert before.startswith("1-")
+    assert after.startswith("1-")
+    assert before != after
+
+
+def test_a_build_shows_the_commit_and_the_image(dev: FlaskClient, db: Database, app_id: str) -> None:
+    job_id = add_build(db, dev, app_id)
+
+    (build,) = dev.get(f"{V1}/app/{app_id}/builds").json["builds"]
+
+    assert (build["commit"], build["image"]) == ("c0ffee", f"registry.example.com/apps/compiler:{build['image_tag']}")
+    result = dev.get(f"{V1}/jobs/{job_id}").json["result"]
+    assert (result["commit"], result["image"]) == (build["commit"], build["image"])
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from support.api import V1, add_app, add_project
-from support.fake_worker import add_provisioned, count_jobs, fail, job, succeed
+from support.fake_worker import add_build, add_provisioned, count_jobs, fail, job, succeed
 
 from common.database.engine import Database
 
@@ -17,8 +17,8 @@ def app_id(dev: FlaskClient, db: Database) -> str:
     return add_provisioned(db, dev)
 
 
-def _begin(dev: FlaskClient, app_id: str, **body: str) -> str:
-    answer = dev.post(f"{V1}/app/{app_id}/deploys", json=body)
+def _begin(dev: FlaskClient, app_id: str, **body: Any) -> str:
+    answer = dev.post(f"{V1}/app/{app_id}/deploys", json={"force": True, **body})
     assert answer.status_code == 202, answer.text
     job_id: str = answer.json["job_id"]
     return job_id
@@ -51,7 +51,7 @@ def test_the_same_deployment_is_the_open_job_and_another_one_is_busy(
 ) -> None:
     first = _begin(dev, app_id, image_tag="1")
 
-    other = dev.post(f"{V1}/app/{app_id}/deploys", json={"image_tag": "2"})
+    other = dev.post(f"{V1}/app/{app_id}/deploys", json={"image_tag": "2", "force": True})
 
     assert (other.status_code, other.json["code"], other.json["job_id"]) == (409, "busy", first)
     assert _begin(dev, app_id, image_tag="1") == first
@@ -62,6 +62,79 @@ def test_a_build_is_not_in_the_way_of_a_deployment(dev: FlaskClient, app_id: str
     assert dev.post(f"{V1}/app/{app_id}/builds", json={}).status_code == 202
 
     _begin(dev, app_id)
+
+
+# -- the tag ----------------------------------------------------------------------------------------------------------
+
+
+def _deployed_tag(dev: FlaskClient, app_id: str, **body: Any) -> str | None:
+    answer = dev.post(f"{V1}/app/{app_id}/deploys", json=body)
+    assert answer.status_code == 202, answer.text
+    tag: str | None = dev.get(f"{V1}/jobs/{answer.json['job_id']}").json["image_tag"]
+    return tag
+
+
+def test_without_a_tag_the_newest_good_build_is_deployed(dev: FlaskClient, db: Database, app_id: str) -> None:
+    add_build(db, dev, app_id, "first")
+    add_build(db, dev, app_id, "second")
+    failed = dev.post(f"{V1}/app/{app_id}/builds", json={"image_tag": "third"}).json["job_id"]
+    fail(db, failed, "start_build")
+    succeed(db, failed)
+
+    tag = _deployed_tag(dev, app_id)
+
+    assert tag == "second"
+    (shown,) = dev.get(f"{V1}/app/{app_id}/deploys").json["deploys"]
+    assert shown["image_tag"] == "second"
+    assert _deployed_tag(dev, app_id) == "second", "the open deployment is the answer"
+    assert count_jobs(db, "deploy") == 1
+
+
+def test_what_jenkins_pushed_counts_and_not_what_was_asked_for(dev: FlaskClient, db: Database, app_id: str) -> None:
+    add_build(db, dev, app_id, "wanted", image="registry.example.com/apps/compiler:pushed")
+
+    refused = dev.post(f"{V1}/app/{app_id}/deploys", json={"image_tag": "wanted"})
+
+    assert (refused.status_code, _deployed_tag(dev, app_id)) == (422, "pushed")
+
+
+def test_a_build_of_an_older_version_counts_by_its_number(dev: FlaskClient, db: Database, app_id: str) -> None:
+    job_id = dev.post(f"{V1}/app/{app_id}/builds", json={"image_tag": "1.2.3"}).json["job_id"]
+    succeed(db, job_id, await_result={"number": 7, "url": "http://jenkins.invalid/", "result": "SUCCESS"})
+
+    assert _deployed_tag(dev, app_id, image_tag="7") == "7"
+
+
+@pytest.mark.parametrize("body", [{}, {"image_tag": "1"}, {"revision": "main"}])
+def test_before_the_first_build_there_is_nothing_to_deploy(
+    dev: FlaskClient, db: Database, app_id: str, body: dict[str, str]
+) -> None:
+    answer = dev.post(f"{V1}/app/{app_id}/deploys", json=body)
+
+    assert (answer.status_code, answer.json["code"]) == (409, "not_built")
+    assert "Build the app first" in answer.json["remedy"]
+    assert count_jobs(db, "deploy") == 0
+
+
+def test_a_tag_that_no_build_has_pushed_is_refused_with_recent_ones(
+    dev: FlaskClient, db: Database, app_id: str
+) -> None:
+    for number in range(7):
+        add_build(db, dev, app_id, f"v{number}")
+
+    answer = dev.post(f"{V1}/app/{app_id}/deploys", json={"image_tag": "v9"})
+
+    (error,) = answer.json["errors"]
+    assert (answer.status_code, error["field"], error["code"]) == (422, "image_tag", "not_built")
+    assert "Recent tags: v6, v5, v4, v3, v2." in error["message"]
+    assert count_jobs(db, "deploy") == 0
+
+
+def test_force_deploys_any_tag_and_without_builds_leaves_it(dev: FlaskClient, db: Database, app_id: str) -> None:
+    assert _deployed_tag(dev, app_id, force=True) is None
+    succeed(db, dev.get(f"{V1}/app/{app_id}/deploys").json["deploys"][0]["job_id"])
+
+    assert _deployed_tag(dev, app_id, image_tag="of-somebody-else", force=True) == "of-somebody-else"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,45 @@
+"""Builds of an app: the tag of the next one, and the tags that builds have pushed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from common.database.models import App, Job
+from common.jobs import outputs
+from common.states import JobState
+from common.step_outputs import FinishedBuild
+from common.workflows import BUILD
+
+SEARCHED = 100  # good builds back whose tags are known
+OWN_CHARACTERS = 8  # of the app's id, random ones: an app of the same name has others
+
+
+def next_tag(app: App) -> str:
+    """Return the tag of a new build, unique for ever, and count it; call it with the app's row locked.
+
+    A registry may outlive an app, so the tag has something of the app's own id besides the number.
+    """
+    app.build_count = (app.build_count or 0) + 1
+    return f"{app.build_count}-{app.id[-OWN_CHARACTERS:]}"
+
+
+def pushed(session: Session, app_id: str) -> list[tuple[Job, str]]:
+    """Return the good builds of an app and the tags that they pushed, newest first."""
+    statement = select(Job).where(Job.app_id == app_id, Job.kind == BUILD.name, Job.state == JobState.SUCCEEDED)
+    jobs = list(session.scalars(statement.order_by(Job.id.desc()).limit(SEARCHED)))
+    found = outputs.finished_builds(session, jobs)
+    return [(job, tag) for job in jobs for tag in _tags(job, found.get(job.id))]
+
+
+def _tags(job: Job, output: FinishedBuild | None) -> Iterator[str]:
+    """Yield the tag that a build reported; one that an older version ran reported none: by what it was given."""
+    if output is not None and "image" in output:
+        image = output["image"]
+        if image is not None:
+            yield image.rpartition(":")[2]
+        return
+    number = output.get("number") if output else None
+    yield from dict.fromkeys(str(each) for each in (job.input.get("image_tag"), number) if each is not None)
