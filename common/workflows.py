@@ -182,7 +182,7 @@ PROVISION = Workflow(
             StepPlan(name="await_helm", upstream=G, retry=POLLED, wait=WaitPolicy(at_most_s=600), expected_s=30,
                      repeat="only reads"),
             StepPlan(name="register_repository", upstream=A, retry=PATIENT, limit_s=100,
-                     repeat="listed first; the repository's address is its identity"),
+                     repeat="listed first, unless this job made the repository; its address is its identity"),
             StepPlan(name="create_application", upstream=A, retry=PATIENT, wait=WaitPolicy(at_most_s=300), limit_s=200,
                      repeat="looked up by name first; ours carries our marker, equal means no write"),
         )),

@@ -7,7 +7,9 @@ from common.errors import ActionBy, Conflict, NotYet, Permanent, StepError
 from common.step_outputs import SYNC_APPLICATION, ApplicationOutput, Deployed
 from worker.context import StepContext
 from worker.upstreams import Upstreams
+from worker.upstreams.argocd.adapter import application_page
 from worker.upstreams.argocd.causes import Cause
+from worker.upstreams.argocd.client import ArgoCD
 from worker.upstreams.argocd.errors import SHARED_CHOICES, error_of
 from worker.upstreams.argocd.syncs import SyncStatus
 
@@ -18,18 +20,19 @@ AGAIN = {"first_s": 10.0, "cap_s": 60.0}
 def sync_application(job: StepContext, upstreams: Upstreams) -> ApplicationOutput:
     """Set the requested tag and start the sync, unless one with our job's id exists."""
     app, project = job.input("app"), job.team.argocd_project
+    argocd = upstreams.argocd.in_namespace(job.team.argocd_namespace)
     tag, revision = job.option("image_tag"), job.option("revision")
     if tag is not None:
         job.require_claim()
         job.keep_image_tag(tag)
-        upstreams.argocd.applications.set_helm_parameters(
+        argocd.applications.set_helm_parameters(
             app, project=project, marker=job.marker, parameters={"image.tag": tag}, revision=None
         )
     entry = job.resource("argocd", "sync", job.id)
-    upstreams.argocd.syncs.start(
+    argocd.syncs.start(
         app, project=project, marker=job.marker, operation_id=job.id, revision=revision, on_create=entry.intend
     )
-    entry.settle(outside_id=job.id, url=f"{job.settings.argocd_url}/applications/{app}", found=False)
+    entry.settle(outside_id=job.id, url=application_page(job.settings, job.team, app), found=False)
     return {"application": app}
 
 
@@ -39,11 +42,12 @@ def await_healthy(job: StepContext, upstreams: Upstreams) -> Deployed:
     A revision that was asked for is of this run only: the application is compared with its own, and may be OutOfSync.
     """
     app = job.output_of(SYNC_APPLICATION)["application"]
-    status = upstreams.argocd.syncs.get(app, project=job.team.argocd_project, operation_id=job.id)
+    argocd = upstreams.argocd.in_namespace(job.team.argocd_namespace)
+    status = argocd.syncs.get(app, project=job.team.argocd_project, operation_id=job.id)
     if status.phase == "failed":
         raise _not_applied(status)
     if status.phase == "errored":
-        raise _start_again(job, upstreams, app, status)
+        raise _start_again(job, argocd, app, status)
     if status.phase == "absent":
         raise Permanent("Argo CD has no trace of the sync: it was replaced or its record was removed. Deploy again.")
     if status.phase == "running" or not status.is_reconciled:
@@ -82,7 +86,7 @@ def _not_applied(status: SyncStatus) -> StepError:
             return Permanent(reason, action_by=ActionBy.USER)
 
 
-def _start_again(job: StepContext, upstreams: Upstreams, app: str, status: SyncStatus) -> StepError:
+def _start_again(job: StepContext, argocd: ArgoCD, app: str, status: SyncStatus) -> StepError:
     """Start a sync again that Argo CD ended with an error, while the wait lasts; return what to raise.
 
     Such a sync has applied nothing: the cluster or git was away. A chart that cannot be rendered ends like this, too.
@@ -95,7 +99,7 @@ def _start_again(job: StepContext, upstreams: Upstreams, app: str, status: SyncS
     pause_s = job.pause_s(**AGAIN)
     if wait is not None and job.waited_s + pause_s >= wait.at_most_s:
         return Permanent(_why(status), action_by=ActionBy.OPERATOR)
-    upstreams.argocd.syncs.start_again(
+    argocd.syncs.start_again(
         app,
         project=job.team.argocd_project,
         marker=job.marker,

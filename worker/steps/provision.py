@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from common.config import naming
 from common.errors import Permanent
+from common.states import Provenance
 from common.step_outputs import (
     AWAIT_HELM,
     AWAIT_SOURCE,
@@ -27,6 +28,7 @@ from worker import build_parameters
 from worker.context import StepContext
 from worker.preview import ABSENT, Preview
 from worker.upstreams import Upstreams
+from worker.upstreams.argocd.adapter import application_page, read_credentials
 from worker.upstreams.jenkins.config_xml import PipelineDefinition
 
 CHART_PATH = "."
@@ -82,15 +84,14 @@ def await_helm(job: StepContext, upstreams: Upstreams) -> RepositoryOutput:
 
 
 def register_repository(job: StepContext, upstreams: Upstreams) -> RegisteredRepository:
-    """Make the helm repository known to Argo CD, with a credential that can only read."""
+    """Make the helm repository known to Argo CD, which reads it with the credential template of the team's group."""
     url = job.output_of(AWAIT_HELM)["clone_url"]
-    token = job.settings.gitlab_read_token
     entry = job.resource("argocd", "repository", url)
     try:
         repository = upstreams.argocd.repositories.ensure(
             url,
-            username=job.settings.gitlab_read_user if token else None,
-            password=token.get_secret_value() if token else None,
+            credentials=read_credentials(job.settings),
+            is_new=_is_new_to_argocd(job, url),
             on_create=entry.intend,
         )
     except Permanent:  # it carries no marker: one that exists after a refusal must not count as ours
@@ -100,11 +101,18 @@ def register_repository(job: StepContext, upstreams: Upstreams) -> RegisteredRep
     return {"repository_url": repository.url}
 
 
+def _is_new_to_argocd(job: StepContext, url: str) -> bool:
+    """Say whether this job has made the helm repository, and has not tried to register it yet."""
+    rows = [row for row in job.read_earlier("gitlab", "project") if row.step == FORK_HELM.step]
+    is_made = any(row.job_id == job.id and row.provenance is Provenance.CREATED for row in rows)
+    return is_made and not any(row.ref == url for row in job.read_earlier("argocd", "repository"))
+
+
 def create_application(job: StepContext, upstreams: Upstreams) -> ApplicationOutput:
     """Make the Argo CD application that deploys the chart to the team's cluster."""
     app, helm = job.input("app"), job.output_of(AWAIT_HELM)
     entry = job.resource("argocd", "application", app)
-    application = upstreams.argocd.applications.ensure(
+    application = upstreams.argocd.in_namespace(job.team.argocd_namespace).applications.ensure(
         app,
         project=job.team.argocd_project,
         repository_url=job.output_of(REGISTER_REPOSITORY)["repository_url"],
@@ -117,9 +125,7 @@ def create_application(job: StepContext, upstreams: Upstreams) -> ApplicationOut
         marker=job.marker,
         on_create=entry.intend,
     )
-    entry.settle(
-        outside_id=application.uid, url=f"{job.settings.argocd_url}/applications/{app}", found=application.found
-    )
+    entry.settle(outside_id=application.uid, url=application_page(job.settings, job.team, app), found=application.found)
     return {"application": app}
 
 

@@ -14,6 +14,7 @@ from harbour.server import Service, route
 from harbour.world import Harbour
 from worker import upstreams
 from worker.upstreams import Upstreams
+from worker.upstreams.argocd.client import Credentials
 from worker.upstreams.http import Deadline, Http, WouldWrite
 from worker.upstreams.jenkins.config_xml import PipelineDefinition
 
@@ -118,7 +119,7 @@ def provision(clients: Upstreams, chart_url: str) -> list[Callable[[], Any]]:
         parameters=(),
         marker=MARKER,
     )
-    login = {"username": "cloner", "password": "gldt-made-up"}
+    reader = Credentials(username="cloner", password="gldt-made-up")
     template = "templates/Flask_Template"
     return [
         lambda: clients.gitlab.projects.ensure_fork(
@@ -126,7 +127,7 @@ def provision(clients: Upstreams, chart_url: str) -> list[Callable[[], Any]]:
         ),
         lambda: clients.gitlab.projects.ensure_branch_open(1, "main"),
         lambda: clients.jenkins.pipelines.ensure("dev", "shop_dev", definition=definition, on_create=nothing),
-        lambda: clients.argocd.repositories.ensure(chart_url, **login, on_create=nothing),
+        lambda: clients.argocd.repositories.ensure(chart_url, credentials=reader, on_create=nothing),
     ]
 
 

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from common.config.catalog import CatalogTeam
 from common.config.settings import WorkerSettings
 from common.workflows import Upstream
 from worker.upstreams.adapter import Adapter, CheckContext, Login, Target
 from worker.upstreams.argocd.checks import ArgoCDChecks
-from worker.upstreams.argocd.client import LIMITS, ArgoCD, argocd_headers
+from worker.upstreams.argocd.client import LIMITS, ArgoCD, Credentials, argocd_headers
 from worker.upstreams.check import Check
 
 
 def login(settings: WorkerSettings) -> Login:
     return Login(headers=argocd_headers(settings.argocd_token.get_secret_value()))
+
+
+def read_credentials(settings: WorkerSettings) -> Credentials | None:
+    """Return what Argo CD reads repositories with, None when operators have given it credentials themselves."""
+    user, token = settings.gitlab_read_user, settings.gitlab_read_token
+    return Credentials(username=user, password=token.get_secret_value()) if user and token else None
+
+
+def application_page(settings: WorkerSettings, team: CatalogTeam, app: str) -> str:
+    """Return the address of an application for people."""
+    place = f"{team.argocd_namespace}/{app}" if team.argocd_namespace else app
+    return f"{settings.argocd_url}/applications/{place}"
 
 
 def checks(context: CheckContext) -> tuple[Check, ...]:
@@ -20,7 +33,9 @@ def checks(context: CheckContext) -> tuple[Check, ...]:
 
 def remove_application(client: ArgoCD, target: Target) -> bool:
     """Delete the application with everything that it runs on the cluster."""
-    return client.applications.remove(target.ref, project=target.team().argocd_project, marker=target.marker)
+    team = target.team()
+    applications = client.in_namespace(team.argocd_namespace).applications
+    return applications.remove(target.ref, project=team.argocd_project, marker=target.marker)
 
 
 def remove_repository(client: ArgoCD, target: Target) -> bool:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import copy
 
 from worker.upstreams.argocd.applications import MARKER, Application, Applications
+from worker.upstreams.argocd.credential_templates import Credentials, CredentialTemplates
 from worker.upstreams.argocd.errors import refusal
 from worker.upstreams.argocd.repositories import Repositories, Repository
 from worker.upstreams.argocd.syncs import Syncs
 from worker.upstreams.base import Api
 from worker.upstreams.http import Http, Limits
 
-__all__ = ["LIMITS", "MARKER", "Application", "ArgoCD", "Repository", "argocd_headers"]
+__all__ = ["LIMITS", "MARKER", "Application", "ArgoCD", "Credentials", "Repository", "argocd_headers"]
 
 LIMITS = Limits(read_s=90.0)  # Argo CD sends nothing while it lists refs and renders a whole chart
 
@@ -34,11 +35,12 @@ def argocd_headers(token: str) -> dict[str, str]:
 
 
 class ArgoCD:
-    """Argo CD's repositories, applications and syncs. `http` carries `argocd_headers` and `LIMITS`."""
+    """Argo CD's templates, repositories, applications and syncs. `http` carries `argocd_headers` and `LIMITS`."""
 
     def __init__(self, http: Http) -> None:
         self._api = Api(http, translate=refusal, root=("api", "v1"))
-        self.repositories = Repositories(self._api)
+        self.templates = CredentialTemplates(self._api)
+        self.repositories = Repositories(self._api, self.templates)
         self._bind(None)
 
     def in_namespace(self, namespace: str | None) -> ArgoCD:

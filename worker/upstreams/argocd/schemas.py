@@ -128,15 +128,29 @@ class Objects:
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
-    """A repository; `project` when it is of one project only."""
+    """A repository; `project` when it is of one project only. `inheritedCreds`: a template serves it."""
 
     repo: str
     project: str | None = None
+    inheritedCreds: bool = False  # noqa: N815 - Argo CD's word
 
 
 @dataclass(frozen=True, kw_only=True)
 class Registrations:
     items: list[Registration] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Template:
+    """Credentials of all repositories whose addresses begin with `url`."""
+
+    url: str
+    username: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Templates:
+    items: list[Template] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

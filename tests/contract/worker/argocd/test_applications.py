@@ -15,7 +15,7 @@ from harbour.argocd.app import ArgoCD as StandIn
 from harbour.config import HarbourConfig
 from harbour.faults import Fault
 from harbour.gitlab.app import GitLab
-from worker.upstreams.argocd.client import LIMITS, MARKER, Application, ArgoCD, Repository, argocd_headers
+from worker.upstreams.argocd.client import LIMITS, MARKER, Application, ArgoCD, Credentials, Repository, argocd_headers
 from worker.upstreams.argocd.manifest import application, canonical_url, chart, corrected, holds, is_same_repository
 from worker.upstreams.http import Http
 
@@ -57,9 +57,14 @@ class Wanted:
             return self.repository(intents)
         return self.application(intents)
 
-    def repository(self, intents: Callable[[], None] | None = None, *, password: str = PASSWORD) -> Repository:
+    def repository(
+        self, intents: Callable[[], None] | None = None, *, password: str = PASSWORD, is_new: bool = False
+    ) -> Repository:
         return self.argocd.repositories.ensure(
-            self.repository_url, username="reader", password=password, on_create=intents or never
+            self.repository_url,
+            credentials=Credentials(username="reader", password=password),
+            is_new=is_new,
+            on_create=intents or never,
         )
 
     def application(self, intents: Callable[[], None] | None = None, *, name: str = "shop") -> Application:
@@ -323,21 +328,19 @@ def test_another_spelling_is_the_same_repository(registered: Wanted, service: St
 
 def test_the_same_repository_in_a_project_is_another_one(registered: Wanted, intents: Intents) -> None:
     scoped = registered.argocd.repositories.ensure(
-        registered.repository_url, username="reader", password=PASSWORD, project="dev", on_create=intents
+        registered.repository_url, credentials=None, project="dev", on_create=intents
     )
 
     assert not scoped.found
 
 
 def test_wrong_credentials_are_the_operators_to_mend(wanted: Wanted, service: StandIn, intents: Intents) -> None:
-    before = service.snapshot()
-
     with pytest.raises(Permanent, match="git refuses") as raised:
         wanted.repository(intents, password="wrong-canary")
 
     assert raised.value.action_by is ActionBy.OPERATOR
     assert "canary" not in raised.value.reason
-    assert service.snapshot() == before
+    assert service.repositories == {}
 
 
 def test_an_echoed_password_is_scrubbed(wanted: Wanted, service: StandIn, intents: Intents) -> None:

@@ -676,7 +676,7 @@ def test_somebody_faster_with_the_removal_is_enough(shop: Shop) -> None:
 def test_a_repository_is_removed_once(empty: Shop) -> None:
     url = empty.chart.url
     for project in (None, "dev"):
-        empty.argocd.repositories.ensure(url, username=None, password=None, project=project, on_create=nothing)
+        empty.argocd.repositories.ensure(url, credentials=None, project=project, on_create=nothing)
 
     removed = [empty.argocd.repositories.remove(url, project="dev") for _ in range(2)]
 
@@ -700,7 +700,7 @@ def test_a_repository_is_removed_by_the_spelling_that_it_has(
 
 @pytest.fixture
 def registered(empty: Shop) -> Shop:
-    empty.argocd.repositories.ensure(empty.chart.url, username=None, password=None, on_create=nothing)
+    empty.argocd.repositories.ensure(empty.chart.url, credentials=None, on_create=nothing)
     return empty
 
 
@@ -718,7 +718,7 @@ def test_a_lost_reply_to_taking_a_repository_out_converges(registered: Shop, kin
 @pytest.mark.parametrize(
     ("status", "code", "message", "error"),
     [
-        (403, 7, "permission denied", Permanent),
+        (403, 7, "permission denied", Transient),  # we may, and it is there: Argo CD could not look
         (404, 0, "404 page not found", Permanent),
         (503, 14, "down", Transient),
         (200, 0, "", NotYet),
