@@ -136,7 +136,7 @@ Next, in another terminal:
   {slipway} project create webshop
   {slipway} app create storefront --project webshop --type Spring
   {slipway} build storefront
-  {slipway} deploy storefront --image-tag 1
+  {slipway} deploy storefront
   {slipway} --help
 
   curl {stack.api_url}/api/v1/jobs/<job_id>     # plain HTTP; the job of a sign-up needs no log-in

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
+import subprocess
 import sys
 from dataclasses import dataclass
 from typing import Any
 
 from slipway import Client, ClientError
 from slipway.progress import Progress
+from stack.developer import push_change
 from stack.embedded import StackError
 
 JOB_S = 120.0
@@ -23,16 +25,17 @@ class DemoResult:
     password: str
     team: str
     app: dict[str, Any]
+    commit: str
     build_job_id: str
     build: dict[str, Any]
     deployment: dict[str, Any]
 
 
 def run(api_url: str) -> DemoResult:
-    """Sign up, log in, create a project and an app, build it, deploy the build. Raises StackError."""
+    """Sign up, log in, create a project and an app, commit to it, build it, deploy the build. Raises StackError."""
     try:
         return _drive(Client(api_url))
-    except ClientError as error:
+    except (ClientError, subprocess.SubprocessError) as error:
         raise StackError(str(error)) from None
 
 
@@ -44,19 +47,28 @@ def _drive(slipway: Client) -> DemoResult:
     project = slipway.create_project("webshop", description="The shop's applications")
     accepted = slipway.create_app(project["project_id"], "storefront", type="Spring")
     app_id = _follow(slipway, accepted, "App storefront of type Spring")["app_id"]
+    commit = push_change(clone_url(slipway.get_app(app_id)), login=login, password=password)
+    sys.stdout.write(f"  {login} pushed the commit {commit}\n")
     build = _follow(slipway, slipway.start_build(app_id), "Build of storefront")
     _show_console(slipway, build["job_id"])
-    tag = str(build["result"]["number"])
-    deployment = _follow(slipway, slipway.start_deploy(app_id, image_tag=tag), f"Deployment of build {tag}")
+    sys.stdout.write(f"  built {build['result']['commit']}, pushed {build['result']['image']}\n")
+    deployment = _follow(slipway, slipway.start_deploy(app_id), f"Deployment of build {build['result']['number']}")
     return DemoResult(
         login=login,
         password=password,
         team=team,
         app=slipway.get_app(app_id),
+        commit=commit,
         build_job_id=build["job_id"],
         build=build["result"],
         deployment=deployment["result"],
     )
+
+
+def clone_url(app: dict[str, Any]) -> str:
+    """Return the address of an app's source repository."""
+    name = f"{app['team']}/{app['name']}"
+    return next(str(part["clone_url"]) for part in app["parts"] if (part["kind"], part["name"]) == ("project", name))
 
 
 def _follow(slipway: Client, accepted: dict[str, Any], title: str) -> dict[str, Any]:

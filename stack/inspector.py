@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import os
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -13,7 +11,8 @@ from urllib.parse import quote
 
 import requests
 
-from stack.demo import DemoResult
+from stack.demo import DemoResult, clone_url
+from stack.developer import git
 from stack.embedded import StackError
 
 CALL_S = 15.0
@@ -50,6 +49,7 @@ class Inspector:
             ("Argo CD application", self._argocd_application),
             ("Jenkins build", self._build),
             ("Deployment", self._deployment),
+            ("Commit", self._commit),
         ]
 
     def _gitlab_user(self) -> str:
@@ -72,20 +72,11 @@ class Inspector:
         return f"{user['username']}, roles {', '.join(user['roles'])}"
 
     def _clone(self, name: str, file: str) -> str:
-        """Clone with the person's own login; the password is in the environment, not in the URL."""
+        """Clone with the person's own login."""
         project = self._gitlab(f"projects/{quote(f'{self._result.team}/{name}', safe='')}")
         url = project["http_url_to_repo"]
-        login = base64.b64encode(f"{self._result.login}:{self._result.password}".encode()).decode()
-        environment = {
-            **os.environ,
-            "GIT_CONFIG_COUNT": "1",
-            "GIT_CONFIG_KEY_0": "http.extraHeader",
-            "GIT_CONFIG_VALUE_0": f"Authorization: Basic {login}",
-            "GIT_TERMINAL_PROMPT": "0",
-        }
         with tempfile.TemporaryDirectory() as place:
-            command = ("git", "clone", "--quiet", url, place)
-            subprocess.run(command, env=environment, check=True, capture_output=True, timeout=30)  # noqa: S603 - our own URLs
+            git("clone", "--quiet", url, place, login=self._result.login, password=self._result.password)
             files = sorted(path.name for path in Path(place).iterdir() if path.name != ".git")
         _require(file in files, f"it does not contain {file}")
         return f"git clone {url}  ({len(files)} entries: {', '.join(files)})"
@@ -132,8 +123,26 @@ class Inspector:
         sync, health, images = status["sync"]["status"], status["health"]["status"], status["summary"]["images"]
         _require((sync, health) == ("Synced", "Healthy"), f"{sync}, {health}")
         _require(images == self._result.deployment["images"], f"it runs {images}")
-        _require(images[0].endswith(f":{self._result.build['number']}"), f"{images[0]} is not what was built")
+        _require(images == [self._result.build["image"]], f"{images} is not what was built")
         return f"{sync}, {health}, {', '.join(images)}"
+
+    def _commit(self) -> str:
+        """Follow one commit from the push to the cluster: git's history, the build, the image, what runs."""
+        result = self._result
+        branch = self._gitlab(f"projects/{quote(f'{result.team}/storefront', safe='')}")["default_branch"]
+        with tempfile.TemporaryDirectory() as place:
+            url = clone_url(result.app)
+            git("clone", "--quiet", url, place, login=result.login, password=result.password)
+            history = git("-C", place, "log", "--format=%H", branch).splitlines()
+        running = result.deployment["images"]
+        images = {each["image"]: each["commit"] for each in self._harbour("images")["images"]}
+        _require(history[0] == result.commit, f"the tip of {branch} is {history[0]}")
+        _require(result.build["commit"] == result.commit, f"{result.build['commit']} was built")
+        _require([images.get(each) for each in running] == [result.commit], f"{running} is of {images}")
+        return f"{result.commit} is the tip of {branch}, was built, is in the image {running[0]}, and runs"
+
+    def _harbour(self, path: str) -> Any:
+        return _get(f"{self._env['HARBOUR_CONTROL_URL']}/{path}").json()
 
     def _gitlab(self, path: str) -> Any:
         return _get(

@@ -28,7 +28,7 @@ def test_a_sign_up_and_an_app_are_all_there_on_the_four_upstreams(stack: Stack, 
 
     assert stack.harbour.writes(since=before) == SIGN_UP_WRITES + APP_WRITES
     findings = stack.findings(person, person.app(job_id), login)
-    assert len(findings) == 10
+    assert len(findings) == 11
     assert sum("git clone" in finding for finding in findings) == 2
 
 

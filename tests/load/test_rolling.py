@@ -44,7 +44,11 @@ def test_jobs_of_all_kinds_outlive_rolling_restarts(start_stack: Callable[..., S
             return person.make_app(project, f"app{number}")
         app, is_free = apps[number % len(apps)]
         with is_free:
-            start = person.start_build(app) if kind == "build" else person.start_deploy(app, image_tag=str(number))
+            start = (
+                person.start_build(app)
+                if kind == "build"
+                else person.start_deploy(app, image_tag=str(number), force=True)
+            )
             _end(person, start)
         return start
 

@@ -23,7 +23,8 @@ from redis import Redis
 from common.broker import QUEUES
 from slipway import Client
 from stack import programs
-from stack.demo import DemoResult
+from stack.demo import DemoResult, clone_url
+from stack.developer import push_change
 from stack.embedded import Embedded, Ports, prepare
 from stack.inspector import Inspector
 from stack.launcher import Launcher
@@ -245,14 +246,16 @@ class Stack:
 
     def findings(self, person: Person, app: dict[str, Any], login: str) -> list[str]:
         """Build and deploy the app, then look at what the upstreams hold."""
+        commit = push_change(clone_url(app), login=login, password=PASSWORD)
         build_job_id = person.start_build(app["app_id"])
         build = person.follow(build_job_id)["result"]
-        deploy_job_id = person.start_deploy(app["app_id"], image_tag=str(build["number"]))
+        deploy_job_id = person.start_deploy(app["app_id"], image_tag=build["image"].rpartition(":")[2])
         made = DemoResult(
             login=login,
             password=PASSWORD,
             team="dev",
             app=app,
+            commit=commit,
             build_job_id=build_job_id,
             build=build,
             deployment=person.follow(deploy_job_id)["result"],
@@ -291,8 +294,8 @@ class Person:
     def start_build(self, app_id: str) -> str:
         return str(self._slipway.start_build(app_id)["job_id"])
 
-    def start_deploy(self, app_id: str, *, image_tag: str) -> str:
-        return str(self._slipway.start_deploy(app_id, image_tag=image_tag)["job_id"])
+    def start_deploy(self, app_id: str, *, image_tag: str, force: bool = False) -> str:
+        return str(self._slipway.start_deploy(app_id, image_tag=image_tag, force=force)["job_id"])
 
     def job(self, job_id: str) -> dict[str, Any]:
         return self._slipway.get_job(job_id)
