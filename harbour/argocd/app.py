@@ -150,7 +150,7 @@ class ArgoCD(ArgoCDSetup, ArgoCDResources):
         del state["version"]
         state["live"] = self.live_objects
         for app in state["applications"].values():
-            del app["away"]
+            del app["away"], app["invalid_at"]
             for run in app["runs"]:
                 del run["is_applied"]
         for kept in (*state["repositories"].values(), *state["templates"].values()):

@@ -99,6 +99,10 @@ class ArgoCDApplications(ArgoCDClusters):
         if app.spec:
             app.generation += 1
         app.spec = stored(spec)
+        self.changed(app, rendering)
+
+    def changed(self, app: Application, rendering: Rendering) -> None:
+        """Let the controller compare a new or changed application; the subclass can delay it."""
         self.compare(app, rendering)
 
     def compare(self, app: Application, rendering: Rendering) -> None:
@@ -111,6 +115,7 @@ class ArgoCDApplications(ArgoCDClusters):
     @staticmethod
     def take(app: Application, rendering: Rendering) -> None:
         """Take a rendering as what the application is compared with from now on."""
+        app.invalid_at = None
         app.revision, app.problem, app.source_type = rendering.commit, rendering.problem, rendering.source_type
         app.targets = [tracked(each, app.name) for each in rendering.manifests if not hook_of(each)]
 
@@ -260,6 +265,8 @@ class ArgoCDApplications(ArgoCDClusters):
         now = self.controller_now()
         for app in list(self.applications.values()):
             cluster = self.cluster_of(app.spec["destination"])
+            if app.project not in self.projects:
+                app.invalid_at = now
             for run in [each for each in app.runs if not each.is_applied and each.reconciled_at <= now]:
                 run.is_applied, app.away = True, run.away
                 for manifest in run.applied:

@@ -92,7 +92,8 @@ class ArgoCDChecks(ArgoCDProjects, ArgoCDRepositories):
         if cluster not in self.clusters_away:
             return ""
         server = self.clusters()[cluster]
-        asked = f'Get "{server}/version?timeout=32s": dial tcp {server.rpartition("/")[2]}'
+        host = server.rpartition("/")[2]
+        asked = f'Get "{server}/version?timeout=32s": dial tcp {host if ":" in host else f"{host}:443"}'
         return f"failed to get server version: {asked}: connect: connection refused"
 
     def _require_cluster(self, cluster: str) -> None:

@@ -106,11 +106,12 @@ class ArgoCDCore(Service):
         return (resource, action) not in self.denied
 
     def require_token(self, request: Request) -> None:
-        if not token_of(request):
+        if self.has_token(request):
+            return
+        if token_of(request).count(".") != 2:  # what is no token at all counts as none
             raise ApiError(UNAUTHENTICATED, "no session information")
-        if not self.has_token(request):
-            problem = self.token_problem or "token signature is invalid: signature is invalid"
-            raise ApiError(UNAUTHENTICATED, f"invalid session: {problem}")
+        problem = self.token_problem or "token signature is invalid: signature is invalid"
+        raise ApiError(UNAUTHENTICATED, f"invalid session: {problem}")
 
     def require_right(self, request: Request) -> None:
         """Refuse what the policy denies. A list is never refused: it omits what the account may not see.

@@ -78,7 +78,8 @@ class Application:
     """An application as it is stored. Times are seconds since 1970.
 
     `targets` are the objects of its chart as they were last rendered, `problem` is why they do not render, `away` why
-    its cluster could not be read at the last comparison. `gone_at` is the end of its deletion.
+    its cluster could not be read at the last comparison, `invalid_at` when the controller last missed its project.
+    `gone_at` is the end of its deletion.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Application:
     reconciled_at: float = 0.0
     deleted_at: float | None = None
     gone_at: float = 0.0
+    invalid_at: float | None = None
     revision: str = ""
     targets: list[dict[str, Any]] = field(default_factory=list)
     source_type: str = "Helm"

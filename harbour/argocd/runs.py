@@ -67,9 +67,6 @@ class Run:
         self.finished_at = finished_at
         self.applied = [each for each in self.applied if each["kind"] == "Namespace"]
         self.results = [each for each in self.results if each["syncPhase"] == "PreSync"]
-        for each in self.results:
-            if each.get("hookType"):
-                each |= {"message": "Terminated", "hookPhase": "Failed"}
 
     def release(self, now: float) -> None:
         """Let a held operation finish now."""
@@ -124,8 +121,9 @@ def operation_state(run: Run, *, now: float) -> dict[str, Any]:
             state["syncResult"]["resources"] = early
         return state
     ended = {"phase": run.phase, "message": run.message, "finishedAt": timestamp(run.finished_at)}
+    stopped = {"message": "Terminated", "hookPhase": "Failed"} if run.is_terminated else {}
     if run.results:
-        state["syncResult"]["resources"] = run.results
+        state["syncResult"]["resources"] = [each | (stopped if each.get("hookType") else {}) for each in run.results]
     return state | ended
 
 

@@ -48,6 +48,7 @@ class ArgoCDSync(ArgoCDApplications):
         self.sync_errors: list[str] = []
         self.health_errors: list[str] = []
         self._stopped_at: float | None = None
+        self._uncompared: dict[str, Rendering] = {}  # of applications that were changed while it was stopped
         self._are_hooks_running = False
 
     def controller_now(self) -> float:
@@ -67,6 +68,15 @@ class ArgoCDSync(ArgoCDApplications):
             self._stopped_at = None
             for app in self.applications.values():
                 app.delay(now, after=stopped_at)
+                if app.name in self._uncompared:
+                    self.take(app, self._uncompared[app.name])
+            self._uncompared.clear()
+
+    def changed(self, app: Application, rendering: Rendering) -> None:
+        if self.is_controller_away:
+            self._uncompared[app.name] = rendering
+        else:
+            super().changed(app, rendering)
 
     @property
     def are_hooks_running(self) -> bool:
@@ -98,7 +108,8 @@ class ArgoCDSync(ArgoCDApplications):
             wanted = body | {"revision": revision, "syncOptions": options or _options(spec)}
             self._begin(app, wanted, source=spec["source"], rendering=rendering)
             shown = self._shown_begun(app)
-            if not rendering.problem and asked in ("", target_of(spec)):
+            is_compared = not (rendering.problem or self.is_controller_away)
+            if is_compared and asked in ("", target_of(spec)):
                 self.take(app, rendering)
             return shown
 

@@ -48,6 +48,10 @@ def application_shown(app: Application, *, now: float, seen: Seen) -> dict[str, 
     at = _reconciled_at(app, now)
     status = dict(UNRECONCILED) if at is None else _status(app, seen, at=at, now=now)
     conditions = _conditions(app, seen, at)
+    if is_invalid(app, now):
+        missing = f"Application referencing project {app.project} which does not exist"
+        since = timestamp(app.invalid_at or now)
+        conditions.append({"type": "InvalidSpecError", "message": missing, "lastTransitionTime": since})
     status |= {"conditions": conditions} if conditions else {}
     shown = {"metadata": _metadata(app), "spec": app.spec, "status": status | _operations(app, now)}
     running = app.running(now)
@@ -82,13 +86,15 @@ def _metadata(app: Application) -> dict[str, Any]:
 def _status(app: Application, seen: Seen, *, at: float, now: float) -> dict[str, Any]:
     compared = {"source": app.spec["source"], "destination": app.spec["destination"]}
     rows = [] if app.away else resources(app, seen, now=now)
+    if is_invalid(app, now):
+        rows = [each | {"status": "Unknown"} for each in rows]
     is_equal = all(each["status"] == "Synced" for each in rows if not each.get("hook"))
-    status = "Unknown" if app.is_unknown else "Synced" if is_equal else "OutOfSync"
+    status = "Unknown" if app.is_unknown or is_invalid(app, now) else "Synced" if is_equal else "OutOfSync"
     revision = app.spec["source"].get("targetRevision", "HEAD") if app.is_unknown else app.revision
     images = sorted({image for each in seen.tracked.values() for image in images_of(each["manifest"])})
     shown = {
         "sync": {"status": status, "comparedTo": compared, "revision": revision},
-        "health": _health(rows, at),
+        "health": _health(rows, at) | ({"status": "Unknown"} if is_invalid(app, now) else {}),
         "reconciledAt": timestamp(at),
         "summary": {"images": images} if images else {},
         "resourceHealthSource": "appTree",
@@ -99,6 +105,11 @@ def _status(app: Application, seen: Seen, *, at: float, now: float) -> dict[str,
     for each in rows:
         each.get("health", {}).pop("lastTransitionTime", None)
     return shown | ({"resources": rows} if rows else {})
+
+
+def is_invalid(app: Application, now: float) -> bool:
+    """Say whether the last comparison found no project; the one after it is due within `RESYNC_S`."""
+    return app.invalid_at is not None and now - app.invalid_at < RESYNC_S
 
 
 def _health(rows: list[dict[str, Any]], at: float) -> dict[str, str]:
@@ -181,6 +192,7 @@ def _conditions(app: Application, seen: Seen, at: float | None) -> list[dict[str
     if at is not None:
         texts = [*app.away.split(";")] if app.away else [app.problem] if app.problem else []
         found += [("ComparisonError", text, at) for text in texts]
+        found += [("UnknownError", app.away[app.away.rindex("error synchronizing") :], at)] if app.away else []
         found += [("SharedResourceWarning", text, at) for text in seen.shared]
     if seen.deletion_error and app.deleted_at is not None:
         found.append(("DeletionError", seen.deletion_error, app.deleted_at))

@@ -99,6 +99,7 @@ def served(root: Path) -> Iterator[GitServer]:
             """Write nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.handle_error = lambda *_args: None  # type: ignore[method-assign] # git hangs up when it gives up
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     git.url = f"http://127.0.0.1:{server.server_port}"

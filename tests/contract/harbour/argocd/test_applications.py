@@ -170,7 +170,12 @@ def repository(private: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("authorization", "message"),
-    [(None, "no session information"), ("Basic eA==", "no session information"), ("Bearer x", "invalid session: ")],
+    [
+        (None, "no session information"),
+        ("Basic eA==", "no session information"),
+        ("Bearer x", "no session information"),
+        ("Bearer x.y.z", "invalid session: "),
+    ],
 )
 def test_without_a_good_token_everything_is_a_401(client: Client, authorization: str | None, message: str) -> None:
     client.headers["Authorization"] = authorization  # type: ignore[assignment] # requests drops a header of None
