@@ -16,7 +16,7 @@ from harbour.jenkins.groovy import Assign, Call, Name, Statement
 from harbour.jenkins.steps import NOTE, Outcome, Steps, Task, calls_in
 
 AGENTS = {"docker": "docker-workflow", "dockerfile": "docker-workflow", "kubernetes": "kubernetes"}
-SECTIONS = frozenset({"agent", "options", "post", "tools", "triggers", "input"})
+SECTIONS = frozenset({"agent", "options", "stages", "post", "tools", "triggers", "input"})
 
 
 def execute(task: Task) -> Outcome:
@@ -65,10 +65,20 @@ class Execution(Steps):
                 self._run_environment(section.body or ())
             elif section.name == "parameters":
                 self._declare(section.body or (), is_set_by_step=False)
-            elif section.name == "stages":
-                self._run_stages(section.body or ())
             elif section.name not in SECTIONS:
                 raise groovy.SyntaxProblem(f'Undefined section "{section.name}"')
+        sections = {section.name: section.body or () for section in calls_in(call.body or ())}
+        has_failed = True
+        try:
+            self._run_stages(sections.get("stages", ()))
+            has_failed = False
+        finally:
+            self._run_post(sections.get("post", ()), "failure" if has_failed else "success")
+
+    def _run_post(self, conditions: Sequence[Statement], outcome: str) -> None:
+        for condition in calls_in(conditions):
+            if condition.name in ("always", "cleanup", outcome):
+                self._run(condition.body or ())
 
     def _require_agent(self, section: Call) -> None:
         for kind in calls_in(section.body or ()):

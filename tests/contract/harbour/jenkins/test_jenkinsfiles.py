@@ -270,7 +270,9 @@ def test_a_jenkinsfile_changes_the_parameters_of_its_job(place: Place, declarati
 # -- agents, plugins, registry ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("plugin", ["docker-workflow", "pipeline-model-definition", "durable-task", "git"])
+@pytest.mark.parametrize(
+    "plugin", ["docker-workflow", "pipeline-model-definition", "durable-task", "git", "ws-cleanup"]
+)
 def test_a_plugin_that_the_template_needs_is_missed(place: Place, plugin: str) -> None:
     del place.jenkins.plugins[plugin]
 

@@ -126,6 +126,20 @@ def test_the_deployments_stay_to_which_an_app_may_go_back(before: Past, db: Data
     assert _left(db) == {ids[2], ids[4], ids[5]}
 
 
+def test_the_build_stays_whose_tag_a_deployment_takes(before: Past, db: Database) -> None:
+    app = before.app()
+    ends = [GOOD, GOOD, FAILED]
+    ids = [
+        before.job("build", state, app_id=app, days=130 - number, app="app", image_tag=str(number))
+        for number, state in enumerate(ends)
+    ]
+    before.job("deploy", app_id=app, days=100, app="app", image_tag="1")
+
+    _sweep(db)
+
+    assert _left(db) & set(ids) == {ids[1]}
+
+
 @pytest.mark.parametrize(
     ("state", "has_left", "stays"),
     [(GOOD, False, False), (FAILED, False, True), (JobState.CANCELLED, False, True), (FAILED, True, False)],
