@@ -35,12 +35,11 @@ DEVELOPER = [f"hudson.model.Item.{verb}" for verb in ("Build", "Cancel", "Read",
 class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsSetup, JenkinsBuilds):
     """A Jenkins with its own user database, role-strategy, folders, pipelines, a queue and builds.
 
-    Seeded with a folder and a project role for each team, and with the credential `gitlab`.
+    Seeded with a folder for each team, with its project role and a credential `gitlab`.
     """
 
     def __init__(self, config: HarbourConfig, now: Clock = time.time) -> None:
         super().__init__(config, now)
-        self.credential_ids = [] if config.empty else [CREDENTIAL_ID]
         self._seed(config.jenkins_user)
 
     def _seed(self, admin: str) -> None:
@@ -53,8 +52,9 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsSetup, JenkinsBuilds):
             del self.roles["globalRoles"]["reader"]
         for team in () if self.config.empty else self.config.teams:
             # The folder has to match, too: without it the jobs below are not visible.
-            role = Role(pattern=f"{team}(/.*_{team})?", permissions=DEVELOPER)
+            role = Role(pattern=f"{team}(/.*_{team})?", permissions=list(DEVELOPER))
             self.roles["projectRoles"][team] = role
+            self.folder_credential_ids[team] = [CREDENTIAL_ID]
             self.items[team] = xml.serialised(xml.parse(f"<{xml.FOLDER}/>"))
 
     # -- top level -------------------------------------------------------------------------------------------
@@ -94,6 +94,11 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsSetup, JenkinsBuilds):
             self.require(request, "hudson.model.Hudson.Read")
         links = "".join(f'<li><a href="/job/{name}/">{name}</a></li>' for name in self.children_of(""))
         return page("Dashboard", f"<h1>Jenkins</h1><ul>{links}</ul>")
+
+    @route("GET", "/script")
+    def script_console(self, request: Request) -> Response:
+        self.require(request, ADMINISTER)
+        return page("Script Console", "<h1>Script Console</h1>")
 
     @route("GET", "/pluginManager/api/json")
     def list_plugins(self, request: Request) -> Response:

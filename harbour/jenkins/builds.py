@@ -17,8 +17,8 @@ from harbour.jenkins.console import raw_log, without_notes
 from harbour.jenkins.core import Clock, caller_of
 from harbour.jenkins.items import ITEM, ITEM_PERMISSION, full_name, path_of
 from harbour.jenkins.model import Build
+from harbour.jenkins.nodes import JenkinsNodes
 from harbour.jenkins.pages import failure, is_browser, not_found, page, redirect
-from harbour.jenkins.queue import JenkinsQueue
 from harbour.jenkins.tree import exported
 from harbour.server import route
 
@@ -26,7 +26,7 @@ BUILD = f"{ITEM}/(?P<number>[1-9][0-9]*)"
 NEWEST = 100
 
 
-class JenkinsBuilds(JenkinsQueue):
+class JenkinsBuilds(JenkinsNodes):
     """The builds, as clients see them."""
 
     stopping_s = 0.01  # from a stop to its effect

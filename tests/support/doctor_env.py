@@ -80,13 +80,20 @@ class Clinic:
         self.broker = broker
         healthy = settings_for(harbour, db_url, redis_url=broker.url)
         self.settings = healthy.model_copy(update={"worker_concurrency": 4})
+        self._of_teams: dict[str, Any] = {}
         self.took_s = 0.0
 
     def set(self, **settings: Any) -> None:
         self.settings = self.settings.model_copy(update=settings)
 
+    def teams(self, **fields: Any) -> None:
+        """Change all teams in the catalog."""
+        self._of_teams.update(fields)
+
     def examine(self, *, within_s: float = WITHIN_S) -> list[Finding]:
-        groups = groups_for(self.settings, catalog.load(self.settings))
+        bundled = catalog.load(self.settings)
+        teams = {team.id: team.model_copy(update=self._of_teams) for team in bundled.teams.values()}
+        groups = groups_for(self.settings, bundled.model_copy(update={"teams": teams}))
         began_s = time.monotonic()
         found = run.run_checks(groups, within_s=within_s)
         self.took_s = time.monotonic() - began_s

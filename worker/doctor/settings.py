@@ -64,7 +64,7 @@ class SettingsChecks:
         if not teams or not types:
             raise CheckFailedError(f"the catalog has no {'types' if teams else 'teams'}")
         for name, entry in [*teams.items(), *types.items()]:
-            empty = [field for field, value in entry.model_dump().items() if value == ""]
+            empty = [field for field, value in entry.model_dump().items() if value == "" and field != "jenkins_role"]
             if empty:
                 raise CheckFailedError(f"{name} has an empty {empty[0]}")
         if not any(team.self_join for team in teams.values()):

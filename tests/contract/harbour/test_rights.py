@@ -152,7 +152,7 @@ def test_plugins_are_not_for_everybody(jenkins: Api) -> None:
 
 
 def test_a_folder_has_credentials_of_its_own(harbour: Harbour, jenkins: Api) -> None:
-    harbour.jenkins.folder_credential_ids["dev"] = ["clone-dev"]
+    harbour.jenkins.folder_credential_ids = {"dev": ["clone-dev"]}
     store = "credentials/store/folder/domain/_/api/json?tree=credentials[id]"
 
     kept = {team: jenkins.get(f"/job/{team}/{store}").json()["credentials"] for team in ("dev", "ops")}

@@ -111,6 +111,15 @@ def a_pipeline_for_a_folder(clinic: Clinic) -> None:
     clinic.harbour.jenkins.items["dev"] = "<flow-definition/>"
 
 
+def a_reader_of_nothing(clinic: Clinic) -> None:
+    clinic.harbour.jenkins.roles["globalRoles"]["reader"] = Role(permissions=["hudson.model.View.Read"])
+    clinic.teams(jenkins_global_role="reader")
+
+
+def a_role_without_builds(clinic: Clinic) -> None:
+    clinic.harbour.jenkins.roles["projectRoles"]["dev"].permissions.remove("hudson.model.Item.Build")
+
+
 def a_pattern_for_nobody(clinic: Clinic) -> None:
     clinic.harbour.jenkins.roles["projectRoles"]["dev"].pattern = "dev(/.*-dev)?"
 
@@ -279,6 +288,27 @@ ILLS = (
         "Jenkins: role strategy",
         "Role-Based Strategy",
     ),
+    Ill(
+        "nobody may open Jenkins",
+        lambda c: c.harbour.jenkins.roles["globalRoles"].pop("reader"),
+        "Jenkins: overall read",
+        "jenkins_global_role",
+    ),
+    Ill(
+        "global role without Overall/Read", a_reader_of_nothing, "Jenkins: overall read", "add reader with Overall/Read"
+    ),
+    Ill("role without builds", a_role_without_builds, "Jenkins: role dev", "give them to dev"),
+    *(
+        Ill(f"{plugin} missing", without("jenkins.plugins", plugin), f"Jenkins: plugin {plugin}", title)
+        for plugin, title in (
+            ("pipeline-model-definition", "Pipeline: Declarative"),
+            ("credentials-binding", "Credentials Binding"),
+            ("durable-task", "Durable Task"),
+            ("ws-cleanup", "Workspace Cleanup"),
+            ("docker-workflow", "Docker Pipeline"),
+        )
+    ),
+    Ill("no agent", change("jenkins", "executors", 0), "Jenkins: agents", "Nodes → New Node"),
     Ill("Jenkins folder missing", without("jenkins.items", "ops"), "Jenkins: folder ops", "New Item → ops → Folder"),
     Ill("Jenkins folder is a job", a_pipeline_for_a_folder, "Jenkins: folder dev", "create a folder of this name"),
     Ill(
@@ -290,7 +320,7 @@ ILLS = (
     Ill("role's pattern", a_pattern_for_nobody, "Jenkins: role dev on dev/any-app_dev", "dev(/.*_dev)?"),
     Ill(
         "Jenkins credential missing",
-        change("jenkins", "credential_ids", []),
+        without("jenkins.folder_credential_ids", "ops"),
         "Jenkins: credential gitlab",
         "Add Credentials",
     ),
@@ -549,6 +579,55 @@ def test_a_role_that_leaves_the_folder_to_another_is_not_called_wrong(clinic: Cl
     found = [each for each in clinic.examine() if each.state is not CheckState.PASSED]
 
     assert [(each.check, each.state) for each in found] == [("role dev on dev", CheckState.INCONCLUSIVE)]
+
+
+@on_sqlite
+def test_a_credential_for_all_teams_is_told(clinic: Clinic) -> None:
+    jenkins = clinic.harbour.jenkins
+    jenkins.folder_credential_ids.pop("dev")
+    jenkins.credential_ids.append("gitlab")
+
+    found = [each for each in clinic.examine() if each.state is not CheckState.PASSED]
+
+    assert [(each.check, each.state) for each in found] == [("credential gitlab", CheckState.INCONCLUSIVE)]
+    assert "any team's Jenkinsfile" in found[0].said
+
+
+@on_sqlite
+def test_a_global_role_of_the_teams_opens_jenkins_as_well(clinic: Clinic) -> None:
+    clinic.harbour.jenkins.roles["globalRoles"]["reader"].sids.clear()
+    clinic.teams(jenkins_global_role="reader")
+
+    assert clinic.wrong() == {}
+
+
+@on_sqlite
+def test_a_matrix_is_told_from_roles(clinic: Clinic) -> None:
+    clinic.teams(jenkins_authorization="matrix", jenkins_role="")
+    jenkins = clinic.harbour.jenkins
+    without_plugin = set(clinic.wrong())
+    jenkins.plugins["matrix-auth"] = "3.2.6"
+    not_active = clinic.wrong()
+    jenkins.use_matrix()
+    found = [each for each in clinic.examine() if each.state is not CheckState.PASSED]
+
+    assert without_plugin == {"Jenkins: plugin matrix-auth"}
+    assert set(not_active) == {"Jenkins: matrix authorization"}
+    assert "Project-based Matrix" in not_active["Jenkins: matrix authorization"].remedy
+    assert [(each.check, each.state) for each in found] == [("matrix authorization", CheckState.INCONCLUSIVE)]
+
+
+@on_sqlite
+def test_another_realm_is_named_and_the_rest_is_checked_all_the_same(clinic: Clinic) -> None:
+    jenkins = clinic.harbour.jenkins
+    jenkins.has_own_users = False
+    jenkins.plugins["saml"] = "4.464"
+
+    wrong = clinic.wrong()
+
+    assert set(wrong) == {"Jenkins: user database"}
+    assert "SAML" in wrong["Jenkins: user database"].said
+    assert "[accounts]" in wrong["Jenkins: user database"].remedy
 
 
 # -- MariaDB -----------------------------------------------------------------------------------------------

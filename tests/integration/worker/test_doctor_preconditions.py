@@ -114,7 +114,30 @@ JENKINS = (
     *(
         Missing(f"plugin {name}", no_plugin(name), f"Jenkins: plugin {name}", "Plugins", hides=name in NEEDED)
         for NEEDED in (("role-strategy", "cloudbees-folder", "credentials"),)
-        for name in ("cloudbees-folder", "role-strategy", "git", "credentials", "workflow-job", "workflow-cps")
+        for name in (
+            *("cloudbees-folder", "role-strategy", "git", "credentials", "workflow-job", "workflow-cps"),
+            *("pipeline-model-definition", "credentials-binding", "durable-task", "ws-cleanup", "docker-workflow"),
+        )
+    ),
+    Missing(
+        "global role for everybody",
+        lambda harbour: harbour.jenkins.roles["globalRoles"].pop("reader"),
+        "Jenkins: overall read",
+        "Overall/Read",
+    ),
+    Missing(
+        "credential of a folder",
+        lambda harbour: harbour.jenkins.folder_credential_ids.pop("dev"),
+        "Jenkins: credential gitlab",
+        "Add Credentials",
+    ),
+    Missing(
+        "agent, with the plugin for pods",
+        lambda harbour: setattr(harbour.jenkins, "executors", 0),
+        "Jenkins: agents",
+        "Clouds",
+        hides=True,
+        state=CheckState.INCONCLUSIVE,
     ),
     Missing(
         "role strategy",
@@ -128,7 +151,7 @@ JENKINS = (
         lambda harbour: harbour.jenkins.items.pop("ops"),
         "Jenkins: folder ops",
         "New Item",
-        also=frozenset({"Jenkins: credential gitlab"}),
+        hides=True,
     ),
     Missing("item role", lambda h: h.jenkins.roles["projectRoles"].pop("ops"), "Jenkins: role ops", "Item roles"),
     Missing(

@@ -584,12 +584,13 @@ def test_a_user_without_the_permission_is_told_which(anna: Client, admin: Client
     assert answer.headers["X-Required-Permission"] == "hudson.model.Item.ExtendedRead"
 
 
-def test_the_credential_of_the_pipelines_is_in_the_system_store(admin: Client) -> None:
-    path = "/credentials/store/system/domain/_/api/json"
+def test_each_teams_folder_has_the_credential_of_its_pipelines(admin: Client) -> None:
+    stores = ("/credentials/store/system", "/job/dev/credentials/store/folder", "/job/ops/credentials/store/folder")
+    tree = {"tree": "credentials[id]"}
 
-    shown = admin.get(path, params={"tree": "credentials[id]"}).json()
+    shown = [admin.get(f"{store}/domain/_/api/json", params=tree).json()["credentials"] for store in stores]
 
-    assert [each["id"] for each in shown["credentials"]] == ["gitlab"]
+    assert [[each["id"] for each in ids] for ids in shown] == [[], ["gitlab"], ["gitlab"]]
 
 
 def test_a_link_shows_a_person_the_pipeline(anonymous: Client, admin: Client) -> None:

@@ -202,7 +202,7 @@ def test_a_credential_of_another_folder_is_unknown(place: Place) -> None:
 
 
 def test_a_refused_clone_fails_the_build(place: Place) -> None:
-    place.jenkins.accounts["gitlab"] = Account("cloner", "an old token")
+    place.jenkins.accounts["dev/gitlab"] = Account("cloner", "an old token")
 
     assert place.build()["result"] == "FAILURE"
     assert "Error cloning remote repo 'origin'" in place.console
