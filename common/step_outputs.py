@@ -144,6 +144,23 @@ class Removed(TypedDict):
     remains: list[KeptResource]
 
 
+class RepositoryActivity(TypedDict):
+    """`commits` are those that are not the template's, `has_more`: and more. `pushed_at`: None without a push."""
+
+    name: str
+    commits: int
+    has_more: bool
+    pushed_at: str | None
+    pushed_by: str | None
+    open_merge_requests: int
+
+
+class RemovalPreview(TypedDict):
+    """What people would lose: one entry for each repository of the app."""
+
+    repositories: list[RepositoryActivity]
+
+
 class NoOutput(TypedDict):
     """A step that learns nothing."""
 
@@ -224,6 +241,8 @@ DELETE_PIPELINE = StepOutput("delete_pipeline", Removed)
 DELETE_HELM = StepOutput("delete_helm", Removed)
 DELETE_SOURCE = StepOutput("delete_source", Removed)
 RELEASE_NAME = StepOutput("release_name", Removed)
+
+INSPECT_REPOSITORIES = StepOutput("inspect_repositories", RemovalPreview)
 
 COMPARE_APP = StepOutput("compare_app", Drift)
 FORESEE_APP = StepOutput("foresee_app", Plan)

@@ -251,6 +251,18 @@ DEPROVISION = Workflow(
     ),
 )  # fmt: skip
 
+REMOVAL_PREVIEW = Workflow(
+    name="removal_preview",
+    title="What people did in the repositories of an app",
+    result="inspect_repositories",
+    lanes=(
+        Lane(name="preview", steps=(
+            StepPlan(name="inspect_repositories", upstream=G, retry=POLLED, limit_s=120,
+                     repeat="only reads"),
+        )),
+    ),
+)  # fmt: skip
+
 RECONCILE = Workflow(
     name="reconcile",
     title="Putting back what is missing or was changed of an app",
@@ -318,11 +330,15 @@ OFFBOARD = Workflow(
 
 WORKFLOWS: dict[str, Workflow] = {
     workflow.name: workflow
-    for workflow in (SIGNUP, PROVISION, BUILD, DEPLOY, DEPROVISION, RECONCILE, DRIFT, PLAN, CHECKUP, OFFBOARD)
+    for workflow in (
+        *(SIGNUP, PROVISION, BUILD, DEPLOY, DEPROVISION, REMOVAL_PREVIEW, RECONCILE, DRIFT, PLAN, CHECKUP, OFFBOARD),
+    )
 }
 
 MADE_BY = (PROVISION.name, RECONCILE.name)  # their steps make or confirm the parts of an app
-HARMLESS = frozenset({DRIFT.name, PLAN.name})  # these run beside anything, and say nothing of how an app is
+HARMLESS = frozenset(
+    {DRIFT.name, PLAN.name, REMOVAL_PREVIEW.name}
+)  # these run beside anything, and say nothing of how an app is
 
 
 def task_name(workflow: str, step: str) -> str:

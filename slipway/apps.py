@@ -46,9 +46,16 @@ class Apps(BaseClient):
         return self._write("app", app_id, "reconcile", body={})
 
     def preview_removal(self, app_id: str) -> Document:
-        """Return `{goes, stays}`: what `delete_app` would remove and what it would keep, each with its reason."""
+        """Return `{goes, stays, job_id, status_url}`: what `delete_app` would remove and keep, each with its reason.
+
+        The result of the job is `{repositories}`: what people did in them.
+        """
         return self._write("app", app_id, method="DELETE", dry_run=True)
 
-    def delete_app(self, app_id: str) -> Document:
-        """Start the job that removes what was created for the app, in reverse order. Raises ProblemError `busy`."""
-        return self._write("app", app_id, method="DELETE")
+    def delete_app(self, app_id: str, *, confirm: str | None = None, purge: bool = False) -> Document:
+        """Start the job that removes what was created for the app, in reverse order.
+
+        `confirm` must be the app's name. Its result is `{removed, kept, remains}`: GitLab keeps the repositories for a
+        while, unless an administrator says `purge`. Raises ProblemError `busy`, `invalid_fields`, `not_admin`.
+        """
+        return self._write("app", app_id, method="DELETE", confirm=confirm, purge="true" if purge else None)

@@ -75,9 +75,16 @@ class BaseClient:
     def _read(self, *path: str, **query: str | int | None) -> Document:
         return self._document(self._send("GET", path, query=query))
 
-    def _write(self, *path: str, method: str = "POST", body: Document | None = None, dry_run: bool = False) -> Document:
+    def _write(
+        self,
+        *path: str,
+        method: str = "POST",
+        body: Document | None = None,
+        dry_run: bool = False,
+        **asked: str | None,
+    ) -> Document:
         """Send a write with its own idempotency key: it is done once, however often it is sent."""
-        query = {"dry_run": "true"} if dry_run else {}
+        query = {**asked, **({"dry_run": "true"} if dry_run else {})}
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         return self._document(self._send(method, path, query=query, body=body, headers=headers))
 

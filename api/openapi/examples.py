@@ -195,7 +195,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "steps": [{"name": "create_kibana_user", "state": "succeeded", "code": None, "reason": None}],
     },
     "Log": {"text": "Started by user provisioner\n", "start": 0, "next_start": 28, "more": True, "truncated": False},
-    "Preview": {"goes": [ITEM], "stays": []},
+    "Preview": {"goes": [ITEM], "stays": [], "job_id": JOB_ID, "status_url": f"/api/v1/jobs/{JOB_ID}"},
     "Health": {"status": "ok", "broker": "not known to be away"},
     "ProblemShown": {
         "type": "urn:slipway:problem:invalid_fields",

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, aliased
 
 from api.access import permissions
 from api.contract.endpoint import Answer
-from api.contract.problems import Problem
+from api.contract.problems import FieldError, Problem
 from api.service import service
 from api.serving.accepted import accepted, request_id
 from api.serving.idempotency import once
@@ -35,6 +35,7 @@ from common.workflows import (
     Workflow,
 )
 
+Present = Callable[[Session, Answer], Answer]  # the answer to an accepted job, as something else
 EXCLUSIVE = frozenset({PROVISION.name, DEPROVISION.name, RECONCILE.name})  # no other job may run at the same time
 RESEND_WINDOW = timedelta(seconds=10)  # a GET that is repeated so soon was resent by the browser or a proxy
 
@@ -54,14 +55,19 @@ def begin(
     is_resendable: bool = False,
     headers: Mapping[str, str] | None = None,
     choose: Choose | None = None,
+    confirmed: str | None = None,
+    present: Present | None = None,
 ) -> Answer:
     """Answer with a new job, or an open job that does the same. Raises Problem `not_found` and the `REFUSALS`.
 
-    What `choose` adds to the inputs of a new job is recorded there as `chosen`.
+    What `choose` adds to the inputs of a new job is recorded there as `chosen`. `confirmed` must be the app's name:
+    Problem `invalid_fields` otherwise. `present` returns another answer than 202.
     """
 
     def work(session: Session) -> Job:
         app = permissions.app(session, user, app_id, for_update=True)
+        if confirmed is not None:
+            _require_confirmed(app, confirmed)
         open_jobs = _open_jobs(session, app)
         wanted = {"app": app.name, "type": app.type, "team": app.team_id, **inputs}
         same = next((job for job in open_jobs if _is_same(job, workflow, wanted)), None)
@@ -85,7 +91,18 @@ def begin(
             inputs={**wanted, **chosen, "chosen": sorted(chosen)} if chosen else wanted,
         )
 
-    return once(lambda session: accepted(work(session), headers=headers))
+    def answer(session: Session) -> Answer:
+        made = accepted(work(session), headers=headers)
+        return present(session, made) if present else made
+
+    return once(answer)
+
+
+def _require_confirmed(app: App, confirmed: str) -> None:
+    if confirmed != app.name:
+        message = f"Add ?confirm={app.name}, the name of the app, to confirm that it is to be removed."
+        code = "invalid" if confirmed else "missing"
+        raise Problem("invalid_fields", errors=[FieldError(field="confirm", code=code, message=message)])
 
 
 def require_relevant(session: Session, job: Job) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from flask import Blueprint
+from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.access import auth, permissions
 from api.contract.endpoint import Answer, BooleanFlag, Policy, Query, RequestBody, ResponseBody
+from api.contract.problems import Problem
 from api.presentation import links
 from api.service import service
 from api.serving.accepted import JobAccepted
@@ -16,7 +20,7 @@ from api.views import app_jobs
 from common.database.models import App, Resource
 from common.jobs import ledger
 from common.states import Provenance
-from common.workflows import DEPROVISION, DRIFT, RECONCILE
+from common.workflows import DEPROVISION, DRIFT, RECONCILE, REMOVAL_PREVIEW
 
 blueprint = Blueprint("lifecycle", __name__)
 
@@ -27,9 +31,15 @@ KEEP_REASONS = {
 
 
 class Removal(Query):
-    """`dry_run`: only report what would be deleted and what would be kept."""
+    """`dry_run`: only report what would be deleted and what would be kept.
+
+    `confirm`: the name of the app; without it, nothing is removed. `purge`: remove its repositories for good, with all
+    commits, which otherwise GitLab keeps for a while; for administrators only.
+    """
 
     dry_run: BooleanFlag = False
+    confirm: Annotated[str, Field(description="The name of the app.")] = ""
+    purge: BooleanFlag = False
 
 
 class Nothing(RequestBody):
@@ -47,10 +57,15 @@ class Item(ResponseBody):
 
 
 class Preview(ResponseBody):
-    """What a removal would delete, newest first, and what it would keep, with the reasons."""
+    """What a removal would delete, newest first, and what it would keep, with the reasons.
+
+    The result of the job says what people did in the repositories: commits, last push, open merge requests.
+    """
 
     goes: list[Item]
     stays: list[Item]
+    job_id: str
+    status_url: str
 
 
 @route(
@@ -60,18 +75,37 @@ class Preview(ResponseBody):
     policy=Policy.MEMBER,
     query=Removal,
     answers={200: Preview, 202: JobAccepted},
-    raises=("busy",),
+    raises=("busy", "not_admin"),
 )
 def remove_app(app_id: str, query: Removal) -> Answer:
     """Remove an app.
 
-    A job deletes what the ledger lists as created for the app, newest first, and nothing else. With `?dry_run=true`, no
-    job is started; the response lists what would be deleted and what would be kept.
+    A job removes what the ledger lists as created for the app, newest first, and nothing else. `?confirm=` must be the
+    name of the app. GitLab keeps the repositories for a while; the result of the job says under which name and until
+    when. With `?purge=true`, which only administrators may send, they are removed for good.
+
+    With `?dry_run=true`, nothing is removed: the response lists what would be deleted and what would be kept, and a job
+    finds out what people did in the repositories.
     """
     user = auth.require_user()
+    if query.purge and not user.is_admin:
+        service().db.read(lambda session: permissions.app(session, user, app_id))  # to others it does not exist
+        raise Problem(
+            "not_admin", "Only administrators may remove repositories for good. Remove the app without purge."
+        )
     if query.dry_run:
-        return Answer(body=service().db.read(lambda session: _preview(session, permissions.app(session, user, app_id))))
-    return app_jobs.begin(user, app_id, DEPROVISION, {})
+        return app_jobs.begin(user, app_id, REMOVAL_PREVIEW, {}, is_resendable=True, present=_previewed)
+    inputs = {"purge": "true"} if query.purge else {}
+    return app_jobs.begin(user, app_id, DEPROVISION, inputs, confirmed=query.confirm)
+
+
+def _previewed(session: Session, accepted: Answer) -> Answer:
+    """Answer with the ledger's part of the preview; the accepted job finds out the rest."""
+    job = accepted.body
+    assert isinstance(job, JobAccepted)  # noqa: S101 - every job is answered so
+    app = session.get_one(App, job.app_id)
+    body = Preview(**_ledger_preview(session, app), job_id=job.job_id, status_url=job.status_url)
+    return Answer(body=body, lanes=accepted.lanes)
 
 
 @route(
@@ -97,7 +131,7 @@ def compare_app(app_id: str) -> Answer:
     return app_jobs.begin(auth.require_user(), app_id, DRIFT, {})
 
 
-def _preview(session: Session, app: App) -> Preview:
+def _ledger_preview(session: Session, app: App) -> dict[str, list[Item]]:
     rows = session.scalars(
         select(Resource)
         .where(Resource.subject_id == app.id, Resource.kind.not_in(ledger.OF_A_RUN))
@@ -114,7 +148,7 @@ def _preview(session: Session, app: App) -> Preview:
                     "Created by Slipway." if row.provenance is Provenance.CREATED else "Possibly created by Slipway.",
                 )
             )
-    return Preview(goes=goes, stays=stays)
+    return {"goes": goes, "stays": stays}
 
 
 def _item(row: Resource, reason: str) -> Item:

@@ -128,6 +128,8 @@ class Contents(GitLabBase):
         if not is_allowed(rule, level):
             refuse(400, FORBIDDEN)
         start = params.text("start_branch") or name
+        if start != name and name in repository.branches(place):
+            refuse(400, f"A branch called '{name}' already exists. Switch to that branch in order to make changes")
         parent = commits.resolve(place, start) or ""
         if not parent and repository.refs(place):
             refuse(400, "You can only create or edit files when you are on a branch")

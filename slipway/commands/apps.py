@@ -134,34 +134,70 @@ def reconcile(context: CommandContext, app: str, is_awaited: bool) -> None:
 @app.command("delete")
 @options.app
 @click.option("--dry-run", is_flag=True, help="Only show what would be removed and what would stay.")
-@click.option(
-    "--yes", "is_sure", is_flag=True, help="Do not ask for confirmation; without a terminal it is never asked for."
-)
+@click.option("--yes", "is_sure", is_flag=True, help="Do not ask for confirmation. Needed without a terminal.")
+@click.option("--purge", is_flag=True, help="Remove the repositories for good, for administrators only.")
 @awaited
 @pass_context
-def delete(context: CommandContext, *, app: str, dry_run: bool, is_sure: bool, is_awaited: bool) -> None:
+def delete(context: CommandContext, *, app: str, dry_run: bool, is_sure: bool, purge: bool, is_awaited: bool) -> None:
     """Remove an app.
 
-    What was created for it is removed, in reverse order; what existed before stays. Its name can be used again.
+    What was created for it is removed, in reverse order; what existed before stays. Its name can be used again. GitLab
+    keeps the repositories for a while.
     """
     app_id = context.app_id(app)
     if dry_run:
-        preview = context.client.preview_removal(app_id)
-        context.output.show(preview, _preview(preview))
+        _show_preview(context, app_id, app, is_awaited=is_awaited)
         return
-    if not is_sure and sys.stdin.isatty():
-        click.confirm(
-            f"Remove {app} with its repositories and everything else that was created for it?", abort=True, err=True
-        )
-    job = context.finish(context.client.delete_app(app_id), f"Removal of {app}", is_awaited=is_awaited)
+    name = context.client.get_app(app_id)["name"] if app == app_id else app
+    if not is_sure:
+        _ask_for(name)
+    accepted = context.client.delete_app(app_id, confirm=name, purge=purge)
+    job = context.finish(accepted, f"Removal of {name}", is_awaited=is_awaited)
     if job is not None:
-        context.output.show(job, f"{app} was removed.")
+        remains = (job["result"] or {}).get("remains", [])
+        rows = [("", f"kept until {each['until'] or 'somebody deletes it'}", each["url"]) for each in remains]
+        context.output.show(job, f"{name} was removed.\n{columns(rows, nothing='')}".rstrip())
 
 
-def _preview(preview: Document) -> str:
+def _ask_for(name: str) -> None:
+    """Let a person type the app's name. Raises UsageError without a terminal, Abort for another name."""
+    if not _has_terminal():
+        raise click.UsageError(f"Nothing was removed: there is no terminal to confirm it. To remove {name}, add --yes.")
+    text = f"{name} will be removed with its repositories and everything else that was created for it.\nType its name"
+    if click.prompt(text, default="", show_default=False, err=True) != name:
+        click.echo("This is another name. Nothing was removed.", err=True)
+        raise click.Abort
+
+
+def _has_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _show_preview(context: CommandContext, app_id: str, app: str, *, is_awaited: bool) -> None:
+    preview = context.client.preview_removal(app_id)
     rows = [
         ("", word, item["kind"], item["url"] or item["name"], item["reason"])
         for word in ("goes", "stays")
         for item in preview[word]
     ]
-    return columns(rows, nothing="There is nothing to remove.")
+    text = columns(rows, nothing="There is nothing to remove.")
+    if not is_awaited or "job_id" not in preview:  # a server of an earlier version starts no job
+        context.output.show(preview, text)
+        return
+    found = context.follow_job(preview["job_id"], f"Activity of {app}")["result"]["repositories"]
+    worked = "\n".join(_activity(each) for each in found)
+    context.output.show({**preview, "repositories": found}, f"{text}\n{worked}".rstrip())
+
+
+def _activity(repository: Document) -> str:
+    """Return what people did in a repository, as a line."""
+    more = "more than " if repository["has_more"] else ""
+    push = (
+        f"last push {moment(repository['pushed_at'])} by {repository['pushed_by']}" if repository["pushed_at"] else ""
+    )
+    parts = [
+        f"{more}{repository['commits']} commits that are not the template's",
+        push or "no push",
+        f"{repository['open_merge_requests']} open merge requests",
+    ]
+    return f"{repository['name']}: {', '.join(parts)}"

@@ -108,6 +108,12 @@ def add_project(member: FlaskClient, name: str = "compilers") -> str:
     return project_id
 
 
+def remove_app(client: FlaskClient, app_id: str, **query: str) -> TestResponse:
+    """Remove an app, confirmed by its name."""
+    name = client.get(f"{V1}/app/{app_id}").json.get("name", "")
+    return client.delete(f"{V1}/app/{app_id}", query_string={"confirm": name, **query})
+
+
 def add_app(member: FlaskClient, project_id: str, name: str, **changes: Any) -> TestResponse:
     return member.post(f"{V1}/app", json={"project_id": project_id, "name": name, "type": "Flask", **changes})
 

@@ -112,10 +112,15 @@ class Objects:
 
     def app(self, team: str) -> Values:
         """An app that was made to its end, with a row of the ledger."""
-        accepted = add_app(self.members[team], self._projects[team], self.name("app")).json
+        return {"app_id": self.app_to_remove(team)["app_id"]}
+
+    def app_to_remove(self, team: str) -> Values:
+        """Such an app with its name, which confirms its removal."""
+        name = self.name("app")
+        accepted = add_app(self.members[team], self._projects[team], name).json
         succeed(self.db, accepted["job_id"])
         record(self.db, accepted["job_id"], "project", f"{team}/app", Provenance.CREATED)
-        return {"app_id": accepted["app_id"]}
+        return {"app_id": accepted["app_id"], "confirm": name}
 
     def built_app(self, team: str) -> Values:
         """An app with a build of the tag that the example of a deployment names."""

@@ -70,6 +70,7 @@ class Stages:
             "build": lambda _: world.accept_build(self._app),
             "deploy": lambda _: world.accept_for(self._new_app(), "deploy", image_tag="1.2.3"),
             "deprovision": lambda _: world.accept_for(self._new_app(), "deprovision"),
+            "removal_preview": lambda _: world.accept_for(self._app, "removal_preview"),
             "reconcile": lambda is_missing: world.accept_for(self._new_app() if is_missing else self._app, "reconcile"),
             "drift": lambda _: world.accept_for(self._app, "drift"),
             "plan": lambda _: world.accept_for(self._app, "plan", app=new_name("planned")),

@@ -188,12 +188,14 @@ def test_every_call_about_an_app_is_understood(member: Client) -> None:
     assert [app["app_id"] for app in member.list_apps(project_id)] == [app_id]
     assert member.get_app(app_id)["state"] == "cancelled"
     assert (list(member.list_builds(app_id)), list(member.list_deploys(app_id))) == ([], [])
-    assert member.preview_removal(app_id) == {"goes": [], "stays": []}
+    preview = member.preview_removal(app_id)
+    assert (preview["goes"], preview["stays"]) == ([], [])
+    member.cancel_job(preview["job_id"])
     assert member.read_log(made["job_id"])["text"] == ""
     for start in (member.compare_app, member.reconcile_app):
         member.cancel_job(start(app_id)["job_id"])
     member.cancel_job(member.plan_app(project_id, "simula", type="Flask")["job_id"])
-    assert member.delete_app(app_id)["app_id"] == app_id
+    assert member.delete_app(app_id, confirm="algol")["app_id"] == app_id
 
 
 def test_administrators_pause_resume_and_check_upstreams(chief: Client) -> None:

@@ -39,6 +39,7 @@ GIVES_UP_AFTER_S = {
     "deprovision.delete_helm": 1111,
     "deprovision.delete_source": 1111,
     "deprovision.release_name": 1111,
+    "removal_preview.inspect_repositories": 123,
     "reconcile.fork_source": 1111,
     "reconcile.await_source": 123,
     "reconcile.open_to_developers": 1111,

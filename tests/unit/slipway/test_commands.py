@@ -230,6 +230,8 @@ IN_JSON = {
     "app reconcile shop": dict,
     "app delete shop --dry-run": dict,
     "app delete shop --yes": dict,
+    "app delete shop --yes --purge": dict,
+    f"app delete {APP_ID} --yes": dict,
     "build shop": dict,
     "build shop --no-wait": dict,
     "deploy shop --image-tag 7": dict,
@@ -251,11 +253,22 @@ IN_JSON = {
 }
 
 
+REMAINS = {"name": "dev/shop-deletion_scheduled-7", "url": "http://gitlab/7", "until": "2026-12-29", "reason": "Kept."}
+ACTIVITY = {
+    "name": "dev/shop",
+    "commits": 12,
+    "has_more": False,
+    "pushed_at": AT,
+    "pushed_by": "ada",
+    "open_merge_requests": 2,
+}
+
+
 @pytest.fixture
 def results(server: StandIn) -> None:
     """Jobs that find, bring and remove things: every command has what it prints."""
     found = {"possible": True, "steps": [], "drifted": False, "repairable": True, "parts": [], "images": ["shop:7"]}
-    looked = {"is_well": False, "checks": [CHECK]}
+    looked = {"is_well": False, "checks": [CHECK], "remains": [REMAINS], "repositories": [ACTIVITY]}
     done = job_of("succeeded", result={**found, **looked, "number": 7, "url": "http://jenkins/7/"})
     for method, path in (
         ("POST", "/signup"),
@@ -272,7 +285,7 @@ def results(server: StandIn) -> None:
     ):
         server.on(method, path, ACCEPTED)
     item = {"kind": "project", "name": "shop", "url": None, "reason": "We made it."}
-    preview = ok({"goes": [item], "stays": []})
+    preview = ok({"goes": [item], "stays": [], "job_id": JOB_ID, "status_url": f"/api/v1/jobs/{JOB_ID}"})
     server.on("DELETE", f"/app/{APP_ID}", lambda asked: preview if "dry_run" in asked.query else ACCEPTED)
     server.on("POST", "/project", ok(PROJECT, 201))
     server.on("POST", "/logout", Say(status=204))
@@ -472,9 +485,48 @@ def test_a_cancelled_job_is_what_cancel_was_asked_for(run: Run, server: StandIn)
     assert ended.stdout.endswith(f"The job {JOB_ID} was cancelled.\n")
 
 
-def test_a_dry_run_removes_nothing(run: Run, server: StandIn) -> None:
+@pytest.mark.usefixtures("results")
+def test_a_dry_run_removes_nothing_and_says_what_people_did(run: Run, server: StandIn) -> None:
+    said = run("app", "delete", "shop", "--dry-run").stdout
+
+    assert [asked.query for asked in server.calls("DELETE", f"/app/{APP_ID}")] == [{"dry_run": "true"}]
+    assert "dev/shop: 12 commits that are not the template's, last push" in said
+    assert "by ada, 2 open merge requests" in said
+
+
+def test_a_dry_run_of_an_earlier_server_says_what_it_can(run: Run, server: StandIn) -> None:
     server.on("DELETE", f"/app/{APP_ID}", ok({"goes": [], "stays": []}))
 
-    run("app", "delete", "shop", "--dry-run")
+    assert run("app", "delete", "shop", "--dry-run").stdout == "There is nothing to remove.\n"
 
-    assert server.calls("DELETE", f"/app/{APP_ID}")[0].query == {"dry_run": "true"}
+
+@pytest.mark.usefixtures("results")
+@pytest.mark.parametrize("typed", ["", "n\n", "y\n", "shop\n"])
+def test_without_a_terminal_a_removal_needs_its_yes(run: Run, server: StandIn, typed: str) -> None:
+    ended = run("app", "delete", "shop", input=typed)
+
+    assert ended.exit_code == 2
+    assert "--yes" in ended.stderr
+    assert server.calls("DELETE", f"/app/{APP_ID}") == []
+
+
+@pytest.mark.usefixtures("results")
+@pytest.mark.parametrize(("typed", "is_removed"), [("shop\n", True), ("y\n", False), ("\n", False)])
+def test_at_a_terminal_the_name_is_typed(
+    run: Run, server: StandIn, monkeypatch: pytest.MonkeyPatch, typed: str, is_removed: bool
+) -> None:
+    monkeypatch.setattr("slipway.commands.apps._has_terminal", lambda: True)
+
+    ended = run("app", "delete", "shop", input=typed)
+
+    assert bool(server.calls("DELETE", f"/app/{APP_ID}")) is is_removed
+    assert ended.exit_code == (0 if is_removed else 130)
+
+
+@pytest.mark.usefixtures("results")
+@pytest.mark.parametrize("named", ["shop", APP_ID])
+def test_a_removal_is_confirmed_by_the_name_and_says_what_is_kept(run: Run, server: StandIn, named: str) -> None:
+    ended = run("app", "delete", named, "--yes")
+
+    assert [asked.query for asked in server.calls("DELETE", f"/app/{APP_ID}")] == [{"confirm": "shop"}]
+    assert "shop was removed.\n  kept until 2026-12-29  http://gitlab/7\n" in ended.stdout

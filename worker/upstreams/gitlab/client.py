@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from worker.upstreams.base import Api
 from worker.upstreams.gitlab.accounts import Accounts
+from worker.upstreams.gitlab.activity import Repositories
 from worker.upstreams.gitlab.errors import failure
 from worker.upstreams.gitlab.groups import Groups
 from worker.upstreams.gitlab.projects import Projects
@@ -28,3 +29,4 @@ class GitLab:
         self.groups = Groups(api)
         self.projects = Projects(api)
         self.removals = Removals(api, self.projects)
+        self.repositories = Repositories(api)

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 from support import bulk_data, plans
-from support.api import V1, Api
+from support.api import V1, Api, remove_app
 from support.commands import Operator
 from support.fake_worker import ABSENT, add_provisioned, claim, fail, job, names, succeed
 from support.finished_jobs import Past
@@ -250,7 +250,7 @@ def test_all_are_found_however_many_and_no_more_than_were_asked_for(operator: Op
 def test_a_refusal_is_told_and_does_not_stop_the_others(operator: Operator, dev: FlaskClient, db: Database) -> None:
     failed = [_failed(dev, db, f"app-{number}") for number in range(5)]
     busy = job(db, failed[1])
-    dev.delete(f"{V1}/app/{busy.app_id}")
+    remove_app(dev, busy.app_id)
 
     unsure = operator.types("jobs", "retry")
     some = operator.reads("jobs", "retry", "--limit", "1", "--yes")

@@ -114,7 +114,8 @@ def _things(db: Database, grace: FlaskClient) -> dict[str, str]:
 def test_a_removal_sent_again_is_the_same_removal(db: Database, grace: FlaskClient) -> None:
     app = add_provisioned(db, grace)
 
-    first, again = (grace.delete(f"{V1}/app/{app}", headers=KEY) for _ in range(2))
+    confirmed = {"confirm": "compiler"}
+    first, again = (grace.delete(f"{V1}/app/{app}", headers=KEY, query_string=confirmed) for _ in range(2))
 
     _assert_repeated(first, again)
     assert first.status_code == 202

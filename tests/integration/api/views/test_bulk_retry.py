@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import delete, select, update
 from support import bulk_data
-from support.api import V1, Api, row_counts
+from support.api import V1, Api, remove_app, row_counts
 from support.fake_worker import ABSENT, add_provisioned, admin, claim, fail, job, names, succeed
 from support.world import Time
 from werkzeug.test import TestResponse
@@ -153,7 +153,7 @@ def test_what_time_has_passed_over_does_not_match(api: Api, dev: FlaskClient, ch
 
 def test_a_refusal_does_not_stop_the_others(api: Api, dev: FlaskClient, chief: FlaskClient, db: Database) -> None:
     first, busy, last = (_failed_build(dev, db, name) for name in ("compiler", "linker", "loader"))
-    dev.delete(f"{V1}/app/{job(db, busy).app_id}")
+    remove_app(dev, job(db, busy).app_id)
     without_password = api.sign_up("hopper").json["job_id"]
     succeed(db, without_password, but=("create_kibana_user",))
     fail(db, without_password, "create_kibana_user")
@@ -170,7 +170,7 @@ def test_a_refusal_does_not_stop_the_others(api: Api, dev: FlaskClient, chief: F
 
 def test_many_are_taken_up_part_by_part(dev: FlaskClient, chief: FlaskClient, db: Database) -> None:
     failed = [_failed_build(dev, db, f"app-{number}") for number in range(5)]
-    dev.delete(f"{V1}/app/{job(db, failed[4]).app_id}")  # refused each time: the cursor leads past it
+    remove_app(dev, job(db, failed[4]).app_id)  # refused each time: the cursor leads past it
 
     first = chief.post(PATH, json={"limit": 2})
     second = chief.post(PATH, json={"limit": 2, "cursor": first.json["next"]})
@@ -209,7 +209,7 @@ def test_a_dry_run_changes_nothing_and_foretells_what_happens(
     dev: FlaskClient, chief: FlaskClient, db: Database
 ) -> None:
     first, busy = _failed_build(dev, db, "compiler"), _failed_build(dev, db, "linker")
-    dev.delete(f"{V1}/app/{job(db, busy).app_id}")
+    remove_app(dev, job(db, busy).app_id)
     app_id = job(db, first).app_id
     repair = dev.post(f"{V1}/app/{app_id}/reconcile", json={}).json["job_id"]
     fail(db, repair, "fork_source")

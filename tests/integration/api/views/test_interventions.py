@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import delete, func, select, update
-from support.api import PASSWORD, V1, Api, add_app, add_project, row_counts
+from support.api import PASSWORD, V1, Api, add_app, add_project, remove_app, row_counts
 from support.fake_worker import (
     ABSENT,
     add_provisioned,
@@ -143,7 +143,7 @@ def test_what_time_has_passed_over_is_not_taken_up_again(
     dev: FlaskClient, chief: FlaskClient, db: Database, failed: str, act: str, then: str, code: str
 ) -> None:
     app_id = job(db, failed).app_id
-    removal = dev.delete(f"{V1}/app/{app_id}").json["job_id"]
+    removal = remove_app(dev, app_id).json["job_id"]
     if then == "removal":
         succeed(db, removal)
         db.transaction(lambda session: session.execute(update(App).values(claimed_name=None)))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from flask.testing import FlaskClient
-from support.api import V1, add_app, add_project, row_counts
-from support.fake_worker import add_provisioned, count_jobs, fail, job, record, succeed
+from support.api import V1, Api, add_app, add_project, remove_app, row_counts
+from support.fake_worker import add_provisioned, admin, count_jobs, fail, job, record, succeed
 from werkzeug.test import TestResponse
 
 from common.database.engine import Database
@@ -58,11 +58,51 @@ def test_a_dry_run_says_what_goes_last_made_first_and_what_stays_and_why(
         ("dev/compiler_helm", "It existed before Slipway used it."),
     ]
     assert answer.json["goes"][1]["url"] == "https://git.example.com/dev/compiler"
+    look = job(db, answer.json["job_id"])
+    assert (look.kind, look.app_id) == ("removal_preview", app_id)
+    after = row_counts(db)
+    assert {name: after[name] - before[name] for name in after if after[name] != before[name]} == {
+        "jobs": 1,
+        "steps": 1,
+        "events": 1,
+    }
+
+
+@pytest.mark.parametrize("confirm", [None, "", "Compiler", "compilers", " compiler"])
+def test_nothing_is_removed_without_the_name_of_the_app(
+    dev: FlaskClient, db: Database, app_id: str, confirm: str | None
+) -> None:
+    before = row_counts(db)
+
+    answer = dev.delete(f"{V1}/app/{app_id}", query_string={"confirm": confirm} if confirm is not None else {})
+
+    assert (answer.status_code, answer.json["code"]) == (422, "invalid_fields")
+    (error,) = answer.json["errors"]
+    assert (error["field"], "?confirm=compiler" in error["message"]) == ("confirm", True)
     assert row_counts(db) == before
 
 
+def test_only_an_administrator_removes_repositories_for_good(
+    api: Api, dev: FlaskClient, db: Database, app_id: str
+) -> None:
+    refused = remove_app(dev, app_id, purge="true")
+    accepted = remove_app(admin(api, db), app_id, purge="true")
+
+    assert (refused.status_code, refused.json["code"]) == (403, "not_admin")
+    assert accepted.status_code == 202
+    assert job(db, accepted.json["job_id"]).input["purge"] == "true"
+
+
+def test_a_removal_for_good_is_another_wish_than_one_that_keeps(
+    api: Api, dev: FlaskClient, db: Database, app_id: str
+) -> None:
+    remove_app(dev, app_id)
+
+    assert remove_app(admin(api, db), app_id, purge="true").json["code"] == "busy"
+
+
 def test_a_removal_is_one_job_however_often_it_is_asked_for(dev: FlaskClient, db: Database, app_id: str) -> None:
-    first, second = (dev.delete(f"{V1}/app/{app_id}") for _ in range(2))
+    first, second = (remove_app(dev, app_id) for _ in range(2))
 
     assert (first.status_code, second.status_code) == (202, 202)
     assert first.json["job_id"] == second.json["job_id"]
@@ -79,7 +119,7 @@ def test_what_works_alone_waits_for_what_runs(
     before = row_counts(db)
 
     path = f"{V1}/app/{app_id}"
-    answer = dev.delete(path) if wanted == "DELETE" else dev.post(f"{path}/reconcile", json={})
+    answer = remove_app(dev, app_id) if wanted == "DELETE" else dev.post(f"{path}/reconcile", json={})
 
     if wanted == busy_with:
         assert (answer.status_code, answer.json["job_id"]) == (202, running)
@@ -90,7 +130,7 @@ def test_what_works_alone_waits_for_what_runs(
 
 @pytest.mark.parametrize("wanted", ["builds", "deploys", "reconcile"])
 def test_nothing_begins_while_an_app_is_removed(dev: FlaskClient, app_id: str, wanted: str) -> None:
-    removal = dev.delete(f"{V1}/app/{app_id}").json["job_id"]
+    removal = remove_app(dev, app_id).json["job_id"]
 
     answer = dev.post(f"{V1}/app/{app_id}/{wanted}", json={})
 
@@ -99,16 +139,16 @@ def test_nothing_begins_while_an_app_is_removed(dev: FlaskClient, app_id: str, w
 
 def test_an_app_that_was_never_finished_can_be_removed(dev: FlaskClient, db: Database) -> None:
     made = add_app(dev, add_project(dev), "compiler").json
-    assert dev.delete(f"{V1}/app/{made['app_id']}").json["code"] == "busy"
+    assert remove_app(dev, made["app_id"]).json["code"] == "busy"
     fail(db, made["job_id"], "fork_source")
     succeed(db, made["job_id"])
 
-    assert dev.delete(f"{V1}/app/{made['app_id']}").status_code == 202
+    assert remove_app(dev, made["app_id"]).status_code == 202
 
 
 def test_a_removed_app_is_not_found_and_its_name_is_free(dev: FlaskClient, db: Database, app_id: str) -> None:
     project_id = dev.get(f"{V1}/app/{app_id}").json["project_id"]
-    removal = dev.delete(f"{V1}/app/{app_id}").json["job_id"]
+    removal = remove_app(dev, app_id).json["job_id"]
     assert add_app(dev, project_id, "compiler").status_code == 409
     _release(db, app_id)
     succeed(db, removal)
