@@ -15,7 +15,8 @@ class HarbourConfig:
     `root` is its own directory: git repositories and saved state. `gitlab_user` with `gitlab_read_token` may clone
     every project and nothing else. `gitlab_version` decides how projects are deleted, at once up to 17;
     `gitlab_immediate_deletion` is the setting that allows it since 18.5. `*_s` are the seconds of slow operations:
-    a fork's import, the wait in the Jenkins queue, a build, an Argo CD sync. `images` are in the registry from the
+    a fork's import, the wait in the Jenkins queue, a build, an Argo CD sync. `team_namespaces` is the pattern of the
+    namespaces that the project of each team allows. `images` are in the registry from the
     start. `empty` upstreams are as after their own installation: their first administrator, with the credential given
     here, and nothing that Slipway needs (docs/install-upstreams.md).
     """
@@ -43,6 +44,7 @@ class HarbourConfig:
     build_s: float = 0.5
     sync_s: float = 0.3
     teams: tuple[str, ...] = ("dev", "ops")
+    team_namespaces: str = "{team}-*"
     types: tuple[str, ...] = ("Spring", "Django", "Flask")
     images: tuple[str, ...] = ()
     empty: bool = False

@@ -26,7 +26,8 @@ class ArgoCDProjects(ArgoCDCore):
 
     def __init__(self, config: HarbourConfig, now: Callable[[], float] = time.time) -> None:
         super().__init__(config, now)
-        teams = {team: project_spec(f"{team}-cluster") for team in (() if config.empty else config.teams)}
+        names, pattern = () if config.empty else config.teams, config.team_namespaces
+        teams = {team: project_spec(f"{team}-cluster", pattern.format(team=team)) for team in names}
         self.projects: dict[str, Spec] = {"default": everything_allowed()} | teams
 
     @route("GET", BASE)

@@ -142,7 +142,7 @@ def test_argocd(harbour: Harbour) -> None:
             release_name="shop",
             helm_parameters={"image.tag": tag},
             cluster="dev-cluster",
-            namespace="shop",
+            namespace="dev-shop",
             marker="app-1",
             on_create=nothing,
         )

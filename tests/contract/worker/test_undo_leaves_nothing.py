@@ -68,7 +68,7 @@ class App:
             release_name="shop",
             helm_parameters={},
             cluster="dev-cluster",
-            namespace="shop",
+            namespace="dev-shop",
             marker=MARKER,
             on_create=nothing,
         )

@@ -136,6 +136,11 @@ def argo_project(**spec: Any) -> Callable[[Clinic], object]:
     return lambda clinic: clinic.harbour.argocd.projects["dev"].update(spec)
 
 
+def somebody_elses_template(clinic: Clinic) -> None:
+    prefix = f"{clinic.harbour.gitlab.url}/dev/"
+    clinic.harbour.argocd.templates[prefix] = {"url": prefix, "type": "git", "username": "platform", "password": "x"}
+
+
 def sources_one_level_down(clinic: Clinic) -> None:
     clinic.harbour.argocd.projects["dev"]["sourceRepos"] = [f"{clinic.harbour.gitlab.url}/*"]
 
@@ -382,6 +387,36 @@ ILLS = (
         "Argo CD: destinations of dev: dev-cluster",
         "add-destination dev dev-cluster",
     ),
+    Ill(
+        "project as argocd proj create leaves it",
+        argo_project(clusterResourceWhitelist=[]),
+        "Argo CD: namespaces made in dev",
+        'argocd proj allow-cluster-resource dev "" Namespace',
+    ),
+    Ill(
+        "only another namespace may be made",
+        argo_project(clusterResourceWhitelist=[{"group": "*", "kind": "Name*", "name": "ops-*"}]),
+        "Argo CD: namespaces made in dev",
+        'argocd proj allow-cluster-resource dev "" Namespace',
+    ),
+    Ill(
+        "namespaces denied",
+        argo_project(clusterResourceBlacklist=[{"group": "", "kind": "*"}]),
+        "Argo CD: namespaces made in dev",
+        "clusterResourceBlacklist",
+    ),
+    Ill(
+        "only clusters of its own",
+        argo_project(permitOnlyProjectScopedClusters=True),
+        "Argo CD: destinations of dev: dev-cluster",
+        "argocd cluster add CONTEXT --name dev-cluster --project dev",
+    ),
+    Ill(
+        "template of another user",
+        somebody_elses_template,
+        "Argo CD: git access to dev",
+        "argocd repocreds rm",
+    ),
     Ill("sources one level down", sources_one_level_down, "Argo CD: sources of dev: dev", "add-source dev"),
     Ill(
         "cluster unknown",
@@ -506,6 +541,19 @@ def test_a_read_token_is_tried_where_it_has_to_work(clinic: Clinic) -> None:
     assert said == "reads dev/shop_helm, ops/shop_helm"
 
 
+@on_sqlite
+def test_without_a_read_token_somebody_elses_template_has_to_serve_each_group(clinic: Clinic) -> None:
+    clinic.set(gitlab_read_token=None)
+
+    wrong = clinic.wrong()
+
+    assert set(wrong) == {"Argo CD: git access to dev", "Argo CD: git access to ops"}
+    assert "Reporter in the groups of all teams" in wrong["Argo CD: git access to dev"].remedy
+
+    clinic.harbour.argocd.templates["all"] = {"url": clinic.harbour.gitlab.url, "type": "git", "username": "platform"}
+    assert clinic.wrong() == {}
+
+
 # -- what cannot be told -----------------------------------------------------------------------------------
 
 
@@ -518,6 +566,17 @@ def test_what_the_token_may_not_see_is_not_called_wrong(clinic: Clinic) -> None:
     assert {each.state for each in found.values()} == {CheckState.INCONCLUSIVE}
     assert "argocd proj get dev" in found["project dev"].remedy
     assert "argocd cluster list" in found["cluster dev-cluster"].remedy
+
+
+@on_sqlite
+def test_a_project_that_allows_every_namespace_is_warned_about(clinic: Clinic) -> None:
+    clinic.harbour.argocd.projects["dev"]["destinations"] = [{"name": "dev-cluster", "namespace": "*"}]
+
+    (found,) = [each for each in clinic.examine() if each.state is not CheckState.PASSED]
+
+    assert (found.check, found.state) == ("other namespaces of dev: dev-cluster", CheckState.INCONCLUSIVE)
+    assert "kube-system" in found.said
+    assert "argocd proj add-destination dev dev-cluster 'dev-*' --name" in found.remedy
 
 
 @pytest.mark.parametrize(

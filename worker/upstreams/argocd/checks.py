@@ -17,7 +17,9 @@ from typing import Any
 from common.config.catalog import Catalog, CatalogTeam
 from common.config.naming import helm_repository
 from common.config.settings import WorkerSettings
-from worker.upstreams.argocd.project_globs import allows_destination, allows_source
+from worker.upstreams.argocd.git_access_checks import GitAccessChecks
+from worker.upstreams.argocd.project_checks import POLICY as _POLICY
+from worker.upstreams.argocd.project_checks import ProjectChecks
 from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.http import Reply
@@ -33,7 +35,6 @@ _NEW_ACCESS = (
     "argocd account generate-token --account NAME (the account needs the capability apiKey in the ConfigMap "
     "argocd-cm); set ARGO_TOKEN to it"
 )
-_POLICY = "in policy.csv of the ConfigMap argocd-rbac-cm"
 
 
 class ArgoCDChecks:
@@ -43,13 +44,15 @@ class ArgoCDChecks:
         self, probe: Probe, settings: WorkerSettings, catalog: Catalog, *, clone_base: Callable[[], str]
     ) -> None:
         self._probe = probe
+        self._settings = settings
         self._token_text = settings.argocd_token.get_secret_value().rpartition(" ")[2]
         self._teams = list(catalog.teams.values())
         self._clone_base = clone_base
 
     def all(self) -> tuple[Check, ...]:
         teams = [check for team in self._teams for check in self._team(team)]
-        return (*self._access(), *teams, self._repositories())
+        access = GitAccessChecks(self._probe, self._settings, self._teams, clone_base=self._clone_base)
+        return (*self._access(), *teams, self._repositories(), *access.all())
 
     def _access(self) -> list[Check]:
         return [
@@ -84,7 +87,6 @@ class ArgoCDChecks:
 
     def _team(self, team: CatalogTeam) -> list[Check]:
         project, cluster = team.argocd_project, team.cluster
-        place = f"{project}: {cluster}"
         return [
             Check(
                 name=f"cluster {cluster}",
@@ -94,33 +96,13 @@ class ArgoCDChecks:
                 run=partial(self._cluster, cluster),
                 needs=("token",),
             ),
-            Check(
-                name=f"project {project}",
-                question="Does the team's project exist?",
-                remedy=f"argocd proj create {project}; or correct argocd_project in the catalog (CATALOG_FILE)",
-                run=partial(self._project, project),
-                needs=("token",),
-            ),
-            Check(
-                name=f"destinations of {place}",
-                question="Does the project allow the namespaces of the team's apps on its cluster?",
-                remedy=f"argocd proj add-destination {project} {cluster} '{team.namespace_glob}' --name",
-                run=partial(self._destinations, team),
-                needs=(f"project {project}",),
-            ),
-            Check(
-                name=f"sources of {project}: {team.gitlab_group}",
-                question="Does the project allow the team's helm repositories?",
-                remedy=f"argocd proj add-source {project} '*'",
-                run=partial(self._sources, team),
-                needs=(f"project {project}",),
-            ),
+            *ProjectChecks(self._probe, team, clusters=lambda: self._clusters, helm_url=self._helm_url).all(),
             Check(
                 name=f"rights in {project}",
                 question="May the token manage the team's applications?",
                 remedy=f"{_POLICY}, for {{get, create, update, delete, sync}}: p, ROLE, applications, ACTION, "
                 f"{project}/*, allow",
-                run=partial(self._application_rights, project),
+                run=partial(self._application_rights, team),
                 needs=("token",),
             ),
         ]
@@ -168,54 +150,19 @@ class ArgoCDChecks:
     # -- the teams' places ------------------------------------------------------------------------------------
 
     @cached_property
-    def _clusters(self) -> dict[str, str]:
+    def _clusters(self) -> dict[str, dict[str, Any]]:
         reply = self._probe.expect(self._probe.get(*_API, "clusters"), "listing the clusters")
-        rows = json_object(reply).get("items") or ()
-        return {str(row.get("name")): str(row.get("server", "")) for row in rows}
+        return {str(row.get("name")): row for row in json_object(reply).get("items") or ()}
 
     def _cluster(self, name: str) -> str:
         if name in self._clusters:
-            return self._clusters[name]
+            return str(self._clusters[name].get("server", ""))
         if not self._may("clusters", "get", "*"):
             remedy = f"{_POLICY}: p, ROLE, clusters, get, *, allow; or check by hand: argocd cluster list"
             raise CheckInconclusiveError("the token may not read clusters, which jobs do not need", remedy)
         raise CheckFailedError(
             f"Argo CD knows no cluster {name}: it knows {', '.join(sorted(self._clusters)) or 'none'}"
         )
-
-    def _project(self, name: str) -> str:
-        self._spec(name)
-        return "exists"
-
-    def _spec(self, name: str) -> dict[str, Any]:
-        reply = self._probe.get(*_API, "projects", name)
-        if reply.status == 404:
-            raise CheckFailedError("Argo CD has no such project")
-        if reply.status == 403:
-            remedy = f"{_POLICY}: p, ROLE, projects, get, {name}, allow; or check by hand: argocd proj get {name}"
-            raise CheckInconclusiveError("the token may not read projects, which jobs do not need", remedy)
-        spec = json_object(self._probe.expect(reply, "reading the project")).get("spec")
-        return spec if isinstance(spec, dict) else {}
-
-    def _destinations(self, team: CatalogTeam) -> str:
-        rows = self._spec(team.argocd_project).get("destinations") or ()
-        server = self._clusters.get(team.cluster, "")
-        is_allowed = allows_destination(rows, name=team.cluster, server=server, namespace=team.sample_namespace)
-        if not (is_allowed or server):
-            raise CheckInconclusiveError(f"the project does not name {team.cluster}, and its server is not known")
-        if not is_allowed:
-            namespace = team.sample_namespace
-            raise CheckFailedError(
-                f"it does not allow a namespace {namespace} on {team.cluster}: every app has its own namespace"
-            )
-        return "allowed"
-
-    def _sources(self, team: CatalogTeam) -> str:
-        patterns = self._spec(team.argocd_project).get("sourceRepos") or ()
-        url = self._helm_url(team)
-        if not allows_source(map(str, patterns), url):
-            raise CheckFailedError(f"it does not allow {url}: it allows {', '.join(map(str, patterns)) or 'none'}")
-        return "allowed"
 
     def _helm_url(self, team: CatalogTeam) -> str:
         base = self._clone_base()
@@ -225,8 +172,10 @@ class ArgoCDChecks:
 
     # -- rights -----------------------------------------------------------------------------------------------
 
-    def _application_rights(self, project: str) -> str:
-        lacking = [right for right in APPLICATION_RIGHTS if not self._may("applications", right, project, ANY_APP)]
+    def _application_rights(self, team: CatalogTeam) -> str:
+        project = team.argocd_project
+        place = (project, team.argocd_namespace, ANY_APP) if team.argocd_namespace else (project, ANY_APP)
+        lacking = [right for right in APPLICATION_RIGHTS if not self._may("applications", right, *place)]
         if lacking:
             raise CheckFailedError(f"the token may not {', '.join(lacking)} applications in {project}")
         return ", ".join(APPLICATION_RIGHTS)

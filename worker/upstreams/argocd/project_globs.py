@@ -36,6 +36,21 @@ def allows_destination(rows: Iterable[Mapping[str, Any]], *, name: str, server: 
     )
 
 
+def allows_kind(rows: Iterable[Mapping[str, Any]], *, group: str, kind: str, name: str) -> bool:
+    """Say whether a list of kinds has this object; a row without a name stands for every name."""
+    return any(
+        _matches(str(row.get("group") or ""), group)
+        and _matches(str(row.get("kind") or ""), kind)
+        and _matches(str(row.get("name") or "*"), name)
+        for row in rows
+    )
+
+
+def is_allowed_name(patterns: Iterable[str], name: str) -> bool:
+    """Say whether one of the patterns allows the name of a namespace."""
+    return any(_matches(pattern, name) for pattern in patterns)
+
+
 def _allows(pairs: list[tuple[str, str]], *, separator: str) -> bool:
     denied = any(pattern.startswith("!") and _matches(pattern[1:], value, separator) for pattern, value in pairs)
     return not denied and any(_matches(pattern, value, separator) for pattern, value in pairs)

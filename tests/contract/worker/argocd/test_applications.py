@@ -77,7 +77,7 @@ class Wanted:
             release_name=name,
             helm_parameters=self.parameters,
             cluster=f"{self.project}-cluster",
-            namespace=name,
+            namespace=f"{self.project}-{name}",
             marker=self.marker,
             on_create=intents or never,
         )
@@ -392,7 +392,7 @@ def test_an_application_is_what_was_asked_for(registered: Wanted, http: Http, in
     assert shown["metadata"]["annotations"][MARKER] == "app-1"
     assert shown["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "slipway"
     assert shown["metadata"]["finalizers"] == ["resources-finalizer.argocd.argoproj.io"]
-    assert shown["spec"]["destination"] == {"name": "dev-cluster", "namespace": "shop"}
+    assert shown["spec"]["destination"] == {"name": "dev-cluster", "namespace": "dev-shop"}
     assert "automated" not in shown["spec"]["syncPolicy"]
 
 

@@ -56,7 +56,7 @@ class Shop:
             release_name="shop",
             helm_parameters={"image.repository": "r/shop", "image.tag": "1"},
             cluster="dev-cluster",
-            namespace="shop",
+            namespace="dev-shop",
             marker=marker,
             on_create=nothing,
         )
