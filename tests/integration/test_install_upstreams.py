@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.prepared import findings_of, settings_with
@@ -13,6 +14,7 @@ from support.world import Time, World
 
 from common.config.settings import WorkerSettings
 from common.database.engine import Database
+from common.database.models import Job
 from common.states import JobState
 from harbour.world import Harbour
 from worker.upstreams.check import CheckState
@@ -38,6 +40,21 @@ def settings_of(team: PlatformTeam, db: Database) -> WorkerSettings:
     return settings_with(team.settings(), str(db.engine.url))
 
 
+def main_job(world: World) -> list[Job]:
+    """Sign a person up, create an app, build it, and deploy what was built."""
+    signed_up = world.drive(world.sign_up("ada"))
+    made = world.drive(world.make_app("storefront"))
+    built = world.drive(world.accept_build(made))
+    tag = str(output_of(world, built, "await_result")["image"]).rpartition(":")[2]
+    return [signed_up, made, built, world.drive(world.accept_for(made, "deploy", image_tag=tag))]
+
+
+def output_of(world: World, job: Job, step: str) -> dict[str, Any]:
+    output = world.step(job, step).output
+    assert output is not None, [(each.name, each.reason) for each in world.step_rows(job)]
+    return output
+
+
 @pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
 def test_the_page_makes_empty_upstreams_ready_for_the_doctor_and_for_the_main_job(
     harbour: Harbour, team: PlatformTeam, db: Database, time: Time
@@ -47,16 +64,16 @@ def test_the_page_makes_empty_upstreams_ready_for_the_doctor_and_for_the_main_jo
     settings = settings_of(team, db)
     wrong = [each for each in findings_of(settings) if each.state is not CheckState.PASSED]
     world = World(db, time, harbour, settings)
-    signed_up = world.drive(world.sign_up("ada"))
-    made = world.drive(world.make_app("storefront"))
-    built = world.drive(world.accept_build(made))
-    deployed = world.drive(world.accept_for(made, "deploy", image_tag="1"))
+    jobs = main_job(world)
 
     assert [call for call in refused if call.kind != "git"] == []
     assert wrong == []
-    assert [(job.kind, job.state) for job in (signed_up, made, built, deployed)] == [
+    assert [(job.kind, job.state) for job in jobs] == [
         (kind, JobState.SUCCEEDED) for kind in ("signup", "provision", "build", "deploy")
     ]
+    pushed = output_of(world, jobs[2], "await_result")["image"]
+    assert harbour.registry.has(pushed)
+    assert output_of(world, jobs[3], "await_healthy")["images"] == [pushed]
     print(f"\n{len(team.typed)} commands were typed. These were not:")  # noqa: T201 - the list is the point
     for command in team.left:
         print(f"  {command.heading}: {command.text.splitlines()[0]} … ({reason_not_to_run(command)})")  # noqa: T201
