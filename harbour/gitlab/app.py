@@ -51,7 +51,7 @@ class GitLab(UserStates, Groups, Contents, Wiring, Setup, Settings):
         """Create administrator, cloning account, groups and templates; continue what a restart interrupted."""
         self._ensure_user("root", is_admin=True)
         if not self.config.empty:
-            self._ensure_user(self.config.gitlab_user, is_admin=False)
+            self._ensure_user(self.config.gitlab_user, is_admin=False, is_auditor=True)
             for full_path in (*self.config.teams, "templates"):
                 self._ensure_group(full_path)
             for name in templates.names(self.config.types):
@@ -60,7 +60,7 @@ class GitLab(UserStates, Groups, Contents, Wiring, Setup, Settings):
         self._resume()
         self.save()
 
-    def _ensure_user(self, username: str, *, is_admin: bool) -> None:
+    def _ensure_user(self, username: str, *, is_admin: bool, is_auditor: bool = False) -> None:
         if self.state.user_named(username):
             return
         user = User(
@@ -70,7 +70,7 @@ class GitLab(UserStates, Groups, Contents, Wiring, Setup, Settings):
             email=f"{username}@harbour.example",
             name=username.capitalize(),
             is_admin=is_admin,
-            options=dict(OPTIONS),
+            options=OPTIONS | ({"is_auditor": True} if is_auditor else {}),
             confirmed_at=now(),
         )
         self.state.users[user.id] = user

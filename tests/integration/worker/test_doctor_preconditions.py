@@ -56,6 +56,16 @@ def template(name: str, field: str, value: object) -> Callable[[Harbour], object
     return lambda harbour: setattr(project(harbour, f"templates/{name}"), field, value)
 
 
+def not_a_member(name: str, path: str) -> Callable[[Harbour], object]:
+    def go(harbour: Harbour) -> None:
+        group, user = harbour.gitlab.state.group_at(path), harbour.gitlab.state.user_named(name)
+        assert group is not None
+        assert user is not None
+        group.members = [each for each in group.members if each.user_id != user.id]
+
+    return go
+
+
 def user(harbour: Harbour, name: str) -> object:
     found = harbour.gitlab.state.user_named(name)
     assert found is not None
@@ -89,6 +99,13 @@ GITLAB = (
         lambda harbour: setattr(user(harbour, "slipway"), "is_admin", False),
         "GitLab: administrator",
         "Administrator",
+        hides=True,
+    ),
+    Missing(
+        "account that reads, in a group",
+        not_a_member("slipway-reader", "ops"),
+        "GitLab: read token",
+        "ops → Manage → Members → Invite members: slipway-reader",
         hides=True,
     ),
     Missing("token of Slipway", lambda h: h.gitlab.tokens.clear(), "GitLab: token", "Access tokens", hides=True),

@@ -17,7 +17,9 @@ def login(settings: WorkerSettings) -> Login:
 
 
 def checks(context: CheckContext) -> tuple[Check, ...]:
-    return GitLabChecks(context.probe, context.catalog, cloning=_cloning(context.settings)).all()
+    settings = context.settings
+    reader = settings.gitlab_read_user or ""
+    return GitLabChecks(context.probe, context.catalog, cloning=_cloning(settings), reader=reader).all()
 
 
 def _cloning(settings: WorkerSettings) -> Probe | None:

@@ -12,7 +12,7 @@ from typing import Any
 from common.config.catalog import Catalog
 from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError
 from worker.upstreams.error_text import reason_in
-from worker.upstreams.gitlab.schemas import ProjectSchema
+from worker.upstreams.gitlab.schemas import ProjectSchema, UserSchema
 from worker.upstreams.http import Reply
 from worker.upstreams.probe import Probe, at_least, is_html, json_object
 
@@ -24,17 +24,20 @@ _NEW_ACCESS = (
     "(and admin_mode, if Admin Mode is on); set GITLAB_TOKEN to it"
 )
 _NEW_READ_ACCESS = (
-    "on GitLab, in each team's group: Settings → Repository → Deploy tokens → Add token, scope read_repository; or "
-    "create a user that is Reporter in all of them; set GITLAB_READ_USER to its name and GITLAB_READ_TOKEN to the token"
+    "on GitLab: create a user, invite it to the groups of all teams as Reporter, and add a token to it with the scope "
+    "read_repository; set GITLAB_READ_USER to its name and GITLAB_READ_TOKEN to the token. A deploy token of a group "
+    "reads this group only"
 )
+REPORTER = 20
 
 
 class GitLabChecks:
-    """`cloning` is a probe with the token that may only read repositories, None when there is no such token."""
+    """`cloning` is a probe with the token of `reader`, which may only read, None when there is no such token."""
 
-    def __init__(self, probe: Probe, catalog: Catalog, *, cloning: Probe | None) -> None:
+    def __init__(self, probe: Probe, catalog: Catalog, *, cloning: Probe | None, reader: str = "") -> None:
         self._probe = probe
         self._cloning = cloning
+        self._reader = reader
         self._groups = sorted({team.gitlab_group for team in catalog.teams.values()})
         kinds = catalog.types.values()
         self._sources = {kind.source_template for kind in kinds}
@@ -216,7 +219,27 @@ class GitLabChecks:
             if reply.status in (401, 403, 404):
                 raise CheckFailedError(f"git cannot read {path} with it ({reply.status})")
             cloning.expect(reply, f"reading {path}")
+        untried = [group for group in self._groups if not any(path.startswith(f"{group}/") for path in tried)]
+        for group in untried:
+            self._require_member(group)
         return f"reads {', '.join(tried)}" if tried else self._clones_template(cloning)
+
+    def _require_member(self, group: str) -> None:
+        """Look for the reading account among the members of a group without a repository to try it on.
+
+        An unknown user name says nothing: tokens of groups and deploy tokens come with any, or with their own. An
+        auditor, of GitLab Premium, reads every group.
+        """
+        users = self._probe.get(*_API, "users", params={"username": self._reader}).read_as(list[UserSchema])
+        if not users or users[0].is_auditor:
+            return
+        reply = self._probe.get(*_API, "groups", group, "members", "all", str(users[0].id))
+        level = int(json_object(reply).get("access_level") or 0)
+        if reply.status in (200, 404) and level < REPORTER:
+            raise CheckFailedError(
+                f"{self._reader} cannot read what will be in the group {group}",
+                f"on GitLab: {group} → Manage → Members → Invite members: {self._reader}, with the role Reporter",
+            )
 
     def _clones_template(self, cloning: Probe) -> str:
         path = min(self._charts)

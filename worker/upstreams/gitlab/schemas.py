@@ -20,6 +20,7 @@ class UserSchema:
     email: str | None = None
     note: str | None = None
     state: str | None = None
+    is_auditor: bool | None = None
 
 
 @dataclass(frozen=True)
