@@ -1,7 +1,7 @@
 """The Jenkins stand-in: initial objects, top-level pages, persistence.
 
 The parts: `core` (authentication, permissions), `users`, `roles`, `items` (folders and pipelines), `schedule`
-(executors), `queue` (from a request to a build) and `builds`.
+(executors), `queue` (from a request to a build), `nodes`, `builds` and `credentials`.
 """
 
 from __future__ import annotations
@@ -14,25 +14,22 @@ from werkzeug.wrappers import Request, Response
 
 from harbour.config import HarbourConfig
 from harbour.jenkins import xml
-from harbour.jenkins.builds import JenkinsBuilds
-from harbour.jenkins.core import ADMINISTER, Clock, Role, User, caller_of
-from harbour.jenkins.items import ITEM
+from harbour.jenkins.core import ADMINISTER, LONG_NAMES, Clock, Role, User, caller_of
+from harbour.jenkins.credentials import JenkinsCredentials
 from harbour.jenkins.model import Build, QueueItem
-from harbour.jenkins.pages import is_browser, not_found, page
+from harbour.jenkins.pages import is_browser, page
 from harbour.jenkins.roles import JenkinsRoles
 from harbour.jenkins.setup import JenkinsSetup
 from harbour.jenkins.tree import exported
 from harbour.jenkins.users import JenkinsUsers
 from harbour.jenkins.views import item_brief
-from harbour.jenkins.workspace import Account
 from harbour.server import route
 
 CREDENTIAL_ID = "gitlab"
-VIEW_CREDENTIALS = "com.cloudbees.plugins.credentials.CredentialsProvider.View"
 DEVELOPER = [f"hudson.model.Item.{verb}" for verb in ("Build", "Cancel", "Read", "Workspace")]
 
 
-class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsSetup, JenkinsBuilds):
+class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsCredentials, JenkinsSetup):
     """A Jenkins with its own user database, role-strategy, folders, pipelines, a queue and builds.
 
     Seeded with a folder for each team, with its project role and a credential `gitlab`.
@@ -104,54 +101,16 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsSetup, JenkinsBuilds):
     def list_plugins(self, request: Request) -> Response:
         self.require(request, "hudson.model.Hudson.SystemRead")
         rows = [
-            {"active": True, "enabled": True, "shortName": name, "version": version}
+            {
+                "active": True,
+                "enabled": True,
+                "longName": LONG_NAMES.get(name, name),
+                "shortName": name,
+                "version": version,
+            }
             for name, version in self.plugins.items()
         ]
         return exported(request, {"_class": "hudson.LocalPluginManager", "plugins": rows})
-
-    @route("GET", "/credentials/store/system/domain/_/api/json")
-    def system_credentials(self, request: Request) -> Response:
-        self.require(request, VIEW_CREDENTIALS)
-        return exported(request, self._domain("system", self.credential_ids))
-
-    @route("GET", f"{ITEM}/credentials/store/folder/domain/_/api/json")
-    def folder_credentials(self, request: Request, item: str) -> Response:
-        name = self.find_visible(request, item)
-        if not xml.is_folder(self.items[name]):
-            raise not_found()
-        self.require(request, VIEW_CREDENTIALS, name)
-        return exported(request, self._domain(name, self.folder_credential_ids.get(name, [])))
-
-    def add_credential(self, folder: str, fields: dict[str, str]) -> bool:
-        ids = self.folder_credential_ids.setdefault(folder, []) if folder else self.credential_ids
-        if fields["id"] in ids:
-            return False
-        ids.append(fields["id"])
-        account = Account(fields.get("username", ""), fields.get("password", ""))
-        self.accounts[f"{folder}/{fields['id']}".lstrip("/")] = account
-        return True
-
-    def _domain(self, place: str, ids: list[str]) -> dict[str, Any]:
-        action = "com.cloudbees.plugins.credentials.CredentialsStoreAction"
-        credentials = [
-            {
-                "_class": f"{action}$CredentialsWrapper",
-                "description": "read access to the source repositories",
-                "displayName": f"{self.config.gitlab_user}/******",
-                "fullName": f"{place}/_/{each}",
-                "id": each,
-                "typeName": "Username with password",
-            }
-            for each in ids
-        ]
-        return {
-            "_class": f"{action}$DomainWrapper",
-            "credentials": credentials,
-            "displayName": "Global credentials (unrestricted)",
-            "fullName": f"{place}/_",
-            "global": True,
-            "urlName": "_",
-        }
 
     # -- persistence -----------------------------------------------------------------------------------------
 

@@ -95,6 +95,15 @@ class JenkinsBuilds(JenkinsNodes):
             build.over_at = build.ends_at + self.finishing_s
         return redirect(f"{path_of(build.job)}{build.number}/")
 
+    @route("POST", f"{BUILD}/doDelete")
+    def delete_build(self, request: Request, item: str, number: str) -> Response:
+        build = self._build(request, item, number)
+        self.require(request, "hudson.model.Run.Delete", build.job)
+        if build.is_building(self.now()):
+            raise failure(f"{build.job} #{build.number} is still running")
+        self.builds[build.job].remove(build)
+        return redirect(path_of(build.job))
+
     def discard_builds(self, name: str) -> None:
         """Stop and delete the job's builds and queue items. Raises ApiError when a build does not stop."""
         if name in self.in_deletion:

@@ -43,6 +43,12 @@ PLUGINS = {
     "workflow-job": "1571",
     "ws-cleanup": "0.49",
 }
+LONG_NAMES = {
+    "cloudbees-folder": "Folders Plugin",
+    "credentials": "Credentials Plugin",
+    "git": "Jenkins Git plugin",
+    "role-strategy": "Role-based Authorization Strategy",
+}
 READ = "hudson.model.Hudson.Read"
 ALWAYS_READABLE = (
     *("/404", "/_404", "/login", "/loginError", "/logout", "/accessDenied", "/adjuncts/", "/error", "/oops", "/signup"),

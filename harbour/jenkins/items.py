@@ -44,15 +44,24 @@ class JenkinsItems(JenkinsCore):
 
     def _create(self, request: Request, *, parent: str) -> Response:
         self.require(request, f"{ITEM_PERMISSION}Create", parent)
-        content_type = request.content_type
-        if not content_type:
+        content_type = request.content_type or ""
+        if not content_type and request.values.get("mode") != "copy":
             raise failure("No Content-Type header set")
         name = self._free_name(request, parent)
         if content_type.startswith(("application/xml", "text/xml")):
             self.items[name] = xml.serialised(self._understood(request.get_data()))
             return Response()
-        self.items[name] = _from_mode(request.values.get("mode"))
+        mode = request.values.get("mode")
+        self.items[name] = self._copied(request, parent) if mode == "copy" else _from_mode(mode)
         return redirect(f"{request.host_url.rstrip('/')}{path_of(name)}configure")
+
+    def _copied(self, request: Request, parent: str) -> str:
+        """Return the document of a copy: its source is a name in the same folder, or absolute."""
+        given = request.values.get("from", "")
+        source = given.lstrip("/") if given.startswith("/") else f"{parent}/{given}".lstrip("/")
+        if source not in self.items:
+            raise failure(f"No such job: {given}")
+        return self.items[source]
 
     def _understood(self, document: bytes | str) -> ET.Element:
         """Return the root of a document, without what belongs to a plugin that is not installed."""
@@ -103,6 +112,12 @@ class JenkinsItems(JenkinsCore):
 
     def discard_builds(self, name: str) -> None:
         """Stop and delete the item's builds before the item is deleted. Raises ApiError when one does not stop."""
+
+    @route("GET", f"{ITEM}/configure")
+    def configure_item(self, request: Request, item: str) -> Response:
+        name = self.find_visible(request, item)
+        self.require(request, f"{ITEM_PERMISSION}ExtendedRead", name)
+        return item_page(name, self.items)
 
     @route("GET", f"{ITEM}/config.xml")
     def read_config(self, request: Request, item: str) -> Response:

@@ -45,7 +45,7 @@ class JenkinsSetup(JenkinsItems):
     def install_plugins(self, request: Request) -> Response:
         """Install what `<jenkins><install plugin="ID@VERSION"/></jenkins>` names; here it is active at once."""
         self.require(request, ADMINISTER)
-        for element in _parsed(request).iter("install"):
+        for element in parsed(request).iter("install"):
             name = element.get("plugin", "").partition("@")[0]
             self.plugins[name] = PLUGINS.get(name, "1.0")
         return redirect("/pluginManager/updates/")
@@ -89,7 +89,7 @@ class JenkinsSetup(JenkinsItems):
         return self._create_credential(request, name)
 
     def _create_credential(self, request: Request, folder: str) -> Response:
-        element = _parsed(request)
+        element = parsed(request)
         if element.tag != USER_AND_PASSWORD:
             raise oops(f"com.thoughtworks.xstream.mapper.CannotResolveClassException: {element.tag}")
         fields = {child.tag: child.text or "" for child in element}
@@ -127,7 +127,7 @@ class JenkinsSetup(JenkinsItems):
         return Response(json.dumps({"status": "ok", "data": shown}), content_type="application/json;charset=UTF-8")
 
 
-def _parsed(request: Request) -> ET.Element:
+def parsed(request: Request) -> ET.Element:
     try:
         return ET.fromstring(request.get_data())  # noqa: S314 - of an administrator
     except ET.ParseError as error:

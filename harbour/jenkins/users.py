@@ -12,8 +12,8 @@ from html import escape
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Request, Response
 
-from harbour.jenkins.core import ADMINISTER, REALM, JenkinsCore, User, caller_of
-from harbour.jenkins.pages import failure, not_found, page, redirect
+from harbour.jenkins.core import ADMINISTER, READ, REALM, JenkinsCore, User, caller_of
+from harbour.jenkins.pages import failure, forbidden, not_found, page, redirect
 from harbour.jenkins.tree import exported
 from harbour.passwords import digest
 from harbour.server import route
@@ -87,6 +87,14 @@ class JenkinsUsers(JenkinsCore):
     @route("GET", "/securityRealm/user/:user/api/json")
     def read_by_id(self, request: Request, user: str) -> Response:
         return self._shown(request, self._by_id(user))
+
+    @route("GET", "/me/api/json")
+    def read_me(self, request: Request) -> Response:
+        """Show the caller; the anonymous has no such page."""
+        caller = caller_of(request)
+        if caller.id == "anonymous":
+            raise forbidden(caller.id, READ, path=request.path)
+        return self._shown(request, self._by_id(caller.id))
 
     @route("GET", "/user/:user/api/json")
     def read_by_any_name(self, request: Request, user: str) -> Response:

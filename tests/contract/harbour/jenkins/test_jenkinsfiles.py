@@ -236,7 +236,7 @@ def test_a_maintainer_pushes_the_chart_for_real(place: Place) -> None:
     group = place.gitlab.state.group_at("templates")
     assert group is not None
     group.members.append(Member(user_id=pusher.id, access_level=MAINTAINER, created_by=1))
-    place.jenkins.accounts["gitlab"] = Account("cloner", "a maintainer's password")
+    place.jenkins.accounts["dev/gitlab"] = Account("cloner", "a maintainer's password")
     before = tip(place.gitlab, HELM)
 
     build = place.build()
