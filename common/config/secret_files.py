@@ -39,9 +39,12 @@ class SecretFiles(PydanticBaseSettingsSource):
 
 
 def _read(file: Path) -> str | Unreadable | None:
-    """Return the text; None where there is no file or an empty one: that counts as not set."""
+    """Return the text; None where there is no file or an empty one: that counts as not set.
+
+    Editors on Windows begin a file with a byte order mark, which is not part of the text.
+    """
     try:
-        return file.read_text(encoding="utf-8").strip() or None
+        return file.read_text(encoding="utf-8-sig").strip() or None
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

@@ -22,6 +22,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from common.config.certificates import require_certificates
 from common.config.renamed import Ambiguous, WithFormerNames, shown
 from common.config.secret_files import USUAL_DIRECTORY, SecretFiles, Unreadable
 from common.config.urls import BrokerUrl, DatabaseUrl, HttpUrl, Origin
@@ -31,6 +32,8 @@ LOGIN = re.compile(r"[^:,]+:[^,]+")  # as HTTP's basic authentication has it
 
 AT_ONCE = "Steps that run on {} at once, over all workers: fewer than their threads, or a slow upstream holds them all"
 RATE = "Calls per second to {}, over all workers: at least half the number of steps. 0: unlimited"
+PROXY = "HTTP proxy through which workers reach {}, without a password: http://proxy:3128. Unset: none"
+CA_FILE = "CA bundle for {} alone. Unset: CA_FILE"
 
 
 class SettingsError(Exception):
@@ -293,7 +296,36 @@ class WorkerSettings(Settings):
     )
     elasticsearch_password: SecretStr = Field(description="That user's password")
 
+    gitlab_proxy: HttpUrl | None = Field(None, description=PROXY.format("GitLab"))
+    gitlab_ca_file: Path | None = Field(None, description=CA_FILE.format("GitLab"))
+    jenkins_proxy: HttpUrl | None = Field(None, description=PROXY.format("Jenkins"))
+    jenkins_ca_file: Path | None = Field(None, description=CA_FILE.format("Jenkins"))
+    argocd_proxy: HttpUrl | None = Field(None, description=PROXY.format("Argo CD"))
+    argocd_ca_file: Path | None = Field(None, description=CA_FILE.format("Argo CD"))
+    elasticsearch_proxy: HttpUrl | None = Field(None, description=PROXY.format("Elasticsearch"))
+    elasticsearch_ca_file: Path | None = Field(None, description=CA_FILE.format("Elasticsearch"))
+
     worker_concurrency: int = Field(16, ge=1, le=256, description="Steps that one worker process runs at once")
+
+    @field_validator(
+        "ca_file", "gitlab_ca_file", "jenkins_ca_file", "argocd_ca_file", "elasticsearch_ca_file", mode="after"
+    )
+    @classmethod
+    def _with_certificates(cls, file: Path | None) -> Path | None:
+        if file is not None:
+            require_certificates(file)
+        return file
+
+    @field_validator(
+        "gitlab_token", "gitlab_read_token", "jenkins_auth_token", "argocd_token", "elasticsearch_password"
+    )
+    @classmethod
+    def _in_one_line(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        """Refuse what no header can hold: else every call fails, with nothing that leads to the setting."""
+        text = secret.get_secret_value() if secret else ""
+        if not text.isprintable() or not (text.isascii() or info.field_name == "elasticsearch_password"):
+            raise ValueError("holds a line break or another character that no header can carry: write it again")
+        return secret
 
     @field_validator("gitlab_read_token")
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from common.config.settings import Settings
+from common.config.settings import Settings, WorkerSettings
 from common.workflows import Upstream
 
 
@@ -16,6 +16,20 @@ class UpstreamSettings:
     external_url: str | None
     concurrency: int
     calls_per_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """How workers reach an upstream: through which proxy, and which CA bundle they trust; None: directly, certifi's."""
+
+    proxy: str | None
+    ca_file: str | None
+
+
+def route_to(settings: WorkerSettings, upstream: Upstream) -> Route:
+    """Return the route to one of `EXTERNAL`; its own CA bundle outranks the one for all."""
+    ca_file = getattr(settings, f"{upstream.value}_ca_file") or settings.ca_file
+    return Route(proxy=getattr(settings, f"{upstream.value}_proxy"), ca_file=str(ca_file) if ca_file else None)
 
 
 def settings_of(settings: Settings, upstream: Upstream) -> UpstreamSettings:

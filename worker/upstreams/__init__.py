@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from common.config.settings import WorkerSettings
-from common.config.upstreams import settings_of
+from common.config.upstreams import route_to, settings_of
 from common.workflows import Upstream
 from worker.upstreams import argocd, elasticsearch, gitlab, jenkins
 from worker.upstreams.adapter import Adapter, Remains, Target
@@ -67,14 +67,15 @@ def open_connections(
 
 
 def _connection(adapter: Adapter[Any], settings: WorkerSettings, rate_limit: RateLimit | None) -> Http:
-    login = adapter.login(settings)
+    login, route = adapter.login(settings), route_to(settings, adapter.upstream)
     return Http(
         adapter.upstream.label,
         settings_of(settings, adapter.upstream).url,
         headers=login.headers,
         auth=login.auth,
         limits=adapter.limits,
-        ca_file=str(settings.ca_file) if settings.ca_file else None,
+        ca_file=route.ca_file,
+        proxy=route.proxy,
         pool_size=settings.worker_concurrency,
         rate_limit=rate_limit,
     )

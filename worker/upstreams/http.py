@@ -1,6 +1,6 @@
 """HTTP calls to an upstream, and what a failed call means for the step.
 
-    nothing was sent (refused, DNS, TLS, connect timeout)      -> Transient "could not be reached"
+    nothing was sent (refused, DNS, TLS, connect timeout)      -> Transient "could not be reached: …"
     anything failed after the first byte of the request        -> Transient "… the outcome is unknown"
     a reply came, whatever its status                          -> a Reply; the client decides what it means
 
@@ -33,6 +33,7 @@ from common.errors import ActionBy, Permanent, StepError, Transient
 from worker.upstreams import call_telemetry
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.transport import Watch, open_session
+from worker.upstreams.unreachable import why_unreachable
 
 T = TypeVar("T")
 _CHUNK_BYTES = 64 * 1024
@@ -161,6 +162,7 @@ class Http:
         headers: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
         ca_file: str | None = None,
+        proxy: str | None = None,
         pool_size: int = 32,
         limits: Limits = Limits(),
         rate_limit: RateLimit | None = None,
@@ -174,7 +176,7 @@ class Http:
         self._rate_limit = rate_limit
         self._deadline: Deadline | None = None
         self._only_reads = False
-        self._session = open_session(pool_size)
+        self._session = open_session(pool_size, proxy=proxy)
 
     def within(self, deadline: Deadline) -> Http:
         """Return a copy on the same connections whose calls all end by `deadline`."""
@@ -268,7 +270,7 @@ class Http:
             return Transient(reason, upstream=self.name, is_unavailable=True)
         if isinstance(error, ValueError):
             return Permanent(f"the request to {self.name} is not valid HTTP", upstream=self.name)
-        return Transient(f"{self.name} could not be reached", upstream=self.name, is_unavailable=True)
+        return Transient(why_unreachable(self.name, error), upstream=self.name, is_unavailable=True)
 
 
 def _basic(auth: tuple[str, str] | None) -> tuple[bytes, bytes] | None:

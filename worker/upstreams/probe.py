@@ -11,6 +11,7 @@ from common.errors import StepError
 from worker.upstreams.check import CheckFailedError
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.http import Http, Reply
+from worker.upstreams.unreachable import remedy_for
 
 CALL_S = 4.0  # two calls that time out still end before the doctor's own time is up
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -32,7 +33,7 @@ class Probe:
         try:
             return self._http.send("GET", *segments, params=params, json=json, total_s=CALL_S, ends_in_slash=is_page)
         except StepError as error:
-            raise CheckFailedError(_short(error.reason), self._how_to_reach()) from None
+            raise CheckFailedError(_short(error.reason), self._how_to_reach(error.reason)) from None
 
     def expect(self, reply: Reply, doing: str) -> Reply:
         """Return a 200. Raises CheckFailedError for any other status; `doing` completes "while …"."""
@@ -67,11 +68,12 @@ class Probe:
             "a proxy's log-in page must not be in front of it",
         )
 
-    def _how_to_reach(self) -> str:
-        parts = urlsplit(self.url)
+    def _how_to_reach(self, reason: str) -> str:
+        prefix, parts = self.setting.removesuffix("_URL"), urlsplit(self.url)
+        if remedy := remedy_for(reason, name=self.name, prefix=prefix):
+            return remedy
         hint = "; for the stand-ins of this machine: make up" if is_loopback(parts.hostname or "") else ""
-        secure = ", and CA_FILE to the bundle that signed its certificate" if self.url.startswith("https") else ""
-        return f"start {self.name}, let this host connect to {parts.netloc}, or correct {self.setting}{secure}{hint}"
+        return f"start {self.name}, let this host connect to {parts.netloc}, or correct {self.setting}{hint}"
 
 
 def is_html(reply: Reply) -> bool:

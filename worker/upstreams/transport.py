@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Retry
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, ProxyManager, Retry
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 _watching: ContextVar[Watch | None] = ContextVar("watching", default=None)
@@ -47,10 +47,17 @@ class Watch:
         with self._lock:  # the connection goes back to the pool: a timer that fires now must not touch it
             self._socket = None
 
+    def connecting_on(self, connection: socket.socket) -> None:
+        """Note the socket to a proxy that is asked to let us through: nothing of the request is sent yet."""
+        self._use(connection)
+
     def sending_on(self, connection: socket.socket) -> None:
         """Note the socket just before the request's first byte is written to it."""
+        self.sent = True
+        self._use(connection)
+
+    def _use(self, connection: socket.socket) -> None:
         with self._lock:
-            self.sent = True
             self._socket = connection
             if self.expired:
                 _shut(connection)
@@ -75,8 +82,21 @@ class _WatchedHTTP(HTTPConnection):
 
 
 class _WatchedHTTPS(HTTPSConnection):
+    _is_connecting = False
+
+    def connect(self) -> None:
+        self._is_connecting = True
+        try:
+            super().connect()
+        finally:
+            self._is_connecting = False
+
     def send(self, data: Any) -> None:
-        _notify_watch(self)
+        """Send a part of a request, or, while it connects through a proxy, of the request for a tunnel."""
+        if not self._is_connecting:
+            _notify_watch(self)
+        elif (watch := _watching.get()) is not None and self.sock is not None:
+            watch.connecting_on(self.sock)
         super().send(data)
 
 
@@ -96,10 +116,18 @@ class _HTTPSPool(HTTPSConnectionPool):
     ConnectionCls = _WatchedHTTPS
 
 
+_POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
+
+
 class _Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> ProxyManager:
+        manager: ProxyManager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
 
 
 class _Session(requests.Session):
@@ -108,9 +136,10 @@ class _Session(requests.Session):
         return None
 
 
-def open_session(pool_size: int) -> requests.Session:
+def open_session(pool_size: int, *, proxy: str | None = None) -> requests.Session:
     """Return a session that trusts no environment, keeps no cookies, follows nothing and never retries."""
     session = _Session()
+    session.proxies = {"http": proxy, "https": proxy} if proxy else {}
     session.trust_env = False  # no netrc, proxy or CA bundle may change where our tokens go
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     adapter = _Adapter(pool_connections=4, pool_maxsize=pool_size, max_retries=Retry(0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from common.config.settings import WorkerSettings
+from common.config.upstreams import route_to
 from common.workflows import Upstream
 from worker.upstreams.adapter import Adapter, CheckContext, Login, Remains, Target
 from worker.upstreams.check import Check
@@ -27,8 +28,14 @@ def _cloning(settings: WorkerSettings) -> Probe | None:
     token, user = settings.gitlab_read_token, settings.gitlab_read_user
     if token is None or user is None:
         return None
-    ca_file = str(settings.ca_file) if settings.ca_file else None
-    http = Http(Upstream.GITLAB.label, settings.gitlab_url, auth=(user, token.get_secret_value()), ca_file=ca_file)
+    route = route_to(settings, Upstream.GITLAB)
+    http = Http(
+        Upstream.GITLAB.label,
+        settings.gitlab_url,
+        auth=(user, token.get_secret_value()),
+        ca_file=route.ca_file,
+        proxy=route.proxy,
+    )
     return Probe(http, setting="GITLAB_URL", url=settings.gitlab_url)
 
 

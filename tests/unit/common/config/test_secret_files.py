@@ -42,6 +42,24 @@ def test_a_setting_is_read_from_its_file_without_what_is_around_it(no_token: Pat
     assert settings.load(WorkerSettings).gitlab_token.get_secret_value() == "canary"
 
 
+def test_a_byte_order_mark_is_not_part_of_a_setting(no_token: Path) -> None:
+    (no_token / "gitlab_token").write_bytes(b"\xef\xbb\xbfcanary\r\n")
+
+    assert settings.load(WorkerSettings).gitlab_token.get_secret_value() == "canary"
+
+
+@pytest.mark.parametrize("text", ["canary\nother", "canary\u200b", "canary\u00e9", "c\x00anary"])
+def test_a_token_that_no_header_can_hold_is_refused_at_start_and_not_shown(no_token: Path, text: str) -> None:
+    (no_token / "gitlab_token").write_text(text, encoding="utf-8")
+
+    with pytest.raises(SettingsError) as refused:
+        settings.load(WorkerSettings)
+
+    (problem,) = refused.value.problems
+    assert problem.startswith("GITLAB_TOKEN: holds a line break or another character that no header can carry")
+    assert "canary" not in problem
+
+
 def test_the_environment_wins_over_a_file(secrets: Path) -> None:
     (secrets / "gitlab_token").write_text("of the file")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 from support.api import ENVIRONMENT
 from support.checkout import ROOT
@@ -15,6 +16,8 @@ from support.settings import EVERY, NAMES
 from common.config import catalog, settings
 from common.config.renamed import FORMER_NAMES
 from common.config.settings import CommonSettings, FlowerSettings, Settings, SettingsError, WorkerSettings
+from common.config.upstreams import Route, route_to
+from common.workflows import Upstream
 from stack.embedded import LIMITS
 
 Load = Callable[..., Any]
@@ -182,6 +185,36 @@ def test_a_catalog_that_is_not_there_is_a_problem_of_the_settings(load: Load) ->
         catalog.load(load(**GOOD, CATALOG_FILE="nowhere.toml"))
 
 
+@pytest.mark.parametrize("name", ["CA_FILE", "GITLAB_CA_FILE", "ARGO_CA_FILE", "KIBANA_CA_FILE", "JENKINS_CA_FILE"])
+@pytest.mark.parametrize(
+    ("content", "why"), [(None, "cannot be read: No such file"), (b"no certificate", "holds no certificate in PEM")]
+)
+def test_a_bundle_of_certificates_is_read_at_start(
+    load: Load, tmp_path: Path, name: str, content: bytes | None, why: str
+) -> None:
+    file = tmp_path / "bundle.pem"
+    if content is not None:
+        file.write_bytes(content)
+
+    (problem,) = _problems(load, **{name: str(file)})
+
+    assert name in problem
+    assert why in problem
+    file.write_bytes(Path(certifi.where()).read_bytes())
+    assert load(**GOOD, **{name: str(file)})
+
+
+def test_an_upstream_has_its_own_proxy_and_bundle_or_the_one_for_all(load: Load, tmp_path: Path) -> None:
+    own, for_all = tmp_path / "own.pem", tmp_path / "all.pem"
+    for file in (own, for_all):
+        file.write_bytes(Path(certifi.where()).read_bytes())
+
+    loaded = load(**GOOD, CA_FILE=str(for_all), GITLAB_CA_FILE=str(own), JENKINS_PROXY="http://proxy:3128")
+
+    assert route_to(loaded, Upstream.GITLAB) == Route(proxy=None, ca_file=str(own))
+    assert route_to(loaded, Upstream.JENKINS) == Route(proxy="http://proxy:3128", ca_file=str(for_all))
+
+
 @pytest.mark.parametrize("origin", ["https://portal.example.com", "http://localhost:3000", "http://[::1]:8080"])
 def test_origins_are_taken_as_browsers_send_them(load: Load, origin: str) -> None:
     config = load(**GOOD, CORS_ORIGINS=f"{origin}, https://b.example.com")
@@ -277,6 +310,8 @@ def _one_of(load: Load, kind: Kind = WorkerSettings, **given: str) -> Any:
 
 NEW = {new.upper(): GOOD.get(former.upper(), "8") for new, former in FORMER_NAMES.items()}
 NEW |= {"ARGOCD_EXT_URL": "https://argo.example.com"}
+NEW |= {f"{name}_PROXY": "http://proxy:3128" for name in ("ARGOCD", "ELASTICSEARCH")}
+NEW |= {f"{name}_CA_FILE": certifi.where() for name in ("ARGOCD", "ELASTICSEARCH")}
 FORMER = {FORMER_NAMES[name.lower()].upper(): value for name, value in NEW.items()}
 
 
