@@ -25,28 +25,34 @@ class StepOutput(Generic[Output_co]):
 # -- signup and offboard ------------------------------------------------------------------------------------------
 
 
-class GitLabUser(TypedDict):
+class NotDone(TypedDict):
+    """`not_done`: what others have to do because the catalog leaves accounts to them, in a sentence; "" for nothing."""
+
+    not_done: str
+
+
+class GitLabUser(NotDone):
     user_id: int
 
 
-class GitLabMembership(TypedDict):
+class GitLabMembership(NotDone):
     group_id: int
     access_level: int
 
 
-class JenkinsUser(TypedDict):
+class JenkinsUser(NotDone):
     user_id: str
 
 
-class JenkinsRole(TypedDict):
+class JenkinsRole(NotDone):
     role: str
 
 
-class KibanaUser(TypedDict):
+class KibanaUser(NotDone):
     roles: list[str]
 
 
-class ClosedAccount(TypedDict):
+class ClosedAccount(NotDone):
     """`kept`: what may be somebody else's, by its name on the upstream."""
 
     kept: list[str]
@@ -249,7 +255,7 @@ FORESEE_APP = StepOutput("foresee_app", Plan)
 EXAMINE = StepOutput("examine", CheckupOutput)
 
 LEAVE_GITLAB_GROUP = StepOutput("leave_gitlab_group", ClosedAccount)
-BLOCK_GITLAB_USER = StepOutput("block_gitlab_user", NoOutput)
+BLOCK_GITLAB_USER = StepOutput("block_gitlab_user", ClosedAccount)
 REVOKE_JENKINS_ROLE = StepOutput("revoke_jenkins_role", ClosedAccount)
 DELETE_JENKINS_USER = StepOutput("delete_jenkins_user", ClosedAccount)
 DELETE_KIBANA_USER = StepOutput("delete_kibana_user", ClosedAccount)

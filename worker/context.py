@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from sqlalchemy import select, update
 
+from common.config.accounts import Accounts
 from common.config.catalog import AppType, Catalog, CatalogTeam
 from common.config.settings import WorkerSettings
 from common.database.engine import Database
@@ -69,6 +70,11 @@ class StepContext:
         if team is None:
             raise Permanent(f"The team {self.input('team')} is no longer in the catalog.", action_by=ActionBy.OPERATOR)
         return team
+
+    @property
+    def accounts(self) -> Accounts:
+        """Who makes people's accounts."""
+        return self.worker.catalog.accounts
 
     @property
     def app_type(self) -> AppType:

@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from common.config import namespaces
+from common.config.accounts import Accounts
 from common.config.namespaces import NamespacePattern, find_shared, pattern_of
 from common.config.settings import Settings, SettingsError
 
@@ -101,13 +102,14 @@ class Reserved(BaseModel):
 
 
 class Catalog(BaseModel):
-    """All teams and types by their id, and reserved names."""
+    """All teams and types by their id, reserved names, and who makes people's accounts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     teams: Mapping[str, CatalogTeam]
     types: Mapping[str, AppType]
     reserved: Reserved = Field(default_factory=Reserved)
+    accounts: Accounts = Field(default_factory=Accounts)
 
     def namespace_of(self, team_id: str, app: str) -> str:
         """Return the namespace of a new app, of a team that may have left the catalog."""

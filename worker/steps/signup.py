@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from common.errors import ActionBy, Permanent
 from common.jobs.ledger import Entry
 from common.step_outputs import (
     CREATE_GITLAB_USER,
@@ -16,34 +17,56 @@ from worker.upstreams import Upstreams
 from worker.upstreams.jenkins.roles import GLOBAL, ITEM
 
 DEVELOPER = 30  # GitLab's access level
+NOBODY = 0  # the id of an account that is none of our business
+NOTHING = "Nothing was done on {}: the catalog says that its accounts are none of Slipway's."
+EXTERNAL = "The account on {} is not made here: it comes with the first sign-in there."
 
 
 def create_gitlab_user(job: StepContext, upstreams: Upstreams) -> GitLabUser:
-    """Make the GitLab account, usable at once and without personal projects or groups."""
-    entry = job.resource("gitlab", "user", job.input("login"))
-    user = upstreams.gitlab.accounts.ensure_user(
-        login=job.input("login"),
-        email=job.input("email"),
-        name=job.input("name"),
-        password=job.password(),
-        marker=job.marker,
-        on_create=entry.intend,
-    )
+    """Make the GitLab account, usable at once and without personal projects or groups; find one that is external."""
+    if job.accounts.gitlab == "none":
+        return {"user_id": NOBODY, "not_done": NOTHING.format("GitLab")}
+    login, email = job.input("login"), job.input("email")
+    entry = job.resource("gitlab", "user", login)
+    provider, uid = job.accounts.gitlab_provider, job.accounts.gitlab_uid_of(login, email)
+    if job.accounts.gitlab == "external":
+        user = upstreams.gitlab.accounts.find_person(login=login, email=email, extern_uid=uid, provider=provider)
+        if user is None:
+            raise Permanent(
+                f"GitLab has no account of {email} yet: sign in to GitLab once, then retry", action_by=ActionBy.USER
+            )
+    else:
+        user = upstreams.gitlab.accounts.ensure_user(
+            login=login,
+            email=email,
+            name=job.input("name"),
+            password=None if provider else job.password(),
+            marker=job.marker,
+            on_create=entry.intend,
+            extern_uid=uid,
+            provider=provider,
+        )
     entry.settle(outside_id=str(user.id), url=user.web_url, found=user.found)
-    return {"user_id": user.id}
+    return {"user_id": user.id, "not_done": ""}
 
 
 def join_gitlab_group(job: StepContext, upstreams: Upstreams) -> GitLabMembership:
     """Make the person a developer of the team's group."""
+    if job.accounts.gitlab == "none":
+        return {"group_id": NOBODY, "access_level": 0, "not_done": NOTHING.format("GitLab")}
     group, user_id = job.team.gitlab_group, job.output_of(CREATE_GITLAB_USER)["user_id"]
     entry = job.resource("gitlab", "member", f"{group}/{job.input('login')}")
     membership = upstreams.gitlab.groups.ensure_member(group, user_id, access_level=DEVELOPER, on_create=entry.intend)
     entry.settle(outside_id=f"{membership.group_id}/{user_id}", url=None, found=membership.found)
-    return {"group_id": membership.group_id, "access_level": membership.access_level}
+    return {"group_id": membership.group_id, "access_level": membership.access_level, "not_done": ""}
 
 
 def create_jenkins_user(job: StepContext, upstreams: Upstreams) -> JenkinsUser:
     """Make the Jenkins account; it has no field for a marker, so its password proves that it is ours."""
+    if job.accounts.jenkins == "none":
+        return {"user_id": job.input("login"), "not_done": NOTHING.format("Jenkins")}
+    if job.accounts.jenkins == "external":
+        return {"user_id": job.input("login"), "not_done": EXTERNAL.format("Jenkins")}
     entry = job.resource("jenkins", "user", job.input("login"))
     user = upstreams.jenkins.accounts.ensure_user(
         login=job.input("login"),
@@ -53,12 +76,14 @@ def create_jenkins_user(job: StepContext, upstreams: Upstreams) -> JenkinsUser:
         on_create=entry.intend,
     )
     entry.settle(outside_id=user.id, url=user.url, found=user.found)
-    return {"user_id": user.id}
+    return {"user_id": user.id, "not_done": ""}
 
 
 def assign_jenkins_role(job: StepContext, upstreams: Upstreams) -> JenkinsRole:
     """Give the person the team's rights, and read them back: Jenkins answers 200 to anything here."""
     team, login = job.team, job.input("login")
+    if job.accounts.jenkins == "none":
+        return {"role": "", "not_done": NOTHING.format("Jenkins")}
     if team.jenkins_authorization == "matrix":
         return _admit_to_folder(job, upstreams)
     if role := team.jenkins_global_role:
@@ -66,23 +91,28 @@ def assign_jenkins_role(job: StepContext, upstreams: Upstreams) -> JenkinsRole:
         _assign_role(upstreams, entry, login, role=role, role_type=GLOBAL)
     entry = job.resource("jenkins", "role_assignment", f"{team.jenkins_role}/{login}")
     _assign_role(upstreams, entry, login, role=team.jenkins_role, role_type=ITEM)
-    return {"role": team.jenkins_role}
+    return {"role": team.jenkins_role, "not_done": ""}
 
 
 def create_kibana_user(job: StepContext, upstreams: Upstreams) -> KibanaUser:
     """Make the Elasticsearch user with the team's Kibana role; an account that is not ours is left alone."""
+    role = job.team.kibana_role
+    if job.accounts.kibana == "none":
+        return {"roles": [], "not_done": NOTHING.format("Kibana")}
+    if job.accounts.kibana == "external":
+        return {"roles": [], "not_done": f"{EXTERNAL.format('Kibana')} A role mapping there has to give it {role}."}
     entry = job.resource("elasticsearch", "user", job.input("login"))
     user = upstreams.elasticsearch.users.ensure(
         login=job.input("login"),
         password=job.password(),
-        roles=[job.team.kibana_role],
+        roles=[role],
         full_name=job.input("name"),
         email=job.input("email"),
         marker=job.marker,
         on_create=entry.intend,
     )
     entry.settle(outside_id=user.login, url=job.settings.kibana_ext_url, found=user.found)
-    return {"roles": [job.team.kibana_role]}
+    return {"roles": [role], "not_done": ""}
 
 
 def _assign_role(upstreams: Upstreams, entry: Entry, login: str, *, role: str, role_type: str) -> None:
@@ -95,4 +125,4 @@ def _admit_to_folder(job: StepContext, upstreams: Upstreams) -> JenkinsRole:
     entry = job.resource("jenkins", "folder_permissions", f"{folder}/{login}")
     member = upstreams.jenkins.folder_permissions.ensure(login, folder=folder, on_create=entry.intend)
     entry.settle(outside_id=f"{folder}/{login}", url=None, found=member.found)
-    return {"role": f"member of {folder}"}
+    return {"role": f"member of {folder}", "not_done": ""}

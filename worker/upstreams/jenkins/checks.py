@@ -27,6 +27,7 @@ class JenkinsChecks:
         self._probe = probe
         self._login = settings.jenkins_auth_id
         self._needed = plugins.needed(catalog)
+        self._has_external_accounts = catalog.accounts.jenkins != "ours"
         teams = list(catalog.teams.values())
         credentials = list(filter(None, (settings.gitlab_credential, settings.registry_credential)))
         self._authorization = AuthorizationChecks(probe, teams)
@@ -120,6 +121,8 @@ class JenkinsChecks:
 
     def _user_database(self) -> str:
         reply = self._probe.get("securityRealm", is_page=True)
+        if reply.status == 404 and self._has_external_accounts:
+            return "not needed: the catalog leaves accounts to others"
         if reply.status == 404:
             hint = f" (plugins bring {brought})" if (brought := self._realms()) else ""
             raise CheckFailedError(f"another security realm is active{hint}, so Slipway cannot create accounts")
