@@ -28,6 +28,7 @@ class Harbour:
         self.jenkins = Jenkins(config, now)
         self.jenkins.registry = self.registry
         self.argocd = ArgoCD(config, now)
+        self.argocd.registry = self.registry
         self.elasticsearch = Elasticsearch(config)
         self.services: tuple[Service, ...] = (self.gitlab, self.jenkins, self.argocd, self.elasticsearch)
 

@@ -44,13 +44,11 @@ class ArgoCDApplications(ArgoCDClusters):
     delete_s = 0.3
     deletion_error = ""
     are_deletions_hanging = False
+    registry: Registry | None = None
 
-    def __init__(
-        self, config: HarbourConfig, now: Callable[[], float] = time.time, registry: Registry | None = None
-    ) -> None:
+    def __init__(self, config: HarbourConfig, now: Callable[[], float] = time.time) -> None:
         super().__init__(config, now)
         self.applications: dict[str, Application] = {}
-        self.registry = registry
 
     def controller_now(self) -> float:
         """Return the time that the controller has got to; the subclass can stop it."""

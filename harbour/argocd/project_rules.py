@@ -26,8 +26,8 @@ def everything_allowed() -> Spec:
     }
 
 
-def project_spec(cluster: str, namespace: str = "*") -> Spec:
-    """Return a project that is set up for a team: every repository, its namespaces on its cluster, made by Argo CD."""
+def project_spec(cluster: str, namespace: str) -> Spec:
+    """Return a project that is set up for a team: every repository, the namespaces of its pattern on its cluster."""
     return {
         "sourceRepos": ["*"],
         "destinations": [{"namespace": namespace, "name": cluster}],

@@ -21,7 +21,6 @@ from harbour.argocd.model import Application, Spec
 from harbour.argocd.outcome import Outcome, Sync, outcome_of
 from harbour.argocd.runs import HELD_S, Run
 from harbour.config import HarbourConfig
-from harbour.registry import Registry
 from harbour.server import route
 
 BUSY = "another operation is already in progress"
@@ -41,10 +40,8 @@ class ArgoCDSync(ArgoCDApplications):
     recovery_s: float | None = None
     is_window_closed = False
 
-    def __init__(
-        self, config: HarbourConfig, now: Callable[[], float] = time.time, registry: Registry | None = None
-    ) -> None:
-        super().__init__(config, now, registry)
+    def __init__(self, config: HarbourConfig, now: Callable[[], float] = time.time) -> None:
+        super().__init__(config, now)
         self.sync_errors: list[str] = []
         self.health_errors: list[str] = []
         self._stopped_at: float | None = None

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -28,6 +29,8 @@ def test_an_outage_costs_time_and_nothing_else(start_stack: Callable[..., Stack]
     person = stack.person("ada")
     project = person.make_project("shop")
     base = str(person.follow(person.make_app(project, "base"))["app_id"])
+    for tag, number in itertools.product(("usual", "during"), range(OTHERS)):
+        stack.push_image("base", f"{tag}-{number}")
     usual_s = _deploys(person, base, "usual")
 
     stack.harbour.fault("jenkins", kind="reset")

@@ -43,6 +43,7 @@ def test_jobs_of_all_kinds_outlive_rolling_restarts(start_stack: Callable[..., S
         if kind == "provision":
             return person.make_app(project, f"app{number}")
         app, is_free = apps[number % len(apps)]
+        stack.push_image(f"base{number % len(apps)}", str(number))
         with is_free:
             start = (
                 person.start_build(app)

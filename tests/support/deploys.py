@@ -30,6 +30,10 @@ class Stage:
         self.argocd: ArgoCD = world.harbour.argocd
         self.made = world.drive(world.make_app(app))
         self._workplace = workplace
+        self.push_image("latest")  # the tag in the chart's own values
+
+    def push_image(self, tag: str) -> None:
+        self.world.push_image(self.made, tag)
 
     def accept(self, **inputs: str | None) -> Job:
         return self.world.accept_for(self.made, "deploy", **inputs)

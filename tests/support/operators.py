@@ -129,7 +129,11 @@ class Hands:
             "targetRevision": "main",
         }
         cluster = "in-cluster" if project == "default" else f"{project}-cluster"
-        spec = {"project": project, "source": source, "destination": {"name": cluster, "namespace": "theirs"}}
+        spec = {
+            "project": project,
+            "source": source,
+            "destination": {"name": cluster, "namespace": f"{project}-theirs"},
+        }
         metadata = {"name": name, "annotations": annotations or {}}
         self.argocd("POST", "applications?validate=false", {"metadata": metadata, "spec": spec})
 

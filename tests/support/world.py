@@ -178,7 +178,12 @@ class World:
         return self.db.transaction(work)
 
     def accept_for(self, made: Job, kind: str, **inputs: str | None) -> Job:
-        """Accept a further job for the app that `made` is about (or, for `plan`, would be about)."""
+        """Accept a further job for the app that `made` is about (or, for `plan`, would be about).
+
+        The image of a deployment with a tag is there, as if a build had pushed it.
+        """
+        if kind == "deploy" and inputs.get("image_tag"):
+            self.push_image(made, str(inputs["image_tag"]))
 
         def work(session):  # type: ignore[no-untyped-def] # a closure of one call
             return lifecycle.accept(
@@ -194,6 +199,11 @@ class World:
             )
 
         return self.db.transaction(work)
+
+    def push_image(self, made: Job, tag: str) -> None:
+        """Let an image of the app that `made` is about be in the registry."""
+        name = f"{self.settings.container_repository_image_name}/{made.input['app']}"
+        self.harbour.registry.push(f"{name}:{tag}")
 
     def accept_build(self, made: Job, **inputs: str | None) -> Job:
         """Accept a build as the API does: with the addresses that provisioning learnt."""

@@ -71,6 +71,7 @@ def prepare(replay: Replay) -> None:
     replay.register("dev/storefront_helm")
     git.add("norefs2", {"README.md": "x"})
     git.answers["forbidden"] = NOT_ALLOWED
+    service.projects |= {team: project_spec(f"{team}-cluster", "*") for team in ("dev", "ops")}
     service.known_clusters |= {f"{team}-cluster": f"https://{team}.k8s.example.com" for team in ("dev", "ops")}
 
 
@@ -224,7 +225,6 @@ BEFORE: dict[str, Callable[[Replay], object]] = {
     ),
     "project-back": fence(),
     # clusters
-    "create-ops": lambda replay: replay.service.projects.__setitem__("ops", project_spec("ops-cluster")),
     "cluster-unreachable-get": both(
         wait(10),
         lambda replay: replay.sync("opsapp", "ops"),

@@ -177,7 +177,7 @@ def test_a_project_shows_what_it_allows(argocd: Api) -> None:
 def test_a_source_that_the_project_does_not_list_is_refused(harbour: Harbour, argocd: Api) -> None:
     harbour.argocd.projects["dev"]["sourceRepos"] = [f"{harbour.gitlab.url}/*"]  # a * stops at a slash
     source = {"repoURL": f"{harbour.gitlab.url}/templates/Helm_Template.git", "path": "."}
-    destination = {"name": "dev-cluster", "namespace": "shop"}
+    destination = {"name": "dev-cluster", "namespace": "dev-shop"}
     body = {"metadata": {"name": "shop"}, "spec": {"project": "dev", "source": source, "destination": destination}}
 
     reply = argocd.send("POST", "/api/v1/applications?validate=false", json=body)

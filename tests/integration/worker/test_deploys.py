@@ -52,6 +52,7 @@ def test_without_a_tag_the_chart_decides(stage: Stage) -> None:
 def test_a_revision_is_deployed_though_the_application_follows_another(stage: Stage) -> None:
     first = stage.deploy()["revision"]
     second = stage.commit("values.yaml", stage.values().replace("latest", "second"))
+    stage.push_image("second")
     assert stage.deploy()["revision"] == second
     assert stage.images()[0].endswith(":second")
 

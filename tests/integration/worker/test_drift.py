@@ -134,7 +134,7 @@ CASES = {
     "application has another path": Case(_path, "create_application", "changed"),
     "application follows another branch": Case(_branch, "create_application", "changed"),
     "application in another namespace": Case(
-        lambda hands, app: hands.edit_application(app, "dev", destination={"namespace": "theirs"}),
+        lambda hands, app: hands.edit_application(app, "dev", destination={"namespace": "dev-theirs"}),
         "create_application",
         "changed",
     ),

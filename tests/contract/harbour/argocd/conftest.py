@@ -12,6 +12,7 @@ from support.argocd_desk import CHART, CONFIG_MAP, Desk
 from support.git_server import GitServer, served
 
 from harbour.argocd.app import ArgoCD
+from harbour.argocd.project_rules import project_spec
 from harbour.config import HarbourConfig
 
 
@@ -27,6 +28,7 @@ def desk(config: HarbourConfig, git: GitServer) -> Iterator[Desk]:
     """Return a client of a stand-in on which the repository `good` is registered."""
     clock = Clock()
     service = ArgoCD(replace(config, sync_s=10), now=clock)
+    service.projects["dev"] = project_spec("dev-cluster", "*")  # the rules are the tests' own matter
     service.start()
     desk = Desk(service, clock, git)
     assert desk.register()[0] == 200

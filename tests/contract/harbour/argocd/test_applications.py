@@ -25,7 +25,7 @@ from harbour.config import HarbourConfig
 PASSWORD = "glpat-canary"
 SPEC: dict[str, Any] = {
     "project": "dev",
-    "destination": {"name": "dev-cluster", "namespace": "shop"},
+    "destination": {"name": "dev-cluster", "namespace": "dev-shop"},
     "syncPolicy": {"syncOptions": ["CreateNamespace=true"]},
 }
 APPLICATIONS = "/api/v1/applications"
@@ -487,7 +487,7 @@ def test_an_equal_application_is_answered_and_a_different_one_refused(
     before = argocd.snapshot()
 
     equal = client.create(public, syncPolcy={"automated": {}})
-    different = client.create(public, destination={"name": "dev-cluster", "namespace": "other"})
+    different = client.create(public, destination={"name": "dev-cluster", "namespace": "dev-other"})
 
     assert equal.json()["metadata"]["uid"] == first["metadata"]["uid"]
     assert failure(different) == (400, 3, DIFFERENT)
@@ -528,7 +528,7 @@ def test_an_explicit_false_is_not_absent(client: Client, public: str) -> None:
 
 def test_an_upsert_merges_annotations_and_replaces_finalizers(client: Client, public: str) -> None:
     client.create(public)
-    body = application(public, destination={"name": "dev-cluster", "namespace": "other"})
+    body = application(public, destination={"name": "dev-cluster", "namespace": "dev-other"})
     body["metadata"] = {"name": "shop", "annotations": {"more": "2"}}
 
     metadata = client.send("POST", APPLICATIONS, body, upsert="true").json()["metadata"]
@@ -596,13 +596,13 @@ def test_a_spec_is_checked_as_a_new_one_is(client: Client, public: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "patch"),
     [
-        ("merge", {"spec": {"destination": {"namespace": "other"}}}),
-        ("json", [{"op": "replace", "path": "/spec/destination/namespace", "value": "other"}]),
+        ("merge", {"spec": {"destination": {"namespace": "dev-other"}}}),
+        ("json", [{"op": "replace", "path": "/spec/destination/namespace", "value": "dev-other"}]),
         (
             None,
             [
                 {"op": "test", "path": "/spec/project", "value": "dev"},
-                {"op": "add", "path": "/spec/destination/namespace", "value": "other"},
+                {"op": "add", "path": "/spec/destination/namespace", "value": "dev-other"},
             ],
         ),
     ],
@@ -614,7 +614,7 @@ def test_a_patch_is_json_in_a_text(client: Client, public: str, kind: str | None
         "PATCH", f"{APPLICATIONS}/shop", {"project": "dev", "patchType": kind, "patch": json.dumps(patch)}
     )
 
-    assert reply.json()["spec"]["destination"] == {"name": "dev-cluster", "namespace": "other"}
+    assert reply.json()["spec"]["destination"] == {"name": "dev-cluster", "namespace": "dev-other"}
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ class Shop:
         if parameters:
             rows = [{"name": key, "value": value} for key, value in parameters.items()]
             source["helm"] = {"parameters": rows}
-        destination = {"name": "dev-cluster", "namespace": "shop"}
+        destination = {"name": "dev-cluster", "namespace": "dev-shop"}
         return {
             "project": "dev",
             "source": source,

@@ -526,7 +526,7 @@ SPEC = application(
     project="dev",
     source=chart("https://git/a.git", "chart", "main", "shop", {"b": "", "a": "1"}),
     cluster="c",
-    namespace="shop",
+    namespace="dev-shop",
 )
 
 
