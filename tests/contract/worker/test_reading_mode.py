@@ -106,6 +106,7 @@ def sign_up(clients: Upstreams) -> list[Callable[[], Any]]:
         lambda: clients.gitlab.groups.ensure_member("dev", 2, on_create=nothing),
         lambda: clients.jenkins.accounts.ensure_user(**person, name="Anna Bell", on_create=nothing),
         lambda: clients.jenkins.roles.ensure("anna", role="dev", on_create=nothing),
+        lambda: clients.jenkins.folder_permissions.ensure("anna", folder="dev", on_create=nothing),
         lambda: clients.elasticsearch.users.ensure(**person, **shown, roles=["dev"], on_create=nothing),
     ]
 

@@ -17,6 +17,7 @@ from harbour.jenkins.app import Jenkins as StandIn
 from worker.upstreams.http import Http
 from worker.upstreams.jenkins.client import Jenkins, Pipeline, RoleAssignment, User
 from worker.upstreams.jenkins.config_xml import Parameter, PipelineDefinition, PipelineXml, render
+from worker.upstreams.jenkins.xml_document import XmlDocument
 
 PASSWORD = 'Öffne "dich" <Sesam> & 1'
 FORM = {"login": "anna", "password": PASSWORD, "name": "Anna Ohm", "email": "anna@example.org"}
@@ -585,3 +586,33 @@ def test_a_document_as_jenkins_writes_it_is_understood() -> None:
     body = body.replace(b"<flow-definition>", b'<flow-definition plugin="workflow-job@1571.vb_423c255d6d9">')
 
     assert is_as_wanted(body)
+
+
+@pytest.mark.parametrize(
+    ("held", "written"),
+    [
+        ("&#x1b;[31m", "&#x1b;[31m"),
+        ("&#27;", "&#x1b;"),
+        ("\x1b", "&#x1b;"),
+        ("&#x0;", "\N{REPLACEMENT CHARACTER}"),
+        ("&#xffff;", "\N{REPLACEMENT CHARACTER}"),
+        ("&#xd800;", "\N{REPLACEMENT CHARACTER}"),
+        ("&#x1b;\x85\u2028", "&#x1b;&#x85;&#x2028;"),
+        ("\U00100000&#x1b;", "\U00100000&#x1b;"),
+        ("&amp;#x1b;", "&amp;#x1b;"),
+        ("a&#xd;\nb", "a&#xd;\nb"),
+    ],
+)
+def test_what_xml_1_0_cannot_hold_is_read_and_written_back(held: str, written: str) -> None:
+    document = XmlDocument(f"<?xml version='1.1' encoding='UTF-8'?>\n<a><b>{held}</b></a>".encode())
+
+    body = document.to_bytes().decode()
+
+    assert body.endswith(f"<a><b>{written}</b></a>")
+    assert XmlDocument(body.encode()).to_bytes().decode().endswith(f"<a><b>{written}</b></a>")
+
+
+@pytest.mark.parametrize("body", [b"<a>&#x110000;</a>", "<a>\xe9</a>".encode("latin-1"), b"<a>&#x;</a>"])
+def test_what_no_xml_can_hold_is_refused(body: bytes) -> None:
+    with pytest.raises(Permanent, match="cannot be read"):
+        XmlDocument(body)
