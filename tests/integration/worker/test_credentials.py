@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+import requests
 from pydantic import SecretStr
 from support.world import World
 
@@ -102,3 +104,24 @@ def test_registering_the_repository_of_a_new_app_lists_none(world: World, new_na
 
     calls = world.harbour.argocd.calls[before:]
     assert not [call for call in calls if call.method == "GET" and call.path.startswith("/api/v1/repositories")]
+
+
+def test_drift_says_that_argo_cd_can_no_longer_read_the_chart(world: World, made: Job) -> None:
+    assert _drift(world, made)["parts"] == []
+    _own_credentials(world, made)
+    application = f"{world.harbour.argocd.url}/api/v1/applications/{made.input['app']}?project=dev&refresh=normal"
+    token = {"Authorization": f"Bearer {world.harbour.config.argocd_token}"}
+    requests.get(application, headers=token, timeout=20).raise_for_status()  # as its controller does by itself
+
+    found = _drift(world, made)
+
+    (part,) = found["parts"]
+    assert (part["step"], part["state"], found["repairable"]) == ("create_application", "unreadable", False)
+    assert "authentication required" in part["reason"]
+
+
+def _drift(world: World, made: Job) -> dict[str, Any]:
+    job = world.drive(world.accept_for(made, "drift"))
+    output = world.step(job, "compare_app").output
+    assert output is not None
+    return output

@@ -13,6 +13,7 @@ from typing import Any
 
 from common.errors import ActionBy, Conflict, StepError
 from worker.upstreams.argocd import ownership
+from worker.upstreams.argocd.causes import read_failure
 from worker.upstreams.argocd.errors import is_different_spec, is_not_found
 from worker.upstreams.argocd.manifest import Spec, application, chart, corrected, holds, with_parameters
 from worker.upstreams.argocd.schemas import ManagedResources, Object, Objects
@@ -215,6 +216,13 @@ class Applications:
         if reply.status != 200:
             raise self.failed(reply, doing, name=name, project=project)
         return reply
+
+    def comparison_error(self, name: str, project: str) -> str:
+        """Return why Argo CD cannot compare the application with git and the cluster, "" when it can."""
+        actual = self.find(name, project)
+        conditions = (actual.status.conditions if actual else None) or ()
+        texts = [each.message for each in conditions if each.type == "ComparisonError"]
+        return f"Argo CD cannot compare {name} with git: {read_failure(texts[0]).words}" if texts else ""
 
     def get_ours(self, name: str, project: str, marker: str) -> Object:
         """Return the application. Raises Permanent when it is absent, Conflict when it is not ours."""
