@@ -1,6 +1,6 @@
 """The Elasticsearch stand-in: initial users and roles, persistence.
 
-state ── users · roles
+state ── users · roles · role_mappings
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
+from harbour.elasticsearch.role_mappings import RoleMappings
 from harbour.elasticsearch.roles import Roles
 from harbour.elasticsearch.state import as_json
 from harbour.elasticsearch.users import Users
@@ -41,7 +42,7 @@ ABOUT = {
 }
 
 
-class Elasticsearch(Users, Roles):
+class Elasticsearch(Users, Roles, RoleMappings):
     """Elasticsearch 9.0 with security on: the native realm, its roles and Kibana's privileges."""
 
     name = "elasticsearch"

@@ -57,6 +57,8 @@ class ElasticsearchBase(Service):
         self.config = config
         self.users: dict[str, dict[str, Any]] = {}
         self.roles: dict[str, dict[str, Any]] = {}
+        self.role_mappings: dict[str, dict[str, Any]] = {}
+        self.api_keys: dict[str, dict[str, Any]] = {}
 
     def invoke(self, handler: Handler, request: Request, params: dict[str, str]) -> Response:
         """Check credentials and privileges, then run the handler under the lock; an ApiError becomes its answer."""

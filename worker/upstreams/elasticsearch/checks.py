@@ -11,6 +11,7 @@ from typing import Any
 from common.config.catalog import Catalog
 from common.config.settings import WorkerSettings
 from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError
+from worker.upstreams.elasticsearch.identity import is_elasticsearch, is_kibana, is_opensearch
 from worker.upstreams.http import Reply
 from worker.upstreams.probe import Probe, at_least, json_object
 
@@ -23,10 +24,11 @@ class ElasticsearchChecks:
     def __init__(self, probe: Probe, settings: WorkerSettings, catalog: Catalog) -> None:
         self._probe = probe
         self._login = settings.elasticsearch_user
+        self._has_people = catalog.accounts.kibana == "ours"
         self._roles = sorted({team.kibana_role for team in catalog.teams.values()})
 
     def all(self) -> tuple[Check, ...]:
-        return (*self._access(), *self._team_roles())
+        return (*self._access(), *self._team_roles()) if self._has_people else ()
 
     def _access(self) -> list[Check]:
         return [
@@ -89,13 +91,18 @@ class ElasticsearchChecks:
 
     def _answers(self) -> str:
         reply = self._probe.get("_security", "_authenticate")
-        if _is_kibana(reply):
+        if is_kibana(reply):
             raise CheckFailedError(
                 f"Kibana answers at {self._probe.url}, not Elasticsearch",
                 "set KIBANA_URL to Elasticsearch, usually port 9200: Kibana's users live there",
             )
-        is_it = reply.headers.get("X-Elastic-Product") == "Elasticsearch"  # since 7.14
-        if not is_it and not _has_key(reply, "username") and not _has_key(reply, "error"):
+        if not is_elasticsearch(reply) and (is_opensearch(reply) or is_opensearch(self._probe.get())):
+            raise CheckFailedError(
+                f"OpenSearch answers at {self._probe.url}: its users have another API, which Slipway does not support",
+                'leave its accounts to others: kibana = "none" in [accounts] of the catalog (CATALOG_FILE); or set '
+                "KIBANA_URL to an Elasticsearch",
+            )
+        if not is_elasticsearch(reply) and not _has_key(reply, "username") and not _has_key(reply, "error"):
             raise self._probe.not_this_upstream(reply)
         return self._probe.url
 
@@ -148,10 +155,6 @@ class ElasticsearchChecks:
         if role not in json_object(self._probe.expect(reply, "reading the role")):
             raise CheckFailedError("Elasticsearch has no such role: people could log in to Kibana and see nothing")
         return "exists"
-
-
-def _is_kibana(reply: Reply) -> bool:
-    return any(name.lower().startswith("kbn-") for name in reply.headers)
 
 
 def _has_key(reply: Reply, key: str) -> bool:

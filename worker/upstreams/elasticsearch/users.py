@@ -12,6 +12,7 @@ from typing import Any
 
 from common.errors import ActionBy, Conflict, StepError
 from worker.upstreams.base import Api
+from worker.upstreams.elasticsearch.identity import foreign_answer
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.http import Reply
 
@@ -133,7 +134,7 @@ class Users:
 
     def _check_role(self, role: str) -> None:
         reply = self._api.send("GET", "role", role)
-        if reply.status not in (200, 404):
+        if reply.status not in (200, 404) or foreign_answer(reply):
             raise self._api.failed(reply, f"reading the role {role}")
         if reply.status == 404 or role not in reply.read_as(dict[str, Any]):
             raise self._api.permanent(f"Elasticsearch has no role {role}")
@@ -143,7 +144,7 @@ class Users:
             reason = "a Kibana user's name cannot have a comma"
             raise self._api.permanent(reason, ActionBy.USER)
         reply = self._api.send("GET", "user", login)
-        if reply.status not in (200, 404):
+        if reply.status not in (200, 404) or foreign_answer(reply):
             raise self._api.failed(reply, f"reading the user {login}")
         return reply.read_as(dict[str, _UserSchema]).get(login) if reply.status == 200 else None
 
