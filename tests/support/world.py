@@ -202,8 +202,9 @@ class World:
 
     def push_image(self, made: Job, tag: str) -> None:
         """Let an image of the app that `made` is about be in the registry."""
-        name = f"{self.settings.container_repository_image_name}/{made.input['app']}"
-        self.harbour.registry.push(f"{name}:{tag}")
+        image = f"{self.settings.container_repository_image_name}/{made.input['app']}:{tag}"
+        if not self.harbour.registry.has(image):  # what a build has pushed keeps its commit
+            self.harbour.registry.push(image)
 
     def accept_build(self, made: Job, **inputs: str | None) -> Job:
         """Accept a build as the API does: with the addresses that provisioning learnt."""
