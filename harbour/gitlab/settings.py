@@ -23,6 +23,11 @@ class Settings(GitLabBase):
     retention_days = 30
     """For how long what is marked for deletion is kept."""
 
+    project_api_limit = 400
+    """Reads of single projects that a user may make in a minute; only shown."""
+    is_throttled = False
+    """Whether the limit of all calls of a user, 7200 an hour, is on; only shown."""
+
     @route("GET", f"{API}/application/settings")
     def show_settings(self, _request: Request) -> Response:
         return as_json(self._settings())
@@ -39,6 +44,10 @@ class Settings(GitLabBase):
         return {
             "id": 1,
             "deletion_adjourned_period": self.retention_days,
+            "project_api_limit": self.project_api_limit,
+            "throttle_authenticated_api_enabled": self.is_throttled,
+            "throttle_authenticated_api_requests_per_period": 7200,
+            "throttle_authenticated_api_period_in_seconds": 3600,
             "default_branch_protection_defaults": {
                 "allowed_to_push": [{"access_level": 40}],
                 "allowed_to_merge": [{"access_level": 40}],

@@ -241,6 +241,19 @@ ILLS = (
     ),
     Ill("GitLab token without scope", change("gitlab", "scopes", ("read_api",)), "GitLab: scope", "scope api"),
     Ill("GitLab token not an administrator's", no_gitlab_administrator, "GitLab: administrator", "Administrator"),
+    Ill("GitLab throttles", change("gitlab", "is_throttled", True), "GitLab: rate limit", "GITLAB_CALLS_PER_SECOND"),
+    Ill(
+        "more calls than GitLab allows",
+        setting(gitlab_calls_per_second=20.0),
+        "GitLab: rate limit",
+        "GITLAB_CALLS_PER_SECOND",
+    ),
+    Ill(
+        "calls without a limit",
+        setting(gitlab_calls_per_second=0.0),
+        "GitLab: rate limit",
+        "GITLAB_THROTTLE_USER_ALLOWLIST",
+    ),
     Ill("GitLab group missing", no_gitlab_group, "GitLab: group ops", "New group"),
     Ill("template missing", no_gitlab_project, "GitLab: template templates/Django_Template", "push the template"),
     Ill(

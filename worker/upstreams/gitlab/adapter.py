@@ -19,8 +19,9 @@ def login(settings: WorkerSettings) -> Login:
 
 def checks(context: CheckContext) -> tuple[Check, ...]:
     settings = context.settings
-    reader = settings.gitlab_read_user or ""
-    return GitLabChecks(context.probe, context.catalog, cloning=_cloning(settings), reader=reader).all()
+    reader, calls_per_s = settings.gitlab_read_user or "", settings.gitlab_calls_per_second
+    cloning = _cloning(settings)
+    return GitLabChecks(context.probe, context.catalog, cloning=cloning, reader=reader, calls_per_s=calls_per_s).all()
 
 
 def _cloning(settings: WorkerSettings) -> Probe | None:

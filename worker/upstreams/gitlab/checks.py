@@ -12,6 +12,8 @@ from typing import Any
 from common.config.catalog import Catalog
 from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError
 from worker.upstreams.error_text import reason_in
+from worker.upstreams.gitlab.errors import is_moved
+from worker.upstreams.gitlab.instance_checks import instance_checks
 from worker.upstreams.gitlab.schemas import ProjectSchema, UserSchema
 from worker.upstreams.http import Reply
 from worker.upstreams.probe import Probe, at_least, is_html, json_object
@@ -32,10 +34,16 @@ REPORTER = 20
 
 
 class GitLabChecks:
-    """`cloning` is a probe with the token of `reader`, which may only read, None when there is no such token."""
+    """`cloning` is a probe with the token of `reader`, which may only read, None when there is no such token.
 
-    def __init__(self, probe: Probe, catalog: Catalog, *, cloning: Probe | None, reader: str = "") -> None:
+    `calls_per_s` is Slipway's own limit, 0 for none.
+    """
+
+    def __init__(
+        self, probe: Probe, catalog: Catalog, *, cloning: Probe | None, reader: str = "", calls_per_s: float = 0
+    ) -> None:
         self._probe = probe
+        self._calls_per_s = calls_per_s
         self._cloning = cloning
         self._reader = reader
         self._groups = sorted({team.gitlab_group for team in catalog.teams.values()})
@@ -44,7 +52,12 @@ class GitLabChecks:
         self._charts = {kind.helm_template for kind in kinds}
 
     def all(self) -> tuple[Check, ...]:
-        return (*self._access(), *self._places(), *self._read_token())
+        return (
+            *self._access(),
+            *instance_checks(self._probe, calls_per_s=self._calls_per_s),
+            *self._places(),
+            *self._read_token(),
+        )
 
     def _access(self) -> list[Check]:
         return [
@@ -197,7 +210,7 @@ class GitLabChecks:
 
     def _template(self, path: str) -> str:
         reply = self._probe.get(*_API, "projects", path)
-        if reply.status in (301, 404):  # a redirect leads to what was moved away or deleted
+        if reply.status == 404 or is_moved(reply):  # GitLab's redirect leads to what was moved away or deleted
             raise CheckFailedError("GitLab has no such project")
         project = json_object(self._probe.expect(reply, "reading the template"))
         if project.get("marked_for_deletion_on"):
