@@ -79,6 +79,9 @@ def event(number: int, state: str = "running", *steps: Document) -> bytes:
     return f"id: {number}\nevent: change\ndata: {json.dumps(told)}\n\n".encode()
 
 
+BUILT: Document = {"number": 7, "url": "http://jenkins/7/", "commit": "c0ffee", "image": "shop:7"}
+
+
 def job_of(state: str, version: int = 1, **changes: Any) -> Document:
     """Return a job's document with one lane of two steps."""
     done = {"queued": 0, "running": 1}.get(state, 2)
@@ -97,7 +100,9 @@ def job_of(state: str, version: int = 1, **changes: Any) -> Document:
         "app_id": None,
         "version": version,
         "created_at": "2026-01-31T08:00:00Z",
-        "result": {"number": 7, "url": "http://jenkins/7/"} if state == "succeeded" else None,
+        "result": {"number": 7, "url": "http://jenkins/7/", "commit": "c0ffee", "image": "shop:7"}
+        if state == "succeeded"
+        else None,
         "progress": {"done": done, "total": 2, "remaining": None},
         "waiting_on": [],
         "errors": errors if state == "failed" else [],

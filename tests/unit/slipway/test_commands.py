@@ -125,8 +125,22 @@ def test_a_command_follows_the_job_that_it_starts(run: Run, server: StandIn) -> 
 
     assert (ended.exit_code, ended.stderr) == (0, "")
     assert "✓ build    await_result           succeeded" in ended.stdout
-    assert ended.stdout.endswith("Build 7: http://jenkins/7/\n")
+    assert ended.stdout.endswith("Build 7: http://jenkins/7/\nImage shop:7, commit c0ffee\n")
     assert server.calls("POST", f"/app/{APP_ID}/builds")[0].body == {"image_tag": "7"}
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [((), {}), (("--image-tag", "7", "--force"), {"image_tag": "7", "force": True})],
+    ids=["the newest build", "forced"],
+)
+def test_a_deployment_sends_what_was_asked_for(
+    run: Run, server: StandIn, options: tuple[str, ...], sent: dict[str, object]
+) -> None:
+    server.on("POST", f"/app/{APP_ID}/deploys", ACCEPTED)
+
+    assert run("deploy", "shop", "--no-wait", *options).exit_code == 0
+    assert server.calls("POST", f"/app/{APP_ID}/deploys")[0].body == sent
 
 
 def test_no_wait_prints_the_jobs_id_and_nothing_else(run: Run, server: StandIn) -> None:

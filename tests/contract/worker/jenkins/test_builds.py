@@ -482,6 +482,21 @@ def test_a_build_of_a_jenkins_before_2_369_has_no_in_progress(jenkins: Jenkins, 
     )
 
 
+def test_a_build_says_which_commits_it_checked_out_and_its_description(jenkins: Jenkins, service: StandIn) -> None:
+    revision = '{"lastBuiltRevision":{"SHA1":"c0ffee"},"remoteUrls":["https://git.example/dev/shop.git"]}'
+    body = (
+        '{"number":1,"url":"http://ci/1/","queueId":4,"building":false,"result":"SUCCESS","duration":1500,'
+        f'"description":"pushed shop:1","actions":[{{}},{revision},{{"parameters":[]}}]}}'
+    )
+    service.inject(Fault(kind="status", path="/1/api/json", status=200, body=body))
+
+    build = jenkins.builds.find_run(*WHERE, 1)
+
+    assert build is not None
+    assert build.commits == {"https://git.example/dev/shop.git": "c0ffee"}
+    assert build.description == "pushed shop:1"
+
+
 def test_a_build_is_stopped_once_and_stays_so(jenkins: Jenkins, clock: Clock) -> None:
     trigger(jenkins)
     clock.pass_s(RUNNING_S)
