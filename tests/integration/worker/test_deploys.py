@@ -161,6 +161,50 @@ def test_what_the_project_does_not_permit_is_the_operators(stage: Stage) -> None
     assert step.remedy == [REMEDIES["operator"]]
 
 
+def test_somebody_elses_object_stops_the_first_deployment_and_outlives_the_app(stage: Stage) -> None:
+    name = stage.app
+    namespace = stage.read()["spec"]["destination"]["namespace"]
+    theirs = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app.kubernetes.io/instance": name}},
+        "spec": {"selector": {"app": "the-real-one"}},
+    }
+    stage.argocd.put_live("dev-cluster", theirs, is_foreign=True)
+
+    step = _end(stage, stage.accept(image_tag="1"))
+
+    assert (step.name, step.code, _starts(stage)) == ("sync_application", "conflict", 0)
+    assert f"Service {name} in the namespace {namespace}" in (step.reason or "")
+    assert stage.world.drive(stage.world.accept_for(stage.made, "deprovision")).state is JobState.SUCCEEDED
+    assert theirs["spec"] in [row["manifest"]["spec"] for row in stage.argocd.live_objects]
+    stage.argocd.live_objects = []
+
+
+def test_a_chart_that_renders_nothing_is_no_deployment(stage: Stage) -> None:
+    for template in ("deployment.yaml", "service.yaml"):
+        stage.commit(f"templates/{template}", "")
+
+    step = _end(stage, stage.accept(image_tag="1"))
+
+    assert (step.name, step.code) == ("await_healthy", "rejected")
+    assert "Nothing was deployed" in (step.reason or "")
+    assert step.remedy == [REMEDIES["user"]]
+
+
+def test_a_kubernetes_api_that_restarts_ends_no_deployment(stage: Stage) -> None:
+    job = stage.accept(image_tag="1")
+    for name in ("sync_application", "await_healthy"):
+        stage.world.drive(job, until=name)
+        stage.argocd.is_kubernetes_away = True
+        stage.world.time.advance(MINUTE_S)
+        stage.world.runner.run(job.id, name)
+        stage.argocd.is_kubernetes_away = False
+        assert stage.world.step(job, name).state is StepState.RETRYING
+
+    assert stage.world.drive(job).state is JobState.SUCCEEDED
+
+
 # -- a sync that Argo CD ends with an error -----------------------------------------------------------------------
 
 AWAY = 'ComparisonError: Failed to load live state: failed to get cluster info for "c": dial tcp: connection refused'
