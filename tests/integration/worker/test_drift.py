@@ -234,6 +234,22 @@ def test_a_foreign_part_does_not_keep_the_others_from_being_repaired(world: Worl
     assert drift(world, made) == {"create_pipeline": "foreign"}
 
 
+@pytest.mark.parametrize(
+    "text", ["{marker}&#xd;\nOwned by the team", "Owned by the team&#xd;\n&#x1b;[31mred&#xd;\n {marker} "]
+)
+def test_a_pipeline_whose_description_people_edited_is_no_drift_and_can_be_removed(
+    world: World, made: Job, text: str
+) -> None:
+    app, marker = made.input["app"], f"slipway:{made.subject_id}"
+    Hands(world.harbour).edit_item("dev", f"{app}_dev", marker, text.format(marker=marker))
+
+    assert drift(world, made) == {}
+    assert reconcile(world, made).state is JobState.SUCCEEDED
+    assert "Owned by the team" in world.harbour.jenkins.items[f"dev/{app}_dev"]
+    assert world.drive(world.accept_for(made, "deprovision")).state is JobState.SUCCEEDED
+    assert f"dev/{app}_dev" not in world.harbour.jenkins.items
+
+
 def test_what_was_deployed_is_no_drift(world: World, made: Job) -> None:
     assert world.drive(world.accept_for(made, "deploy", image_tag="7")).state is JobState.SUCCEEDED
 
