@@ -15,13 +15,16 @@ from worker.upstreams.check import CheckState
 
 POLICY = "policy.slipway.csv"
 NAMESPACE = {"group": "", "kind": "Namespace"}
+ANYTHING = {"group": "*", "kind": "*"}
+ALLOW = 'argocd proj allow-cluster-resource dev "" Namespace'
 
 
 @dataclass(frozen=True)
 class Missing:
     """Something of the page that is not there: how it goes, which check finds it, and words of the remedy.
 
-    `hides`: without it, other checks cannot run. `state`: what the check says of it. `also`: what is wrong with it.
+    `hides`: without it other checks cannot run. `hidden`: other things that are missing hide it. `state`: what the
+    check says of it. `also`: what is wrong with it.
     """
 
     name: str
@@ -29,6 +32,7 @@ class Missing:
     found: str
     remedy: str
     hides: bool = False
+    hidden: bool = False
     state: CheckState = CheckState.FAILED
     also: frozenset[str] = frozenset()
 
@@ -78,6 +82,14 @@ def no_plugin(name: str) -> Callable[[Harbour], object]:
 
 def spec(team: str, **values: object) -> Callable[[Harbour], object]:
     return lambda harbour: harbour.argocd.projects[team].update(values)
+
+
+def somebody_elses_template(team: str) -> Callable[[Harbour], object]:
+    def go(harbour: Harbour) -> None:
+        prefix = f"{harbour.gitlab.url}/{team}/"
+        harbour.argocd.templates[prefix] = {"url": prefix, "type": "git", "username": "platform", "password": "x"}
+
+    return go
 
 
 def without_right(line: str) -> Callable[[Harbour], object]:
@@ -209,6 +221,40 @@ ARGOCD = (
     Missing(
         "destination", spec("dev", destinations=[]), "Argo CD: destinations of dev: dev-cluster", "add-destination dev"
     ),
+    Missing(
+        "fence around other namespaces",
+        spec("ops", destinations=[{"name": "ops-cluster", "namespace": "*"}]),
+        "Argo CD: other namespaces of ops: ops-cluster",
+        "argocd proj add-destination ops ops-cluster 'ops-*' --name",
+        hides=True,
+        state=CheckState.INCONCLUSIVE,
+    ),
+    Missing(
+        "cluster of the project's own",
+        spec("ops", permitOnlyProjectScopedClusters=True),
+        "Argo CD: destinations of ops: ops-cluster",
+        "--name ops-cluster --project ops",
+        hidden=True,
+    ),
+    *(
+        Missing(f"namespace, {name}", spec(team, **rules), f"Argo CD: namespaces made in {team}", remedy)
+        for name, team, rules, remedy in (
+            ("no whitelist", "dev", {"clusterResourceWhitelist": None}, ALLOW),
+            ("an empty whitelist", "dev", {"clusterResourceWhitelist": []}, ALLOW),
+            ("another kind", "dev", {"clusterResourceWhitelist": [NAMESPACE | {"kind": "ClusterRole"}]}, ALLOW),
+            ("another group", "dev", {"clusterResourceWhitelist": [NAMESPACE | {"group": "apps"}]}, ALLOW),
+            ("another name", "dev", {"clusterResourceWhitelist": [NAMESPACE | {"name": "ops-*"}]}, ALLOW),
+            ("blacklist", "ops", {"clusterResourceBlacklist": [NAMESPACE]}, "clusterResourceBlacklist"),
+            ("blacklist of globs", "ops", {"clusterResourceBlacklist": [ANYTHING]}, "clusterResourceBlacklist"),
+        )
+    ),
+    Missing(
+        "credential template, as another user has it",
+        somebody_elses_template("ops"),
+        "Argo CD: git access to ops",
+        "argocd repocreds rm",
+        hidden=True,
+    ),
     Missing("source", spec("dev", sourceRepos=[]), "Argo CD: sources of dev: dev", "add-source dev"),
     *(
         Missing(
@@ -239,7 +285,8 @@ ARGOCD = (
 )
 
 EVERYTHING = (*GITLAB, *JENKINS, *ELASTICSEARCH, *ARGOCD)
-TOGETHER = tuple(each for each in EVERYTHING if not each.hides)
+SHOWN = tuple(each for each in EVERYTHING if not each.hidden and each.state is CheckState.FAILED)
+TOGETHER = tuple(each for each in SHOWN if not each.hides)
 
 
 @pytest.fixture(scope="module")
@@ -279,12 +326,35 @@ def test_what_is_missing_alone_is_found_with_its_remedy(prepared: Prepared, miss
 
 
 @on_sqlite
+@pytest.mark.parametrize(
+    "entry", [NAMESPACE, ANYTHING, {"group": "*", "kind": "Name*"}, NAMESPACE | {"name": "dev-*"}], ids=str
+)
+def test_a_whitelist_may_use_globs_and_names(prepared: Prepared, entry: dict[str, str]) -> None:
+    prepared.harbour.argocd.projects["dev"]["clusterResourceWhitelist"] = [entry]
+
+    assert prepared.findings(CheckState.FAILED, CheckState.INCONCLUSIVE) == {}
+
+
+@on_sqlite
+def test_without_a_read_token_each_group_needs_a_template_of_somebody(prepared: Prepared) -> None:
+    prepared.set(gitlab_read_token=None)
+    before = prepared.findings(CheckState.FAILED)
+    somebody_elses_template("dev")(prepared.harbour)
+    after = prepared.findings(CheckState.FAILED)
+
+    assert set(before) == {"Argo CD: git access to dev", "Argo CD: git access to ops"}
+    assert "Reporter in the groups of all teams" in before["Argo CD: git access to ops"].remedy
+    assert set(after) == {"Argo CD: git access to ops"}
+
+
+@on_sqlite
 def test_what_is_missing_all_at_once_is_found_with_every_remedy(prepared: Prepared) -> None:
     for missing in TOGETHER:
         missing.go(prepared.harbour)
 
     found = prepared.findings(CheckState.FAILED)
 
+    assert len(TOGETHER) > 30
     assert {each.name for each in TOGETHER if each.found not in found} == set()
     assert {each.name for each in TOGETHER if each.remedy not in found[each.found].remedy} == set()
 
@@ -292,7 +362,7 @@ def test_what_is_missing_all_at_once_is_found_with_every_remedy(prepared: Prepar
 @on_sqlite
 def test_what_hides_other_checks_leaves_none_of_them_unsaid(prepared: Prepared) -> None:
     names = {f"{each.group}: {each.check}" for each in prepared.examine()}
-    for missing in (each for each in EVERYTHING if each.hides and each.state is CheckState.FAILED):
+    for missing in (each for each in SHOWN if each.hides):
         missing.go(prepared.harbour)
 
     found = prepared.examine()
