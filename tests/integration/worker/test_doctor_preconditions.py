@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.prepared import Original, Prepared
 
+from harbour.faults import Fault
 from harbour.gitlab.model import Project
 from harbour.world import Harbour
 from worker.upstreams.check import CheckState
@@ -333,6 +334,26 @@ def test_a_whitelist_may_use_globs_and_names(prepared: Prepared, entry: dict[str
     prepared.harbour.argocd.projects["dev"]["clusterResourceWhitelist"] = [entry]
 
     assert prepared.findings(CheckState.FAILED, CheckState.INCONCLUSIVE) == {}
+
+
+@on_sqlite
+@pytest.mark.parametrize("accepts_us", [True, False])
+def test_opensearch_is_called_by_its_name(prepared: Prepared, accepts_us: bool) -> None:
+    no_handler = '{"error": "no handler found for uri [/_security/_authenticate] and method [GET]"}'
+    realm = {"WWW-Authenticate": 'Basic realm="OpenSearch Security"'}
+    about = '{"version": {"distribution": "opensearch", "number": "2.17.0"}}'
+    answers = (
+        [Fault(kind="status", status=200, path="^/$", body=about), Fault(kind="status", status=400, body=no_handler)]
+        if accepts_us
+        else [Fault(kind="status", status=401, body="Unauthorized", headers=realm)]
+    )
+    for answer in answers:
+        prepared.harbour.elasticsearch.inject(answer)
+
+    found = prepared.findings(CheckState.FAILED)
+
+    assert set(found) == {"Elasticsearch: answers"}
+    assert found["Elasticsearch: answers"].said.startswith("OpenSearch answers at ")
 
 
 @on_sqlite
