@@ -122,7 +122,7 @@ def _health(rows: list[dict[str, Any]], at: float) -> dict[str, str]:
     for status in WORST_FIRST:
         found = next((each for each in present if each["status"] == status), None)
         if found is not None:
-            return {"lastTransitionTime": timestamp(at)} | found
+            return {"status": status, "lastTransitionTime": found.get("lastTransitionTime", timestamp(at))}
     since = max((each["lastTransitionTime"] for each in present if "lastTransitionTime" in each), default=timestamp(at))
     return {"status": "Healthy", "lastTransitionTime": since}
 

@@ -60,7 +60,7 @@ def read_status(app: Object, operation_id: str) -> SyncStatus:
         is_reconciled=app.operation is None and _is_reconciled(status),
         sync_status=status.sync.status,
         health_status=status.health.status,
-        health_message=cleaned(status.health.message),
+        health_message=cleaned(status.health.message or _why_unhealthy(status)),
         revision=(result.revision if result else "") or status.sync.revision,
         images=tuple(status.summary.images or ()),
         conditions=tuple(cleaned(f"{each.type}: {each.message}") for each in status.conditions or ()),
@@ -70,6 +70,12 @@ def read_status(app: Object, operation_id: str) -> SyncStatus:
             if each.status not in _DONE_TO_A_RESOURCE
         ),
     )
+
+
+def _why_unhealthy(status: Status) -> str:
+    """Return the message of an object that is as unwell as the application: 3.5 gives the application none."""
+    states = (each.health for each in status.resources or () if each.health is not None)
+    return next((each.message for each in states if each.message and each.status == status.health.status), "")
 
 
 def _failure(state: OperationState | None) -> Failure | None:

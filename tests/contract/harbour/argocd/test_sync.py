@@ -307,9 +307,11 @@ def test_what_is_degraded_may_recover(shop: Shop, recovery_s: float | None, then
     shop.service.health_errors, shop.service.recovery_s = ["crash loop"], recovery_s
     shop.sync()
 
-    health = shop.read(45)["status"]["health"]
+    status = shop.read(45)["status"]
 
-    assert (health["status"], health["message"]) == ("Degraded", "crash loop")
+    deployment = next(each["health"] for each in status["resources"] if each["kind"] == "Deployment")
+    assert deployment == {"status": "Degraded", "message": "crash loop"}
+    assert (status["health"]["status"], "message" in status["health"]) == ("Degraded", False)
     assert shop.seen(30)[1] == then
 
 
