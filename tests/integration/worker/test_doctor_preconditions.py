@@ -106,6 +106,12 @@ def without_right(line: str) -> Callable[[Harbour], object]:
 
 
 GITLAB = (
+    Missing(
+        "limits that Slipway's calls fit into",
+        lambda harbour: setattr(harbour.gitlab, "is_throttled", True),
+        "GitLab: rate limit",
+        "GITLAB_CALLS_PER_SECOND",
+    ),
     Missing("group of a team", no_group("ops"), "GitLab: group ops", "New group"),
     Missing(
         "administrator",
