@@ -14,6 +14,7 @@ from common.database.models import Job
 from common.errors import NotYet
 from common.jobs import interventions
 from common.states import StepState
+from common.step_outputs import REGISTER_REPOSITORY
 from common.workflows import StepPlan, Upstream, Workflow
 from harbour.faults import Call
 from harbour.server import Service
@@ -89,6 +90,7 @@ class Stages:
         if case.step is case.flow.on_cancel:
             self._cancel_amid_a_build(job)
         assert self.world.step(job, case.step.name).state is StepState.READY
+        self._forget_template(case)
         return job
 
     def ready(self, case: Case) -> Job:
@@ -103,6 +105,7 @@ class Stages:
         if case not in self._done:
             before = self._done.get(_case_before(case))
             job = before.job if before else self.begin(case)
+            self._forget_template(case)
             number = len(self.world.harbour.calls())
             assert self.world.run_through(job, case.step.name).action is NextAction.GO_ON
             calls = [call for call in self.world.harbour.calls()[number:] if call.kind != "git"]
@@ -115,6 +118,11 @@ class Stages:
         if case.step.upstream is Upstream.SLIPWAY:
             return list(harbour.services)
         return [service for service in harbour.services if service.name == case.step.upstream]
+
+    def _forget_template(self, case: Case) -> None:
+        """Let each job be the first of its group, which makes what Argo CD reads the others' repositories with."""
+        if case.step.name == REGISTER_REPOSITORY.step:
+            self.world.harbour.argocd.templates.clear()
 
     def _cancel_amid_a_build(self, job: Job) -> None:
         world, jenkins = self.world, self.world.harbour.jenkins

@@ -93,6 +93,7 @@ def register_repository(job: StepContext, upstreams: Upstreams) -> RegisteredRep
             credentials=read_credentials(job.settings),
             is_new=_is_new_to_argocd(job, url),
             on_create=entry.intend,
+            on_refuse=entry.withdraw,
         )
     except Permanent:  # it carries no marker: one that exists after a refusal must not count as ours
         entry.withdraw()

@@ -45,12 +45,13 @@ class Repositories:
         is_new: bool = False,
         project: str | None = None,
         on_create: Callable[[], None],
+        on_refuse: Callable[[], None] = lambda: None,
     ) -> Repository:
         """Register `url` when it is not registered in `project`. `on_create` runs just before the first write.
 
         `credentials` are those of the template of its group, None when somebody else takes care of that. `is_new`:
         the repository itself was made just now, so nobody has registered it; then it is not looked for first, because
-        for the list Argo CD tests the connection to every repository.
+        for the list Argo CD tests the connection to every repository. `on_refuse` runs when somebody had all the same.
 
         Safe to repeat: the URL is the identity; what is registered is left as it is. Argo CD tests the connection
         before it stores a repository without project, never one with. Raises Transient while git cannot be reached,
@@ -72,6 +73,8 @@ class Repositories:
         if reply.status == 200:
             return Repository(url=url, found=False)
         if is_different_spec(reply):
+            if is_new:
+                on_refuse()
             return self._find_again(url, project)
         raise self._api.failed(reply, f"registering {url}", secrets=(credentials.password,) if credentials else ())
 
