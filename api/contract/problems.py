@@ -81,8 +81,8 @@ CODES: dict[str, ProblemType] = {
     ),
     "not_built": ProblemType(
         409,
-        "The app has no image yet",
-        "Build the app first, or send force to deploy a tag of another origin.",
+        "It is not known which image to deploy",
+        "Build the app first, or send image_tag: with force, it may be of any origin.",
     ),
     "nothing_to_roll_back_to": ProblemType(
         409, "There is no earlier successful deployment", "Deploy the version that you want."

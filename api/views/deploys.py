@@ -33,8 +33,8 @@ RECENT = 5  # tags that a refusal names
 class NewDeploy(RequestBody):
     """`image_tag` defaults to that of the newest successful build; `revision` is a branch, tag or commit of the chart.
 
-    A tag that no build of the app has pushed is refused, unless `force` is true. With `force` and without any build,
-    the tag stays as it is.
+    A tag that no build of the app has pushed is refused, unless `force` is true. With `force`, where the newest build
+    has pushed none or there is no build, the tag stays as it is.
     """
 
     image_tag: ImageTag = None
@@ -119,14 +119,20 @@ def list_deploys(app_id: str, query: JobPage) -> Answer:
 
 
 def _choose(body: NewDeploy, session: Session, app: App) -> dict[str, str]:
-    """Return the tag to deploy where the request has none. Raises Problem `not_built`, `invalid_fields`."""
-    tags = [tag for _job, tag in builds.pushed(session, app.id)]
-    if body.image_tag is None and tags:
-        return {"image_tag": tags[0]}
+    """Return the tag to deploy where the request has none. Raises Problem `not_built`, `invalid_fields`.
+
+    A newest build without a known tag is no reason to deploy the one before it, as if that were the newest.
+    """
+    good = builds.newest_good(session, app.id)
+    newest = good[0].tags if good else ()
+    if body.image_tag is None and newest:
+        return {"image_tag": newest[0]}
+    tags = [tag for build in good for tag in build.tags]
     if body.force or body.image_tag in tags:
         return {}
-    if not tags:
-        raise Problem("not_built", "No successful build of this app has reported an image.")
+    if body.image_tag is None or not tags:
+        which = "The newest successful build" if tags else "No successful build"
+        raise Problem("not_built", f"{which} of this app has reported {'no' if tags else 'an'} image.")
     recent = ", ".join(dict.fromkeys(tags[:RECENT]))
     message = f"No build of this app has pushed this tag. Recent tags: {recent}. Send force to deploy it all the same."
     raise Problem("invalid_fields", errors=[FieldError(field="image_tag", code="not_built", message=message)])

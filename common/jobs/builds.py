@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -17,6 +18,14 @@ SEARCHED = 100  # good builds back whose tags are known
 OWN_CHARACTERS = 8  # of the app's id, random ones: an app of the same name has others
 
 
+@dataclass(frozen=True, kw_only=True)
+class GoodBuild:
+    """A build that succeeded, and the tags that it pushed: none when it has reported no image."""
+
+    job: Job
+    tags: tuple[str, ...]
+
+
 def next_tag(app: App) -> str:
     """Return the tag of a new build, unique for ever, and count it; call it with the app's row locked.
 
@@ -26,12 +35,12 @@ def next_tag(app: App) -> str:
     return f"{app.build_count}-{app.id[-OWN_CHARACTERS:]}"
 
 
-def pushed(session: Session, app_id: str) -> list[tuple[Job, str]]:
-    """Return the good builds of an app and the tags that they pushed, newest first."""
+def newest_good(session: Session, app_id: str) -> list[GoodBuild]:
+    """Return the good builds of an app, newest first."""
     statement = select(Job).where(Job.app_id == app_id, Job.kind == BUILD.name, Job.state == JobState.SUCCEEDED)
     jobs = list(session.scalars(statement.order_by(Job.id.desc()).limit(SEARCHED)))
     found = outputs.finished_builds(session, jobs)
-    return [(job, tag) for job in jobs for tag in _tags(job, found.get(job.id))]
+    return [GoodBuild(job=job, tags=tuple(_tags(job, found.get(job.id)))) for job in jobs]
 
 
 def _tags(job: Job, output: FinishedBuild | None) -> Iterator[str]:

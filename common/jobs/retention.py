@@ -4,7 +4,8 @@ What stays, however old it is:
 
     of the ledger      a job that a row names, unless that is the trace of the job's own run: a build, a sync
     of an app          the newest job that people see of it; the last good one that made its parts, for their addresses;
-                       the deployments that a rollback may go back to; the newest build whose tag is known
+                       the deployments that a rollback may go back to; the newest build whose tag is known, and
+                       the newest good build, so that the one before does not pass for it
     of a person        the sign-up, unless it succeeded: it can be retried, or has to free their names
     what failed        and stays for one of these reasons keeps the newer ones of its kind and app: without them it
                        would appear to be the newest, and could be retried
@@ -144,8 +145,9 @@ def _needed_of_app(session: Session, settings: Settings, app_id: str) -> Iterato
     newest = select(func.max(Job.id)).where(Job.app_id == app_id)
     yield session.scalar(newest.where(Job.kind.not_in(HARMLESS))) or ""
     yield session.scalar(newest.where(Job.kind.in_(MADE_BY), Job.state == JobState.SUCCEEDED)) or ""
-    for job, _tag in builds.pushed(session, app_id)[:1]:
-        yield job.id
+    good = builds.newest_good(session, app_id)
+    if (known := next((each for each in good if each.tags), None)) is not None:
+        yield from (known.job.id, good[0].job.id)
     for each in deployments.needed(deployments.newest_first(session, settings, app_id)):
         yield each.job.id
 

@@ -98,6 +98,19 @@ def test_what_jenkins_pushed_counts_and_not_what_was_asked_for(dev: FlaskClient,
     assert (refused.status_code, _deployed_tag(dev, app_id)) == (422, "pushed")
 
 
+def test_a_newest_build_without_a_known_image_is_not_replaced_by_an_older_one(
+    dev: FlaskClient, db: Database, app_id: str
+) -> None:
+    add_build(db, dev, app_id, "old")
+    add_build(db, dev, app_id, "new", image=None)
+
+    refused = dev.post(f"{V1}/app/{app_id}/deploys", json={})
+
+    assert (refused.status_code, refused.json["code"]) == (409, "not_built")
+    assert "newest successful build of this app has reported no image" in refused.json["detail"]
+    assert _deployed_tag(dev, app_id, image_tag="old") == "old"
+
+
 def test_a_build_of_an_older_version_counts_by_its_number(dev: FlaskClient, db: Database, app_id: str) -> None:
     job_id = dev.post(f"{V1}/app/{app_id}/builds", json={"image_tag": "1.2.3"}).json["job_id"]
     succeed(db, job_id, await_result={"number": 7, "url": "http://jenkins.invalid/", "result": "SUCCESS"})

@@ -140,6 +140,17 @@ def test_the_build_stays_whose_tag_a_deployment_takes(before: Past, db: Database
     assert _left(db) & set(ids) == {ids[1]}
 
 
+def test_a_newer_good_build_whose_tag_is_not_known_stays_beside_it(before: Past, db: Database) -> None:
+    app = before.app()
+    known = before.job("build", app_id=app, days=130, app="app", image_tag="1")
+    newer = before.job("build", app_id=app, days=129, app="app")
+    before.job("deploy", app_id=app, days=100, app="app", image_tag="1")
+
+    _sweep(db)
+
+    assert _left(db) >= {known, newer}
+
+
 @pytest.mark.parametrize(
     ("state", "has_left", "stays"),
     [(GOOD, False, False), (FAILED, False, True), (JobState.CANCELLED, False, True), (FAILED, True, False)],
