@@ -302,7 +302,7 @@ def test_a_chart_that_rendered_nothing_is_seen() -> None:
 def test_an_application_that_was_just_created_has_not_been_compared() -> None:
     app = read(answer_of("takeover:create-in-a-taken-namespace"), Object)
 
-    assert (app.status.reconciledAt, app.was_synced) == (None, False)
+    assert (app.is_compared, app.has_applied) == (False, False)
 
 
 def test_somebody_elses_service_is_found_before_the_first_sync() -> None:

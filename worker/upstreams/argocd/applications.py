@@ -148,7 +148,8 @@ class Applications:
     def remove(self, name: str, *, project: str, marker: str) -> bool:
         """Delete the application with everything that it runs on the cluster, and return True once it is gone.
 
-        When it was never synced and the cluster has somebody else's objects under the names of its chart, those stay.
+        When no sync has applied anything, and the cluster has somebody else's objects under the names of its chart or
+        Argo CD cannot say so, what is on the cluster stays: before 3.0 it would delete a release of helm of that name.
         Its namespace stays, too: Argo CD does not track what `CreateNamespace` made.
 
         Safe to repeat: what is absent or being deleted is not requested again. Raises NotYet until it is gone, with
@@ -160,7 +161,7 @@ class Applications:
             return True
         self._require_marked(name, actual, marker)
         if not actual.metadata.deletionTimestamp:
-            is_safe = actual.was_synced or not self.foreign_objects(actual, project)
+            is_safe = actual.has_applied or (actual.is_compared and not self.foreign_objects(actual, project))
             self._delete(name, project, is_cascade=is_safe)
             actual = self.find(name, project)
         if actual is None:
@@ -194,7 +195,7 @@ class Applications:
     def foreign_objects(self, app: Object, project: str) -> list[str]:
         """Return which objects the cluster has under the names of an application's chart that are not its own.
 
-        `app` was never synced, and has been compared with the cluster.
+        No sync of `app` has applied anything, and it has been compared with the cluster.
         Source: `server/application ManagedResources`.
         """
         if not ownership.may_be_live(app):

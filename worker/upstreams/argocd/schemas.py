@@ -46,6 +46,15 @@ class ResourceResult:
     message: str = ""
     hookType: str = ""  # noqa: N815 - Argo CD's word
 
+    @property
+    def is_done(self) -> bool:
+        return self.status in ("Synced", "Pruned")
+
+    @property
+    def is_of_chart(self) -> bool:
+        """Say whether Argo CD tracks it: neither a hook nor the namespace, which `CreateNamespace` makes."""
+        return not self.hookType and self.kind != "Namespace"
+
 
 @dataclass(frozen=True, kw_only=True)
 class SyncResult:
@@ -116,9 +125,18 @@ class Object:
     status: Status = Status()
 
     @property
-    def was_synced(self) -> bool:
-        """Say whether any sync of it has begun."""
-        return bool(self.operation or self.status.operationState or self.status.history)
+    def has_applied(self) -> bool:
+        """Say whether a sync of it may have applied something: one under way, a good one, or a part of a bad one."""
+        state = self.status.operationState
+        if self.operation or self.status.history or (state and state.phase not in ("Failed", "Error")):
+            return True
+        results = (state.syncResult.resources if state and state.syncResult else None) or ()
+        return any(each.is_done and each.is_of_chart for each in results)
+
+    @property
+    def is_compared(self) -> bool:
+        """Say whether Argo CD shows what the cluster has of the chart."""
+        return self.status.reconciledAt is not None and self.status.sync.status in ("Synced", "OutOfSync")
 
 
 @dataclass(frozen=True, kw_only=True)

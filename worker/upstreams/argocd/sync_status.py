@@ -18,7 +18,6 @@ from worker.upstreams.error_text import cleaned
 OPERATION_ID = "slipway-job"
 Phase = Literal["absent", "running", "succeeded", "failed", "errored", "superseded"]
 _ENDS: dict[str, Phase] = {"Succeeded": "succeeded", "Failed": "failed", "Error": "errored"}
-_DONE_TO_A_RESOURCE = frozenset({"Synced", "Pruned"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +66,7 @@ def read_status(app: Object, operation_id: str) -> SyncStatus:
         resources_messages=tuple(
             cleaned(f"{each.kind} {each.name}: {each.message}")
             for each in (result.resources if result else None) or ()
-            if each.status not in _DONE_TO_A_RESOURCE
+            if not each.is_done
         ),
     )
 

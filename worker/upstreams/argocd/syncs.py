@@ -40,7 +40,7 @@ class Syncs:
     ) -> None:
         """Start a sync that carries `operation_id`. `on_create` runs just before the request.
 
-        The first sync of an application is refused when it would change what is on the cluster and not its own.
+        Until a sync has applied something, one that would change what is on the cluster and not its own is refused.
 
         `revision` is for this run only: the application still follows its own, and is OutOfSync when they differ.
         Safe to repeat: when the operation under way or last ended carries the id, nothing is written. Raises NotYet
@@ -57,7 +57,7 @@ class Syncs:
             raise self._api.permanent(reason, ActionBy.USER)
         if actual.operation is not None:
             raise self._api.not_yet("another sync is running", retry_after_s=BUSY_POLL_S)
-        if not actual.was_synced:
+        if not actual.has_applied:
             self._require_unowned(name, project)
         on_create()
         self._post(name, project, operation_id, revision)
@@ -110,12 +110,11 @@ class Syncs:
 
     def _require_compared(self, name: str, app: Object | None) -> None:
         """Check that Argo CD shows what is live. Raises NotYet until it has compared, and for why it cannot."""
-        status = app.status if app else None
-        if status and status.reconciledAt and status.sync.status in ("Synced", "OutOfSync"):
+        if app is not None and app.is_compared:
             return
         doing = f"comparing the application {name} with the cluster"
-        errors = [each.message for each in (status.conditions if status else None) or () if each.type.endswith("Error")]
-        for text in errors:
+        conditions = (app.status.conditions if app else None) or ()
+        for text in (each.message for each in conditions if each.type.endswith("Error")):
             if (error := error_of(read_failure(text), doing)) is not None:
                 error.upstream = self._api.name
                 raise error

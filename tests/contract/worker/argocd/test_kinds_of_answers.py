@@ -288,6 +288,42 @@ def test_an_application_that_was_synced_is_not_compared_again() -> None:
     assert http.sent() == [f"GET {LOOK}", f"POST {LOOK}/sync"]
 
 
+BARREN = [
+    pytest.param([], "Error", id="the cluster was away"),
+    pytest.param([{"kind": "Service", "name": "web", "status": "SyncFailed"}], "Failed", id="not permitted"),
+    pytest.param([{"kind": "Namespace", "name": "shop", "status": "Synced"}], "Failed", id="only the namespace"),
+    pytest.param([{"kind": "Job", "status": "Synced", "hookType": "PreSync"}], "Failed", id="only a hook"),
+]
+
+
+def ended(results: list[dict[str, Any]], phase: str) -> dict[str, Any]:
+    state = {"phase": phase, "finishedAt": "2026-01-01T00:00:00Z", "syncResult": {"resources": results}}
+    return {"operationState": state}
+
+
+@pytest.mark.parametrize(("results", "phase"), BARREN)
+def test_a_sync_that_applied_nothing_is_not_the_first(results: list[dict[str, Any]], phase: str) -> None:
+    client, http = first_sync(object_of("", OURS), **ended(results, phase))
+
+    with pytest.raises(Conflict, match="Service web in the namespace shop"):
+        start(client)
+    with pytest.raises(NotYet):
+        client.applications.remove("shop", project="dev", marker="app-1")
+
+    assert [request.params["cascade"] for request in http.requests if request.method == "DELETE"] == ["false"]
+    assert not [call for call in http.sent() if call.startswith("POST")]
+
+
+def test_what_a_sync_applied_in_part_is_not_taken_for_somebody_elses() -> None:
+    """Before 3.0 our own objects carry no tracking id either."""
+    parts = [{"kind": "Service", "status": "Synced"}, {"kind": "Deployment", "status": "SyncFailed"}]
+    client, http = first_sync(object_of("", ""), **ended(parts, "Failed"))
+
+    start(client)
+
+    assert http.sent()[-1] == f"POST {LOOK}/sync"
+
+
 @pytest.mark.parametrize(
     ("status", "error", "by"),
     [
@@ -341,6 +377,18 @@ def test_the_removal_of_what_was_never_synced_leaves_somebody_elses(theirs: dict
 
     (deletion,) = [request for request in http.requests if request.method == "DELETE"]
     assert deletion.params["cascade"] == cascade
+
+
+@pytest.mark.parametrize("status", [{"reconciledAt": None, "sync": {"status": ""}}, {"sync": {"status": "Unknown"}}])
+def test_the_removal_of_what_was_never_compared_touches_nothing_on_the_cluster(status: dict[str, Any]) -> None:
+    """Before 3.0 Argo CD would delete what carries its label: a release of helm of the same name."""
+    client, http = first_sync(**(status | {"resources": None}))
+
+    with pytest.raises(NotYet):
+        client.applications.remove("shop", project="dev", marker="app-1")
+
+    (deletion,) = [request for request in http.requests if request.method == "DELETE"]
+    assert deletion.params["cascade"] == "false"
 
 
 # -- applications in a namespace of their own -------------------------------------------------------------------------
