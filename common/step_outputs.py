@@ -167,10 +167,6 @@ class RemovalPreview(TypedDict):
     repositories: list[RepositoryActivity]
 
 
-class NoOutput(TypedDict):
-    """A step that learns nothing."""
-
-
 # -- drift, plan and checkup --------------------------------------------------------------------------------------
 
 

@@ -1,7 +1,4 @@
-"""Access to repositories and their charts, with the real git over the real URL.
-
-Credentials go to git in its environment: every process of the machine can read arguments, and URLs appear in messages.
-"""
+"""Access to repositories and their charts, with the real git over the real URL."""
 
 from __future__ import annotations
 
@@ -12,8 +9,9 @@ import signal
 import subprocess
 import tarfile
 import tempfile
-from base64 import b64encode
 from dataclasses import dataclass, field
+
+from harbour.git_client import environment
 
 _STATUS = re.compile(r"returned error: (\d{3})")
 _PLACE = re.compile(r"https?://([^/@]+)")
@@ -137,7 +135,7 @@ def _remote(*arguments: str, url: str, credentials: Credentials, timeout_s: floa
 def _git(*arguments: str, credentials: Credentials, timeout_s: float) -> str:
     with subprocess.Popen(  # noqa: S603 - no shell, every URL comes after `--`, and only http is allowed
         ["git", *arguments],  # noqa: S607 - the user's own git
-        env=_environment(credentials),
+        env=environment(credentials.username, credentials.password),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -153,25 +151,6 @@ def _git(*arguments: str, credentials: Credentials, timeout_s: float) -> str:
     if process.returncode:
         raise GitError(problem)
     return output
-
-
-def _environment(credentials: Credentials) -> dict[str, str]:
-    settings = {"credential.helper": ""}
-    if credentials.username or credentials.password:
-        pair = f"{credentials.username}:{credentials.password}"
-        settings["http.extraHeader"] = f"Authorization: Basic {b64encode(pair.encode()).decode()}"
-    environment = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "LC_ALL": "C",
-        "GIT_ALLOW_PROTOCOL": "http:https",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_CONFIG_COUNT": str(len(settings)),
-    }
-    for number, (key, value) in enumerate(settings.items()):
-        environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    return environment
 
 
 def _reason(problem: str, url: str) -> str:

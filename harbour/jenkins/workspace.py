@@ -1,17 +1,14 @@
-"""Git in the workspace of a build: real clones, commits and pushes, as the account of a credential.
-
-The account goes to git in its environment: every process of the machine can read arguments, and URLs appear in logs.
-"""
+"""Git in the workspace of a build: real clones, commits and pushes, as the account of a credential."""
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
-from base64 import b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from harbour.git_client import environment
 
 TIMEOUT_S = 15.0
 NO_BRANCH = "Couldn't find any revision to build. Verify the repository and branch configuration for this job."
@@ -101,7 +98,7 @@ def _git(*arguments: str, place: Path | None = None, account: Account | None = N
     try:
         done = subprocess.run(  # noqa: S603 - no shell, every URL comes after `--` or is the checkout's own
             command,
-            env=_environment(account),
+            env=environment(account.username, account.password) if account else environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
@@ -114,22 +111,3 @@ def _git(*arguments: str, place: Path | None = None, account: Account | None = N
     if done.returncode:
         raise GitError((done.stderr or done.stdout).strip())
     return done.stdout
-
-
-def _environment(account: Account | None) -> dict[str, str]:
-    settings = {"credential.helper": ""}
-    if account is not None:
-        pair = b64encode(f"{account.username}:{account.password}".encode()).decode()
-        settings["http.extraHeader"] = f"Authorization: Basic {pair}"
-    environment = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "LC_ALL": "C",
-        "GIT_ALLOW_PROTOCOL": "http:https",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_CONFIG_COUNT": str(len(settings)),
-    }
-    for number, (key, value) in enumerate(settings.items()):
-        environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    return environment

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 from common.database.models import Resource
 from common.states import Provenance
-from common.step_outputs import (
-    DELETE_APPLICATION,
-    DELETE_HELM,
-    DELETE_PIPELINE,
-    DELETE_REPOSITORY,
-    DELETE_SOURCE,
-    FORK_HELM,
-    FORK_SOURCE,
-    Fork,
-    KeptResource,
-    Removed,
-    StepOutput,
-)
+from common.step_outputs import FORK_HELM, FORK_SOURCE, RELEASE_NAME, Fork, KeptResource, Removed, StepOutput
+from common.workflows import DEPROVISION
 from worker.context import StepContext
 from worker.removal import OURS, is_removed
 from worker.upstreams import Upstreams
 from worker.upstreams.adapter import Remains
 
-REMOVALS = (DELETE_APPLICATION, DELETE_REPOSITORY, DELETE_PIPELINE, DELETE_HELM, DELETE_SOURCE)
+REMOVALS = [StepOutput(step.name, Removed) for step in DEPROVISION.steps if step.name != RELEASE_NAME.step]
 
 
 def delete_application(job: StepContext, upstreams: Upstreams) -> Removed:

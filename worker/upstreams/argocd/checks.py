@@ -15,6 +15,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from common.config.catalog import Catalog, CatalogTeam
+from common.config.namespaces import SAMPLE_APP
 from common.config.naming import helm_repository
 from common.config.settings import WorkerSettings
 from worker.upstreams.argocd.git_access_checks import GitAccessChecks
@@ -27,7 +28,6 @@ from worker.upstreams.probe import Probe, at_least, json_object
 
 OLDEST = (2, 8)  # since then a request for an application may name its project
 SOON = timedelta(days=7)
-ANY_APP = "any-app"
 APPLICATION_RIGHTS = ("get", "create", "update", "delete", "sync")
 REPOSITORY_RIGHTS = ("get", "create", "update", "delete")
 _API = ("api", "v1")
@@ -168,13 +168,13 @@ class ArgoCDChecks:
         base = self._clone_base()
         if not base:
             raise CheckInconclusiveError("GitLab does not show the addresses of its repositories")
-        return f"{base}/{team.gitlab_group}/{helm_repository(ANY_APP)}.git"
+        return f"{base}/{team.gitlab_group}/{helm_repository(SAMPLE_APP)}.git"
 
     # -- rights -----------------------------------------------------------------------------------------------
 
     def _application_rights(self, team: CatalogTeam) -> str:
         project = team.argocd_project
-        place = (project, team.argocd_namespace, ANY_APP) if team.argocd_namespace else (project, ANY_APP)
+        place = (project, team.argocd_namespace, SAMPLE_APP) if team.argocd_namespace else (project, SAMPLE_APP)
         lacking = [right for right in APPLICATION_RIGHTS if not self._may("applications", right, *place)]
         if lacking:
             raise CheckFailedError(f"the token may not {', '.join(lacking)} applications in {project}")

@@ -6,6 +6,7 @@ to each. A repository's own credentials outrank every template, also when git no
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from common.errors import StepError
@@ -27,6 +28,15 @@ class Credentials:
 def prefix_of(repository_url: str) -> str:
     """Return the beginning that a repository's address shares with the others of its group."""
     return canonical_url(repository_url).rpartition("/")[0] + "/"
+
+
+def template_of(prefix: str, templates: Iterable[Template]) -> Template | None:
+    """Return the template of exactly these addresses, None when there is none; they may be spelt in another way."""
+    return next((each for each in templates if _plain(each.url) == _plain(prefix)), None)
+
+
+def _plain(url: str) -> str:
+    return url.strip().lower().rstrip("/")
 
 
 class CredentialTemplates:
@@ -64,7 +74,7 @@ class CredentialTemplates:
         """Return the template of exactly these addresses, None when our account sees none."""
         reply = self._api.send("GET", "repocreds")
         items = self._api.expect(reply, "listing the credential templates").read_as(Templates).items or []
-        return next((each for each in items if _same(each.url, prefix)), None)
+        return template_of(prefix, items)
 
     def _has_ours(self, prefix: str, credentials: Credentials) -> bool:
         existing = self.find(prefix)
@@ -84,7 +94,3 @@ class CredentialTemplates:
     def _failed(self, reply: Reply, prefix: str, credentials: Credentials) -> StepError:
         doing = f"storing the credential template for {prefix}"
         return self._api.failed(reply, doing, secrets=(credentials.password,))
-
-
-def _same(one: str, other: str) -> bool:
-    return one.strip().lower().rstrip("/") == other.lower().rstrip("/")

@@ -13,6 +13,8 @@ from functools import partial
 from common.config.catalog import CatalogTeam
 from common.config.settings import WorkerSettings
 from worker.upstreams.argocd.causes import Cause, Failure, read_failure
+from worker.upstreams.argocd.credential_templates import template_of
+from worker.upstreams.argocd.ownership import listed
 from worker.upstreams.argocd.schemas import Object, Objects, Template, Templates
 from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError
 from worker.upstreams.probe import Probe
@@ -24,7 +26,6 @@ RENEW = (
 _API = ("api", "v1")
 _OURS = "app.kubernetes.io/managed-by=slipway"
 _FIELDS = "items.metadata,items.spec,items.status.conditions"
-_SHOWN = 3
 
 
 class GitAccessChecks:
@@ -64,7 +65,7 @@ class GitAccessChecks:
         """Return which template serves the group. Without a token of ours there has to be one already."""
         reply = self._probe.expect(self._probe.get(*_API, "repocreds"), "listing the credential templates")
         rows = reply.read_as(Templates).items or []
-        exact = next((row for row in rows if row.url.lower().rstrip("/") == prefix.lower().rstrip("/")), None)
+        exact = template_of(prefix, rows)
         if self._user is None:
             return self._foreign_template(team, prefix, rows)
         if exact is None:
@@ -96,9 +97,9 @@ class GitAccessChecks:
         refused = [app.metadata.name for app in apps if _git_failure([app])]
         if apps and (failure := _git_failure([self._compared(team, apps[0])])):
             refused = list(dict.fromkeys([apps[0].metadata.name, *refused]))
-            raise CheckFailedError(f"git refuses Argo CD for {_listed(refused)}: {failure.words}")
+            raise CheckFailedError(f"git refuses Argo CD for {listed(refused)}: {failure.words}")
         if refused:
-            raise CheckFailedError(f"git refused Argo CD when it last compared {_listed(refused)}")
+            raise CheckFailedError(f"git refused Argo CD when it last compared {listed(refused)}")
 
     def _compared(self, team: CatalogTeam, app: Object) -> Object:
         params: dict[str, str | int] = {"project": team.argocd_project, "refresh": "normal"}
@@ -120,8 +121,3 @@ def _git_failure(apps: Sequence[Object]) -> Failure | None:
 
 def _url(app: Object) -> str:
     return str((app.spec.get("source") or {}).get("repoURL", "")).lower()
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

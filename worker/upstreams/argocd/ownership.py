@@ -8,7 +8,7 @@ application. It knows an application's objects by a tracking id, an annotation. 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from worker.upstreams.argocd.schemas import ManagedResource, Object
 
@@ -31,7 +31,8 @@ def foreign(items: Iterable[ManagedResource], *, application: str, namespace: st
     return [_named(each) for each in items if _exists(each) and not _is_ours(each, instance)]
 
 
-def listed(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from common.config import naming
 from common.config.catalog import CatalogTeam
+from common.config.namespaces import SAMPLE_APP
 from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError
 from worker.upstreams.jenkins.roles import GLOBAL, ITEM
 from worker.upstreams.probe import Probe, json_object
 
-ANY_APP = "any-app"
 _STRATEGY = ("role-strategy", "strategy")
 _AUTHORIZATION = "on Jenkins: Manage Jenkins → Security → Authorization"
 _MANAGE = "on Jenkins: Manage Jenkins → Manage and Assign Roles"
@@ -202,7 +202,7 @@ def _is_everybody(entry: Any) -> bool:
 
 
 def _pipeline_of(team: CatalogTeam) -> str:
-    return f"{team.jenkins_folder}/{naming.pipeline(ANY_APP, team.id)}"
+    return f"{team.jenkins_folder}/{naming.pipeline(SAMPLE_APP, team.id)}"
 
 
 def _matches(pattern: str, name: str) -> bool:
