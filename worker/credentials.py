@@ -1,8 +1,8 @@
 """The git credentials that Argo CD has: `python -m worker.credentials renew`, `python -m worker.credentials drop`.
 
 renew  gives the credential template of each team's group the present GITLAB_READ_TOKEN: after it was changed
-drop   takes their own credentials from the repositories that Slipway registered, so that the templates serve them:
-       once, for those that a former version registered
+drop   takes their own credentials from the repositories that Slipway registered, so that the templates serve them, and
+       makes the templates that are not there yet: once, for those that a former version registered
 
 Both are safe to repeat. Exit 0: everything was done; 1: something was not; 78: a setting is missing or wrong.
 """
@@ -28,6 +28,7 @@ from common.workflows import Upstream
 from worker import upstreams
 from worker.upstreams import Upstreams
 from worker.upstreams.argocd.adapter import read_credentials
+from worker.upstreams.argocd.credential_templates import Credentials, prefix_of
 from worker.upstreams.argocd.manifest import is_same_repository
 from worker.upstreams.gitlab import checks as gitlab_checks
 from worker.upstreams.probe import Probe
@@ -46,14 +47,15 @@ def main() -> int:
     except SettingsError as problem:
         sys.stderr.write(f"{problem}\n")
         return EX_CONFIG
-    if read_credentials(config) is None:
+    credentials = read_credentials(config)
+    if credentials is None:
         sys.stderr.write("GITLAB_READ_USER and GITLAB_READ_TOKEN are not set: there is nothing to give Argo CD\n")
         return EX_CONFIG
     clients = upstreams.connect(config)
     if options.verb == "renew":
         is_done = renew(clients, config, teams, _say)
     else:
-        is_done = drop(clients, registered(config), _say)
+        is_done = drop(clients, credentials, registered(config), _say)
     return 0 if is_done else NOT_DONE
 
 
@@ -68,16 +70,21 @@ def renew(clients: Upstreams, config: WorkerSettings, teams: Catalog, say: Say) 
     return _each(prefixes, lambda prefix: clients.argocd.templates.renew(prefix, credentials), "renewed", say)
 
 
-def drop(clients: Upstreams, ours: Iterable[str], say: Say) -> bool:
-    """Take their own credentials from those of `ours` that no template serves yet; say whether none is left."""
-    mine = list(ours)
+def drop(clients: Upstreams, credentials: Credentials, ours: Iterable[str], say: Say) -> bool:
+    """Take their own credentials from those of `ours` that no template serves yet; say whether none is left.
+
+    Argo CD tests a repository with its template before it drops anything, so a missing template is made first.
+    """
+    mine, templates = list(ours), clients.argocd.templates
     try:
         own = clients.argocd.repositories.with_own_credentials()
+        urls = [url for url in own if any(is_same_repository(url, each) for each in mine)]
+        missing = [prefix for prefix in sorted(set(map(prefix_of, urls))) if templates.find(prefix) is None]
     except StepError as error:
         say(f"not done: {error.reason}")
         return False
-    urls = [url for url in own if any(is_same_repository(url, each) for each in mine)]
-    return _each(urls, clients.argocd.repositories.drop_credentials, "dropped", say)
+    are_made = _each(missing, lambda prefix: templates.ensure(prefix, credentials), "made", say)
+    return _each(urls, clients.argocd.repositories.drop_credentials, "dropped", say) and are_made
 
 
 def registered(config: WorkerSettings) -> list[str]:
@@ -94,7 +101,7 @@ def registered(config: WorkerSettings) -> list[str]:
         db.dispose()
 
 
-def _each(urls: Iterable[str], write: Callable[[str], None], done: str, say: Say) -> bool:
+def _each(urls: Iterable[str], write: Callable[[str], object], done: str, say: Say) -> bool:
     is_done = True
     for url in urls:
         try:

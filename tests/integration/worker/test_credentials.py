@@ -15,6 +15,7 @@ from common.config.settings import WorkerSettings
 from common.database.models import Job
 from common.states import JobState, StepState
 from worker import credentials, upstreams
+from worker.upstreams.argocd.adapter import read_credentials
 
 NEW_TOKEN = "gldt-another-one"
 
@@ -70,11 +71,28 @@ def test_stale_credentials_of_their_own_are_dropped_from_ours_only(world: World,
     assert not _deploys(world, made)
     said: list[str] = []
 
-    assert credentials.drop(world.clients, credentials.registered(world.settings), said.append)
+    assert _drop(world, said)
 
     assert said == [f"dropped: {url}"]
     assert _deploys(world, made)
     assert world.harbour.argocd.repositories.pop(" theirs") == theirs
+
+
+def test_a_template_that_is_not_there_yet_is_made_before_anything_is_dropped(world: World, made: Job) -> None:
+    url, prefix = _own_credentials(world, made), f"{world.harbour.gitlab.url}/dev/"
+    del world.harbour.argocd.templates[prefix]
+    said: list[str] = []
+
+    assert _drop(world, said)
+
+    assert said == [f"made: {prefix}", f"dropped: {url}"]
+    assert _deploys(world, made)
+
+
+def _drop(world: World, said: list[str]) -> bool:
+    ours = read_credentials(world.settings)
+    assert ours is not None
+    return credentials.drop(world.clients, ours, credentials.registered(world.settings), said.append)
 
 
 def test_what_could_not_be_done_is_said_and_the_rest_is_done(world: World, made: Job, rotated: WorkerSettings) -> None:
