@@ -16,6 +16,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+import requests
 from support.checkout import ROOT
 from support.services import mariadb_database
 from support.stack import API, APP_WRITES, SIGN_UP_WRITES, Person, Stack, wait_for
@@ -51,6 +52,7 @@ def _upgrade(stack: Stack, old: Path) -> tuple[list[str], Counter[str]]:
     launcher = stack.launcher
     launcher.start(programs.broker(stack.embedded))
     launcher.start(programs.harbour(stack.embedded, ("--fork-s", "0.2")))
+    _allow_every_namespace(stack, "dev")  # as the former version asked for
     launcher.run_once("migrate", MIGRATE, cwd=old)
     launcher.start(_of(old, programs.api(stack.embedded)))
     old_workers = [_of(old, programs.worker(number)) for number in (1, 2)]
@@ -67,13 +69,40 @@ def _upgrade(stack: Stack, old: Path) -> tuple[list[str], Counter[str]]:
     accepted += _accept(stack, person, project, "both")
     launcher.end(API)
     launcher.start(programs.api(stack.embedded))
-    accepted += _accept(stack, person, project, "new")
     accepted.append(_only_new_workers_know(stack, person))
     for program in old_workers:
         launcher.end(program.name, signal.SIGTERM)
+    accepted += _accept(stack, person, project, "new")
     for job_id in accepted:
         person.follow(job_id, within_s=300)
+    given = {app["name"]: app["namespace"] for app in person.call("GET", f"/apps/{project}?limit=100").json()["apps"]}
+    assert _namespaces(stack) == given
     return accepted, stack.harbour.writes(since=before)
+
+
+def _allow_every_namespace(stack: Stack, project: str) -> None:
+    url, password = stack.environment["ARGO_URL"], stack.environment["ARGO_TOKEN"]
+    wait_for("Argo CD answers", lambda: _answers(url))
+    given = {"username": "admin", "password": password}
+    token = requests.post(f"{url}/api/v1/session", json=given, timeout=10).json()["token"]
+    login, page = {"Authorization": f"Bearer {token}"}, f"{url}/api/v1/projects/{project}"
+    made = requests.get(page, headers=login, timeout=10).json()
+    made["spec"]["destinations"] = [{"name": f"{project}-cluster", "namespace": "*"}]
+    requests.put(page, headers=login, json={"project": made}, timeout=10).raise_for_status()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/api/version", timeout=2).ok
+    except requests.RequestException:
+        return False
+
+
+def _namespaces(stack: Stack) -> dict[str, str]:
+    """Return where each application of Argo CD deploys to."""
+    login = {"Authorization": f"Bearer {stack.environment['ARGO_TOKEN']}"}
+    answer = requests.get(f"{stack.environment['ARGO_URL']}/api/v1/applications", headers=login, timeout=10)
+    return {each["metadata"]["name"]: each["spec"]["destination"]["namespace"] for each in answer.json()["items"]}
 
 
 def _checked_out(directory: Path) -> Path:

@@ -116,10 +116,12 @@ class Harbour:
     def writes(self, *, since: int = 0) -> Counter[str]:
         """Count the writes that took effect, by what they make.
 
-        What is removed is GitLab's own protection of a branch: it may come before ours, or never.
+        What is removed is GitLab's own protection of a branch: it may come before ours, or never. The credential
+        template of a group comes with the first app of its team, whichever that is.
         """
         written = [call for call in self.calls(since=since, writes=True) if call["method"] != "DELETE"]
-        done = [call for call in written if call["status"] and call["status"] < 400]
+        is_of_group = re.compile(r"/api/v1/repocreds\b").match
+        done = [c for c in written if c["status"] and c["status"] < 400 and not is_of_group(c["path"])]
         return Counter(_kind(f"{call['upstream']} {call['method']} {call['path']}") for call in done)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 from common.config.catalog import Catalog
@@ -21,16 +22,19 @@ from worker.upstreams.probe import Probe
 
 def groups_for(settings: WorkerSettings, catalog: Catalog) -> list[Group]:
     """Return all checks. None of them has run yet."""
+    database = DatabaseChecks(settings.db_url.get_secret_value())
     tables = {
         "Settings": SettingsChecks(settings, catalog).all(),
-        "Database": DatabaseChecks(settings.db_url.get_secret_value()).all(),
+        "Database": database.all(),
         "Broker": BrokerChecks(settings).all(),
-        **_of_upstreams(settings, catalog),
+        **_of_upstreams(settings, catalog, namespaces=database.namespaces),
     }
     return [Group(name=name, checks=_distinct(table)) for name, table in tables.items()]
 
 
-def _of_upstreams(settings: WorkerSettings, catalog: Catalog) -> dict[str, tuple[Check, ...]]:
+def _of_upstreams(
+    settings: WorkerSettings, catalog: Catalog, *, namespaces: Callable[[str], list[str]]
+) -> dict[str, tuple[Check, ...]]:
     probes = {
         name: Probe(http, setting=f"{name.prefix}_URL", url=settings_of(settings, name).url)
         for name, http in upstreams.open_connections(settings).items()
@@ -42,7 +46,9 @@ def _of_upstreams(settings: WorkerSettings, catalog: Catalog) -> dict[str, tuple
 
     return {
         name.label: adapter.checks(
-            CheckContext(probe=probes[name], settings=settings, catalog=catalog, clone_base=clone_base)
+            CheckContext(
+                probe=probes[name], settings=settings, catalog=catalog, clone_base=clone_base, namespaces=namespaces
+            )
         )
         for name, adapter in ADAPTERS.items()
     }

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import make_url, text
+from sqlalchemy import make_url, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from common.database import migrate
 from common.database.engine import Database
 from common.database.migrate import SchemaError
-from common.database.models import Base
+from common.database.models import App, Base
 from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError
 
 UPGRADE = "flask --app api db upgrade"
+SOON_S = 2.0
 _ACCESS_DENIED, _NO_DATABASE_RIGHT, _NO_DATABASE = 1045, 1044, 1049
 
 
@@ -40,6 +44,26 @@ class DatabaseChecks:
             ),
         )
         return checks if self._db.is_sqlite else (*checks, *self._mysql_checks())
+
+    def namespaces(self, team: str) -> list[str]:
+        """Return the namespaces in which the team's apps run; none when the database does not show them soon."""
+        return self._namespaces.get(team, [])
+
+    @cached_property
+    def _namespaces(self) -> dict[str, list[str]]:
+        """Read them in a thread: a database that hangs must not hold up the checks of an upstream."""
+        found: dict[str, list[str]] = {}
+        reader = threading.Thread(target=self._read_namespaces, args=(found,), daemon=True)
+        reader.start()
+        reader.join(SOON_S)
+        return dict(found)
+
+    def _read_namespaces(self, found: dict[str, list[str]]) -> None:
+        rows = select(App).where(App.claimed_name.is_not(None)).order_by(App.name)
+        with contextlib.suppress(CheckFailedError, SQLAlchemyError):  # the checks of the database say so
+            self._answers()
+            for app in self._db.read(lambda session: session.scalars(rows).all()):
+                found.setdefault(app.team_id, []).append(app.kubernetes_namespace)
 
     def _mysql_checks(self) -> list[Check]:
         return [

@@ -35,13 +35,14 @@ class CheckContext:
     """What an upstream's checks are made from.
 
     `probe` only reads. `clone_base` returns the address under which GitLab offers its repositories, "" when GitLab
-    does not say: others clone from there.
+    does not say: others clone from there. `namespaces` returns those in which a team's apps run, by the team's id.
     """
 
     probe: Probe
     settings: WorkerSettings
     catalog: Catalog
     clone_base: Callable[[], str]
+    namespaces: Callable[[str], list[str]]
 
 
 @dataclass(frozen=True, kw_only=True)

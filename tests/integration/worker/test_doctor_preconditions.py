@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 from support.prepared import Original, Prepared
+from support.world import Time, World
 
+from common.database.engine import Database
+from common.database.models import App
 from harbour.faults import Fault
 from harbour.gitlab.model import Project
 from harbour.world import Harbour
@@ -339,6 +343,32 @@ def test_what_is_missing_alone_is_found_with_its_remedy(prepared: Prepared, miss
 def test_a_whitelist_may_use_globs_and_names(prepared: Prepared, entry: dict[str, str]) -> None:
     prepared.harbour.argocd.projects["dev"]["clusterResourceWhitelist"] = [entry]
 
+    assert prepared.findings(CheckState.FAILED, CheckState.INCONCLUSIVE) == {}
+
+
+@on_sqlite
+def test_namespaces_of_older_apps_belong_to_the_fence(prepared: Prepared, db: Database, time: Time) -> None:
+    """Their names are no names of the pattern: a project that allows only the pattern would stop them."""
+    world = World(db, time, prepared.harbour)
+    world.make_app("new-app")
+    world.make_app("removed-app")
+    world.make_app("older-app")
+    is_older, is_gone = App.name.in_(["older-app", "removed-app"]), App.name == "removed-app"
+    world.db.transaction(lambda session: session.execute(update(App).where(is_older).values(namespace=None)))
+    world.db.transaction(lambda session: session.execute(update(App).where(is_gone).values(claimed_name=None)))
+    project, places = prepared.harbour.argocd.projects["dev"], "Argo CD: destinations of dev: dev-cluster"
+    allow = "argocd proj add-destination dev dev-cluster"
+    one = f"{allow} 'older-app' --name"
+
+    found = prepared.findings(CheckState.FAILED)
+    assert set(found) == {places}
+    assert (found[places].remedy, "older-app on dev-cluster" in found[places].said) == (one, True)
+
+    project["destinations"] = [{"name": "dev-cluster", "namespace": "*"}]
+    fence = prepared.findings(CheckState.INCONCLUSIVE)["Argo CD: other namespaces of dev: dev-cluster"]
+    assert fence.remedy.startswith(f"{allow} 'dev-*' --name; {one}; argocd proj remove-destination dev")
+
+    project["destinations"] = [{"name": "dev-cluster", "namespace": each} for each in ("dev-*", "older-app")]
     assert prepared.findings(CheckState.FAILED, CheckState.INCONCLUSIVE) == {}
 
 

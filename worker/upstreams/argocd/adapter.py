@@ -28,7 +28,13 @@ def application_page(settings: WorkerSettings, team: CatalogTeam, app: str) -> s
 
 
 def checks(context: CheckContext) -> tuple[Check, ...]:
-    return ArgoCDChecks(context.probe, context.settings, context.catalog, clone_base=context.clone_base).all()
+    return ArgoCDChecks(
+        context.probe,
+        context.settings,
+        context.catalog,
+        clone_base=context.clone_base,
+        namespaces=context.namespaces,
+    ).all()
 
 
 def remove_application(client: ArgoCD, target: Target) -> bool:

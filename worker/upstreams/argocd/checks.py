@@ -38,16 +38,26 @@ _NEW_ACCESS = (
 
 
 class ArgoCDChecks:
-    """`clone_base` returns the address under which GitLab offers its repositories, "" when it does not say."""
+    """`clone_base` returns the address under which GitLab offers its repositories, "" when it does not say.
+
+    `namespaces` returns those in which a team's apps run.
+    """
 
     def __init__(
-        self, probe: Probe, settings: WorkerSettings, catalog: Catalog, *, clone_base: Callable[[], str]
+        self,
+        probe: Probe,
+        settings: WorkerSettings,
+        catalog: Catalog,
+        *,
+        clone_base: Callable[[], str],
+        namespaces: Callable[[str], list[str]],
     ) -> None:
         self._probe = probe
         self._settings = settings
         self._token_text = settings.argocd_token.get_secret_value().rpartition(" ")[2]
         self._teams = list(catalog.teams.values())
         self._clone_base = clone_base
+        self._namespaces = namespaces
 
     def all(self) -> tuple[Check, ...]:
         teams = [check for team in self._teams for check in self._team(team)]
@@ -96,7 +106,13 @@ class ArgoCDChecks:
                 run=partial(self._cluster, cluster),
                 needs=("token",),
             ),
-            *ProjectChecks(self._probe, team, clusters=lambda: self._clusters, helm_url=self._helm_url).all(),
+            *ProjectChecks(
+                self._probe,
+                team,
+                clusters=lambda: self._clusters,
+                helm_url=self._helm_url,
+                namespaces=partial(self._namespaces, team.id),
+            ).all(),
             Check(
                 name=f"rights in {project}",
                 question="May the token manage the team's applications?",

@@ -20,7 +20,11 @@ _API = ("api", "v1")
 
 
 class ProjectChecks:
-    """`clusters` returns what Argo CD shows of its clusters, by name; `helm_url` an address of a chart of the team."""
+    """Checks of one team's project.
+
+    `clusters` returns what Argo CD shows of its clusters, by name; `helm_url` an address of a chart of the team;
+    `namespaces` those in which its apps run: older apps have others than the pattern's.
+    """
 
     def __init__(
         self,
@@ -29,15 +33,13 @@ class ProjectChecks:
         *,
         clusters: Callable[[], Mapping[str, Mapping[str, Any]]],
         helm_url: Callable[[CatalogTeam], str],
+        namespaces: Callable[[], list[str]],
     ) -> None:
         self._probe = probe
         self._team = team
         self._clusters = clusters
         self._helm_url = helm_url
-        self._fence_remedy = (
-            f"argocd proj add-destination {team.argocd_project} {team.cluster} '{team.namespace_glob}' --name; argocd "
-            f"proj remove-destination {team.argocd_project} SERVER '*', for each destination that allows more"
-        )
+        self._in_use = namespaces
 
     def all(self) -> list[Check]:
         team = self._team
@@ -55,13 +57,13 @@ class ProjectChecks:
             self._check(
                 f"destinations of {place}",
                 "Does the project allow the namespaces of the team's apps on its cluster?",
-                f"argocd proj add-destination {project} {cluster} '{pattern}' --name",
+                self._remedy_for([pattern]),
                 self._destinations,
             ),
             self._check(
                 f"other namespaces of {place}",
                 "Does the project keep the team's charts out of other namespaces?",
-                self._fence_remedy,
+                self._remedy_for([pattern]),
                 self._fence,
             ),
             self._check(
@@ -124,13 +126,31 @@ class ProjectChecks:
                 f"argocd cluster add CONTEXT --name {team.cluster} --project {team.argocd_project}; or take "
                 "permitOnlyProjectScopedClusters out of the project",
             )
+        if closed := [each for each in self._older() if not self._allows(spec, each)]:
+            raise CheckFailedError(
+                f"it does not allow {', '.join(closed)} on {team.cluster}, where apps run that were made before the "
+                "team's pattern: none of them can be deployed",
+                self._remedy_for(closed),
+            )
         return "allowed"
+
+    def _older(self) -> list[str]:
+        """Return the namespaces of the team's apps that its pattern does not give."""
+        return [each for each in self._in_use() if not is_allowed_name([self._team.namespace_glob], each)]
+
+    def _remedy_for(self, namespaces: list[str]) -> str:
+        team = self._team
+        return "; ".join(
+            f"argocd proj add-destination {team.argocd_project} {team.cluster} '{each}' --name" for each in namespaces
+        )
 
     def _fence(self) -> str:
         if self._allows(self._spec(), ELSEWHERE):
             reason = f"a chart of the team can change {ELSEWHERE} and what other teams run: the project allows it"
-            raise CheckInconclusiveError(reason, self._fence_remedy)
-        return f"only {self._team.namespace_glob}"
+            needed = self._remedy_for([self._team.namespace_glob, *self._older()])
+            rest = f"argocd proj remove-destination {self._team.argocd_project} SERVER '*', for each that allows more"
+            raise CheckInconclusiveError(reason, f"{needed}; {rest}")
+        return f"only {', '.join([self._team.namespace_glob, *self._older()])}"
 
     def _allows(self, spec: Mapping[str, Any], namespace: str) -> bool:
         cluster = self._team.cluster
