@@ -25,7 +25,8 @@ def compare_app(job: StepContext, upstreams: Upstreams) -> Drift:
     """Say which parts are missing, changed or somebody else's, and whether `reconcile` can put them right.
 
     What merely differs is left as it is: alone, it is nothing to repair. An application that is as it should be can
-    still be one that Argo CD cannot compare with git: then no deployment of it works, and a repair does not help.
+    still be one that Argo CD cannot compare with git and the cluster: then no deployment of it works, and a repair does
+    not help.
     """
     off = [
         each

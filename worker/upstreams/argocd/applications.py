@@ -14,7 +14,7 @@ from typing import Any
 from common.errors import ActionBy, Conflict, StepError
 from worker.upstreams.argocd import ownership
 from worker.upstreams.argocd.causes import read_failure
-from worker.upstreams.argocd.errors import is_different_spec, is_not_found
+from worker.upstreams.argocd.errors import error_of, is_different_spec, is_not_found
 from worker.upstreams.argocd.manifest import Spec, application, chart, corrected, holds, with_parameters
 from worker.upstreams.argocd.schemas import ManagedResources, Object, Objects
 from worker.upstreams.argocd.visibility import Visibility
@@ -223,7 +223,11 @@ class Applications:
         actual = self.find(name, project)
         conditions = (actual.status.conditions if actual else None) or ()
         texts = [each.message for each in conditions if each.type == "ComparisonError"]
-        return f"Argo CD cannot compare {name} with git: {read_failure(texts[0]).words}" if texts else ""
+        if not texts:
+            return ""
+        failure, doing = read_failure(texts[0]), f"comparing {name} with git and the cluster"
+        known = error_of(failure, doing)
+        return known.reason if known else f"Argo CD failed while {doing}: {failure.words}"
 
     def get_ours(self, name: str, project: str, marker: str) -> Object:
         """Return the application. Raises Permanent when it is absent, Conflict when it is not ours."""

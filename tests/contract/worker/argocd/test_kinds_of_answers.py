@@ -423,3 +423,22 @@ def test_applications_of_another_namespace_are_asked_for_there() -> None:
 )  # fmt: skip
 def test_the_end_of_a_sync_is_read_by_its_text(text: str, cause: Cause) -> None:
     assert read_failure(text).cause is cause
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (RENDERED + HELM + "no such function", "cannot render the chart while comparing shop"),
+        (GIT + "authentication required", "git refuses Argo CD while comparing shop"),
+        (
+            LIVE.removeprefix("ComparisonError: ") + "c: connection refused",
+            "cannot reach the cluster while comparing shop",
+        ),
+        ("something new", "Argo CD failed while comparing shop with git and the cluster: something new"),
+    ],
+)
+def test_a_comparison_that_fails_says_with_what(text: str, said: str) -> None:
+    conditions = [{"type": "OrphanedResourceWarning"}, {"type": "ComparisonError", "message": text}]
+    client = argocd(lambda _request: application(conditions=conditions))[0]
+
+    assert said in client.applications.comparison_error("shop", "dev")
