@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from worker.upstreams.base import Api
+from worker.upstreams.gitlab.errors import is_switched_off
 from worker.upstreams.gitlab.schemas import CommitSchema
 
 PAGE_ROWS = 100
@@ -47,7 +48,7 @@ class Repositories:
     def activity(self, project_id: int, *, template: str | None) -> Activity | None:
         """Return what people did in a project that was forked from `template`, None when there is no such project.
 
-        Without a template that can be read, every commit counts.
+        Without a template that can be read, every commit counts. What is switched off in a project has no rows.
         Source: GitLab API, "List repository commits", "List a project's visible events", "List project merge requests".
         """
         commits = self._commits(str(project_id))
@@ -73,6 +74,8 @@ class Repositories:
             reply = self._api.send("GET", "projects", project, "repository", "commits", params=wanted)
             if reply.status == 404 and page == 1:
                 return None
+            if is_switched_off(reply):
+                return _Commits(ids=ids, has_more=False)
             rows = self._api.expect(reply, f"listing the commits of {project}").read_as(list[CommitSchema])
             ids += [row.id for row in rows]
             if len(rows) < PAGE_ROWS:
@@ -81,6 +84,8 @@ class Repositories:
 
     def _rows(self, shape: type[Row], project: str, *segments: str, **wanted: str | int) -> list[Row]:
         reply = self._api.send("GET", "projects", project, *segments, params=wanted)
+        if is_switched_off(reply):
+            return []
         return self._api.expect(reply, f"reading the {segments[-1]} of {project}").read_as(list[shape])  # type: ignore[valid-type] # a parameter
 
 

@@ -36,6 +36,14 @@ def is_moved(reply: Reply) -> bool:
     return reply.status == 301 and target != reply.path and _PROJECT_BY_ID.search(target) is not None
 
 
+def is_switched_off(reply: Reply) -> bool:
+    """Recognise what GitLab denies even to administrators: a part of a project that its settings switch off.
+
+    A token without a right is denied with an `error` instead. Source: `authorize!` of GitLab's API, `ProjectPolicy`.
+    """
+    return reply.status == 403 and '"403 Forbidden"' in reply.text
+
+
 def _other_origin(reply: Reply) -> str:
     """Return scheme and host of where a redirect leads, "" for any other reply."""
     target = urlsplit(reply.headers.get("Location", ""))
