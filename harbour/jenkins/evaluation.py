@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harbour.jenkins import groovy
-from harbour.jenkins.groovy import Assign, Call, Expression, If, Member, Name, Statement, Text, Value
+from harbour.jenkins.syntax_tree import (
+    Assign,
+    Call,
+    Expression,
+    If,
+    Index,
+    Many,
+    Member,
+    Name,
+    Operator,
+    Statement,
+    Text,
+    Value,
+)
 
 
 class StepError(Exception):
@@ -56,13 +68,13 @@ class Evaluation:
             case Member(target, name):
                 found = self._value(target)
                 return found.get(name) if isinstance(found, Mapping) else None
-            case groovy.Index(target, key):
+            case Index(target, key):
                 return self._value(target)[self._value(key)]
-            case groovy.Many(entries):
+            case Many(entries):
                 if entries and entries[0].key is not None:
                     return {entry.key: self._value(entry.value) for entry in entries}
                 return [self._value(entry.value) for entry in entries]
-            case groovy.Operator(sign, left, right):
+            case Operator(sign, left, right):
                 return self._operation(sign, left, right)
         return self._call(expression)
 
@@ -92,7 +104,7 @@ class Evaluation:
 
     @staticmethod
     def _value_pair(pair: Expression) -> tuple[Expression, Expression]:
-        assert isinstance(pair, groovy.Many)  # noqa: S101 - the parser makes it of `a : b`
+        assert isinstance(pair, Many)  # noqa: S101 - the parser makes it of `a : b`
         return pair.entries[0].value, pair.entries[1].value
 
     # -- calls -----------------------------------------------------------------------------------------------

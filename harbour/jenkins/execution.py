@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from harbour.jenkins import groovy
 from harbour.jenkins.evaluation import StepError, text_of
-from harbour.jenkins.groovy import Assign, Call, Name, Statement
 from harbour.jenkins.steps import NOTE, Outcome, Steps, Task, calls_in
+from harbour.jenkins.syntax_tree import Assign, Call, Name, Statement
 
 AGENTS = {"docker": "docker-workflow", "dockerfile": "docker-workflow", "kubernetes": "kubernetes"}
 SECTIONS = frozenset({"agent", "options", "stages", "post", "tools", "triggers", "input"})

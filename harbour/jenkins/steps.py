@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from harbour.jenkins import groovy, xml
+from harbour.jenkins import xml
 from harbour.jenkins.evaluation import Evaluation, StepError, shown, text_of
-from harbour.jenkins.groovy import Call, Member, Name, Statement
 from harbour.jenkins.shell import Agent, Shell, ShellError
+from harbour.jenkins.syntax_tree import Call, Many, Member, Name, Statement
 from harbour.jenkins.workspace import NO_BRANCH, Account, Checkout, GitError, Workspace
 
 NOTE = "\x1b[8mha:////4Kq0Zm9yLXRoZS1wYWdlLW9ubHk=\x1b[0m"
@@ -183,10 +183,10 @@ class Steps(Evaluation):
 
     def _step_properties(self, call: Call) -> None:
         for entry in call.arguments:
-            for each in entry.value.entries if isinstance(entry.value, groovy.Many) else ():
+            for each in entry.value.entries if isinstance(entry.value, Many) else ():
                 if isinstance(each.value, Call) and each.value.name == "parameters":
-                    listed = each.value.arguments[0].value if each.value.arguments else groovy.Many(())
-                    entries = listed.entries if isinstance(listed, groovy.Many) else ()
+                    listed = each.value.arguments[0].value if each.value.arguments else Many(())
+                    entries = listed.entries if isinstance(listed, Many) else ()
                     self._declare([entry.value for entry in entries], is_set_by_step=True)
 
     def _declare(self, declarations: Sequence[Statement], *, is_set_by_step: bool) -> None:
@@ -209,7 +209,7 @@ class Steps(Evaluation):
         """Bind the accounts of credentials to variables, or to git, while the block runs."""
         env, account = dict(self._env), self._git_account
         for entry in call.arguments:
-            for each in entry.value.entries if isinstance(entry.value, groovy.Many) else ():
+            for each in entry.value.entries if isinstance(entry.value, Many) else ():
                 if isinstance(each.value, Call):
                     self._bind(each.value)
         try:
