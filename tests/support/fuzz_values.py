@@ -107,7 +107,12 @@ def _fit_path(case: Case[Any], values: Values) -> None:
 
 
 def _fit_query(case: Case[Any], values: Values) -> None:
-    if not case.query or not _is_valid(case, ParameterLocation.QUERY):
+    if not _is_valid(case, ParameterLocation.QUERY):
+        return
+    if _call(case) == "remove_app":  # no schema can say which name confirms it, or that only a dry run needs none
+        confirmed = {"confirm": values["confirm"]} if "confirm" in values else {"dry_run": "true"}
+        case.query = {**(case.query or {}), **confirmed}
+    if not case.query:
         return
     ours = {name: values[name] for name in case.query if name in values}
     if "wait" in case.query:
