@@ -8,7 +8,7 @@ from common.step_outputs import SYNC_APPLICATION, ApplicationOutput, Deployed
 from worker.context import StepContext
 from worker.upstreams import Upstreams
 from worker.upstreams.argocd.adapter import application_page
-from worker.upstreams.argocd.causes import Cause
+from worker.upstreams.argocd.causes import CLUSTER, Cause
 from worker.upstreams.argocd.client import ArgoCD
 from worker.upstreams.argocd.errors import SHARED_CHOICES, error_of
 from worker.upstreams.argocd.syncs import SyncStatus
@@ -78,7 +78,7 @@ def _not_applied(status: SyncStatus) -> StepError:
     """Return the error for a sync that could not apply everything: the chart is the user's, the project is not."""
     reason = _why(status)
     match status.failure.cause if status.failure else None:
-        case Cause.PROJECT | Cause.UNREACHABLE | Cause.GIT_REFUSES:
+        case Cause.PROJECT | Cause.UNREACHABLE | Cause.REFUSED:
             return Permanent(reason, action_by=ActionBy.OPERATOR)
         case Cause.SHARED:
             return Conflict(reason, choices=SHARED_CHOICES)
@@ -92,7 +92,8 @@ def _start_again(job: StepContext, argocd: ArgoCD, app: str, status: SyncStatus)
     Such a sync has applied nothing: the cluster or git was away. A chart that cannot be rendered ends like this, too.
     """
     failure = status.failure
-    final = error_of(failure, f"syncing {app}") if failure and failure.cause is not Cause.UNREACHABLE else None
+    may_pass = failure is None or failure.cause is Cause.UNREACHABLE or failure.place == CLUSTER
+    final = None if failure is None or may_pass else error_of(failure, f"syncing {app}")
     if final is not None:
         return final
     wait = job.claim.plan.wait
@@ -107,7 +108,7 @@ def _start_again(job: StepContext, argocd: ArgoCD, app: str, status: SyncStatus)
         revision=job.option("revision"),
         on_create=job.require_claim,
     )
-    where = f"Argo CD cannot reach {failure.place}" if failure and failure.place else "Argo CD ended the sync"
+    where = f"Argo CD cannot use {failure.place}" if failure and failure.place else "Argo CD ended the sync"
     return NotYet(f"{where}: {status.message}. The sync was started again.", retry_after_s=pause_s)
 
 

@@ -45,7 +45,7 @@ def compare_app(job: StepContext, upstreams: Upstreams) -> Drift:
 
 
 def _incomparable(job: StepContext, upstreams: Upstreams) -> DriftedPart | None:
-    """Return why Argo CD cannot compare the application: git refuses it, or the chart cannot be rendered."""
+    """Return why Argo CD cannot compare the application: git or the cluster is away or refuses, or the chart fails."""
     applications = upstreams.reading().argocd.in_namespace(job.team.argocd_namespace).applications
     error = applications.comparison_error(job.input("app"), job.team.argocd_project)
     if not error:

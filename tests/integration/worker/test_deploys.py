@@ -231,7 +231,7 @@ def test_a_sync_whose_cluster_was_away_is_started_again(stage: Stage) -> None:
 
     step = stage.world.step(job, "await_healthy")
     assert (step.state, _starts(stage)) == (StepState.WAITING, 2)
-    assert "cannot reach the cluster" in (step.reason or "")
+    assert "cannot use the cluster" in (step.reason or "")
     assert stage.world.drive(job).state is JobState.SUCCEEDED
     assert (_starts(stage), stage.syncs(job)) == (2, 1)
 

@@ -9,7 +9,7 @@ A failure has no code of its own: its text is a chain, the innermost part last. 
 | an object that another application has | somebody else's | SHARED |
 | a rule of the project | the operator's | PROJECT |
 | something that does not answer, or answers 5xx or 429 | nobody's: it may pass | UNREACHABLE |
-| git that refuses | the operator's | GIT_REFUSES |
+| git or a cluster that refuses Argo CD | the operator's | REFUSED |
 | anything else about manifests | the user's | CHART |
 """
 
@@ -31,13 +31,13 @@ class Cause(StrEnum):
     SHARED = auto()
     PROJECT = auto()
     UNREACHABLE = auto()
-    GIT_REFUSES = auto()
+    REFUSED = auto()
     UNKNOWN = auto()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """`words` are the innermost part of the text, one line, safe to show. `place` is what cannot be reached."""
+    """`words` are the innermost part of the text, one line, safe to show. `place` cannot be reached, or refuses."""
 
     cause: Cause
     words: str
@@ -56,42 +56,57 @@ _STATUS = "(status code|returned error|http)[: ]+"
 _PLACES = (  # the first that matches: a text about the repo server speaks of git, too
     (CONTROLLER, r"refresh deadline"),
     (REPO_SERVER, r"code = unavailable|\btransport: |^connection error: desc"),
-    (CLUSTER, r"server version|cluster info|cluster version|cache state|live state"),
-    (DEPENDENCIES, r"helm dependency|helm pull|failed to fetch"),
+    (CLUSTER, r"server version|cluster info|cluster version|cache state|live state|system:serviceaccount:"),
+    (DEPENDENCIES, r"helm dependency|helm pull|failed to fetch \w+://"),
     (GIT, r"ls-remote|list refs|git-upload-pack|git fetch|repository not accessible|repository connectivity"),
     (KUBERNETES, r"/apis?/v?\w"),
 )
 _RULES: Mapping[Cause, tuple[str, ...]] = {  # words with a space in them: no name and no address has one
     Cause.CHART: (r"`helm template .*failed exit status",),
-    Cause.REVISION: (r"unable to resolve '[^']*' to a commit", "couldn't find remote ref", "unknown revision"),
+    Cause.REVISION: (
+        r"unable to resolve '[^']*' to a commit",
+        "couldn't find remote ref",
+        "unknown revision",
+        "not our ref",  # a whole commit id is not resolved first: git itself does not have it
+        "(unable to read tree|is not a tree)",
+    ),
     Cause.SHARED: ("shared resource found",),
     Cause.PROJECT: (
         "not permitted in project",
         "do not match any of the allowed destinations",
-        "not allowed in project",
+        "not allowed (in|to use) project",
         r"project \S+ which does not exist",
     ),
     Cause.UNREACHABLE: (
         "i/o timeout",
-        "connection (refused|reset|timed out|closed)",
-        "no such host",
+        "connection (refused|reset|timed out|closed|lost)",
+        "closed network connection",
+        "sent goaway",
+        "(failed|couldn't) (to )?connect to",
+        "(no such host|could not resolve host)",
         "no route to host",
         "network is unreachable",
         "deadline ?exceeded",
         "(handshake timeout|timeout exceeded|timed out|failed timeout after)",
         "name resolution",
         "server misbehaving",
-        r"(unexpected eof|: eof\b|broken pipe)",
+        r"(unexpected eof|early eof|: eof\b|broken pipe|hung up unexpectedly|empty reply)",
+        "leader changed",
         "code = (unavailable|canceled)",
         "too many requests",
         "unable to handle the request",
         rf"{_STATUS}(5\d\d|429|408)\b",
+        "(bad gateway|service unavailable|gateway time-?out)",
     ),
-    Cause.GIT_REFUSES: (
+    Cause.REFUSED: (
         "authentication (required|failed)",
         "(authorization failed|invalid credentials)",
+        "could not read (username|password)",
         "repository not found(?! for url)",
-        "x509",
+        r"repository '[^']*' not found",
+        "(x509: |certificate problem|certificate verification failed)",
+        "asked for the client to provide credentials",
+        "is forbidden: user ",
         "repository is empty",
         "cannot be initialized",
         rf"{_STATUS}(401|403|404)\b",
@@ -114,7 +129,9 @@ def read_failure(text: str, *, secrets: tuple[str, ...] = ()) -> Failure:
     folded = text.lower()
     cause = next((cause for cause, words in _RULES.items() if _has(folded, words)), None)
     cause = cause or (Cause.CHART if _has(folded, _OF_A_CHART) else Cause.UNKNOWN)
-    place = _place(folded) if cause is Cause.UNREACHABLE else ""
+    place = _place(folded, cause)
+    if (cause, place) == (Cause.REFUSED, DEPENDENCIES):
+        cause, place = Cause.CHART, ""
     return Failure(cause=cause, words=cleaned(_innermost(cause, text), secrets=secrets), place=place)
 
 
@@ -122,8 +139,11 @@ def _has(folded: str, words: tuple[str, ...]) -> bool:
     return any(re.search(each, folded, re.DOTALL) for each in words)
 
 
-def _place(folded: str) -> str:
-    return next((place for place, words in _PLACES if re.search(words, folded)), SOMETHING)
+def _place(folded: str, cause: Cause) -> str:
+    if cause not in (Cause.UNREACHABLE, Cause.REFUSED):
+        return ""
+    otherwise = GIT if cause is Cause.REFUSED else SOMETHING
+    return next((place for place, words in _PLACES if re.search(words, folded)), otherwise)
 
 
 def _innermost(cause: Cause, text: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from common.errors import ActionBy, Conflict, NotYet, Permanent, StepError, Transient
-from worker.upstreams.argocd.causes import Cause, Failure, read_failure
+from worker.upstreams.argocd.causes import GIT, Cause, Failure, read_failure
 from worker.upstreams.error_text import cleaned
 from worker.upstreams.http import Http, Reply, unexpected
 
@@ -70,7 +70,8 @@ def is_bare_denial(reply: Reply) -> bool:
 def is_git_refusal(reply: Reply) -> bool:
     """Say whether git refuses Argo CD: the credentials, or what they may read."""
     body = _read(reply)
-    return body.code in _TEXT_DECIDES and read_failure(body.message).cause is Cause.GIT_REFUSES
+    failure = read_failure(body.message)
+    return body.code in _TEXT_DECIDES and (failure.cause, failure.place) == (Cause.REFUSED, GIT)
 
 
 def is_idle(reply: Reply) -> bool:
@@ -128,7 +129,7 @@ def error_of(failure: Failure, doing: str) -> StepError | None:
         case Cause.UNREACHABLE:
             reason = f"Argo CD cannot reach {failure.place} while {doing}: {words}"
             return Transient(reason, is_unavailable=failure.is_of_argocd)
-        case Cause.GIT_REFUSES:
-            return Permanent(f"git refuses Argo CD while {doing}: {words}")
+        case Cause.REFUSED:
+            return Permanent(f"{failure.place} refuses Argo CD while {doing}: {words}")
         case _:
             return None

@@ -12,7 +12,7 @@ from functools import partial
 
 from common.config.catalog import CatalogTeam
 from common.config.settings import WorkerSettings
-from worker.upstreams.argocd.causes import Cause, Failure, read_failure
+from worker.upstreams.argocd.causes import GIT, Cause, Failure, read_failure
 from worker.upstreams.argocd.credential_templates import template_of
 from worker.upstreams.argocd.ownership import listed
 from worker.upstreams.argocd.schemas import Object, Objects, Template, Templates
@@ -116,7 +116,7 @@ class GitAccessChecks:
 def _git_failure(apps: Sequence[Object]) -> Failure | None:
     conditions = [each for app in apps for each in app.status.conditions or ()]
     failures = [read_failure(each.message) for each in conditions if each.type == "ComparisonError"]
-    return next((each for each in failures if each.cause is Cause.GIT_REFUSES), None)
+    return next((each for each in failures if (each.cause, each.place) == (Cause.REFUSED, GIT)), None)
 
 
 def _url(app: Object) -> str:

@@ -45,6 +45,7 @@ class ResourceResult:
     status: str = ""
     message: str = ""
     hookType: str = ""  # noqa: N815 - Argo CD's word
+    hookPhase: str = ""  # noqa: N815 - as above
 
     @property
     def is_done(self) -> bool:

@@ -11,13 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from worker.upstreams.argocd.causes import Failure, read_failure
-from worker.upstreams.argocd.schemas import Object, Operation, OperationState, Status, SyncResult
+from worker.upstreams.argocd.causes import Cause, Failure, read_failure
+from worker.upstreams.argocd.schemas import Object, Operation, OperationState, ResourceResult, Status, SyncResult
 from worker.upstreams.error_text import cleaned
 
 OPERATION_ID = "slipway-job"
 Phase = Literal["absent", "running", "succeeded", "failed", "errored", "superseded"]
 _ENDS: dict[str, Phase] = {"Succeeded": "succeeded", "Failed": "failed", "Error": "errored"}
+_ENDS_BADLY = frozenset({"Failed", "Error"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,7 @@ class SyncStatus:
     says why. `is_empty`: the chart described nothing, so nothing runs. `is_reconciled`: the last operation has ended,
     and Argo CD has read the cluster since; until then `sync_status`, `health_*` and `images` are from before it.
     `revision` is the commit that our sync applies, or, when it is not ours, the one that Argo CD compares with.
-    `resources_messages` are of the resources that could not be applied.
+    `resources_messages` are of the resources that could not be applied and of the hooks that failed.
     """
 
     phase: Phase
@@ -63,11 +64,7 @@ def read_status(app: Object, operation_id: str) -> SyncStatus:
         revision=(result.revision if result else "") or status.sync.revision,
         images=tuple(status.summary.images or ()),
         conditions=tuple(cleaned(f"{each.type}: {each.message}") for each in status.conditions or ()),
-        resources_messages=tuple(
-            cleaned(f"{each.kind} {each.name}: {each.message}")
-            for each in (result.resources if result else None) or ()
-            if not each.is_done
-        ),
+        resources_messages=tuple(cleaned(f"{each.kind} {each.name}: {each.message}") for each in _not_done(result)),
     )
 
 
@@ -78,7 +75,18 @@ def _why_unhealthy(status: Status) -> str:
 
 
 def _failure(state: OperationState | None) -> Failure | None:
-    return read_failure(state.message) if state and state.phase in ("Failed", "Error") else None
+    """Read why an operation failed: from its message, or, as 2.14's names no reason, from those of its resources."""
+    if state is None or state.phase not in _ENDS_BADLY:
+        return None
+    own = read_failure(state.message)
+    failures = (own, *(read_failure(each.message) for each in _not_done(state.syncResult)))
+    return next((each for each in failures if each.cause is not Cause.UNKNOWN), own)
+
+
+def _not_done(result: SyncResult | None) -> list[ResourceResult]:
+    """Return the resources that could not be applied, and the hooks that failed: those were applied."""
+    resources = (result.resources if result else None) or ()
+    return [each for each in resources if not each.is_done or each.hookPhase in _ENDS_BADLY]
 
 
 def _is_empty(status: Status, result: SyncResult | None) -> bool:

@@ -28,6 +28,7 @@ SPEC = "application spec for shop is invalid: InvalidSpecError: "
 TESTED = f"{SPEC}repository not accessible: repositories not accessible: error testing repository connectivity: "
 RENDERED = f"{SPEC}Unable to generate manifests in .: rpc error: code = Unknown desc = "
 HELM = "`helm template . --name-template shop <api versions removed> --include-crds` failed exit status 1: Error: "
+FORBIDDEN = 'forbidden: User "system:serviceaccount:argocd:controller"'
 LIVE = "ComparisonError: Failed to load live state: failed to get cluster info for "
 
 
@@ -85,9 +86,25 @@ TEXTS = [
     (3, 'app is not allowed in project "dev", or the project does not exist', Permanent, OPERATOR),
     (3, f"{SPEC}'c' and 'shop' do not match any of the allowed destinations", Permanent, OPERATOR),
     (3, "destination spec for shop is invalid: there are no clusters with this name", Permanent, OPERATOR),
+    (3, "application 'shop' in namespace 'teams' is not allowed to use project dev", Permanent, OPERATOR),
     (9, "another operation is already in progress", NotYet, None),
     (9, "application is deleting", NotYet, None),
 ]  # fmt: skip
+
+
+FETCHED = f"{RENDERED}failed to initialize repository resources: Failed to fetch default: `git fetch origin` failed "
+TEXTS += [  # git's own command, which Argo CD runs for a chart after it has listed the refs
+    (3, f"{FETCHED}exit status 128: fatal: unable to access 'https://g/x': Could not resolve host: g", Transient, None),
+    (3, f"{FETCHED}exit status 128: fatal: Failed to connect to g port 443 after 3 ms", Transient, None),
+    (3, f"{FETCHED}exit status 128: fatal: the remote end hung up unexpectedly", Transient, None),
+    (3, f"{FETCHED}exit status 128: fatal: could not read Username for 'https://g'", Permanent, OPERATOR),
+    (3, f"{FETCHED}exit status 128: fatal: repository 'https://g/x.git/' not found", Permanent, OPERATOR),
+    (3, f"{FETCHED}exit status 128: fatal: SSL certificate problem: unable to get issuer", Permanent, OPERATOR),
+    (3, f"{FETCHED}exit status 128: fatal: remote error: upload-pack: not our ref 1234567890", Permanent, USER),
+    (3, f"{RENDERED}`git checkout --force 12` failed exit status 128: unable to read tree (12)", Permanent, USER),
+    (3, f"{RENDERED}`helm dependency build` failed exit status 1: x509: unknown authority", Permanent, USER),
+    (3, f"{RENDERED}`helm dependency build` failed exit status 1: 503 Service Unavailable", Transient, None),
+]
 
 
 @pytest.mark.parametrize(("code", "text", "error", "by"), TEXTS, ids=[text[-50:] for _, text, _, _ in TEXTS])
@@ -115,6 +132,21 @@ def test_what_cannot_be_reached_is_named(status: int, code: int, text: str, plac
         start(sync_answered(refused(status, code, text)))
 
     assert raised.value.is_unavailable is is_outage
+
+
+REFUSALS = [
+    ('failed to get server version: Get "https://c/version": tls: x509: certificate signed by unknown', "the cluster"),
+    ("cluster info: the server has asked for the client to provide credentials", "the cluster"),
+    (f"{RESOLVING}{GIT}tls: failed to verify certificate: x509: certificate has expired", "git"),
+]
+
+
+@pytest.mark.parametrize(("text", "place"), REFUSALS, ids=[text[-30:] for text, _ in REFUSALS])
+def test_what_refuses_argo_cd_is_named(text: str, place: str) -> None:
+    with pytest.raises(Permanent, match=f"{place} refuses Argo CD ") as raised:
+        start(sync_answered(refused(400, 3, text)))
+
+    assert raised.value.action_by is OPERATOR
 
 
 def test_helms_own_words_are_shown_whole() -> None:
@@ -442,3 +474,42 @@ def test_a_comparison_that_fails_says_with_what(text: str, said: str) -> None:
     client = argocd(lambda _request: application(conditions=conditions))[0]
 
     assert said in client.applications.comparison_error("shop", "dev")
+
+
+NOT_PERMITTED = "resource :Namespace is not permitted in project dev"
+ENDS = [  # the sync's message, one of its resources, whose fault
+    (
+        "one or more synchronization tasks are not valid",  # all that 2.14 says
+        {"kind": "Namespace", "name": "shop", "status": "SyncFailed", "message": NOT_PERMITTED},
+        Cause.PROJECT,
+    ),
+    (
+        "one or more objects failed to apply",
+        {"kind": "Namespace", "name": "shop", "status": "SyncFailed", "message": f"is {FORBIDDEN} cannot create"},
+        Cause.REFUSED,
+    ),
+    (
+        "one or more synchronization tasks completed unsuccessfully",
+        {"kind": "Job", "name": "db", "status": "Synced", "hookPhase": "Failed", "message": "reached the limit"},
+        Cause.UNKNOWN,
+    ),
+]
+
+
+@pytest.mark.parametrize(("message", "resource", "cause"), ENDS, ids=[message for message, _, _ in ENDS])
+def test_the_end_of_a_sync_is_read_by_its_resources_too(message: str, resource: dict[str, str], cause: Cause) -> None:
+    operation = {"info": [{"name": "slipway-job", "value": "job-1"}]}
+    state = {
+        "phase": "Failed",
+        "message": message,
+        "finishedAt": "2026-01-01T00:00:00Z",
+        "operation": operation,
+        "syncResult": {"resources": [resource, {"kind": "Service", "name": "shop", "status": "Synced"}]},
+    }
+    client, _ = argocd(lambda _: application(operationState=state))
+
+    status = client.syncs.get("shop", project="dev", operation_id="job-1")
+
+    assert status.failure is not None
+    assert (status.phase, status.failure.cause) == ("failed", cause)
+    assert status.resources_messages == (f"{resource['kind']} {resource['name']}: {resource['message']}",)
