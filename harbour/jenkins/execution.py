@@ -113,7 +113,16 @@ class Execution(Steps):
             raise problem
 
     def _run_stage(self, call: Call, title: str) -> None:
-        for section in calls_in(call.body or ()):
+        sections = calls_in(call.body or ())
+        agents = [kind.name for each in sections if each.name == "agent" for kind in calls_in(each.body or ())]
+        self._is_contained = "docker" in agents
+        try:
+            self._run_sections(sections, title)
+        finally:
+            self._is_contained = False
+
+    def _run_sections(self, sections: Sequence[Call], title: str) -> None:
+        for section in sections:
             if section.name == "environment":
                 self._run_environment(section.body or ())
             elif section.name == "when" and not self._is_wanted(section):

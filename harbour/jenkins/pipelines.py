@@ -35,6 +35,7 @@ def carried_out(
         "BUILD_NUMBER": str(build.number),
         "JOB_NAME": build.job,
         "WORKSPACE": f"/var/jenkins_home/workspace/{build.job}",
+        "WORKSPACE_TMP": f"/var/jenkins_home/workspace/{build.job}@tmp",
     }
     task = Task(
         repository=build.repository,

@@ -1,6 +1,7 @@
 """The shell of an agent: what `sh` steps print, and what their docker, kaniko, buildah and git commands do.
 
-Nothing else is run: other commands succeed and print nothing, except `exit` and `false`.
+Nothing else is run: other commands succeed and print nothing, except `exit`, `false`, and an installation by `pip` in a
+container of docker-workflow: it has the agent's user, who may write neither the image's packages nor the home `/`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from posixpath import basename, join, normpath
 from harbour.jenkins.workspace import Account, Checkout, GitError, Workspace
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)(?:(%%?)([^}]*))?\}|(\w+)|\(([^()]*)\))")
+NO_HOME = "[Errno 13] Permission denied: '/.local'"
 IMAGE_TOOLS = ("docker", "buildah", "podman")
 
 
@@ -41,12 +43,13 @@ class Agent:
 
 @dataclass
 class Shell:
-    """One `sh` step: its directory, its variables, and the account that git has there."""
+    """One `sh` step: its directory, its variables, whether a container runs it, and the account that git has there."""
 
     agent: Agent
     directory: str
     variables: Mapping[str, str]
     account: Account | None = None
+    is_contained: bool = False
 
     def run(self, script: str) -> Iterator[tuple[str, str]]:
         """Yield each command and its output. Raises ShellError at the first one that fails, as `sh -xe` ends then."""
@@ -90,6 +93,10 @@ class Shell:
             return self._kaniko(words[1:])
         if tool == "git":
             return self._git(words[1:])
+        if words[:2] == ["pip", "install"] and self.is_contained and "HOME" not in self.variables:
+            raise ShellError(
+                "ERROR: Could not install packages due to an OSError: [Errno 13] Permission denied: '/.local'"
+            )
         if tool == "sed" and "-i" in words:
             return self._sed(words[1:])
         if tool == "false" or (tool == "exit" and words[1:] not in ([], ["0"])):

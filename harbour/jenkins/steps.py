@@ -82,6 +82,7 @@ class Steps(Evaluation):
         self._outcome = Outcome()
         self._workspace: Workspace = task.agent.workspace
         self._directory = "."
+        self._is_contained = False  # by docker-workflow
         self._git_account: Account | None = None
         self._secrets: list[str] = []
 
@@ -234,6 +235,7 @@ class Steps(Evaluation):
             directory=self._directory,
             variables={**texts, **self._env},
             account=self._git_account,
+            is_contained=self._is_contained,
         )
         printed = []
         try:

@@ -152,6 +152,14 @@ def test_the_console_and_the_end_are_those_of_the_jenkinsfile_in_git(place: Plac
     assert "ERROR: script returned exit code 3" in place.console
 
 
+def test_an_installation_needs_a_home_in_a_container_of_the_agents_user(place: Place) -> None:
+    former = show(place.gitlab, SOURCE, "Jenkinsfile").replace("environment { HOME =", "environment { ELSEWHERE =")
+    commit(place.gitlab, SOURCE, {"Jenkinsfile": former})
+
+    assert place.build()["result"] == "FAILURE"
+    assert "Permission denied: '/.local'" in place.console
+
+
 def test_a_repository_without_a_jenkinsfile_fails_the_build(place: Place) -> None:
     commit(place.gitlab, SOURCE, {"Jenkinsfile": None})
 
