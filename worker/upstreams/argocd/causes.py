@@ -56,7 +56,8 @@ _STATUS = "(status code|returned error|http)[: ]+"
 _PLACES = (  # the first that matches: a text about the repo server speaks of git, too
     (CONTROLLER, r"refresh deadline"),
     (REPO_SERVER, r"code = unavailable|\btransport: |^connection error: desc"),
-    (CLUSTER, r"server version|cluster info|cluster version|cache state|live state|system:serviceaccount:"),
+    (CLUSTER, r"server version|cluster info|cluster version|cache state|live state|(api|server) resources"),
+    (CLUSTER, r"system:serviceaccount:|failed calling webhook"),
     (DEPENDENCIES, r"helm dependency|helm pull|failed to fetch \w+://"),
     (GIT, r"ls-remote|list refs|git-upload-pack|git fetch|repository not accessible|repository connectivity"),
     (KUBERNETES, r"/apis?/v?\w"),

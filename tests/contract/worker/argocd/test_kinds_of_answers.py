@@ -118,6 +118,7 @@ def test_a_refusal_is_read_by_its_text(code: int, text: str, error: type[StepErr
 
 AWAY = [
     (500, 2, f'error getting k8s server version: Get "https://c/version": {REFUSED}', "the cluster", False),
+    (500, 2, f'failed to get API resources: Get "https://c/api/v1": connect: {REFUSED}', "the cluster", False),
     (400, 3, f'{TESTED}Get "http://git/info/refs": connect: {REFUSED}', "git", False),
     (400, 9, 'code = Unavailable desc = connection error: desc = "transport: Error"', "its repo server", True),
     (500, 2, f'Post "https://k/api/v1/namespaces/argocd/secrets": {REFUSED}', "its Kubernetes API", True),
