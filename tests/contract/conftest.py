@@ -30,7 +30,6 @@ def config(tmp_path: Path) -> HarbourConfig:
         elasticsearch_user="elastic",
         elasticsearch_password="elastic-made-up",
         fork_s=0.1,
-        team_namespaces="*",  # most tests are not about namespaces
     )
 
 

@@ -73,7 +73,6 @@ def open_harbour(tmp_path_factory: pytest.TempPathFactory, time: Time) -> Iterat
             elasticsearch_user="elastic",
             elasticsearch_password="elastic-made-up",
             fork_s=0.02,
-            team_namespaces="*",  # apps of before have the namespace of their own name
         ),
         now=lambda: time().timestamp(),
     )

@@ -168,7 +168,7 @@ def test_a_folder_has_credentials_of_its_own(harbour: Harbour, jenkins: Api) -> 
 def test_a_project_shows_what_it_allows(argocd: Api) -> None:
     spec = argocd.get("/api/v1/projects/dev").json()["spec"]
 
-    assert spec["destinations"] == [{"name": "dev-cluster", "namespace": "*"}]
+    assert spec["destinations"] == [{"name": "dev-cluster", "namespace": "dev-*"}]
     assert spec["sourceRepos"] == ["*"]
     assert spec["clusterResourceWhitelist"] == [{"group": "", "kind": "Namespace"}]
     assert argocd.get("/api/v1/projects/moon").json()["code"] == 5

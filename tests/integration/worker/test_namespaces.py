@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -15,14 +16,27 @@ Name = Callable[[str], str]
 
 
 @pytest.fixture(params=["new", "older"])
-def made(request: pytest.FixtureRequest, world: World, new_name: Name) -> tuple[Job, str]:
+def made(request: pytest.FixtureRequest, world: World, new_name: Name) -> Iterator[tuple[Job, str]]:
     """An app and the namespace that it must have."""
     name = new_name("app")
     accepted = world.make_app(name)
+    namespace = f"dev-{name}"
     if request.param == "older":
         row = update(App).where(App.id == accepted.app_id).values(namespace=None)
         world.db.transaction(lambda session: session.execute(row))
-    return world.drive(accepted), f"dev-{name}" if request.param == "new" else name
+        namespace = name
+    with _allowed(world, namespace):
+        yield world.drive(accepted), namespace
+
+
+@contextmanager
+def _allowed(world: World, namespace: str) -> Iterator[None]:
+    """Let the project of dev allow one more namespace, as its platform team does for an app from before."""
+    projects = world.harbour.argocd.projects
+    before, rule = projects["dev"], {"name": "dev-cluster", "namespace": namespace}
+    projects["dev"] = before | {"destinations": [*before["destinations"], rule]}
+    yield
+    projects["dev"] = before
 
 
 def _application(world: World, job: Job) -> dict[str, Any]:
