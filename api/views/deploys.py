@@ -34,7 +34,8 @@ class NewDeploy(RequestBody):
     """`image_tag` defaults to that of the newest successful build; `revision` is a branch, tag or commit of the chart.
 
     A tag that no build of the app has pushed is refused, unless `force` is true. With `force`, where the newest build
-    has pushed none or there is no build, the tag stays as it is.
+    has pushed none or there is no build, the tag stays as it is. The first deployment is of
+    the revision that the application follows.
     """
 
     image_tag: ImageTag = None

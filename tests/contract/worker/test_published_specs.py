@@ -161,7 +161,7 @@ def deploy(client: ArgoCD) -> None:
     client.applications.set_helm_parameters(
         "shop", project="dev", marker="app-1", parameters={"image.tag": "3"}, revision="HEAD"
     )
-    client.syncs.start("shop", project="dev", marker="app-1", operation_id="job-1", revision="main", on_create=nothing)
+    client.syncs.start("shop", project="dev", marker="app-1", operation_id="job-1", revision="HEAD", on_create=nothing)
     assert client.syncs.get("shop", project="dev", operation_id="job-1").phase == "running"
     client.syncs.terminate("shop", project="dev", operation_id="job-1")
 

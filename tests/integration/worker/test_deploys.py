@@ -76,6 +76,7 @@ def test_a_rollback_brings_the_previous_images_back(stage: Stage) -> None:
 
 
 def test_a_revision_that_git_does_not_know_fails_the_job(stage: Stage) -> None:
+    stage.deploy()
     job = stage.accept(revision="no-such-branch")
 
     step = _end(stage, job)
@@ -83,6 +84,18 @@ def test_a_revision_that_git_does_not_know_fails_the_job(stage: Stage) -> None:
     assert (step.name, step.state, step.attempts) == ("sync_application", StepState.FAILED, 1)
     assert step.reason is not None
     assert "no-such-branch" in step.reason
+
+
+def test_the_first_deployment_of_another_revision_is_for_its_user_to_put_off(stage: Stage) -> None:
+    first = stage.commit("values.yaml", stage.values())
+    stage.commit("values.yaml", stage.values().replace("replicas: 1", "replicas: 2"))
+
+    step = _end(stage, stage.accept(revision=first))
+
+    assert (step.name, step.code) == ("sync_application", "rejected")
+    assert "Deploy once without a revision" in (step.reason or "")
+    stage.deploy()
+    assert stage.deploy(revision=first)["revision"] == first
 
 
 # -- when it is over ----------------------------------------------------------------------------------------------

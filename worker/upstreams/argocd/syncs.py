@@ -41,12 +41,14 @@ class Syncs:
         """Start a sync that carries `operation_id`. `on_create` runs just before the request.
 
         Until a sync has applied something, one that would change what is on the cluster and not its own is refused.
+        Argo CD compares the cluster with the revision that the application follows, so the first deployment is of it.
 
         `revision` is for this run only: the application still follows its own, and is OutOfSync when they differ.
         Safe to repeat: when the operation under way or last ended carries the id, nothing is written. Raises NotYet
         while another operation runs or a sync window is closed, or before Argo CD has compared a new application;
         Conflict when the application is not marked with `marker`, or an object of its chart is somebody else's;
-        Permanent when it is absent or being deleted, or git does not know the revision.
+        Permanent when it is absent or being deleted, git does not know the revision, or it is another one than the
+        application's own and nothing has been deployed yet.
         Source: `server/application Sync`.
         """
         actual = self._applications.get_ours(name, project, marker)
@@ -57,8 +59,9 @@ class Syncs:
             raise self._api.permanent(reason, ActionBy.USER)
         if actual.operation is not None:
             raise self._api.not_yet("another sync is running", retry_after_s=BUSY_POLL_S)
-        if not actual.has_applied:
-            self._require_unowned(name, project)
+        compared = actual if actual.has_applied else self._require_unowned(name, project)
+        if revision is not None and not actual.status.history:
+            self._require_own(revision, compared)
         on_create()
         self._post(name, project, operation_id, revision)
 
@@ -95,11 +98,23 @@ class Syncs:
             doing = f"starting a sync of {name}"
             raise self._applications.failed(reply, doing, name=name, project=project, right="sync")
 
-    def _require_unowned(self, name: str, project: str) -> None:
+    def _require_own(self, revision: str, app: Object) -> None:
+        """Check that a revision is the one that was compared with the cluster; of any other nobody has looked.
+
+        Argo CD renders every revision, but shows of the cluster only what the objects of its comparison have there.
+        """
+        followed = str(app.spec["source"].get("targetRevision", "HEAD"))
+        if revision not in (followed, app.status.sync.revision):
+            raise self._api.permanent(
+                f"the first deployment cannot be of {revision}: Argo CD has compared the cluster only with {followed}, "
+                "which the application follows. Deploy once without a revision, then this one",
+                ActionBy.USER,
+            )
+
+    def _require_unowned(self, name: str, project: str) -> Object:
         """Compare the chart with the cluster before anything is applied. Raises Conflict for what is not ours."""
-        compared = self._applications.find(name, project, is_refreshed=True)
-        self._require_compared(name, compared)
-        theirs = self._applications.foreign_objects(compared, project) if compared else []
+        compared = self._require_compared(name, self._applications.find(name, project, is_refreshed=True))
+        theirs = self._applications.foreign_objects(compared, project)
         if theirs:
             what = ownership.listed(theirs)
             raise self._api.conflict(
@@ -107,11 +122,12 @@ class Syncs:
                 "choose another app name, or other names in the chart",
                 "ask an operator to remove it, if nobody needs it",
             )
+        return compared
 
-    def _require_compared(self, name: str, app: Object | None) -> None:
-        """Check that Argo CD shows what is live. Raises NotYet until it has compared, and for why it cannot."""
+    def _require_compared(self, name: str, app: Object | None) -> Object:
+        """Return it when Argo CD shows what is live. Raises NotYet until it has compared, and for why it cannot."""
         if app is not None and app.is_compared:
-            return
+            return app
         doing = f"comparing the application {name} with the cluster"
         conditions = (app.status.conditions if app else None) or ()
         for text in (each.message for each in conditions if each.type.endswith("Error")):

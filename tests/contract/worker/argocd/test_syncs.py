@@ -11,7 +11,7 @@ import pytest
 from pydantic import TypeAdapter
 from support.argocd import VALUES, Chart, Clock, served_chart
 
-from common.errors import Conflict, NotYet, Permanent, StepError, Transient
+from common.errors import ActionBy, Conflict, NotYet, Permanent, StepError, Transient
 from harbour.argocd.app import ArgoCD as StandIn
 from harbour.config import HarbourConfig
 from harbour.faults import Fault
@@ -352,12 +352,33 @@ def test_each_refusal_of_a_start_ends_as_declared(
 
 
 def test_another_revision_is_for_this_run_only(shop: Shop) -> None:
+    shop.deploy("job-0")
     shop.start(revision="next")
 
     status = shop.get(60)
 
     assert (status.phase, status.sync_status) == ("succeeded", "OutOfSync")
     assert shop.spec()["source"]["targetRevision"] == "main"
+
+
+@pytest.mark.parametrize("earlier", [None, "cannot be applied"])
+def test_the_first_deployment_is_of_what_was_compared_with_the_cluster(shop: Shop, earlier: str | None) -> None:
+    if earlier is not None:
+        shop.service.sync_errors = [earlier]
+        shop.deploy("job-0")
+    before = len(shop.writes())
+
+    with pytest.raises(Permanent, match="the first deployment cannot be of next") as raised:
+        shop.start(revision="next", on_create=never)
+
+    assert (raised.value.action_by, shop.writes(before)) == (ActionBy.USER, [])
+
+
+@pytest.mark.parametrize("named", ["branch", "commit"])
+def test_the_first_deployment_may_name_what_was_compared(shop: Shop, named: str) -> None:
+    shop.start(revision="main" if named == "branch" else shop.get().revision)
+
+    assert shop.get(60).phase == "succeeded"
 
 
 # -- what became of it ------------------------------------------------------------------------------------------------
