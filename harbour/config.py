@@ -14,11 +14,12 @@ class HarbourConfig:
 
     `root` is its own directory: git repositories and saved state. `gitlab_user` with `gitlab_read_token` may clone
     every project and nothing else. `gitlab_version` decides how projects are deleted, at once up to 17;
-    `gitlab_immediate_deletion` is the setting that allows it since 18.5. `*_s` are the seconds of slow operations:
-    a fork's import, the wait in the Jenkins queue, a build, an Argo CD sync. `team_namespaces` is the pattern of the
-    namespaces that the project of each team allows. `images` are in the registry from the
-    start. `empty` upstreams are as after their own installation: their first administrator, with the credential given
-    here, and nothing that Slipway needs (docs/install-upstreams.md).
+    `gitlab_immediate_deletion` is the setting that allows it since 18.5. `*_s` are the seconds of slow operations: a
+    fork's import, the wait in the Jenkins queue, a build, an Argo CD sync. `team_namespaces` is the pattern of the
+    namespaces that the project of each team allows. `template_branch` is the default branch of the templates, and of
+    what is forked from them. `images` are in the registry from the start. `empty` upstreams are as after their own
+    installation: their first administrator, with the credential given here, and nothing that Slipway needs
+    (docs/install-upstreams.md).
     """
 
     root: Path
@@ -46,6 +47,7 @@ class HarbourConfig:
     teams: tuple[str, ...] = ("dev", "ops")
     team_namespaces: str = "{team}-*"
     types: tuple[str, ...] = ("Spring", "Django", "Flask")
+    template_branch: str = "main"
     images: tuple[str, ...] = ()
     empty: bool = False
 

@@ -31,9 +31,9 @@ def git(*arguments: str, env: dict[str, str] | None = None) -> str:
     return done.stdout
 
 
-def create(path: Path, contents: Path) -> None:
-    """Create a bare repository whose `main` is one commit with a directory's files. The same files give the same id."""
-    create_empty(path)
+def create(path: Path, contents: Path, *, branch: str = "main") -> None:
+    """Create a bare repository whose branch is one commit with a directory's files. The same files give the same id."""
+    create_empty(path, branch=branch)
     inside = (f"--git-dir={path}", f"--work-tree={contents}")
     git(*inside, "add", "--all", "--force", ".")
     git(*inside, "commit", "--quiet", "--message=Start from here", env=AUTHOR)
@@ -42,9 +42,9 @@ def create(path: Path, contents: Path) -> None:
     (path / "index").unlink()
 
 
-def create_empty(path: Path) -> None:
+def create_empty(path: Path, *, branch: str = "main") -> None:
     """Create a bare repository without a commit."""
-    git("init", "--quiet", "--bare", "--template=", "--initial-branch=main", str(path))
+    git("init", "--quiet", "--bare", "--template=", f"--initial-branch={branch}", str(path))
 
 
 def copy(source: Path, target: Path) -> None:

@@ -24,12 +24,12 @@ def names(types: tuple[str, ...]) -> list[str]:
 
 
 @cache
-def repository_of(name: str) -> Path:
-    """Return a bare repository with a template's files, to be copied; created once per process."""
-    made = _template_directory() / f"{name}.git"
+def repository_of(name: str, branch: str = "main") -> Path:
+    """Return a bare repository with a template's files on a branch, to be copied; created once per process."""
+    made = _template_directory() / branch / f"{name}.git"
     with tempfile.TemporaryDirectory() as contents:
         _unpack(name, Path(contents))
-        repository.create(made, Path(contents))
+        repository.create(made, Path(contents), branch=branch)
     return made
 
 

@@ -92,6 +92,7 @@ class GitLab(UserStates, Groups, Contents, Wiring, Setup, Settings):
     def _ensure_template(self, name: str) -> None:
         if self.state.project_at(f"templates/{name}"):
             return
+        branch = self.config.template_branch
         project = Project(
             id=self.state.next_id("project"),
             namespace_id=self._ensure_group("templates").id,
@@ -100,10 +101,10 @@ class GitLab(UserStates, Groups, Contents, Wiring, Setup, Settings):
             creator_id=1,
             visibility="internal",
             description=f"What every new {name.partition('_')[0]} repository starts from.",
-            default_branch="main",
-            branches=[self.new_branch("main", push=[MAINTAINER], merge=[MAINTAINER])],
+            default_branch=branch,
+            branches=[self.new_branch(branch, push=[MAINTAINER], merge=[MAINTAINER])],
         )
-        repository.copy(templates.repository_of(name), self.repository(project))
+        repository.copy(templates.repository_of(name, branch), self.repository(project))
         self.state.projects[project.id] = project
 
     # -- start and stop --------------------------------------------------------------------------------------

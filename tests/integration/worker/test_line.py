@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from support.builds import Plant, paced
-from support.repositories import commit, show, tip
-from support.world import World
+from support.repositories import branches, commit, show, tip
+from support.world import Time, World
 
+from common.database.engine import Database
 from common.database.models import App, Job
 from common.jobs import builds
 from common.states import JobState
 from common.workflows import RECONCILE
+from harbour.world import Harbour
 
 FORMER_IMAGE_STAGE = """
         stage('Image') {
@@ -98,6 +102,36 @@ def test_a_build_that_was_started_in_jenkins_needs_no_parameter(plant: Plant) ->
         [tip(plant.world.harbour.gitlab, source(plant))],
     )
     assert all(plant.world.harbour.registry.has(pushed) for pushed in made.images)
+
+
+@pytest.fixture
+def trunk(db: Database, time: Time, harbour: Harbour, tmp_path: Path) -> Iterator[World]:
+    """A world in which the default branch of every template is `trunk`."""
+    config = replace(harbour.config, root=tmp_path / "harbour", template_branch="trunk")
+    opened = Harbour(config, now=lambda: time().timestamp())
+    opened.start()
+    with paced(opened.jenkins):
+        yield World(db, time, opened)
+    opened.stop()
+
+
+def test_no_default_branch_has_to_be_called_main(trunk: World, new_name: Callable[[str], str]) -> None:
+    name = new_name("shop")
+    made = trunk.drive(trunk.make_app(name))
+    gitlab, argocd = trunk.harbour.gitlab, trunk.harbour.argocd
+    pushed = commit(gitlab, f"dev/{name}", {"CHANGES.md": "one\n"}, branch="trunk")
+
+    built = trunk.drive(trunk.accept_build(made, image_tag="1-abc"))
+    deployed = trunk.drive(trunk.accept_for(made, "deploy", image_tag="1-abc"))
+    drift = trunk.drive(trunk.accept_for(made, "drift"))
+
+    assert [job.state for job in (made, built, deployed, drift)] == [JobState.SUCCEEDED] * 4
+    assert branches(gitlab, f"dev/{name}") == branches(gitlab, f"dev/{name}_helm") == ["trunk"]
+    assert "<name>*/trunk</name>" in trunk.harbour.jenkins.items[f"dev/{name}_dev"]
+    assert trunk.harbour.registry.images()[f"registry.example.com/apps/{name}:1-abc"] == pushed
+    assert argocd.applications[name].spec["source"]["targetRevision"] == "trunk"
+    assert (trunk.step(deployed, "await_healthy").output or {})["revision"] == tip(gitlab, f"dev/{name}_helm", "trunk")
+    assert (trunk.step(drift, "compare_app").output or {})["drifted"] is False
 
 
 def test_tags_of_an_app_never_repeat_and_those_of_another_one_are_others(plant: Plant) -> None:
