@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -297,6 +298,7 @@ def test_an_agent_without_docker_builds_no_image(place: Place) -> None:
 @pytest.mark.parametrize("kind", ["Flask", "Django", "Spring"])
 def test_kaniko_builds_in_a_pod_without_docker(place: Place, kind: str) -> None:
     script = (templates.DIRECTORY / f"{kind}_Template" / "Jenkinsfile.kaniko").read_text()
+    assert re.search(r"image: ghcr\.io/osscontainertools/kaniko:v[\d.]+-debug\n", script)  # maintained, with a shell
     commit(place.gitlab, SOURCE, {"Jenkinsfile.kaniko": script + "// changed\n"})
     place.jenkins.items[JOB] = place.definition(path="Jenkinsfile.kaniko")
     place.jenkins.has_docker_daemon = False
