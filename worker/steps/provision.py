@@ -172,8 +172,11 @@ def _future_helm(job: StepContext, upstreams: Upstreams) -> RepositoryOutput:
 
 
 def _future_fork(job: StepContext, upstreams: Upstreams, template: str, path: str) -> RepositoryOutput:
-    """Return what a fork of the template into the team's group would be: GitLab itself says what its URLs are."""
+    """Return the fork in the team's group, or what it would be: GitLab itself says what its URLs are."""
     group = upstreams.gitlab.groups.get(job.team.gitlab_group)
+    made = upstreams.gitlab.projects.find(f"{group.path}/{path}")
+    if made is not None:
+        return {"project_id": made.id, "clone_url": made.clone_url, "branch": made.default_branch or ""}
     origin = upstreams.gitlab.projects.get(template)
     base = origin.clone_url.removesuffix(f"{origin.path}.git")
     return {

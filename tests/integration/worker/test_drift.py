@@ -225,6 +225,12 @@ def test_two_tamperings_are_found_at_once(world: World, made: Job) -> None:
     assert drift(world, made) == {}
 
 
+def test_a_repository_that_only_has_to_be_changed_is_there_for_what_follows(world: World, made: Job) -> None:
+    _record(mr_default_target_self=False)(Hands(world.harbour), made.input["app"])
+
+    assert drift(world, made) == {"fork_source": "changed"}
+
+
 def test_a_foreign_part_does_not_keep_the_others_from_being_repaired(world: World, made: Job) -> None:
     for name in ("pipeline replaced", "application has another image"):
         CASES[name].tamper(Hands(world.harbour), made.input["app"])
