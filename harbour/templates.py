@@ -23,9 +23,13 @@ def names(types: tuple[str, ...]) -> list[str]:
     return [*(f"{kind}_Template" for kind in types), HELM]
 
 
-@cache
 def repository_of(name: str, branch: str = "main") -> Path:
     """Return a bare repository with a template's files on a branch, to be copied; created once per process."""
+    return _created(name, branch)  # the cache takes a branch that is left out for another one
+
+
+@cache
+def _created(name: str, branch: str) -> Path:
     made = _template_directory() / branch / f"{name}.git"
     with tempfile.TemporaryDirectory() as contents:
         _unpack(name, Path(contents))

@@ -48,6 +48,7 @@ def _serve(
 
 
 def _wrapped(connection: socket.socket, tls: ssl.SSLContext | None) -> socket.socket:
+    connection.getpeername()  # of a peer that has gone, the TLS socket would be left open, and reported much later
     return tls.wrap_socket(connection, server_side=True) if tls else connection
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import make_url, select, text
+from sqlalchemy import func, make_url, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from common.database import migrate
@@ -59,11 +59,11 @@ class DatabaseChecks:
         return dict(found)
 
     def _read_namespaces(self, found: dict[str, list[str]]) -> None:
-        rows = select(App).where(App.claimed_name.is_not(None)).order_by(App.name)
+        rows = select(App.team_id, func.coalesce(App.namespace, App.name)).where(App.claimed_name.is_not(None))
         with contextlib.suppress(CheckFailedError, SQLAlchemyError):  # the checks of the database say so
             self._answers()
-            for app in self._db.read(lambda session: session.scalars(rows).all()):
-                found.setdefault(app.team_id, []).append(app.kubernetes_namespace)
+            for team, namespace in sorted(self._db.read(lambda session: session.execute(rows).all())):
+                found.setdefault(team, []).append(namespace)
 
     def _mysql_checks(self) -> list[Check]:
         return [

@@ -12,6 +12,7 @@ import pytest
 import requests
 from support.upstream_setup import FIRST_ADMINISTRATORS, empty_harbour
 
+from harbour import templates
 from harbour.template_export import export
 from harbour.world import Harbour
 
@@ -285,3 +286,7 @@ def test_what_was_set_up_is_there_after_a_restart(harbour: Harbour) -> None:
     assert again.snapshot() == before
     assert gitlab(again, "GET", "/version", token).status_code == 200
     again.stop()
+
+
+def test_a_template_is_created_once_however_its_branch_is_named() -> None:
+    assert templates.repository_of("Spring_Template") == templates.repository_of("Spring_Template", "main")

@@ -73,6 +73,7 @@ TO_SEE_ALL = (
     "api/commands/ledger.py",
     "api/commands/teams.py",
     "common/vault/rotation.py",
+    "worker/doctor/database.py",  # projects have to allow the namespace of every app
 )  # typed by hand, now and then
 LIMITS = dict.fromkeys(
     ("login_failures_per_account_and_address", "login_failures_per_account", "login_failures_per_address",
