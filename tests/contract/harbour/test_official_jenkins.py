@@ -67,7 +67,8 @@ def test_api4jenkins_follows_a_build_from_its_queue_item(service: Jenkins, api: 
     job.configure(DOCUMENT.replace("slipway:app-1", "changed"))
 
     item = api.build_job(JOB, branch="main")
-    build = wait_for(item.get_build)
+    wait_for(lambda: item.api_json().get("executable"))  # an item leaves the queue a moment before its build is seen
+    build = item.get_build()
 
     assert "changed" in job.configure()
     assert [each.value for each in build.get_parameters()] == ["main"]
