@@ -45,9 +45,9 @@ def up(options: argparse.Namespace, stop: threading.Event) -> int:
     launcher = Launcher(stack.environment, prefixed())
     try:
         programs.start(launcher, stack, workers=options.workers)
-        write(_next_commands(stack))
-        sys.stdout.flush()
-        with contextlib.suppress(KeyboardInterrupt):  # the usual end
+        with contextlib.suppress(KeyboardInterrupt):  # the usual end, also while its reader has the text already
+            write(_next_commands(stack))
+            sys.stdout.flush()
             stop.wait()
     finally:
         write("Stopping.\n")
