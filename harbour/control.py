@@ -1,6 +1,7 @@
 """Control interface of the harbour: calls, state, faults and situations, for other processes.
 
 GET /healthz · GET /calls?since=N&writes=1&upstream=NAME · GET /state · GET, POST /images · GET, POST, DELETE /faults ·
+DELETE /faults?drop=1: calls that are held are reset, not handled ·
 GET, POST, DELETE /situations: `{"upstream": "argocd", "is_kubernetes_away": true}`; each upstream lists its own
 """
 
@@ -46,6 +47,7 @@ FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "status": ("an HTTP status", lambda value: _is_count(value) and 200 <= value <= 599),
     "body": ("a text", lambda value: isinstance(value, str)),
     "headers": ("an object of texts", _is_texts),
+    "user_agent": ("a regular expression", _is_pattern),
 }
 
 
@@ -116,7 +118,7 @@ class Control(Service):
     @route("GET", "/faults")
     def list_faults(self, _request: Request) -> Response:
         listed = [
-            {"upstream": service.name, **dataclasses.asdict(fault)}
+            {"upstream": service.name, **dataclasses.asdict(fault), "held": fault.held}
             for service in self.harbour.services
             for fault in list(service.faults)
         ]
@@ -131,11 +133,9 @@ class Control(Service):
 
     @route("DELETE", "/faults")
     def delete_faults(self, request: Request) -> Response:
-        wanted = request.args.get("upstream")
-        if wanted is None:
-            self.harbour.clear_faults()
-        else:
-            self._service(wanted).clear_faults()
+        wanted, is_dropped = request.args.get("upstream"), request.args.get("drop") == "1"
+        for service in self.harbour.services if wanted is None else [self._service(wanted)]:
+            service.clear_faults(is_dropped=is_dropped)
         return Response(b"", 204)
 
     @route("GET", "/situations")

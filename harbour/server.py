@@ -129,6 +129,7 @@ class Service:
         """Stop listening and close all connections: a kept-alive one must not outlive its server."""
         if self._server is None or self._thread is None:
             return
+        self.clear_faults(is_dropped=True)  # what is held would outlive the server
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -145,8 +146,11 @@ class Service:
             self.faults.append(fault)
         return fault
 
-    def clear_faults(self) -> None:
+    def clear_faults(self, *, is_dropped: bool = False) -> None:
+        """Remove every fault; calls that are held go on, or are reset without being handled."""
         with self.lock:
+            for fault in self.faults:
+                fault.release(is_dropped=is_dropped)
             self.faults.clear()
 
     def writes(self) -> list[Call]:
@@ -159,7 +163,7 @@ class Service:
         began_at = time.time()
         request = Request(environ)
         path = raw_path(environ)
-        faults = self._faults_for(request.method, path)
+        faults = self._faults_for(request.method, path, request.headers.get("User-Agent", ""))
         body = request.get_data()
         response, fault = self._answer(request, path, faults)
         self._log(began_at, request, path, response, fault, body)
@@ -171,14 +175,16 @@ class Service:
         assert response is not None  # noqa: S101 - only `reset` has none, and it ends in `_drop_connection`
         return response(environ, start_response)
 
-    def _faults_for(self, method: str, path: str) -> list[Fault]:
+    def _faults_for(self, method: str, path: str, user_agent: str) -> list[Fault]:
         with self.lock:
-            return [fault for fault in self.faults if fault.matches(method, path)]
+            return [fault for fault in self.faults if fault.matches(method, path, user_agent)]
 
     def _answer(self, request: Request, path: str, faults: list[Fault]) -> tuple[Response | None, Fault | None]:
         time.sleep(sum(each.delay_s for each in faults if each.kind == "delay"))
         fault = next((f for f in faults if f.kind != "delay"), None)
-        if fault and fault.kind == "reset":
+        if fault and fault.kind == "hold":
+            self._hold(fault)
+        if fault and (fault.kind == "reset" or fault.is_dropped):
             return None, fault
         if fault and fault.kind == "status":
             return Response(fault.body, fault.status, fault.headers), fault
@@ -187,7 +193,16 @@ class Service:
             self.save()
         if fault and fault.kind == "status_after":
             response = Response(fault.body, fault.status, fault.headers)
+        if fault and fault.kind == "hold_reply":
+            self._hold(fault)
         return response, fault
+
+    def _hold(self, fault: Fault) -> None:
+        with self.lock:
+            fault.held += 1
+        fault.hold()
+        with self.lock:
+            fault.held -= 1
 
     def dispatch(self, request: Request, path: str) -> Response:
         methods: set[str] = set()
@@ -240,12 +255,13 @@ class Service:
                     status=response.status_code if response else None,
                     fault=fault.kind if fault else None,
                     body=body.decode("utf-8", "replace") if kind == "api" else "",
+                    user_agent=request.headers.get("User-Agent", ""),
                 )
             )
 
     @staticmethod
     def _drop_connection(environ: dict[str, Any], fault: Fault | None) -> None:
-        if fault and fault.kind in ("reset", "lost"):
+        if fault and (fault.kind in ("reset", "lost") or fault.is_dropped):
             connection: socket.socket = environ["werkzeug.socket"]
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             os.close(connection.detach())  # close() would wait for the handler's file objects and send a FIN

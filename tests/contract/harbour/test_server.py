@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 import requests
 from support.checkout import ROOT
+from support.mariadb import wait_until
 from werkzeug.wrappers import Request, Response
 
 from harbour.config import STAND_INS, HarbourConfig
@@ -154,6 +157,47 @@ def test_healing_ends_an_outage(counter: Counter) -> None:
     counter.clear_faults()
 
     assert add(counter).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_dropped", "before", "after", "answers"),
+    [
+        ("hold", False, 0, 1, [201]),
+        ("hold", True, 0, 0, []),
+        ("hold_reply", False, 1, 1, [201]),
+        ("hold_reply", True, 1, 1, []),
+    ],
+)
+def test_a_held_call_waits_until_it_is_released_or_dropped(
+    counter: Counter, kind: str, is_dropped: bool, before: int, after: int, answers: list[int]
+) -> None:
+    fault = counter.inject(Fault(kind=kind, times=1))
+    seen: list[int] = []
+
+    def call() -> None:
+        with contextlib.suppress(requests.ConnectionError):
+            seen.append(add(counter).status_code)
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    wait_until("the call is held", lambda: fault.held == 1)
+    counted = counter.count
+    counter.clear_faults(is_dropped=is_dropped)
+    caller.join()
+
+    assert (counted, counter.count, seen) == (before, after, answers)
+
+
+def test_calls_are_told_apart_by_their_user_agent(counter: Counter) -> None:
+    counter.inject(Fault(kind="status", user_agent="^second$"))
+
+    statuses = [
+        requests.post(f"{counter.url}/count", headers={"User-Agent": name}, timeout=10).status_code
+        for name in ("first", "second")
+    ]
+
+    assert statuses == [201, 503]
+    assert [call.user_agent for call in counter.calls] == ["first", "second"]
 
 
 # -- life --------------------------------------------------------------------------------------------------
