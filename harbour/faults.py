@@ -43,8 +43,9 @@ class Fault:
     """A fault in the next `times` matching calls (None: until cleared).
 
     kind: `delay` (answer after `delay_s`) · `hold` (wait until the fault is released, then go on; a fault that is
-    dropped resets the connection instead) · `hold_reply` (do it, wait, then answer) · `status` (do nothing, answer `status` with `body`) · `status_after`
-    (do it, then answer `status`) · `reset` (do nothing, RST) · `lost` (do it, then RST: the reply is lost) ·
+    dropped resets the connection instead) · `hold_reply` (do it, wait, then answer) · `status` (do nothing, answer
+    `status` with `body`) · `status_after` (do it, then answer `status`) · `reset` (do nothing, RST) ·
+    `lost` (do it, then RST: the reply is lost) ·
     `drip` (do it, then send the reply one byte a `delay_s`) · `truncate` (do it, half of the body, then close).
     An outage is a `reset` or a `status` 503 without `times`. `path` is a regular expression searched in the raw path,
     `user_agent` one searched in that header. `skip` lets that many matching calls pass first.
