@@ -5,13 +5,15 @@ StepError
 ├── Transient   try again: the upstream failed temporarily, or the outcome of a call is unknown
 ├── Conflict    stop: the thing exists and is not ours
 └── Permanent   stop: trying again cannot help, somebody has to correct something
+    └── Refused     a call was answered with 401, 403 or a log-in page: the runner first asks what that means
 
-Every step raises one of these four and nothing else; `worker/runner.py` turns each into a state.
+Every step raises one of these and nothing else; `worker/runner.py` turns each into a state.
 Messages are shown to users: they carry no secret, no upstream body beyond its cleaned reason.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -84,3 +86,35 @@ class Permanent(StepError):
     def __init__(self, reason: str, *, action_by: ActionBy = ActionBy.OPERATOR, upstream: str | None = None) -> None:
         super().__init__(reason, upstream=upstream)
         self.action_by = action_by
+
+
+class Refused(Permanent):
+    """The upstream refuses a call: 401, 403, or a redirect to a log-in page.
+
+    That may be about our account, about this one object, or pass by itself, so the runner asks for our standing
+    (`worker/upstreams/standing.py`) before anything fails. `reason` is the whole sentence for the user; `says` is the
+    upstream's own cleaned reason, "" for none. `headers` are the reply's.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        upstream: str,
+        status: int,
+        method: str,
+        path: str,
+        says: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(reason, action_by=ActionBy.OPERATOR, upstream=upstream)
+        self.status = status
+        self.method = method
+        self.path = path
+        self.says = says
+        self.headers: Mapping[str, str] = headers or {}
+
+    @property
+    def is_write(self) -> bool:
+        """Say whether the refused call would have changed something: reads may pass while every write is refused."""
+        return self.method not in ("GET", "HEAD")

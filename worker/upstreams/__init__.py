@@ -8,6 +8,7 @@ from typing import Any
 
 from common.config.settings import WorkerSettings
 from common.config.upstreams import route_to, settings_of
+from common.errors import Refused
 from common.workflows import Upstream
 from worker.upstreams import argocd, elasticsearch, gitlab, jenkins
 from worker.upstreams.adapter import Adapter, Remains, Target
@@ -16,6 +17,7 @@ from worker.upstreams.elasticsearch.client import Elasticsearch
 from worker.upstreams.gitlab.client import GitLab
 from worker.upstreams.http import Deadline, Http, RateLimit
 from worker.upstreams.jenkins.client import Jenkins
+from worker.upstreams.standing import Standing
 
 ADAPTERS: Mapping[Upstream, Adapter[Any]] = {
     adapter.upstream: adapter for adapter in (gitlab.ADAPTER, jenkins.ADAPTER, elasticsearch.ADAPTER, argocd.ADAPTER)
@@ -42,6 +44,10 @@ class Upstreams:
     def reading(self) -> Upstreams:
         """Return the same clients, unable to write: a call that would write raises WouldWrite, and is not sent."""
         return clients({name: http.reading() for name, http in self.connections.items()})
+
+    def standing(self, upstream: Upstream, refused: Refused | None) -> Standing:
+        """Return our standing there after a refusal, or to end a hold. Reads only; raises Transient as the adapter."""
+        return ADAPTERS[upstream].standing(self.connections[upstream].reading(), refused)
 
     def remove(self, upstream: Upstream, kind: str, target: Target) -> bool | Remains:
         """Remove a resource of this kind: True once nothing of ours is left, or what is kept. Raises as the adapter."""

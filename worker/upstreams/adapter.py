@@ -13,10 +13,12 @@ from typing import Generic, TypeVar
 
 from common.config.catalog import Catalog, CatalogTeam
 from common.config.settings import WorkerSettings
+from common.errors import Refused
 from common.workflows import Upstream
 from worker.upstreams.check import Check
 from worker.upstreams.http import Http, Limits
 from worker.upstreams.probe import Probe
+from worker.upstreams.standing import Standing, presume
 
 C = TypeVar("C")
 DEFAULT_LIMITS = Limits()
@@ -81,6 +83,8 @@ class Adapter(Generic[C]):
     login     from the settings, how to log in
     client    makes the client of its steps; makes no call
     checks    the doctor's checks, in their order; makes no call
+    standing  who we are there and whether we may, asked by reading only (`worker/upstreams/standing.py`), after the
+              given refusal; None: whether a hold can end. Raises Transient when there is no usable answer
     probe     the path of a cheap read that needs no right: any answer below 500 means that the upstream is up
     limits    of each call: time and size
     removals  by kind of resource in the ledger: remove it, and return True once nothing of ours is left, or what the
@@ -93,5 +97,6 @@ class Adapter(Generic[C]):
     client: Callable[[Http], C]
     checks: Callable[[CheckContext], tuple[Check, ...]]
     probe: tuple[str, ...]
+    standing: Callable[[Http, Refused | None], Standing] = presume
     limits: Limits = DEFAULT_LIMITS
     removals: Mapping[str, Callable[[C, Target], bool | Remains]] = field(default_factory=dict)

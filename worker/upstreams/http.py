@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import json as jsonlib
+import re
 import time
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -29,7 +30,7 @@ import requests
 from pydantic import TypeAdapter, ValidationError
 from urllib3.exceptions import HTTPError
 
-from common.errors import ActionBy, Permanent, StepError, Transient
+from common.errors import ActionBy, Permanent, Refused, StepError, Transient
 from worker.upstreams import call_telemetry
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.transport import Watch, open_session
@@ -39,6 +40,8 @@ T = TypeVar("T")
 _CHUNK_BYTES = 64 * 1024
 _MAX_RETRY_AFTER_S = 600.0
 _READS = frozenset({"GET", "HEAD"})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_LOGIN_PAGE = re.compile(r"log-?in|log_in|sign-?in|sign_in|\bsso\b|saml|oauth|openid|authorize", re.IGNORECASE)
 
 
 class WouldWrite(Exception):
@@ -298,7 +301,8 @@ def unexpected(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...]
     """Return the error for a reply that the client has no rule of its own for.
 
     `doing` completes "while …": "creating the user anna". `secrets` are values that we sent and that the server may
-    echo; they are replaced in the reason. 408, 425, 429 and 5xx are Transient, everything else is Permanent.
+    echo; they are replaced in the reason. 408, 425, 429 and 5xx are Transient, 401, 403 and a redirect to a log-in page
+    are Refused, everything else is Permanent.
     """
     why = reason_in(reply.body, secrets=secrets)
     tail = f" while {doing}" + (f": {why}" if why else "")
@@ -306,9 +310,38 @@ def unexpected(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...]
         reason = f"{http.name} answered {reply.status}{tail}"
         hint_s, is_unavailable = retry_after_s(reply), reply.status >= 500
         return Transient(reason, retry_after_s=hint_s, upstream=http.name, is_unavailable=is_unavailable)
-    if reply.status == 401:
-        return Permanent(f"{http.name} refuses our token{tail}", upstream=http.name)
-    if reply.status == 403:
-        return Permanent(f"Our token lacks a permission on {http.name}{tail}", upstream=http.name)
+    if is_refusal(reply):
+        return refused(reply, _refusal_of(reply) + tail, says=why)
     action_by = ActionBy.OPERATOR if reply.status >= 300 else ActionBy.UPSTREAM
     return Permanent(f"{http.name} answered {reply.status}{tail}", action_by=action_by, upstream=http.name)
+
+
+def is_refusal(reply: Reply) -> bool:
+    """Say whether the reply refuses us: 401, 403, or a redirect to a log-in page."""
+    return reply.status in (401, 403) or is_login_redirect(reply)
+
+
+def is_login_redirect(reply: Reply) -> bool:
+    """Say whether the reply redirects to a page to log in: the upstream's own, or that of a proxy in front of it."""
+    return reply.status in _REDIRECTS and _LOGIN_PAGE.search(reply.headers.get("Location", "")) is not None
+
+
+def refused(reply: Reply, reason: str, *, says: str = "") -> Refused:
+    """Return the error for a refusal; `reason` is the sentence for the user, `says` the upstream's cleaned reason."""
+    return Refused(
+        reason,
+        upstream=reply.upstream,
+        status=reply.status,
+        method=reply.method,
+        path=reply.path,
+        says=says,
+        headers=reply.headers,
+    )
+
+
+def _refusal_of(reply: Reply) -> str:
+    if reply.status == 401:
+        return f"{reply.upstream} refuses our token"
+    if reply.status == 403:
+        return f"Our token lacks a permission on {reply.upstream}"
+    return f"A log-in page is in front of {reply.upstream}"

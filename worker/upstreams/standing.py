@@ -1,0 +1,50 @@
+"""Our standing with an upstream: who we are there, and whether we may, asked by reading only.
+
+A 401 or a 403 does not say whether it is about our account, about one object, or about a moment: a token has ended, a
+proxy restarts, the upstream is read-only for now. Each upstream's `Adapter.standing` finds out:
+
+    Good      we are who we should be, and nothing is known to be refused in general
+              -> the one object is refused: only this step is tried again, a few times
+    Held      our account is refused, or every call of this kind is, or the upstream cannot decide who we are
+              -> the upstream is held: jobs wait, the operator is told once
+    Missing   the account works, and a right that the call needs is not given to it
+              -> the step fails at once
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from common.errors import Refused
+from worker.upstreams.http import Http
+
+
+@dataclass(frozen=True)
+class Good:
+    """The account works, and nothing is known to be refused in general."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """Calls are refused in general. `cause` is a sentence without its full stop, `remedy` what the operator can do.
+
+    Neither may change while the cause lasts, nor name an object or a secret.
+    """
+
+    cause: str
+    remedy: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missing:
+    """The account works and lacks a right. `right` completes "lacks": "the permission Job/Create in the folder dev"."""
+
+    right: str
+
+
+Standing = Good | Held | Missing
+
+
+def presume(http: Http, refused: Refused | None) -> Standing:  # noqa: ARG001 - the signature of all
+    """Return the standing at an upstream that cannot be asked: a refusal is a missing right."""
+    return Good() if refused is None else Missing(right="")
