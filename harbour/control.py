@@ -2,7 +2,8 @@
 
 GET /healthz · GET /calls?since=N&writes=1&upstream=NAME · GET /state · GET, POST /images · GET, POST, DELETE /faults ·
 DELETE /faults?drop=1: calls that are held are reset, not handled ·
-GET, POST, DELETE /situations: `{"upstream": "argocd", "is_kubernetes_away": true}`; each upstream lists its own
+GET, POST, DELETE /situations: `{"upstream": "argocd", "is_kubernetes_away": true}`; each upstream lists its own ·
+PUT /credentials: `{"setting": "ARGO_TOKEN", "value": TEXT}`; from then on the value before is refused
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from werkzeug.wrappers import Request, Response
 
 from harbour import situations
+from harbour.config import CREDENTIALS, USERS
 from harbour.faults import KINDS, Call, Fault
 from harbour.server import Handler, Service, route
 from harbour.world import Harbour
@@ -49,6 +51,9 @@ FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "headers": ("an object of texts", _is_texts),
     "user_agent": ("a regular expression", _is_pattern),
 }
+
+
+SECRETS = tuple(setting for setting in CREDENTIALS if setting not in USERS)
 
 
 class ApiError(Exception):
@@ -158,6 +163,18 @@ class Control(Service):
         wanted = request.args.get("upstream")
         for service in self.harbour.services if wanted is None else [self._service(wanted)]:
             situations.end(service)
+        return Response(b"", 204)
+
+    @route("PUT", "/credentials")
+    def replace_credential(self, request: Request) -> Response:
+        """Exchange what an upstream accepts, by the name of the setting; any text nobody knows revokes it."""
+        body = _object(request)
+        setting, value = body.get("setting"), body.get("value")
+        if setting not in SECRETS:
+            raise ApiError("setting", f"must be one of {', '.join(SECRETS)}")
+        if not isinstance(value, str) or not value:
+            raise ApiError("value", "must be a text")
+        self.harbour.replace_credential(setting, value)
         return Response(b"", 204)
 
     def _service(self, name: object) -> Service:

@@ -23,6 +23,7 @@ from urllib.parse import unquote
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
+from harbour import front_proxy
 from harbour.faults import READS, Call, Fault
 from harbour.store import StateFile
 
@@ -66,6 +67,8 @@ class Service:
     """
 
     name = "service"
+    front_proxy = front_proxy.OFF
+    """What a proxy in front answers in place of this service: one of `front_proxy.MODES`."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -188,7 +191,8 @@ class Service:
             return None, fault
         if fault and fault.kind == "status":
             return Response(fault.body, fault.status, fault.headers), fault
-        response = self.dispatch(request, path)
+        turned_away = front_proxy.answer(self.front_proxy, request) if self.kind_of(path) != "git" else None
+        response = turned_away or self.dispatch(request, path)
         if request.method not in READS:
             self.save()
         if fault and fault.kind == "status_after":

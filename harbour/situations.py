@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harbour import front_proxy
 from harbour.server import Service
 
 
@@ -58,21 +59,26 @@ def end(service: Service) -> None:
     bring(service, {name: copy.deepcopy(each.default) for name, each in situations_of(service).items()})
 
 
-def flag() -> Situation:
-    return Situation(False, "true or false", lambda value: isinstance(value, bool))
+def flag(*, default: bool = False) -> Situation:
+    return Situation(default, "true or false", lambda value: isinstance(value, bool))
 
 
 def text() -> Situation:
     return Situation("", "a text", lambda value: isinstance(value, str))
 
 
-def texts() -> Situation:
-    return Situation([], "a list of texts", _is_texts)
+def texts(*default: str) -> Situation:
+    return Situation(list(default), "a list of texts", _is_texts)
 
 
 def choice(default: str, *others: str) -> Situation:
     known = (default, *others)
     return Situation(default, f"one of {', '.join(known)}", lambda value: value in known)
+
+
+def in_front() -> dict[str, Situation]:
+    """Return the situations that every stand-in has: a proxy in front of it that lets no call through."""
+    return {"front_proxy": choice(*front_proxy.MODES)}
 
 
 def _is_texts(value: object) -> bool:

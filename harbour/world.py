@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from harbour.argocd.app import ArgoCD
-from harbour.config import HarbourConfig
+from harbour.config import CREDENTIALS, HarbourConfig
 from harbour.elasticsearch.app import Elasticsearch
 from harbour.gitlab.app import GitLab
 from harbour.jenkins.app import Jenkins
@@ -31,6 +32,15 @@ class Harbour:
         self.argocd.registry = self.registry
         self.elasticsearch = Elasticsearch(config)
         self.services: tuple[Service, ...] = (self.gitlab, self.jenkins, self.argocd, self.elasticsearch)
+
+    def replace_credential(self, setting: str, value: str) -> None:
+        """Accept this value of a secret setting from now on and no longer the one before, as after an exchange."""
+        changed: dict[str, Any] = {CREDENTIALS[setting]: value}
+        self.config = replace(self.config, **changed)
+        for service in (self.gitlab, self.jenkins, self.argocd, self.elasticsearch):
+            with service.lock:
+                service.config = self.config
+        self.elasticsearch.accept_password()
 
     def start(self) -> None:
         config = self.config

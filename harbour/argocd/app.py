@@ -7,7 +7,8 @@ whose repositories are really read.
 Situations: the Kubernetes API, the repo server, the controller or clusters away (`is_kubernetes_away`, `repo_server`,
 `is_controller_away`, `clusters_away`); a closed sync window, hooks that run on, deletions that hang or fail
 (`is_window_closed`, `are_hooks_running`, `are_deletions_hanging`, `deletion_error`); `live_objects` that somebody else
-made; a `token_problem`; `sync_errors` and `health_errors`, one for each of the next operations.
+made; a `token_problem`; `denied_rights` of our account, such as applications/sync; `sync_errors` and `health_errors`,
+one for each of the next operations.
 """
 
 from __future__ import annotations
@@ -67,7 +68,18 @@ class ArgoCD(ArgoCDSetup, ArgoCDResources):
         "token_problem": situations.text(),
         "sync_errors": situations.texts(),
         "health_errors": situations.texts(),
+        "denied_rights": situations.texts(),
+        **situations.in_front(),
     }
+
+    @property
+    def denied_rights(self) -> list[str]:
+        """Return what the policy denies our account, each as RESOURCE/ACTION."""
+        return sorted("/".join(pair) for pair in self.denied)
+
+    @denied_rights.setter
+    def denied_rights(self, rights: list[str]) -> None:
+        self.denied = {(resource, action) for resource, _, action in (each.partition("/") for each in rights)}
 
     @route("GET", "/healthz")
     def healthz(self, request: Request) -> Response:  # noqa: ARG002 - a handler gets the request

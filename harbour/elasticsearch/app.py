@@ -1,20 +1,26 @@
 """The Elasticsearch stand-in: initial users and roles, persistence.
 
 state ── users · roles · role_mappings
+
+Situations: the index of the users away (`is_security_index_away`), our user's password changed
+(`is_password_changed`), the cluster privileges of our user (`our_privileges`).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from werkzeug.wrappers import Request, Response
 
+from harbour import situations
 from harbour.elasticsearch.role_mappings import RoleMappings
 from harbour.elasticsearch.roles import Roles
 from harbour.elasticsearch.state import as_json
 from harbour.elasticsearch.users import Users
 from harbour.passwords import digest
 from harbour.server import route
+from harbour.situations import Situation
 
 RESERVED_USERS = {
     "elastic": "superuser",
@@ -46,6 +52,12 @@ class Elasticsearch(Users, Roles, RoleMappings):
     """Elasticsearch 9.0 with security on: the native realm, its roles and Kibana's privileges."""
 
     name = "elasticsearch"
+    situations: ClassVar[Mapping[str, Situation]] = {
+        "is_security_index_away": situations.flag(),
+        "is_password_changed": situations.flag(),
+        "our_privileges": situations.texts("all"),
+        **situations.in_front(),
+    }
 
     def prepare(self) -> None:
         """Create reserved users, the configured administrator and the teams' roles; existing ones stay."""
@@ -53,9 +65,14 @@ class Elasticsearch(Users, Roles, RoleMappings):
             self.users.setdefault(username, self.new_user(username, [role], {"_reserved": True}))
         administrator = self.config.elasticsearch_user
         self.users.setdefault(administrator, self.new_user(administrator, ["superuser"], {}))
-        self.users[administrator]["digest"] = digest(self.config.elasticsearch_password, owner=administrator)
+        self.accept_password()
         for team in () if self.config.empty else self.config.teams:
             self.roles.setdefault(team, team_role(team))
+
+    def accept_password(self) -> None:
+        """Let our user log in with the password of the configuration."""
+        name = self.config.elasticsearch_user
+        self.users[name]["digest"] = digest(self.config.elasticsearch_password, owner=name)
 
     def dump(self) -> dict[str, Any]:
         return {"users": self.users, "roles": self.roles}

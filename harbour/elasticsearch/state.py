@@ -50,11 +50,20 @@ def _validation_failed(problems: tuple[str, ...]) -> str:
 
 
 class ElasticsearchBase(Service):
-    """State, and the checks of every call."""
+    """State, and the checks of every call.
+
+    `is_security_index_away`: the index that holds users is not there yet, after a restart or while its node is lost:
+    nobody's password is right, and API keys are a 503. `is_password_changed`: somebody changed that of our user.
+    `our_privileges` are the cluster privileges of our user.
+    """
+
+    is_security_index_away = False
+    is_password_changed = False
 
     def __init__(self, config: HarbourConfig) -> None:
         super().__init__()
         self.config = config
+        self.our_privileges = ["all"]
         self.users: dict[str, dict[str, Any]] = {}
         self.roles: dict[str, dict[str, Any]] = {}
         self.role_mappings: dict[str, dict[str, Any]] = {}
@@ -74,11 +83,15 @@ class ElasticsearchBase(Service):
     def authenticated(self, request: Request) -> str:
         """Return the name of the enabled user whose password was sent."""
         login = request.authorization
+        if self.is_security_index_away and login is not None and login.type == "apikey":
+            raise ApiError(503, "unavailable_shards_exception", "at least one shard of the index [.security] is away")
         if login is None or login.type != "basic":
             reason = f"missing authentication credentials for REST request [{request.path}]"
             raise ApiError(401, "security_exception", reason, CHALLENGE)
         name = login.username or ""
-        user = self.users.get(name)
+        is_ours = name == self.config.elasticsearch_user
+        is_refused = self.is_security_index_away or (is_ours and self.is_password_changed)
+        user = None if is_refused else self.users.get(name)
         if user and user["enabled"] and passwords.matches(login.password or "", user["digest"], owner=name):
             return name
         reason = f"unable to authenticate user [{name}] for REST request [{request.path}]"
@@ -88,11 +101,14 @@ class ElasticsearchBase(Service):
         needed = ("read_security", "manage_security") if request.method in READS else ("manage_security",)
         if not any(self.may(username, privilege) for privilege in needed):
             roles = ",".join(self.users[username]["roles"])
-            reason = f"action is unauthorized for user [{username}] with effective roles [{roles}]"
+            granted = f"this action is granted by the cluster privileges [{','.join((*needed, 'all'))}]"
+            reason = f"action is unauthorized for user [{username}] with effective roles [{roles}], {granted}"
             raise ApiError(403, "security_exception", reason)
 
     def may(self, username: str, cluster_privilege: str) -> bool:
         """Return whether a user holds a cluster privilege; roles that do not exist grant nothing."""
+        if username == self.config.elasticsearch_user and "all" not in self.our_privileges:
+            return cluster_privilege in self.our_privileges
         held = {"all"} if "superuser" in self.users[username]["roles"] else set()
         for role in self.users[username]["roles"]:
             held |= set(self.roles.get(role, {}).get("cluster", ()))

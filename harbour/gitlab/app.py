@@ -22,6 +22,7 @@ from harbour.gitlab.contents import Contents
 from harbour.gitlab.errors import ApiError, as_json
 from harbour.gitlab.groups import Groups
 from harbour.gitlab.model import MAINTAINER, OWNER, Group, Member, Project, User, load_state, now
+from harbour.gitlab.restrictions import Restrictions
 from harbour.gitlab.settings import Settings
 from harbour.gitlab.setup import Setup, token_view
 from harbour.gitlab.user_states import UserStates
@@ -35,11 +36,9 @@ SETTINGS = re.compile(r"/api/v4/application/settings")
 ANY_TOKEN = ("/api/v4/version", "/api/v4/metadata", "/api/v4/personal_access_tokens/self")
 
 
-class GitLab(UserStates, Groups, Contents, Wiring, Setup, Settings):
+class GitLab(UserStates, Groups, Contents, Wiring, Setup, Settings, Restrictions):
     """GitLab 18.5, or as the configuration says: `/api/v4`, git over HTTP, and a page behind every link."""
 
-    scopes: tuple[str, ...] = ("api", "admin_mode")
-    """What the API token may do."""
     token_ends_on: date | None = None
     """The day from which the API token is refused; None is a day nearly a year away."""
     is_https_only = False
@@ -150,12 +149,13 @@ class GitLab(UserStates, Groups, Contents, Wiring, Setup, Settings):
         if self.is_https_only:
             query = f"?{request.query_string.decode()}" if request.query_string else ""
             return Response(b"", 301, {"Location": f"{self.url.replace('http:', 'https:', 1)}{path}{query}"})
-        return super().dispatch(request, path)
+        return self.refused_write(request) or super().dispatch(request, path)
 
     def invoke(self, handler: Handler, request: Request, params: dict[str, str]) -> Response:
         """Check the token, then run the handler under the lock; an ApiError becomes its answer."""
         try:
             self._authenticate(request)
+            self.require_organisation(request)
             with self.lock:
                 return handler(request, **params)
         except ApiError as error:
@@ -178,6 +178,7 @@ class GitLab(UserStates, Groups, Contents, Wiring, Setup, Settings):
             raise _insufficient_scope()
 
     def _require_lasting_token(self) -> None:
+        self.require_lasting_token()
         if self.token_ends_on is not None and self.token_ends_on <= datetime.now(UTC).date():
             text = "Token is expired. You can either do re-authorization or token refresh."
             raise ApiError(401, {"error": "invalid_token", "error_description": text})
@@ -187,7 +188,9 @@ class GitLab(UserStates, Groups, Contents, Wiring, Setup, Settings):
         is_read = request.method in READS
         if not ("api" in scopes or ("read_api" in scopes and is_read) or request.path in ANY_TOKEN):
             raise _insufficient_scope()
-        is_theirs = SETTINGS.fullmatch(request.path) or (not is_read and ADMINISTRATORS_ONLY.fullmatch(request.path))
+        is_of_members = self.request.token is not None  # the configured account is a member of nothing
+        is_write_of_theirs = not is_read and (not is_of_members or ADMINISTRATORS_ONLY.fullmatch(request.path))
+        is_theirs = SETTINGS.fullmatch(request.path) or is_write_of_theirs
         if is_theirs and not self.caller().is_admin:
             raise ApiError(403, {"message": "403 Forbidden"})
 

@@ -22,6 +22,7 @@ from harbour.gitlab.state import GitLabBase
 
 GIT_PATH = re.compile(r"/(?P<project>.+?)(?P<suffix>\.git)?(?P<service>/info/refs|/git-upload-pack|/git-receive-pack)")
 REPORTER = 20
+READ_ONLY = "Git push is not allowed because this GitLab instance is currently in (read-only) maintenance mode."
 PROTECTED = "GitLab: You are not allowed to push code to protected branches on this project."
 
 
@@ -97,6 +98,8 @@ def _may_read(gitlab: GitLabBase, user: User, project: Project) -> bool:
 
 def _push_refused(gitlab: GitLabBase, user: User, project: Project, request: Request) -> str | None:
     """Return why this user may not push at all with this password, None when they may."""
+    if gitlab.is_read_only:
+        return READ_ONLY
     login = request.authorization
     if login and gitlab.only_reads(login.password or ""):
         return "You are not allowed to push code to this project."

@@ -43,6 +43,7 @@ class Settings(GitLabBase):
     def _settings(self) -> dict[str, Any]:
         return {
             "id": 1,
+            **({"maintenance_mode": self.is_read_only} if self.config.gitlab_edition == "ee" else {}),
             "deletion_adjourned_period": self.retention_days,
             "project_api_limit": self.project_api_limit,
             "throttle_authenticated_api_enabled": self.is_throttled,

@@ -24,6 +24,8 @@ class GitLabBase(Service):
     """State and look-ups; the parts (users, groups, projects, …) add their routes."""
 
     name = "gitlab"
+    is_read_only = False
+    """Whether it is in maintenance mode, or a read-only secondary: `restrictions`."""
 
     def __init__(self, config: HarbourConfig, background: Background | None = None) -> None:
         super().__init__()

@@ -2,19 +2,24 @@
 
 The parts: `core` (authentication, permissions), `users`, `roles`, `items` (folders and pipelines), `schedule`
 (executors), `queue` (from a request to a build), `nodes`, `builds` and `credentials`.
+
+Situations: a start or a reload of the configuration (`start_up`), our token revoked (`is_token_revoked`), what our
+account may do in all of Jenkins (`our_permissions`).
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 
 from werkzeug.wrappers import Request, Response
 
+from harbour import situations
 from harbour.config import HarbourConfig
 from harbour.jenkins import xml
-from harbour.jenkins.core import ADMINISTER, LONG_NAMES, Clock, Role, User, caller_of
+from harbour.jenkins.core import ADMINISTER, LONG_NAMES, START_UP, Clock, Role, User, caller_of
 from harbour.jenkins.credentials import JenkinsCredentials
 from harbour.jenkins.model import Build, QueueItem
 from harbour.jenkins.pages import is_browser, page
@@ -24,6 +29,7 @@ from harbour.jenkins.tree import exported
 from harbour.jenkins.users import JenkinsUsers
 from harbour.jenkins.views import item_brief
 from harbour.server import route
+from harbour.situations import Situation
 
 CREDENTIAL_ID = "gitlab"
 DEVELOPER = [f"hudson.model.Item.{verb}" for verb in ("Build", "Cancel", "Read", "Workspace")]
@@ -34,6 +40,13 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsCredentials, JenkinsSetup):
 
     Seeded with a folder for each team, with its project role and a credential `gitlab`.
     """
+
+    situations: ClassVar[Mapping[str, Situation]] = {
+        "start_up": situations.choice(*START_UP),
+        "is_token_revoked": situations.flag(),
+        "our_permissions": situations.texts(ADMINISTER),
+        **situations.in_front(),
+    }
 
     def __init__(self, config: HarbourConfig, now: Clock = time.time) -> None:
         super().__init__(config, now)

@@ -19,7 +19,7 @@ from werkzeug.wrappers import Request, Response
 
 from harbour.config import HarbourConfig
 from harbour.jenkins import matrix, xstream
-from harbour.jenkins.pages import ApiError, forbidden, is_browser, jetty_error, page, unauthorized
+from harbour.jenkins.pages import ApiError, forbidden, getting_ready, is_browser, jetty_error, page, unauthorized
 from harbour.passwords import digest as token_digest
 from harbour.passwords import matches
 from harbour.server import Service, route
@@ -30,6 +30,10 @@ IMPLIED_BY = {
     "hudson.model.Item.ExtendedRead": "hudson.model.Item.Configure",
 }
 VERSION = "2.568.2"
+UP, GETTING_READY, BEFORE_USERS, BEFORE_RIGHTS = "up", "getting ready", "before users", "before rights"
+START_UP = (UP, GETTING_READY, BEFORE_USERS, BEFORE_RIGHTS)
+"""How far a start, or a reload of the configuration, has come: a 503 page, then for a moment nobody's password is known
+(401), or nobody has a right (403: every call is anonymous)."""
 PLUGINS = {
     "cloudbees-folder": "6.1100",
     "credentials": "1502.v5c95e620ddfe",
@@ -103,6 +107,8 @@ class JenkinsCore(Service):
     """State, authentication and permissions; the routes are in the subclasses."""
 
     name = "jenkins"
+    start_up = UP
+    is_token_revoked = False
 
     def __init__(self, config: HarbourConfig, now: Clock = time.time) -> None:
         super().__init__()
@@ -121,6 +127,7 @@ class JenkinsCore(Service):
     def dispatch(self, request: Request, path: str) -> Response:
         with self.lock:
             try:
+                self._require_ready()
                 request.environ["harbour.caller"] = self._authenticate(request)
                 self._require_crumb(request)
                 self._require_read(request, path)
@@ -139,15 +146,23 @@ class JenkinsCore(Service):
         answer.headers["Allow"] = ", ".join(sorted(methods))
         return answer
 
+    def _require_ready(self) -> None:
+        if self.start_up == GETTING_READY:
+            raise ApiError(getting_ready())
+
     def _authenticate(self, request: Request) -> Caller:
+        if self.start_up == BEFORE_RIGHTS:
+            return Caller()
         scheme, _, _ = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "basic":
             return Caller()
         given = request.authorization
-        if given is None or given.username is None or given.password is None:
+        if given is None or given.username is None or given.password is None or self.start_up == BEFORE_USERS:
             raise unauthorized()
-        if given.username.lower() == self.config.jenkins_user.lower() and _same(
-            given.password, self.config.jenkins_token
+        if (
+            not self.is_token_revoked
+            and given.username.lower() == self.config.jenkins_user.lower()
+            and _same(given.password, self.config.jenkins_token)
         ):
             return Caller(self.config.jenkins_user, by_token=True)
         user = self.users.get(given.username.lower())
@@ -193,6 +208,15 @@ class JenkinsCore(Service):
         is_role_based = self.has_role_strategy and "role-strategy" in self.plugins
         if (path.startswith(REALM) and not self.has_own_users) or (path.startswith(STRATEGY) and not is_role_based):
             raise ApiError(jetty_error(404))
+
+    @property
+    def our_permissions(self) -> list[str]:
+        """Return what the role `admin`, which our account has, permits in all of Jenkins."""
+        return list(self.roles["globalRoles"]["admin"].permissions)
+
+    @our_permissions.setter
+    def our_permissions(self, permissions: list[str]) -> None:
+        self.roles["globalRoles"]["admin"].permissions = list(permissions)
 
     def permits(self, caller: Caller, permission: str, item: str | None = None) -> bool:
         """Return whether the active authorization grants it."""

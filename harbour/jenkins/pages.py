@@ -51,6 +51,12 @@ def oops(message: str) -> ApiError:
     return ApiError(page("Oops!", body, status=500))
 
 
+def getting_ready() -> Response:
+    """Return the page of a Jenkins that starts or reloads. Source: `HudsonIsLoading`, status 503."""
+    text = "Please wait while Jenkins is getting ready to work ..."
+    return page("Starting Jenkins", f"<h1>{text}</h1><p>Your browser will reload automatically.</p>", status=503)
+
+
 def not_found() -> ApiError:
     return ApiError(jetty_error(404))
 
