@@ -11,6 +11,7 @@ import re
 from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
@@ -28,6 +29,9 @@ from common.config.secret_files import USUAL_DIRECTORY, SecretFiles, Unreadable
 from common.config.urls import BrokerUrl, DatabaseUrl, HttpUrl, Origin
 
 EMBEDDED_ENV = Path("var/embedded.env")
+ENV_FILES = (EMBEDDED_ENV, Path(".env"))
+OF_AN_INTERFACE = re.compile(r"/api(/v\d+|/json|/graphql)?$")
+KIBANA_PORT = 5601
 LOGIN = re.compile(r"[^:,]+:[^,]+")  # as HTTP's basic authentication has it
 
 AT_ONCE = "Steps that run on {} at once, over all workers: fewer than their threads, or a slow upstream holds them all"
@@ -57,7 +61,7 @@ class CommonSettings(BaseSettings):
         env_ignore_empty=True,
         hide_input_in_errors=True,
         str_strip_whitespace=True,  # a token from a file ends with a line break, which no header may contain
-        env_file=(EMBEDDED_ENV, ".env"),
+        env_file=ENV_FILES,
     )
 
     secrets_dir: Path = Field(
@@ -258,6 +262,21 @@ class Settings(CommonSettings):
             raise ValueError(f"must be 0, or at least half of {name.upper()}: its steps would wait for each other")
         return per_second
 
+    @field_validator("gitlab_url", "gitlab_ext_url", "jenkins_url", "jenkins_ext_url", "argocd_url", "argocd_ext_url")
+    @classmethod
+    def _of_the_server_itself(cls, url: str | None) -> str | None:
+        """Refuse the address of an interface, as other tools want it: every call to it would be answered with 404."""
+        if url is not None and (interface := OF_AN_INTERFACE.search(urlsplit(url).path)):
+            raise ValueError(f"must be the address of the server itself: leave out {interface[0]}")
+        return url
+
+    @field_validator("elasticsearch_url")
+    @classmethod
+    def _not_of_kibana(cls, url: str) -> str:
+        if urlsplit(url).port == KIBANA_PORT:
+            raise ValueError(f"is Elasticsearch's address, usually with port 9200; {KIBANA_PORT} is Kibana's")
+        return url
+
     @field_validator("metrics_token")
     @classmethod
     def _hard_to_guess(cls, token: SecretStr | None) -> SecretStr | None:
@@ -342,8 +361,20 @@ def load(kind: type[Read]) -> Read:
     """Read the settings of this kind. Raises SettingsError with every problem at once."""
     try:
         return kind()
+    except UnicodeDecodeError:  # of a source: PowerShell, for one, writes UTF-16
+        files = [file for file in map(Path, ENV_FILES) if not _is_utf8(file)]
+        raise SettingsError([f"{file} is not UTF-8: save it as UTF-8" for file in files]) from None
     except ValidationError as error:
         raise SettingsError([_problem(kind, detail) for detail in error.errors()]) from None
+
+
+def _is_utf8(file: Path) -> bool:
+    try:
+        if file.is_file():
+            file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _problem(kind: type[CommonSettings], detail: Any) -> str:

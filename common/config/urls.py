@@ -7,10 +7,9 @@ from typing import Annotated
 from urllib.parse import SplitResult, quote, urlsplit
 
 from pydantic import AfterValidator, SecretStr, ValidationInfo
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
-DATABASES = ("mysql+pymysql", "mariadb+pymysql", "sqlite", "sqlite+pysqlite")
+from common.config import database_url
+
 BROKERS = ("redis://", "rediss://", "sentinel://")
 
 
@@ -46,21 +45,6 @@ def _origin(value: str) -> str:
     return value
 
 
-def _database_url(value: SecretStr, info: ValidationInfo) -> SecretStr:
-    try:
-        url = make_url(value.get_secret_value())
-    except (ArgumentError, ValueError):
-        raise ValueError("is not an address") from None
-    if url.drivername not in DATABASES:
-        raise ValueError("must begin with mysql+pymysql://, mariadb+pymysql:// or sqlite:///")
-    if url.database in (None, "", ":memory:"):
-        raise ValueError("must name a database")
-    password: SecretStr | None = info.data.get("db_password")
-    if password is None or url.username is None or url.password is not None:
-        return value
-    return SecretStr(url.set(password=password.get_secret_value()).render_as_string(hide_password=False))
-
-
 def _broker_url(value: SecretStr, info: ValidationInfo) -> SecretStr:
     """Several sentinels, or brokers to fall back to, are separated by semicolons."""
     addresses = value.get_secret_value().split(";")
@@ -80,7 +64,7 @@ def _with_password(parts: SplitResult, password: SecretStr) -> str:
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Origin = Annotated[str, AfterValidator(_origin)]
-DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]  # with the password of the field `db_password`
+DatabaseUrl = Annotated[SecretStr, AfterValidator(database_url.checked)]
 BrokerUrl = Annotated[SecretStr, AfterValidator(_broker_url)]  # with the password of the field `redis_password`
 
 

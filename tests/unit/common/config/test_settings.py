@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import Any
 
 import certifi
 import pytest
+from pymysql.connections import Connection
+from sqlalchemy import make_url
 from support.api import ENVIRONMENT
 from support.checkout import ROOT
 from support.settings import EVERY, NAMES
 
 from common.config import catalog, settings
+from common.config.database_url import ARGUMENTS
 from common.config.renamed import FORMER_NAMES
 from common.config.settings import CommonSettings, FlowerSettings, Settings, SettingsError, WorkerSettings
 from common.config.upstreams import Route, route_to
@@ -119,7 +123,8 @@ def test_an_address_that_cannot_work_is_refused_at_start(load: Load, url: str) -
 
 @pytest.mark.parametrize(
     "url",
-    ["", "slipway.db", "sqlite://", "sqlite:///:memory:", "mysql://root@db/slipway", "mysql+pymysql://root@db", "mysql+pymysql://u:p@db:port/x"],
+    ["", "slipway.db", "sqlite://", "sqlite:///:memory:", "mysql://root@db/slipway", "mysql+pymysql://root@db", "mysql+pymysql://u:p@db:port/x",
+     "mysql+pymysql://u:p@db:99999/x", "mysql+pymysql://u:p@db:0/x", "sqlite:////tmp/x.db?timeout=1"],
 )  # fmt: skip
 def test_a_database_that_cannot_work_is_refused_at_start(load: Load, url: str) -> None:
     (problem,) = _problems(load, DB_URL=url)
@@ -127,9 +132,77 @@ def test_a_database_that_cannot_work_is_refused_at_start(load: Load, url: str) -
     assert problem.startswith("DB_URL")
 
 
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("ssl_mode=REQUIRED", "ssl_ca="),
+        ("sslMode=VERIFY_CA", "ssl_ca="),
+        ("useSSL=true", "ssl_ca="),
+        ("ssl=true", "ssl_ca="),
+        ("ssl_ca=/nope/canary.pem", "a file that exists for ssl_ca="),
+        ("ssl_ca=", "a file that exists for ssl_ca="),
+        ("ssl_disabled=false", "true, or left out"),  # the driver takes any text for true
+        ("ssl_verify_cert=false", "true, or left out"),
+        ("ssl_check_hostname=no", "true or false"),
+        ("charset=latin1", "utf8mb4"),
+        ("charset=utf8mb4&charset=utf8", "utf8mb4"),
+        ("connect_timeout=canary", "none of charset"),
+        ("init_command=canary", "none of charset"),
+        ("canary@db/slipway", "a ? in a password is written %3F"),
+    ],
+)
+def test_an_argument_that_the_database_driver_misunderstands_is_refused_at_start(
+    load: Load, argument: str, said: str
+) -> None:
+    (problem,) = _problems(load, DB_URL=f"mysql+pymysql://u:canary@db/slipway?{argument}")
+
+    assert problem.startswith("DB_URL: ")
+    assert said in problem
+    assert "canary" not in problem
+
+
+def test_every_argument_of_a_database_that_is_taken_can_be_connected_with(load: Load, tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text("of the driver's own check")
+    texts = {"utf8mb4": "utf8mb4", "a file that exists": file, "a path": file}
+    arguments = "&".join(f"{name}={texts.get(wanted, 'true')}" for name, (wanted, _) in ARGUMENTS.items())
+
+    url = make_url(load(**{**GOOD, "DB_URL": f"mysql+pymysql://u@db/slipway?{arguments}"}).db_url.get_secret_value())
+
+    _, given = url.get_dialect()().create_connect_args(url)
+    assert set(given) <= set(inspect.signature(Connection.__init__).parameters)
+
+
 @pytest.mark.parametrize("url", ["mysql+pymysql://u:p@db/slipway", "mariadb+pymysql://u@db/slipway?charset=utf8mb4"])
 def test_databases_of_a_server_are_taken(load: Load, url: str) -> None:
     assert load(**{**GOOD, "DB_URL": url}).db_url.get_secret_value() == url
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "said"),
+    [
+        ("GITLAB_URL", "https://gitlab.example.com/api/v4", "leave out /api/v4"),
+        ("GITLAB_URL", "https://example.com/gitlab/api/v4/", "leave out /api/v4"),
+        ("GITLAB_EXT_URL", "https://gitlab.example.com/api/graphql", "leave out /api/graphql"),
+        ("ARGOCD_URL", "https://argocd.example.com/api/v1", "leave out /api/v1"),
+        ("JENKINS_URL", "https://jenkins.example.com/api/json", "leave out /api/json"),
+        ("KIBANA_URL", "https://kibana.example.com:5601", "5601 is Kibana's"),
+    ],
+)
+def test_an_address_that_other_tools_want_is_refused_at_start(load: Load, name: str, url: str, said: str) -> None:
+    environment = {key: value for key, value in GOOD.items() if key not in ("ARGO_URL", "ELASTICSEARCH_URL")}
+    with pytest.raises(SettingsError) as refused:
+        load(**{**environment, name: url})
+
+    assert said in " ".join(refused.value.problems)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_a_file_of_settings_in_another_encoding_is_named(load: Load, kind: Kind, encoding: str) -> None:
+    Path(".env").write_text("GITLAB_TOKEN=canary-ü\n", encoding=encoding)
+
+    assert _problems(load, kind) == [".env is not UTF-8: save it as UTF-8"]
 
 
 @pytest.mark.parametrize("keys", [",", "short", f"{'k' * 32},short"])
