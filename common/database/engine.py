@@ -6,25 +6,37 @@ connection lost before the commit.
 
 from __future__ import annotations
 
+import copy
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from weakref import WeakSet
 
-from sqlalchemy import Engine, create_engine, event, make_url, text
+from sqlalchemy import Engine, Executable, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
-from tenacity import Retrying, retry_if_exception, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_any,
+    retry_if_exception,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+from common.uptime import uptime_s
 
 T = TypeVar("T")
 Now = Callable[[], datetime]
-Known = tuple[datetime, float]  # the host's time, and ours (monotonic) when it was read
+Known = tuple[datetime, float]  # the host's time, and our machine's uptime when it was read
 
 DEADLOCK, LOCK_WAIT = 1213, 1205
+AWAY = frozenset({1040, 1053, 2002, 2003, 2006, 2013})  # full, ending, not there, gone, gone while it was asked
 CLOCK_CHECK_S = 30.0
 ANSWERS_WITHIN_S = 15
 LOCKED_FOR_S = 10  # by another process, on SQLite
@@ -38,6 +50,32 @@ def _is_retryable(error: BaseException) -> bool:
     if isinstance(error.orig, sqlite3.OperationalError):
         return "locked" in str(error.orig)
     return error.connection_invalidated or error.orig.args[:1] in ((DEADLOCK,), (LOCK_WAIT,))
+
+
+def _is_away(error: BaseException | None) -> bool:
+    """Say whether the server could not be reached, or went away: it may be back soon."""
+    if isinstance(error, CommitUnknownError | PoolTimeoutError):
+        return True
+    return isinstance(error, DBAPIError) and (
+        error.connection_invalidated or (error.orig is not None and error.orig.args[:1] in {(code,) for code in AWAY})
+    )
+
+
+def _is_away_before_a_commit(error: BaseException) -> bool:
+    return _is_away(error) and not isinstance(error, CommitUnknownError)
+
+
+class _Patience:
+    """Stop after some tries, but while the server is away not before `for_s` have passed."""
+
+    def __init__(self, tries: int, for_s: float) -> None:
+        self._tries = tries
+        self._for_s = for_s
+
+    def __call__(self, made: RetryCallState) -> bool:
+        is_away = made.outcome is not None and _is_away(made.outcome.exception())
+        waited_s = made.seconds_since_start or 0.0
+        return made.attempt_number >= self._tries and not (is_away and waited_s < self._for_s)
 
 
 _retry_work = Retrying(
@@ -90,7 +128,10 @@ class Database:
             self.engine, self.read_engine = (_sqlite(url, begin, wait_s) for begin in ("IMMEDIATE", "DEFERRED"))
         else:
             self.engine = self.read_engine = _mysql(url, pool_size, answers_within_s)
+        self._alone = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._tries = tries
         self._retry_work = _retry_work.copy(stop=stop_after_attempt(tries))
+        self._retry_repeatable = _after_unknown_commits_too(self._retry_work)
         self._write = sessionmaker(self.engine, expire_on_commit=False)
         self._read = sessionmaker(self.read_engine, expire_on_commit=False)
         self.now = now or (_utc_now if self.is_sqlite else HostTime(_mysql(url, 1)))
@@ -98,14 +139,44 @@ class Database:
     def transaction(self, work: Callable[[Session], T]) -> T:
         """Run `work` in one transaction and commit it; the whole of it runs again after a deadlock."""
 
-        def once() -> T:
-            with self._write() as session:
-                result = work(session)
-                session.flush()
-                _commit(session)
-                return result
+        return self._retry_work(lambda: self._committed(work))
 
-        return self._retry_work(once)
+    def _committed(self, work: Callable[[Session], T]) -> T:
+        with self._write() as session:
+            result = work(session)
+            session.flush()
+            _commit(session)
+            return result
+
+    def repeatable(self, work: Callable[[Session], T]) -> T:
+        """Run `work` as `transaction` does, and again when it is unknown whether its commit happened.
+
+        For work that does the same when it is committed twice, or that sees that it was committed. Raises
+        CommitUnknownError only when the database stays away.
+        """
+        return self._retry_repeatable(lambda: self._committed(work))
+
+    def run(self, statement: Executable) -> int:
+        """Run one statement in a transaction of its own, and return how many rows it matched.
+
+        On MySQL it commits itself, so no process can stop while it holds the locks. Run it again after an error.
+        """
+
+        def once() -> int:
+            if self.is_sqlite:
+                return self._committed(lambda session: _matched(session.execute(statement)))
+            with self._alone.connect() as connection:
+                return _matched(connection.execute(statement))
+
+        return self._retry_repeatable(once)
+
+    def patient(self, for_s: float) -> Self:
+        """Return a copy on the same connections whose work outlasts a server that is away for `for_s` at most."""
+        copied = copy.copy(self)
+        may_pass = retry_any(self._retry_work.retry, retry_if_exception(_is_away_before_a_commit))
+        patient = self._retry_work.copy(retry=may_pass, stop=_Patience(self._tries, for_s))
+        copied._retry_work, copied._retry_repeatable = patient, _after_unknown_commits_too(patient)  # noqa: SLF001 - a copy of ourselves
+        return copied
 
     def read(self, work: Callable[[Session], T]) -> T:
         """Run `work`, which writes nothing; on MySQL each of its statements sees what is committed by then."""
@@ -122,7 +193,7 @@ class Database:
 
 
 class HostTime:
-    """UTC on the database's host, read twice a minute and continued by our own monotonic clock."""
+    """UTC on the database's host, read twice a minute and continued by our machine's uptime."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -131,10 +202,10 @@ class HostTime:
 
     def __call__(self) -> datetime:
         known = self._known
-        if known is None or time.monotonic() - known[1] >= CLOCK_CHECK_S:
+        if known is None or uptime_s() - known[1] >= CLOCK_CHECK_S:
             known = self._refreshed(known)
         at, answered_at_s = known
-        return at + timedelta(seconds=time.monotonic() - answered_at_s)
+        return at + timedelta(seconds=uptime_s() - answered_at_s)
 
     def _refreshed(self, known: Known | None) -> Known:
         if not self._asking.acquire(blocking=known is None):
@@ -144,11 +215,19 @@ class HostTime:
             if self._known is known:
                 with self._engine.connect() as connection:
                     answer: datetime = connection.execute(text("SELECT UTC_TIMESTAMP(6)")).scalar_one()
-                self._known = (answer.replace(tzinfo=UTC), time.monotonic())  # behind the host by a trip, never ahead
+                self._known = (answer.replace(tzinfo=UTC), uptime_s())  # behind the host by a trip, never ahead
             assert self._known is not None  # noqa: S101 - set above, or by the thread that asked before
             return self._known
         finally:
             self._asking.release()
+
+
+def _after_unknown_commits_too(retrying: Retrying) -> Retrying:
+    return retrying.copy(retry=retry_any(retrying.retry, retry_if_exception_type(CommitUnknownError)))
+
+
+def _matched(result: Any) -> int:
+    return int(result.rowcount)
 
 
 def _utc_now() -> datetime:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import copy
 import json as jsonlib
 import re
-import time
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from pydantic import TypeAdapter, ValidationError
 from urllib3.exceptions import HTTPError
 
 from common.errors import ActionBy, Permanent, Refused, StepError, Transient
+from common.uptime import uptime_s
 from worker.upstreams import call_telemetry
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.transport import Watch, open_session
@@ -64,18 +64,18 @@ class Limits:
 
 
 class Deadline:
-    """The time on the monotonic clock after which a step makes no more calls."""
+    """The time, as uptime of the machine, after which a step makes no more calls."""
 
     def __init__(self, at_s: float) -> None:
         self._at_s = at_s
 
     @classmethod
     def within(cls, seconds: float) -> Self:
-        return cls(time.monotonic() + seconds)
+        return cls(uptime_s() + seconds)
 
     def remaining_s(self) -> float:
         """Return the seconds left. Raises Transient when there are none."""
-        left_s = self._at_s - time.monotonic()
+        left_s = self._at_s - uptime_s()
         if left_s <= 0:
             raise Transient("the time for this attempt is used up")
         return left_s
