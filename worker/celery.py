@@ -30,11 +30,12 @@ from common.jobs.retention import EVERY_S, RetentionSweeper
 from common.telemetry import logs, tracing
 from common.vault.cipher import Vault
 from common.workflows import WORKFLOWS, task_name
-from worker import flower, heartbeat, liveness, metrics_server, upstreams
+from worker import flower, heartbeat, leases, liveness, metrics_server, upstreams
 from worker.clock import TICK_S, Clock
 from worker.consumer import LeanConsumer
 from worker.context import WorkerContext
 from worker.flower import TaskEvents
+from worker.leases import LeaseRenewal
 from worker.liveness import WorkerRegister
 from worker.outage_probe import INTERVAL_S, OutageProbe
 from worker.periodic import PeriodicThread
@@ -87,7 +88,7 @@ def configure_app(app: Celery, config: WorkerSettings) -> None:
     app.conf.worker_concurrency = config.worker_concurrency
     db = Database(db_url, pool_size=config.worker_concurrency)
     context = WorkerContext(
-        db=db,
+        db=db.patient(leases.RECORDS_WITHIN_S),
         settings=config,
         catalog=catalog.load(config),
         vault=Vault([key.get_secret_value() for key in config.secret_keys]),
@@ -97,6 +98,7 @@ def configure_app(app: Celery, config: WorkerSettings) -> None:
     limits = slots.limits_of(config)
     connections = upstreams.open_connections(config, rate_limiters(db, limits))
     clock = Clock(db, Publisher(app), register, limits)
+    renewal = LeaseRenewal(Database(db_url, now=db.now, pool_size=1, answers_within_s=leases.ANSWERS_WITHIN_S, tries=1))
     threads = PeriodicThreads(
         clock=PeriodicThread("clock", clock.tick, every_s=TICK_S),
         outage_probe=PeriodicThread("lookout", OutageProbe(db, connections).run, every_s=INTERVAL_S),
@@ -111,12 +113,14 @@ def configure_app(app: Celery, config: WorkerSettings) -> None:
         worker=name,
         on_unavailable=threads.outage_probe.wake,
         on_room=lambda: threads.clock.wake() if clock.has_parked else None,
+        keep_lease=renewal.keep,
     )
     for flow in WORKFLOWS.values():
         for step in flow.steps:
             _add_task(app, runner, task_events, flow.name, step.name)
     _check_schema(db)
     _sign_on_before_work(register, name)
+    _renew_leases(PeriodicThread("leases", renewal.renew, every_s=leases.EVERY_S))
     _tick_while_running(threads, db)
     heartbeat.watch(app, register)
     metrics_server.serve_while_running(config)
@@ -169,6 +173,12 @@ def _sign_on_before_work(register: WorkerRegister, name: str) -> None:
             log.warning("liveness_unavailable", extra={"error": str(error)})
 
     worker_init.connect(sign_on, weak=False)
+
+
+def _renew_leases(thread: PeriodicThread) -> None:
+    """Renew leases from before the first step until the last one has ended, which is before `worker_shutdown`."""
+    worker_init.connect(lambda **_: thread.start(), weak=False)
+    worker_shutdown.connect(lambda **_: thread.stop(), weak=False)
 
 
 def _tick_while_running(threads: PeriodicThreads, db: Database) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -40,8 +41,11 @@ log = logging.getLogger(__name__)
 
 DATABASE_ERRORS = (OperationalError, InterfaceError, IntegrityError, PoolTimeoutError, CommitUnknownError)
 
+DATABASE_AWAY = "database_away"
+
 Jitter = Callable[[], float]  # a factor around 1
 Signal = Callable[[], None]
+KeepLease = Callable[[Claim], AbstractContextManager[None]]
 
 
 def _ignore() -> None:
@@ -85,9 +89,13 @@ class Runner:
         worker: str,
         on_unavailable: Signal = _ignore,
         on_room: Signal = _ignore,
+        keep_lease: KeepLease = lambda _claim: nullcontext(),
         jitter: Jitter = lambda: random.uniform(0.8, 1.2),  # noqa: S311 - spreads retries, guards nothing
     ) -> None:
-        """`on_unavailable` is called when an upstream did not answer, `on_room` when a step has released its slots."""
+        """`on_unavailable` is called when an upstream did not answer, `on_room` when a step has released its slots.
+
+        `keep_lease` renews a claim while the attempt runs inside it.
+        """
         self._context = context
         self._db = context.db
         self._upstreams = upstreams
@@ -96,18 +104,26 @@ class Runner:
         self._worker = worker
         self._on_unavailable = on_unavailable
         self._on_room = on_room
+        self._keep_lease = keep_lease
         self._jitter = jitter
 
     def run(self, job_id: str, step: str) -> StepResult:
-        """Run one attempt of a step if it is to be run, and record its outcome."""
+        """Run one attempt of a step if it is to be run, and record its outcome.
+
+        While the database is away nothing can be: the step is left as it is, and a clock sends it again.
+        """
         with telemetry.message(job_id, step):
-            claim = attempts.claim(self._db, job_id, step, worker=self._worker, limits=self._limits)
-            if not isinstance(claim, Claim):
-                telemetry.not_run(claim)
-                return _not_run(claim)
-            with telemetry.attempt(claim, self._worker) as attempt:
-                result = self._run_claimed(claim)
-                attempt.ended(result.state, code=result.code, reason=result.headline)
+            try:
+                claim = attempts.claim(self._db, job_id, step, worker=self._worker, limits=self._limits)
+                if not isinstance(claim, Claim):
+                    telemetry.not_run(claim)
+                    return _not_run(claim)
+                with self._keep_lease(claim), telemetry.attempt(claim, self._worker) as attempt:
+                    result = self._run_claimed(claim)
+                    attempt.ended(result.state, code=result.code, reason=result.headline)
+            except DATABASE_ERRORS:
+                log.exception("database_failed")
+                return StepResult(action=NextAction.LATER, code=DATABASE_AWAY, reason="Slipway's database is away.")
             return result
 
     def _run_claimed(self, claim: Claim) -> StepResult:

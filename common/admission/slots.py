@@ -20,7 +20,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Update, func, select, update
 from sqlalchemy.orm import Session
 
 from common.admission import outages
@@ -148,6 +148,14 @@ def release(session: Session, admission: Admission, holder: str, now: datetime) 
     for upstream, number in admission.slots:
         is_held = (Slot.upstream == upstream, Slot.number == number, Slot.holder == holder)
         session.execute(update(Slot).where(*is_held).values(holder=None, until=now))
+
+
+def extensions(admission: Admission, holder: str, until: datetime) -> list[Update]:
+    """Return a statement for each slot of a claim that prolongs it; one that matches no row shows that it is lost."""
+    return [
+        update(Slot).where(Slot.upstream == upstream, Slot.number == number, Slot.holder == holder).values(until=until)
+        for upstream, number in admission.slots
+    ]
 
 
 def shorten(session: Session, holder: str, until: datetime) -> None:

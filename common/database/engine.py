@@ -164,9 +164,9 @@ class Database:
 
         def once() -> int:
             if self.is_sqlite:
-                return self._committed(lambda session: _matched(session.execute(statement)))
+                return self._committed(lambda session: matched(session.execute(statement)))
             with self._alone.connect() as connection:
-                return _matched(connection.execute(statement))
+                return matched(connection.execute(statement))
 
         return self._retry_repeatable(once)
 
@@ -226,7 +226,8 @@ def _after_unknown_commits_too(retrying: Retrying) -> Retrying:
     return retrying.copy(retry=retry_any(retrying.retry, retry_if_exception_type(CommitUnknownError)))
 
 
-def _matched(result: Any) -> int:
+def matched(result: Any) -> int:
+    """Return how many rows a statement that writes has matched."""
     return int(result.rowcount)
 
 

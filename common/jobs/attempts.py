@@ -7,7 +7,9 @@
                                 │ └ its lease ran out: the same state, a new claim, one attempt more
                                 └ not while its upstream is closed or at its limit: it is parked in the state it has
 
-A claim is a token and a lease in the step's row; recording an outcome needs the same token.
+A claim is a token and a lease in the step's row, and its slots. The worker renews the lease while it runs the attempt,
+and recording an outcome needs the same token. All that is done here may be repeated: a claim or an outcome whose commit
+is unknown is looked up, under the lock of its job, by the token.
 """
 
 from __future__ import annotations
@@ -18,14 +20,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from common import workflows
 from common.admission import outages, slots
 from common.admission.outages import Hold, HoldCode
 from common.admission.slots import Lease, Limits
-from common.database.engine import Database, Now
+from common.database.engine import Database, Now, matched
 from common.database.models import Attempt, Job, Step
 from common.jobs.events import transition, transition_job
 from common.jobs.lifecycle import lock, make_next_ready, settle, touch
@@ -34,7 +36,7 @@ from common.telemetry.metrics import ATTEMPTS_LOST, count_when_committed
 from common.vault import sealed_passwords
 from common.workflows import Upstream
 
-LEASE_GRACE_S = 5.0  # a lease outlives the limit of its attempt by this much
+LEASE_S = 8.0  # a worker that renews no more loses its claims after this
 INTERNAL = "internal"  # the code of what broke inside Slipway
 
 
@@ -66,17 +68,38 @@ class Claim:
 
 
 def claim(db: Database, job_id: str, step_name: str, *, worker: str, limits: Limits) -> Claim | ClaimRefused | Hold:
-    """Claim the next attempt of a step, for as long as its limit and a grace period last.
+    """Claim the next attempt of a step. The claim is lost after LEASE_S unless it is renewed.
 
     A Hold says why its upstream cannot take it now; the step is parked.
     """
-    return db.transaction(
-        lambda session: _claim(session, job_id, step_name, worker=worker, limits=limits, clock=db.now)
-    )
+    token = secrets.token_hex(16)
+    made: list[Claim] = []
+
+    def work(session: Session) -> Claim | ClaimRefused | Hold:
+        if made and _renew_in(session, made[-1], db.now):
+            return made[-1]  # an earlier run was committed, though nobody could tell us
+        claimed = _claim(session, job_id, step_name, token, worker=worker, limits=limits, clock=db.now)
+        made.extend([claimed] if isinstance(claimed, Claim) else [])
+        return claimed
+
+    return db.repeatable(work)
+
+
+def _renew_in(session: Session, claim: Claim, clock: Now) -> bool:
+    """Renew a claim that may have been made; the lock waits until a commit that is under way has ended."""
+    try:
+        _job, step = _held(session, claim)
+    except ClaimLostError:
+        return False
+    until = clock() + timedelta(seconds=LEASE_S)
+    if not all(matched(session.execute(each)) for each in slots.extensions(claim.admission, claim.token, until)):
+        return False
+    step.lease_until = step.nudge_at = until
+    return True
 
 
 def _claim(
-    session: Session, job_id: str, step_name: str, *, worker: str, limits: Limits, clock: Now
+    session: Session, job_id: str, step_name: str, token: str, *, worker: str, limits: Limits, clock: Now
 ) -> Claim | ClaimRefused | Hold:
     job = lock(session, job_id)
     now = clock()  # after the lock: waiting for it must not use up the lease
@@ -90,11 +113,11 @@ def _claim(
     if step.state is StepState.RUNNING:
         count_when_committed(session, ATTEMPTS_LOST.labels(workflows.task_name(job.kind, step_name)))
     if step.state is StepState.RUNNING and step.attempts - step.forgiven >= plan.retry.attempts:
-        reason = "Every attempt ended because its worker process died."
+        reason = "No attempt ended with a report: its worker died, or could not reach the database in time."
         _fail(step, _close_lost(session, step, now), now, "worker_lost", reason, [])
         settle(session, job, now)
         return ClaimRefused.OVER
-    lease = Lease(token=secrets.token_hex(16), until=now + timedelta(seconds=plan.limit_s + LEASE_GRACE_S), now=now)
+    lease = Lease(token=token, until=now + timedelta(seconds=LEASE_S), now=now)
     admission = slots.acquire(session, step, plan.visits, lease, limits)
     if isinstance(admission, Hold):
         _park(session, job, step, admission, now)
@@ -194,6 +217,18 @@ def _close_lost(session: Session, step: Step, now: datetime) -> Attempt:
     return attempt
 
 
+def renew(db: Database, claim: Claim) -> bool:
+    """Prolong a claim to LEASE_S from now, though its lease may be over; False when it is not held any more.
+
+    Slots first: a claim whose slot has become another step's is not renewed. Each row is changed by a statement that
+    commits itself, so that a worker that is stopped meanwhile leaves none locked.
+    """
+    until = db.now() + timedelta(seconds=LEASE_S)
+    is_held = (Step.id == claim.step.id, Step.claim_token == claim.token)
+    renewed = update(Step).where(*is_held).values(lease_until=until, nudge_at=until)
+    return all(db.run(each) for each in (*slots.extensions(claim.admission, claim.token, until), renewed))
+
+
 # -- outcomes: each needs the claim's token -----------------------------------------------------------------------
 
 
@@ -265,7 +300,7 @@ def record_retry(
 
 def release(db: Database, claim: Claim) -> None:
     """Release the slots of a lost claim, now that nothing is done under it any more."""
-    db.transaction(lambda session: slots.release(session, claim.admission, claim.token, db.now()))
+    db.repeatable(lambda session: slots.release(session, claim.admission, claim.token, db.now()))
 
 
 def record_failure(db: Database, claim: Claim, *, code: str, reason: str, remedy: Sequence[str] = ()) -> StepState:
@@ -280,17 +315,26 @@ def record_failure(db: Database, claim: Claim, *, code: str, reason: str, remedy
 
 def require_held(session: Session, claim: Claim, now: datetime) -> None:
     """Check inside the caller's transaction that the claim is held. Raises ClaimLostError."""
-    _held(session, claim)
-    if claim.step.lease_until is not None and claim.step.lease_until <= now:
+    _job, step = _held(session, claim)
+    if step.lease_until is None or step.lease_until <= now:
         raise ClaimLostError
 
 
 Change = Callable[[Session, Step, Attempt, datetime], None]
+RECORDED = {
+    None: StepState.WAITING,
+    Outcome.SUCCEEDED: StepState.SUCCEEDED,
+    Outcome.TRANSIENT: StepState.RETRYING,
+    Outcome.FAILED: StepState.FAILED,
+}
 
 
 def _record(db: Database, claim: Claim, change: Change, *, is_answer: bool = True) -> StepState:
     def work(session: Session) -> StepState:
-        job, step = _held(session, claim)
+        try:
+            job, step = _held(session, claim)
+        except ClaimLostError:
+            return _recorded(session, claim)
         now = db.now()
         step.claim_token = step.lease_until = step.nudge_at = None
         step.nudges = 0
@@ -301,7 +345,21 @@ def _record(db: Database, claim: Claim, change: Change, *, is_answer: bool = Tru
             outages.record_answer(session, claim.plan.visits)
         return step.state
 
-    return db.transaction(work)
+    return db.repeatable(work)
+
+
+def _recorded(session: Session, claim: Claim) -> StepState:
+    """Return the state that the outcome of this claim has led to, if it was recorded. Raises ClaimLostError if not.
+
+    A claim that was taken over leaves its attempt lost, and a cancellation leaves it cancelled. With any other outcome,
+    our own commit happened, and only its answer was lost.
+    """
+    step = session.get_one(Step, claim.step.id)
+    of_claim = select(Attempt.outcome).where(Attempt.step_id == claim.step.id, Attempt.number == claim.attempt)
+    recorded = RECORDED.get(session.scalars(of_claim).one())
+    if recorded is None or step.claim_token == claim.token:
+        raise ClaimLostError
+    return StepState.FAILED if step.state is StepState.FAILED else recorded
 
 
 def _held(session: Session, claim: Claim) -> tuple[Job, Step]:

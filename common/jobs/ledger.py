@@ -19,6 +19,7 @@ from common.jobs.attempts import Claim
 from common.states import Outcome, Provenance
 
 REPORTED = frozenset({Outcome.SUCCEEDED, Outcome.TRANSIENT, Outcome.FAILED})  # the attempt makes no more calls
+ARRIVAL_MARGIN_S = 5.0  # what a worker sent in its last moment may arrive so much later
 OF_A_RUN = ("build", "sync")  # kinds that are traces of one job: they are removed with what they ran on
 
 
@@ -125,7 +126,7 @@ def may_arrive_until(session: Session, row: Resource) -> datetime:
     plan = workflows.find_step(signed.kind, row.step)
     if plan is None or signed.outcome in REPORTED:
         return row.updated_at
-    return row.updated_at + timedelta(seconds=plan.limit_s + attempts.LEASE_GRACE_S)
+    return row.updated_at + timedelta(seconds=plan.limit_s + ARRIVAL_MARGIN_S)
 
 
 def withdraw(db: Database, claim: Claim) -> None:

@@ -66,7 +66,7 @@ CALL_ERRORS = Counter(
 TICK_S = Histogram(
     "slipway_tick_duration_seconds",
     "Duration of periodic work: `clock` (dispatch), `lookout` (outage probe), `keeper` (retention), "
-    "`pulse` (heartbeat).",
+    "`pulse` (heartbeat), `leases` (renewal of the claims of running steps).",
     ("ticker", "outcome"),
     buckets=TICK_BUCKETS_S,
     registry=WORKER,

@@ -153,7 +153,7 @@ def test_a_lease_that_ran_out_can_be_claimed_and_the_first_claim_records_nothing
 ) -> None:
     job = accept(PROVISION)
     zombie = _claim(db, job, "fork_source", worker="zombie")
-    time.advance(zombie.plan.limit_s + attempts.LEASE_GRACE_S)
+    time.advance(attempts.LEASE_S)
 
     heir = _claim(db, job, "fork_source", worker="heir")
 
@@ -175,7 +175,7 @@ def test_the_fence_closes_when_the_lease_is_over_even_if_nobody_else_came(
     db: Database, accept: Accept, time: Time
 ) -> None:
     claim = _claim(db, accept(PROVISION), "fork_source")
-    time.advance(claim.plan.limit_s + attempts.LEASE_GRACE_S)
+    time.advance(attempts.LEASE_S)
 
     with pytest.raises(ClaimLostError):
         Entry(db, claim, upstream="gitlab", kind="project", ref="x").intend()
@@ -187,7 +187,7 @@ def test_a_step_that_kills_every_worker_fails_in_the_end(db: Database, accept: A
     assert plan is not None
     for _ in range(plan.retry.attempts):
         _claim(db, job, "fork_source")
-        time.advance(plan.limit_s + attempts.LEASE_GRACE_S)
+        time.advance(attempts.LEASE_S)
 
     assert attempts.claim(db, job.id, "fork_source", worker="w", limits={}) is ClaimRefused.OVER
 
