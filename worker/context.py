@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from common.config.accounts import Accounts
 from common.config.catalog import AppType, Catalog, CatalogTeam
@@ -16,7 +17,7 @@ from common.database.engine import Database
 from common.database.models import App, Resource
 from common.errors import ActionBy, Permanent
 from common.jobs import attempts, build_log, ledger, outputs
-from common.jobs.attempts import Claim
+from common.jobs.attempts import Claim, ClaimLostError
 from common.jobs.ledger import Entry
 from common.states import Provenance
 from common.step_outputs import StepOutput
@@ -51,9 +52,14 @@ class StepContext:
         return f"slipway:{self.claim.job.subject_id}"
 
     def require_claim(self) -> None:
-        """Check that the claim is still ours, before a write without an intent. Raises ClaimLostError."""
+        """Check that the claim is still ours. Raises ClaimLostError.
+
+        This is the fence of the calls to upstreams: each that may write asks here first (`Http.send`). It locks
+        nothing, because the call follows.
+        """
         now = self.worker.db.now()
-        self.worker.db.transaction(lambda session: attempts.require_held(session, self.claim, now))
+        if not self.worker.db.read(lambda session: attempts.is_held(session, self.claim, now)):
+            raise ClaimLostError
 
     def input(self, key: str) -> str:
         return str(self.claim.job.input[key])
@@ -120,7 +126,7 @@ class StepContext:
         return self.worker.db.read(lambda session: ledger.rows_of(session, subject_id, upstream=upstream, kind=kind))
 
     def mark_gone(self, resource: Resource) -> None:
-        self.worker.db.transaction(lambda session: ledger.mark_gone(session, resource.id, self.worker.db.now()))
+        ledger.mark_gone(self.worker.db, self.claim, resource.id)
 
     def may_arrive_for_s(self, resource: Resource) -> float:
         """Return for how many seconds a call that creates it may still arrive, 0 or less when none can."""
@@ -144,17 +150,13 @@ class StepContext:
 
     def keep_image_tag(self, tag: str) -> None:
         """Store what is deployed, so that a later repair does not undo it."""
-        app_id = self.claim.job.app_id
-        self.worker.db.transaction(
-            lambda session: session.execute(update(App).where(App.id == app_id).values(image_tag=tag))
-        )
+        kept = update(App).where(App.id == self.claim.job.app_id).values(image_tag=tag)
+        self._record(lambda session: session.execute(kept))
 
     def release_name(self) -> None:
         """Let the app's name be used again."""
-        app_id = self.claim.job.app_id
-        self.worker.db.transaction(
-            lambda session: session.execute(update(App).where(App.id == app_id).values(claimed_name=None))
-        )
+        released = update(App).where(App.id == self.claim.job.app_id).values(claimed_name=None)
+        self._record(lambda session: session.execute(released))
 
     @property
     def waited_s(self) -> float:
@@ -174,12 +176,14 @@ class StepContext:
         return self.worker.db.read(lambda session: build_log.position(session, self.id))
 
     def keep_console(self, text: str, *, after: tuple[int, int], upstream_next: int) -> None:
-        self.worker.db.transaction(
-            lambda session: build_log.append(session, self.id, text, after=after, upstream_next=upstream_next)
-        )
+        self._record(lambda session: build_log.append(session, self.id, text, after=after, upstream_next=upstream_next))
 
     def console_tail(self, characters: int) -> str:
         return self.worker.db.read(lambda session: build_log.tail(session, self.id, characters))
+
+    def _record(self, work: Callable[[Session], object]) -> None:
+        """Change rows of ours. Raises ClaimLostError: a worker that lost its claim changes none."""
+        attempts.while_ours(self.worker.db, self.claim, work)
 
     def resource(self, upstream: str, kind: str, ref: str) -> Entry:
         """Return the ledger's entry for one outside object of this step."""

@@ -137,9 +137,10 @@ class Runner:
 
     def _attempt(self, claim: Claim) -> StepResult:
         name = task_name(claim.job.kind, claim.step.name)
-        upstreams = self._upstreams.within(Deadline.within(claim.plan.limit_s))
+        context = StepContext(claim, self._context)
+        upstreams = self._upstreams.within(Deadline.within(claim.plan.limit_s), before_write=context.require_claim)
         try:
-            output = self._steps[name](StepContext(claim, self._context), upstreams)
+            output = self._steps[name](context, upstreams)
         except StepError as error:
             return self._not_done(claim, error)
         except ClaimLostError:

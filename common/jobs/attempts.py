@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TypeVar
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -35,6 +36,8 @@ from common.states import CLAIMABLE, OPEN, PASSED, JobState, Outcome, StepState
 from common.telemetry.metrics import ATTEMPTS_LOST, count_when_committed
 from common.vault import sealed_passwords
 from common.workflows import Upstream
+
+T = TypeVar("T")
 
 LEASE_S = 8.0  # a worker that renews no more loses its claims after this
 INTERNAL = "internal"  # the code of what broke inside Slipway
@@ -318,6 +321,32 @@ def require_held(session: Session, claim: Claim, now: datetime) -> None:
     _job, step = _held(session, claim)
     if step.lease_until is None or step.lease_until <= now:
         raise ClaimLostError
+
+
+def is_held(session: Session, claim: Claim, now: datetime) -> bool:
+    """Say whether the claim is held, in one statement that locks nothing: what is asked before a call that writes."""
+    held = (
+        select(Step.id)
+        .join(Job, Job.id == Step.job_id)
+        .where(
+            Step.id == claim.step.id, Step.claim_token == claim.token, Step.lease_until > now, Job.state.in_(list(OPEN))
+        )
+    )
+    return session.scalar(held) is not None
+
+
+def while_ours(db: Database, claim: Claim, work: Callable[[Session], T]) -> T:
+    """Run `work` in one transaction if nobody else has claimed the step since, and the job is not over.
+
+    For what is recorded *after* a call: while the token is ours nobody else has come, though the lease may be over.
+    `work` does the same when it is committed twice. Raises ClaimLostError; nothing is changed then.
+    """
+
+    def checked(session: Session) -> T:
+        _held(session, claim)
+        return work(session)
+
+    return db.repeatable(checked)
 
 
 Change = Callable[[Session, Step, Attempt, datetime], None]

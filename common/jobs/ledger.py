@@ -2,6 +2,8 @@
 
 The intent is written before the call that creates, the provenance after it. A crash in between leaves `intended`: the
 next attempt reads, and what then carries our marker was made by us. Undo removes what is `created`, nothing else.
+
+Each change is made in one transaction with the check of the claim: a worker that lost it changes no row.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ class Entry:
             row.outside_id = row.url = None  # they would be those of an earlier one, which is gone
             self._sign(row)
 
-        self._db.transaction(work)
+        self._db.repeatable(work)
 
     def intended_at(self) -> datetime | None:
         """Return when an earlier attempt was about to create it and did not report, else None."""
@@ -54,7 +56,10 @@ class Entry:
         return row.updated_at if row is not None and row.provenance is Provenance.INTENDED else None
 
     def withdraw(self) -> None:
-        """Record that this attempt's intent was refused: whatever is found there later was made by others."""
+        """Record that this attempt's intent was refused: whatever is found there later was made by others.
+
+        Raises ClaimLostError, as everything here that writes.
+        """
 
         def work(session: Session) -> None:
             row = self._find(session)
@@ -62,10 +67,10 @@ class Entry:
             if row is not None and row.provenance is Provenance.INTENDED and (row.job_id, row.attempt) == mine:
                 row.provenance, row.updated_at = Provenance.GONE, self._db.now()
 
-        self._db.transaction(work)
+        attempts.while_ours(self._db, self._claim, work)
 
     def settle(self, *, outside_id: str, url: str | None, found: bool) -> None:
-        """Record that it exists. `found`: it was there before this attempt."""
+        """Record that it exists. `found`: it was there before this attempt. Raises ClaimLostError."""
 
         def work(session: Session) -> None:
             row = self._find(session) or self._new(session)
@@ -78,7 +83,7 @@ class Entry:
             row.outside_id, row.url = outside_id, url
             self._sign(row)
 
-        self._db.transaction(work)
+        attempts.while_ours(self._db, self._claim, work)
 
     def _find(self, session: Session) -> Resource | None:
         return session.scalar(
@@ -130,17 +135,21 @@ def may_arrive_until(session: Session, row: Resource) -> datetime:
 
 
 def withdraw(db: Database, claim: Claim) -> None:
-    """Record that what the step intended was never created: somebody else's is in its place."""
+    """Record that what the step intended was never created: somebody else's is in its place. Raises ClaimLostError."""
     intended = (
         Resource.subject_id == claim.job.subject_id,
         Resource.step == claim.step.name,
         Resource.provenance == Provenance.INTENDED,
     )
     gone = update(Resource).where(*intended).values(provenance=Provenance.GONE, updated_at=db.now())
-    db.transaction(lambda session: session.execute(gone))
+    attempts.while_ours(db, claim, lambda session: session.execute(gone))
 
 
-def mark_gone(session: Session, resource_id: str, now: datetime) -> None:
-    """Record that it no longer exists."""
-    row = session.get_one(Resource, resource_id)
-    row.provenance, row.updated_at = Provenance.GONE, now
+def mark_gone(db: Database, claim: Claim, resource_id: str) -> None:
+    """Record that it no longer exists. Raises ClaimLostError."""
+
+    def work(session: Session) -> None:
+        row = session.get_one(Resource, resource_id)
+        row.provenance, row.updated_at = Provenance.GONE, db.now()
+
+    attempts.while_ours(db, claim, work)

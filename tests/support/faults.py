@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import requests
+
 from common.config.settings import WorkerSettings
 from common.workflows import Upstream
 from worker import upstreams
 from worker.upstreams import Upstreams
 from worker.upstreams.http import Http, Reply
+from worker.upstreams.transport import Watch
 
 
 class Killed(BaseException):
@@ -21,7 +24,10 @@ def die() -> None:
 
 
 class Mishap:
-    """Something that happens once: before the call with the number `at`, counted from 0, or right after its answer."""
+    """Something that happens once: before the call with the number `at`, counted from 0, or right after its answer.
+
+    Before a call means past every check: the request is on its way.
+    """
 
     def __init__(self, at: int, happen: Callable[[], object], *, is_after: bool = False) -> None:
         self._at = at
@@ -48,10 +54,13 @@ class _Connection(Http):
         self._mishap = mishap
 
     def send(self, method: str, *segments: str, **options: Any) -> Reply:
-        self._mishap.before_call()
         reply = super().send(method, *segments, **options)
         self._mishap.after_call()
         return reply
+
+    def _exchange(self, request: requests.Request, watch: Watch) -> Reply:
+        self._mishap.before_call()
+        return super()._exchange(request, watch)
 
 
 def clients_with(clients: Upstreams, settings: WorkerSettings, mishap: Mishap) -> Upstreams:

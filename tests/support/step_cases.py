@@ -65,6 +65,7 @@ class Stages:
         self._new_name = new_name
         self._ready: dict[Case, Job] = {}
         self._done: dict[Case | None, Done] = {}
+        self._templates: dict[str, Any] = {}
         self._accept: dict[str, Callable[[bool], Job]] = {
             "signup": lambda _: world.sign_up(new_name("person")),
             "provision": lambda _: world.make_app(new_name("app")),
@@ -86,11 +87,12 @@ class Stages:
         if case.is_missing:
             take_away(self.world, job, case.step.name)
         for name in _steps_before(case):
-            assert self.world.run_through(job, name).action is NextAction.GO_ON
+            result = self.world.run_through(job, name)
+            assert result.action is NextAction.GO_ON, f"{name}: {result}"
         if case.step is case.flow.on_cancel:
             self._cancel_amid_a_build(job)
         assert self.world.step(job, case.step.name).state is StepState.READY
-        self._forget_template(case)
+        self._set_templates(case)
         return job
 
     def ready(self, case: Case) -> Job:
@@ -105,9 +107,10 @@ class Stages:
         if case not in self._done:
             before = self._done.get(_case_before(case))
             job = before.job if before else self.begin(case)
-            self._forget_template(case)
+            self._set_templates(case)
             number = len(self.world.harbour.calls())
-            assert self.world.run_through(job, case.step.name).action is NextAction.GO_ON
+            result = self.world.run_through(job, case.step.name)
+            assert result.action is NextAction.GO_ON, result
             calls = [call for call in self.world.harbour.calls()[number:] if call.kind != "git"]
             self._done[case] = Done(job, self.world.step(job, case.step.name).output, calls)
         return self._done[case]
@@ -119,10 +122,17 @@ class Stages:
             return list(harbour.services)
         return [service for service in harbour.services if service.name == case.step.upstream]
 
-    def _forget_template(self, case: Case) -> None:
-        """Let each job be the first of its group, which makes what Argo CD reads the others' repositories with."""
+    def _set_templates(self, case: Case) -> None:
+        """Let each job be the first of its group, which makes what Argo CD reads the others' repositories with.
+
+        A test may end before that was made again: the other steps find what there was.
+        """
+        templates = self.world.harbour.argocd.templates
         if case.step.name == REGISTER_REPOSITORY.step:
-            self.world.harbour.argocd.templates.clear()
+            self._templates.update(templates)
+            templates.clear()
+        else:
+            templates.update({url: each for url, each in self._templates.items() if url not in templates})
 
     def _cancel_amid_a_build(self, job: Job) -> None:
         world, jenkins = self.world, self.world.harbour.jenkins

@@ -30,6 +30,7 @@ from worker import upstreams
 from worker.context import WorkerContext
 from worker.registry import load_steps
 from worker.runner import NextAction, Runner, StepResult
+from worker.upstreams import Upstreams
 
 PASSWORD = "engines weave numbers"
 ROUNDS = 200
@@ -92,8 +93,8 @@ class World:
         self.runner = self.runner_named("test")
         self.db.transaction(lambda session: session.add_all(Team(id=team) for team in self.context.catalog.teams))
 
-    def runner_named(self, name: str) -> Runner:
-        return Runner(self.context, self.clients, self.steps, self.limits, worker=name, jitter=lambda: 1.0)
+    def runner_named(self, name: str, clients: Upstreams | None = None) -> Runner:
+        return Runner(self.context, clients or self.clients, self.steps, self.limits, worker=name, jitter=lambda: 1.0)
 
     # -- accept -----------------------------------------------------------------------------------------------
 
@@ -228,11 +229,11 @@ class World:
             self.runner.run(job.id, step.name)
         raise AssertionError("the job did not come to an end")
 
-    def run_through(self, job: Job, step: str) -> StepResult:
+    def run_through(self, job: Job, step: str, *, runner: Runner | None = None) -> StepResult:
         """Run one step over its waits and retries to its end; the steps before it must be done."""
         for _ in range(ROUNDS):
             self._wait_for(self.step(job, step))
-            result = self.runner.run(job.id, step)
+            result = (runner or self.runner).run(job.id, step)
             if result.action is not NextAction.LATER:
                 return result
         raise AssertionError("the step did not come to an end")

@@ -117,7 +117,6 @@ def _force_after(waited_s: float) -> Force:
 
 def _declare_parameters(job: StepContext, upstreams: Upstreams) -> None:
     """Put back what the app's Jenkinsfile has taken from the pipeline."""
-    job.require_claim()
     folder, name = _pipeline(job)
     url, branch = job.input("gitlab_address"), build_parameters.default_branch(job)
     parameters = build_parameters.declared(job, url=url, branch=branch)

@@ -23,7 +23,6 @@ def sync_application(job: StepContext, upstreams: Upstreams) -> ApplicationOutpu
     argocd = upstreams.argocd.in_namespace(job.team.argocd_namespace)
     tag, revision = job.option("image_tag"), job.option("revision")
     if tag is not None:
-        job.require_claim()
         job.keep_image_tag(tag)
         argocd.applications.set_helm_parameters(
             app, project=project, marker=job.marker, parameters={"image.tag": tag}, revision=None
@@ -106,7 +105,6 @@ def _start_again(job: StepContext, argocd: ArgoCD, app: str, status: SyncStatus)
         marker=job.marker,
         operation_id=job.id,
         revision=job.option("revision"),
-        on_create=job.require_claim,
     )
     where = f"Argo CD cannot use {failure.place}" if failure and failure.place else "Argo CD ended the sync"
     return NotYet(f"{where}: {status.message}. The sync was started again.", retry_after_s=pause_s)

@@ -15,7 +15,7 @@ from worker.upstreams.adapter import Adapter, Remains, Target
 from worker.upstreams.argocd.client import ArgoCD
 from worker.upstreams.elasticsearch.client import Elasticsearch
 from worker.upstreams.gitlab.client import GitLab
-from worker.upstreams.http import Deadline, Http, RateLimit
+from worker.upstreams.http import BeforeWrite, Deadline, Http, RateLimit
 from worker.upstreams.jenkins.client import Jenkins
 from worker.upstreams.standing import Standing
 
@@ -37,9 +37,9 @@ class Upstreams:
     elasticsearch: Elasticsearch
     connections: Connections = field(repr=False)
 
-    def within(self, deadline: Deadline) -> Upstreams:
-        """Return the same clients with every call bounded by `deadline`."""
-        return clients({name: http.within(deadline) for name, http in self.connections.items()})
+    def within(self, deadline: Deadline, before_write: BeforeWrite | None = None) -> Upstreams:
+        """Return the same clients with every call bounded by `deadline`, and `before_write` run before each write."""
+        return clients({name: http.within(deadline, before_write) for name, http in self.connections.items()})
 
     def reading(self) -> Upstreams:
         """Return the same clients, unable to write: a call that would write raises WouldWrite, and is not sent."""

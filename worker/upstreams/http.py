@@ -82,6 +82,7 @@ class Deadline:
 
 
 RateLimit = Callable[[Deadline | None], None]  # returns when the next call may be sent; raises Transient
+BeforeWrite = Callable[[], None]  # returns when a call that may write is still ours to make; raises when it is not
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +153,7 @@ class SendOptions(TypedDict, total=False):
     auth: tuple[str, str] | None
     total_s: float | None
     ends_in_slash: bool
+    is_read: bool
 
 
 class Http:
@@ -178,13 +180,18 @@ class Http:
         self._limits = limits
         self._rate_limit = rate_limit
         self._deadline: Deadline | None = None
+        self._before_write: BeforeWrite | None = None
         self._only_reads = False
         self._session = open_session(pool_size, proxy=proxy)
 
-    def within(self, deadline: Deadline) -> Http:
-        """Return a copy on the same connections whose calls all end by `deadline`."""
+    def within(self, deadline: Deadline, before_write: BeforeWrite | None = None) -> Http:
+        """Return a copy on the same connections whose calls all end by `deadline`.
+
+        `before_write` runs just before each call that may write, after every wait; what it raises stops the call.
+        """
         bounded = copy.copy(self)
         bounded._deadline = deadline  # noqa: SLF001 - a copy of ourselves
+        bounded._before_write = before_write  # noqa: SLF001 - as above
         return bounded
 
     def reading(self) -> Http:
@@ -205,15 +212,18 @@ class Http:
         auth: tuple[str, str] | None = None,
         total_s: float | None = None,
         ends_in_slash: bool = False,
+        is_read: bool = False,
     ) -> Reply:
         """Send one request and return the reply, whatever its status.
 
         The body is one of `json`, `form` and `content` (content type, bytes). `auth` replaces our own. Some pages exist
-        only when the path `ends_in_slash`. Raises Transient when no whole reply came (the module's table),
-        Permanent when the request cannot be put into HTTP, WouldWrite for anything but GET and HEAD after `reading`.
+        only when the path `ends_in_slash`. GET and HEAD read; `is_read` says so of a POST that changes nothing.
+        Raises Transient when no whole reply came (the module's table), Permanent when the request cannot be put into
+        HTTP, WouldWrite for anything that does not read after `reading`, and what `before_write` raises.
         """
         url = build_url(self._base_url, *segments) + ("/" if ends_in_slash else "")
-        if self._only_reads and method not in _READS:
+        may_write = method not in _READS and not is_read
+        if self._only_reads and may_write:
             raise WouldWrite(method, urlsplit(url).path)
         kind, body = content or (None, form)
         sent_headers = {**self._headers, **({"Content-Type": kind} if kind else {}), **(headers or {})}
@@ -222,6 +232,8 @@ class Http:
         )
         if self._rate_limit is not None:
             self._rate_limit(self._deadline)
+        if self._before_write is not None and may_write:
+            self._before_write()
         with Watch(self._total_s(total_s)) as watch, call_telemetry.record(self.name, method, url, watch) as made:
             request.headers.update(made.headers)
             reply = self._exchange(request, watch)

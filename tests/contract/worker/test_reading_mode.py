@@ -91,6 +91,50 @@ def test_a_write_that_was_stopped_is_no_outcome_of_a_step() -> None:
     assert not issubclass(WouldWrite, StepError)
 
 
+def test_a_post_that_only_reads_is_sent(counter: Counter) -> None:
+    http = Http("Counter", counter.url).reading()
+
+    assert http.send("POST", "things", "one", is_read=True).status == 405
+    assert len(counter.calls) == 1
+
+
+# -- what is asked before a write ------------------------------------------------------------------------------
+
+
+class NotOursError(Exception):
+    """The claim is another worker's."""
+
+
+def refuse() -> None:
+    raise NotOursError
+
+
+@pytest.mark.parametrize("method", WRITES)
+def test_a_write_that_is_refused_beforehand_is_not_sent(counter: Counter, method: str) -> None:
+    http = Http("Counter", counter.url).within(Deadline.within(10), before_write=refuse)
+
+    with pytest.raises(NotOursError):
+        http.send(method, "things", "one")
+
+    assert counter.calls == []
+
+
+def test_nothing_is_asked_before_a_read(counter: Counter) -> None:
+    http = Http("Counter", counter.url).within(Deadline.within(10), before_write=refuse)
+
+    assert http.send("GET", "things", "one").status == 200
+    assert http.send("POST", "things", "one", is_read=True).status == 405
+
+
+def test_it_is_asked_after_the_wait_for_a_turn(counter: Counter) -> None:
+    order: list[str] = []
+    http = Http("Counter", counter.url, rate_limit=lambda _: order.append("turn"))
+
+    http.within(Deadline.within(10), before_write=lambda: order.append("asked")).send("POST", "things", "one")
+
+    assert order == ["turn", "asked"]
+
+
 # -- all of the upstreams -------------------------------------------------------------------------------------
 
 

@@ -7,25 +7,18 @@ database (how a failure is read, what a repair finds) is tested on SQLite only.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache
 
 import pytest
 from support.runs import runs
-from support.services import mariadb_database
 from support.shapes import conforms
 from support.step_cases import CASES, Case, Done, Stages
-from support.world import Time, World
+from support.world import World
 
-from common.database import migrate
-from common.database.engine import Database
 from common.states import Outcome, StepState
 from common.step_outputs import OUTPUTS
 from common.workflows import APP, Upstream
 from harbour.faults import Call, Fault
-from harbour.world import Harbour
 from worker.runner import NextAction
 
 NO_GIT = r"^(?!.*\.git/)"  # what Argo CD fetches from GitLab is no call of ours
@@ -71,37 +64,6 @@ FAILURES = {
     "reset": Failure(Fault(kind="reset"), StepState.RETRYING),
     "truncated": Failure(Fault(kind="truncate"), StepState.RETRYING),
 }
-
-
-@pytest.fixture(scope="module")
-def open_stages(
-    time: Time, open_harbour: Harbour, new_name: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], Stages]]:
-    """Return the stages on a kind of database, one database each for all tests of this file: they share jobs."""
-    with ExitStack() as opened:
-
-        @cache
-        def on(kind: str) -> Stages:
-            if kind == "sqlite":
-                url = f"sqlite:///{tmp_path_factory.mktemp('steps') / 'slipway.db'}"
-            else:
-                url = opened.enter_context(mariadb_database())
-            db = Database(url, now=time)
-            opened.callback(db.dispose)
-            migrate.upgrade(db)
-            return Stages(World(db, time, open_harbour), new_name)
-
-        yield on
-
-
-@pytest.fixture
-def kind() -> str:
-    return "sqlite"
-
-
-@pytest.fixture
-def stages(open_stages: Callable[[str], Stages], kind: str, harbour: Harbour) -> Stages:  # noqa: ARG001 - it heals what a test broke
-    return open_stages(kind)
 
 
 @pytest.fixture

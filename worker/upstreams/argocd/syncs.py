@@ -73,7 +73,6 @@ class Syncs:
         marker: str,
         operation_id: str,
         revision: str | None = None,
-        on_create: Callable[[], None],
     ) -> None:
         """Start the sync again that carries `operation_id` and that Argo CD ended with an error.
 
@@ -81,7 +80,6 @@ class Syncs:
         """
         actual = self._applications.get_ours(name, project, marker)
         if read_status(actual, operation_id).phase == "errored":
-            on_create()
             self._post(name, project, operation_id, revision)
 
     def _post(self, name: str, project: str, operation_id: str, revision: str | None) -> None:
