@@ -13,7 +13,7 @@ NEWEST := 3.13
 PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up harbour doctor secrets services quick unit test other fuzz bench load proofs compose docs check lint types imports format requirements clean
+.PHONY: help install demo up harbour doctor secrets services quick unit test other fuzz bench load chaos chaos-quick proofs compose docs check lint types imports format requirements clean
 .PHONY: matching-tests all-tests other-tests
 
 help: ## List the targets
@@ -80,6 +80,12 @@ compose: $(VENV)/tools ## Run the services of docker-compose.yml as processes, n
 load: $(VENV)/tools ## Rolling restarts, an outage, shares and rates on MariaDB with four workers, at full count (about half an hour)
 	@SLIPWAY_ROLLING_JOBS=1000 SLIPWAY_OUTAGE_S=300 SLIPWAY_OUTAGE_JOBS=200 SLIPWAY_SHARED_JOBS=100 \
 		$(PYTEST) -s tests/load
+
+chaos: $(VENV)/tools ## Break real processes on two hosts at every call of every step, and all of them under load (about two hours)
+	@SLIPWAY_CHAOS_REQUESTS=100 SLIPWAY_CHAOS_JOBS=3000 $(PYTEST) -s tests/chaos
+
+chaos-quick: $(VENV)/tools ## The same in short, as CI does (about three minutes on two cores)
+	@SLIPWAY_CHAOS=quick $(PYTEST) tests/chaos
 
 docs: $(VENV)/tools ## Write .env.example, compose/harbour.env, docs/openapi.json, docs/problems.md and docs/metrics.md afresh
 	@$(BIN)/python -m api.publish

@@ -17,7 +17,7 @@ from common.database.models import Base
 
 PACKAGES = ("api", "client", "common", "harbour", "server", "slipway", "stack", "worker")
 DECISIONS = tuple(sorted(f"docs/adr/{file.name}" for file in (ROOT / "docs/adr").glob("*.md")))
-DOCUMENTS = ("CONTRIBUTING.md", "docs/architecture.md", "docs/glossary.md", *DECISIONS)
+DOCUMENTS = ("CONTRIBUTING.md", "docs/architecture.md", "docs/glossary.md", "docs/promises.md", *DECISIONS)
 FILE = re.compile(r"(?:[\w.-]+/)*[\w.-]+\.(?:py|md|toml|json|yml|txt|in|env|js|mako)|(?:[\w.-]+/)+|\.[\w/-]+")
 DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 CLASS = re.compile(r"[A-Z][a-z]\w*[A-Z]\w*")
@@ -129,12 +129,16 @@ def test_a_name_that_does_not_exist_is_found(word: str, is_there: bool) -> None:
     assert _is_there(word) is is_there
 
 
-def test_every_promise_names_a_module_and_a_test() -> None:
-    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
-    promises = BLOCK.sub("", text).partition("## Promises")[2]
+@pytest.mark.parametrize(
+    ("document", "section", "at_least"),
+    [("docs/architecture.md", "## Promises", 30), ("docs/promises.md", "## The promises", 15)],
+)
+def test_every_promise_names_a_place_and_a_test(document: str, section: str, at_least: int) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    promises = re.split(r"\n## ", BLOCK.sub("", text).partition(section)[2])[0]
     rows = [line for line in promises.splitlines() if re.match(r"\| (?!promise |---)", line)]
 
-    assert len(rows) > 30
+    assert len(rows) > at_least
     assert [
-        row for row in rows if not re.fullmatch(r"\| [^|`]+ \| `[\w/.]+` \| `tests/[\w/]+\.py::test_\w+` \|", row)
+        row for row in rows if not re.fullmatch(r"\| [^|`]+ \| `[\w/.:]+` \| `tests/[\w/]+\.py::test_\w+` \|", row)
     ] == []

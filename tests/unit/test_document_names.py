@@ -17,7 +17,7 @@ from slipway.cli import slipway
 
 PROGRAMS = {"slipway": slipway, "flask --app api": click.Group(commands=GROUPS)}
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-EXPLAINED = set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE))
+EXPLAINED = set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE))
 LINK = re.compile(r"\]\(([^)#:\s]*)(?:#([^)\s]*))?\)")
 
 
@@ -43,7 +43,7 @@ def test_every_command_that_is_named_is_one_and_has_these_options(program: str) 
 
 
 def test_every_target_that_is_named_is_one_and_make_alone_explains_all_of_them() -> None:
-    targets = {word for text in named() for word in re.findall(r"^make ([a-z]+)", text)}
+    targets = {word for text in named() for word in re.findall(r"^make ([a-z-]+)", text)}
     phony = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
 
     assert phony is not None

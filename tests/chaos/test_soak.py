@@ -1,0 +1,154 @@
+"""Everything dies again and again under load: what was accepted is settled, and nothing is there twice."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+import pymysql
+import requests
+from support.chaos import figures
+from support.chaos.callers import new_request_id
+from support.chaos.installation import API, BROKER, Installation
+from support.chaos.points import Rehearsal, effective_writes, labelled, rehearse
+from support.chaos.scenarios import Accepted, Scenarios
+from support.runs import runs
+
+T = TypeVar("T")
+
+JOBS = runs(150, "SLIPWAY_CHAOS_JOBS")
+SEED = runs(21, "SLIPWAY_SEED")
+CROWD = 24
+APPS = 16  # that are built, deployed, compared and repaired again and again
+MIX = ("signup", "provision", "build", "signup", "deploy", "drift", "signup", "provision", "reconcile")
+PAUSE_S = (5.0, 40.0)  # between two deaths of the same part
+DOWN_S = (0.0, 2.0)
+SETTLED_S = 900.0
+UPSTREAMS = ("gitlab", "jenkins", "argocd", "elasticsearch")
+
+
+def test_what_is_accepted_while_everything_dies_is_settled_once(
+    install: Callable[[dict[str, int]], Installation],
+) -> None:
+    installation = install({"first": 16, "second": 16})
+    scenarios = Scenarios(installation)
+    scenarios.prepare()
+    rehearsal = rehearse(scenarios)
+    scenarios.stock(apps=APPS)
+    began_s = time.monotonic()
+
+    with _deaths(installation) as deaths, ThreadPoolExecutor(CROWD) as crowd:
+        kinds = [MIX[number % len(MIX)] for number in range(JOBS)]
+        accepted = list(crowd.map(lambda kind: _settled(scenarios, kind), kinds))
+    states = Counter(scenarios.states(accepted).values())
+
+    surplus = _surplus(scenarios, rehearsal, accepted)
+    resumed_s = _resumed_s(installation)
+    figures.report(
+        "soak",
+        f"seed {SEED}: {len(accepted)} accepted, {dict(states)}, {dict(deaths)} deaths, surplus {dict(surplus)}, "
+        f"{time.monotonic() - began_s:.0f} s; {len(resumed_s)} attempts lost, next one after: median "
+        f"{figures.quantile(resumed_s, 0.5):.1f}, p95 {figures.quantile(resumed_s, 0.95):.1f}, "
+        f"max {max(resumed_s, default=0):.1f} s",
+        seed=SEED, accepted=len(accepted), states=states, deaths=deaths, surplus=surplus, resumed_s=resumed_s,
+    )  # fmt: skip
+    assert len({job.job_id for job in accepted}) == JOBS
+    assert states == Counter(succeeded=JOBS)
+    assert not surplus
+
+
+def _settled(scenarios: Scenarios, kind: str) -> Accepted:
+    """Have a job accepted and wait for its end, however long nobody answers. The app is free for the next one then."""
+    request_id = new_request_id(kind)
+    job = _insist(f"{kind} is accepted", lambda: scenarios.accept(kind, request_id))
+    _insist(f"{job} is over", lambda: not scenarios.unsettled([job]))
+    scenarios.give_back(request_id)
+    return job
+
+
+def _insist(what: str, act: Callable[[], T]) -> T:
+    """Do it again until it succeeds: the same request each time, so that it is accepted once."""
+    ends_at_s = time.monotonic() + SETTLED_S
+    while time.monotonic() < ends_at_s:
+        with suppress(requests.RequestException, pymysql.Error, AssertionError):
+            if done := act():
+                return done
+        time.sleep(0.5)  # as a client pauses between two tries
+    raise AssertionError(f"not within {SETTLED_S:.0f} s: {what}")
+
+
+@contextmanager
+def _deaths(installation: Installation) -> Iterator[Counter[str]]:
+    """Let every part die again and again, each at times of its own."""
+    chance, deaths, is_over = random.Random(SEED), Counter[str](), threading.Event()
+    fates = {
+        **{name: lambda _s, name=name: _die(installation, name) for name in (*installation.workers, BROKER, API)},
+        "database": lambda down_s: _database_dies(installation, down_s, is_over),
+        "upstream": lambda down_s: _upstream_dies(installation, chance.choice(UPSTREAMS), down_s, is_over),
+    }
+    seeds = {name: chance.random() for name in fates}
+
+    def live(name: str) -> None:
+        own = random.Random(seeds[name])
+        while not is_over.wait(own.uniform(*PAUSE_S)):
+            fates[name](own.uniform(*DOWN_S))
+            deaths[name] += 1
+
+    threads = [threading.Thread(target=live, args=(name,), name=f"fate of {name}") for name in fates]
+    for thread in threads:
+        thread.start()
+    try:
+        yield deaths
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join()
+
+
+def _die(installation: Installation, name: str) -> None:
+    """Kill a program with all its processes; its launcher starts it again."""
+    with suppress(ProcessLookupError):
+        installation.signal(name, signal.SIGKILL)
+
+
+def _database_dies(installation: Installation, down_s: float, is_over: threading.Event) -> None:
+    installation.primary.end(signal.SIGKILL)
+    is_over.wait(down_s)
+    installation.primary.start()
+
+
+def _upstream_dies(installation: Installation, upstream: str, down_s: float, is_over: threading.Event) -> None:
+    """Let an upstream reset every connection for a while. A real restart would forget which calls it had."""
+    installation.harbour.fault(upstream, kind="reset")
+    is_over.wait(down_s * 3)
+    installation.harbour.release(is_dropped=True)
+
+
+def _surplus(scenarios: Scenarios, rehearsal: Rehearsal, accepted: Sequence[Accepted]) -> Counter[str]:
+    """Return which writes took effect more often than in the rehearsal, over all jobs."""
+    kinds = {job.request_id: job.kind for job in accepted}
+    calls: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for request_id, step, call in labelled(scenarios.calls()):
+        if request_id in kinds:
+            calls[request_id, step].append(call)
+    surplus = Counter[str]()
+    for (request_id, step), made in calls.items():
+        surplus += effective_writes(made) - rehearsal.writes(kinds[request_id], step)
+    return surplus
+
+
+def _resumed_s(installation: Installation) -> list[float]:
+    """Return how long after a lost attempt was last heard of the next one began: from its start, an upper bound."""
+    rows = installation.rows(
+        "SELECT lost.started_at AS was, MIN(next.started_at) AS at FROM attempts lost"
+        " JOIN attempts next ON next.step_id = lost.step_id AND next.number > lost.number"
+        " WHERE lost.outcome = 'lost' GROUP BY lost.id, lost.started_at"
+    )
+    return [round((row["at"] - row["was"]).total_seconds(), 2) for row in rows]

@@ -1,0 +1,109 @@
+"""Requests while broker or database is away: with the broker so all are accepted in time, without the database none is.
+
+What is refused leaves nothing behind, and what is accepted is settled once everything is well again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from support.chaos import figures
+from support.chaos.callers import new_request_id, sign_up_body
+from support.chaos.faults import FAULTS, Fault, Party
+from support.chaos.installation import Installation
+from support.chaos.scenarios import Accepted, Scenarios
+from support.runs import runs
+
+REQUESTS = runs(24, "SLIPWAY_CHAOS_REQUESTS")
+AT_ONCE = 4
+ACCEPTED_P99_S, REFUSED_S = 1.0, 3.0
+NOTHING = Fault(name="nothing", party=Party.BROKER, begin=lambda _i, _w: None)
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    took_s: float
+    body: dict[str, Any]
+    request_id: str
+
+
+def _named(*names: str) -> list[Fault]:
+    return [next(fault for fault in FAULTS if fault.name == name) for name in names]
+
+
+BROKER_AWAY = _named(
+    "broker away", "broker hung", "broker demoted", "broker half-open", "broker full", "broker forbids"
+)  # fmt: skip
+DATABASE_AWAY = _named("database killed", "database hung", "database read-only", "database half-open")
+
+
+def test_requests_are_accepted_without_a_broker_and_refused_in_time_without_a_database(
+    install: Callable[[dict[str, int]], Installation],
+) -> None:
+    installation = install({"only": 16})
+    scenarios = Scenarios(installation)
+    rows, problems = [], list[str]()
+    for fault in (NOTHING, *BROKER_AWAY, *DATABASE_AWAY):
+        answers, found = _submit(installation, scenarios, fault)
+        took_s = [answer.took_s for answer in answers]
+        statuses = dict(Counter(answer.status for answer in answers))
+        rows.append((fault.name, statuses, figures.quantile(took_s, 0.5), figures.quantile(took_s, 0.99), max(took_s)))
+        problems += found
+
+    table = "\n".join(f"{name:<24} {s!s:<16} {p50:6.2f} {p99:6.2f} {most:6.2f}" for name, s, p50, p99, most in rows)
+    text = f"{REQUESTS} sign-ups each          answers          median    p99    max (s)\n{table}"
+    figures.report("submission", text, rows=rows, problems=problems)
+    assert problems == []
+
+
+def _submit(installation: Installation, scenarios: Scenarios, fault: Fault) -> tuple[list[Answer], list[str]]:
+    fault.begin(installation, "")
+    try:
+        with ThreadPoolExecutor(AT_ONCE) as crowd:
+            answers = list(crowd.map(lambda _: _sign_up(installation), range(REQUESTS)))
+    finally:
+        fault.end(installation, "")
+    problems = _late(fault, answers)
+    accepted = [
+        Accepted("signup", answer.body["job_id"], answer.request_id) for answer in answers if answer.status == 202
+    ]
+    states = Counter(scenarios.settle(accepted).values())
+    if states != Counter(succeeded=len(accepted)):
+        problems.append(f"{fault.name}: {len(accepted)} accepted, {dict(states)}")
+    return answers, problems + _left_behind(installation, fault, answers)
+
+
+def _sign_up(installation: Installation) -> Answer:
+    request_id = new_request_id("signup")
+    began_s = time.monotonic()
+    try:
+        answer = installation.caller().send("POST", "/signup", sign_up_body(request_id), request_id=request_id)
+    except requests.RequestException:
+        return Answer(0, time.monotonic() - began_s, {}, request_id)
+    return Answer(answer.status_code, time.monotonic() - began_s, answer.json(), request_id)
+
+
+def _late(fault: Fault, answers: list[Answer]) -> list[str]:
+    took_s = [answer.took_s for answer in answers]
+    if fault.party is Party.BROKER:
+        wanted, limit_s, slowest_s = 202, ACCEPTED_P99_S, figures.quantile(took_s, 0.99)
+    else:
+        wanted, limit_s, slowest_s = 503, REFUSED_S, max(took_s)
+    wrong = [f"{fault.name}: {answer.status} {answer.body}" for answer in answers if answer.status != wanted]
+    return wrong[:3] + ([f"{fault.name}: answered after {slowest_s:.2f} s"] if slowest_s > limit_s else [])
+
+
+def _left_behind(installation: Installation, fault: Fault, answers: list[Answer]) -> list[str]:
+    """Return what a refused request wrote: a user without a job, a job without steps, a job at all."""
+    refused = [answer.request_id for answer in answers if answer.status != 202] or [""]
+    found = installation.rows("SELECT request_id FROM jobs WHERE request_id IN %s", refused)
+    found += installation.rows("SELECT login FROM users WHERE login IN %s", refused)
+    found += installation.rows("SELECT id FROM jobs WHERE id NOT IN (SELECT job_id FROM steps)")
+    return [f"{fault.name}: left behind {row}" for row in found]
