@@ -12,8 +12,8 @@ from collections.abc import Iterable
 
 from celery import Celery, Signature, chain
 from kombu import Queue  # type: ignore[attr-defined] # it ships no types
-from kombu.exceptions import OperationalError
 
+from common.broker_errors import TroubleReport
 from common.config.settings import CommonSettings
 from common.jobs.lane_messages import LaneMessage, TaskMessage
 from common.workflows import Upstream
@@ -43,6 +43,7 @@ def celery_app(settings: CommonSettings, *, publishing_s: float = 0.5) -> Celery
         worker_redirect_stdouts=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        worker_enable_prefetch_count_reduction=False,  # after a lost connection; our tasks are acknowledged early
         broker_pool_acquire_timeout=1,
         task_publish_retry=True,  # False alone makes a dead broker slower to notice
         task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1},
@@ -69,6 +70,7 @@ class Publisher:
     def __init__(self, app: Celery) -> None:
         self._app = app
         self._rest_until = 0.0
+        self._report = TroubleReport(log, away="broker_unreachable", back="broker_reachable")
 
     @property
     def is_resting(self) -> bool:
@@ -87,10 +89,11 @@ class Publisher:
     def _send(self, lane: LaneMessage) -> bool:
         try:
             chain(*map(self._signature, lane.tasks), app=self._app).apply_async()
-        except (OperationalError, OSError, RuntimeError) as error:  # RuntimeError: kombu's pool is exhausted
-            log.warning("broker_unreachable", extra={"job_id": lane.job_id, "error": type(error).__name__})
+        except Exception as error:  # noqa: BLE001 - whatever it is: the job is accepted, and the clock finds it
             self._rest_until = time.monotonic() + REST_AFTER_FAILURE_S
+            self._report.failed(error)
             return False
+        self._report.works()
         return True
 
     def _signature(self, task: TaskMessage) -> Signature:

@@ -11,16 +11,18 @@ import secrets
 import socket
 import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 
 from celery import Celery
 from celery.apps.worker import Worker
 from celery.exceptions import Ignore, Retry
-from celery.signals import setup_logging, worker_init, worker_ready, worker_shutdown
+from celery.signals import celeryd_after_setup, setup_logging, worker_init, worker_shutdown, worker_shutting_down
+from celery.worker import state
 from sqlalchemy.exc import SQLAlchemyError
 
 from common.admission import slots
-from common.broker import Publisher, celery_app
+from common.broker import QUEUES, Publisher, celery_app
 from common.config import catalog, settings
 from common.config.settings import FlowerSettings, SettingsError, WorkerSettings
 from common.database import migrate
@@ -30,10 +32,12 @@ from common.jobs.retention import EVERY_S, RetentionSweeper
 from common.telemetry import logs, tracing
 from common.vault.cipher import Vault
 from common.workflows import WORKFLOWS, task_name
-from worker import flower, heartbeat, leases, liveness, metrics_server, upstreams
+from worker import flower, heartbeat, leases, liveness, metrics_server, transport, upstreams
+from worker.broker_link import BrokerLink
 from worker.clock import TICK_S, Clock
 from worker.consumer import LeanConsumer
 from worker.context import WorkerContext
+from worker.direct_lanes import DirectLanes
 from worker.flower import TaskEvents
 from worker.leases import LeaseRenewal
 from worker.liveness import WorkerRegister
@@ -97,7 +101,9 @@ def configure_app(app: Celery, config: WorkerSettings) -> None:
     register = WorkerRegister(liveness.directory_for(db_url))
     limits = slots.limits_of(config)
     connections = upstreams.open_connections(config, rate_limiters(db, limits))
-    clock = Clock(db, Publisher(app), register, limits)
+    link = BrokerLink()
+    app.conf.worker_consumer = partial(LeanConsumer, link=link)
+    clock = Clock(db, Publisher(app), register, limits, link)
     renewal = LeaseRenewal(Database(db_url, now=db.now, pool_size=1, answers_within_s=leases.ANSWERS_WITHIN_S, tries=1))
     threads = PeriodicThreads(
         clock=PeriodicThread("clock", clock.tick, every_s=TICK_S),
@@ -120,9 +126,9 @@ def configure_app(app: Celery, config: WorkerSettings) -> None:
             _add_task(app, runner, task_events, flow.name, step.name)
     _check_schema(db)
     _sign_on_before_work(register, name)
-    _renew_leases(PeriodicThread("leases", renewal.renew, every_s=leases.EVERY_S))
-    _tick_while_running(threads, db)
-    heartbeat.watch(app, register)
+    _tick_while_running(threads, clock, runner, db)
+    _renew_leases(PeriodicThread("leases", renewal.renew, every_s=leases.EVERY_S))  # after it: it ends in this order
+    heartbeat.watch(app, register, link)
     metrics_server.serve_while_running(config)
     worker_init.connect(lambda **_: tracing.configure(config, "slipway-worker"), weak=False)
 
@@ -176,20 +182,38 @@ def _sign_on_before_work(register: WorkerRegister, name: str) -> None:
 
 
 def _renew_leases(thread: PeriodicThread) -> None:
-    """Renew leases from before the first step until the last one has ended, which is before `worker_shutdown`."""
+    """Renew leases from before the first step until the last one has ended, those without messages included."""
     worker_init.connect(lambda **_: thread.start(), weak=False)
     worker_shutdown.connect(lambda **_: thread.stop(), weak=False)
 
 
-def _tick_while_running(threads: PeriodicThreads, db: Database) -> None:
-    def start(**_: Any) -> None:
+def _tick_while_running(threads: PeriodicThreads, clock: Clock, runner: Runner, db: Database) -> None:
+    """Start before the worker connects, which it may never do; end after its last step."""
+
+    def start(instance: Any, **_: Any) -> None:
+        queues = set(instance.app.amqp.queues.consume_from)  # those of the option -Q
+        clock.direct = DirectLanes(
+            db,
+            lambda job_id, step: runner.run(job_id, step).action is NextAction.GO_ON,
+            threads=instance.concurrency,
+            queues=None if queues >= set(QUEUES) else queues,
+            busy=lambda: len(state.reserved_requests),
+            on_room=threads.clock.wake,
+        )
         threads.start()
 
+    def end(**_: Any) -> None:
+        if clock.direct:
+            clock.direct.end()
+
     def stop(**_: Any) -> None:
+        if clock.direct:
+            clock.direct.join()
         threads.stop()
         db.dispose()
 
-    worker_ready.connect(start, weak=False)
+    celeryd_after_setup.connect(start, weak=False)
+    worker_shutting_down.connect(end, weak=False)
     worker_shutdown.connect(stop, weak=False)
 
 
@@ -214,7 +238,7 @@ def _load() -> Celery:
     logs.configure(config)
     setup_logging.connect(lambda **_: None, weak=False)  # ours stays
     app = celery_app(config, publishing_s=BROKER_SILENCE_S)
-    app.conf.worker_consumer = LeanConsumer
+    transport.install()
     app.Worker = app.subclass_with_self(SlipwayWorker)
     flower.prepare(app, config if isinstance(config, FlowerSettings) else None, refuse=_refuse)
     return app

@@ -3,13 +3,16 @@
 Due are lanes that were never sent, retries and polls whose time has come, leases that ran out, and parked steps that
 may run now. Any number of clocks may tick at once; each row goes to one of them. Each round first ends the leases of
 dead workers of this host.
+
+It sends to the broker, or, while the broker does not serve this worker, to the worker's own threads.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import Protocol
 
 from common.admission import slots
 from common.admission.slots import Limits
@@ -17,6 +20,8 @@ from common.broker import Publisher
 from common.database.engine import Database
 from common.jobs import dispatch
 from common.jobs.lane_messages import LaneMessage
+from worker.broker_link import BrokerLink
+from worker.direct_lanes import DirectLanes
 from worker.liveness import WorkerRegister
 
 log = logging.getLogger(__name__)
@@ -26,17 +31,28 @@ BATCH = 100
 CLEAN_EVERY_S = 60.0
 
 
+class Sender(Protocol):
+    """Whoever takes lanes: the publisher, or our own threads."""
+
+    def send(self, lanes: Iterable[LaneMessage]) -> int:
+        """Return how many were taken."""
+
+
 class Clock:
     """`tick` does one round; in a worker a PeriodicThread calls it."""
 
-    def __init__(self, db: Database, publisher: Publisher, register: WorkerRegister, limits: Limits) -> None:
+    def __init__(
+        self, db: Database, publisher: Publisher, register: WorkerRegister, limits: Limits, link: BrokerLink
+    ) -> None:
         self._db = db
         self._publisher = publisher
+        self._link = link
         self._register = register
         self._limits = limits
         self._clean_at = 0.0
         self._has_warned = False
         self._is_prepared = False
+        self.direct: DirectLanes | None = None  # set once the worker knows its threads and queues
         self.has_parked = False  # as of the last round: some step waits for its upstream
 
     def tick(self) -> int:
@@ -48,17 +64,28 @@ class Clock:
             self._clean_at = time.monotonic() + CLEAN_EVERY_S
             dispatch.delete_expired(self._db)
         self._release_dead_workers()
-        if self._publisher.is_resting:
-            return 0  # what is taken now could not be sent, and would be due again ever later
-        sent = self._send(dispatch.take_due(self._db, limit=BATCH))
+        if self._link.is_lost or self._publisher.is_resting:
+            return self._run_directly()
+        return self._dispatch(self._publisher, limit=BATCH)
+
+    def _run_directly(self) -> int:
+        """Begin as many lanes as there are free threads; what is due beyond that stays due, for any worker."""
+        room = self.direct.room if self.direct else 0
+        if self.direct is None or not room:
+            return 0
+        return self._dispatch(self.direct, limit=room, queues=self.direct.queues)
+
+    def _dispatch(self, sender: Sender, *, limit: int, queues: Collection[str] | None = None) -> int:
+        sent = self._send(sender, dispatch.take_due(self._db, limit=limit, queues=queues))
         self.has_parked = self._db.read(slots.has_parked)
-        if self.has_parked:
-            sent += self._send(dispatch.take_parked(self._db, self._limits))
+        if self.has_parked and sent < limit:
+            parked = dispatch.take_parked(self._db, self._limits, limit=limit - sent, queues=queues)
+            sent += self._send(sender, parked)
         return sent
 
-    def _send(self, lanes: Sequence[LaneMessage]) -> int:
+    def _send(self, sender: Sender, lanes: Sequence[LaneMessage]) -> int:
         """Send what was taken at once, and put back what could not be sent."""
-        sent = self._publisher.send(lanes)
+        sent = sender.send(lanes)
         dispatch.put_back(self._db, lanes[sent:])
         return sent
 

@@ -128,5 +128,5 @@ class TaskEvents:
 
     def _send(self, event: str, **fields: Any) -> None:
         dispatcher = self._consumer and self._consumer.event_dispatcher  # none while the broker is away
-        if dispatcher:
+        if dispatcher and current_task:  # no task: a step that runs without a message, of which Flower learns nothing
             dispatcher.send(event, uuid=current_task.request.id, **fields)

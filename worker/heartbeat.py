@@ -17,6 +17,7 @@ from celery.signals import worker_init, worker_ready, worker_shutdown, worker_sh
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from worker.broker_link import BrokerLink
 from worker.healthcheck import HeartbeatRecord
 from worker.liveness import WorkerRegister
 from worker.periodic import PeriodicThread
@@ -58,10 +59,11 @@ class Heartbeat:
             self._write_heartbeat(HeartbeatRecord(at_s=self._clock_s(), turned_at_s=self._turned_at_s))
 
 
-def watch(app: Celery, register: WorkerRegister) -> None:
+def watch(app: Celery, register: WorkerRegister, link: BrokerLink) -> None:
     """Write heartbeats from before the worker connects until it has ended."""
     heartbeat = Heartbeat(register.write_heartbeat, partial(_answers, app))
     thread = PeriodicThread("pulse", heartbeat.beat, every_s=BEAT_S)
+    link.on_turn = heartbeat.turned  # without the broker, the main loop waits for it, and our own threads take work
 
     def ready(sender: Any, **_: Any) -> None:
         sender.timer.call_repeatedly(BEAT_S, heartbeat.turned)  # a timer of the main loop, that is: of its thread

@@ -30,10 +30,11 @@ class PeriodicThread:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; a round that is running is waited for, for a limited time."""
+        """End the thread, if it was started; a round that is running is waited for, for a limited time."""
         self._stopping.set()
         self._woken.set()
-        self._thread.join(timeout=STOPS_WITHIN_S)
+        if self._thread.ident is not None:
+            self._thread.join(timeout=STOPS_WITHIN_S)
 
     def wake(self) -> None:
         self._woken.set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -26,20 +26,28 @@ LAST_CALL_S = 1.0  # what a dead worker had sent may still arrive: the next atte
 EXPIRING: tuple[type[Base], ...] = (LoginSession, IdempotencyRecord, RateCount)
 
 
-def take_due(db: Database, *, limit: int) -> list[LaneMessage]:
+def take_due(db: Database, *, limit: int, queues: Collection[str] | None = None) -> list[LaneMessage]:
     """Return lanes whose head step is due and has no message that anyone acted on; each to one caller only.
 
-    Safe to call from any number of clocks: a row goes to the one that moves its `nudge_at`.
+    Safe to call from any number of clocks: a row goes to the one that moves its `nudge_at`. `queues` None: of all.
     """
     is_due = select(Step.id, Step.nudge_at, Step.nudges).where(Step.nudge_at <= db.now())
+    if queues is not None:
+        is_due = is_due.where(Step.upstream.in_(queues))
     rows = db.read(lambda session: list(session.execute(is_due.order_by(Step.nudge_at).limit(limit))))
     return _take(db, rows)
 
 
-def take_parked(db: Database, limits: Limits) -> list[LaneMessage]:
+def take_parked(
+    db: Database, limits: Limits, *, limit: int | None = None, queues: Collection[str] | None = None
+) -> list[LaneMessage]:
     """Return lanes whose head step was held back and may go now; each to one caller only, as with `take_due`."""
     rows = db.read(lambda session: slots.admissible(session, limits, db.now(), on_the_way_s=lifecycle.RESEND_S))
-    return _take(db, rows)
+    if queues is not None:
+        ours = select(Step.id).where(Step.id.in_([row[0] for row in rows]), Step.upstream.in_(queues))
+        ids = set(db.read(lambda session: session.scalars(ours).all()))
+        rows = [row for row in rows if row[0] in ids]
+    return _take(db, rows[:limit])
 
 
 def _take(db: Database, rows: Sequence[Sendable]) -> list[LaneMessage]:

@@ -20,6 +20,7 @@ from common.database.models import Job
 from common.jobs import attempts, dispatch
 from common.jobs.attempts import Claim
 from common.states import Outcome
+from worker.broker_link import BrokerLink
 from worker.clock import Clock
 from worker.liveness import WorkerRegister, directory_for
 
@@ -74,7 +75,7 @@ def start_worker(directory: Path) -> Iterator[Start]:
 
 @pytest.fixture
 def clock(world: World, register: WorkerRegister) -> Clock:
-    return Clock(world.db, Publisher(celery_app(world.settings)), register, world.limits)
+    return Clock(world.db, Publisher(celery_app(world.settings)), register, world.limits, BrokerLink())
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

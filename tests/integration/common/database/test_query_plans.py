@@ -48,6 +48,7 @@ from common.jobs.attempts import Claim
 from common.workflows import Upstream
 from harbour.faults import Fault
 from worker import upstreams
+from worker.broker_link import BrokerLink
 from worker.clock import Clock
 from worker.doctor.database import DatabaseChecks
 from worker.liveness import WorkerRegister
@@ -262,7 +263,7 @@ def _hold_back(world: World, name: Name) -> None:
 def _tick(world: World, place: Path) -> None:
     world.time.advance(60)
     publisher = Publisher(celery_app(world.settings))  # of a broker that is away: what was taken is put back
-    Clock(world.db, publisher, WorkerRegister(place / "workers"), world.limits).tick()
+    Clock(world.db, publisher, WorkerRegister(place / "workers"), world.limits, BrokerLink()).tick()
     dispatch.release_worker(world.db, "w")
     before = world.db.now() - timedelta(hours=1)
     deque(retention.sweep(world.db, world.settings, before=before), maxlen=0)

@@ -1,0 +1,77 @@
+"""Transports of Redis and Sentinel for a worker: any error of the broker is a lost connection, garbage is dropped.
+
+kombu's own let a message that cannot be read, and an answer such as `READONLY`, end the consumer. Neither is a reason:
+the database has every job, and the connection can be made again.
+"""
+
+from __future__ import annotations
+
+import logging
+from queue import Empty
+from typing import Any
+
+from kombu import transport
+from kombu.transport import redis
+from redis.exceptions import RedisError
+
+from common.broker_errors import BROKER_ERRORS
+
+log = logging.getLogger(__name__)
+
+NOT_THE_MESSAGE = (*BROKER_ERRORS, Empty)  # what comes of the connection, or means that there is nothing
+
+
+def reject(error: Exception) -> None:
+    """Log that a message was dropped; its text is anybody's, and stays out."""
+    log.warning("message_rejected", extra={"error": type(error).__name__})
+
+
+class _DropsGarbage:
+    """A channel that drops what cannot be read as a message."""
+
+    def _brpop_read(self, **options: Any) -> Any:
+        try:
+            return super()._brpop_read(**options)  # type: ignore[misc] # a mixin: the other base has it
+        except NOT_THE_MESSAGE:
+            raise
+        except Exception as error:  # noqa: BLE001 - there is no list of all that garbage can cause
+            reject(error)
+            return True
+
+    def _receive_one(self, client: Any) -> Any:
+        try:
+            return super()._receive_one(client)  # type: ignore[misc] # as above
+        except NOT_THE_MESSAGE:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            reject(error)
+            return False
+
+
+class RedisChannel(_DropsGarbage, redis.Channel):
+    """kombu's own, which drops garbage."""
+
+
+class SentinelChannel(_DropsGarbage, redis.SentinelChannel):
+    """kombu's own, which drops garbage."""
+
+
+class RedisTransport(redis.Transport):
+    """kombu's own, for which each error that Redis answers is one of the connection."""
+
+    Channel = RedisChannel
+    connection_errors = (*redis.Transport.connection_errors, RedisError)
+
+
+class SentinelTransport(redis.SentinelTransport):
+    """As `RedisTransport`."""
+
+    Channel = SentinelChannel
+    connection_errors = RedisTransport.connection_errors
+
+
+def install() -> None:
+    """Let this process use these transports for the schemes of our addresses."""
+    ours = f"{__name__}:{RedisTransport.__name__}"
+    sentinel = f"{__name__}:{SentinelTransport.__name__}"
+    transport.TRANSPORT_ALIASES.update(redis=ours, rediss=ours, sentinel=sentinel)
