@@ -6,6 +6,7 @@ The consumer (`worker/consumer.py`) reports here; the clock asks, and runs lanes
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 
@@ -35,10 +36,9 @@ class BrokerLink:
         return self._lost_at_s is not None
 
     @property
-    def lost_for_s(self) -> float:
-        """Return for how long this worker has taken no messages; 0 while it takes some."""
-        lost_at_s = self._lost_at_s
-        return 0.0 if lost_at_s is None else self._clock_s() - lost_at_s
+    def lost_at_s(self) -> float:
+        """Return since when this worker takes no messages, on the monotonic clock; infinity while it takes some."""
+        return math.inf if self._lost_at_s is None else self._lost_at_s
 
     def lost(self, error: BaseException) -> None:
         """Note that no messages come, because of this error."""

@@ -2,13 +2,15 @@
 
 Exit 0: they work; 1: one does not, with a sentence that says why. It reads the heartbeat files that workers write
 (`worker/heartbeat.py`), connects nowhere and imports nothing of a worker, because it runs every few seconds. A broker
-or a database that is unavailable does not make a worker unhealthy: a restart would not help.
+or a database that is unavailable does not make a worker unhealthy: a restart would not help. While the broker is away,
+workers go on without it, and a line on the standard output says so.
 """
 
 from __future__ import annotations
 
 import argparse
 import fcntl
+import math
 import os
 import sys
 import tempfile
@@ -26,9 +28,11 @@ class HeartbeatRecord:
 
     at_s: float
     turned_at_s: float  # minus infinity: never yet
+    broker_lost_at_s: float = math.inf  # since when the broker is away; infinity: it is not
 
     def __str__(self) -> str:
-        return f"{self.at_s:20.3f}{self.turned_at_s:20.3f}\n"  # of fixed length: it overwrites the one before
+        times = (self.at_s, self.turned_at_s, self.broker_lost_at_s)
+        return "".join(f"{each:20.3f}" for each in times) + "\n"  # of fixed length: it overwrites the one before
 
 
 def home() -> Path:
@@ -52,15 +56,30 @@ def is_unlocked(file: Path) -> bool:
 
 
 def read(file: Path) -> HeartbeatRecord:
-    """Return a worker's heartbeat."""
-    at_s, turned_at_s = map(float, file.read_text().split())
-    return HeartbeatRecord(at_s=at_s, turned_at_s=turned_at_s)
+    """Return a worker's heartbeat; one of the version before does not say whether the broker is away."""
+    at_s, turned_at_s, *lost_at_s = map(float, file.read_text().split())
+    return HeartbeatRecord(at_s=at_s, turned_at_s=turned_at_s, broker_lost_at_s=min(lost_at_s, default=math.inf))
+
+
+def living_workers(pid: str = "*") -> list[Path]:
+    """Return the files of the workers here that have not ended."""
+    files = [file for file in home().glob(f"*/*:{pid}:*") if not file.name.startswith(FORMING)]
+    return [file for file in files if not is_unlocked(file)]
+
+
+def notes(*, pid: str = "*") -> list[str]:
+    """Return, for healthy workers, what their operator wants to know."""
+    found = [(file.name, read(file).broker_lost_at_s) for file in living_workers(pid)]
+    return [
+        f"{name} works without the broker, which has been away for {time.monotonic() - lost_at_s:.0f} s."
+        for name, lost_at_s in found
+        if lost_at_s < math.inf
+    ]
 
 
 def problem(*, max_age_s: float, pid: str = "*", is_to_be_ready: bool = False) -> str:
     """Return what is wrong with the workers here, in a sentence; empty when they are healthy."""
-    files = [file for file in home().glob(f"*/*:{pid}:*") if not file.name.startswith(FORMING)]
-    living = [file for file in files if not is_unlocked(file)]
+    living = living_workers(pid)
     if not living:
         return f"No such worker of this user runs here: none has registered below {home()}."
     for file in living:
@@ -68,7 +87,7 @@ def problem(*, max_age_s: float, pid: str = "*", is_to_be_ready: bool = False) -
         if now_s - record.at_s > max_age_s:
             return f"{file.name} has written no heartbeat for {now_s - record.at_s:.0f} s: it hangs, or was stopped."
         if is_to_be_ready and now_s - record.turned_at_s > max_age_s:
-            return f"{file.name} is alive, and does not take work: the broker may be away."
+            return f"{file.name} is alive, and does not take work."
     return ""
 
 
@@ -77,6 +96,8 @@ def main() -> int:
     sentence = problem(max_age_s=options.max_age, pid=options.pid, is_to_be_ready=options.ready)
     if sentence:
         sys.stderr.write(f"{sentence}\n")
+    else:
+        sys.stdout.writelines(f"{note}\n" for note in notes(pid=options.pid))
     return 1 if sentence else 0
 
 
@@ -86,7 +107,7 @@ def _options() -> argparse.Namespace:
         description="Say whether the workers of this host are alive. Connects nowhere.",
         epilog="Exit 0: they are. 1: one is not, or none is here.",
     )
-    parser.add_argument("--ready", action="store_true", help="ask whether they take work, which needs the broker")
+    parser.add_argument("--ready", action="store_true", help="ask whether they take work, too")
     parser.add_argument("--pid", default="*", help="ask about this process (default: all workers of this user)")
     parser.add_argument(
         "--max-age", type=float, default=MAX_AGE_S, metavar="S", help="oldest heartbeat, in seconds (default: 120)"

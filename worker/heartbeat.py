@@ -1,7 +1,7 @@
 """The worker's heartbeat: a file that it rewrites while it works, read by `worker/healthcheck.py`.
 
-What must keep turning is Celery's main loop, because it takes the messages. While the broker is unavailable it stands
-still, as it must; a restart would not help then, so a thread asks the broker before it stops writing the file.
+What must keep turning is Celery's main loop, because it takes the messages, or tries to connect again. One call to a
+broker may hold it for longer; a restart would not help then, so a thread asks the broker before it stops writing.
 """
 
 from __future__ import annotations
@@ -35,9 +35,11 @@ class Heartbeat:
         write_heartbeat: Callable[[HeartbeatRecord], None],
         broker_answers: Callable[[], bool],
         *,
+        broker_lost_at_s: Callable[[], float] = lambda: math.inf,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._write_heartbeat = write_heartbeat
+        self._broker_lost_at_s = broker_lost_at_s
         self._broker_answers = broker_answers
         self._clock_s = clock_s
         self._began_at_s = clock_s()
@@ -56,12 +58,15 @@ class Heartbeat:
         turned_at_s = max(self._turned_at_s, self._began_at_s)
         is_stalled = self._clock_s() - turned_at_s > STALLED_AFTER_S and not self._is_ending
         if not is_stalled or not self._broker_answers():
-            self._write_heartbeat(HeartbeatRecord(at_s=self._clock_s(), turned_at_s=self._turned_at_s))
+            record = HeartbeatRecord(
+                at_s=self._clock_s(), turned_at_s=self._turned_at_s, broker_lost_at_s=self._broker_lost_at_s()
+            )
+            self._write_heartbeat(record)
 
 
 def watch(app: Celery, register: WorkerRegister, link: BrokerLink) -> None:
     """Write heartbeats from before the worker connects until it has ended."""
-    heartbeat = Heartbeat(register.write_heartbeat, partial(_answers, app))
+    heartbeat = Heartbeat(register.write_heartbeat, partial(_answers, app), broker_lost_at_s=lambda: link.lost_at_s)
     thread = PeriodicThread("pulse", heartbeat.beat, every_s=BEAT_S)
     link.on_turn = heartbeat.turned  # without the broker, the main loop waits for it, and our own threads take work
 

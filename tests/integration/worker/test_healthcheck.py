@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import subprocess
 import sys
@@ -113,14 +114,17 @@ def ask(request: pytest.FixtureRequest, tmp_path: Path) -> Ask:
         command = [sys.executable, "-m", request.param, *options]
         environment = {**os.environ, "TMPDIR": str(tmp_path)}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-        return done.returncode, done.stderr
+        return done.returncode, done.stderr or done.stdout
 
     return run
 
 
-def _leave_mark(register: WorkerRegister, *, age_s: float = 0.0, turned_s_ago: float = 0.0) -> None:
+def _leave_mark(
+    register: WorkerRegister, *, age_s: float = 0.0, turned_s_ago: float = 0.0, lost_s_ago: float = -math.inf
+) -> None:
     now_s = time.monotonic()
-    register.write_heartbeat(HeartbeatRecord(at_s=now_s - age_s, turned_at_s=now_s - turned_s_ago))
+    record = HeartbeatRecord(at_s=now_s - age_s, turned_at_s=now_s - turned_s_ago, broker_lost_at_s=now_s - lost_s_ago)
+    register.write_heartbeat(record)
 
 
 @pytest.mark.usefixtures("register")
@@ -128,13 +132,34 @@ def test_a_worker_that_has_just_signed_on_is_alive_and_not_ready(ask: Ask) -> No
     assert ask() == (0, "")
     code, sentence = ask("--ready")
     assert code == 1
-    assert sentence.endswith("does not take work: the broker may be away.\n")
+    assert sentence.endswith("does not take work.\n")
 
 
 def test_a_worker_whose_main_loop_turns_is_alive_and_ready(register: WorkerRegister, ask: Ask) -> None:
     _leave_mark(register)
 
     assert ask() == ask("--ready") == ask("--pid", str(os.getpid())) == (0, "")
+
+
+def test_a_worker_without_its_broker_is_alive_and_ready_and_the_check_says_since_when(
+    register: WorkerRegister, ask: Ask
+) -> None:
+    _leave_mark(register, lost_s_ago=130)
+
+    code, sentence = ask("--ready")
+
+    assert code == 0
+    assert "works without the broker, which has been away for 130 s." in sentence
+
+
+@pytest.mark.usefixtures("register")
+def test_a_mark_of_the_version_before_is_read(directory: Path, ask: Ask) -> None:
+    now_s = time.monotonic()
+    with next(directory.iterdir()).open("r+") as mark:
+        mark.truncate()
+        mark.write(f"{now_s:20.3f}{now_s:20.3f}\n")
+
+    assert ask("--ready") == (0, "")
 
 
 def test_a_worker_that_has_left_no_mark_for_too_long_is_not_alive(register: WorkerRegister, ask: Ask) -> None:

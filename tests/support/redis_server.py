@@ -1,0 +1,95 @@
+"""A Redis of a test's own: to be stopped, killed, demoted and filled as it likes. It starts in some milliseconds."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from support.services import free_port, missing
+
+HOST = "127.0.0.1"
+ADMIN, PASSWORD = "chief", "made-up"
+STARTS_WITHIN_S = 30.0
+
+
+class RedisServer:
+    """One server in its own directory. `admin` is a user whom no change of the default user concerns."""
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self.url = f"redis://{HOST}:{self.port}/0"
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+        self.admin = Redis(host=HOST, port=self.port, username=ADMIN, password=PASSWORD, socket_timeout=10)
+
+    def start(self) -> None:
+        self.begin()
+        self.await_answer()
+
+    def begin(self, *options: str) -> None:
+        """Start it without waiting for it."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        fixed = ("--bind", HOST, "--port", str(self.port), "--dir", str(self.directory), "--save", "")
+        user = ("--user", ADMIN, "on", f">{PASSWORD}", "~*", "&*", "+@all")
+        command = ["redis-server", *fixed, *user, "--enable-debug-command", "yes", *self._options, *options]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+    def await_answer(self) -> None:
+        deadline_s = time.monotonic() + STARTS_WITHIN_S
+        while not self.answers():
+            assert time.monotonic() < deadline_s, "Redis does not start"
+            time.sleep(0.02)
+
+    def answers(self) -> bool:
+        try:
+            return bool(self.admin.ping())
+        except RedisError:
+            return False
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.wait(10)
+
+    def close(self) -> None:
+        self.admin.close()
+        self.kill()
+
+    def allow(self, *rules: str) -> None:
+        """Change what the user of our addresses may do, and close its connections."""
+        self.admin.execute_command("ACL", "SETUSER", "default", *rules)
+        for client in self.admin.client_list(_type="normal"):
+            if client["user"] == "default":
+                self.admin.client_kill_filter(_id=client["id"])
+
+    def has_taker(self) -> bool:
+        """Say whether a worker waits for messages here."""
+        with contextlib.suppress(RedisError):
+            return any(client["cmd"] == "brpop" for client in self.admin.client_list())
+        return False
+
+
+@contextmanager
+def redis_server(directory: Path, *options: str) -> Iterator[RedisServer]:
+    if shutil.which("redis-server") is None:
+        missing("redis-server")
+    server = RedisServer(directory, *options)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
