@@ -13,7 +13,7 @@ NEWEST := 3.13
 PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up harbour doctor secrets services quick unit test other fuzz bench load chaos chaos-quick proofs compose docs check lint types imports format requirements clean
+.PHONY: help install demo up harbour doctor secrets services quick unit test other fuzz bench load chaos chaos-quick proofs simulate compose docs check lint types imports format requirements clean
 .PHONY: matching-tests all-tests other-tests
 
 help: ## List the targets
@@ -51,7 +51,7 @@ matching-tests:
 	@$(PYTEST) tests/unit tests/contract tests/integration -k '$(k)' --numprocesses $(PROCESSES) --dist loadfile
 
 all-tests:
-	@$(PYTEST) tests/unit tests/contract tests/integration --numprocesses $(PROCESSES) --dist loadfile
+	@$(PYTEST) tests/unit tests/contract tests/integration tests/simulation --numprocesses $(PROCESSES) --dist loadfile
 	@$(PYTEST) tests/fuzz
 	@$(PYTEST) tests/e2e --ignore tests/e2e/test_pace.py --numprocesses $(PROCESSES) --dist loadfile
 	@$(PYTEST) tests/e2e/test_pace.py
@@ -95,6 +95,11 @@ proofs: $(VENV)/tools ## Run the seeded proofs at full count (about half an hour
 	@SLIPWAY_RUNS=300 $(SERVICES) $(PYTEST) tests/integration/worker/test_worlds.py tests/integration/worker/test_builds.py
 	@SLIPWAY_BUILDS=500 $(SERVICES) $(PYTEST) -s tests/integration/worker/test_waiting.py
 	@SLIPWAY_COMMANDS=100 $(SERVICES) $(PYTEST) tests/integration/api/commands/test_commands.py
+
+simulate: $(VENV)/tools ## Play runs of steps with faults in virtual time: every single one, PAIRS and INTERLEAVINGS (ranges of seeds)
+	@PYTHONPATH=.:tests $(BIN)/python -m simulation singles
+	@PYTHONPATH=.:tests $(BIN)/python -m simulation pairs $(or $(PAIRS),0:20000)
+	@PYTHONPATH=.:tests $(BIN)/python -m simulation interleavings $(or $(INTERLEAVINGS),0:100000)
 
 check: lint types imports test other ## What CI runs: lint, types, import contracts, tests, tests on a second Python
 

@@ -1,0 +1,219 @@
+"""The database of a simulation: SQLite in memory-backed files, with the faults and the row locks of a MySQL server.
+
+Every process has connections of its own. A statement, a BEGIN and a COMMIT are points. Errors have the numbers and the
+shape of the MySQL driver's, so that the engine treats them as it does there.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine, event
+
+from common.database.engine import Database
+from simulation.faults import FaultKind, PointKind
+
+if TYPE_CHECKING:
+    from simulation.scheduler import Process, Simulation
+
+LOCK_WAIT_S = 1.0
+KEPT_LOCKS_S = 6.0  # the server ends the session of a client that is silent inside a transaction
+_TABLE = re.compile(r"(?:FROM|UPDATE|INTO)\s+(\w+)", re.IGNORECASE)
+
+
+class OperationalError(sqlite3.DatabaseError):
+    """An error of the MySQL driver: SQLAlchemy translates it by its name, the engine tells it by its number."""
+
+
+ERRORS = {
+    FaultKind.LOST: (2013, "Lost connection to MySQL server during query"),
+    FaultKind.LOST_AFTER: (2013, "Lost connection to MySQL server during query"),
+    FaultKind.DEADLOCK: (1213, "Deadlock found when trying to get lock; try restarting transaction"),
+    FaultKind.LOCK_WAIT: (1205, "Lock wait timeout exceeded; try restarting transaction"),
+    FaultKind.READ_ONLY: (1290, "The MariaDB server is running with the --read-only option"),
+}
+DISCONNECTS = (2006, 2013)
+Key = tuple[str, str]
+Kept = dict[str, list[tuple[Any, ...]]]
+
+
+class Cursor(sqlite3.Cursor):
+    """A cursor whose statements are points of the simulation."""
+
+    connection: Connection
+
+    def execute(self, statement: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        self.connection.before(statement, parameters)
+        return super().execute(statement, parameters)
+
+    def executemany(self, statement: str, parameters: Any, /) -> sqlite3.Cursor:
+        self.connection.before(statement, ())
+        return super().executemany(statement, parameters)
+
+
+class Connection(sqlite3.Connection):
+    """One session on the server, of one process."""
+
+    process: Process
+    simulation: Simulation
+    is_killed = False
+    writes = False
+
+    def cursor(self, factory: Any = None) -> Any:  # type: ignore[override] # of the base class
+        return super().cursor(factory or Cursor)
+
+    def before(self, statement: str, parameters: Any) -> None:
+        """Be at a point before a statement; raise what happens there."""
+        simulation = self.simulation
+        if not simulation.is_running or statement.startswith("PRAGMA"):
+            return
+        fault = simulation.point(PointKind.STATEMENT, _briefly(statement))
+        self._require_session()
+        if fault is not None:
+            self.fail(fault)
+        if statement == "BEGIN IMMEDIATE":
+            simulation.await_writer(self)
+            self.writes, self.held = True, []
+        elif self.writes:
+            keys = keys_of(statement, parameters)
+            simulation.await_rows(self, keys)
+            self.held += keys
+            self._require_session()
+
+    def commit(self) -> None:
+        simulation = self.simulation
+        if not simulation.is_running or not self.in_transaction:
+            super().commit()
+            return
+        fault = simulation.point(PointKind.COMMIT, "COMMIT")
+        self._require_session()
+        if fault is FaultKind.LOST_AFTER:
+            super().commit()
+            self._end()
+            raise self._error(fault)
+        if fault is not None:
+            self.fail(fault)
+        super().commit()
+        self._end()
+        simulation.point(PointKind.COMMITTED, "COMMIT")
+
+    def rollback(self) -> None:
+        super().rollback()
+        self._end()
+
+    def close(self) -> None:
+        if self in self.process.connections:
+            self.process.connections.remove(self)
+        self._end()
+        super().close()
+
+    def kill(self) -> list[Key]:
+        """End the session from the server's side; return what it had locked."""
+        held = list(self.held) if self.writes else []
+        self.is_killed = True
+        super().rollback()
+        self._end()
+        return held
+
+    held: list[Key] = []  # noqa: RUF012 - replaced at each BEGIN
+
+    def fail(self, fault: FaultKind) -> None:
+        """Raise the error of a fault. All but a lock wait end the transaction on the server."""
+        if fault is not FaultKind.LOCK_WAIT:
+            super().rollback()
+            self._end()
+        raise self._error(fault)
+
+    def _error(self, fault: FaultKind) -> OperationalError:
+        error = OperationalError(*ERRORS[fault])
+        self.is_killed = self.is_killed or error.args[0] in DISCONNECTS
+        return error
+
+    def _require_session(self) -> None:
+        if self.is_killed:
+            raise OperationalError(*ERRORS[FaultKind.LOST])
+
+    def _end(self) -> None:
+        self.writes = False
+        self.simulation.release_writer(self)
+
+
+def _briefly(statement: str) -> str:
+    table = _TABLE.search(statement)
+    return f"{statement.partition(' ')[0]} {table[1]}" if table else statement[:40]
+
+
+def keys_of(statement: str, parameters: Sequence[Any]) -> list[Key]:
+    """Return the rows that a statement inside a transaction locks, told by their ids and names.
+
+    A plain SELECT locks nothing; SQLite's statements do not show which are FOR UPDATE: those on jobs and upstreams are.
+    """
+    table = _TABLE.search(statement)
+    if table is None or (statement.startswith("SELECT") and table[1] not in ("jobs", "upstreams", "slots")):
+        return []
+    return [(table[1], value) for value in parameters if isinstance(value, str) and is_identity(value)]
+
+
+def is_identity(value: str) -> bool:
+    return len(value) == 36 or value in ("gitlab", "jenkins", "argocd", "elasticsearch")
+
+
+def open_database(path: Path, process: Process, simulation: Simulation) -> Database:
+    """Open the database as one process sees it."""
+    db = Database(f"sqlite:///{path}", now=simulation.time)
+    for engine in (db.engine, db.read_engine):
+        _equip(engine, process, simulation)
+    return db
+
+
+def _equip(engine: Engine, process: Process, simulation: Simulation) -> None:
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
+        options["factory"] = Connection
+
+    @event.listens_for(engine, "connect", insert=True)
+    def _own(connection: Connection, _record: Any) -> None:
+        connection.process, connection.simulation = process, simulation
+        process.connections.append(connection)
+
+    @event.listens_for(engine, "handle_error")
+    def _tell(context: Any) -> None:
+        original = context.original_exception
+        if isinstance(original, OperationalError) and original.args[0] in DISCONNECTS:
+            context.is_disconnect = True
+
+
+class Rows:
+    """The rows of all tables, kept aside and put back."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        tables = self._connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        )
+        self._tables = [name for (name,) in tables if name != "alembic_version"]
+        self._connection.execute("PRAGMA foreign_keys=OFF")
+
+    def keep(self) -> Kept:
+        """Return all rows, by table."""
+        found = {table: self.ask(f'SELECT * FROM "{table}"') for table in self._tables}  # noqa: S608 - our names
+        return {table: rows for table, rows in found.items() if rows}
+
+    def put_back(self, kept: Kept) -> None:
+        run, insert = self._connection.execute, self._connection.executemany
+        run("BEGIN IMMEDIATE")
+        for table in self._tables:
+            run(f'DELETE FROM "{table}"')  # noqa: S608 - our names
+        for table, rows in kept.items():
+            insert(f'INSERT INTO "{table}" VALUES ({", ".join("?" * len(rows[0]))})', rows)  # noqa: S608 - our names
+        run("COMMIT")
+
+    def ask(self, statement: str, *parameters: Any) -> list[Any]:
+        """Ask without being a point: nobody's process."""
+        return self._connection.execute(statement, parameters).fetchall()

@@ -1,0 +1,162 @@
+"""Workers of a simulation: each a process with a thread that runs steps and one that is its clock and its probe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from common.jobs.lane_messages import LaneMessage
+from simulation.faults import FaultKind, PointKind
+from simulation.scheduler import Simulation, Thread
+from simulation.site import Site
+from worker.clock import TICK_S, Clock
+from worker.context import WorkerContext
+from worker.outage_probe import OutageProbe
+from worker.registry import StepFunction
+from worker.runner import NextAction, Runner
+
+CLEANS_AFTER_S = 60.0
+
+
+class Broker:
+    """Messages, and who waits for one. It may lose them, double them, and let them come late and in any order."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self.messages: list[LaneMessage] = []
+        self.idle: list[Thread] = []
+
+    def put(self, lane: LaneMessage) -> None:
+        simulation = self._simulation
+        fault = simulation.point(PointKind.MESSAGE, lane.steps[0])
+        if fault is FaultKind.MESSAGE_LOST:
+            return
+        if fault is FaultKind.MESSAGE_LATE:
+            assert simulation.plan is not None
+            at_s = simulation.time.seconds + simulation.plan.length_s(fault)
+            simulation.time.at(at_s, lambda: self.deliver(lane))
+            return
+        self.deliver(lane)
+        if fault is FaultKind.MESSAGE_TWICE:
+            self.deliver(lane)
+
+    def deliver(self, lane: LaneMessage) -> None:
+        self.messages.append(lane)
+        self.idle = [thread for thread in self.idle if thread.process.is_alive]
+        if self.idle:
+            self._simulation.wake(self.idle[self._choose(len(self.idle))])
+
+    def take(self) -> LaneMessage:
+        """Wait for a message."""
+        thread = self._simulation.thread()
+        while not self.messages:
+            if thread not in self.idle:
+                self.idle.append(thread)
+            self._simulation.wait_until(None)
+        if thread in self.idle:
+            self.idle.remove(thread)
+        return self.messages.pop(self._choose(len(self.messages)))
+
+    def _choose(self, count: int) -> int:
+        plan = self._simulation.plan
+        return plan.choose(count) if plan is not None and count > 1 else 0
+
+
+@dataclass(frozen=True)
+class Sender:
+    """What the clock sends with, in place of the publisher."""
+
+    broker: Broker
+    is_resting: bool = False
+
+    def send(self, lanes: Iterable[LaneMessage]) -> int:
+        sent = 0
+        for lane in lanes:
+            self.broker.put(lane)
+            sent += 1
+        return sent
+
+
+@dataclass(frozen=True)
+class Host:
+    """The register of the workers of one host, as the clock reads it."""
+
+    simulation: Simulation
+
+    def dead(self) -> list[str]:
+        return [process.name for process in self.simulation.deaths if process.host_sees_death]
+
+    def remove(self, worker: str) -> None:
+        self.simulation.deaths[:] = [each for each in self.simulation.deaths if each.name != worker]
+
+
+class Worker:
+    """One worker: opened once, used by many runs."""
+
+    def __init__(self, site: Site, name: str, steps: dict[str, StepFunction]) -> None:
+        world = site.world
+        self.name = name
+        self.process, self.db = site.open_process(name)
+        self._context = WorkerContext(
+            db=self.db, settings=world.settings, catalog=world.context.catalog, vault=world.context.vault
+        )
+        self._clients = site.clients()
+        self._simulation = site.simulation
+        self._limits = world.limits
+        self._steps = steps
+        self.is_used = False
+        self.ticked_s = 0.0
+
+    def start(self, broker: Broker, is_wanted: Callable[[str, str], bool]) -> Thread:
+        """Start its threads; it runs the steps that are wanted and leaves other messages alone. Returns its clock's."""
+        simulation, self.is_used = self._simulation, True
+        self.broker = broker
+        self.ticked_s = simulation.time.seconds - TICK_S
+        runner = Runner(self._context, self._clients, self._steps, self._limits, worker=self.name, jitter=lambda: 1.0)
+
+        def work() -> None:
+            while True:
+                lane = broker.take()
+                job, step, *rest = lane.job_id, *lane.steps
+                if not is_wanted(job, step):
+                    continue
+                try:
+                    result = runner.run(job, step)
+                except Exception as error:  # noqa: BLE001 - the task has failed: the rest of its chain is not sent
+                    simulation.log.append(f"{self.name}: {step}: {type(error).__name__}: {error}")
+                    continue
+                if result.action is NextAction.GO_ON and rest:
+                    broker.put(LaneMessage(job_id=job, kind=lane.kind, steps=tuple(rest)))
+
+        broker.idle.append(simulation.start(self.process, "work", work))
+        return simulation.start(self.process, "clock", self._tick)
+
+    def _tick(self) -> None:
+        simulation = self._simulation
+        clock = Clock(self.db, Sender(self.broker), Host(simulation), self._limits)  # type: ignore[arg-type] # as good
+        clock._is_prepared, clock._clean_at = True, simulation.time.seconds + CLEANS_AFTER_S  # noqa: SLF001 - once is enough
+        probe = OutageProbe(self.db, self._clients.connections)
+        while True:
+            self.ticked_s = simulation.time.seconds
+            try:
+                clock.tick()
+                probe.run()
+            except Exception as error:  # noqa: BLE001 - a periodic thread logs it and goes on
+                simulation.log.append(f"{self.name}: clock: {type(error).__name__}: {error}")
+            simulation.wait_until(None)
+
+    def reset(self) -> None:
+        """Be as new for the next run."""
+        if not self.is_used:
+            return
+        is_clean = self.process.is_alive and not any(
+            each.is_killed or each.in_transaction for each in self.process.connections
+        )
+        if not is_clean:
+            self.db.dispose()
+            self.process.connections.clear()
+        self.process.is_alive, self.process.frozen_until_s, self.is_used = True, 0.0, False
+
+
+def opened_workers(site: Site, count: int) -> list[Worker]:
+    return [Worker(site, f"w{number}", site.world.steps) for number in range(1, count + 1)]
