@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, Executable, event
 
-from common.database.engine import Database
+from common.database.engine import TRIES, Database
 from simulation.faults import FaultKind, PointKind
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Connection(sqlite3.Connection):
     simulation: Simulation
     is_killed = False
     writes = False
+    fault_of_one: FaultKind | None = None
 
     def cursor(self, factory: Any = None) -> Any:  # type: ignore[override] # of the base class
         return super().cursor(factory or Cursor)
@@ -71,10 +72,13 @@ class Connection(sqlite3.Connection):
         simulation = self.simulation
         if not simulation.is_running or statement.startswith("PRAGMA"):
             return
-        fault = simulation.point(PointKind.STATEMENT, _briefly(statement))
-        self._require_session()
-        if fault is not None:
-            self.fail(fault)
+        if simulation.thread().commits_itself:
+            self._before_one_that_commits_itself(statement)
+        else:
+            fault = simulation.point(PointKind.STATEMENT, _briefly(statement))
+            self._require_session()
+            if fault is not None:
+                self.fail(fault)
         if statement == "BEGIN IMMEDIATE":
             simulation.await_writer(self)
             self.writes, self.held = True, []
@@ -84,12 +88,23 @@ class Connection(sqlite3.Connection):
             self.held += keys
             self._require_session()
 
+    def _before_one_that_commits_itself(self, statement: str) -> None:
+        """Be at its one point, before its BEGIN, which a server would not see: nothing is locked on the way."""
+        if statement == "BEGIN IMMEDIATE":
+            self.fault_of_one = self.simulation.point(PointKind.COMMIT, "one statement")
+            self._require_session()
+            if self.fault_of_one not in (None, FaultKind.LOST_AFTER):
+                self.fail(self.fault_of_one)
+
     def commit(self) -> None:
         simulation = self.simulation
         if not simulation.is_running or not self.in_transaction:
             super().commit()
             return
-        fault = simulation.point(PointKind.COMMIT, "COMMIT")
+        if simulation.thread().commits_itself:
+            fault = self.fault_of_one
+        else:
+            fault = simulation.point(PointKind.COMMIT, "COMMIT")
         self._require_session()
         if fault is FaultKind.LOST_AFTER:
             super().commit()
@@ -162,9 +177,26 @@ def is_identity(value: str) -> bool:
     return len(value) == 36 or value in ("gitlab", "jenkins", "argocd", "elasticsearch")
 
 
-def open_database(path: Path, process: Process, simulation: Simulation) -> Database:
+class SimulatedDatabase(Database):
+    """A database in which a statement that commits itself is one point, as it is one message to a MySQL server."""
+
+    simulation: Simulation
+
+    def run(self, statement: Executable) -> int:
+        thread = self.simulation.current
+        if thread is None:
+            return super().run(statement)
+        thread.commits_itself = True
+        try:
+            return super().run(statement)
+        finally:
+            thread.commits_itself = False
+
+
+def open_database(path: Path, process: Process, simulation: Simulation, *, tries: int = TRIES) -> Database:
     """Open the database as one process sees it."""
-    db = Database(f"sqlite:///{path}", now=simulation.time)
+    db = SimulatedDatabase(f"sqlite:///{path}", now=simulation.time, tries=tries)
+    db.simulation = simulation
     for engine in (db.engine, db.read_engine):
         _equip(engine, process, simulation)
     return db

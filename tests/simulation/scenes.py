@@ -18,13 +18,12 @@ from simulation.plans import Quiet
 from simulation.scheduler import NeverSettledError, Plan
 from simulation.site import Moment, Site
 from simulation.workers import Broker, Worker, opened_workers
-from worker.clock import TICK_S
 
 WORKERS = 3
 SPARE = 6  # who takes the place of those that die
 REPLACED_AFTER_S = 1.0
 SETTLED = ("succeeded", "failed", "skipped", "cancelled")
-A_FAULT_COSTS_S = 300.0  # at most, before the step is settled
+A_FAULT_COSTS_S = 120.0  # at most, before the step is settled
 DEATHS = (FaultKind.CRASH, FaultKind.VANISH, FaultKind.CRASH_LATE, FaultKind.FREEZE)
 
 
@@ -149,11 +148,10 @@ class _Crew:
         self._scene = scene
         self._broker = broker
         self._spare = iter(stage.workers[WORKERS:])
-        self._clocks = {}
-        self._is_replaced: set[str] = set()
+        self._workers = list(stage.workers[:WORKERS])
         self.settled_s: float | None = None
-        for worker in stage.workers[:WORKERS]:
-            self._clocks[worker] = worker.start(broker, self._is_wanted)
+        for worker in self._workers:
+            worker.start(broker, self._is_wanted)
 
     def _is_wanted(self, job_id: str, step: str) -> bool:
         return job_id == self._scene.job_id and step in self._scene.lane.steps
@@ -167,36 +165,34 @@ class _Crew:
             self.settled_s = None
             return False
         self.settled_s = self.settled_s or self._site.time.seconds
-        threads = self._simulation.threads
         now_s = self._simulation.time.seconds
         return all(
-            thread.wake_at_s is None and thread.process.frozen_until_s <= now_s
-            for thread in threads
+            thread.rests and thread.process.frozen_until_s <= now_s
+            for thread in self._simulation.threads
             if thread.process.is_alive
         )
 
     def next_due(self) -> None:
-        """Replace the dead, and let the first clock that can tick when something is due."""
-        simulation, now_s = self._simulation, self._simulation.time.seconds
-        for worker in list(self._clocks):
-            if not worker.process.is_alive:
-                del self._clocks[worker]
-                simulation.time.at(now_s + REPLACED_AFTER_S, self._replace)
+        """Replace the dead, let leases be renewed, and let the first clock that can tick when something is due."""
+        for worker in [each for each in self._workers if not each.process.is_alive]:
+            self._workers.remove(worker)
+            self._simulation.time.at(self._site.time.seconds + REPLACED_AFTER_S, self._replace)
+        for worker in self._workers:
+            if worker.leases.rests:
+                worker.leases.wake_at_s = worker.renews_at_s()
+        resting = [worker for worker in self._workers if worker.clock.rests]
+        for worker in resting:
+            worker.clock.wake_at_s = None
         due_s = self._due_s()
-        ticking = [worker for worker in self._clocks if self._clocks[worker].wake_at_s is None]
-        if due_s is None or not ticking or self.settled_s is not None:
-            return
-
-        def ticks_at_s(worker: Worker) -> float:
-            return max(now_s, due_s, worker.ticked_s + TICK_S, worker.process.frozen_until_s)
-
-        first = min(ticking, key=ticks_at_s)
-        self._clocks[first].wake_at_s = ticks_at_s(first)
+        if due_s is not None and resting and self.settled_s is None:
+            first = min(resting, key=lambda worker: worker.ticks_at_s(due_s))
+            first.clock.wake_at_s = first.ticks_at_s(due_s)
 
     def _replace(self) -> None:
         worker = next(self._spare, None)
         if worker is not None:
-            self._clocks[worker] = worker.start(self._broker, self._is_wanted)
+            worker.start(self._broker, self._is_wanted)
+            self._workers.append(worker)
 
     def _due_s(self) -> float | None:
         """Return when a clock or a probe has something to do."""

@@ -47,7 +47,6 @@ class Process:
     is_alive: bool = True
     host_sees_death: bool = True
     frozen_until_s: float = 0.0
-    dispose: Callable[[], None] = lambda: None
 
 
 @dataclass(eq=False)
@@ -60,6 +59,8 @@ class Thread:
     wake_at_s: float | None = None
     is_over: bool = False
     has_begun: bool = False
+    commits_itself: bool = False  # what it says to the database now is one statement
+    rests: bool = True  # it has nothing to do, as far as it knows
 
 
 class Simulation:
@@ -93,6 +94,7 @@ class Simulation:
         """Add a thread, which begins once somebody wakes it."""
 
         def run() -> None:
+            thread.rests = False
             try:
                 work()
             except Crash:
@@ -170,6 +172,18 @@ class Simulation:
         thread.run.pause()
         self._require_life()
         thread.wake_at_s = self.time.seconds
+
+    def rest(self) -> None:
+        """Wait until somebody has something to do for this thread."""
+        thread = self.thread()
+        thread.rests = True
+        self.wait_until(None)
+        thread.rests = False
+
+    def pause(self, seconds: float) -> None:
+        """Sleep, if the caller is a thread of the simulation: preparations need no pauses."""
+        if self.is_running:
+            self.sleep(seconds)
 
     def wake(self, thread: Thread) -> None:
         thread.wake_at_s = self.time.seconds

@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+import tenacity
 from support.world import World, settings_for
 
 import harbour.argocd.checks
@@ -104,7 +105,10 @@ class Site:
         at = SimpleNamespace(time_ns=lambda: round(self.time.outside() * 1e9))
         with ExitStack() as stack:
             for target, name, value in (
-                (http, "time", clock),
+                (http, "uptime_s", self.time.monotonic),
+                (tenacity, "time", clock),
+                (tenacity.nap, "time", SimpleNamespace(sleep=self.simulation.pause)),
+                (tenacity.wait, "random", SimpleNamespace(uniform=lambda low, high: (low + high) / 2)),
                 (transport, "threading", SimpleNamespace(Timer=_NoTimer, Lock=contextlib.nullcontext)),
                 (ids, "secrets", counted),  # ids grow: what is ordered by them has one order
                 (ids, "time", at),
@@ -120,12 +124,11 @@ class Site:
             stack.callback(logging.disable, logging.NOTSET)
             yield
 
-    def open_process(self, name: str) -> tuple[Process, Database]:
-        """Open a process, with its own sessions."""
+    def open_process(self, name: str) -> tuple[Process, Database, Database]:
+        """Open a process: its sessions for work, and the one that renews leases."""
         process = Process(name)
         db = open_database(self._path, process, self.simulation)
-        process.dispose = db.dispose
-        return process, db
+        return process, db, open_database(self._path, process, self.simulation, tries=1)
 
     def clients(self) -> upstreams.Upstreams:
         return upstreams.connect(self.world.settings)

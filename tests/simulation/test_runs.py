@@ -16,6 +16,7 @@ from support.step_cases import CASES, Case
 from common.workflows import WORKFLOWS, Upstream, task_name
 from simulation import modes, site
 from simulation.faults import POSSIBLE, PointKind
+from simulation.plans import Quiet
 from simulation.scenes import Run, Stage
 from worker.upstreams.jenkins.builds import Builds, BuildSearch
 
@@ -81,8 +82,8 @@ def test_the_same_seed_is_the_same_run(stage: Stage) -> None:
 
 def test_a_step_that_does_not_look_before_it_writes_is_found(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     scene = stage.scene(modes.BY_NAME["build.start_build"])
-    trigger = next(point for point in scene.points if point.kind is PointKind.WRITE)
     monkeypatch.setattr(Builds, "find", lambda *_, **__: BuildSearch())
+    trigger = next(point for point in stage.play(scene, Quiet()).points if point.kind is PointKind.WRITE)
 
     run = modes.single(stage, scene, f"{trigger.number}:no_answer")
 

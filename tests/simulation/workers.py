@@ -9,8 +9,10 @@ from common.jobs.lane_messages import LaneMessage
 from simulation.faults import FaultKind, PointKind
 from simulation.scheduler import Simulation, Thread
 from simulation.site import Site
+from worker import leases
 from worker.clock import TICK_S, Clock
 from worker.context import WorkerContext
+from worker.leases import LeaseRenewal
 from worker.outage_probe import OutageProbe
 from worker.registry import StepFunction
 from worker.runner import NextAction, Runner
@@ -52,7 +54,7 @@ class Broker:
         while not self.messages:
             if thread not in self.idle:
                 self.idle.append(thread)
-            self._simulation.wait_until(None)
+            self._simulation.rest()
         if thread in self.idle:
             self.idle.remove(thread)
         return self.messages.pop(self._choose(len(self.messages)))
@@ -96,9 +98,13 @@ class Worker:
     def __init__(self, site: Site, name: str, steps: dict[str, StepFunction]) -> None:
         world = site.world
         self.name = name
-        self.process, self.db = site.open_process(name)
+        self.process, self.db, renewing = site.open_process(name)
+        self._renewing = renewing
         self._context = WorkerContext(
-            db=self.db, settings=world.settings, catalog=world.context.catalog, vault=world.context.vault
+            db=self.db.patient(leases.RECORDS_WITHIN_S),
+            settings=world.settings,
+            catalog=world.context.catalog,
+            vault=world.context.vault,
         )
         self._clients = site.clients()
         self._simulation = site.simulation
@@ -107,12 +113,22 @@ class Worker:
         self.is_used = False
         self.ticked_s = 0.0
 
-    def start(self, broker: Broker, is_wanted: Callable[[str, str], bool]) -> Thread:
-        """Start its threads; it runs the steps that are wanted and leaves other messages alone. Returns its clock's."""
+    def start(self, broker: Broker, is_wanted: Callable[[str, str], bool]) -> None:
+        """Start its threads; it runs the steps that are wanted and leaves other messages alone."""
         simulation, self.is_used = self._simulation, True
         self.broker = broker
         self.ticked_s = simulation.time.seconds - TICK_S
-        runner = Runner(self._context, self._clients, self._steps, self._limits, worker=self.name, jitter=lambda: 1.0)
+        self._renewed_s = simulation.time.seconds - leases.EVERY_S
+        self.renewal = LeaseRenewal(self._renewing, clock_s=simulation.time.monotonic)
+        runner = Runner(
+            self._context,
+            self._clients,
+            self._steps,
+            self._limits,
+            worker=self.name,
+            jitter=lambda: 1.0,
+            keep_lease=self.renewal.keep,
+        )
 
         def work() -> None:
             while True:
@@ -129,7 +145,8 @@ class Worker:
                     broker.put(LaneMessage(job_id=job, kind=lane.kind, steps=tuple(rest)))
 
         broker.idle.append(simulation.start(self.process, "work", work))
-        return simulation.start(self.process, "clock", self._tick)
+        self.clock = simulation.start(self.process, "clock", self._tick)
+        self.leases = simulation.start(self.process, "leases", self._renew)
 
     def _tick(self) -> None:
         simulation = self._simulation
@@ -143,7 +160,29 @@ class Worker:
                 probe.run()
             except Exception as error:  # noqa: BLE001 - a periodic thread logs it and goes on
                 simulation.log.append(f"{self.name}: clock: {type(error).__name__}: {error}")
-            simulation.wait_until(None)
+            simulation.rest()
+
+    def _renew(self) -> None:
+        simulation = self._simulation
+        while True:
+            self._renewed_s = simulation.time.seconds
+            try:
+                self.renewal.renew()
+            except Exception as error:  # noqa: BLE001 - as above
+                simulation.log.append(f"{self.name}: leases: {type(error).__name__}: {error}")
+            simulation.rest()
+
+    def ticks_at_s(self, due_s: float) -> float:
+        """Return when its clock can be at what is due."""
+        return max(self._simulation.time.seconds, due_s, self.ticked_s + TICK_S, self.process.frozen_until_s)
+
+    def renews_at_s(self) -> float | None:
+        """Return when it renews a lease next, None while it holds no claim."""
+        held = self.renewal._held.values()  # noqa: SLF001 - its thread looks every half second: that would take long
+        if not held:
+            return None
+        oldest_s = min(each.renewed_at_s for each in held)
+        return max(self._simulation.time.seconds, oldest_s + leases.RENEW_AFTER_S, self._renewed_s + leases.EVERY_S)
 
     def reset(self) -> None:
         """Be as new for the next run."""
@@ -154,6 +193,7 @@ class Worker:
         )
         if not is_clean:
             self.db.dispose()
+            self._renewing.dispose()
             self.process.connections.clear()
         self.process.is_alive, self.process.frozen_until_s, self.is_used = True, 0.0, False
 
