@@ -24,7 +24,7 @@ def test_jobs_outlive_a_clock_that_jumps(install: Callable[..., Installation], i
         pytest.skip("it takes minutes; tests/integration moves a clock instead")
     clocks = {party: _Clock(tmp_path / f"clock-of-{party}") for party in ("database", "worker")}
     installation = install(
-        {"first": 8, "second": 8},
+        workers={"first": 8, "second": 8},
         database_environment=clocks["database"].environment,
         worker_environments={"first": clocks["worker"].environment},
     )

@@ -26,7 +26,7 @@ def test_a_full_disk_loses_nothing(install: Callable[..., Installation], is_quic
         missing("the right to mount")
     disk = SmallDisk(tmp_path / "small", MEGABYTES)
     try:
-        installation = install({"first": 8, "second": 8}, disk=disk)
+        installation = install(workers={"first": 8, "second": 8}, disk=disk)
         scenarios = Scenarios(installation)
         scenarios.prepare()
         running = [scenarios.provision(new_request_id("provision")) for _ in range(6)]

@@ -20,11 +20,11 @@ OVER_S = 400.0
 
 
 def test_a_step_that_kills_every_worker_fails_after_its_last_attempt(
-    install: Callable[[dict[str, int]], Installation], is_quick: bool
+    install: Callable[..., Installation], is_quick: bool
 ) -> None:
     if is_quick:
         pytest.skip("it takes minutes; tests/integration has the same in one process")
-    installation = install({"first": 8, "second": 8})
+    installation = install(workers={"first": 8, "second": 8})
     scenarios = Scenarios(installation)
     scenarios.prepare()
     scenarios.stock(apps=1)

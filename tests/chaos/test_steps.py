@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from support.chaos import figures
 from support.chaos.faults import FAULTS, Fault, Party
-from support.chaos.installation import Installation
-from support.chaos.ledger import differences, things
+from support.chaos.installation import BIG, Installation
+from support.chaos.ledger import differences
 from support.chaos.points import Moment, Point, rehearse
 from support.chaos.rounds import Outcome, Rounds
 from support.chaos.scenarios import Scenarios
@@ -20,23 +20,17 @@ from support.chaos.scenarios import Scenarios
 from common.workflows import WORKFLOWS
 
 AT_ONCE = 24  # points of one round
-VICTIM, SURVIVOR = "big", "small"
-WORKERS = {VICTIM: 28, SURVIVOR: 8}
-RESUMED_S = 10.0  # of 95 in a hundred, after a worker is gone
+RESUMED_S = 10.0  # of 95 in a hundred, after a worker is gone; longer by as much as a machine takes for a job
 SEED = 13
 MORE_ROUNDS = 8  # for steps that no round has reached yet
 
 
-def test_every_step_survives_every_fault_at_its_calls(
-    install: Callable[[dict[str, int]], Installation], is_quick: bool
-) -> None:
-    installation = install(WORKERS)
-    before = things(installation.harbour.state())
+def test_every_step_survives_every_fault_at_its_calls(installation: Installation, is_quick: bool) -> None:
     scenarios = Scenarios(installation)
     scenarios.prepare()
     rehearsal = rehearse(scenarios)
     assert rehearsal.uncovered() == []
-    rounds = Rounds(installation, scenarios, rehearsal, victim=VICTIM)
+    rounds = Rounds(installation, scenarios, rehearsal, victim=BIG)
     outcomes = [
         rounds.run(fault, points, moment)
         for fault, points, moment in (_short if is_quick else _whole)(rehearsal.points())
@@ -45,7 +39,7 @@ def test_every_step_survives_every_fault_at_its_calls(
 
     resumed_s = [s for o in outcomes if o.fault in ("host lost", "worker killed") for s in o.resumed_s]
     problems = [f"{outcome.fault}, {outcome.moment}: {problem}" for outcome in outcomes for problem in outcome.problems]
-    problems += differences(installation, before)
+    problems += differences(installation)
     cases = [case for outcome in outcomes for case in outcome.cases]
     p95_s = figures.quantile(resumed_s, 0.95)
     figures.report(
@@ -64,8 +58,9 @@ def test_every_step_survives_every_fault_at_its_calls(
         bystanders_s=[round(s, 2) for o in outcomes for s in o.bystanders_s],
     )
     assert problems == []
-    assert p95_s < RESUMED_S
+    assert p95_s < RESUMED_S + rounds.usual_s()
     assert _steps_without(outcomes) == set()
+    installation.is_well = True
 
 
 def _short(points: Sequence[Point]) -> Iterator[tuple[Fault, Sequence[Point], Moment]]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -16,14 +15,14 @@ import requests
 from support.chaos import figures
 from support.chaos.callers import new_request_id, sign_up_body
 from support.chaos.faults import FAULTS, Fault, Party
-from support.chaos.installation import Installation
+from support.chaos.installation import BIG, Installation
 from support.chaos.scenarios import Accepted, Scenarios
 from support.runs import runs
 
-REQUESTS = runs(24, "SLIPWAY_CHAOS_REQUESTS")
+REQUESTS = runs(12, "SLIPWAY_CHAOS_REQUESTS")
 AT_ONCE = 4
 ACCEPTED_P99_S, REFUSED_S = 1.0, 3.0
-NOTHING = Fault(name="nothing", party=Party.BROKER, begin=lambda _i, _w: None)
+NOTHING = Fault(name="nothing", party=Party.BROKER, begin=lambda _installation, _worker: None)
 
 
 @dataclass(frozen=True)
@@ -41,18 +40,19 @@ def _named(*names: str) -> list[Fault]:
 BROKER_AWAY = _named(
     "broker away", "broker hung", "broker demoted", "broker half-open", "broker full", "broker forbids"
 )  # fmt: skip
+SHORT = _named("broker hung", "broker demoted", "database hung", "database read-only")
 DATABASE_AWAY = _named("database killed", "database hung", "database read-only", "database half-open")
 
 
 def test_requests_are_accepted_without_a_broker_and_refused_in_time_without_a_database(
-    install: Callable[[dict[str, int]], Installation],
+    installation: Installation, is_quick: bool
 ) -> None:
-    installation = install({"only": 16})
     scenarios = Scenarios(installation)
-    rows, problems = [], list[str]()
-    for fault in (NOTHING, *BROKER_AWAY, *DATABASE_AWAY):
-        answers, found = _submit(installation, scenarios, fault)
+    rows, problems, usual_s = [], list[str](), 0.0
+    for fault in (NOTHING, *(SHORT if is_quick else (*BROKER_AWAY, *DATABASE_AWAY))):
+        answers, found = _submit(installation, scenarios, fault, usual_s)
         took_s = [answer.took_s for answer in answers]
+        usual_s = usual_s or figures.quantile(took_s, 0.99)  # of the first row: what this machine takes anyway
         statuses = dict(Counter(answer.status for answer in answers))
         rows.append((fault.name, statuses, figures.quantile(took_s, 0.5), figures.quantile(took_s, 0.99), max(took_s)))
         problems += found
@@ -61,16 +61,19 @@ def test_requests_are_accepted_without_a_broker_and_refused_in_time_without_a_da
     text = f"{REQUESTS} sign-ups each          answers          median    p99    max (s)\n{table}"
     figures.report("submission", text, rows=rows, problems=problems)
     assert problems == []
+    installation.is_well = True
 
 
-def _submit(installation: Installation, scenarios: Scenarios, fault: Fault) -> tuple[list[Answer], list[str]]:
-    fault.begin(installation, "")
+def _submit(
+    installation: Installation, scenarios: Scenarios, fault: Fault, usual_s: float
+) -> tuple[list[Answer], list[str]]:
+    fault.begin(installation, BIG)
     try:
         with ThreadPoolExecutor(AT_ONCE) as crowd:
             answers = list(crowd.map(lambda _: _sign_up(installation), range(REQUESTS)))
     finally:
-        fault.end(installation, "")
-    problems = _late(fault, answers)
+        fault.end(installation, BIG)
+    problems = _late(fault, answers, usual_s)
     accepted = [
         Accepted("signup", answer.body["job_id"], answer.request_id) for answer in answers if answer.status == 202
     ]
@@ -90,14 +93,14 @@ def _sign_up(installation: Installation) -> Answer:
     return Answer(answer.status_code, time.monotonic() - began_s, answer.json(), request_id)
 
 
-def _late(fault: Fault, answers: list[Answer]) -> list[str]:
+def _late(fault: Fault, answers: list[Answer], usual_s: float) -> list[str]:
     took_s = [answer.took_s for answer in answers]
     if fault.party is Party.BROKER:
         wanted, limit_s, slowest_s = 202, ACCEPTED_P99_S, figures.quantile(took_s, 0.99)
     else:
         wanted, limit_s, slowest_s = 503, REFUSED_S, max(took_s)
     wrong = [f"{fault.name}: {answer.status} {answer.body}" for answer in answers if answer.status != wanted]
-    return wrong[:3] + ([f"{fault.name}: answered after {slowest_s:.2f} s"] if slowest_s > limit_s else [])
+    return wrong[:3] + ([f"{fault.name}: answered after {slowest_s:.2f} s"] if slowest_s > limit_s + usual_s else [])
 
 
 def _left_behind(installation: Installation, fault: Fault, answers: list[Answer]) -> list[str]:

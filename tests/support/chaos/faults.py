@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from support.chaos.installation import BROKER, Installation
 from support.stack import wait_for
@@ -28,6 +29,7 @@ class Fault:
     end: Callable[[Installation, str], None] = lambda _installation, _worker: None
     lasts_s: float = 0.0
     is_quick: bool = False  # also in the short run
+    may_lose_attempts: bool = True  # False: every worker lives and can find out, so none may be taken for dead
 
 
 # -- workers ------------------------------------------------------------------------------------------------------
@@ -185,50 +187,35 @@ def _lose_commits(*, is_done: bool) -> Callable[[Installation, str], None]:
     return begin
 
 
+_of_worker = partial(Fault, party=Party.WORKER)
+_of_broker = partial(Fault, party=Party.BROKER, may_lose_attempts=False)
+_of_database = partial(Fault, party=Party.DATABASE)
+_of_commits = partial(_of_database, may_lose_attempts=False, lasts_s=3.0, end=_heal_database, is_quick=True)
+_stop, _continue = _signalled(signal.SIGSTOP), _signalled(signal.SIGCONT)
+
 FAULTS = (
-    Fault(name="host lost", party=Party.WORKER, begin=_lose, end=_start, lasts_s=12.0, is_quick=True),
-    Fault(name="worker killed", party=Party.WORKER, begin=_kill, is_quick=True),
-    Fault(
-        name="worker stopped beyond its lease", party=Party.WORKER, lasts_s=ZOMBIE_S, is_quick=True,
-        begin=_signalled(signal.SIGSTOP), end=_signalled(signal.SIGCONT),
-    ),
-    Fault(name="worker told to end", party=Party.WORKER, begin=_signalled(signal.SIGTERM), is_quick=True),
-    Fault(name="broker killed", party=Party.BROKER, begin=_broker(signal.SIGKILL)),
-    Fault(name="broker away", party=Party.BROKER, begin=_broker_away, end=_broker_back, lasts_s=6.0),
-    Fault(name="broker flushed", party=Party.BROKER, begin=_flush),
-    Fault(
-        name="broker hung", party=Party.BROKER, lasts_s=8.0,
-        begin=_broker(signal.SIGSTOP), end=_broker(signal.SIGCONT),
-    ),
-    Fault(name="broker half-open", party=Party.BROKER, begin=_swallow_broker, end=_heal_broker, lasts_s=8.0),
-    Fault(
-        name="broker demoted", party=Party.BROKER, begin=_demote_broker, end=_promote_broker, lasts_s=6.0,
-        is_quick=True,
-    ),
-    Fault(name="broker full", party=Party.BROKER, begin=_fill_broker, end=_empty_broker, lasts_s=6.0),
-    Fault(name="broker forbids", party=Party.BROKER, begin=_forbid_broker, end=_allow_broker, lasts_s=6.0),
-    Fault(
-        name="database killed", party=Party.DATABASE, begin=_kill_database, end=_start_database, lasts_s=2.0,
-        is_quick=True,
-    ),
-    Fault(name="database restarted", party=Party.DATABASE, begin=_restart_database, end=_start_database),
-    Fault(name="database hung", party=Party.DATABASE, begin=_stop_database, end=_continue_database, lasts_s=8.0),
-    Fault(name="database read-only", party=Party.DATABASE, begin=_lock_database, end=_unlock_database, lasts_s=5.0),
-    Fault(name="database demoted", party=Party.DATABASE, begin=_fail_over, end=_follow_again, is_quick=True),
-    Fault(
-        name="database out of connections", party=Party.DATABASE, lasts_s=5.0,
-        begin=_refuse_connections, end=_allow_connections,
-    ),
-    Fault(name="database half-open", party=Party.DATABASE, begin=_swallow_database, end=_heal_database, lasts_s=8.0),
-    Fault(
-        name="commits lost before they arrive", party=Party.DATABASE, lasts_s=3.0, is_quick=True,
-        begin=_lose_commits(is_done=False), end=_heal_database,
-    ),
-    Fault(
-        name="commits lost after they are done", party=Party.DATABASE, lasts_s=3.0, is_quick=True,
-        begin=_lose_commits(is_done=True), end=_heal_database,
-    ),
-)  # fmt: skip
+    _of_worker(name="host lost", begin=_lose, end=_start, lasts_s=12.0, is_quick=True),
+    _of_worker(name="worker killed", begin=_kill, is_quick=True),
+    _of_worker(name="worker stopped beyond its lease", begin=_stop, end=_continue, lasts_s=ZOMBIE_S, is_quick=True),
+    _of_worker(name="worker told to end", begin=_signalled(signal.SIGTERM), is_quick=True),
+    _of_broker(name="broker killed", begin=_broker(signal.SIGKILL)),
+    _of_broker(name="broker away", begin=_broker_away, end=_broker_back, lasts_s=6.0),
+    _of_broker(name="broker flushed", begin=_flush),
+    _of_broker(name="broker hung", begin=_broker(signal.SIGSTOP), end=_broker(signal.SIGCONT), lasts_s=8.0),
+    _of_broker(name="broker half-open", begin=_swallow_broker, end=_heal_broker, lasts_s=8.0),
+    _of_broker(name="broker demoted", begin=_demote_broker, end=_promote_broker, lasts_s=6.0, is_quick=True),
+    _of_broker(name="broker full", begin=_fill_broker, end=_empty_broker, lasts_s=6.0),
+    _of_broker(name="broker forbids", begin=_forbid_broker, end=_allow_broker, lasts_s=6.0),
+    _of_database(name="database killed", begin=_kill_database, end=_start_database, lasts_s=2.0, is_quick=True),
+    _of_database(name="database restarted", begin=_restart_database, end=_start_database),
+    _of_database(name="database hung", begin=_stop_database, end=_continue_database, lasts_s=8.0),
+    _of_database(name="database read-only", begin=_lock_database, end=_unlock_database, lasts_s=5.0),
+    _of_database(name="database demoted", begin=_fail_over, end=_follow_again, is_quick=True),
+    _of_database(name="database out of connections", begin=_refuse_connections, end=_allow_connections, lasts_s=5.0),
+    _of_database(name="database half-open", begin=_swallow_database, end=_heal_database, lasts_s=8.0),
+    _of_commits(name="commits lost before they arrive", begin=_lose_commits(is_done=False)),
+    _of_commits(name="commits lost after they are done", begin=_lose_commits(is_done=True)),
+)
 
 
 def wait_s(seconds: float) -> None:

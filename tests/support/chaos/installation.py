@@ -29,6 +29,8 @@ from support.chaos.relay import HOST, Relay
 from support.checkout import ROOT
 from support.stack import Harbour, unused_ports, wait_for
 
+BIG, SMALL = "big", "small"  # the worker that has most of the work, and the one that takes over
+WORKERS = {BIG: 28, SMALL: 8}
 ADMIN, PASSWORD = "root-of-slipway", "engines weave numbers"
 API, BROKER = "api", "broker"
 HARBOUR_OPTIONS = ("--fork-s", "0.3", "--build-s", "1.5", "--queue-s", "0.1", "--sync-s", "0.3")
@@ -70,7 +72,7 @@ class Installation:
         root: Path,
         template: Path,
         *,
-        workers: Mapping[str, int],
+        workers: Mapping[str, int] = WORKERS,
         settings: Mapping[str, str] | None = None,
         disk: SmallDisk | None = None,
         database_environment: Mapping[str, str] | None = None,
@@ -110,6 +112,8 @@ class Installation:
             name: Worker(name, Host(f"host-{name}", root / f"tmp-{name}"), concurrency)
             for name, concurrency in workers.items()
         }
+        self.state_at_start: dict[str, Any] = {}
+        self.is_well = True  # a test that is in the middle of breaking it says no
         self.log = (root / "log.txt").open("a", encoding="utf-8", buffering=1)
         self.launcher = Launcher(self._environment("worker"), self._write_log, steady_s=0)
         self.api_launcher = Launcher(self._environment("api"), self._write_log, steady_s=0)
@@ -125,6 +129,7 @@ class Installation:
         self.start_broker()
         self.launcher.start(programs.harbour(self.embedded, HARBOUR_OPTIONS))
         flask = (programs.PYTHON, "-m", "flask", "--app", "api")
+        self.state_at_start = self.harbour.state()
         self.api_launcher.run_once("migrate", (*flask, "db", "upgrade"))
         self.start_api()
         options = ("--email", "root@example.com", "--name", "Root", "--team", "dev", "--password-stdin")

@@ -14,9 +14,9 @@ KINDS = {
 }  # fmt: skip
 
 
-def differences(installation: Installation, before: set[Thing]) -> list[str]:
-    """Return what only the ledger has, and what only the world has; `before` was there at the beginning."""
-    world = things(installation.harbour.state()) - before
+def differences(installation: Installation) -> list[str]:
+    """Return what only the ledger has, and what only the world has and had not at the beginning."""
+    world = things(installation.harbour.state()) - things(installation.state_at_start)
     rows = installation.rows("SELECT upstream, kind, ref, provenance FROM resources")
     ledger = {(row["upstream"], row["kind"], row["ref"]) for row in rows if row["provenance"] == "created"}
     ledger = {thing for thing in ledger if thing[:2] in KINDS}

@@ -60,6 +60,7 @@ class Rounds:
         self._scenarios = scenarios
         self._rehearsal = rehearsal
         self._victim = victim
+        self._since = 0  # the number of the last call that was looked at
         self._locks: list[pymysql.Connection[Any]] = []
 
     def run(self, fault: Fault, points: Sequence[Point], moment: Moment) -> Outcome:
@@ -84,9 +85,11 @@ class Rounds:
         problems = [f"never settled: {job}" for job in unsettled]
         problems += self._failures(everyone)
         problems += self._surplus(list(jobs.values()))
+        if not fault.may_lose_attempts:
+            problems += self._lost_attempts(everyone)
         delays = self._durations(bystanders)
         if fault.party is Party.WORKER:
-            limit_s = DELAYED_S + self._usual_s()
+            limit_s = DELAYED_S + self.usual_s()
             problems += [f"another job took {took_s:.1f} s" for took_s in delays if took_s > limit_s]
         self._installation.await_workers()
         outcome = Outcome(
@@ -201,7 +204,9 @@ class Rounds:
         """Return what took effect more often than in the rehearsal."""
         kinds = {job.request_id: job.kind for job in jobs}
         calls: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-        for request_id, step, call in labelled(self._scenarios.calls()):
+        made_since = self._scenarios.calls(since=self._since)
+        self._since = max((call["order"] for call in made_since), default=self._since)
+        for request_id, step, call in labelled(made_since):
             if request_id in kinds:
                 calls[request_id, step].append(call)
         problems = []
@@ -209,6 +214,15 @@ class Rounds:
             surplus = effective_writes(made) - self._rehearsal.writes(kinds[request_id], step)
             problems += [f"doubled: {request_id}/{step} {what} x{count}" for what, count in surplus.items()]
         return problems
+
+    def _lost_attempts(self, jobs: Sequence[Accepted]) -> list[str]:
+        """Return the attempts whose worker was taken for dead."""
+        rows = self._installation.rows(
+            "SELECT s.job_id, s.name, a.worker FROM attempts a JOIN steps s ON s.id = a.step_id"
+            " WHERE a.outcome = 'lost' AND s.job_id IN %s",
+            [job.job_id for job in jobs],
+        )
+        return [f"taken for dead: {row['worker']} at {row['name']} of {row['job_id']}" for row in rows]
 
     def _resumed_s(self, cases: Sequence[Case], began_at: datetime) -> list[float]:
         """Return how long after the fault each step's next attempt ran, where its attempt was lost."""

@@ -176,8 +176,9 @@ class Scenarios:
     def _about(self, job: Accepted, column: str) -> str:
         return str(self._installation.rows(f"SELECT {column} AS it FROM jobs WHERE id = %s", job.job_id)[0]["it"])  # noqa: S608 - our names
 
-    def calls(self) -> list[dict[str, Any]]:
-        return self._installation.harbour.calls()
+    def calls(self, *, since: int = 0) -> list[dict[str, Any]]:
+        """Return the calls of the upstreams after the one with this number."""
+        return self._installation.harbour.calls(since=since)
 
     def _input_of(self, job: Accepted) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self._about(job, "input"))
