@@ -25,6 +25,7 @@ from support.world import World, settings_for
 import harbour.argocd.checks
 import harbour.argocd.git
 import harbour.jenkins.schedule
+import worker.clock
 from common.database import ids, migrate
 from common.database.engine import Database
 from harbour import repository
@@ -106,6 +107,7 @@ class Site:
         with ExitStack() as stack:
             for target, name, value in (
                 (http, "uptime_s", self.time.monotonic),
+                (worker.clock, "time", clock),
                 (tenacity, "time", clock),
                 (tenacity.nap, "time", SimpleNamespace(sleep=self.simulation.pause)),
                 (tenacity.wait, "random", SimpleNamespace(uniform=lambda low, high: (low + high) / 2)),

@@ -10,6 +10,7 @@ from simulation.faults import FaultKind, PointKind
 from simulation.scheduler import Simulation, Thread
 from simulation.site import Site
 from worker import leases
+from worker.broker_link import BrokerLink
 from worker.clock import TICK_S, Clock
 from worker.context import WorkerContext
 from worker.leases import LeaseRenewal
@@ -150,7 +151,7 @@ class Worker:
 
     def _tick(self) -> None:
         simulation = self._simulation
-        clock = Clock(self.db, Sender(self.broker), Host(simulation), self._limits)  # type: ignore[arg-type] # as good
+        clock = Clock(self.db, Sender(self.broker), Host(simulation), self._limits, BrokerLink())  # type: ignore[arg-type] # as good
         clock._is_prepared, clock._clean_at = True, simulation.time.seconds + CLEANS_AFTER_S  # noqa: SLF001 - once is enough
         probe = OutageProbe(self.db, self._clients.connections)
         while True:
