@@ -101,5 +101,7 @@ class Clock:
     def _release_dead_worker(self) -> None:
         for worker in self._register.dead():
             released = dispatch.release_worker(self._db, worker)
-            self._register.remove(worker)  # after the release: if this one dies in between, the next clock repeats it
-            log.warning("worker_dead", extra={"worker": worker, "released": released})
+            if released.leases or released.is_all:
+                log.warning("worker_dead", extra={"worker": worker, "released": released.leases})
+            if released.is_all:  # after the release: if this one dies in between, the next clock repeats it
+                self._register.remove(worker)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import DBAPIError
 
-from common.database.engine import LOCK_WAIT, Database
+from common.database.engine import Database
+from common.database.repeats import LOCK_WAIT
 from common.jobs import attempts
 from common.jobs.attempts import Claim
 from common.uptime import uptime_s

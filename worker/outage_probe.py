@@ -6,9 +6,9 @@ Every worker runs one; each probe is claimed in the database, so that one of the
 from __future__ import annotations
 
 import logging
-from functools import partial
 
 from common.admission import outages
+from common.admission.outages import Probe
 from common.database.engine import Database
 from common.errors import StepError
 from common.workflows import Upstream
@@ -29,9 +29,9 @@ class OutageProbe:
 
     def run(self) -> None:
         """Probe every upstream whose probe is due, and record the result for all workers."""
-        for probe in self._db.read(lambda session: outages.due_probes(session, self._db.now())):
-            if self._db.transaction(partial(outages.claim_probe, probe=probe, now=self._db.now())):
-                self._record(probe.upstream, self._problem_of(probe.upstream))
+        for due in self._db.read(lambda session: outages.due_probes(session, self._db.now())):
+            if probe := outages.claim_probe(self._db, due, self._db.now()):
+                self._record(probe, self._problem_of(probe.upstream))
 
     def _problem_of(self, upstream: Upstream) -> str | None:
         """Return why steps cannot use the upstream, None when they can: any reply below 500 will do."""
@@ -41,12 +41,13 @@ class OutageProbe:
             return error.reason
         return f"{upstream.label} answered {reply.status}" if reply.status >= 500 else None
 
-    def _record(self, upstream: Upstream, problem: str | None) -> None:
-        extra = {"upstream": upstream.value}
+    def _record(self, probe: Probe, problem: str | None) -> None:
+        """Record it and tell the operator of a change, unless another worker has the probe by now."""
+        extra = {"upstream": probe.upstream.value}
         now = self._db.now()
         if problem is None:
-            down_since = self._db.transaction(lambda session: outages.mark_up(session, upstream, now))
-            if down_since is not None:
-                log.warning("upstream_back", extra={**extra, "down_s": round((now - down_since).total_seconds())})
-        elif self._db.transaction(lambda session: outages.mark_down(session, upstream, problem, now)):
+            if outages.mark_up(self._db, probe, now) and probe.down_since is not None:
+                down_s = round((now - probe.down_since).total_seconds())
+                log.warning("upstream_back", extra={**extra, "down_s": down_s})
+        elif outages.mark_down(self._db, probe, problem, now) and probe.down_since is None:
             log.error("upstream_down", extra={**extra, "reason": problem})

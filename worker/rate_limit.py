@@ -36,9 +36,7 @@ class RateLimiter:
 
     def _take_turn(self) -> float:
         """Return the next turn that nobody else has, on our monotonic clock."""
-        at = self._db.transaction(
-            lambda session: slots.reserve_call(session, self._upstream, self._every_s, self._db.now)
-        )
+        at = slots.reserve_call(self._db, self._upstream, self._every_s)
         return time.monotonic() + (at - self._db.now()).total_seconds()  # less what the query took
 
 

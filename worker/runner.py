@@ -25,7 +25,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from common.admission.outages import Hold
 from common.admission.slots import Limits
-from common.database.engine import CommitUnknownError
+from common.database.repeats import CommitUnknownError
 from common.errors import Conflict, NotYet, Permanent, StepError, Transient
 from common.jobs import attempts, ledger
 from common.jobs.attempts import INTERNAL, Claim, ClaimLostError, ClaimRefused

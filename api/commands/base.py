@@ -22,7 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from api.commands.text import plain
 from api.contract.problems import Problem
 from api.service import service
-from common.database.engine import CommitUnknownError
+from common.database.repeats import CommitUnknownError
 
 WRONG, INTERRUPTED = 1, 130
 CODES = """\b

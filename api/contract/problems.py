@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as ResponseBase
 
-from common.database.engine import CommitUnknownError
+from common.database.repeats import CommitUnknownError
 
 log = logging.getLogger(__name__)
 

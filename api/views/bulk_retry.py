@@ -26,9 +26,9 @@ from api.contract.timestamps import Timestamp
 from api.service import service
 from api.serving.idempotency import once
 from api.views import app_jobs
-from common.database.engine import CommitUnknownError
 from common.database.ids import EPOCH, first_id
 from common.database.models import Job, Step
+from common.database.repeats import CommitUnknownError
 from common.jobs import lane_messages
 from common.jobs.interventions import NotPossibleError
 from common.jobs.lane_messages import LaneMessage

@@ -145,7 +145,8 @@ def pause_upstream(upstream: str, body: PauseUpstream) -> Answer:
     name, by = _find_upstream(upstream), auth.require_user().login
 
     def work(session: Session) -> Answer:
-        outages.pause(session, name, by=by, reason=body.reason, now=service().db.now())
+        db = service().db
+        outages.pause(db, name, by=by, reason=body.reason, now=db.now(), within=session)
         return _one(session, name)
 
     return once(work)
@@ -167,7 +168,7 @@ def resume_upstream(upstream: str, body: ResumeUpstream) -> Answer:  # noqa: ARG
     name = _find_upstream(upstream)
 
     def work(session: Session) -> Answer:
-        outages.resume(session, name, service().db.now())
+        outages.resume(service().db, name, service().db.now(), within=session)
         return _one(session, name)
 
     return once(work)
@@ -181,7 +182,6 @@ def _find_upstream(name: str) -> Upstream:
 
 
 def _one(session: Session, name: Upstream) -> Answer:
-    session.flush()
     return Answer(body=next(each for each in _shown(session).upstreams if each.name == name))
 
 

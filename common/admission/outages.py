@@ -4,19 +4,25 @@ several steps in a row got no answer   ─▶ in doubt: no step is sent, a worke
 the probe gets none either             ─▶ down: no step is sent, a worker probes again at growing intervals
 a probe is answered                    ─▶ open again; few steps at first (`slots`)
 an administrator pauses it             ─▶ no step is sent until it is resumed
+
+All workers need the row of an upstream. Each change of it is one statement that commits by itself (`Database.execute`),
+so no process holds the row's lock while it does something else, or nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, case, insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from common.database.engine import Database
 from common.database.models import UpstreamStatus
 from common.workflows import EXTERNAL, Upstream
 
@@ -59,22 +65,31 @@ def hold_on(status: UpstreamStatus) -> Hold | None:
     return None
 
 
-def record_unavailable(session: Session, upstream: Upstream, reason: str, now: datetime, *, enough: int) -> bool:
+def record_unavailable(db: Database, upstream: Upstream, reason: str, now: datetime, *, enough: int) -> None:
     """Record that a step got no answer; after `enough` in a row a probe is due, and until then no step is sent.
 
-    Returns whether the upstream is known to be down: then the attempt does not count.
+    Counted once more if the answer to the statement is lost: then a probe finds out the sooner.
     """
-    status = _locked(session, upstream)
-    status.failures += 1
-    status.reason = reason[:REASON_CHARACTERS]
-    if status.look_at is None and 0 < enough <= status.failures:
-        status.look_at = now
-    return status.down_since is not None
+    is_enough = UpstreamStatus.look_at.is_(None) & (UpstreamStatus.failures + 1 >= enough)
+    look_at = case((is_enough, now), else_=UpstreamStatus.look_at) if enough > 0 else UpstreamStatus.look_at
+    _change(
+        db,
+        upstream,
+        (UpstreamStatus.look_at, look_at),  # first: MySQL would compare with the new number of failures
+        (UpstreamStatus.failures, UpstreamStatus.failures + 1),
+        (UpstreamStatus.reason, reason[:REASON_CHARACTERS]),
+    )
 
 
-def record_answer(session: Session, visits: Collection[Upstream]) -> None:
+def is_down(session: Session, upstream: Upstream) -> bool:
+    """Say whether the upstream is known to be down: then an attempt that got no answer does not count."""
+    status = read(session, (upstream,)).get(upstream)
+    return status is not None and status.down_since is not None
+
+
+def record_answer(db: Database, visits: Collection[Upstream]) -> None:
     """Record that a step got its answers: the failures before it were not in a row."""
-    session.execute(
+    db.execute(
         update(UpstreamStatus)
         .where(UpstreamStatus.name.in_(visits), UpstreamStatus.failures > 0, UpstreamStatus.look_at.is_(None))
         .values(failures=0, reason=None)
@@ -82,72 +97,107 @@ def record_answer(session: Session, visits: Collection[Upstream]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DueProbe:
-    """An upstream that is to be probed, and when that was due."""
+class Probe:
+    """A probe that is due, or claimed: then another worker may send it at `due_at`. `looks`: probes before it."""
 
     upstream: Upstream
     due_at: datetime
+    looks: int
+    down_since: datetime | None
 
 
-def due_probes(session: Session, now: datetime) -> list[DueProbe]:
+def due_probes(session: Session, now: datetime) -> list[Probe]:
     """Return what is to be probed now."""
     rows = session.scalars(select(UpstreamStatus).where(UpstreamStatus.look_at <= now))
-    return [DueProbe(upstream=Upstream(status.name), due_at=status.look_at) for status in rows if status.look_at]
+    return [
+        Probe(upstream=Upstream(row.name), due_at=row.look_at, looks=row.looks, down_since=row.down_since)
+        for row in rows
+        if row.look_at
+    ]
 
 
-def claim_probe(session: Session, *, probe: DueProbe, now: datetime) -> bool:
-    """Return whether the probe is the caller's: each goes to one caller, and to another if that does not report."""
-    is_as_seen = (UpstreamStatus.name == probe.upstream, UpstreamStatus.look_at == probe.due_at)
-    result = session.execute(
-        update(UpstreamStatus).where(*is_as_seen).values(look_at=now + timedelta(seconds=PROBE_LEASE_S))
+def claim_probe(db: Database, probe: Probe, now: datetime) -> Probe | None:
+    """Return the probe as the caller's, None when it is another's, who has PROBE_LEASE_S to report."""
+    until = now + timedelta(seconds=PROBE_LEASE_S)
+    return replace(probe, due_at=until) if _change_probed(db, probe, (UpstreamStatus.look_at, until)) else None
+
+
+def mark_up(db: Database, probe: Probe, now: datetime) -> bool:
+    """Open the upstream of a claimed probe again. Returns whether the claim still held."""
+    return _change_probed(
+        db,
+        probe,
+        (UpstreamStatus.failures, 0),
+        (UpstreamStatus.looks, 0),
+        (UpstreamStatus.reason, None),
+        (UpstreamStatus.look_at, None),
+        (UpstreamStatus.down_since, None),
+        (UpstreamStatus.open_since, now if probe.down_since else UpstreamStatus.open_since),
     )
-    return bool(cast("Any", result).rowcount)
 
 
-def mark_up(session: Session, upstream: Upstream, now: datetime) -> datetime | None:
-    """Open it again. Returns since when it was down, None when it was only in doubt."""
-    status = _locked(session, upstream)
-    was_down_since = status.down_since
-    status.failures, status.looks = 0, 0
-    status.reason = status.look_at = status.down_since = None
-    if was_down_since is not None:
-        status.open_since = now
-    return was_down_since
+def mark_down(db: Database, probe: Probe, reason: str, now: datetime) -> bool:
+    """Regard the upstream of a claimed probe as down until the next one. Returns whether the claim still held."""
+    pause_s = PROBE_PAUSES_S[min(probe.looks, len(PROBE_PAUSES_S) - 1)]
+    return _change_probed(
+        db,
+        probe,
+        (UpstreamStatus.look_at, now + timedelta(seconds=pause_s)),
+        (UpstreamStatus.looks, probe.looks + 1),
+        (UpstreamStatus.down_since, probe.down_since or now),
+        (UpstreamStatus.reason, reason[:REASON_CHARACTERS]),
+    )
 
 
-def mark_down(session: Session, upstream: Upstream, reason: str, now: datetime) -> bool:
-    """Regard it as down until another probe. Returns whether it was not before."""
-    status = _locked(session, upstream)
-    is_new = status.down_since is None
-    status.look_at = now + timedelta(seconds=PROBE_PAUSES_S[min(status.looks, len(PROBE_PAUSES_S) - 1)])
-    status.looks += 1
-    status.down_since = status.down_since or now
-    status.reason = reason[:REASON_CHARACTERS]
-    return is_new
+def pause(
+    db: Database, upstream: Upstream, *, by: str, reason: str, now: datetime, within: Session | None = None
+) -> None:
+    """Send no further step there; what runs ends. Pausing again changes who and why.
+
+    `within`: as in `Database.execute`.
+    """
+    _change(
+        db,
+        upstream,
+        (UpstreamStatus.paused_at, case((UpstreamStatus.paused_at.is_(None), now), else_=UpstreamStatus.paused_at)),
+        (UpstreamStatus.paused_by, by),
+        (UpstreamStatus.pause_reason, reason),
+        within=within,
+    )
 
 
-def pause(session: Session, upstream: Upstream, *, by: str, reason: str, now: datetime) -> UpstreamStatus:
-    """Send no further step there; what runs ends. Pausing again changes who and why."""
-    status = _locked(session, upstream)
-    status.paused_at = status.paused_at or now
-    status.paused_by, status.pause_reason = by, reason
-    return status
+def resume(db: Database, upstream: Upstream, now: datetime, *, within: Session | None = None) -> None:
+    """End a pause, if there is one; few steps are sent at first. `within`: as in `Database.execute`."""
+    was_paused = UpstreamStatus.paused_at.is_not(None)
+    _change(
+        db,
+        upstream,
+        (UpstreamStatus.open_since, case((was_paused, now), else_=UpstreamStatus.open_since)),  # first, as above
+        (UpstreamStatus.paused_at, None),
+        (UpstreamStatus.paused_by, None),
+        (UpstreamStatus.pause_reason, None),
+        within=within,
+    )
 
 
-def resume(session: Session, upstream: Upstream, now: datetime) -> UpstreamStatus:
-    """End a pause, if there is one; few steps are sent at first."""
-    status = _locked(session, upstream)
-    if status.paused_at is not None:
-        status.open_since = now
-    status.paused_at = status.paused_by = status.pause_reason = None
-    return status
+Assignment = tuple[Any, Any]  # a column and its new value, in the order in which MySQL assigns them
 
 
-def _locked(session: Session, upstream: Upstream) -> UpstreamStatus:
-    """Return the row, creating it if missing: the API may be used before the first worker has started."""
-    statement = select(UpstreamStatus).where(UpstreamStatus.name == upstream).with_for_update()
-    status = session.scalar(statement.execution_options(populate_existing=True))
-    if status is None:
-        status = UpstreamStatus(name=upstream, failures=0, looks=0, next_call_us=0)
-        session.add(status)
-    return status
+def _change(db: Database, upstream: Upstream, *values: Assignment, within: Session | None = None) -> None:
+    """Change the row, creating it if missing: the API may be used before the first worker has started."""
+    changed = _update((UpstreamStatus.name == upstream,), values)
+    if db.execute(changed, within=within).rowcount:
+        return
+    with suppress(IntegrityError):  # another one has created it
+        db.execute(insert(UpstreamStatus).values(name=upstream, failures=0, looks=0, next_call_us=0), within=within)
+    db.execute(changed, within=within)
+
+
+def _change_probed(db: Database, probe: Probe, *values: Assignment) -> bool:
+    """Change the row if nobody has claimed the probe since, and return whether that is so."""
+    is_as_seen = (UpstreamStatus.name == probe.upstream, UpstreamStatus.look_at == probe.due_at)
+    return bool(db.execute(_update(is_as_seen, values)).rowcount)
+
+
+def _update(where: Iterable[ColumnElement[bool]], values: Iterable[Assignment]) -> Any:
+    return update(UpstreamStatus).where(*where).ordered_values(*values)

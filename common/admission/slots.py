@@ -27,7 +27,7 @@ from common.admission import outages
 from common.admission.outages import Hold, HoldCode
 from common.config.settings import Settings
 from common.config.upstreams import settings_of
-from common.database.engine import Database, Now, retry_insert
+from common.database.engine import Database, retry_insert
 from common.database.ids import EPOCH
 from common.database.models import Slot, Step, UpstreamStatus
 from common.states import CLAIMABLE
@@ -35,7 +35,7 @@ from common.workflows import APP, EXTERNAL, Upstream
 
 RAMP_S = 5.0  # after each such period, twice as many may run
 MICROSECOND = timedelta(microseconds=1)
-COMMIT_US = 20_000  # a reserved turn is at least this far ahead: by then its transaction is committed
+COMMIT_US = 20_000  # a reserved turn is at least this far ahead: by then its statement is committed
 IS_PARKED = (Step.parked_at.is_not(None), Step.state.in_(CLAIMABLE))
 
 
@@ -68,7 +68,8 @@ def prepare(db: Database, limits: Limits) -> None:
     def work(session: Session) -> None:
         now = db.now()
         left = Step.upstream.in_(list(Upstream)) & Step.parked_at.is_not(None) & Step.state.not_in(CLAIMABLE)
-        session.execute(update(Step).where(left).values(parked_at=None))
+        for step in session.scalars(select(Step).where(left).with_for_update(skip_locked=True)):
+            step.parked_at = None
         known = set(session.scalars(select(UpstreamStatus.name)))
         slots = {(slot.upstream, slot.number) for slot in session.scalars(select(Slot))}
         session.add_all(UpstreamStatus(name=name) for name in limits if name not in known)
@@ -159,17 +160,28 @@ def extensions(admission: Admission, holder: str, until: datetime) -> list[Updat
 
 
 def shorten(session: Session, holder: str, until: datetime) -> None:
-    """Release the slots of a dead worker's claim at `until`."""
-    session.execute(update(Slot).where(Slot.holder == holder, Slot.until > until).values(until=until))
+    """Release the slots of a dead worker's claim at `until`; one that is locked stays until its lease is over."""
+    held = select(Slot).where(Slot.holder == holder, Slot.until > until)
+    for slot in session.scalars(held.with_for_update(skip_locked=True)):
+        slot.until = until
 
 
-def reserve_call(session: Session, upstream: Upstream, every_s: float, clock: Now) -> datetime:
-    """Reserve the next time at which a call may be sent there, and return it."""
-    status = session.scalars(select(UpstreamStatus).where(UpstreamStatus.name == upstream).with_for_update()).one()
-    now_us = (clock() - EPOCH) // MICROSECOND  # after the lock: waiting for it must not use up the turn
-    at_us = max(status.next_call_us, now_us + COMMIT_US)
-    status.next_call_us = at_us + round(every_s * 1e6)
-    return EPOCH + at_us * MICROSECOND
+def reserve_call(db: Database, upstream: Upstream, every_s: float) -> datetime:
+    """Reserve the next time at which a call may be sent there, and return it.
+
+    One statement that commits by itself, as in `outages`. Its answer has the new value: MySQL, "LAST_INSERT_ID(expr)";
+    SQLite, "RETURNING".
+    """
+    every_us, earliest_us = round(every_s * 1e6), (db.now() - EPOCH) // MICROSECOND + COMMIT_US
+    row = update(UpstreamStatus).where(UpstreamStatus.name == upstream)
+    if db.is_sqlite:
+        next_us = func.max(UpstreamStatus.next_call_us, earliest_us) + every_us
+        reserved = row.values(next_call_us=next_us).returning(UpstreamStatus.next_call_us)
+        reserved_us = db.transaction(lambda session: session.execute(reserved).scalar_one())
+    else:
+        next_us = func.greatest(UpstreamStatus.next_call_us, earliest_us) + every_us
+        reserved_us = db.execute(row.values(next_call_us=func.last_insert_id(next_us))).lastrowid
+    return EPOCH + (reserved_us - every_us) * MICROSECOND
 
 
 def in_use(session: Session, now: datetime) -> dict[str, int]:
@@ -181,15 +193,13 @@ def in_use(session: Session, now: datetime) -> dict[str, int]:
 # -- what waits ---------------------------------------------------------------------------------------------------
 
 
-Sendable = tuple[str, datetime | None, int]  # a step's id, its `nudge_at`, its `nudges`
-
-
 @dataclass(frozen=True, kw_only=True)
 class Parked:
     """A step in the queue of an upstream, or in that of the comparisons, which need several upstreams at once."""
 
     since: datetime
-    sendable: Sendable
+    step_id: str
+    nudge_at: datetime | None
 
 
 def has_parked(session: Session) -> bool:
@@ -197,8 +207,8 @@ def has_parked(session: Session) -> bool:
     return _has_parked(session, *Upstream)
 
 
-def admissible(session: Session, limits: Limits, now: datetime, *, on_the_way_s: float) -> list[Sendable]:
-    """Return the parked steps for which there is room now, of each queue those that have waited longest.
+def admissible(session: Session, limits: Limits, now: datetime, *, on_the_way_s: float) -> list[str]:
+    """Return the ids of the parked steps for which there is room now, of each queue those that have waited longest.
 
     A step that was sent less than `on_the_way_s` ago counts as about to arrive.
     """
@@ -210,7 +220,7 @@ def admissible(session: Session, limits: Limits, now: datetime, *, on_the_way_s:
         queue = _queue(session, name, 2 * max(places, 1))
         arriving = sum(_is_arriving(parked, now + timedelta(seconds=on_the_way_s), now) for parked in queue)
         _take_places(room, name, arriving)
-        queues[name] = [parked for parked in queue if parked.sendable[1] is None]
+        queues[name] = [parked for parked in queue if parked.nudge_at is None]
     ours = queues.pop(Upstream.SLIPWAY)
     if hold_on_any(known, APP):
         ours = []  # they need all of them, and other steps must not wait for that
@@ -226,7 +236,7 @@ def admissible(session: Session, limits: Limits, now: datetime, *, on_the_way_s:
         _take_places(room, name, len(going))
         found += going
     found += ours[: max(0, _places(room, Upstream.SLIPWAY))]
-    return [parked.sendable for parked in found]
+    return [parked.step_id for parked in found]
 
 
 def visited_from(queue: Upstream) -> tuple[Upstream, ...]:
@@ -250,14 +260,13 @@ def _is_first(ours: Parked, queues: Mapping[Upstream, Sequence[Parked]]) -> bool
 
 
 def _is_arriving(parked: Parked, until: datetime, now: datetime) -> bool:
-    nudge_at = parked.sendable[1]
-    return nudge_at is not None and now < nudge_at <= until
+    return parked.nudge_at is not None and now < parked.nudge_at <= until
 
 
 def _queue(session: Session, upstream: Upstream, limit: int) -> list[Parked]:
-    waiting = select(Step.parked_at, Step.id, Step.nudge_at, Step.nudges).where(Step.upstream == upstream, *IS_PARKED)
+    waiting = select(Step.parked_at, Step.id, Step.nudge_at).where(Step.upstream == upstream, *IS_PARKED)
     rows = session.execute(waiting.order_by(Step.parked_at).limit(limit))
-    return [Parked(since=since, sendable=(step_id, at, nudges)) for since, step_id, at, nudges in rows if since]
+    return [Parked(since=since, step_id=step_id, nudge_at=at) for since, step_id, at in rows if since]
 
 
 def _room(session: Session, known: Mapping[str, UpstreamStatus], limits: Limits, now: datetime) -> dict[Upstream, int]:

@@ -25,14 +25,11 @@ def delete_expired(db: Database, table: type[Base]) -> None:
 
 
 def _delete_some(table: type[Base], now: datetime, session: Session) -> int:
-    """Read first, then delete row by row: that needs no dialect's own LIMIT and locks nothing else.
-
-    The time is checked again: a row may have been renewed under the same key in between.
-    """
+    """Lock first, then delete row by row: that needs no dialect's own LIMIT, and leaves out what others have locked."""
     key, is_over = inspect(table).primary_key, table.__table__.c.expires_at <= now
-    rows = session.execute(select(*key).where(is_over).limit(ROWS)).all()
+    rows = session.execute(select(*key).where(is_over).limit(ROWS).with_for_update(skip_locked=True)).all()
     if rows:
         is_it = (column == bindparam(f"its_{column.name}") for column in key)
         named = [{f"its_{column.name}": value for column, value in zip(key, row, strict=True)} for row in rows]
-        session.connection().execute(delete(table).where(*is_it, is_over), named)
+        session.connection().execute(delete(table).where(*is_it), named)
     return len(rows)

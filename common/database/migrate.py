@@ -20,7 +20,8 @@ from pymysql.err import MySQLError
 from sqlalchemy import Connection, Engine, event, func, select
 from sqlalchemy.exc import DBAPIError
 
-from common.database.engine import LONG_S, Database
+from common.database.connections import LONG_S
+from common.database.engine import Database
 from common.database.models import Base
 
 HEAD = "head"

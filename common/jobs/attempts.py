@@ -288,7 +288,7 @@ def record_retry(
 
     def change(session: Session, step: Step, attempt: Attempt, now: datetime) -> None:
         attempts = claim.plan.retry.attempts
-        if unavailable and outages.record_unavailable(session, unavailable, reason, now, enough=enough):
+        if unavailable and outages.is_down(session, unavailable):
             step.forgiven += 1
         if (unavailable or is_told_to_wait) and step.waiting_since is not None:
             step.waiting_since += now - claim.at + timedelta(seconds=delay_s)  # time that it cannot use is no wait
@@ -298,6 +298,8 @@ def record_retry(
             _schedule(step, StepState.RETRYING, now + timedelta(seconds=delay_s), code, reason)
         attempt.outcome, attempt.code, attempt.reason, attempt.finished_at = Outcome.TRANSIENT, code, reason, now
 
+    if unavailable:
+        outages.record_unavailable(db, unavailable, reason, db.now(), enough=enough)
     return _record(db, claim, change, is_answer=is_answer)
 
 
@@ -367,13 +369,13 @@ def _record(db: Database, claim: Claim, change: Change, *, is_answer: bool = Tru
         now = db.now()
         step.claim_token = step.lease_until = step.nudge_at = None
         step.nudges = 0
-        slots.release(session, claim.admission, claim.token, now)  # before an upstream's row is locked, as everywhere
+        slots.release(session, claim.admission, claim.token, now)
         change(session, step, _open_attempt(session, step), now)
         settle(session, job, now)
-        if claim.admission.is_doubted and is_answer:
-            outages.record_answer(session, claim.plan.visits)
         return step.state
 
+    if claim.admission.is_doubted and is_answer:  # so it is, whatever becomes of the step
+        outages.record_answer(db, claim.plan.visits)
     return db.repeatable(work)
 
 

@@ -1,17 +1,21 @@
-"""Dispatch: which lanes are due, which leases ended with their worker, which rows have expired."""
+"""Dispatch: which lanes are due, which leases ended with their worker, which rows have expired.
+
+A row that somebody else has locked is left out: a process that is frozen in a transaction delays its own rows only.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import case, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, or_, select, update
 from sqlalchemy.orm import Session
 
 from common.admission import slots
-from common.admission.slots import Limits, Sendable
+from common.admission.slots import Limits
 from common.database import expiry
 from common.database.engine import Database
 from common.database.ids import EPOCH
@@ -31,82 +35,102 @@ def take_due(db: Database, *, limit: int, queues: Collection[str] | None = None)
 
     Safe to call from any number of clocks: a row goes to the one that moves its `nudge_at`. `queues` None: of all.
     """
-    is_due = select(Step.id, Step.nudge_at, Step.nudges).where(Step.nudge_at <= db.now())
-    if queues is not None:
-        is_due = is_due.where(Step.upstream.in_(queues))
-    rows = db.read(lambda session: list(session.execute(is_due.order_by(Step.nudge_at).limit(limit))))
-    return _take(db, rows)
+    now = db.now()
+    due = select(Step.id, Step.nudges).where(Step.nudge_at <= now, *_of(queues)).order_by(Step.nudge_at)
+    if db.read(lambda session: session.execute(due.limit(1)).first()) is None:
+        return []  # most rounds: a transaction that writes would be for nothing
+    return _take(db, due.limit(limit), now)
 
 
 def take_parked(
     db: Database, limits: Limits, *, limit: int | None = None, queues: Collection[str] | None = None
 ) -> list[LaneMessage]:
     """Return lanes whose head step was held back and may go now; each to one caller only, as with `take_due`."""
-    rows = db.read(lambda session: slots.admissible(session, limits, db.now(), on_the_way_s=lifecycle.RESEND_S))
-    if queues is not None:
-        ours = select(Step.id).where(Step.id.in_([row[0] for row in rows]), Step.upstream.in_(queues))
-        ids = set(db.read(lambda session: session.scalars(ours).all()))
-        rows = [row for row in rows if row[0] in ids]
-    return _take(db, rows[:limit])
+    now = db.now()
+    ids = db.read(lambda session: slots.admissible(session, limits, now, on_the_way_s=lifecycle.RESEND_S))
+    if not ids:
+        return []
+    are_still_parked = (Step.id.in_(ids), Step.nudge_at.is_(None), *slots.IS_PARKED, *_of(queues))
+    longest_first = select(Step.id, Step.nudges).where(*are_still_parked).order_by(Step.parked_at)
+    return _take(db, longest_first.limit(limit), now)
 
 
-def _take(db: Database, rows: Sequence[Sendable]) -> list[LaneMessage]:
-    def work(session: Session) -> list[LaneMessage]:
-        now = db.now()
-        return lane_messages.from_steps(session, [row[0] for row in rows if _is_mine(session, row, now)])
-
-    return db.transaction(work) if rows else []
+def _of(queues: Collection[str] | None) -> tuple[ColumnElement[bool], ...]:
+    return () if queues is None else (Step.upstream.in_(queues),)
 
 
-def _is_mine(session: Session, row: Sendable, now: datetime) -> bool:
-    step_id, nudge_at, nudges = row
-    is_as_seen = (Step.nudge_at.is_(None), *slots.IS_PARKED) if nudge_at is None else (Step.nudge_at == nudge_at,)
-    again_at = now + timedelta(seconds=_resend_s(nudges))
-    sent = update(Step).where(Step.id == step_id, *is_as_seen).values(nudge_at=again_at, nudges=nudges + 1)
-    return _rowcount(session.execute(sent)) == 1
+def _take(db: Database, wanted: Select[str, int], now: datetime) -> list[LaneMessage]:
+    """Take what nobody else has locked, in a short transaction: a process that is frozen in it holds the rows."""
+
+    def work(session: Session) -> list[str]:
+        nudges = {row.id: row.nudges for row in session.execute(wanted.with_for_update(skip_locked=True))}
+        for doublings in {_doublings(count) for count in nudges.values()}:
+            taken = [step_id for step_id, count in nudges.items() if _doublings(count) == doublings]
+            again_at = now + timedelta(seconds=lifecycle.RESEND_S * 2**doublings)
+            _set(session, taken, nudge_at=again_at, nudges=Step.nudges + 1)
+        return list(nudges)
+
+    taken = db.transaction(work)
+    return db.read(lambda session: lane_messages.from_steps(session, taken)) if taken else []
 
 
 def put_back(db: Database, lanes: Sequence[LaneMessage]) -> None:
-    """Undo `take_due` for lanes that could not be sent: they are due again at once, as if never taken."""
+    """Undo `take_due` for lanes that could not be sent: they are due again at once, as if never taken.
+
+    What is locked is left out: it is due again when it would have been sent again.
+    """
     if not lanes:
         return
-
-    def work(session: Session) -> None:
-        for lane in lanes:
-            head = (Step.job_id == lane.job_id, Step.name == lane.steps[0], Step.nudge_at.is_not(None))
-            fewer = case((Step.nudges > 0, Step.nudges - 1), else_=0)
-            session.execute(update(Step).where(*head).values(nudge_at=db.now(), nudges=fewer))
-
-    db.transaction(work)
+    heads = or_(*(and_(Step.job_id == lane.job_id, Step.name == lane.steps[0]) for lane in lanes))
+    taken = select(Step.id).where(heads, Step.nudge_at.is_not(None)).with_for_update(skip_locked=True)
+    fewer = case((Step.nudges > 0, Step.nudges - 1), else_=0)
+    db.transaction(lambda session: _set(session, session.scalars(taken).all(), nudge_at=db.now(), nudges=fewer))
 
 
-def release_worker(db: Database, worker: str) -> int:
-    """End the leases of a worker that is known to be dead, and return how many. Safe to repeat, and by many at once."""
+def _set(session: Session, step_ids: Sequence[str], **values: Any) -> None:
+    """Change steps that this transaction has locked."""
+    if step_ids:
+        unnoticed = {"synchronize_session": False}  # no object of this session is one of them
+        session.execute(update(Step).where(Step.id.in_(step_ids)).values(**values), execution_options=unnoticed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Released:
+    """How many leases of a worker were ended. `is_all`: none is left, so it need not be asked for again."""
+
+    leases: int
+    is_all: bool
+
+
+def release_worker(db: Database, worker: str) -> Released:
+    """End the leases of a worker that is known to be dead. Safe to repeat, and by many at once."""
     held = db.read(
         lambda session: session.execute(
-            select(Step.id, Step.job_id, Step.claim_token)
+            select(Step.id, Step.claim_token)
             .join(Attempt, (Attempt.step_id == Step.id) & (Attempt.number == Step.attempts))
             # A range, for the index: with IS NOT NULL SQLite would begin with all the attempts that ever were.
             .where(Step.nudge_at > EPOCH, Step.state == StepState.RUNNING, Attempt.worker == worker)
         ).all()
     )
-    return sum(db.transaction(partial(_end_lease, db, *row)) for row in held)
+    released = [db.transaction(partial(_end_lease, db, *row)) for row in held]
+    return Released(leases=sum(bool(is_ended) for is_ended in released), is_all=None not in released)
 
 
-def _end_lease(db: Database, step_id: str, job_id: str, token: str | None, session: Session) -> int:
-    lifecycle.lock(session, job_id)
+def _end_lease(db: Database, step_id: str, token: str | None, session: Session) -> bool | None:
+    """Return whether the lease was ended, None when its step is locked."""
     until = db.now() + timedelta(seconds=LAST_CALL_S)
-    slots.shorten(session, str(token), until)
-    is_still_held = (Step.id == step_id, Step.claim_token == token, Step.lease_until > until)
-    return _rowcount(session.execute(update(Step).where(*is_still_held).values(lease_until=until, nudge_at=until)))
+    slots.shorten(session, str(token), until)  # before the step is locked, as in a claim
+    step = session.scalar(select(Step).where(Step.id == step_id).with_for_update(skip_locked=True))
+    if step is None:
+        return None
+    if step.claim_token != token or step.lease_until is None or step.lease_until <= until:
+        return False
+    step.lease_until = step.nudge_at = until
+    return True
 
 
-def _resend_s(nudges: int) -> float:
-    return float(lifecycle.RESEND_S * 2 ** min(nudges, RESEND_DOUBLINGS))
-
-
-def _rowcount(result: Any) -> int:
-    return int(result.rowcount)
+def _doublings(nudges: int) -> int:
+    return min(nudges, RESEND_DOUBLINGS)
 
 
 def delete_expired(db: Database) -> None:

@@ -156,9 +156,12 @@ def _needed_of_app(session: Session, settings: Settings, app_id: str) -> Iterato
 
 
 def _delete(ids: Iterable[str], before: datetime, session: Session) -> int:
-    """Delete those that are still over, and return how many rows that were. What was retried meanwhile stays."""
-    over = select(Job.id).where(Job.id.in_(ids), *_is_over(before)).order_by(Job.id).with_for_update()
-    jobs = session.scalars(over).all()
+    """Delete those that are still over, and return how many rows that were.
+
+    What was retried meanwhile stays, and what somebody has locked stays until a later pass.
+    """
+    over = select(Job.id).where(Job.id.in_(ids), *_is_over(before)).order_by(Job.id)
+    jobs = session.scalars(over.with_for_update(skip_locked=True)).all()
     steps = session.scalars(select(Step.id).where(Step.job_id.in_(jobs))).all()
     passwords = sealed_passwords.wipe(session, jobs)
     statements = (

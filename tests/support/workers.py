@@ -84,7 +84,7 @@ def counted_statements(db: Database) -> Iterator[list[str]]:
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         statements.append(statement)
 
-    engines = {db.engine, db.read_engine}
+    engines = db.engines
     for engine in engines:
         event.listen(engine, "before_cursor_execute", note)
     try:

@@ -174,11 +174,11 @@ def test_a_poll_belongs_to_the_worker_that_polls(
 def test_releasing_twice_does_not_prolong_the_lease(world: World, new_name: Callable[[str], str], time: Time) -> None:
     job = world.make_app(new_name("app"))
     _claimed_by(world, job, "dead")
-    assert dispatch.release_worker(world.db, "dead") == 1
+    assert dispatch.release_worker(world.db, "dead").leases == 1
     lease = _lease(world, job)
     time.advance(dispatch.LAST_CALL_S / 2)
 
-    assert dispatch.release_worker(world.db, "dead") == 0
+    assert dispatch.release_worker(world.db, "dead").leases == 0
 
     assert _lease(world, job) == lease
 

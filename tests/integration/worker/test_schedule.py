@@ -86,7 +86,7 @@ def _cancel_amid_holds(world: World, job: Job) -> None:
         world.runner.run(job.id, step)
         assert world.step(job, step).parked_at is not None
     _change(world, lambda session: interventions.cancel(session, job.id, world.time()))
-    _change(world, lambda session: outages.resume(session, Upstream.GITLAB, world.time()))
+    outages.resume(world.db, Upstream.GITLAB, world.time())
 
 
 def _runner_that_waits(world: World, task: str) -> Runner:
@@ -104,7 +104,7 @@ def _lose_a_worker(world: World, job: Job) -> None:
     world.time.advance(3600)
     for step in ("create_gitlab_user", "create_jenkins_user"):
         world.runner.run(job.id, step)
-    _change(world, lambda session: outages.resume(session, Upstream.JENKINS, world.time()))
+    outages.resume(world.db, Upstream.JENKINS, world.time())
     world.drive(job)
 
 
@@ -116,7 +116,7 @@ def _refuse(world: World, job: Job, step: str) -> None:
 
 
 def _pause(world: World, upstream: Upstream) -> None:
-    _change(world, lambda session: outages.pause(session, upstream, by="t", reason="r", now=world.time()))
+    outages.pause(world.db, upstream, by="t", reason="r", now=world.time())
 
 
 def _change(world: World, work: Callable[[Session], object]) -> None:

@@ -22,6 +22,7 @@ from support.api import ENVIRONMENT, NO_BROKER, V1, Api, add_app, add_project, o
 from support.captured_telemetry import Numbers, Samples, samples_of
 from support.doctor_env import Broker
 from support.fake_worker import claim, succeed
+from support.outages import take_down
 from support.stack import wait_for
 from support.world import Time
 
@@ -165,8 +166,8 @@ def test_upstreams_tell_whether_they_are_up_paused_and_how_much_is_at_work_there
     api: Api, db: Database, db_url: str, time: Time
 ) -> None:
     slots.prepare(db, {upstream: UpstreamLimits(at_once=2) for upstream in EXTERNAL})
-    db.transaction(lambda session: outages.pause(session, Upstream.JENKINS, by="chief", reason="moved", now=time()))
-    db.transaction(lambda session: outages.mark_down(session, Upstream.ARGOCD, "no answer", time()))
+    outages.pause(db, Upstream.JENKINS, by="chief", reason="moved", now=time())
+    take_down(db, Upstream.ARGOCD, "no answer")
     job_id = api.sign_up("grace").json["job_id"]
     limits = {Upstream.GITLAB: UpstreamLimits(at_once=2), Upstream.JENKINS: UpstreamLimits(at_once=2)}
     for step in ("create_gitlab_user", "create_jenkins_user"):

@@ -8,9 +8,10 @@ import pytest
 from flask.testing import FlaskClient
 from support.api import V1, Api
 from support.fake_worker import admin, claim, names, step
+from support.outages import take_down
 from support.world import Time
 
-from common.admission import outages, slots
+from common.admission import slots
 from common.admission.outages import Hold
 from common.database.engine import Database
 from common.jobs import attempts
@@ -74,8 +75,8 @@ def test_what_is_no_upstream_cannot_be_paused(chief: FlaskClient) -> None:
         assert (answer.status_code, answer.json["code"]) == (404, "not_found")
 
 
-def test_an_outage_is_shown_with_what_was_seen_and_the_next_look(chief: FlaskClient, db: Database, time: Time) -> None:
-    db.transaction(lambda session: outages.mark_down(session, Upstream.JENKINS, "Jenkins answered 503", time()))
+def test_an_outage_is_shown_with_what_was_seen_and_the_next_look(chief: FlaskClient, db: Database) -> None:
+    take_down(db, Upstream.JENKINS, "Jenkins answered 503")
 
     shown = _shown(chief)
 

@@ -7,7 +7,6 @@ import time as clock
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from functools import partial
 
 import pytest
 from sqlalchemy import update
@@ -213,7 +212,7 @@ def test_a_comparison_that_waits_for_a_paused_upstream_keeps_no_place_at_another
     world.drive(made)
     _share(world, GITLAB, 1)
     drift = world.accept_for(made, "drift")
-    world.db.transaction(lambda session: outages.pause(session, JENKINS, by="chief", reason="Upgrade.", now=time()))
+    outages.pause(world.db, JENKINS, by="chief", reason="Upgrade.", now=time())
     assert isinstance(_claim(world, drift, "compare_app"), Hold)
     first, second = _sign_ups(world, new_name, 2)
     at_work = _claim(world, first, "create_gitlab_user")
@@ -230,13 +229,10 @@ def test_a_comparison_does_not_wait_for_an_upstream_that_it_does_not_read(
     made = world.make_app(new_name("shop"))
     world.drive(made)
     drift = world.accept_for(made, "drift")
-    world.db.transaction(lambda session: outages.pause(session, JENKINS, by="chief", reason="Upgrade.", now=time()))
+    outages.pause(world.db, JENKINS, by="chief", reason="Upgrade.", now=time())
     assert isinstance(_claim(world, drift, "compare_app"), Hold)
-    for_elasticsearch = partial(
-        outages.pause, upstream=Upstream.ELASTICSEARCH, by="chief", reason="Upgrade.", now=time()
-    )
-    world.db.transaction(for_elasticsearch)
-    world.db.transaction(lambda session: outages.resume(session, JENKINS, time()))
+    outages.pause(world.db, Upstream.ELASTICSEARCH, by="chief", reason="Upgrade.", now=time())
+    outages.resume(world.db, JENKINS, time())
 
     assert [lane.job_id for lane in _parked(world)] == [drift.id]
 
@@ -259,7 +255,7 @@ def test_slots_of_a_dead_worker_are_free_when_its_lease_is_over(world: World, ne
     at_work = _claim(world, first, "create_gitlab_user")
     assert isinstance(at_work, Claim)
 
-    assert dispatch.release_worker(world.db, "w") == 1
+    assert dispatch.release_worker(world.db, "w").leases == 1
     world.time.advance(dispatch.LAST_CALL_S)
 
     assert isinstance(_claim(world, second, "create_gitlab_user"), Claim)
@@ -314,8 +310,7 @@ def test_every_worker_gets_its_own_moment_for_a_call(db_url: str, world: World, 
 
     def ask(_: int) -> list[float]:
         db = Database(db_url, now=time)
-        reserve = partial(traffic.reserve_call, upstream=GITLAB, every_s=every_s, clock=time)
-        turns = [(db.transaction(reserve) - time()).total_seconds() for _call in range(calls)]
+        turns = [(traffic.reserve_call(db, GITLAB, every_s) - time()).total_seconds() for _call in range(calls)]
         db.dispose()
         return turns
 
@@ -541,10 +536,10 @@ def test_a_wait_stands_still_while_an_upstream_says_nothing(world: World, new_na
 
 def test_a_clock_that_was_put_back_stops_nothing(world: World, new_name: NewName, time: Time) -> None:
     (job,) = _sign_ups(world, new_name, 1)
-    world.db.transaction(lambda session: outages.pause(session, GITLAB, by="chief", reason="Upgrade.", now=time()))
+    outages.pause(world.db, GITLAB, by="chief", reason="Upgrade.", now=time())
     world.runner.run(job.id, "create_gitlab_user")
     later = time() + timedelta(seconds=60)
-    world.db.transaction(lambda session: outages.resume(session, GITLAB, later))
+    outages.resume(world.db, GITLAB, later)
 
     assert [lane.job_id for lane in _parked(world)] == [job.id]
 
@@ -562,9 +557,9 @@ def test_one_worker_looks_and_another_one_when_that_dies_looking(watched: World,
     now = watched.time()
     (due,) = watched.db.read(lambda session: outages.due_probes(session, now))
 
-    taken = [watched.db.transaction(lambda session: outages.claim_probe(session, probe=due, now=now)) for _ in range(2)]
+    taken = [outages.claim_probe(watched.db, due, now) for _ in range(2)]
 
-    assert taken == [True, False]
+    assert [probe is not None for probe in taken] == [True, False]
     watched.time.advance(outages.PROBE_LEASE_S)
     assert len(watched.db.read(lambda session: outages.due_probes(session, watched.time()))) == 1
 
@@ -593,9 +588,7 @@ def test_the_step_of_a_dead_worker_is_held_back_too(watched: World, lookout: Out
 
 def test_a_paused_upstream_is_left_alone_until_it_is_resumed(world: World, new_name: NewName, time: Time) -> None:
     job = world.sign_up(new_name("ada"))
-    world.db.transaction(
-        lambda session: outages.pause(session, JENKINS, by="chief", reason="Upgrade to 2.541.", now=time())
-    )
+    outages.pause(world.db, JENKINS, by="chief", reason="Upgrade to 2.541.", now=time())
     before = len(world.harbour.jenkins.calls)
 
     assert world.runner.run(job.id, "create_jenkins_user").action is NextAction.LATER
@@ -604,7 +597,7 @@ def test_a_paused_upstream_is_left_alone_until_it_is_resumed(world: World, new_n
     assert len(world.harbour.jenkins.calls) == before
     assert _parked(world) == []
 
-    world.db.transaction(lambda session: outages.resume(session, JENKINS, time()))
+    outages.resume(world.db, JENKINS, time())
     assert [lane.job_id for lane in _parked(world)] == [job.id]
     assert world.runner.run(job.id, "create_jenkins_user").action is NextAction.GO_ON
 
@@ -613,22 +606,22 @@ def test_a_comparison_waits_for_everyone_whom_it_reads(world: World, new_name: N
     made = world.make_app(new_name("shop"))
     world.drive(made)
     drift = world.accept_for(made, "drift")
-    world.db.transaction(lambda session: outages.pause(session, JENKINS, by="chief", reason="Upgrade.", now=time()))
+    outages.pause(world.db, JENKINS, by="chief", reason="Upgrade.", now=time())
 
     assert world.runner.run(drift.id, "compare_app").action is NextAction.LATER
     assert _parked(world) == []
 
-    world.db.transaction(lambda session: outages.resume(session, JENKINS, time()))
+    outages.resume(world.db, JENKINS, time())
     assert [lane.job_id for lane in _parked(world)] == [drift.id]
 
 
 def test_what_is_parked_can_be_cancelled_and_is_not_sent_any_more(world: World, new_name: NewName, time: Time) -> None:
     job = world.sign_up(new_name("ada"))
-    world.db.transaction(lambda session: outages.pause(session, GITLAB, by="chief", reason="Upgrade.", now=time()))
+    outages.pause(world.db, GITLAB, by="chief", reason="Upgrade.", now=time())
     world.runner.run(job.id, "create_gitlab_user")
 
     world.db.transaction(lambda session: interventions.cancel(session, job.id, time()))
-    world.db.transaction(lambda session: outages.resume(session, GITLAB, time()))
+    outages.resume(world.db, GITLAB, time())
 
     assert _parked(world) == []
     assert world.job(job).state is JobState.CANCELLED

@@ -23,8 +23,9 @@ from support.checkout import ROOT
 from support.mariadb import Server, wait_until
 
 from common.database import migrate
-from common.database.engine import LOCK_WAIT, CommitUnknownError, Database
+from common.database.engine import Database
 from common.database.models import RateCount, Team
+from common.database.repeats import LOCK_WAIT, CommitUnknownError
 
 WITHIN_S = 20.0
 WORKERS, DEEDS = 4, 40
