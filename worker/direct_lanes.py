@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from common.database.engine import CommitUnknownError, Database
+from common.database.engine import Database
+from common.database.repeats import CommitUnknownError
 from common.jobs import dispatch
 from common.jobs.lane_messages import LaneMessage
 
