@@ -149,7 +149,7 @@ SIGNUP = Workflow(
         )),
         Lane(name="jenkins", steps=(
             StepPlan(name="create_jenkins_user", upstream=J, retry=PATIENT, secret=True,
-                     repeat="looked up by id first; ours accepts the password of this sign-up"),
+                     repeat="looked up by id first; ours accepts the password of this sign-up, then gets our marker"),
             StepPlan(name="assign_jenkins_role", upstream=J, retry=PATIENT, wait=WaitPolicy(at_most_s=60),
                      skip="somebody may have assigned the role by hand",
                      repeat="an assignment is a set entry; read before, and read again after"),
@@ -319,7 +319,7 @@ OFFBOARD = Workflow(
             StepPlan(name="revoke_jenkins_role", upstream=J, retry=PATIENT, wait=WaitPolicy(at_most_s=300),
                      repeat="an assignment that is gone is done; read again after"),
             StepPlan(name="delete_jenkins_user", upstream=J, retry=PATIENT, wait=WaitPolicy(at_most_s=300),
-                     repeat="looked up by id first; gone is done"),
+                     repeat="looked up by id first; gone is done, and only what carries our marker is deleted"),
         )),
         Lane(name="kibana", steps=(
             StepPlan(name="delete_kibana_user", upstream=E, retry=PATIENT, wait=WaitPolicy(at_most_s=300),

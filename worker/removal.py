@@ -11,17 +11,24 @@ from worker.upstreams import Upstreams
 from worker.upstreams.adapter import Remains, Target
 
 PURGE = "purge"  # the input of a removal that an administrator wants to be final
-OURS = frozenset({Provenance.INTENDED, Provenance.CREATED})
 
 
-def is_removed(job: StepContext, upstreams: Upstreams, row: Resource) -> bool | Remains:
+def is_removed(job: StepContext, upstreams: Upstreams, row: Resource, *, is_marked: bool = True) -> bool | Remains:
     """Remove what the row stands for, and say whether nothing of ours is left in its place, or what is kept elsewhere.
 
+    `is_marked` is False for what was made before objects of its kind were marked.
     A call that creates what was only intended may still arrive: raises NotYet until none can. What is in that place
     then and is not ours shows that ours was never created, and is left alone.
     """
     is_purge = job.option(PURGE) is not None
-    target = Target(ref=row.ref, outside_id=row.outside_id, marker=job.marker, team=lambda: job.team, is_purge=is_purge)
+    target = Target(
+        ref=row.ref,
+        outside_id=row.outside_id,
+        marker=job.marker,
+        team=lambda: job.team,
+        is_purge=is_purge,
+        is_marked=is_marked,
+    )
     if row.provenance is Provenance.CREATED:
         return upstreams.remove(Upstream(row.upstream), row.kind, target)
     if (left_s := job.may_arrive_for_s(row)) > 0:

@@ -22,6 +22,7 @@ from common.states import Outcome, Provenance
 
 REPORTED = frozenset({Outcome.SUCCEEDED, Outcome.TRANSIENT, Outcome.FAILED})  # the attempt makes no more calls
 ARRIVAL_MARGIN_S = 5.0  # what a worker sent in its last moment may arrive so much later
+OURS = frozenset({Provenance.INTENDED, Provenance.CREATED})
 OF_A_RUN = ("build", "sync")  # kinds that are traces of one job: they are removed with what they ran on
 
 
@@ -54,6 +55,11 @@ class Entry:
         """Return when an earlier attempt was about to create it and did not report, else None."""
         row = self._db.read(self._find)
         return row.updated_at if row is not None and row.provenance is Provenance.INTENDED else None
+
+    def is_ours(self) -> bool:
+        """Say whether it was created, or about to be, by this attempt or an earlier one."""
+        row = self._db.read(self._find)
+        return row is not None and row.provenance in OURS
 
     def withdraw(self) -> None:
         """Record that this attempt's intent was refused: whatever is found there later was made by others.

@@ -17,6 +17,9 @@ XML = {"Content-Type": "application/xml; charset=utf-8"}
 JSON = {"Content-Type": "application/json"}
 
 
+THEIR_PASSWORD = "theirs alone"
+
+
 class Hands:
     """Somebody with every right, who uses the upstreams' own APIs; what these lack is done to the records."""
 
@@ -95,10 +98,20 @@ class Hands:
         assert reply.status_code in (200, 302), (reply.status_code, reply.headers.get("X-Error"))
         return reply.text
 
-    def make_jenkins_user(self, login: str) -> None:
+    def make_jenkins_user(self, login: str, *, password: str = THEIR_PASSWORD) -> None:
         url = f"{self.harbour.jenkins.url}/securityRealm/createAccountByAdmin"
-        theirs = {"username": login, "password1": "theirs alone", "password2": "theirs alone", "fullname": login}
+        theirs = {"username": login, "password1": password, "password2": password, "fullname": login}
         form = {**theirs, "email": f"{login}@example.com"}
+        reply = requests.post(url, data=form, auth=self._jenkins, timeout=10, allow_redirects=False)
+        assert reply.status_code == 302
+
+    def remove_jenkins_user(self, login: str) -> None:
+        self.jenkins("POST", f"/securityRealm/user/{login}/doDelete")
+
+    def describe_jenkins_user(self, login: str, description: str) -> None:
+        """Set the description as the page does: the lines of its text area end with CR LF."""
+        url = f"{self.harbour.jenkins.url}/securityRealm/user/{login}/submitDescription"
+        form = {"description": description.replace("\n", "\r\n")}
         reply = requests.post(url, data=form, auth=self._jenkins, timeout=10, allow_redirects=False)
         assert reply.status_code == 302
 

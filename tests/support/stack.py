@@ -42,6 +42,7 @@ WRITES = {
     "GitLab user": r"gitlab POST /api/v4/users",
     "member": r"gitlab POST /api/v4/groups/\d+/members",
     "Jenkins user": r"jenkins POST /securityRealm/createAccountByAdmin",
+    "Jenkins marker": r"jenkins POST /securityRealm/user/[^/]+/submitDescription",
     "role": r"jenkins POST /role-strategy/strategy/assignUserRole",
     "Kibana user": r"elasticsearch PUT /_security/user/[^/]+",
     "fork": r"gitlab POST /api/v4/projects/[^/]+/fork",
@@ -53,7 +54,7 @@ WRITES = {
     "sync": r"argocd POST /api/v1/applications/[^/]+/sync",
     "parameters": r"argocd (PATCH|PUT) /api/v1/applications/[^/]+(/spec)?(\?.*)?",
 }
-SIGN_UP_WRITES = Counter(["GitLab user", "member", "Jenkins user", "role", "Kibana user"])
+SIGN_UP_WRITES = Counter(["GitLab user", "member", "Jenkins user", "Jenkins marker", "role", "Kibana user"])
 APP_WRITES = Counter(["fork", "fork", "protect", "pipeline", "repository", "application"])
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from common.database.models import Resource
+from common.jobs.ledger import OURS
 from common.states import Provenance
 from common.step_outputs import FORK_HELM, FORK_SOURCE, RELEASE_NAME, Fork, KeptResource, Removed, StepOutput
 from common.workflows import DEPROVISION
 from worker.context import StepContext
-from worker.removal import OURS, is_removed
+from worker.removal import is_removed
 from worker.upstreams import Upstreams
 from worker.upstreams.adapter import Remains
 

@@ -14,6 +14,7 @@ from common.step_outputs import (
 )
 from worker.context import StepContext
 from worker.upstreams import Upstreams
+from worker.upstreams.jenkins.adapter import MARK
 from worker.upstreams.jenkins.roles import GLOBAL, ITEM
 
 DEVELOPER = 30  # GitLab's access level
@@ -62,7 +63,7 @@ def join_gitlab_group(job: StepContext, upstreams: Upstreams) -> GitLabMembershi
 
 
 def create_jenkins_user(job: StepContext, upstreams: Upstreams) -> JenkinsUser:
-    """Make the Jenkins account; it has no field for a marker, so its password proves that it is ours."""
+    """Make the Jenkins account: its password proves that it is ours, then it gets our marker."""
     if job.accounts.jenkins == "none":
         return {"user_id": job.input("login"), "not_done": NOTHING.format("Jenkins")}
     if job.accounts.jenkins == "external":
@@ -75,6 +76,10 @@ def create_jenkins_user(job: StepContext, upstreams: Upstreams) -> JenkinsUser:
         email=job.input("email"),
         on_create=entry.intend,
     )
+    if entry.is_ours():  # else it was the person's own before, and its description is theirs
+        mark = job.resource("jenkins", MARK, job.input("login"))
+        upstreams.jenkins.accounts.mark(user, marker=job.marker, on_create=mark.intend)
+        mark.settle(outside_id=user.id, url=user.url, found=False)
     entry.settle(outside_id=user.id, url=user.url, found=user.found)
     return {"user_id": user.id, "not_done": ""}
 

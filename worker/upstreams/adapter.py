@@ -51,6 +51,7 @@ class CheckContext:
 class Target:
     """A resource of the ledger that is to be removed. `marker` is what an object of ours carries.
 
+    `is_marked` is False for what was made before objects of its kind were marked.
     `ref` is the name under which the step that made it recorded it, `outside_id` the upstream's own, None when the
     creation was never confirmed. `team` returns the app's team; raises Permanent when it has left the catalog.
     `is_purge`: an administrator wants it removed for good, whatever the upstream would keep.
@@ -61,6 +62,7 @@ class Target:
     marker: str
     team: Callable[[], CatalogTeam]
     is_purge: bool = False
+    is_marked: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,9 @@ from common.errors import ActionBy, StepError, Transient
 from worker.upstreams.base import Api
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.gitlab.errors import is_locked, not_ours
-from worker.upstreams.gitlab.schemas import User, UserSchema, carries, same_path, user_of
+from worker.upstreams.gitlab.schemas import User, UserSchema, same_path, user_of
 from worker.upstreams.http import Reply
+from worker.upstreams.marker import is_line_of
 
 _PENDING = "blocked_pending_approval"
 _BLOCKED = frozenset({"blocked", "ldap_blocked", _PENDING, "banned"})  # a block changes none of them
@@ -126,7 +127,7 @@ class Accounts:
         return self._api.send("POST", "users", json=user)
 
     def _our_user(self, user: UserSchema, *, email: str, marker: str) -> User:
-        if carries(user.note, marker) and (user.email or "").lower() == email.lower():
+        if is_line_of(user.note, marker) and (user.email or "").lower() == email.lower():
             return self._usable(user, found=True)
         raise not_ours(
             self._api, f"GitLab already has a user {user.username}, and we did not make it", "choose another id"
@@ -157,7 +158,7 @@ class Accounts:
         user = self._by_id(user_id)
         if user is None:
             return True
-        if not (same_path(user.username, login) and carries(user.note, marker)):
+        if not (same_path(user.username, login) and is_line_of(user.note, marker)):
             raise not_ours(
                 self._api, f"GitLab's user {user.username} was renamed, or we did not make it", "block it on GitLab"
             )

@@ -20,10 +20,10 @@ from worker.upstreams.gitlab.schemas import (
     Project,
     ProjectSchema,
     ProtectionSchema,
-    carries,
     project_of,
     same_path,
 )
+from worker.upstreams.marker import is_line_of
 
 POLL_S = 2.0
 _IMPORT_FAILED = frozenset({"failed", "canceled"})
@@ -100,7 +100,7 @@ class Projects:
                 self._require_free_name(namespace, path)
             if project is None:
                 raise self._api.failed(reply, f"forking {template} to {wanted}")
-        if not (carries(project.description, marker) or project.id == known_id):
+        if not (is_line_of(project.description, marker) or project.id == known_id):
             reason = f"GitLab already has a project {project.path_with_namespace}, and we did not make it"
             raise self._api.conflict(reason, "choose another name", "move that project away and retry")
         return project_of(self._targeting_itself(project), found=True, template=template)

@@ -19,7 +19,8 @@ from worker.upstreams.base import Api
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.gitlab.errors import not_ours
 from worker.upstreams.gitlab.projects import POLL_S, Projects
-from worker.upstreams.gitlab.schemas import ProjectSchema, carries, same_path
+from worker.upstreams.gitlab.schemas import ProjectSchema, same_path
+from worker.upstreams.marker import is_line_of
 
 KEEPING = (18,)  # the first version that keeps what is deleted, whatever its licence
 
@@ -54,7 +55,7 @@ class Removals:
         project = self._projects.find_by_id(project_id)
         if project is None:
             return None
-        is_ours = is_known or carries(project.description, marker)
+        is_ours = is_known or is_line_of(project.description, marker)
         if not project.marked_for_deletion_on and not (is_ours and _is_put_aside(project, path)):
             self._require_ours(project, path, is_ours=is_ours)
             if not purge and not self._is_deletion_kept():

@@ -113,11 +113,6 @@ def same_path(one: str, other: str) -> bool:
     return one.lower() == other.lower()
 
 
-def carries(text: str | None, marker: str) -> bool:
-    """Say whether one of the lines of `text` is the marker, whole."""
-    return marker in (line.strip() for line in (text or "").splitlines())
-
-
 @dataclass(frozen=True, kw_only=True)
 class User:
     """`found`, here and below: it was there before this call."""

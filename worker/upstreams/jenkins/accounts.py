@@ -1,6 +1,6 @@
-"""Jenkins' users: created and removed.
+"""Jenkins' users: created, marked and removed.
 
-user   no marker: an account that opens with the password of this very sign-up is ours
+user   marker: a line of its description, written once the password of this very sign-up has opened the account
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from typing import Any
 from common.errors import ActionBy, Permanent
 from worker.upstreams.base import Api
 from worker.upstreams.jenkins.errors import form_errors, location, still_there, unseen
+from worker.upstreams.marker import is_line_of
 
 _LOGIN_ACCOUNT = "hudson.security.HudsonPrivateSecurityRealm$Details"
 
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """A login account. `url` is Jenkins' own; `found`: it was there before the call."""
+    """A login account. `url` is Jenkins' own, `description` what is written there; `found`: before the call."""
 
     id: str
     url: str
+    description: str
     found: bool
 
 
@@ -30,6 +32,7 @@ class _PersonSchema:
     id: str
     absoluteUrl: str  # noqa: N815 - Jenkins' word
     property: list[dict[str, Any]]
+    description: str | None = None
 
     def can_log_in_as(self, login: str) -> bool:
         """Say whether this is the login account `login`: commit authors are users of Jenkins, too."""
@@ -59,7 +62,28 @@ class Accounts:
             if person is None:
                 raise rejection or unseen(self._api, f"the user {login}")
         self._prove_ours(login, password)
-        return User(id=person.id, url=person.absoluteUrl, found=found)
+        return User(id=person.id, url=person.absoluteUrl, description=person.description or "", found=found)
+
+    def mark(self, user: User, *, marker: str, on_create: Callable[[], None]) -> None:
+        """Write `marker` as a line of the description, unless it is there. `on_create` runs just before the change.
+
+        Safe to repeat: what people wrote there stays. Raises Transient when Jenkins does not show it afterwards.
+        Source: `User.doSubmitDescription`.
+        """
+        if is_line_of(user.description, marker):
+            return
+        on_create()
+        form = {"description": "\n".join(filter(None, (marker, user.description)))}
+        reply = self._api.send("POST", "securityRealm", "user", user.id, "submitDescription", form=form)
+        if reply.status not in (302, 404):
+            raise self._api.failed(reply, f"describing the user {user.id}")
+        if not self.is_marked(user.id, marker=marker):
+            raise unseen(self._api, f"the description of the user {user.id}")
+
+    def is_marked(self, login: str, *, marker: str) -> bool | None:
+        """Say whether the login account `login` carries `marker`; None when there is no such account."""
+        person = self._find_person(login)
+        return None if person is None else is_line_of(person.description, marker)
 
     def _find_person(self, login: str) -> _PersonSchema | None:
         # not /user/{x}: that also answers with whoever has x as a *full name*
@@ -95,16 +119,20 @@ class Accounts:
                 "ask an operator to remove the Jenkins user",
             )
 
-    def remove_user(self, login: str) -> bool:
+    def remove_user(self, login: str, *, marker: str | None) -> bool:
         """Delete the login account `login`; return True when there is none any more.
 
-        Safe to repeat: an absent account is done, without a write. There is no marker: only the caller knows
-        whether the account is ours. Its roles stay behind for the next user of that name: take them back first.
-        Raises Transient when the account is still there afterwards.
-        Source: `HudsonPrivateSecurityRealm.getUser`, `User.doDoDelete`.
+        Safe to repeat: an absent account is done, without a write. `marker` None: it was made before accounts were
+        marked, and only the caller knows whether it is ours. Its roles stay behind for the next user of that name: take
+        them back first. Raises Conflict when the account does not carry `marker`, Transient when it is still there
+        afterwards. Source: `HudsonPrivateSecurityRealm.getUser`, `User.doDoDelete`.
         """
-        if self._find_person(login) is None:
+        person = self._find_person(login)
+        if person is None:
             return True
+        if marker is not None and not is_line_of(person.description, marker):
+            reason = f"Jenkins has a user {login} that is not the one that was made here"
+            raise self._api.conflict(reason, "ask an operator whose account it is")
         reply = self._api.send("POST", "securityRealm", "user", login, "doDelete")
         if reply.status not in (302, 404):
             raise self._api.failed(reply, f"deleting the user {login}")

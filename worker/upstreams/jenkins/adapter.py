@@ -10,6 +10,8 @@ from worker.upstreams.jenkins.checks import JenkinsChecks
 from worker.upstreams.jenkins.client import Jenkins
 from worker.upstreams.jenkins.roles import GLOBAL
 
+MARK = "user_marker"  # the kind in the ledger of our line in an account's description; older accounts have none
+
 
 def login(settings: WorkerSettings) -> Login:
     return Login(
@@ -47,8 +49,8 @@ def remove_folder_permissions(client: Jenkins, target: Target) -> bool:
 
 
 def remove_user(client: Jenkins, target: Target) -> bool:
-    """Delete the account, which has no marker: the caller knows that it is ours."""
-    return client.accounts.remove_user(target.ref)
+    """Delete the account."""
+    return client.accounts.remove_user(target.ref, marker=target.marker if target.is_marked else None)
 
 
 ADAPTER = Adapter(

@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from common.errors import ActionBy, Permanent
 from worker.upstreams.jenkins.xml_document import XmlDocument, is_storable, written
+from worker.upstreams.marker import is_line_of
 
 _GIT = "hudson.plugins.git"
 _TEXT_PARAMETERS = ("hudson.model.StringParameterDefinition", "hudson.model.TextParameterDefinition")
@@ -82,12 +83,8 @@ class PipelineXml:
         return self._document.to_bytes()
 
     def carries(self, marker: str) -> bool:
-        """Return whether it is a pipeline with `marker` on a line of its own in the description.
-
-        Blanks do not matter, nor do line ends: a browser ends the lines of a text area with CR LF.
-        """
-        lines = (self._root.findtext("description") or "").splitlines()
-        return self._root.tag == "flow-definition" and marker in map(str.strip, lines)
+        """Return whether it is a pipeline with `marker` on a line of its own in the description."""
+        return self._root.tag == "flow-definition" and is_line_of(self._root.findtext("description"), marker)
 
     def drift(self, wanted: PipelineDefinition) -> tuple[str, ...]:
         """Return the names of our fields that are not as wanted, blanks and line ends at their ends ignored.

@@ -26,17 +26,18 @@ def refusal(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...] = 
     | 403 "No valid crumb" | our secret is a password: GETs work and every POST fails |
     | 403 X-Required-Permission | our account lacks it |
     | 400 X-Error | the name is bad or taken; empty: taken by something that our account cannot see |
-    | 500 on a job's XML | bad XML or a missing plugin; the log has more under the id that we keep |
+    | 500 on a job's XML, Jenkins' own page | bad XML or a missing plugin; the log has more under the id that we keep |
     | 503 "getting ready" | Jenkins is starting |
 
-    Everything else is the common table's.
+    Everything else is the common table's: a 500 that is not Jenkins' own page comes from what is in front of it.
     """
     if reply.status == 400 and "X-Error" in reply.headers:
         return _declined(http, cleaned(reply.headers["X-Error"], secrets=secrets), doing)
     if reply.status == 403 and (missing := _missing_right(reply)):
         return Permanent(f"{missing}, while {doing}", action_by=ActionBy.OPERATOR, upstream=http.name)
-    if reply.status == 500 and reply.method == "POST" and reply.path.endswith(_TAKES_XML):
-        trace = _LOGGING_ID.search(reply.text)
+    trace = _LOGGING_ID.search(reply.text) if reply.status == 500 else None
+    is_its_own = reply.status == 500 and (trace is not None or "X-Jenkins" in reply.headers)
+    if is_its_own and reply.method == "POST" and reply.path.endswith(_TAKES_XML):
         hint = f"a plugin may be missing (Logging ID {trace[1]})" if trace else "a plugin may be missing"
         return Permanent(f"Jenkins failed while {doing}: {hint}", action_by=ActionBy.OPERATOR, upstream=http.name)
     if reply.status == 503 and "getting ready" in reply.text:

@@ -737,7 +737,7 @@ def test_somebody_elses_removal_is_waited_for(jenkins: Jenkins, service: StandIn
 def test_a_user_is_removed_once(jenkins: Jenkins, service: StandIn) -> None:
     service.users["anna"] = User(id="anna", full_name="Anna", digest="x")
 
-    first, second = jenkins.accounts.remove_user("Anna"), jenkins.accounts.remove_user("anna")
+    first, second = jenkins.accounts.remove_user("Anna", marker=None), jenkins.accounts.remove_user("anna", marker=None)
 
     assert first is second is True
     assert "anna" not in service.users
@@ -747,7 +747,7 @@ def test_a_user_is_removed_once(jenkins: Jenkins, service: StandIn) -> None:
 def test_a_user_is_never_found_by_a_full_name(jenkins: Jenkins, service: StandIn) -> None:
     service.users["eve"] = User(id="eve", full_name="anna", digest="x")
 
-    assert jenkins.accounts.remove_user("anna")
+    assert jenkins.accounts.remove_user("anna", marker=None)
 
     assert "eve" in service.users
     assert service.writes() == []
@@ -756,7 +756,7 @@ def test_a_user_is_never_found_by_a_full_name(jenkins: Jenkins, service: StandIn
 def test_a_commit_author_is_no_account(jenkins: Jenkins, service: StandIn) -> None:
     service.remember_author("anna", "Anna")
 
-    assert jenkins.accounts.remove_user("anna")
+    assert jenkins.accounts.remove_user("anna", marker=None)
 
     assert service.writes() == []
 
@@ -767,15 +767,15 @@ def test_a_users_removal_whose_reply_is_lost_converges(jenkins: Jenkins, service
     service.inject(Fault(kind=kind, path="doDelete", times=1))
 
     with pytest.raises(Transient):
-        jenkins.accounts.remove_user("anna")
+        jenkins.accounts.remove_user("anna", marker=None)
 
-    assert jenkins.accounts.remove_user("anna")
+    assert jenkins.accounts.remove_user("anna", marker=None)
     assert "anna" not in service.users
 
 
 def test_our_own_account_stays(jenkins: Jenkins) -> None:
     with pytest.raises(Permanent, match="Cannot delete self"):
-        jenkins.accounts.remove_user("automation")
+        jenkins.accounts.remove_user("automation", marker=None)
 
 
 def test_a_removal_that_did_nothing_is_not_believed(jenkins: Jenkins, service: StandIn) -> None:
@@ -785,7 +785,7 @@ def test_a_removal_that_did_nothing_is_not_believed(jenkins: Jenkins, service: S
     service.roles["projectRoles"]["dev"].sids = {("USER", "anna")}
 
     with pytest.raises(Transient, match="still shows"):
-        jenkins.accounts.remove_user("anna")
+        jenkins.accounts.remove_user("anna", marker=None)
     with pytest.raises(Transient, match="still shows"):
         jenkins.roles.unassign("anna", role="dev")
 

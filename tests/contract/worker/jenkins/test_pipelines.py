@@ -466,7 +466,9 @@ OOPS = "<h1>Oops!</h1> Logging ID=1b4e28ba-2fa1-11d2-883f-0016d3cca427<pre>secre
     ("status", "body", "headers", "error", "says"),
     [
         (500, OOPS, {}, Permanent, "Logging ID 1b4e28ba-2fa1-11d2-883f-0016d3cca427"),
-        (500, "", {}, Permanent, "a plugin may be missing"),
+        (500, "", {"X-Jenkins": "2.568.2"}, Permanent, "a plugin may be missing"),
+        (500, "", {}, Transient, "answered 500"),
+        (500, "<h1>No space left</h1>", {"Server": "nginx"}, Transient, "answered 500"),
         (400, "<h1>Error</h1>", {"X-Error": "unsafe character"}, Permanent, "unsafe character"),
         (400, "<h1>Error</h1>", {"X-Error": ""}, Conflict, "cannot see"),
         (404, "", {}, Permanent, "404"),
