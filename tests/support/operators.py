@@ -15,8 +15,6 @@ from harbour.world import Harbour
 MARKER = "slipway.dev/marker"
 XML = {"Content-Type": "application/xml; charset=utf-8"}
 JSON = {"Content-Type": "application/json"}
-
-
 THEIR_PASSWORD = "theirs alone"
 
 

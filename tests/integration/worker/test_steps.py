@@ -7,7 +7,7 @@ database (how a failure is read, what a repair finds) is tested on SQLite only.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from support.runs import runs
@@ -145,7 +145,7 @@ def test_each_failure_ends_as_declared(world: World, stages: Stages, case: Case,
     declared = FAILURES[failure]
     job = stages.ready(case)
     (service,) = stages.services(case)
-    service.inject(Fault(**vars(declared.fault)))
+    service.inject(replace(declared.fault))
     writes = world.write_count()
 
     world.runner.run(job.id, case.step.name)
@@ -169,7 +169,7 @@ def test_an_inspection_reports_what_refuses_and_retries_what_stumbles(
     job = stages.ready(case)
     service = world.harbour.service(upstream)
     assert service is not None
-    service.inject(Fault(**{**vars(declared.fault), "path": NO_GIT}))
+    service.inject(replace(declared.fault, path=NO_GIT))
 
     world.runner.run(job.id, case.step.name)
 
