@@ -32,7 +32,7 @@ from api.views import (
     upstreams,
     users,
 )
-from common.broker import Publisher, celery_app
+from common.broker import BackgroundPublisher, celery_app
 from common.config import catalog
 from common.config import settings as common_settings
 from common.config.settings import Settings, SettingsError
@@ -104,7 +104,7 @@ def _parts(config: Settings, now: Now | None) -> Service:
         catalog=teams_and_types,
         db=db,
         vault=Vault([key.get_secret_value() for key in config.secret_keys]),
-        publisher=Publisher(queue),
+        publisher=BackgroundPublisher(queue),
         passwords=Passwords(),
         readiness=Readiness(monitoring_db, teams_and_types),
         durations=durations,

@@ -7,13 +7,22 @@ through the queue of its step's upstream. A worker takes from all of them, or fr
 from __future__ import annotations
 
 import logging
+import ssl
 import time
 from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, Full, Queue
+from threading import Lock, Thread
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from celery import Celery, Signature, chain
-from kombu import Queue  # type: ignore[attr-defined] # it ships no types
+from kombu import Queue as TaskQueue  # type: ignore[attr-defined] # it ships no types
+from kombu.utils.url import parse_ssl_cert_reqs
 
 from common.broker_errors import TroubleReport
+from common.config.broker_url import SENTINEL, SENTINEL_TLS, WITH_TLS
 from common.config.settings import CommonSettings
 from common.jobs.lane_messages import LaneMessage, TaskMessage
 from common.workflows import Upstream
@@ -22,14 +31,20 @@ log = logging.getLogger(__name__)
 
 QUEUES = tuple(upstream.value for upstream in Upstream)
 REST_AFTER_FAILURE_S = 10.0
+HELD = 1000  # lanes that wait to be sent; beyond that the clocks send them
+IDLE_S = 10.0  # after which a thread with nothing to send ends
 
 
 def celery_app(settings: CommonSettings, *, publishing_s: float = 0.5) -> Celery:
     """Return the Celery app of one process. `publishing_s` bounds how long a publisher waits for the broker."""
-    app = Celery("slipway", broker=settings.redis_url.get_secret_value())
+    addresses = [urlsplit(text) for text in settings.redis_url.get_secret_value().split(";")]
+    app = Celery("slipway", broker=";".join(map(_for_kombu, addresses)))
+    tls = _tls(addresses[0], settings.redis_ca_file)
+    waits = {"socket_timeout": publishing_s, "socket_connect_timeout": publishing_s}
     app.conf.update(
+        broker_use_ssl=tls or None,
         # A mapping of names would do, but not for Flower.
-        task_queues=[Queue(name, routing_key=name) for name in QUEUES],  # type: ignore[no-untyped-call] # as above
+        task_queues=[TaskQueue(name, routing_key=name) for name in QUEUES],  # type: ignore[no-untyped-call] # as above
         task_default_queue=Upstream.SLIPWAY.value,
         task_serializer="json",
         accept_content=["json"],  # no pickle: access to the broker must not allow running code
@@ -48,8 +63,8 @@ def celery_app(settings: CommonSettings, *, publishing_s: float = 0.5) -> Celery
         task_publish_retry=True,  # False alone makes a dead broker slower to notice
         task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1},
         broker_transport_options={
-            "socket_timeout": publishing_s,
-            "socket_connect_timeout": publishing_s,
+            **waits,
+            **_sentinel(settings, {**waits, **tls, "ssl": True} if tls else waits),
             "socket_keepalive": True,
             "health_check_interval": 10,
             "retry_on_timeout": False,
@@ -62,6 +77,32 @@ def celery_app(settings: CommonSettings, *, publishing_s: float = 0.5) -> Celery
         },
     )
     return app
+
+
+def _for_kombu(address: SplitResult) -> str:
+    """Return an address without TLS, of which kombu is told apart: it knows no `sentinels`."""
+    scheme = SENTINEL if address.scheme == SENTINEL_TLS else address.scheme
+    return address._replace(scheme=scheme, query="").geturl()
+
+
+def _tls(address: SplitResult, ca_file: Path | None) -> dict[str, Any]:
+    """Return how certificates are checked; empty without TLS. kombu by itself speaks to `rediss` without any."""
+    options: dict[str, Any] = dict(parse_qsl(address.query))
+    if address.scheme not in WITH_TLS and not options:
+        return {}
+    trust = parse_ssl_cert_reqs(options.get("ssl_cert_reqs", "required"))
+    checks_host = options.get("ssl_check_hostname", str(trust != ssl.CERT_NONE)).lower() != "false"
+    trusted = {"ssl_ca_certs": str(ca_file)} if ca_file else {}
+    return {**trusted, **options, "ssl_cert_reqs": trust, "ssl_check_hostname": checks_host}
+
+
+def _sentinel(settings: CommonSettings, connection: dict[str, Any]) -> dict[str, Any]:
+    """Return what the transport needs to ask sentinels for the master; empty without sentinels."""
+    if not settings.redis_sentinel_master:
+        return {}
+    password = settings.redis_sentinel_password
+    login = {"password": password.get_secret_value()} if password else {}
+    return {"master_name": settings.redis_sentinel_master, "sentinel_kwargs": {**connection, **login}}
 
 
 class Publisher:
@@ -98,3 +139,40 @@ class Publisher:
 
     def _signature(self, task: TaskMessage) -> Signature:
         return self._app.signature(task.name, args=(task.job_id,), immutable=True, options={"queue": task.queue})
+
+
+class BackgroundPublisher(Publisher):
+    """Sends on a thread of its own, so that nobody waits for the broker, however it fails.
+
+    What it holds is lost with the process: a message is a hint, and the clocks find in the database what is due.
+    """
+
+    def __init__(self, app: Celery) -> None:
+        super().__init__(app)
+        self._held: Queue[LaneMessage] = Queue(HELD)
+        self._lock = Lock()
+        self._thread: Thread | None = None
+
+    def send(self, lanes: Iterable[LaneMessage]) -> int:
+        """Take over what can be held, and return how many lanes that is: none while the broker is left alone."""
+        held = 0
+        with self._lock, suppress(Full):
+            for lane in () if self.is_resting else lanes:
+                self._held.put_nowait(lane)
+                held += 1
+            if held and not (self._thread and self._thread.is_alive()):  # not alive: it was another process' thread
+                self._thread = Thread(target=self._send_held, name="publisher", daemon=True)
+                self._thread.start()
+        return held
+
+    def _send_held(self) -> None:
+        while True:
+            try:
+                lane = self._held.get(timeout=IDLE_S)
+            except Empty:
+                with self._lock:
+                    if self._held.empty():
+                        self._thread = None
+                        return
+            else:
+                super().send([lane])

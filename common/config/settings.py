@@ -69,7 +69,19 @@ class CommonSettings(BaseSettings):
         description="Directory of files that hold one setting each, named in lower case: secrets/gitlab_token",
     )
     redis_password: SecretStr | None = Field(None, description="Password for REDIS_URL, if the address contains none")
-    redis_url: BrokerUrl = Field(description="The broker's address: redis://:password@host:6379/0")
+    redis_sentinel_master: str | None = Field(
+        None, description="Name of the master that the sentinels in REDIS_URL watch: mymaster"
+    )
+    redis_sentinel_password: SecretStr | None = Field(
+        None, description="Password of the sentinels themselves. Unset: they ask for none"
+    )
+    redis_ca_file: Path | None = Field(
+        None, description="CA bundle for a broker with TLS. Unset: those that the system trusts"
+    )
+    redis_url: BrokerUrl = Field(
+        description="The broker's address: redis://:password@host:6379/0, with TLS rediss://. Of sentinels, each: "
+        "sentinel://:password@host:26379/0;sentinel://host:26379, with TLS sentinels://"
+    )
     log_format: str = Field("auto", pattern="^(auto|json|text)$", description="json, text, or auto: text in a terminal")
     log_level: str = Field(
         "info",
@@ -103,6 +115,13 @@ class CommonSettings(BaseSettings):
         if isinstance(value, Ambiguous):
             raise ValueError(f"{value.former.upper()} has another value: remove one of the two")  # noqa: TRY004
         return value
+
+    @field_validator("redis_ca_file")
+    @classmethod
+    def _trusts_somebody(cls, file: Path | None) -> Path | None:
+        if file:
+            require_certificates(file)
+        return file
 
     @field_validator("secrets_dir")
     @classmethod

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from typing import Annotated
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, SecretStr, ValidationInfo
+from pydantic import AfterValidator, SecretStr
 
-from common.config import database_url
-
-BROKERS = ("redis://", "rediss://", "sentinel://")
+from common.config import broker_url, database_url
 
 
 def _split(value: str) -> SplitResult:
@@ -45,27 +43,10 @@ def _origin(value: str) -> str:
     return value
 
 
-def _broker_url(value: SecretStr, info: ValidationInfo) -> SecretStr:
-    """Several sentinels, or brokers to fall back to, are separated by semicolons."""
-    addresses = value.get_secret_value().split(";")
-    if not all(address.startswith(BROKERS) for address in addresses):
-        raise ValueError(f"must begin with {' or '.join(BROKERS)}")
-    password: SecretStr | None = info.data.get("redis_password")
-    if password is None:
-        return value
-    return SecretStr(";".join(_with_password(_split(address), password) for address in addresses))
-
-
-def _with_password(parts: SplitResult, password: SecretStr) -> str:
-    user, _, host = parts.netloc.rpartition("@")
-    netloc = f"{user}:{quote(password.get_secret_value(), safe='')}@{host}"
-    return (parts if parts.password is not None else parts._replace(netloc=netloc)).geturl()
-
-
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Origin = Annotated[str, AfterValidator(_origin)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(database_url.checked)]
-BrokerUrl = Annotated[SecretStr, AfterValidator(_broker_url)]  # with the password of the field `redis_password`
+BrokerUrl = Annotated[SecretStr, AfterValidator(broker_url.checked)]  # with the password of the field `redis_password`
 
 
 def is_loopback(host: str) -> bool:

@@ -73,7 +73,7 @@ def test_nothing_set_names_everything_that_is_required(load: Load, kind: Kind) -
 
 def test_each_process_reads_the_secrets_it_needs_and_no_others() -> None:
     read = {kind: {name for name in kind.model_fields if name in SECRETS} for kind in KINDS}
-    broker = {"redis_password", "redis_url"}
+    broker = {"redis_password", "redis_sentinel_password", "redis_url"}
     own = {"db_password", "db_url", "secret_keys", "metrics_token"}
 
     assert read[FlowerSettings] == {*broker, "flower_basic_auth"}
