@@ -44,6 +44,7 @@ from worker.liveness import WorkerRegister
 from worker.outage_probe import INTERVAL_S, OutageProbe
 from worker.periodic import PeriodicThread
 from worker.rate_limit import rate_limiters
+from worker.refusals import RefusalProbe, asking
 from worker.registry import load_steps
 from worker.runner import NextAction, Runner, StepResult
 
@@ -99,8 +100,11 @@ def configure_app(app: Celery, config: WorkerSettings) -> None:
     )
     name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     register = WorkerRegister(liveness.directory_for(db_url))
-    limits = slots.limits_of(config)
+    logins = upstreams.logins(config, context.vault)
+    limits = slots.limits_of(config, logins)
     connections = upstreams.open_connections(config, rate_limiters(db, limits))
+    clients = upstreams.clients(connections)
+    refusal_probe = RefusalProbe(db, asking(clients), logins)
     link = BrokerLink()
     app.conf.worker_consumer = partial(LeanConsumer, link=link)
     clock = Clock(db, Publisher(app), register, limits, link)
@@ -108,12 +112,13 @@ def configure_app(app: Celery, config: WorkerSettings) -> None:
     threads = PeriodicThreads(
         clock=PeriodicThread("clock", clock.tick, every_s=TICK_S),
         outage_probe=PeriodicThread("lookout", OutageProbe(db, connections).run, every_s=INTERVAL_S),
+        refusal_probe=PeriodicThread("refusal_probe", refusal_probe.run, every_s=INTERVAL_S),
         retention=PeriodicThread("keeper", RetentionSweeper(db, config).sweep_some, every_s=EVERY_S),
     )
     task_events = TaskEvents()
     runner = Runner(
         context,
-        upstreams.clients(connections),
+        clients,
         {step: task_events.reporting(function) for step, function in load_steps().items()},
         limits,
         worker=name,
@@ -160,14 +165,15 @@ class PeriodicThreads:
 
     clock: PeriodicThread
     outage_probe: PeriodicThread
+    refusal_probe: PeriodicThread
     retention: PeriodicThread
 
     def start(self) -> None:
-        for thread in (self.clock, self.outage_probe, self.retention):
+        for thread in (self.clock, self.outage_probe, self.refusal_probe, self.retention):
             thread.start()
 
     def stop(self) -> None:
-        for thread in (self.clock, self.outage_probe, self.retention):
+        for thread in (self.clock, self.outage_probe, self.refusal_probe, self.retention):
             thread.stop()
 
 

@@ -63,6 +63,7 @@ class Clock:
         if time.monotonic() >= self._clean_at:
             self._clean_at = time.monotonic() + CLEAN_EVERY_S
             dispatch.delete_expired(self._db)
+            dispatch.send_long_held(self._db)
         self._release_dead_workers()
         if self._link.is_lost or self._publisher.is_resting:
             return self._run_directly()

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import ModuleType
 
-from common.errors import Conflict, NotYet, Permanent
+from common.errors import Conflict, NotYet, Permanent, Refused
 from common.step_outputs import PlannedStep, StepOutput
-from common.workflows import PROVISION, Lane, StepPlan
+from common.workflows import PROVISION, Lane, StepPlan, Upstream
 from worker.context import Recorded, StepContext
 from worker.preview import ABSENT, Preview
 from worker.upstreams import Upstreams
 from worker.upstreams.http import WouldWrite
+from worker.upstreams.standing import Held
 
 NOT_THERE_YET = "The repository is made first."
 
@@ -129,9 +130,18 @@ class DryRun:
             outputs[step.name] = output or (preview.output(job, self._upstreams) if preview.output else {})
         except Conflict as error:
             verdict, reason = Forecast.CONFLICT, error.reason
+        except Refused as error:
+            self._require_standing(error)
+            verdict, reason = Forecast.FORBIDDEN, error.reason
         except Permanent as error:
             verdict, reason = Forecast.FORBIDDEN, error.reason
         return StepForecast(step=step.name, upstream=step.upstream, verdict=verdict, reason=reason)
+
+    def _require_standing(self, refused: Refused) -> None:
+        """Raise the refusal again unless it is known to be about this one part: then nothing can be compared now."""
+        upstream = Upstream.labelled(refused.upstream)
+        if upstream is None or isinstance(self._upstreams.standing(upstream, refused), Held):
+            raise refused
 
     def _attempt(
         self, step: StepPlan, preview: Preview, job: ReadingJob, outputs: Mapping[str, Mapping[str, object]]

@@ -4,6 +4,7 @@ the step …                   the runner …                                  C
 returns                      records the output; the lane continues        SUCCESS
 raises NotYet                writes when to poll again                     RETRY, with the reason
 raises Transient             writes when to try again, or fails            RETRY, or FAILURE
+raises Refused               asks for our standing (`worker/refusals.py`)  RETRY, or FAILURE
 raises Conflict, Permanent   fails                                         FAILURE, with the reason
 raises anything else         fails as internal, the trace goes to the log  FAILURE
 cannot be claimed            does nothing, or passes on a finished step    REFUSED, or SUCCESS
@@ -23,16 +24,19 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from common.admission.outages import Hold
+from common.admission import outages, refusals
+from common.admission.outages import Hold, HoldCode
 from common.admission.slots import Limits
 from common.database.repeats import CommitUnknownError
-from common.errors import Conflict, NotYet, Permanent, StepError, Transient
+from common.errors import Conflict, NotYet, Permanent, Refused, StepError, Transient
 from common.jobs import attempts, ledger
 from common.jobs.attempts import INTERNAL, Claim, ClaimLostError, ClaimRefused
 from common.states import StepState
 from common.workflows import Upstream, task_name
+from worker import refusals as refusing
 from worker import telemetry
 from worker.context import StepContext, WorkerContext
+from worker.refusals import Ask, GiveUp, HoldUpstream, TryAgain
 from worker.registry import StepFunction
 from worker.upstreams import Upstreams
 from worker.upstreams.http import Deadline
@@ -87,12 +91,15 @@ class Runner:
         limits: Limits,
         *,
         worker: str,
+        ask: Ask | None = None,
         on_unavailable: Signal = _ignore,
         on_room: Signal = _ignore,
         keep_lease: KeepLease = lambda _claim: nullcontext(),
         jitter: Jitter = lambda: random.uniform(0.8, 1.2),  # noqa: S311 - spreads retries, guards nothing
     ) -> None:
-        """`on_unavailable` is called when an upstream did not answer, `on_room` when a step has released its slots.
+        """`ask` asks for our standing at an upstream; None: with `upstreams`.
+
+        `on_unavailable` is called when an upstream did not answer, `on_room` when a step has released its slots.
 
         `keep_lease` renews a claim while the attempt runs inside it.
         """
@@ -102,6 +109,7 @@ class Runner:
         self._steps = steps
         self._limits = limits
         self._worker = worker
+        self._ask = ask or refusing.asking(upstreams)
         self._on_unavailable = on_unavailable
         self._on_room = on_room
         self._keep_lease = keep_lease
@@ -136,9 +144,24 @@ class Runner:
         return result
 
     def _attempt(self, claim: Claim) -> StepResult:
-        name = task_name(claim.job.kind, claim.step.name)
         context = StepContext(claim, self._context)
         upstreams = self._upstreams.within(Deadline.within(claim.plan.limit_s), before_write=context.require_claim)
+        result = self._run_step(claim, context, upstreams)
+        if result.code != HoldCode.REFUSED:
+            self._end_trials(claim, upstreams)
+        return result
+
+    def _end_trials(self, claim: Claim, upstreams: Upstreams) -> None:
+        """End each hold for which this was the trial, if a call like the refused one was accepted."""
+        for row in claim.admission.trials:
+            now = self._db.now()
+            is_accepted = upstreams.connections[Upstream(row.upstream)].has_accepted(is_write=row.is_write)
+            is_to_end = is_accepted or refusals.is_trial_over(row, now)
+            if is_to_end and refusals.end(self._db, row, now, is_accepted=is_accepted):
+                refusing.log_over(row, now)
+
+    def _run_step(self, claim: Claim, context: StepContext, upstreams: Upstreams) -> StepResult:
+        name = task_name(claim.job.kind, claim.step.name)
         try:
             output = self._steps[name](context, upstreams)
         except StepError as error:
@@ -156,7 +179,32 @@ class Runner:
         attempts.record_success(self._db, claim, output)
         return StepResult(action=NextAction.GO_ON, state=StepState.SUCCEEDED)
 
+    def _refused(self, claim: Claim, error: Refused, upstream: Upstream) -> StepResult:
+        """Record what a refusal means: `worker/refusals.py` decides."""
+        try:
+            standing = refusing.standing_after(self._ask, upstream, error)
+        except Transient as unanswered:
+            return self._not_done(claim, unanswered)
+        before = attempts.refused_before(self._db, claim)
+        login, now = self._limits[upstream].login if upstream in self._limits else "", self._db.now()
+        accepted_at = self._db.read(lambda session: refusals.accepted_at(session, upstream, login))
+        match refusing.decide(error, standing, before, accepted_at=accepted_at, now=now):
+            case HoldUpstream(cause=cause):
+                if refusals.hold(self._db, upstream, login, cause, now):
+                    refusing.log_held(upstream, cause)
+                hold = outages.refused(cause.cause)
+                state = attempts.record_hold(self._db, claim, hold)
+                return StepResult(action=NextAction.LATER, state=state, code=hold.code, reason=hold.reason)
+            case TryAgain(delay_s=delay_s):
+                transient = Transient(error.reason, upstream=error.upstream, retry_after_s=delay_s)
+                transient.code = attempts.UNEXPLAINED
+                return self._not_done(claim, transient)
+            case GiveUp(reason=reason):
+                return self._not_done(claim, Permanent(reason, action_by=error.action_by, upstream=error.upstream))
+
     def _not_done(self, claim: Claim, error: StepError) -> StepResult:
+        if isinstance(error, Refused) and (upstream := Upstream.labelled(error.upstream)):
+            return self._refused(claim, error, upstream)
         match error:
             case NotYet():
                 state = attempts.record_wait(

@@ -4,6 +4,7 @@ several steps in a row got no answer   ─▶ in doubt: no step is sent, a worke
 the probe gets none either             ─▶ down: no step is sent, a worker probes again at growing intervals
 a probe is answered                    ─▶ open again; few steps at first (`slots`)
 an administrator pauses it             ─▶ no step is sent until it is resumed
+it refuses our login                   ─▶ no step is sent until it accepts it (`refusals`)
 
 All workers need the row of an upstream. Each change of it is one statement that commits by itself (`Database.execute`),
 so no process holds the row's lock while it does something else, or nothing.
@@ -20,8 +21,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, case, insert, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
+from common.admission import refusals
 from common.database.engine import Database
 from common.database.models import UpstreamStatus
 from common.workflows import EXTERNAL, Upstream
@@ -29,40 +31,60 @@ from common.workflows import EXTERNAL, Upstream
 PROBE_PAUSES_S = (2.0, 4.0, 8.0, 15.0)  # between probes of what is down; the last one is repeated
 PROBE_LEASE_S = 15.0  # a worker that has claimed a probe has this long before another one does it
 REASON_CHARACTERS = 500
+LONGEST_HOLD_S = 7 * 86_400.0  # a step that waits so long for an outage or a refusal to end has failed
+LONGEST_HOLD = "7 days"
 
 
 class HoldCode(StrEnum):
     """Why a step is held back: a code that clients see."""
 
     OUTAGE = "outage"
+    REFUSED = "refused"
     PAUSED = "paused"
     BUSY = "busy"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hold:
-    """Why a step is held back. The text stays the same while the hold lasts: each new one would be an event."""
+    """Why a step is held back. The text stays the same while the hold lasts: each new one would be an event.
+
+    `cause` is the part of it that is still true when the step has failed because of it, "" if it cannot fail so.
+    """
 
     code: HoldCode
     reason: str
+    cause: str = ""
 
 
 def read(session: Session, names: Iterable[Upstream] = EXTERNAL) -> dict[str, UpstreamStatus]:
-    """Return the status of these upstreams, by name; those that no worker has used yet are absent."""
+    """Return the status of these upstreams, by name, with refusals; those that no worker has used yet are absent."""
     statement = select(UpstreamStatus).where(UpstreamStatus.name.in_(list(names)))
-    rows = session.scalars(statement.execution_options(populate_existing=True))
+    with_refusals = statement.options(joinedload(UpstreamStatus.refusals))
+    rows = session.scalars(with_refusals.execution_options(populate_existing=True)).unique()
     return {status.name: status for status in rows}
 
 
-def hold_on(status: UpstreamStatus) -> Hold | None:
-    """Return why no step may be sent there, None when it is open."""
+def hold_on(status: UpstreamStatus, login: str | None = None) -> Hold | None:
+    """Return why no step may be sent there, None when it is open.
+
+    `login` is that of the asking worker: others do not hold it, and in its own trial a step may go. None: for people.
+    """
     label = Upstream(status.name).label
     if status.paused_at is not None:
         return Hold(code=HoldCode.PAUSED, reason=f"{label} is paused by {status.paused_by}: {status.pause_reason}")
     if status.look_at is not None:
-        reason = f"{label} is not answering. The step continues by itself once it does."
-        return Hold(code=HoldCode.OUTAGE, reason=reason)
+        cause = f"{label} is not answering"
+        return Hold(code=HoldCode.OUTAGE, reason=f"{cause}. The step continues by itself once it does.", cause=cause)
+    refusal = refusals.of(status.refusals, login)
+    if refusal is not None and (login is None or refusal.trial_since is None):
+        return refused(refusal.cause)
     return None
+
+
+def refused(cause: str) -> Hold:
+    """Return the hold of a step whose upstream refuses our login."""
+    reason = f"{cause}. The platform team has been notified. The step continues by itself once this is corrected."
+    return Hold(code=HoldCode.REFUSED, reason=reason, cause=cause)
 
 
 def record_unavailable(db: Database, upstream: Upstream, reason: str, now: datetime, *, enough: int) -> None:
@@ -167,7 +189,10 @@ def pause(
 
 
 def resume(db: Database, upstream: Upstream, now: datetime, *, within: Session | None = None) -> None:
-    """End a pause, if there is one; few steps are sent at first. `within`: as in `Database.execute`."""
+    """End a pause and a hold by refusal, if there is one; few steps are sent at first.
+
+    `within`: as in `Database.execute`.
+    """
     was_paused = UpstreamStatus.paused_at.is_not(None)
     _change(
         db,
@@ -178,6 +203,7 @@ def resume(db: Database, upstream: Upstream, now: datetime, *, within: Session |
         (UpstreamStatus.pause_reason, None),
         within=within,
     )
+    refusals.end_by_hand(db, upstream, now, within=within)
 
 
 Assignment = tuple[Any, Any]  # a column and its new value, in the order in which MySQL assigns them

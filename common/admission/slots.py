@@ -1,8 +1,9 @@
 """Concurrency slots and rate limits of the upstreams, kept in the database so that all workers share them.
 
-Three holds keep a step from its upstream:
+Four holds keep a step from its upstream:
 
     outage   steps got no answer, and a probe got none either: nothing is sent until a probe is answered
+    refused  it refuses our login, or every call of a kind: one step is sent once we stand well there again
     paused   an administrator has paused the upstream
     busy     the upstream is at its concurrency limit, or others have waited longer
 
@@ -23,13 +24,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import Update, func, select, update
 from sqlalchemy.orm import Session
 
-from common.admission import outages
+from common.admission import outages, refusals
 from common.admission.outages import Hold, HoldCode
+from common.admission.refusals import Logins
 from common.config.settings import Settings
 from common.config.upstreams import settings_of
 from common.database.engine import Database, retry_insert
 from common.database.ids import EPOCH
-from common.database.models import Slot, Step, UpstreamStatus
+from common.database.models import Refusal, Slot, Step, UpstreamStatus
 from common.states import CLAIMABLE
 from common.workflows import APP, EXTERNAL, Upstream
 
@@ -41,20 +43,25 @@ IS_PARKED = (Step.parked_at.is_not(None), Step.state.in_(CLAIMABLE))
 
 @dataclass(frozen=True, kw_only=True)
 class UpstreamLimits:
-    """The limits of all workers together on one upstream. `calls_per_s` 0: unlimited."""
+    """The limits of all workers together on one upstream. `calls_per_s` 0: unlimited.
+
+    `login` is what this process logs in with (`refusals.Logins`): a hold by refusal is that of one login.
+    """
 
     at_once: int
     calls_per_s: float = 0.0
+    login: str = ""
 
 
 Limits = Mapping[Upstream, UpstreamLimits]
+NO_LOGINS: Logins = {}
 
 
-def limits_of(settings: Settings) -> Limits:
+def limits_of(settings: Settings, logins: Logins = NO_LOGINS) -> Limits:
     """Return the limits of every upstream."""
     found = {upstream: settings_of(settings, upstream) for upstream in EXTERNAL}
     return {
-        upstream: UpstreamLimits(at_once=each.concurrency, calls_per_s=each.calls_per_s)
+        upstream: UpstreamLimits(at_once=each.concurrency, calls_per_s=each.calls_per_s, login=logins.get(upstream, ""))
         for upstream, each in found.items()
     }
 
@@ -97,10 +104,14 @@ class Lease:
 
 @dataclass(frozen=True, kw_only=True)
 class Admission:
-    """A step may run. `is_doubted`: the last steps got no answer, so an answer has to be recorded."""
+    """A step may run. `is_doubted`: the last steps got no answer, so an answer has to be recorded.
+
+    `trials` are the holds for which it is the trial, so an accepted call has to be recorded.
+    """
 
     slots: tuple[tuple[Upstream, int], ...]
     is_doubted: bool
+    trials: tuple[Refusal, ...] = ()
 
 
 def acquire(
@@ -108,7 +119,7 @@ def acquire(
 ) -> Admission | Hold:
     """Acquire a slot of every upstream that the step visits, or return why it is held back."""
     known = outages.read(session, visits)
-    if hold := hold_on_any(known, visits):
+    if hold := hold_on_any(known, visits, limits):
         return hold
     limited = [name for name in visits if name in limits]
     if limited and step.parked_at is None and _has_parked(session, step.upstream, *visits):
@@ -124,12 +135,19 @@ def acquire(
     return Admission(
         slots=tuple((Upstream(slot.upstream), slot.number) for slot in slots),
         is_doubted=any(status.failures for status in known.values()),
+        trials=tuple(trial for name in visits if (trial := _trial(limits.get(name), known.get(name)))),
     )
 
 
-def hold_on_any(known: Mapping[str, UpstreamStatus], visits: Collection[Upstream]) -> Hold | None:
-    """Return why one of these upstreams is closed, None when all are open."""
-    return next((hold for name in visits if (status := known.get(name)) and (hold := outages.hold_on(status))), None)
+def hold_on_any(
+    known: Mapping[str, UpstreamStatus], visits: Collection[Upstream], limits: Limits | None = None
+) -> Hold | None:
+    """Return why one of these upstreams is closed, None when all are open: to workers with these limits' logins."""
+    for name in visits:
+        login = limits[name].login if limits and name in limits else None
+        if (status := known.get(name)) and (hold := outages.hold_on(status, login)):
+            return hold
+    return None
 
 
 def busy(visits: Collection[Upstream]) -> Hold:
@@ -222,7 +240,7 @@ def admissible(session: Session, limits: Limits, now: datetime, *, on_the_way_s:
         _take_places(room, name, arriving)
         queues[name] = [parked for parked in queue if parked.nudge_at is None]
     ours = queues.pop(Upstream.SLIPWAY)
-    if hold_on_any(known, APP):
+    if hold_on_any(known, APP, limits):
         ours = []  # they need all of them, and other steps must not wait for that
     found = []
     while ours and _is_first(ours[0], queues):
@@ -274,7 +292,7 @@ def _room(session: Session, known: Mapping[str, UpstreamStatus], limits: Limits,
     taken = in_use(session, now)
     room: dict[Upstream, int] = {}
     for name in EXTERNAL:
-        allowed = 0 if hold_on_any(known, (name,)) else _allowed(limits[name], known.get(name), now)
+        allowed = 0 if hold_on_any(known, (name,), limits) else _allowed(limits[name], known.get(name), now)
         room[name] = allowed - taken.get(name, 0)
     return room
 
@@ -283,10 +301,20 @@ def _room(session: Session, known: Mapping[str, UpstreamStatus], limits: Limits,
 
 
 def _allowed(limit: UpstreamLimits, status: UpstreamStatus | None, now: datetime) -> int:
-    if status is None or status.open_since is None:
+    if status is None:
         return limit.at_once
-    doublings = int((now - status.open_since).total_seconds() / RAMP_S)
+    if _trial(limit, status):
+        return 1
+    opened_at = max(filter(None, (status.open_since, refusals.opened_at(status.refusals, limit.login))), default=None)
+    if opened_at is None:
+        return limit.at_once
+    doublings = int((now - opened_at).total_seconds() / RAMP_S)
     return min(limit.at_once, 1 << min(max(doublings, 0), 16))  # below 0 when the database's clock was put back
+
+
+def _trial(limit: UpstreamLimits | None, status: UpstreamStatus | None) -> Refusal | None:
+    """Return the hold of this login for which one step at a time may go, None when there is no hold."""
+    return refusals.of(status.refusals, limit.login) if limit and status else None
 
 
 def _has_parked(session: Session, *upstreams: str) -> bool:

@@ -23,7 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlalchemy.dialects import mysql
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from common.database.ids import new_id
 from common.database.types import ID, NAME, UtcDateTime, identity, states
@@ -258,6 +258,30 @@ class UpstreamStatus(Base):
     paused_by: Mapped[str | None] = mapped_column(NAME)
     pause_reason: Mapped[str | None] = mapped_column(String(500))
     next_call_us: Mapped[int] = mapped_column(BigInteger, default=0)  # microseconds since the epoch: not before
+    refusals: Mapped[list[Refusal]] = relationship(  # loaded by `outages.read` only
+        primaryjoin="UpstreamStatus.name == foreign(Refusal.upstream)", viewonly=True, lazy="raise"
+    )
+
+
+class Refusal(Base):
+    """Whether an upstream refuses one login in general, so that the steps of the workers that use it wait.
+
+    Kept when it is over. Workers whose settings have another login are not held.
+    """
+
+    __tablename__ = "refusals"
+
+    upstream: Mapped[str] = mapped_column(NAME, primary_key=True)
+    login: Mapped[str] = mapped_column(identity(16), primary_key=True)  # a keyed hash of address and credentials
+    since: Mapped[datetime | None] = mapped_column(UtcDateTime)  # null: it is over
+    cause: Mapped[str] = mapped_column(String(500))
+    remedy: Mapped[str] = mapped_column(String(500))
+    is_write: Mapped[bool] = mapped_column(Boolean)  # whether the refused call was one: only such a call ends it
+    looks: Mapped[int] = mapped_column(Integer)  # checks and trials in vain
+    look_at: Mapped[datetime] = mapped_column(UtcDateTime)  # the next check; during a trial, until when one step goes
+    trial_since: Mapped[datetime | None] = mapped_column(UtcDateTime)  # the checks passed: one step at a time goes
+    over_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when the last one ended: few steps at first
+    accepted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when a trial last was accepted
 
 
 class Slot(Base):

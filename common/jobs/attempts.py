@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
@@ -41,6 +41,7 @@ T = TypeVar("T")
 
 LEASE_S = 8.0  # a worker that renews no more loses its claims after this
 INTERNAL = "internal"  # the code of what broke inside Slipway
+UNEXPLAINED = "unexplained_refusal"  # the code of an attempt that was refused though our account works
 
 
 class ClaimRefused(StrEnum):
@@ -122,6 +123,13 @@ def _claim(
         return ClaimRefused.OVER
     lease = Lease(token=token, until=now + timedelta(seconds=LEASE_S), now=now)
     admission = slots.acquire(session, step, plan.visits, lease, limits)
+    if isinstance(admission, Hold) and _is_held_too_long(step, admission, now):
+        attempt = _begin_attempt(session, step, worker, now)
+        _mark_running(step, lease)
+        reason = f"{admission.cause}. Gave up after {outages.LONGEST_HOLD}."
+        _fail(step, attempt, now, admission.code, reason, ["Retry the job once the upstream can be used again."])
+        settle(session, job, now)
+        return ClaimRefused.OVER
     if isinstance(admission, Hold):
         _park(session, job, step, admission, now)
         return admission
@@ -173,6 +181,11 @@ def _park(session: Session, job: Job, step: Step, hold: Hold, now: datetime) -> 
     if (step.state, step.code, step.reason) != (state, *shown):
         transition(step, state, code=shown[0], reason=shown[1])
         touch(session, job, now)
+
+
+def _is_held_too_long(step: Step, hold: Hold, now: datetime) -> bool:
+    longest = timedelta(seconds=outages.LONGEST_HOLD_S)
+    return bool(hold.cause) and step.parked_at is not None and now - step.parked_at >= longest
 
 
 def _is_claimable(step: Step, now: datetime) -> bool:
@@ -301,6 +314,53 @@ def record_retry(
     if unavailable:
         outages.record_unavailable(db, unavailable, reason, db.now(), enough=enough)
     return _record(db, claim, change, is_answer=is_answer)
+
+
+def record_hold(db: Database, claim: Claim, hold: Hold) -> StepState:
+    """Park the step, whose upstream is held from now on; the attempt does not count. Raises ClaimLostError."""
+
+    def change(_session: Session, step: Step, attempt: Attempt, now: datetime) -> None:
+        step.forgiven += 1
+        if step.waiting_since is not None:
+            step.waiting_since += now - claim.at  # time that it cannot use is no wait
+        transition(step, StepState.RETRYING, code=hold.code, reason=hold.reason)
+        step.due_at = step.parked_at = now
+        attempt.outcome, attempt.code, attempt.reason = Outcome.TRANSIENT, hold.code.value, hold.reason
+        attempt.finished_at = now
+
+    return _record(db, claim, change)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefusedBefore:
+    """The refusals of a step, one after another, before the present attempt. `since`: the first of them.
+
+    `held_at`: when the last one held the upstream. `unexplained`: how many of the last ones nothing explained.
+    """
+
+    since: datetime | None = None
+    held_at: datetime | None = None
+    unexplained: int = 0
+
+
+def refused_before(db: Database, claim: Claim) -> RefusedBefore:
+    """Return the refusals just before the claimed attempt; a poll that worked ends the row of them."""
+    earlier = (Attempt.step_id == claim.step.id, Attempt.number <= claim.attempt)
+    columns = select(Attempt.number, Attempt.code, Attempt.polls, Attempt.finished_at).where(*earlier)
+    rows = db.read(lambda session: session.execute(columns.order_by(Attempt.number.desc())).all())
+    found = RefusedBefore()
+    for number, code, polls, finished_at in rows:
+        is_present = number == claim.attempt
+        if not is_present and code == HoldCode.REFUSED:
+            found = replace(found, since=finished_at, held_at=found.held_at or finished_at)
+        elif not is_present and code == UNEXPLAINED:
+            is_last = found.held_at is None
+            found = replace(found, since=finished_at, unexplained=found.unexplained + is_last)
+        elif not is_present:
+            break
+        if polls:
+            break
+    return found
 
 
 def release(db: Database, claim: Claim) -> None:

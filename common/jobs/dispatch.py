@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, case, or_, select, update
 from sqlalchemy.orm import Session
 
-from common.admission import slots
+from common.admission import outages, slots
+from common.admission.outages import HoldCode
 from common.admission.slots import Limits
 from common.database import expiry
 from common.database.engine import Database
@@ -22,10 +23,12 @@ from common.database.ids import EPOCH
 from common.database.models import Attempt, Base, IdempotencyRecord, LoginSession, RateCount, Step
 from common.jobs import lane_messages, lifecycle
 from common.jobs.lane_messages import LaneMessage
-from common.states import StepState
+from common.states import CLAIMABLE, StepState
 from common.vault import sealed_passwords
+from common.workflows import Upstream
 
 RESEND_DOUBLINGS = 6
+LONG_HELD_AT_ONCE = 100
 LAST_CALL_S = 1.0  # what a dead worker had sent may still arrive: the next attempt starts after this, not before
 EXPIRING: tuple[type[Base], ...] = (LoginSession, IdempotencyRecord, RateCount)
 
@@ -72,6 +75,22 @@ def _take(db: Database, wanted: Select[str, int], now: datetime) -> list[LaneMes
 
     taken = db.transaction(work)
     return db.read(lambda session: lane_messages.from_steps(session, taken)) if taken else []
+
+
+def send_long_held(db: Database) -> None:
+    """Make the steps due that have waited too long for an outage or a refusal to end: the claim lets them fail.
+
+    A hundred at most. Safe to call from any number of clocks.
+    """
+    now = db.now()
+    since = now - timedelta(seconds=outages.LONGEST_HOLD_S)
+    is_held = (Step.upstream.in_(list(Upstream)), Step.parked_at <= since, Step.nudge_at.is_(None))
+    can_fail = (Step.code.in_([HoldCode.OUTAGE, HoldCode.REFUSED]), Step.state.in_(CLAIMABLE))
+
+    steps = select(Step.id).where(*is_held, *can_fail).limit(LONG_HELD_AT_ONCE)
+    if db.read(lambda session: session.scalar(steps.limit(1))) is not None:
+        locked = steps.with_for_update(skip_locked=True)
+        db.transaction(lambda session: _set(session, session.scalars(locked).all(), nudge_at=now))
 
 
 def put_back(db: Database, lanes: Sequence[LaneMessage]) -> None:

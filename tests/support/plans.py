@@ -14,7 +14,9 @@ from sqlalchemy import Connection, event
 from common.database.engine import Database
 from common.database.models import Base
 
-SHORT = frozenset({"teams", "users", "invites", "upstreams", "slots"})  # may be read as a whole: few have many rows
+SHORT = frozenset(
+    {"teams", "users", "invites", "upstreams", "refusals", "slots"}
+)  # may be read as a whole: few have many rows
 LONG = frozenset(Base.metadata.tables) - SHORT
 STEPS_A_ROW, STEPS_A_SORTED_ROW = 3, 30  # of SQLite's machine, at least
 UNTOLD = 10**9

@@ -28,6 +28,7 @@ from harbour.config import CREDENTIALS, STAND_INS
 from harbour.world import Harbour
 from worker import upstreams
 from worker.context import WorkerContext
+from worker.refusals import Ask
 from worker.registry import load_steps
 from worker.runner import NextAction, Runner, StepResult
 from worker.upstreams import Upstreams
@@ -88,13 +89,21 @@ class World:
         )
         self.steps = load_steps()
         self.clients = upstreams.connect(self.settings)
-        self.limits = slots.limits_of(self.settings)
+        self.limits = slots.limits_of(self.settings, upstreams.logins(self.settings, self.context.vault))
         slots.prepare(db, self.limits)
         self.runner = self.runner_named("test")
         self.db.transaction(lambda session: session.add_all(Team(id=team) for team in self.context.catalog.teams))
 
-    def runner_named(self, name: str, clients: Upstreams | None = None) -> Runner:
-        return Runner(self.context, clients or self.clients, self.steps, self.limits, worker=name, jitter=lambda: 1.0)
+    def runner_named(self, name: str, clients: Upstreams | None = None, *, ask: Ask | None = None) -> Runner:
+        return Runner(
+            self.context,
+            clients or self.clients,
+            self.steps,
+            self.limits,
+            worker=name,
+            ask=ask,
+            jitter=lambda: 1.0,
+        )
 
     # -- accept -----------------------------------------------------------------------------------------------
 

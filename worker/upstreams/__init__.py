@@ -9,6 +9,7 @@ from typing import Any
 from common.config.settings import WorkerSettings
 from common.config.upstreams import route_to, settings_of
 from common.errors import Refused
+from common.vault.cipher import Vault
 from common.workflows import Upstream
 from worker.upstreams import argocd, elasticsearch, gitlab, jenkins
 from worker.upstreams.adapter import Adapter, Remains, Target
@@ -70,6 +71,17 @@ def open_connections(
 ) -> Connections:
     """Make the connection to each upstream, with our login, each with its rate limit. Makes no call."""
     return {name: _connection(adapter, settings, rate_limits.get(name)) for name, adapter in ADAPTERS.items()}
+
+
+def logins(settings: WorkerSettings, vault: Vault) -> dict[Upstream, str]:
+    """Return a keyed hash of how we reach each upstream and log in there."""
+    return {name: vault.fingerprint(_identity(adapter, settings))[:16] for name, adapter in ADAPTERS.items()}
+
+
+def _identity(adapter: Adapter[Any], settings: WorkerSettings) -> str:
+    login, route = adapter.login(settings), route_to(settings, adapter.upstream)
+    address = settings_of(settings, adapter.upstream).url
+    return repr((address, route.proxy, sorted(login.headers.items()), login.auth))
 
 
 def _connection(adapter: Adapter[Any], settings: WorkerSettings, rate_limit: RateLimit | None) -> Http:

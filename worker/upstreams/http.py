@@ -182,6 +182,7 @@ class Http:
         self._deadline: Deadline | None = None
         self._before_write: BeforeWrite | None = None
         self._only_reads = False
+        self._accepted: set[bool] = set()
         self._session = open_session(pool_size, proxy=proxy)
 
     def within(self, deadline: Deadline, before_write: BeforeWrite | None = None) -> Http:
@@ -192,7 +193,12 @@ class Http:
         bounded = copy.copy(self)
         bounded._deadline = deadline  # noqa: SLF001 - a copy of ourselves
         bounded._before_write = before_write  # noqa: SLF001 - as above
+        bounded._accepted = set()  # noqa: SLF001
         return bounded
+
+    def has_accepted(self, *, is_write: bool) -> bool:
+        """Say whether any write, or any read, was accepted since `within`, by this copy or a copy of it."""
+        return is_write in self._accepted
 
     def reading(self) -> Http:
         """Return a copy on the same connections that cannot write, nor can its copies: `send` raises WouldWrite."""
@@ -238,7 +244,9 @@ class Http:
             request.headers.update(made.headers)
             reply = self._exchange(request, watch)
             made.status = reply.status
-            return reply
+        if reply.status < 400 and not is_login_redirect(reply):
+            self._accepted.add(method not in _READS)
+        return reply
 
     def _total_s(self, wanted_s: float | None) -> float:
         total_s = wanted_s or self._limits.total_s

@@ -1,0 +1,188 @@
+"""Holds of upstreams that refuse our login, kept in the database so that all workers with this login know of them.
+
+an upstream refuses us in general        ─▶ held: no step is sent; a worker asks at growing intervals how we stand there
+we stand well again                      ─▶ trial: one step at a time is sent
+a trial is refused in general            ─▶ held again, for longer
+a call like the refused one is accepted  ─▶ over; few steps at first (`slots`)
+trials pass without such a call          ─▶ over as well, after TRIAL_S
+
+A hold is that of one login: workers that have another one, because their settings were corrected, are free, and workers
+that still have the refused one cannot hold them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from common.database.engine import Database
+from common.database.models import Refusal
+from common.workflows import Upstream
+
+PAUSES_S = (2.0, 4.0, 8.0, 15.0, 30.0, 60.0)  # between checks in vain; the last one is repeated
+LONGEST_TRIAL_PAUSE_S = 600.0
+TRIAL_SHARE = 20  # a refused trial is followed by a pause of this part of the time that the hold has lasted
+TRIAL_S = 60.0
+CHECK_LEASE_S = 15.0  # a worker that has claimed a check has this long before another one does it
+ABANDONED_S = 30.0  # a check that is overdue for so long: no worker uses the login any more
+FORGOTTEN_S = 30 * 86_400.0  # an end of a hold is kept for so long
+CHARACTERS = 500
+
+Logins = Mapping[Upstream, str]  # what this process logs in with: a keyed hash for each upstream
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """Why calls are refused, and its remedy. `is_write`: the refused call would have changed something."""
+
+    cause: str
+    remedy: str
+    is_write: bool
+
+
+def hold(db: Database, upstream: Upstream, login: str, found: Cause, now: datetime) -> bool:
+    """Hold the upstream for this login. Returns whether it was not held: then the operator has to be informed.
+
+    Safe to repeat: steps that were under way when it began change nothing; a refused trial makes the pause longer.
+    """
+    row = db.read(lambda session: session.get(Refusal, (upstream, login)))
+    if row is None:
+        return _insert(db, upstream, login, found, now) or hold(db, upstream, login, found, now)
+    if row.since is None:
+        return _change(db, row, Refusal.since.is_(None), **_begun(found, now))
+    if row.trial_since is not None:
+        pause_s = max(pause_after_s(row.looks + 1), min(LONGEST_TRIAL_PAUSE_S, _age_s(row, now) / TRIAL_SHARE))
+        look_at, is_write = now + timedelta(seconds=pause_s), row.is_write or found.is_write
+        is_this_trial = Refusal.trial_since == row.trial_since
+        _change(db, row, is_this_trial, trial_since=None, look_at=look_at, looks=row.looks + 1, is_write=is_write)
+    return False
+
+
+def pause_after_s(looks: int) -> float:
+    """Return the pause after so many checks in vain."""
+    return PAUSES_S[min(looks, len(PAUSES_S) - 1)]
+
+
+# -- checks -------------------------------------------------------------------------------------------------------
+
+
+def due(session: Session, logins: Logins, now: datetime) -> list[Refusal]:
+    """Return the holds of these logins that are to be checked now."""
+    rows = session.scalars(select(Refusal).where(Refusal.since.is_not(None), Refusal.look_at <= now))
+    return [row for row in rows if logins.get(Upstream(row.upstream)) == row.login]
+
+
+def claim_check(db: Database, row: Refusal, now: datetime) -> Refusal | None:
+    """Return the hold as the caller's to check, None when another worker has claimed it."""
+    until = now + timedelta(seconds=CHECK_LEASE_S)
+    if not _change(db, row, Refusal.look_at == row.look_at, look_at=until):
+        return None
+    row.look_at = until
+    return row
+
+
+def check_failed(db: Database, row: Refusal, now: datetime) -> None:
+    """Record that a claimed check found us refused still, or got no answer."""
+    look_at = now + timedelta(seconds=pause_after_s(row.looks + 1))
+    _change(db, row, Refusal.look_at == row.look_at, look_at=look_at, looks=row.looks + 1)
+
+
+def begin_trial(db: Database, row: Refusal, now: datetime) -> None:
+    """Record that a claimed check passed: one step at a time may go."""
+    _change(
+        db, row, Refusal.look_at == row.look_at, trial_since=now, look_at=now + timedelta(seconds=TRIAL_S)
+    )  # fmt: skip
+
+
+def end(db: Database, row: Refusal, now: datetime, *, is_accepted: bool) -> bool:
+    """End a hold, and return whether it was still the same. `is_accepted`: a trial made a call like the refused one."""
+    accepted = {"accepted_at": now} if is_accepted else {}
+    return _change(db, row, Refusal.since == row.since, since=None, trial_since=None, over_at=now, **accepted)
+
+
+def end_by_hand(db: Database, upstream: Upstream, now: datetime, *, within: Session | None = None) -> None:
+    """End the holds of all logins at an upstream; few steps are sent at first. `within`: as in `Database.execute`."""
+    held = update(Refusal).where(Refusal.upstream == upstream, Refusal.since.is_not(None))
+    db.execute(held.values(since=None, trial_since=None, over_at=now), within=within)
+
+
+def end_abandoned(db: Database, now: datetime) -> list[Refusal]:
+    """End the holds of logins that no running worker has, and return them; forget what has long been over."""
+    overdue = now - timedelta(seconds=ABANDONED_S)
+    is_old = (Refusal.since.is_(None), Refusal.over_at < now - timedelta(seconds=FORGOTTEN_S))
+
+    def find(session: Session) -> tuple[list[Refusal], bool]:
+        abandoned = select(Refusal).where(Refusal.since.is_not(None), Refusal.look_at < overdue)
+        return list(session.scalars(abandoned)), session.scalar(
+            select(Refusal.login).where(*is_old).limit(1)
+        ) is not None
+
+    abandoned, has_old = db.read(find)
+    if has_old:
+        db.execute(delete(Refusal).where(*is_old))
+    return [row for row in abandoned if _change(db, row, Refusal.look_at == row.look_at, since=None, over_at=now)]
+
+
+# -- trials -------------------------------------------------------------------------------------------------------
+
+
+def of(refusals: Collection[Refusal], login: str | None) -> Refusal | None:
+    """Return the hold among `refusals` that concerns a process with this login; None: one of anybody's."""
+    return next((row for row in refusals if row.since is not None and login in (None, row.login)), None)
+
+
+def opened_at(refusals: Collection[Refusal], login: str) -> datetime | None:
+    """Return when the last hold of this login ended."""
+    return next((row.over_at for row in refusals if row.login == login), None)
+
+
+def accepted_at(session: Session, upstream: Upstream, login: str) -> datetime | None:
+    """Return when a trial with this login was last accepted."""
+    row = session.get(Refusal, (upstream, login))
+    return row.accepted_at if row else None
+
+
+def is_trial_over(row: Refusal, now: datetime) -> bool:
+    """Say whether trials have passed for so long that nothing is held any more, though none made the refused call."""
+    return row.trial_since is not None and now >= row.trial_since + timedelta(seconds=TRIAL_S)
+
+
+# -- inside -------------------------------------------------------------------------------------------------------
+
+
+def _begun(found: Cause, now: datetime) -> dict[str, Any]:
+    return {
+        "since": now,
+        "cause": found.cause[:CHARACTERS],
+        "remedy": found.remedy[:CHARACTERS],
+        "is_write": found.is_write,
+        "looks": 0,
+        "look_at": now + timedelta(seconds=PAUSES_S[0]),
+        "trial_since": None,
+    }
+
+
+def _insert(db: Database, upstream: Upstream, login: str, found: Cause, now: datetime) -> bool:
+    """Return whether the row was made: another worker may have made it."""
+    row = insert(Refusal).values(upstream=upstream, login=login, **_begun(found, now))
+    try:
+        db.execute(row)
+    except IntegrityError:
+        return False
+    return True
+
+
+def _change(db: Database, row: Refusal, still: ColumnElement[bool], **values: Any) -> bool:
+    """Change a row if it is `still` as it was seen, and return whether it was."""
+    key = (Refusal.upstream == row.upstream, Refusal.login == row.login)
+    return bool(db.execute(update(Refusal).where(*key, still).values(**values)).rowcount)
+
+
+def _age_s(row: Refusal, now: datetime) -> float:
+    return max(0.0, (now - row.since).total_seconds()) if row.since else 0.0
