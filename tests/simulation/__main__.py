@@ -2,7 +2,7 @@
 
 export PYTHONPATH=.:tests
 python -m simulation single provision.fork_source 12:crash     one run again; or `pair`, `interleaving` and a seed
-python -m simulation singles [CASE …]                          every single fault, of all cases or of these
+python -m simulation singles [SCENE …]                         every single fault, of all steps or of these scenes
 python -m simulation pairs 0:20000                             a range of seeds
 python -m simulation interleavings 0:100000
 """
@@ -13,12 +13,8 @@ import sys
 import time
 from collections.abc import Iterator
 
-from support.step_cases import CASES
-
 from simulation import modes, site
-from simulation.scenes import Run, Stage
-
-SHOWN = 400
+from simulation.scenes import STEPS, Run, Stage
 
 
 def main(arguments: list[str]) -> int:
@@ -38,10 +34,10 @@ def main(arguments: list[str]) -> int:
 def _runs(stage: Stage, mode: str, rest: list[str]) -> Iterator[tuple[str, Run]]:
     match mode:
         case "single" | "pair" | "interleaving":
-            yield rest[1], modes.play(stage, mode, modes.BY_NAME[rest[0]], rest[1])
+            yield rest[1], modes.play(stage, mode, rest[0], rest[1])
         case "singles":
-            for case in [modes.BY_NAME[name] for name in rest] or CASES:
-                yield from modes.singles(stage, case)
+            for name in rest or STEPS:
+                yield from modes.singles(stage, name)
         case "pairs" | "interleavings":
             play = modes.pair if mode == "pairs" else modes.interleaving
             first, _, end = rest[0].partition(":")

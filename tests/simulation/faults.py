@@ -49,6 +49,9 @@ class FaultKind(StrEnum):
     MESSAGE_LOST = "message lost"
     MESSAGE_TWICE = "message twice"
     MESSAGE_LATE = "message late"
+    CLOCK_BACK = "clock back"  # the database's
+    CLOCK_AHEAD = "clock ahead"
+    LOCK_HOLDER = "lock holder"  # a session of somebody else's locks a row that workers use
 
 
 F, P = FaultKind, PointKind
@@ -65,6 +68,8 @@ POSSIBLE: dict[PointKind, tuple[FaultKind, ...]] = {
     P.ANSWERED: (*DEATHS, F.FREEZE),
     P.MESSAGE: (*DEATHS, F.FREEZE, F.MESSAGE_LOST, F.MESSAGE_TWICE, F.MESSAGE_LATE),
 }
+
+BY_CHANCE = {**POSSIBLE, P.STATEMENT: (*POSSIBLE[P.STATEMENT], F.CLOCK_BACK, F.CLOCK_AHEAD, F.LOCK_HOLDER)}
 
 
 @dataclass(frozen=True, kw_only=True)

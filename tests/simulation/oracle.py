@@ -1,8 +1,9 @@
-"""What must be true after every run: the world is as after a run in which nothing happened, and so is the ledger."""
+"""How a run ended: steps, outside world, ledger and secrets, in a form in which two runs can be compared."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,15 +36,8 @@ class Ending:
     ledger: list[Any]
     secrets: int
 
-    def differences(self, wanted: Ending) -> list[str]:
-        return [
-            f"{name}: {difference}"
-            for name in ("steps", "world", "ledger", "secrets")
-            for difference in _differences(getattr(self, name), getattr(wanted, name), "")
-        ]
 
-
-def look(site: Site, job_id: str, steps: tuple[str, ...]) -> Ending:
+def look(site: Site, wanted: Sequence[tuple[str, str]]) -> Ending:
     """Look at everything once the world has come to rest."""
     site.time.advance(LATER_S)
     harbour = site.harbour
@@ -56,12 +50,12 @@ def look(site: Site, job_id: str, steps: tuple[str, ...]) -> Ending:
     world["gitlab"]["users"] = {each["username"]: _cleaned(each) for each in found["gitlab"]["users"]}
     world["gitlab"]["groups"] = {each["full_path"]: names.members(each) for each in found["gitlab"]["groups"]}
     world["images"] = sorted(STAMP.sub("<time>", image) for image in harbour.registry.images())
-    rows = site.rows.ask("SELECT name, state, output IS NULL FROM steps WHERE job_id = ? ORDER BY position", job_id)
+    rows = site.rows.ask("SELECT job_id, name, state, output IS NULL FROM steps")
     ledger = site.rows.ask(
         "SELECT upstream, kind, ref, provenance, step, outside_id FROM resources ORDER BY upstream, kind, ref"
     )
     return Ending(
-        steps={name: (state, has_none) for name, state, has_none in rows if name in steps},
+        steps={name: (state, has_none) for job_id, name, state, has_none in rows if (job_id, name) in wanted},
         world=world,
         ledger=[(*row[:-1], names.of(row[0], row[1], row[-1])) for row in ledger],
         secrets=site.rows.ask("SELECT COUNT(*) FROM secrets")[0][0],
@@ -119,19 +113,3 @@ def _cleaned(value: Any, key: str = "") -> Any:
     if key.endswith(("_at", "_on")):
         return value is None
     return STAMP.sub("<time>", value) if isinstance(value, str) else value
-
-
-def _differences(found: Any, wanted: Any, place: str) -> list[str]:
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        return [
-            line
-            for name in sorted(found.keys() | wanted.keys(), key=str)
-            for line in _differences(found.get(name), wanted.get(name), f"{place}/{name}")
-        ]
-    if isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
-        return [
-            line
-            for number, (one, other) in enumerate(zip(found, wanted, strict=True))
-            for line in _differences(one, other, f"{place}[{number}]")
-        ]
-    return [] if found == wanted else [f"{place}: {str(found)[:300]} instead of {str(wanted)[:300]}"]

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from random import Random
 
-from simulation.faults import POSSIBLE, FaultKind, Point
+from simulation.faults import BY_CHANCE, POSSIBLE, FaultKind, Point, PointKind
 
 LENGTHS_S = {
     FaultKind.FREEZE: (9.0, 90.0),
     FaultKind.LATE: (10.1, 29.0),
     FaultKind.MESSAGE_LATE: (0.1, 20.0),
+    FaultKind.CLOCK_BACK: (1.0, 600.0),
+    FaultKind.CLOCK_AHEAD: (1.0, 50.0),  # longer than the shortest wait may last would end that
+    FaultKind.LOCK_HOLDER: (0.1, 6.0),  # then the server ends its session
 }
+SENDING_S = 25.0
+"""How long a process stands still at most between its last look at its claim and the call that it is about to send.
+Nobody can take a call back that is sent after that: what is not unique there, a build or a sync, would be there twice.
+"""
 
 
 class Quiet:
@@ -26,7 +33,7 @@ class Quiet:
     def choose(self, count: int) -> int:  # noqa: ARG002 - as above
         return 0
 
-    def length_s(self, fault: FaultKind) -> float:
+    def length_s(self, fault: FaultKind, at: PointKind | None = None) -> float:  # noqa: ARG002 - as above
         return LENGTHS_S[fault][0]
 
 
@@ -43,8 +50,10 @@ class Given(Quiet):
         wanted, possible = self._faults[point.number], POSSIBLE[point.kind]
         return wanted if wanted in possible else self._draw.choice(possible)
 
-    def length_s(self, fault: FaultKind) -> float:
-        return self._draw.uniform(*LENGTHS_S[fault])
+    def length_s(self, fault: FaultKind, at: PointKind | None = None) -> float:
+        shortest_s, longest_s = LENGTHS_S[fault]
+        is_sending = fault is FaultKind.FREEZE and at is PointKind.WRITE
+        return self._draw.uniform(shortest_s, SENDING_S if is_sending else longest_s)
 
 
 class Chance(Given):
@@ -60,7 +69,7 @@ class Chance(Given):
         if self._left < 1 or self._draw.random() >= self._likely:
             return None
         self._left -= 1
-        return self._draw.choice(POSSIBLE[point.kind])
+        return self._draw.choice(BY_CHANCE[point.kind])
 
     def gives_way(self, point: Point) -> bool:  # noqa: ARG002 - as above
         return self._draw.random() < self._switches

@@ -17,7 +17,6 @@ from simulation.database import KEPT_LOCKS_S, LOCK_WAIT_S, Connection, Key
 from simulation.faults import Crash, FaultKind, Point, PointKind
 
 TURNS = 20_000
-ACTING = (FaultKind.CRASH, FaultKind.VANISH, FaultKind.FREEZE)
 
 
 class NeverSettledError(AssertionError):
@@ -34,7 +33,7 @@ class Plan(Protocol):
     def choose(self, count: int) -> int:
         """Return which of so many goes next."""
 
-    def length_s(self, fault: FaultKind) -> float:
+    def length_s(self, fault: FaultKind, at: PointKind | None = None) -> float:
         """Return how long a fault lasts."""
 
 
@@ -81,6 +80,10 @@ class Simulation:
         self.locked: dict[Key, float] = {}
         self.current: Thread | None = None
         self.deaths: list[Process] = []
+        self.died_s: list[float] = []
+        self.lengths_s: list[float] = []  # of the faults that last
+        self.seen: dict[Key, None] = {}  # rows that were locked by anybody
+        self._writing_next: list[Thread] = []
         self.log: list[str] = []
 
     @property
@@ -204,14 +207,31 @@ class Simulation:
         if fault in (FaultKind.CRASH, FaultKind.VANISH):
             self.kill(thread.process, is_seen=fault is FaultKind.CRASH)
             raise Crash
-        if fault is FaultKind.FREEZE:
-            self.freeze(thread.process, self.plan.length_s(fault))
+        if fault in (FaultKind.FREEZE, FaultKind.CLOCK_BACK, FaultKind.CLOCK_AHEAD, FaultKind.LOCK_HOLDER):
+            length_s = self.plan.length_s(fault, kind)
+            self.lengths_s.append(length_s)
+            self._befall(thread.process, fault, length_s)
             return None
         return fault
+
+    def _befall(self, process: Process, fault: FaultKind, length_s: float) -> None:
+        assert self.plan is not None
+        match fault:
+            case FaultKind.FREEZE:
+                self.freeze(process, length_s)
+            case FaultKind.CLOCK_BACK:
+                self.time.jump(-length_s)
+            case FaultKind.CLOCK_AHEAD:
+                self.time.jump(length_s)
+            case FaultKind.LOCK_HOLDER if self.seen:
+                key = list(self.seen)[self.plan.choose(len(self.seen))]
+                if self.writer is None or key not in self.writer.held:
+                    self.locked[key] = self.time.seconds + length_s
 
     def kill(self, process: Process, *, is_seen: bool) -> None:
         """End a process; its server sessions end with it."""
         process.is_alive = False
+        self.died_s.append(self.time.seconds)
         process.host_sees_death = is_seen
         self.deaths.append(process)
         for connection in list(process.connections):
@@ -224,6 +244,7 @@ class Simulation:
     def freeze(self, process: Process, seconds: float) -> None:
         """Let a process stand still. The server ends its open sessions after a while; until then its locks stay."""
         process.frozen_until_s = self.time.seconds + seconds
+        self.died_s.append(self.time.seconds)
         for connection in process.connections:
             if connection.in_transaction:
                 for key in connection.kill():
@@ -233,15 +254,20 @@ class Simulation:
     def await_writer(self, connection: Connection) -> None:
         """Wait until no other session writes: SQLite has one writer at a time."""
         while self.writer is not None and self.writer is not connection:
-            self.sleep(0.001)
+            self._writing_next.append(self.thread())
+            self.wait_until(None)
         self.writer = connection
 
     def release_writer(self, connection: Connection) -> None:
         if self.writer is connection:
             self.writer = None
+            for thread in self._writing_next:
+                self.wake(thread)
+            self._writing_next = []
 
     def await_rows(self, connection: Connection, keys: list[Key]) -> None:
         """Wait for rows that a frozen session has locked, as long as the server waits for a lock."""
+        self.seen.update(dict.fromkeys(keys))
         until_s = max((self.locked.get(key, 0.0) for key in keys), default=0.0) if self.locked else 0.0
         if until_s <= self.time.seconds:
             return

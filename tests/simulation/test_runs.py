@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from support.step_cases import CASES, Case
+from support.step_cases import CASES
 
 from common.workflows import WORKFLOWS, Upstream, task_name
 from simulation import modes, site
@@ -36,7 +36,7 @@ def stage() -> Iterator[Stage]:
 
 
 def require_nothing_wrong(mode: str, name: str, run: Run) -> None:
-    again = f"PYTHONPATH=.:tests python -m simulation {mode} {run.scene.case.name} {name}"
+    again = f"PYTHONPATH=.:tests python -m simulation {mode} {run.scene.name} {name}"
     assert not run.violations, f"{run}\n  play it again: {again}"
 
 
@@ -45,43 +45,41 @@ def test_every_step_of_every_workflow_has_a_scene_in_which_it_meets_faults(stage
 
     assert wanted <= {case.name for case in CASES}
     for case in CASES:
-        kinds = {point.kind for point in stage.scene(case).points}
+        kinds = {point.kind for point in stage.scene(case.name).points}
         assert PointKind.COMMIT in kinds, case.name
         if case.step.upstream is not Upstream.SLIPWAY or case.flow.name in ("drift", "plan"):
             assert kinds & {PointKind.READ, PointKind.WRITE}, case.name
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_step_that_meets_faults_ends_as_if_nothing_had_happened(stage: Stage, case: Case) -> None:
-    scene, draw = stage.scene(case), Random(f"{case.name} {SEED}")
+@pytest.mark.parametrize("scene_name", modes.NAMES)
+def test_what_meets_faults_ends_as_if_nothing_had_happened(stage: Stage, scene_name: str) -> None:
+    scene, draw = stage.scene(scene_name), Random(f"{scene_name} {SEED}")
     calls = [point for point in scene.points if point.kind in (PointKind.WRITE, PointKind.COMMIT)]
     for point in draw.choices(calls, k=SINGLES // 2) + draw.choices(scene.points, k=SINGLES // 2):
         name = f"{point.number}:{draw.choice(POSSIBLE[point.kind]).name.lower()}"
         require_nothing_wrong("single", name, modes.single(stage, scene, name))
     for seed in draw.sample(range(10**6), PAIRS):
-        require_nothing_wrong("pair", str(seed), modes.pair(stage, seed, case))
+        require_nothing_wrong("pair", str(seed), modes.pair(stage, seed, scene_name))
     for seed in draw.sample(range(10**6), INTERLEAVINGS):
-        require_nothing_wrong("interleaving", str(seed), modes.interleaving(stage, seed, case))
+        require_nothing_wrong("interleaving", str(seed), modes.interleaving(stage, seed, scene_name))
 
 
 @pytest.mark.parametrize("pinned", PINNED, ids=" ".join)
 def test_what_found_a_fault_once_finds_none_any_more(stage: Stage, pinned: list[str]) -> None:
-    mode, case, name = pinned
+    mode, scene, name = pinned
 
-    require_nothing_wrong(mode, name, modes.play(stage, mode, modes.BY_NAME[case], name))
+    require_nothing_wrong(mode, name, modes.play(stage, mode, scene, name))
 
 
 def test_the_same_seed_is_the_same_run(stage: Stage) -> None:
-    case = modes.BY_NAME["provision.create_pipeline"]
-
-    first, second = (modes.interleaving(stage, 7, case) for _ in range(2))
+    first, second = (modes.interleaving(stage, 7, "provision") for _ in range(2))
 
     assert [str(point) for point in first.points] == [str(point) for point in second.points]
     assert first.faults == second.faults
 
 
 def test_a_step_that_does_not_look_before_it_writes_is_found(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = stage.scene(modes.BY_NAME["build.start_build"])
+    scene = stage.scene("build.start_build")
     monkeypatch.setattr(Builds, "find", lambda *_, **__: BuildSearch())
     trigger = next(point for point in stage.play(scene, Quiet()).points if point.kind is PointKind.WRITE)
 
