@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol, Unpack
 
 from common.errors import ActionBy, Conflict, NotYet, Permanent, StepError, Transient
-from worker.upstreams.http import Http, Reply, SendOptions, unexpected
+from worker.upstreams.http import Http, Reply, SendOptions, is_login_redirect, refused, unexpected
 
 
 class Translate(Protocol):
@@ -24,8 +24,14 @@ class Api:
         self._root = root
 
     def send(self, method: str, *segments: str, **options: Unpack[SendOptions]) -> Reply:
-        """Send one request below `root`. Returns and raises as `Http.send` does."""
-        return self._http.send(method, *self._root, *segments, **options)
+        """Send one request below `root`. Returns and raises as `Http.send` does; Refused for a log-in page.
+
+        Some upstreams answer a write that they accepted with a redirect: a client must not take a log-in page for one.
+        """
+        reply = self._http.send(method, *self._root, *segments, **options)
+        if is_login_redirect(reply):
+            raise refused(reply, f"A log-in page is in front of {self.name}")
+        return reply
 
     def expect(self, reply: Reply, doing: str) -> Reply:
         """Return a 200. Raises for any other status what `failed` returns."""

@@ -25,12 +25,16 @@ class CheckState(StrEnum):
 
 
 class CheckFailedError(Exception):
-    """Something is not as jobs need it. `remedy` replaces the check's own."""
+    """Something is not as jobs need it. `remedy` replaces the check's own.
 
-    def __init__(self, problem: str, remedy: str = "") -> None:
+    `is_outage`: there was no answer, or one that says that the system cannot work now; nothing is known of the rest.
+    """
+
+    def __init__(self, problem: str, remedy: str = "", *, is_outage: bool = False) -> None:
         super().__init__(problem)
         self.problem = problem
         self.remedy = remedy
+        self.is_outage = is_outage
 
 
 class CheckInconclusiveError(Exception):

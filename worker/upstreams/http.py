@@ -41,7 +41,12 @@ _CHUNK_BYTES = 64 * 1024
 _MAX_RETRY_AFTER_S = 600.0
 _READS = frozenset({"GET", "HEAD"})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_LOGIN_PAGE = re.compile(r"log-?in|log_in|sign-?in|sign_in|\bsso\b|saml|oauth|openid|authorize", re.IGNORECASE)
+_LOGIN_PATH = re.compile(  # one whole segment of a path
+    r"/(log[-_]?in|sign[-_]?in|commenceLogin|sso|cas|saml2?|oauth2?|oidc|openid-connect|authorize|auth)(/|$)",
+    re.IGNORECASE,
+)
+_LOGIN_QUERY = re.compile(r"(^|&)(client_id|response_type|redirect_uri|SAMLRequest|rd)=", re.IGNORECASE)
+_JOBS = re.compile(r"(/job/[^/]+)+")  # Jenkins redirects to what it has changed; a job may be called login
 
 
 class WouldWrite(Exception):
@@ -184,6 +189,15 @@ class Http:
         self._only_reads = False
         self._accepted: set[bool] = set()
         self._session = open_session(pool_size, proxy=proxy)
+
+    @property
+    def base_url(self) -> str:
+        return self._base_url
+
+    @property
+    def login(self) -> str:
+        """Return the name that every call logs in with, "" when it is a token."""
+        return self._auth[0] if self._auth else ""
 
     def within(self, deadline: Deadline, before_write: BeforeWrite | None = None) -> Http:
         """Return a copy on the same connections whose calls all end by `deadline`.
@@ -343,7 +357,9 @@ def is_refusal(reply: Reply) -> bool:
 
 def is_login_redirect(reply: Reply) -> bool:
     """Say whether the reply redirects to a page to log in: the upstream's own, or that of a proxy in front of it."""
-    return reply.status in _REDIRECTS and _LOGIN_PAGE.search(reply.headers.get("Location", "")) is not None
+    target = urlsplit(reply.headers.get("Location", ""))
+    is_page = _LOGIN_PATH.search(_JOBS.sub("", target.path)) or _LOGIN_QUERY.search(target.query)
+    return reply.status in _REDIRECTS and is_page is not None
 
 
 def refused(reply: Reply, reason: str, *, says: str = "") -> Refused:

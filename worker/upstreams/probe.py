@@ -10,7 +10,7 @@ from common.config.urls import is_loopback
 from common.errors import StepError
 from worker.upstreams.check import CheckFailedError
 from worker.upstreams.error_text import reason_in
-from worker.upstreams.http import Http, Reply
+from worker.upstreams.http import Http, Reply, is_login_redirect
 from worker.upstreams.unreachable import remedy_for
 
 CALL_S = 4.0  # two calls that time out still end before the doctor's own time is up
@@ -33,7 +33,8 @@ class Probe:
         try:
             return self._http.send("GET", *segments, params=params, json=json, total_s=CALL_S, ends_in_slash=is_page)
         except StepError as error:
-            raise CheckFailedError(_short(error.reason), self._how_to_reach(error.reason)) from None
+            remedy = self._how_to_reach(error.reason)
+            raise CheckFailedError(_short(error.reason), remedy, is_outage=True) from None
 
     def expect(self, reply: Reply, doing: str) -> Reply:
         """Return a 200. Raises CheckFailedError for any other status; `doing` completes "while …"."""
@@ -46,20 +47,23 @@ class Probe:
         why = reason_in(reply.body)
         tail = f": {why}" if why and not is_html(reply) else ""
         remedy = f"read {self.name}'s own log for the cause, correct it, and run this again"
-        return CheckFailedError(f"{self.name} answered {reply.status} while {doing}{tail}", remedy)
+        problem = f"{self.name} answered {reply.status} while {doing}{tail}"
+        return CheckFailedError(problem, remedy, is_outage=reply.status >= 500 or reply.status == 429)
 
     def not_this_upstream(self, reply: Reply) -> CheckFailedError:
         """Return the error for a reply that does not come from the upstream itself."""
+        if is_login_redirect(reply) or (reply.status in (401, 403) and is_html(reply)):
+            return self._proxy_refuses(reply)
         if reply.status in _REDIRECTS:
-            to = urlsplit(reply.headers.get("Location", ""))
-            target = f"{to.scheme}://{to.netloc}" if to.netloc else to.path
             return CheckFailedError(
-                f"{self.url} only redirects, to {target}",
+                f"{self.url} only redirects, to {_origin_of(reply)}",
                 f"set {self.setting} to the address that it redirects to",
             )
         if reply.status in (502, 503, 504):
             return CheckFailedError(
-                f"{self.name} is down behind its proxy ({reply.status})", f"start {self.name}, or wait until it is up"
+                f"{self.name} is down behind its proxy ({reply.status})",
+                f"start {self.name}, or wait until it is up",
+                is_outage=True,
             )
         what = "an HTML page" if is_html(reply) else f"status {reply.status}"
         return CheckFailedError(
@@ -68,12 +72,31 @@ class Probe:
             "a proxy's log-in page must not be in front of it",
         )
 
+    def _proxy_refuses(self, reply: Reply) -> CheckFailedError:
+        """Return the error for a log-in page, or a refusal in HTML: an upstream's API has none before its check."""
+        moved = f", or {self.name} has moved: then set {self.setting} to the address that it redirects to"
+        is_redirect = reply.status in _REDIRECTS
+        shown = (
+            f"redirects to a log-in page at {_origin_of(reply)}" if is_redirect else f"answers {reply.status}, a page"
+        )
+        return CheckFailedError(
+            f"something in front of {self.name} lets no call of Slipway's through: it {shown}",
+            f"wait until the proxy or single sign-on in front of {self.name} is up again; if it stays so, let "
+            f"Slipway's calls pass it without a log-in{moved if is_redirect else ''}",
+        )
+
     def _how_to_reach(self, reason: str) -> str:
         prefix, parts = self.setting.removesuffix("_URL"), urlsplit(self.url)
         if remedy := remedy_for(reason, name=self.name, prefix=prefix):
             return remedy
         hint = "; for the stand-ins of this machine: make up" if is_loopback(parts.hostname or "") else ""
         return f"start {self.name}, let this host connect to {parts.netloc}, or correct {self.setting}{hint}"
+
+
+def _origin_of(redirect: Reply) -> str:
+    """Return where a redirect leads, without what it passes on there."""
+    to = urlsplit(redirect.headers.get("Location", ""))
+    return f"{to.scheme}://{to.netloc}" if to.netloc else to.path
 
 
 def is_html(reply: Reply) -> bool:

@@ -13,9 +13,11 @@ proxy restarts, the upstream is read-only for now. Each upstream's `Adapter.stan
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from common.errors import Refused
+from common.errors import Refused, Transient
+from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError
 from worker.upstreams.http import Http
 
 
@@ -43,6 +45,36 @@ class Missing:
 
 
 Standing = Good | Held | Missing
+
+
+def established(upstream: str, account: Iterable[Check], rights: Mapping[str, Check]) -> Standing:
+    """Return the standing that the doctor's own checks show, in their order.
+
+    `account`: who we are, and whether calls are accepted in general; the first that fails is why we are held. `rights`:
+    the checks of what we may, each by what is missing when it fails. Raises Transient when there is no usable answer.
+    """
+    for check in account:
+        if (failed := _failure_of(upstream, check)) is not None:
+            problem = failed.problem.rstrip(".")
+            return Held(cause=problem[:1].upper() + problem[1:], remedy=failed.remedy or check.remedy)
+    for right, check in rights.items():
+        if _failure_of(upstream, check) is not None:
+            return Missing(right=right)
+    return Good()
+
+
+def _failure_of(upstream: str, check: Check) -> CheckFailedError | None:
+    try:
+        check.run()
+    except CheckFailedError as failed:
+        if failed.is_outage:
+            raise Transient(failed.problem, upstream=upstream, is_unavailable=True) from None
+        return failed
+    except CheckInconclusiveError:
+        return None
+    except (AttributeError, LookupError, TypeError, ValueError):  # as in `check.find`
+        raise Transient(f"{upstream} answered with an unknown shape", upstream=upstream) from None
+    return None
 
 
 def presume(http: Http, refused: Refused | None) -> Standing:  # noqa: ARG001 - the signature of all

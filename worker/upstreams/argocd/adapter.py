@@ -8,6 +8,7 @@ from common.workflows import Upstream
 from worker.upstreams.adapter import Adapter, CheckContext, Login, Target
 from worker.upstreams.argocd.checks import ArgoCDChecks
 from worker.upstreams.argocd.client import LIMITS, ArgoCD, Credentials, argocd_headers
+from worker.upstreams.argocd.standing import standing
 from worker.upstreams.check import Check
 
 
@@ -54,6 +55,7 @@ ADAPTER = Adapter(
     login=login,
     client=ArgoCD,
     checks=checks,
+    standing=standing,
     probe=("api", "version"),
     limits=LIMITS,
     removals={"application": remove_application, "repository": remove_repository},

@@ -14,10 +14,10 @@ from typing import Any
 from common.errors import ActionBy, Conflict, StepError
 from worker.upstreams.argocd import ownership
 from worker.upstreams.argocd.causes import read_failure
+from worker.upstreams.argocd.denials import Denied, Right
 from worker.upstreams.argocd.errors import error_of, is_different_spec, is_not_found
 from worker.upstreams.argocd.manifest import Spec, application, chart, corrected, holds, with_parameters
 from worker.upstreams.argocd.schemas import ManagedResources, Object, Objects
-from worker.upstreams.argocd.visibility import Visibility
 from worker.upstreams.base import Api
 from worker.upstreams.error_text import cleaned
 from worker.upstreams.http import Reply
@@ -44,7 +44,6 @@ class Applications:
     def __init__(self, api: Api, namespace: str | None = None) -> None:
         self._api = api
         self._namespace = namespace
-        self._visibility = Visibility(api, namespace)
 
     def ensure(
         self,
@@ -210,8 +209,13 @@ class Applications:
         return {"project": project} | ({"appNamespace": self._namespace} if self._namespace else {})
 
     def failed(self, reply: Reply, doing: str, *, name: str, project: str, right: str = "get") -> StepError:
-        """Return the error for a reply about an application that was not expected."""
-        return self._visibility.failed(reply, doing, name=name, project=project, right=right)
+        """Return the error for a reply about an application that was not expected; `right`: what the call needs."""
+        error = self._api.failed(reply, doing)
+        if isinstance(error, Denied):
+            thing = (project, self._namespace, name) if self._namespace else (project, name)
+            error.rights = tuple(Right("applications", each, thing) for each in dict.fromkeys(("get", right)))
+            error.place = self.within(project)
+        return error
 
     def _expect(self, reply: Reply, doing: str, name: str, project: str) -> Reply:
         if reply.status != 200:

@@ -6,11 +6,7 @@ Source: argo-cd 3.5 `server/account CanI`, `server/project Get`, `server/cluster
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from typing import Any
 
@@ -18,23 +14,17 @@ from common.config.catalog import Catalog, CatalogTeam
 from common.config.namespaces import SAMPLE_APP
 from common.config.naming import helm_repository
 from common.config.settings import WorkerSettings
+from worker.upstreams.argocd import access_checks
 from worker.upstreams.argocd.git_access_checks import GitAccessChecks
 from worker.upstreams.argocd.project_checks import POLICY as _POLICY
 from worker.upstreams.argocd.project_checks import ProjectChecks
 from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError
-from worker.upstreams.error_text import reason_in
 from worker.upstreams.http import Reply
-from worker.upstreams.probe import Probe, at_least, json_object
+from worker.upstreams.probe import Probe, json_object
 
-OLDEST = (2, 8)  # since then a request for an application may name its project
-SOON = timedelta(days=7)
 APPLICATION_RIGHTS = ("get", "create", "update", "delete", "sync")
 REPOSITORY_RIGHTS = ("get", "create", "update", "delete")
 _API = ("api", "v1")
-_NEW_ACCESS = (
-    "argocd account generate-token --account NAME (the account needs the capability apiKey in the ConfigMap "
-    "argocd-cm); set ARGO_TOKEN to it"
-)
 
 
 class ArgoCDChecks:
@@ -54,7 +44,7 @@ class ArgoCDChecks:
     ) -> None:
         self._probe = probe
         self._settings = settings
-        self._token_text = settings.argocd_token.get_secret_value().rpartition(" ")[2]
+        self._access = access_checks.of(probe, token=settings.argocd_token.get_secret_value().rpartition(" ")[2])
         self._teams = list(catalog.teams.values())
         self._clone_base = clone_base
         self._namespaces = namespaces
@@ -62,38 +52,7 @@ class ArgoCDChecks:
     def all(self) -> tuple[Check, ...]:
         teams = [check for team in self._teams for check in self._team(team)]
         access = GitAccessChecks(self._probe, self._settings, self._teams, clone_base=self._clone_base)
-        return (*self._access(), *teams, self._repositories(), *access.all())
-
-    def _access(self) -> list[Check]:
-        return [
-            Check(
-                name="answers",
-                question="Does Argo CD answer at ARGO_URL?",
-                remedy="start argocd-server, or correct ARGO_URL",
-                run=self._answers,
-            ),
-            Check(
-                name="version",
-                question="Is it a version that Slipway supports?",
-                remedy="upgrade Argo CD",
-                run=self._version,
-                needs=("answers",),
-            ),
-            Check(
-                name="token",
-                question="Does Argo CD accept ARGO_TOKEN?",
-                remedy=_NEW_ACCESS,
-                run=self._token,
-                needs=("answers",),
-            ),
-            Check(
-                name="token's end",
-                question="Will the token be valid next week?",
-                remedy=_NEW_ACCESS,
-                run=self._expiry,
-                needs=("token",),
-            ),
-        ]
+        return (*self._access.values(), *teams, self._repositories(), *access.all())
 
     def _team(self, team: CatalogTeam) -> list[Check]:
         project, cluster = team.argocd_project, team.cluster
@@ -131,37 +90,6 @@ class ArgoCDChecks:
             run=self._repository_rights,
             needs=("token",),
         )
-
-    # -- access ---------------------------------------------------------------------------------------------------
-
-    def _answers(self) -> str:
-        reply = self._probe.get("api", "version")
-        if reply.status == 307:
-            raise CheckFailedError("Argo CD redirects to https", "change http:// to https:// in ARGO_URL")
-        if "Version" not in json_object(reply):
-            raise self._probe.not_this_upstream(reply)
-        return self._probe.url
-
-    def _version(self) -> str:
-        return at_least("Argo CD", str(json_object(self._probe.get("api", "version"))["Version"]), OLDEST)
-
-    def _token(self) -> str:
-        """Read `loggedIn`: the call answers 200 to anybody. The reason of a refusal comes from a second call."""
-        reply = self._probe.expect(self._probe.get(*_API, "session", "userinfo"), "reading our user")
-        who = json_object(reply)
-        if who.get("loggedIn") is not True:
-            refusal = self._probe.get(*_API, "applications", params={"name": "none-such"})
-            why = reason_in(refusal.body) if refusal.status == 401 else "Argo CD treats the token as anonymous"
-            raise CheckFailedError(f"Argo CD refuses ARGO_TOKEN: {why}")
-        return str(who.get("username", "accepted"))
-
-    def _expiry(self) -> str:
-        ends_at = _expiry_of(self._token_text)
-        if ends_at is None:
-            return "no expiry date in the token"
-        if ends_at <= datetime.now(UTC) + SOON:
-            raise CheckFailedError(f"the token expires on {ends_at.date().isoformat()}")
-        return f"it expires on {ends_at.date().isoformat()}"
 
     # -- the teams' places ------------------------------------------------------------------------------------
 
@@ -215,13 +143,3 @@ class ArgoCDChecks:
                 "the request does not reach Argo CD", "argocd account can-i create repositories '*'"
             )
         return self._probe.expect(reply, "reading our rights")
-
-
-def _expiry_of(token: str) -> datetime | None:
-    """Return the expiry time in a token, None when it has none. Only Argo CD can verify the token."""
-    try:
-        payload = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return datetime.fromtimestamp(float(claims["exp"]), UTC)
-    except (IndexError, KeyError, TypeError, ValueError, OverflowError, binascii.Error):
-        return None

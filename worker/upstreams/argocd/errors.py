@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from common.errors import ActionBy, Conflict, NotYet, Permanent, StepError, Transient
-from worker.upstreams.argocd.causes import GIT, Cause, Failure, read_failure
+from worker.upstreams.argocd.causes import GIT, KUBERNETES, Cause, Failure, read_failure
+from worker.upstreams.argocd.denials import BARE, denied, rights_in
 from worker.upstreams.error_text import cleaned
 from worker.upstreams.http import Http, Reply, unexpected
 
 _UNKNOWN, _INVALID, _NOT_FOUND, _DENIED, _UNMET = 2, 3, 5, 7, 9
 BUSY_POLL_S = 5.0
 _SYNC_WINDOW_POLL_S = 60.0
-_BARE = "permission denied"
 _TEXT_DECIDES = frozenset({_UNKNOWN, _INVALID, _UNMET})
 _BUSY = ("another operation is already in progress", "is deleting")
 SHARED_CHOICES = ("remove the object from the chart, or rename it", "ask the owners of the other application")
@@ -34,7 +34,8 @@ def refusal(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...] = 
     | --- | --- |
     | code 2, 3 or 9, whatever its status | its text decides: `causes` |
     | 400 code 9 "in progress", "deleting" | busy, not yet |
-    | 403 bare | absent or forbidden, or Kubernetes is away: `visibility` finds out which |
+    | 403 | Denied: a right is missing, it is absent, or Kubernetes is away: `standing` finds out which |
+    | 500 about its Kubernetes API | Denied, too: it cannot look for what is new |
     | 403 "sync window" | not now |
     | 409 | somebody else wrote at the same time, try again |
     | 307 | ARGO_URL says http where the server wants https |
@@ -43,7 +44,7 @@ def refusal(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...] = 
     Everything else is the common table's.
     """
     body = _read(reply)
-    means = _meaning(reply.status, body, doing, secrets)
+    means = _denial(reply, body, doing, secrets) or _meaning(reply.status, body, doing, secrets)
     if means is None:
         return unexpected(http, reply, doing, secrets=secrets)
     means.upstream = http.name
@@ -64,7 +65,15 @@ def is_not_found(reply: Reply) -> bool:
 def is_bare_denial(reply: Reply) -> bool:
     """Say whether it is the 403 without a word on what was denied."""
     body = _read(reply)
-    return reply.status == 403 and body.code == _DENIED and body.message == _BARE
+    return reply.status == 403 and body.code == _DENIED and body.message == BARE
+
+
+def is_without_kubernetes(reply: Reply) -> bool:
+    """Say whether Argo CD reports that it cannot reach its own Kubernetes API."""
+    body = _read(reply)
+    failure = read_failure(body.message)
+    is_away = (failure.cause, failure.place) == (Cause.UNREACHABLE, KUBERNETES)
+    return reply.status >= 500 and body.code == _UNKNOWN and is_away
 
 
 def is_git_refusal(reply: Reply) -> bool:
@@ -89,8 +98,8 @@ def _read(reply: Reply) -> _Body:
 
 def _meaning(status: int, body: _Body, doing: str, secrets: tuple[str, ...]) -> StepError | None:
     text = body.message.lower()
-    if status == 403:
-        return _forbidden(text, doing)
+    if status == 403 and "sync window" in text:
+        return NotYet(f"a sync window is closed while {doing}", retry_after_s=_SYNC_WINDOW_POLL_S)
     if status == 409:
         return Transient(f"Argo CD saw another change while {doing}")
     if status in (307, 415):
@@ -104,12 +113,16 @@ def _meaning(status: int, body: _Body, doing: str, secrets: tuple[str, ...]) -> 
     return None
 
 
-def _forbidden(text: str, doing: str) -> StepError | None:
-    if "sync window" in text:
-        return NotYet(f"a sync window is closed while {doing}", retry_after_s=_SYNC_WINDOW_POLL_S)
-    if text == _BARE:
-        return Permanent(f"Argo CD hides it while {doing}: it is absent, or our token may not see it")
-    return None
+def _denial(reply: Reply, body: _Body, doing: str, secrets: tuple[str, ...]) -> StepError | None:
+    says = cleaned(body.message, secrets=secrets)
+    if is_without_kubernetes(reply):
+        return denied(reply, f"Argo CD cannot reach {KUBERNETES} while {doing}", says=says)
+    if reply.status != 403 or body.code != _DENIED or "sync window" in body.message.lower():
+        return None
+    if body.message == BARE:
+        return denied(reply, f"Argo CD hides it while {doing}: it is absent, or our token may not see it", says=says)
+    reason = f"Our token lacks a permission on Argo CD while {doing}: {says}"
+    return denied(reply, reason, says=says, rights=rights_in(body.message))
 
 
 def error_of(failure: Failure, doing: str) -> StepError | None:

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from worker.upstreams.argocd.credential_templates import Credentials, CredentialTemplates, prefix_of
-from worker.upstreams.argocd.errors import is_bare_denial, is_different_spec, is_git_refusal
+from worker.upstreams.argocd.denials import Denied, Right
+from worker.upstreams.argocd.errors import is_different_spec, is_git_refusal
 from worker.upstreams.argocd.manifest import canonical_url, is_same_repository
 from worker.upstreams.argocd.schemas import Registration, Registrations
-from worker.upstreams.argocd.visibility import Visibility
 from worker.upstreams.base import Api
 from worker.upstreams.http import Reply
 
@@ -35,7 +35,6 @@ class Repositories:
     def __init__(self, api: Api, templates: CredentialTemplates) -> None:
         self._api = api
         self._templates = templates
-        self._visibility = Visibility(api)
 
     def ensure(
         self,
@@ -125,9 +124,10 @@ class Repositories:
         if reply.status == 200:
             reason = f"Argo CD still lists {url}"
             raise self._api.not_yet(reason, retry_after_s=DELETION_POLL_S)
-        if is_bare_denial(reply) and self._visibility.may("repositories", "delete", spelling):
-            raise self._visibility.outage(f"removing {url}")  # it is listed, and we may: Argo CD could not look
-        raise self._api.failed(reply, f"removing {url}")
+        error = self._api.failed(reply, f"removing {url}")
+        if isinstance(error, Denied):  # it is listed: without a word, and if we may, Argo CD could not look
+            error.rights = (Right("repositories", "delete", (spelling,)),)
+        raise error
 
     def _registered(self, url: str, project: str | None) -> str | None:
         """Return the spelling under which Argo CD has a repository, None when it has not.

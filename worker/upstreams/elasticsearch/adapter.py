@@ -8,6 +8,7 @@ from worker.upstreams.adapter import Adapter, CheckContext, Login, Target
 from worker.upstreams.check import Check
 from worker.upstreams.elasticsearch.checks import ElasticsearchChecks
 from worker.upstreams.elasticsearch.client import Elasticsearch
+from worker.upstreams.elasticsearch.standing import standing
 
 
 def login(settings: WorkerSettings) -> Login:
@@ -28,6 +29,7 @@ ADAPTER = Adapter(
     login=login,
     client=Elasticsearch,
     checks=checks,
+    standing=standing,
     probe=("_security", "_authenticate"),
     removals={"user": remove_user},
 )

@@ -9,12 +9,15 @@ from worker.upstreams.adapter import Adapter, CheckContext, Login, Remains, Targ
 from worker.upstreams.check import Check
 from worker.upstreams.gitlab.checks import GitLabChecks
 from worker.upstreams.gitlab.client import GitLab
+from worker.upstreams.gitlab.standing import standing
 from worker.upstreams.http import Http
 from worker.upstreams.probe import Probe
 
 
 def login(settings: WorkerSettings) -> Login:
-    return Login(headers={"PRIVATE-TOKEN": settings.gitlab_token.get_secret_value()})
+    """Name JSON on every call, as GitLab's own clients do: while it is read-only, it explains itself to JSON alone."""
+    token = settings.gitlab_token.get_secret_value()
+    return Login(headers={"PRIVATE-TOKEN": token, "Content-Type": "application/json"})
 
 
 def checks(context: CheckContext) -> tuple[Check, ...]:
@@ -70,6 +73,7 @@ ADAPTER = Adapter(
     login=login,
     client=GitLab,
     checks=checks,
+    standing=standing,
     probe=("api", "v4", "version"),
     removals={"project": remove_project, "member": remove_member, "user": block_user},
 )

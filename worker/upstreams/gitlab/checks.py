@@ -1,30 +1,22 @@
-"""The doctor's checks of GitLab: the right to create users, the groups, the templates.
+"""The doctor's checks of GitLab: the groups, the templates, and all others in their order.
 
 Source: GitLab API, "Personal access tokens", "Users", "Groups", "Projects"; git's smart HTTP.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from typing import Any
 
 from common.config.catalog import Catalog
 from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError
-from worker.upstreams.error_text import reason_in
+from worker.upstreams.gitlab import access_checks
 from worker.upstreams.gitlab.errors import is_moved
 from worker.upstreams.gitlab.instance_checks import instance_checks
 from worker.upstreams.gitlab.schemas import ProjectSchema, UserSchema
 from worker.upstreams.http import Reply
-from worker.upstreams.probe import Probe, at_least, is_html, json_object
+from worker.upstreams.probe import Probe, is_html, json_object
 
-OLDEST = (16,)
-SOON = timedelta(days=7)
 _API = ("api", "v4")
-_NEW_ACCESS = (
-    "as an administrator on GitLab: avatar → Edit profile → Access tokens → Add new token, scope api "
-    "(and admin_mode, if Admin Mode is on); set GITLAB_TOKEN to it"
-)
 _NEW_READ_ACCESS = (
     "on GitLab: create a user, invite it to the groups of all teams as Reporter, and add a token to it with the scope "
     "read_repository; set GITLAB_READ_USER to its name and GITLAB_READ_TOKEN to the token. A deploy token of a group "
@@ -43,6 +35,7 @@ class GitLabChecks:
         self, probe: Probe, catalog: Catalog, *, cloning: Probe | None, reader: str = "", calls_per_s: float = 0
     ) -> None:
         self._probe = probe
+        self._access = access_checks.of(probe)
         self._calls_per_s = calls_per_s
         self._cloning = cloning
         self._reader = reader
@@ -53,57 +46,11 @@ class GitLabChecks:
 
     def all(self) -> tuple[Check, ...]:
         return (
-            *self._access(),
+            *self._access.values(),
             *instance_checks(self._probe, calls_per_s=self._calls_per_s),
             *self._places(),
             *self._read_token(),
         )
-
-    def _access(self) -> list[Check]:
-        return [
-            Check(
-                name="answers",
-                question="Does GitLab answer at GITLAB_URL?",
-                remedy="start GitLab, or correct GITLAB_URL",
-                run=self._answers,
-            ),
-            Check(
-                name="token",
-                question="Does GitLab accept GITLAB_TOKEN?",
-                remedy=_NEW_ACCESS,
-                run=self._token,
-                needs=("answers",),
-            ),
-            Check(
-                name="version",
-                question="Is it a version that Slipway supports?",
-                remedy="upgrade GitLab",
-                run=self._version,
-                needs=("token",),
-            ),
-            Check(
-                name="scope",
-                question="Does the token have the scope api?",
-                remedy=_NEW_ACCESS,
-                run=self._scope,
-                needs=("token",),
-            ),
-            Check(
-                name="token's end",
-                question="Will the token be valid next week?",
-                remedy=_NEW_ACCESS,
-                run=self._expiry,
-                needs=("token",),
-            ),
-            Check(
-                name="administrator",
-                question="Does the token belong to an administrator?",
-                remedy="on GitLab: Admin → Users → the token's owner → Edit → Administrator; or give GITLAB_TOKEN an "
-                "administrator's token. With Admin Mode on, the token needs the scope admin_mode, too",
-                run=self._administrator,
-                needs=("scope",),
-            ),
-        ]
 
     def _places(self) -> list[Check]:
         groups = [
@@ -141,59 +88,6 @@ class GitLabChecks:
                 needs=("administrator", *(f"group {path}" for path in self._groups)),
             )
         ]
-
-    # -- access ---------------------------------------------------------------------------------------------------
-
-    def _answers(self) -> str:
-        reply = self._probe.get(*_API, "version")
-        body = json_object(reply)
-        is_it = (reply.status == 200 and "version" in body) or (
-            reply.status == 401 and bool(body) and _is_refusal(body)
-        )
-        is_refused = reply.status in (403, 429) and not is_html(reply)  # too often, or from an address that is blocked
-        if not (is_it or is_refused):
-            raise self._probe.not_this_upstream(reply)
-        return self._probe.url
-
-    def _token(self) -> str:
-        reply = self._probe.get(*_API, "version")
-        if reply.status == 401:
-            raise CheckFailedError(f"GitLab refuses GITLAB_TOKEN: {reason_in(reply.body)}")
-        self._probe.expect(reply, "reading its version")
-        return "accepted"
-
-    def _version(self) -> str:
-        reply = self._probe.expect(self._probe.get(*_API, "version"), "reading its version")
-        return at_least("GitLab", str(json_object(reply).get("version", "0")), OLDEST)
-
-    def _scope(self) -> str:
-        scopes = self._token_details().get("scopes") or []
-        if "api" not in scopes:
-            raise CheckFailedError(f"the scope api is missing: the token has {', '.join(map(str, scopes)) or 'none'}")
-        return ", ".join(map(str, scopes))
-
-    def _expiry(self) -> str:
-        ends_on = self._token_details().get("expires_at")
-        if not ends_on:
-            return "never"
-        if date.fromisoformat(str(ends_on)[:10]) <= (datetime.now(UTC) + SOON).date():
-            raise CheckFailedError(f"the token expires on {ends_on}")
-        return f"it expires on {ends_on}"
-
-    def _token_details(self) -> dict[str, Any]:
-        reply = self._probe.get(*_API, "personal_access_tokens", "self")
-        if reply.status == 404:
-            raise CheckInconclusiveError(
-                "it is not a personal access token, so GitLab does not show its scopes and its expiry date",
-                _NEW_ACCESS,
-            )
-        return json_object(self._probe.expect(reply, "reading our token"))
-
-    def _administrator(self) -> str:
-        user = json_object(self._probe.expect(self._probe.get(*_API, "user"), "reading our user"))
-        if user.get("is_admin") is not True:
-            raise CheckFailedError(f"the token's owner {user.get('username')} does not act as an administrator")
-        return str(user.get("username"))
 
     # -- places -----------------------------------------------------------------------------------------------
 
@@ -269,10 +163,6 @@ class GitLabChecks:
         )
         projects = reply.read_as(list[ProjectSchema])
         return projects[0].path_with_namespace if projects else ""
-
-
-def _is_refusal(body: dict[str, Any]) -> bool:
-    return body.get("error") == "invalid_token" or str(body.get("message", "")).startswith("401")
 
 
 def _refs(cloning: Probe, path: str) -> Reply:

@@ -9,6 +9,8 @@ from common.errors import Conflict, Permanent, StepError, Transient
 from worker.upstreams.base import Api
 from worker.upstreams.http import Http, Reply, unexpected
 
+PASSING = ("on a read-only instance", "This organization is")
+"""What GitLab says, in English always, when it refuses for a while what the account may do."""
 _PROJECT_BY_ID = re.compile(r"/api/v4/projects/\d+$")
 
 
@@ -42,6 +44,12 @@ def is_switched_off(reply: Reply) -> bool:
     A token without a right is denied with an `error` instead. Source: `authorize!` of GitLab's API, `ProjectPolicy`.
     """
     return reply.status == 403 and '"403 Forbidden"' in reply.text
+
+
+def is_own_denial(reply: Reply) -> bool:
+    """Say whether GitLab denies this one thing: not for a while, and not as a proxy in front of it."""
+    is_for_now = any(words in reply.text for words in PASSING)
+    return reply.status == 403 and not is_for_now and "<html" not in reply.text[:200].lower()
 
 
 def _other_origin(reply: Reply) -> str:

@@ -17,7 +17,7 @@ from common.errors import ActionBy, NotYet
 from worker.upstreams.adapter import Remains
 from worker.upstreams.base import Api
 from worker.upstreams.error_text import reason_in
-from worker.upstreams.gitlab.errors import not_ours
+from worker.upstreams.gitlab.errors import is_own_denial, not_ours
 from worker.upstreams.gitlab.projects import POLL_S, Projects
 from worker.upstreams.gitlab.schemas import ProjectSchema, same_path
 from worker.upstreams.marker import is_line_of
@@ -98,9 +98,9 @@ class Removals:
         """Remove what is marked. GitLab wants its present path, and may want to keep it until the retention is over."""
         present = {"permanently_remove": "true", "full_path": project.path_with_namespace}
         reply = self._api.send("DELETE", "projects", str(project.id), params=present)
-        if reply.status not in (202, 400, 403, 404):
+        is_kept = reply.status == 400 or is_own_denial(reply)
+        if not (is_kept or reply.status in (202, 404)):
             raise self._api.failed(reply, f"removing the project {project.path_with_namespace} for good")
-        is_kept = reply.status in (400, 403)
         left = self._projects.find_by_id(project.id)
         if left and not is_kept:
             raise self._still_removing(path)
@@ -124,7 +124,7 @@ class Removals:
         Source: GitLab settings API: `deletion_adjourned_period`, in days.
         """
         reply = self._api.send("GET", "application", "settings")
-        if reply.status in (403, 404):
+        if reply.status == 404 or is_own_denial(reply):
             return None
         settings = self._api.expect(reply, "reading GitLab's retention of projects").read_as(SettingsSchema)
         days = settings.deletion_adjourned_period

@@ -11,6 +11,7 @@ from typing import Any
 
 from common.errors import ActionBy, Permanent
 from worker.upstreams.base import Api
+from worker.upstreams.http import refused
 from worker.upstreams.jenkins.errors import form_errors, location, still_there, unseen
 from worker.upstreams.marker import is_line_of
 
@@ -38,6 +39,12 @@ class _PersonSchema:
         """Say whether this is the login account `login`: commit authors are users of Jenkins, too."""
         has_password = any(entry.get("_class") == _LOGIN_ACCOUNT for entry in self.property)
         return has_password and self.id.casefold() == login.casefold()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _WhoSchema:
+    name: str = ""
+    anonymous: bool = False
 
 
 class Accounts:
@@ -108,16 +115,31 @@ class Accounts:
 
     def _prove_ours(self, login: str, password: str) -> None:
         """Log in with the password: two creations of one name can both succeed, and the last password wins."""
-        reply = self._api.send("GET", "whoAmI", "api", "json", auth=(login, password))
-        if reply.status not in (200, 401):
-            raise self._api.failed(reply, f"checking the user {login}", secrets=(password,))
-        who = reply.read_as(dict[str, Any]) if reply.status == 200 else {}
-        if str(who.get("name", "")).casefold() != login.casefold():
+        if self._opens_with(login, password):
+            return
+        self._require_log_ins()
+        if not self._opens_with(login, password):
             raise self._api.conflict(
                 f"Jenkins already has a user {login} with another password",
                 "choose another login",
                 "ask an operator to remove the Jenkins user",
             )
+
+    def _opens_with(self, login: str, password: str) -> bool:
+        reply = self._api.send("GET", "whoAmI", "api", "json", auth=(login, password))
+        if reply.status not in (200, 401):
+            raise self._api.failed(reply, f"checking the user {login}", secrets=(password,))
+        who = reply.read_as(_WhoSchema).name if reply.status == 200 else ""
+        return who.casefold() == login.casefold()
+
+    def _require_log_ins(self) -> None:
+        """Check that Jenkins knows anybody now: while it starts, or behind a proxy, no password is right.
+
+        Raises Refused when it does not know us.
+        """
+        reply = self._api.expect(self._api.send("GET", "whoAmI", "api", "json"), "checking who Jenkins knows")
+        if reply.read_as(_WhoSchema).anonymous:
+            raise refused(reply, "Jenkins takes every call for an anonymous one")
 
     def remove_user(self, login: str, *, marker: str | None) -> bool:
         """Delete the login account `login`; return True when there is none any more.

@@ -9,6 +9,7 @@ from worker.upstreams.check import Check
 from worker.upstreams.jenkins.checks import JenkinsChecks
 from worker.upstreams.jenkins.client import Jenkins
 from worker.upstreams.jenkins.roles import GLOBAL
+from worker.upstreams.jenkins.standing import standing
 
 MARK = "user_marker"  # the kind in the ledger of our line in an account's description; older accounts have none
 
@@ -58,6 +59,7 @@ ADAPTER = Adapter(
     login=login,
     client=Jenkins,
     checks=checks,
+    standing=standing,
     probe=("whoAmI", "api", "json"),
     removals={
         "pipeline": remove_pipeline,

@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 from common.errors import ActionBy, Conflict, Permanent, StepError, Transient
 from worker.upstreams.base import Api
 from worker.upstreams.error_text import cleaned
-from worker.upstreams.http import Http, Reply, unexpected
+from worker.upstreams.http import Http, Reply, refused, unexpected
 
+WANTS_CRUMB = "Jenkins wants a crumb: JENKINS_AUTH_TOKEN is not an API token"
+REQUIRED_PERMISSION = "X-Required-Permission"
 _FORM_ERROR = re.compile(r'<div class="error\b[^>]*>(.*?)</div>', re.DOTALL)
 _LOGGING_ID = re.compile(r"Logging ID=([\w-]{1,64})")
 _TAKES_XML = ("/createItem", "/config.xml")
@@ -34,7 +36,7 @@ def refusal(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...] = 
     if reply.status == 400 and "X-Error" in reply.headers:
         return _declined(http, cleaned(reply.headers["X-Error"], secrets=secrets), doing)
     if reply.status == 403 and (missing := _missing_right(reply)):
-        return Permanent(f"{missing}, while {doing}", action_by=ActionBy.OPERATOR, upstream=http.name)
+        return refused(reply, f"{missing}, while {doing}", says=missing)
     trace = _LOGGING_ID.search(reply.text) if reply.status == 500 else None
     is_its_own = reply.status == 500 and (trace is not None or "X-Jenkins" in reply.headers)
     if is_its_own and reply.method == "POST" and reply.path.endswith(_TAKES_XML):
@@ -58,8 +60,8 @@ def form_errors(reply: Reply, *, secrets: tuple[str, ...]) -> str:
 
 def _missing_right(reply: Reply) -> str:
     if "No valid crumb" in reply.text:
-        return "Jenkins wants a crumb: JENKINS_AUTH_TOKEN is not an API token"
-    permission = cleaned(reply.headers.get("X-Required-Permission", ""))
+        return WANTS_CRUMB
+    permission = cleaned(reply.headers.get(REQUIRED_PERMISSION, ""))
     return permission and f"our Jenkins account lacks the permission {permission}"
 
 

@@ -6,22 +6,25 @@ The texts are Argo CD's own for a situation, shortened, with other names.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from support.scripted import Answer, Request, Script, Scripted
 
-from common.errors import ActionBy, Conflict, NotYet, Permanent, StepError, Transient
+from common.errors import ActionBy, Conflict, NotYet, Permanent, Refused, StepError, Transient
 from worker.upstreams.argocd.causes import Cause, read_failure
-from worker.upstreams.argocd.client import MARKER, ArgoCD
+from worker.upstreams.argocd.client import MARKER, ArgoCD, Credentials
 from worker.upstreams.argocd.ownership import TRACKING_ID
-from worker.upstreams.argocd.visibility import NO_SUCH_NAME
+from worker.upstreams.argocd.standing import NO_SUCH_NAME, standing
+from worker.upstreams.standing import Good, Held, Missing, Standing
 
 USER, OPERATOR = ActionBy.USER, ActionBy.OPERATOR
 LOOK = "api/v1/applications/shop"
 METADATA = {"name": "shop", "uid": "u-1", "annotations": {MARKER: "app-1"}}
 COMPARED = {"reconciledAt": "2026-01-01T00:00:00Z", "sync": {"status": "OutOfSync"}}
 REFUSED = "connection refused"
+READER = Credentials(username="reader", password="c4nary")
 RESOLVING = "error resolving repo revision: "
 GIT = "rpc error: code = Unknown desc = failed to list refs: "
 SPEC = "application spec for shop is invalid: InvalidSpecError: "
@@ -121,8 +124,6 @@ AWAY = [
     (500, 2, f'failed to get API resources: Get "https://c/api/v1": connect: {REFUSED}', "the cluster", False),
     (400, 3, f'{TESTED}Get "http://git/info/refs": connect: {REFUSED}', "git", False),
     (400, 9, 'code = Unavailable desc = connection error: desc = "transport: Error"', "its repo server", True),
-    (500, 2, f'Post "https://k/api/v1/namespaces/argocd/secrets": {REFUSED}', "its Kubernetes API", True),
-    (500, 2, 'Get "https://k/apis/argoproj.io/v1alpha1/x": i/o timeout', "its Kubernetes API", True),
     (500, 2, "application refresh deadline exceeded", "its application controller", True),
 ]  # fmt: skip
 
@@ -161,84 +162,143 @@ def test_helms_own_words_are_shown_whole() -> None:
 
 # -- a 403 without a word ---------------------------------------------------------------------------------------------
 
+KNOWN = {
+    "api/version": Answer(200, {"Version": "v3.5.1"}),
+    "api/v1/session/userinfo": Answer(200, {"loggedIn": True, "username": "slipway"}),
+    "api/v1/projects": Answer(200, {"items": None}),
+}
 
-def denying(*, can: bool, probe: Answer) -> Script:
-    """Return a script that denies the application without a word."""
+
+def denying(*, can: bool, probe: Answer, text: str = "permission denied") -> Script:
+    """Return a script that denies the application; `probe` is the answer to a look for one that cannot exist."""
 
     def script(request: Request) -> Answer:
         if "/can-i/" in request.path:
             return Answer(200, {"value": "yes" if can else "no"})
-        return probe if request.path.endswith(NO_SUCH_NAME) else denied()
+        if request.path.endswith(NO_SUCH_NAME):
+            return probe
+        return KNOWN.get(request.path, denied(text))
 
     return script
 
 
-def test_a_missing_right_is_the_operators() -> None:
-    client, http = argocd(denying(can=False, probe=denied()))
-
-    with pytest.raises(Permanent, match="may not get applications in the project dev") as raised:
-        client.applications.find("shop", "dev")
-
-    assert raised.value.action_by is OPERATOR
-    assert http.sent() == [f"GET {LOOK}", "GET api/v1/account/can-i/applications/get/dev/shop"]
+def standing_after(script: Script, call: Callable[[ArgoCD], object]) -> tuple[Refused, Standing, Scripted]:
+    client, http = argocd(script)
+    with pytest.raises(Refused) as raised:
+        call(client)
+    return raised.value, standing(http, raised.value), http
 
 
-def test_an_argo_cd_that_cannot_look_is_an_outage() -> None:
-    client, _ = argocd(denying(can=True, probe=denied()))
-
-    with pytest.raises(Transient, match="Kubernetes API") as raised:
-        client.applications.find("shop", "dev")
-
-    assert raised.value.is_unavailable
+def look(client: ArgoCD) -> object:
+    return client.applications.find("shop", "dev")
 
 
-def test_one_application_that_is_denied_is_hidden() -> None:
-    client, http = argocd(denying(can=True, probe=absent()))
+def test_a_missing_right_is_named() -> None:
+    refusal, found, http = standing_after(denying(can=False, probe=denied()), look)
 
-    with pytest.raises(Permanent, match="it is absent, or our token may not see it"):
-        client.applications.find("shop", "dev")
+    assert found == Missing(right="the right to get applications (dev/shop)")
+    assert refusal.action_by is OPERATOR
+    assert "GET api/v1/account/can-i/applications/get/dev/shop" in http.sent()
 
+
+def test_an_argo_cd_that_cannot_look_refuses_everybody() -> None:
+    _, found, http = standing_after(denying(can=True, probe=denied()), look)
+
+    assert isinstance(found, Held)
+    assert "Kubernetes API" in found.cause
     assert http.requests[-1].params == {"project": "dev"}
 
 
-@pytest.mark.parametrize("probe", [refused(503, 14, "connection error"), Answer(502, "<html>")])
-def test_a_question_that_is_not_answered_is_tried_again(probe: Answer) -> None:
-    client, _ = argocd(denying(can=True, probe=probe))
+def test_one_application_that_is_denied_is_hidden() -> None:
+    refusal, found, _ = standing_after(denying(can=True, probe=absent()), look)
+
+    assert found == Good()
+    assert "it is absent, or our token may not see it" in refusal.reason
+
+
+@pytest.mark.parametrize("answer", [refused(503, 14, "connection error"), Answer(502, "<html>")])
+def test_a_question_that_is_not_answered_is_tried_again(answer: Answer) -> None:
+    script = denying(can=True, probe=denied())
 
     with pytest.raises(Transient):
-        client.applications.find("shop", "dev")
+        standing_after(lambda request: answer if "/can-i/" in request.path else script(request), look)
 
 
-@pytest.mark.parametrize("call", ["look", "sync", "parameters", "remove", "terminate"])
-def test_every_call_about_an_application_looks_into_it(call: str) -> None:
+WAYS = {
+    "look": look,
+    "sync": start,
+    "parameters": lambda client: client.applications.set_helm_parameters(
+        "shop", project="dev", marker="app-1", parameters={"image.tag": "2"}
+    ),
+    "remove": lambda client: client.applications.remove("shop", project="dev", marker="app-1"),
+    "terminate": lambda client: client.syncs.terminate("shop", project="dev"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_denied_call_about_an_application_says_what_shows_its_cause(way: str) -> None:
     """The look before succeeds where there is one: Kubernetes goes away in between."""
-    looks = denying(can=True, probe=denied())
-    client, _ = argocd(
-        lambda request: application() if request.method == "GET" and request.path == LOOK else looks(request)
-    )
-    if call == "look":
-        client, _ = argocd(looks)
-    calls = {
-        "look": lambda: client.applications.find("shop", "dev"),
-        "sync": lambda: start(client),
-        "parameters": lambda: client.applications.set_helm_parameters(
-            "shop", project="dev", marker="app-1", parameters={"image.tag": "2"}
-        ),
-        "remove": lambda: client.applications.remove("shop", project="dev", marker="app-1"),
-        "terminate": lambda: client.syncs.terminate("shop", project="dev"),
-    }
+    away = denying(can=True, probe=denied())
 
-    with pytest.raises(Transient, match="Kubernetes API"):
-        calls[call]()
+    def script(request: Request) -> Answer:
+        is_look = request.method == "GET" and request.path == LOOK
+        return application() if is_look and way != "look" else away(request)
+
+    _, found, _ = standing_after(script, WAYS[way])
+
+    assert isinstance(found, Held)
 
 
-def test_a_denial_with_its_reason_is_asked_no_further() -> None:
-    client, http = argocd(lambda _: denied("permission denied: applications, get, dev/shop, sub: slipway"))
+@pytest.mark.parametrize(("can", "expected"), [(False, Missing), (True, Good)])
+def test_a_denial_with_its_reason_names_the_right(can: bool, expected: type[Standing]) -> None:
+    text = "permission denied: applications, get, dev/shop, sub: slipway, iat: 2026-01-01T00:00:00Z"
 
-    with pytest.raises(Permanent, match="lacks a permission"):
-        client.applications.find("shop", "dev")
+    refusal, found, _ = standing_after(denying(can=can, probe=denied(), text=text), look)
 
-    assert len(http.requests) == 1
+    assert isinstance(found, expected)
+    assert "lacks a permission" in refusal.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("repositories, create, https://git/a/b.git, sub: x", "repositories/create/https://git/a/b.git"),
+        ("projects, get, dev", "projects/get/dev"),
+    ],
+)
+def test_a_right_is_asked_for_as_the_denial_spells_it(text: str, asked: str) -> None:
+    script = denying(can=False, probe=denied(), text=f"permission denied: {text}")
+
+    _, _, http = standing_after(script, lambda client: client.templates.renew("https://git/a/", READER))
+
+    assert f"GET api/v1/account/can-i/{asked}" in http.sent()
+
+
+WITHOUT_KUBERNETES = refused(500, 2, f'Post "https://k/api/v1/namespaces/argocd/secrets": {REFUSED}')
+
+
+@pytest.mark.parametrize(
+    ("projects", "expected"),
+    [
+        (refused(500, 2, 'Get "https://k/apis/argoproj.io/v1alpha1/appprojects": i/o timeout'), Held),
+        (Answer(200, {"items": None}), Held),  # it shows nothing: Argo CD's own word stands
+        (Answer(200, {"items": [{"metadata": {"name": "dev"}}]}), Good),  # it is back
+    ],
+)
+def test_a_500_about_its_kubernetes_api_refuses_everybody_until_it_is_back(
+    projects: Answer, expected: type[Standing]
+) -> None:
+    def script(request: Request) -> Answer:
+        if request.method == "POST":
+            return WITHOUT_KUBERNETES
+        if request.path.startswith("api/v1/projects"):
+            return projects
+        return KNOWN.get(request.path, Answer(200, {}))
+
+    refusal, found, _ = standing_after(script, lambda client: client.templates.renew("https://git/a/", READER))
+
+    assert isinstance(found, expected)
+    assert "cannot reach its Kubernetes API" in refusal.reason
 
 
 # -- a first sync -----------------------------------------------------------------------------------------------------
@@ -428,13 +488,13 @@ def test_the_removal_of_what_was_never_compared_touches_nothing_on_the_cluster(s
 
 
 def test_applications_of_another_namespace_are_asked_for_there() -> None:
-    client, http = argocd(lambda request: Answer(200, {"value": "yes"}) if "can-i" in request.path else denied())
+    _, found, http = standing_after(
+        denying(can=True, probe=denied()), lambda client: look(client.in_namespace("team-apps"))
+    )
 
-    with pytest.raises(Transient):
-        client.in_namespace("team-apps").applications.find("shop", "dev")
-
-    assert http.sent()[1].endswith("can-i/applications/get/dev/team-apps/shop")
-    assert [request.params for request in http.requests if "can-i" not in request.path] == [
+    assert isinstance(found, Held)
+    assert any(call.endswith("can-i/applications/get/dev/team-apps/shop") for call in http.sent())
+    assert [request.params for request in http.requests if "/applications/" in request.path and request.params] == [
         {"project": "dev", "appNamespace": "team-apps"}
     ] * 2
 

@@ -11,7 +11,7 @@ import pytest
 from pydantic import TypeAdapter
 from support.argocd import VALUES, Chart, Clock, served_chart
 
-from common.errors import ActionBy, Conflict, NotYet, Permanent, StepError, Transient
+from common.errors import ActionBy, Conflict, NotYet, Permanent, Refused, StepError, Transient
 from harbour.argocd.app import ArgoCD as StandIn
 from harbour.config import HarbourConfig
 from harbour.faults import Fault
@@ -739,7 +739,7 @@ def test_a_lost_reply_to_taking_a_repository_out_converges(registered: Shop, kin
 @pytest.mark.parametrize(
     ("status", "code", "message", "error"),
     [
-        (403, 7, "permission denied", Transient),  # we may, and it is there: Argo CD could not look
+        (403, 7, "permission denied", Refused),
         (404, 0, "404 page not found", Permanent),
         (503, 14, "down", Transient),
         (200, 0, "", NotYet),
