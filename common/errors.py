@@ -50,7 +50,8 @@ class Transient(StepError):
     """The upstream failed temporarily or a call's outcome is unknown; read, then try again.
 
     `retry_after_s` is the server's own hint in seconds, None when it gave none. `is_unavailable`: the upstream did not
-    answer, or said that it cannot; several such in a row may mean that it is down.
+    answer, or said that it cannot; several such in a row may mean that it is down. `is_unsent`: it is certain that the
+    call never left.
     """
 
     code = "upstream_unavailable"
@@ -62,10 +63,12 @@ class Transient(StepError):
         retry_after_s: float | None = None,
         upstream: str | None = None,
         is_unavailable: bool = False,
+        is_unsent: bool = False,
     ) -> None:
         super().__init__(reason, upstream=upstream)
         self.retry_after_s = retry_after_s
         self.is_unavailable = is_unavailable
+        self.is_unsent = is_unsent
 
 
 class Conflict(StepError):

@@ -71,8 +71,8 @@ class ReadingEntry:
     def withdraw(self) -> None:
         """There is nothing to withdraw."""
 
-    def intended_at(self) -> None:
-        return None
+    def may_arrive_for_s(self) -> float:
+        return 0.0
 
 
 class ReadingJob(StepContext):

@@ -20,8 +20,9 @@ from common.jobs import attempts
 from common.jobs.attempts import Claim
 from common.states import Outcome, Provenance
 
-REPORTED = frozenset({Outcome.SUCCEEDED, Outcome.TRANSIENT, Outcome.FAILED})  # the attempt makes no more calls
-ARRIVAL_MARGIN_S = 5.0  # what a worker sent in its last moment may arrive so much later
+ANSWERED = frozenset({Outcome.SUCCEEDED, Outcome.FAILED})  # the attempt left no call behind whose outcome is unknown
+LONGEST_CALL_S = 90.0  # no client waits longer for one answer
+ARRIVAL_MARGIN_S = 5.0
 OURS = frozenset({Provenance.INTENDED, Provenance.CREATED})
 OF_A_RUN = ("build", "sync")  # kinds that are traces of one job: they are removed with what they ran on
 
@@ -51,10 +52,20 @@ class Entry:
 
         self._db.repeatable(work)
 
-    def intended_at(self) -> datetime | None:
-        """Return when an earlier attempt was about to create it and did not report, else None."""
-        row = self._db.read(self._find)
-        return row.updated_at if row is not None and row.provenance is Provenance.INTENDED else None
+    def may_arrive_for_s(self) -> float:
+        """Return for how many seconds the call of an earlier attempt that creates it may still arrive; 0: none can.
+
+        For what has no name that would make a second creation fail: whoever does not find it waits so long.
+        """
+
+        def until(session: Session) -> datetime | None:
+            row = self._find(session)
+            is_open = row is not None and row.provenance is Provenance.INTENDED
+            is_own = row is not None and (row.job_id, row.step, row.attempt) == self._signature  # a poll that reported
+            return may_arrive_until(session, row) if row is not None and is_open and not is_own else None
+
+        at = self._db.read(until)
+        return max(0.0, (at - self._db.now()).total_seconds()) if at else 0.0
 
     def is_ours(self) -> bool:
         """Say whether it was created, or about to be, by this attempt or an earlier one."""
@@ -113,8 +124,12 @@ class Entry:
         session.add(row)
         return row
 
+    @property
+    def _signature(self) -> tuple[str, str, int]:
+        return self._claim.job.id, self._claim.step.name, self._claim.attempt
+
     def _sign(self, row: Resource) -> None:
-        row.job_id, row.step, row.attempt = self._claim.job.id, self._claim.step.name, self._claim.attempt
+        row.job_id, row.step, row.attempt = self._signature
         row.updated_at = self._db.now()
 
 
@@ -127,17 +142,25 @@ def rows_of(session: Session, subject_id: str, *, upstream: str, kind: str) -> l
 
 
 def may_arrive_until(session: Session, row: Resource) -> datetime:
-    """Return until when the attempt that signed the row may be making it, unseen: its limit, if it did not report."""
+    """Return until when a call of the attempt that signed the row may create it, unseen.
+
+    It was sent before the attempt's limit, and before the attempt had ended or was lost: the fence stands before each
+    call. From then on it has the time of the longest call. What succeeded or failed for good had an answer.
+    """
     signed = session.execute(
-        select(Job.kind, Attempt.outcome)
+        select(Job.kind, Attempt.outcome, Attempt.finished_at)
         .join(Step, Step.job_id == Job.id)
         .join(Attempt, Attempt.step_id == Step.id)
         .where(Job.id == row.job_id, Step.name == row.step, Attempt.number == row.attempt)
     ).one()
     plan = workflows.find_step(signed.kind, row.step)
-    if plan is None or signed.outcome in REPORTED:
+    if plan is None or signed.outcome in ANSWERED:
         return row.updated_at
-    return row.updated_at + timedelta(seconds=plan.limit_s + ARRIVAL_MARGIN_S)
+    by_limit: datetime = row.updated_at + timedelta(seconds=plan.limit_s + ARRIVAL_MARGIN_S)
+    if signed.finished_at is None:
+        return by_limit
+    ended_at: datetime = signed.finished_at
+    return min(by_limit, ended_at + timedelta(seconds=LONGEST_CALL_S + ARRIVAL_MARGIN_S))
 
 
 def withdraw(db: Database, claim: Claim) -> None:

@@ -12,7 +12,6 @@ from worker.upstreams import Upstreams
 from worker.upstreams.jenkins.builds import Build, Force
 from worker.upstreams.jenkins.schemas import QueueItem
 
-IN_FLIGHT_S = 35.0  # our time-out plus a margin: a trigger whose answer was lost may still reach Jenkins
 POLL_AGAIN_S = 3.0
 POLL = {"first_s": 2.0, "cap_s": 30.0}  # Jenkins forgets a queue item five minutes after it left
 TERMINATE_AFTER_S = 60.0  # Jenkins itself offers it 15 s after a stop, and a kill 15 s after that
@@ -32,8 +31,7 @@ def start_build(job: StepContext, upstreams: Upstreams) -> QueuedBuild:
     if seen.queue_id is not None or seen.number is not None:
         entry.settle(outside_id=str(seen.number or seen.queue_id), url=None, found=True)
         return {"queue_id": seen.queue_id, "number": seen.number}
-    intended_at = entry.intended_at()
-    if seen.is_unclear or (intended_at and job.seconds_since(intended_at) < IN_FLIGHT_S):
+    if seen.is_unclear or entry.may_arrive_for_s():
         raise NotYet("Jenkins may have the build already; Slipway is searching for it", retry_after_s=POLL_AGAIN_S)
     queue_id = upstreams.jenkins.builds.trigger(
         folder,
@@ -102,8 +100,7 @@ def stop_build(job: StepContext, upstreams: Upstreams) -> StoppedBuild:
             upstreams.jenkins.builds.stop(folder, name, seen.number, force=force)
             raise NotYet(f"Build {seen.number} is stopping{HOW[force]}", retry_after_s=job.pause_s(**STOPPING))
         return {"number": seen.number, "result": build.result if build else None}
-    intended_at = job.resource("jenkins", "build", job.id).intended_at()
-    if seen.is_unclear or (intended_at and job.seconds_since(intended_at) < IN_FLIGHT_S):
+    if seen.is_unclear or job.resource("jenkins", "build", job.id).may_arrive_for_s():
         raise NotYet("Jenkins may still receive the build; Slipway is searching for it", retry_after_s=POLL_AGAIN_S)
     return {"number": None, "result": None}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from common.config import naming
 from common.errors import ActionBy, Conflict, NotYet, Permanent, StepError
+from common.jobs.ledger import Entry
 from common.step_outputs import SYNC_APPLICATION, ApplicationOutput, Deployed
 from worker.context import StepContext
 from worker.upstreams import Upstreams
@@ -29,10 +30,23 @@ def sync_application(job: StepContext, upstreams: Upstreams) -> ApplicationOutpu
         )
     entry = job.resource("argocd", "sync", job.id)
     argocd.syncs.start(
-        app, project=project, marker=job.marker, operation_id=job.id, revision=revision, on_create=entry.intend
+        app,
+        project=project,
+        marker=job.marker,
+        operation_id=job.id,
+        revision=revision,
+        on_create=lambda: _intend_when_alone(entry),
+        on_refuse=entry.withdraw,
     )
     entry.settle(outside_id=job.id, url=application_page(job.settings, job.team, app), found=False)
     return {"application": app}
+
+
+def _intend_when_alone(entry: Entry) -> None:
+    """Record the intent. Raises NotYet while a sync that was asked for may still begin: there would be two."""
+    if left_s := entry.may_arrive_for_s():
+        raise NotYet("Argo CD may still receive the sync; Slipway is searching for it", retry_after_s=min(left_s, 5.0))
+    entry.intend()
 
 
 def await_healthy(job: StepContext, upstreams: Upstreams) -> Deployed:

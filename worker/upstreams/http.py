@@ -307,7 +307,7 @@ class Http:
             return Transient(reason, upstream=self.name, is_unavailable=True)
         if isinstance(error, ValueError):
             return Permanent(f"the request to {self.name} is not valid HTTP", upstream=self.name)
-        return Transient(why_unreachable(self.name, error), upstream=self.name, is_unavailable=True)
+        return Transient(why_unreachable(self.name, error), upstream=self.name, is_unavailable=True, is_unsent=True)
 
 
 def _basic(auth: tuple[str, str] | None) -> tuple[bytes, bytes] | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from common.errors import ActionBy
+from common.errors import ActionBy, Transient
 from worker.upstreams.argocd import ownership
 from worker.upstreams.argocd.applications import SLOW_S, Applications
 from worker.upstreams.argocd.causes import read_failure
@@ -19,6 +19,10 @@ from worker.upstreams.base import Api
 __all__ = ["SyncStatus", "Syncs"]
 
 COMPARISON_POLL_S = 2.0
+
+
+def _ignore() -> None:
+    """Do nothing: nobody asked for it."""
 
 
 class Syncs:
@@ -37,8 +41,11 @@ class Syncs:
         operation_id: str,
         revision: str | None = None,
         on_create: Callable[[], None],
+        on_refuse: Callable[[], None] = _ignore,
     ) -> None:
         """Start a sync that carries `operation_id`. `on_create` runs just before the request.
+
+        `on_refuse` runs when it is certain that the request started nothing.
 
         Until a sync has applied something, one that would change what is on the cluster and not its own is refused.
         Argo CD compares the cluster with the revision that the application follows, so the first deployment is of it.
@@ -63,7 +70,7 @@ class Syncs:
         if revision is not None and not actual.status.history:
             self._require_own(revision, compared)
         on_create()
-        self._post(name, project, operation_id, revision)
+        self._post(name, project, operation_id, revision, on_refuse)
 
     def start_again(
         self,
@@ -82,7 +89,14 @@ class Syncs:
         if read_status(actual, operation_id).phase == "errored":
             self._post(name, project, operation_id, revision)
 
-    def _post(self, name: str, project: str, operation_id: str, revision: str | None) -> None:
+    def _post(
+        self,
+        name: str,
+        project: str,
+        operation_id: str,
+        revision: str | None,
+        on_refuse: Callable[[], None] = _ignore,
+    ) -> None:
         body = {
             "name": name,
             **self._applications.within(project),
@@ -91,8 +105,15 @@ class Syncs:
             "infos": [{"name": OPERATION_ID, "value": operation_id}],
         }
         chosen = {"revision": revision} if revision else {}
-        reply = self._api.send("POST", "applications", name, "sync", json=body | chosen, total_s=SLOW_S)
+        try:
+            reply = self._api.send("POST", "applications", name, "sync", json=body | chosen, total_s=SLOW_S)
+        except Transient as error:
+            if error.is_unsent:
+                on_refuse()
+            raise
         if reply.status != 200:
+            if reply.status < 500:  # above, a proxy may speak for an Argo CD that has begun
+                on_refuse()
             doing = f"starting a sync of {name}"
             raise self._applications.failed(reply, doing, name=name, project=project, right="sync")
 
