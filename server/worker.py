@@ -14,10 +14,11 @@ sixteen clients that send half a line each would stop the API for everybody else
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from io import BytesIO
 from itertools import takewhile
 from selectors import EVENT_READ, EVENT_WRITE
@@ -41,6 +42,8 @@ REFUSALS = {
     Progress.BODY_TOO_LARGE: "413 Content Too Large",
 }
 TOO_LATE = "408 Request Timeout"
+IS_HEALTH_CHECK = re.compile(rb"(?:GET|HEAD) /(?:healthz|readyz)[ ?]")
+HEALTH_THREADS = 2
 
 V = TypeVar("V")
 
@@ -55,7 +58,8 @@ class Leaving(NamedTuple):
 class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
     """gunicorn's threaded worker with waiting places. Everything but `handle_request` runs on its one main thread.
 
-    The four public methods override gunicorn's; the dictionaries have the oldest connection first.
+    The five public methods override gunicorn's; the dictionaries have the oldest connection first. Health checks have
+    threads of their own: whoever asks learns that the process lives, and that it is not ready, when all others wait.
     """
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -63,6 +67,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         self._arriving: dict[TConn, Arrival] = {}
         self._leaving: dict[TConn, Leaving] = {}
         self._parting: dict[TConn, float] = {}  # the deadline
+
+    def init_process(self) -> None:
+        """Make the threads of health checks, then run until told to stop."""
+        self._health_pool = ThreadPoolExecutor(HEALTH_THREADS, thread_name_prefix="health")
+        super().init_process()
 
     def enqueue_req(self, conn: TConn) -> None:
         """Wait for the complete next request. Called for a new connection, and for one with more data."""
@@ -130,7 +139,9 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         received = self._arriving.pop(conn).received
         conn.parser = get_parser(self.cfg, _nothing_but(bytes(received)), conn.client)
         conn.initialized = True  # with this parser, not with one that reads from the socket
-        super().enqueue_req(conn)
+        pool = self._health_pool if IS_HEALTH_CHECK.match(received) else self.tpool
+        served: Future[bool] = pool.submit(self.handle, conn)
+        served.add_done_callback(lambda outcome: self.method_queue.defer(self.finish_request, conn, outcome))
 
     def _refuse(self, conn: TConn, status: str = "") -> None:
         self.poller.unregister(conn.sock)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -9,18 +12,26 @@ from sqlalchemy.orm import Session
 from api.contract.problems import Problem
 from common.config.catalog import Catalog
 from common.database import migrate
-from common.database.engine import Database
+from common.database.engine import CommitUnknownError, Database
 from common.database.migrate import SchemaError
 from common.database.models import Team
 
+ANSWERS_WITHIN_S = 0.8  # below the second after which probes of clusters give up, by default
+
 
 class Readiness:
-    """Checked at every request until it succeeds once, so that a late or unmigrated database needs no restart."""
+    """Checked at every request until it succeeds once, so that a late or unmigrated database needs no restart.
+
+    A check runs in a thread of its own, and whoever asks meanwhile shares it: a database that hangs holds that one.
+    """
 
     def __init__(self, db: Database, catalog: Catalog) -> None:
         self._db = db
         self._catalog = catalog
         self._is_ready = False
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="readiness")  # starts with the first check
+        self._starting = threading.Lock()
+        self._running: Future[str | None] | None = None
 
     def require(self) -> None:
         """Check unless an earlier check succeeded. Raises Problem `unavailable`."""
@@ -28,17 +39,33 @@ class Readiness:
             self.check()
 
     def check(self) -> None:
-        """Check now, whatever earlier checks found. Raises Problem `unavailable`."""
+        """Check now, whatever earlier checks found. Raises Problem `unavailable`, after `ANSWERS_WITHIN_S` at most."""
+        try:
+            problem = self._shared_check().result(ANSWERS_WITHIN_S)
+        except TimeoutError:
+            problem = "The database does not answer."
+        if problem is not None:
+            raise Problem("unavailable", problem)
+        self._is_ready = True
+
+    def _shared_check(self) -> Future[str | None]:
+        with self._starting:
+            if self._running is None or self._running.done():
+                self._running = self._thread.submit(self._problem)
+            return self._running
+
+    def _problem(self) -> str | None:
+        """Return why requests cannot be accepted, None when they can."""
         try:
             migrate.check(self._db)
             self._db.transaction(self._add_missing_teams)
         except SchemaError as error:
-            raise Problem("unavailable", str(error)) from None
+            return str(error)
         except IntegrityError:
-            pass  # another process added the same teams at the same moment
-        except SQLAlchemyError:
-            raise Problem("unavailable", "The database is unavailable.") from None
-        self._is_ready = True
+            return None  # another process added the same teams at the same moment
+        except (SQLAlchemyError, CommitUnknownError):
+            return "The database is unavailable."
+        return None
 
     def _add_missing_teams(self, session: Session) -> None:
         known = set(session.scalars(select(Team.id)))
