@@ -36,6 +36,7 @@ from common.broker import BackgroundPublisher, celery_app
 from common.config import catalog
 from common.config import settings as common_settings
 from common.config.settings import Settings, SettingsError
+from common.database import time_budget
 from common.database.engine import Database, Now
 from common.telemetry import logs, tracing
 from common.vault.cipher import Vault
@@ -74,6 +75,7 @@ def create_app(config: Settings | None = None, *, now: Now | None = None) -> Fla
     register_endpoints(app)
     telemetry.install(app)
     cors.install(app, config.cors_origins)
+    _bound_database_work(app, config.db_seconds_per_request)
     app.before_request(_require_readiness)
     app.after_request(_add_headers)
     rate_limits.trust_proxies(app, config.proxy_count)
@@ -112,6 +114,13 @@ def _parts(config: Settings, now: Now | None) -> Service:
         hub=Hub(Database(db_url, now=now, pool_size=1, answers_within_s=HUB_QUERY_TIMEOUT_S, tries=1), view),
         backlog=BacklogCollector(monitoring_db, queue),
     )
+
+
+def _bound_database_work(app: Flask, seconds: float) -> None:
+    """Free the thread of a request whose database hangs: 503, and the client may ask again."""
+
+    app.before_request(lambda: time_budget.begin(seconds))
+    app.teardown_request(lambda _error: time_budget.end())
 
 
 def _require_readiness() -> None:

@@ -26,6 +26,7 @@ from api.contract.timestamps import Timestamp
 from api.service import service
 from api.serving.idempotency import once
 from api.views import app_jobs
+from common.database import time_budget
 from common.database.ids import EPOCH, first_id
 from common.database.models import Job, Step
 from common.database.repeats import CommitUnknownError
@@ -126,6 +127,7 @@ class _Batch:
                 job_id, "unavailable", "The database is unavailable. Check the state of the job and try again."
             )
         else:
+            time_budget.renew()
             self.retried.append(Retried(job_id=job_id, status_url=f"{BASE}/jobs/{job_id}"))
 
     def run(self, job_id: str, app_id: str | None) -> None:  # noqa: ARG002 - used by a dry run

@@ -155,6 +155,13 @@ class Settings(CommonSettings):
     db_url: DatabaseUrl = Field(
         description="SQLAlchemy address: mysql+pymysql://user:password@host/name or sqlite:///file"
     )
+    db_seconds_per_request: float = Field(
+        2.5,
+        ge=0.5,
+        le=60,
+        description="Seconds that the database work of one API request may take before it is answered with 503. "
+        "MySQL and MariaDB only",
+    )
     secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         description="Keys that encrypt the secrets of jobs, newest first, comma-separated, 32 characters or more each"
     )

@@ -19,8 +19,10 @@ from enum import Enum
 from typing import Any
 from weakref import WeakSet
 
+from pymysql.connections import Connection
 from sqlalchemy import Engine, create_engine, event
 
+from common.database import time_budget
 from common.database.repeats import leave_demoted_server
 
 ANSWERS_WITHIN_S = 15
@@ -54,6 +56,31 @@ def session_settings(commits: Commits, *, is_migration: bool = False) -> str:
     return f"{lock_wait} {limits}"
 
 
+class _BoundedConnection(Connection):
+    """PyMySQL's, whose reads and writes keep to the time budget of the request: whatever is read, a ping included."""
+
+    @property
+    def _read_timeout(self) -> float | None:
+        return time_budget.at_most(self._own_read_timeout)
+
+    @_read_timeout.setter
+    def _read_timeout(self, seconds: float | None) -> None:
+        self._own_read_timeout = seconds
+
+    @property
+    def _write_timeout(self) -> float | None:
+        return time_budget.at_most(self._own_write_timeout)
+
+    @_write_timeout.setter
+    def _write_timeout(self, seconds: float | None) -> None:
+        self._own_write_timeout = seconds
+
+
+def _connect_in_time(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> Connection:
+    """Connect, within the time budget. A `do_connect` hook."""
+    return _BoundedConnection(**{**options, "connect_timeout": time_budget.at_most(options["connect_timeout"])})
+
+
 def open_mysql(
     url: str, pool_size: int, answers_within_s: int | None = ANSWERS_WITHIN_S, *, commits: Commits
 ) -> Engine:
@@ -67,7 +94,7 @@ def open_mysql(
         pool_recycle=280,
         pool_size=pool_size,
         max_overflow=pool_size,
-        pool_timeout=5,
+        pool_timeout=2,
         hide_parameters=True,  # values stay out of exception texts and logs
         connect_args={
             "connect_timeout": 3,
@@ -77,6 +104,7 @@ def open_mysql(
             "init_command": session_settings(commits, is_migration=answers_within_s is None),
         },
     )
+    event.listen(engine, "do_connect", _connect_in_time)
     event.listen(engine, "handle_error", leave_demoted_server)
     return _reset_after_fork(engine)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar
@@ -15,10 +16,11 @@ from typing import Any, Self, TypeVar
 from sqlalchemy import CursorResult, Engine, Executable, event, make_url, text
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from common.database import repeats
+from common.database import repeats, time_budget
 from common.database.connections import (
     ANSWERS_WITHIN_S,
     LOCKED_FOR_S,
@@ -35,6 +37,7 @@ Now = Callable[[], datetime]
 Known = tuple[datetime, float]  # the host's time, and our machine's uptime when it was read
 
 CLOCK_CHECK_S = 30.0
+REST_AFTER_SILENCE_S = 1.0  # in which requests are refused at once
 STATEMENT_CONNECTIONS = 2  # kept open for statements that commit by themselves
 
 
@@ -86,6 +89,7 @@ class Database:
             for engine in self.engines:
                 event.listen(engine, "handle_error", self._leave_demoted_server)
         self._tries = tries
+        self._rests_until_s = 0.0
         self._within_s = repeats.REPEATED_WITHIN_S if answers_within_s else LONG_S
         self._set_patience(0.0)
         self._write = sessionmaker(self.engine, expire_on_commit=False)
@@ -99,7 +103,7 @@ class Database:
     def transaction(self, work: Callable[[Session], T]) -> T:
         """Run `work` in one transaction and commit it; the whole of it runs again after a deadlock."""
 
-        return self._repeat(lambda: self._committed(work))
+        return self._in_time(self._repeat, lambda: self._committed(work))
 
     def repeatable(self, work: Callable[[Session], T]) -> T:
         """Run `work` as `transaction` does, and again when it is unknown whether its commit happened.
@@ -107,7 +111,7 @@ class Database:
         For work that does the same when it is committed twice, or that sees that it was committed. Raises
         CommitUnknownError only when the database stays away.
         """
-        return self._repeat_unknown(lambda: self._committed(work))
+        return self._in_time(self._repeat_unknown, lambda: self._committed(work))
 
     def patient(self, for_s: float) -> Self:
         """Return a copy on the same connections whose work outlasts a server that is away for `for_s` at most."""
@@ -133,7 +137,7 @@ class Database:
             with self._read() as session:
                 return work(session)
 
-        return self._repeat(once)
+        return self._in_time(self._repeat, once)
 
     def run(self, statement: Executable) -> int:
         """Run one statement as `execute` does, and return how many rows it matched."""
@@ -156,7 +160,21 @@ class Database:
                     connection.commit()
                 return result
 
-        return self._repeat(once)
+        return self._in_time(self._repeat, once)
+
+    def _in_time(self, repeat: Retrying, once: Callable[[], T]) -> T:
+        """Run it, and again if need be, within the caller's time budget. SQLite waits for its lock instead."""
+        if self.is_sqlite:
+            return repeat(once)
+        with time_budget.spending():
+            if time_budget.is_given() and time.monotonic() < self._rests_until_s:
+                raise PoolTimeoutError("the database did not answer just now")
+            try:
+                return repeat(once)
+            except (DBAPIError, CommitUnknownError):
+                if time_budget.is_spent():  # those that have queued for this thread would wait for as long
+                    self._rests_until_s = time.monotonic() + REST_AFTER_SILENCE_S
+                raise
 
     def dispose(self) -> None:
         for engine in self.engines:
@@ -191,8 +209,10 @@ class HostTime:
         self._known = None
 
     def _refreshed(self, known: Known | None) -> Known:
-        if not self._asking.acquire(blocking=known is None):
-            assert known is not None  # noqa: S101 - only who knows something does not wait
+        wait_s = 0.0 if known else time_budget.at_most(ANSWERS_WITHIN_S) or 0.0
+        if not self._asking.acquire(timeout=wait_s):
+            if known is None:
+                raise PoolTimeoutError("the time of the database's host is not known yet")
             return known  # another thread is asking
         try:
             latest = self._known

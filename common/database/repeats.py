@@ -23,6 +23,8 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from common.database import time_budget
+
 DEADLOCK, LOCK_WAIT = 1213, 1205
 ROLLED_BACK_IN_COMMIT = 3101  # MySQL's group replication: another server changed the same rows
 TRIES = 5
@@ -100,6 +102,8 @@ class _Patience:
         self._away_for_s = away_for_s
 
     def __call__(self, made: RetryCallState) -> bool:
+        if time_budget.is_spent():
+            return True
         is_away = made.outcome is not None and _is_away(made.outcome.exception())
         waited_s = made.seconds_since_start or 0.0
         is_enough = made.attempt_number >= self._tries or waited_s >= self._within_s

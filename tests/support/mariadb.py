@@ -55,6 +55,16 @@ class Server:
             self._process.send_signal(number)
             self._process.wait(WITHIN_S)
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the server: SIGSTOP makes it hang, with its connections open."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    @property
+    def login(self) -> dict[str, Any]:
+        """The arguments with which a test connects by itself."""
+        return {"host": HOST, "port": self._port, "user": "root", "ssl_disabled": True}
+
     def run(self, statement: str) -> list[tuple[Any, ...]]:
         with pymysql.connect(host=HOST, port=self._port, user="root", autocommit=True, ssl_disabled=True) as connection:
             cursor = connection.cursor()
