@@ -18,7 +18,7 @@ class Upstreams(BaseClient):
         return self._write("upstreams", name, "pause", body={"reason": reason})
 
     def resume_upstream(self, name: str) -> Document:
-        """End a pause, if there is one, and return the upstream. Raises ProblemError."""
+        """End a pause, or a hold by refusal, if there is one, and return the upstream. Raises ProblemError."""
         return self._write("upstreams", name, "resume", body={})
 
     def check_upstreams(self) -> Document:

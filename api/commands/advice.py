@@ -11,6 +11,7 @@ from common.jobs.stuck import Stuck, Why
 DOCTOR = "python -m worker.doctor"
 CANCEL = "flask --app api jobs cancel {job_id}"
 PAUSED = "It resumes automatically once the pause ends. To end the pause: slipway upstreams resume UPSTREAM"
+REFUSED = "It resumes automatically once the upstream accepts Slipway again. Cause and remedy: slipway upstreams list"
 ADVICE = {
     Why.OVERDUE: "No worker has dispatched it. Start workers: celery -A worker worker",
     Why.UNWATCHED: f"No worker will dispatch it, because its row was changed outside Slipway. Cancel it: {CANCEL}",
@@ -57,4 +58,6 @@ def lines(stuck: Stuck, now: datetime) -> str:
 def _advice(stuck: Stuck) -> str:
     if stuck.step and stuck.why is Why.HELD and stuck.step.code == HoldCode.PAUSED:
         return PAUSED
+    if stuck.step and stuck.why is Why.HELD and stuck.step.code == HoldCode.REFUSED:
+        return REFUSED
     return ADVICE[stuck.why].format(job_id=stuck.job.id)

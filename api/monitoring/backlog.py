@@ -25,7 +25,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from common.admission import outages, slots
+from common.admission import outages, refusals, slots
 from common.admission.outages import HoldCode
 from common.broker import QUEUES
 from common.database.engine import Database
@@ -117,6 +117,7 @@ class BacklogCollector(Collector):
         for name, status in statuses.items():
             samples += [
                 (metrics.UPSTREAM_UP, (name,), float(status.down_since is None)),
+                (metrics.UPSTREAM_REFUSED, (name,), float(refusals.of(status.refusals, None) is not None)),
                 (metrics.UPSTREAM_PAUSED, (name,), float(status.paused_at is not None)),
                 (metrics.SLOTS_IN_USE, (name,), in_use.get(name, 0)),
             ]

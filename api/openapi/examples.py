@@ -48,6 +48,7 @@ UPSTREAM: dict[str, Any] = {
     "state": "paused",
     "since": AT,
     "reason": "Upgrade to 2.541",
+    "remedy": None,
     "paused_by": "grace",
     "next_look_at": None,
     "at_work": 2,

@@ -39,7 +39,7 @@ TAGS = {
     "lifecycle": "Comparison, repair and removal of an app.",
     "jobs": "Accepted jobs: their state, steps, events and results.",
     "interventions": "Retry, skip, cancel and build logs.",
-    "upstreams": f"State of {_UPSTREAMS}: outages, pauses and checks.",
+    "upstreams": f"State of {_UPSTREAMS}: outages, refusals, pauses and checks.",
     "users": "Off-boarding of users.",
     "health": "Health checks for operators.",
     "metrics": "Metrics for Prometheus.",

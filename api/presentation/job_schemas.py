@@ -76,8 +76,9 @@ class Progress(ResponseBody):
 class WaitingOn(ResponseBody):
     """Why a lane is waiting: for which upstream, since when, and when it is checked again.
 
-    `code` is `outage` while the upstream does not answer, `paused` while an administrator has paused it, and `busy`
-    while it is at its concurrency limit. In these cases the lane resumes automatically, and `next_look_at` is null.
+    `code` is `outage` while the upstream does not answer, `refused` while it refuses Slipway's account or all calls of
+    a kind, `paused` while an administrator has paused it, and `busy` while it is at its concurrency limit. In these
+    cases the lane resumes automatically, and `next_look_at` is null.
     """
 
     step: str

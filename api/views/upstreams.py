@@ -19,7 +19,7 @@ from api.service import service
 from api.serving.accepted import JobAccepted, accepted, request_id
 from api.serving.idempotency import once
 from api.serving.routing import route
-from common.admission import outages, slots
+from common.admission import outages, refusals, slots
 from common.database.models import Job, Step, UpstreamStatus
 from common.jobs import lifecycle, outputs
 from common.step_outputs import CheckReport
@@ -33,12 +33,14 @@ PARKED_COUNTED = 10_000  # the maximum of `parked`
 
 class UpstreamState(StrEnum):
     """open: in use · in_doubt: steps got no answer, and a worker probes whether it is down · down: a worker probes it
-    until it answers · paused: by an administrator. Steps are dispatched only to an upstream that is open.
+    until it answers · refused: it refuses Slipway's account, or all calls of a kind, and a worker checks until that is
+    over · paused: by an administrator. Steps are dispatched only to an upstream that is open.
     """
 
     OPEN = "open"
     IN_DOUBT = "in_doubt"
     DOWN = "down"
+    REFUSED = "refused"
     PAUSED = "paused"
 
 
@@ -69,7 +71,8 @@ class Check(ResponseBody):
 class UpstreamShown(ResponseBody):
     """An upstream: `at_work` of at most `at_once` steps are running, `parked` steps (at most 10,000) are waiting.
 
-    `since` and `reason` explain the state. `next_look_at` is the time of the next probe while it is down.
+    `since` and `reason` explain the state; `remedy` says what an administrator can do while it is `refused`.
+    `next_look_at` is the time of the next probe while it is down or refused.
     `calls_per_second` is the rate limit, 0 for none.
     """
 
@@ -78,6 +81,7 @@ class UpstreamShown(ResponseBody):
     state: UpstreamState
     since: datetime | None
     reason: str | None
+    remedy: str | None
     paused_by: str | None
     next_look_at: datetime | None
     at_work: int
@@ -161,9 +165,10 @@ def pause_upstream(upstream: str, body: PauseUpstream) -> Answer:
     answers={200: UpstreamShown},
 )
 def resume_upstream(upstream: str, body: ResumeUpstream) -> Answer:  # noqa: ARG001 - declared: it takes nothing
-    """Resume a paused upstream.
+    """Resume a paused or refused upstream.
 
-    A few steps start at first, then twice as many every few seconds. Nothing happens if the upstream is not paused.
+    A few steps start at first, then twice as many every few seconds. If the upstream is `refused`, this ends the hold
+    at once instead of after the next check; a refusal begins it again. Nothing happens if it is neither.
     """
     name = _find_upstream(upstream)
 
@@ -211,18 +216,24 @@ def _shown(session: Session) -> Upstreams:
 
 
 def _state(status: UpstreamStatus | None) -> dict[str, Any]:
-    state, since, reason = UpstreamState.OPEN, status.open_since if status else None, None
+    state, since, reason, remedy = UpstreamState.OPEN, status.open_since if status else None, None, None
+    next_look_at = status.look_at if status else None
+    refusal = refusals.of(status.refusals, None) if status else None
     if status is not None and status.paused_at is not None:
         state, since, reason = UpstreamState.PAUSED, status.paused_at, status.pause_reason
     elif status is not None and status.look_at is not None:
         state = UpstreamState.DOWN if status.down_since else UpstreamState.IN_DOUBT
         since, reason = status.down_since, status.reason
+    elif refusal is not None:
+        state, since, next_look_at = UpstreamState.REFUSED, refusal.since, refusal.look_at
+        reason, remedy = refusal.cause, refusal.remedy
     return {
         "state": state,
         "since": since,
         "reason": reason,
+        "remedy": remedy,
         "paused_by": status.paused_by if status else None,
-        "next_look_at": status.look_at if status else None,
+        "next_look_at": next_look_at,
     }
 
 

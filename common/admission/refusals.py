@@ -78,6 +78,11 @@ def due(session: Session, logins: Logins, now: datetime) -> list[Refusal]:
     return [row for row in rows if logins.get(Upstream(row.upstream)) == row.login]
 
 
+def held(session: Session) -> list[Refusal]:
+    """Return the holds of all logins."""
+    return list(session.scalars(select(Refusal).where(Refusal.since.is_not(None)).order_by(Refusal.upstream)))
+
+
 def claim_check(db: Database, row: Refusal, now: datetime) -> Refusal | None:
     """Return the hold as the caller's to check, None when another worker has claimed it."""
     until = now + timedelta(seconds=CHECK_LEASE_S)

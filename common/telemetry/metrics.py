@@ -65,7 +65,7 @@ CALL_ERRORS = Counter(
 )
 TICK_S = Histogram(
     "slipway_tick_duration_seconds",
-    "Duration of periodic work: `clock` (dispatch), `lookout` (outage probe), `keeper` (retention), "
+    "Duration of periodic work: `clock` (dispatch), `lookout` (outage probe), `refusal_probe`, `keeper` (retention), "
     "`pulse` (heartbeat), `leases` (renewal of the claims of running steps).",
     ("ticker", "outcome"),
     buckets=TICK_BUCKETS_S,
@@ -119,12 +119,17 @@ OLDEST_DUE_STEP_S = QueriedGauge(
 )
 STEPS_PARKED = QueriedGauge(
     name="slipway_steps_parked",
-    help="Steps that are held back until their upstream can take them: outage, paused, or busy.",
+    help="Steps that are held back until their upstream can take them: outage, refused, paused, or busy.",
     labels=("upstream", "reason"),
 )
 UPSTREAM_UP = QueriedGauge(
     name="slipway_upstream_up",
     help="0 while an upstream is known to be down; it is probed until it answers.",
+    labels=("upstream",),
+)
+UPSTREAM_REFUSED = QueriedGauge(
+    name="slipway_upstream_refused",
+    help="1 while the upstream refuses the account of workers, or all calls of a kind; it is checked until that ends.",
     labels=("upstream",),
 )
 UPSTREAM_PAUSED = QueriedGauge(
@@ -145,6 +150,6 @@ BROKER_MESSAGES = QueriedGauge(
 )
 
 QUERIED_GAUGES = (
-    DATABASE_UP, JOBS, OLDEST_JOB_S, STEPS_DUE, OLDEST_DUE_STEP_S, STEPS_PARKED, UPSTREAM_UP, UPSTREAM_PAUSED,
-    SLOTS_IN_USE, CLOCK_LAG_S, BROKER_UP, BROKER_MESSAGES,
+    DATABASE_UP, JOBS, OLDEST_JOB_S, STEPS_DUE, OLDEST_DUE_STEP_S, STEPS_PARKED, UPSTREAM_UP, UPSTREAM_REFUSED,
+    UPSTREAM_PAUSED, SLOTS_IN_USE, CLOCK_LAG_S, BROKER_UP, BROKER_MESSAGES,
 )  # fmt: skip

@@ -54,7 +54,7 @@ def pause(context: CommandContext, name: str, reason: str) -> None:
 @upstream
 @pass_context
 def resume(context: CommandContext, name: str) -> None:
-    """End a pause.
+    """End a pause, or a hold because the upstream refused Slipway.
 
     Steps start slowly: a few at first, then twice as many every few seconds.
     """
@@ -84,11 +84,12 @@ def _row(shown: Document) -> Sequence[object]:
 
 
 def _cause(shown: Document) -> str:
-    """Return who or what caused its state, and since when; empty when it was always open."""
+    """Return who or what caused its state, since when, and the remedy; empty when it was always open."""
     by = f"by {shown['paused_by']}" if shown["paused_by"] else ""
     since = f"since {moment(shown['since'])}" if shown["since"] else ""
     head = " ".join(filter(None, (by, since)))
-    return ": ".join(filter(None, (head, shown["reason"])))
+    remedy = f" → {shown['remedy']}" if shown.get("remedy") else ""
+    return ": ".join(filter(None, (head, shown["reason"]))) + remedy
 
 
 def _last_check_up(shown: Document) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import func, make_url, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from common.admission import refusals
 from common.database import migrate
 from common.database.engine import Database
 from common.database.migrate import SchemaError
@@ -41,6 +42,13 @@ class DatabaseChecks:
                 remedy=UPGRADE,
                 run=self._schema,
                 needs=("answers",),
+            ),
+            Check(
+                name="refusals",
+                question="Does every upstream accept what the running workers log in with?",
+                remedy="correct the cause; the workers notice by themselves",
+                run=self._refusals,
+                needs=("schema",),
             ),
         )
         return checks if self._db.is_sqlite else (*checks, *self._mysql_checks())
@@ -124,6 +132,20 @@ class DatabaseChecks:
                 "the schema cannot be read", "give the user of DB_URL the right to read and write all tables"
             ) from None
         return "current"
+
+    def _refusals(self) -> str:
+        """Report the holds that workers have begun: other logins than this process has, too."""
+        try:
+            held = self._db.read(refusals.held)
+        except SQLAlchemyError:
+            raise CheckInconclusiveError("the database does not show it") from None
+        if not held:
+            return "yes"
+        problems = "; ".join(
+            f"{row.cause}, since {row.since:%Y-%m-%d %H:%M:%S} UTC, checked again at {row.look_at:%H:%M:%S} UTC"
+            for row in held
+        )
+        raise CheckFailedError(problems, "; ".join(dict.fromkeys(row.remedy for row in held)))
 
     def _tables(self) -> str:
         query = (

@@ -11,12 +11,15 @@ from support.fake_worker import admin, claim, names, step
 from support.outages import take_down
 from support.world import Time
 
-from common.admission import slots
+from common.admission import refusals, slots
 from common.admission.outages import Hold
+from common.admission.refusals import Cause
 from common.database.engine import Database
 from common.jobs import attempts
 from common.states import StepState
 from common.workflows import EXTERNAL, Upstream
+from worker.doctor.database import DatabaseChecks
+from worker.upstreams.check import CheckFailedError
 
 
 @pytest.fixture
@@ -83,6 +86,40 @@ def test_an_outage_is_shown_with_what_was_seen_and_the_next_look(chief: FlaskCli
     assert (shown["state"], shown["reason"]) == ("down", "Jenkins answered 503")
     assert shown["since"] is not None
     assert shown["next_look_at"] > shown["since"]
+
+
+def test_a_refusal_is_shown_with_cause_remedy_and_next_check_until_it_is_ended_by_hand(
+    api: Api, chief: FlaskClient, db: Database, time: Time
+) -> None:
+    job_id = api.sign_up("ada").json["job_id"]
+    cause = Cause(cause="Jenkins refuses Slipway's account", remedy="set JENKINS_AUTH_TOKEN", is_write=False)
+    assert refusals.hold(db, Upstream.JENKINS, "0123456789abcdef", cause, time())
+
+    shown = _shown(chief)
+    held = attempts.claim(db, job_id, "create_jenkins_user", worker="w", limits={})
+    (waiting,) = api.visitor.get(f"{V1}/jobs/{job_id}").json["waiting_on"]
+
+    assert isinstance(held, Hold)
+    assert (shown["state"], shown["reason"], shown["remedy"]) == ("refused", cause.cause, cause.remedy)
+    assert shown["next_look_at"] > shown["since"]
+    assert (waiting["code"], waiting["next_look_at"]) == ("refused", None)
+    assert waiting["reason"].startswith(f"{cause.cause}. ")
+    assert "JENKINS_AUTH_TOKEN" not in waiting["reason"]
+    assert _failed_check(db).problem.startswith(cause.cause)
+    assert _failed_check(db).remedy == cause.remedy
+
+    resumed = chief.post(f"{V1}/upstreams/jenkins/resume", json={})
+    assert (resumed.json["state"], resumed.json["remedy"]) == ("open", None)
+    claim(db, job_id, "create_jenkins_user")
+
+
+def _failed_check(db: Database) -> CheckFailedError:
+    """Return how the doctor, on any host, reports the hold."""
+    checks = DatabaseChecks(db.engine.url.render_as_string(hide_password=False)).all()
+    (check,) = (each for each in checks if each.name == "refusals")
+    with pytest.raises(CheckFailedError) as raised:
+        check.run()
+    return raised.value
 
 
 def test_a_checkup_is_a_job_and_its_findings_stay_until_the_next(chief: FlaskClient, db: Database) -> None:
