@@ -91,8 +91,9 @@ docs: $(VENV)/tools ## Write .env.example, compose/harbour.env, docs/openapi.jso
 	@$(BIN)/python -m api.publish
 	@$(BIN)/python -m harbour.compose_env
 
-proofs: $(VENV)/tools ## Run the seeded proofs at full count (about half an hour): builds, worlds, every lost reply, commands
+proofs: $(VENV)/tools ## Run the seeded proofs at full count (about an hour): builds, worlds, every lost reply, every refusal, commands
 	@SLIPWAY_RUNS=300 $(SERVICES) $(PYTEST) tests/integration/worker/test_worlds.py tests/integration/worker/test_builds.py
+	@SLIPWAY_RUNS=300 $(SERVICES) $(PYTEST) -s tests/integration/worker/test_passing_refusals.py
 	@SLIPWAY_BUILDS=500 $(SERVICES) $(PYTEST) -s tests/integration/worker/test_waiting.py
 	@SLIPWAY_COMMANDS=100 $(SERVICES) $(PYTEST) tests/integration/api/commands/test_commands.py
 

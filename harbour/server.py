@@ -192,7 +192,9 @@ class Service:
         if fault and fault.kind == "status":
             return Response(fault.body, fault.status, fault.headers), fault
         turned_away = front_proxy.answer(self.front_proxy, request) if self.kind_of(path) != "git" else None
-        response = turned_away or self.dispatch(request, path)
+        if turned_away is not None:
+            return turned_away, Fault(kind="front_proxy")  # so that the log shows who answered
+        response = self.dispatch(request, path)
         if request.method not in READS:
             self.save()
         if fault and fault.kind == "status_after":

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from common.errors import Conflict, Permanent, StepError, Transient
 from worker.upstreams.base import Api
-from worker.upstreams.http import Http, Reply, unexpected
+from worker.upstreams.error_text import reason_in
+from worker.upstreams.http import Http, Reply, refused, unexpected
 
 PASSING = ("on a read-only instance", "This organization is")
 """What GitLab says, in English always, when it refuses for a while what the account may do."""
@@ -18,6 +19,9 @@ def failure(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...] = 
     """Return the error for a reply that was not expected; `doing` completes "while …"."""
     if is_locked(reply):
         return Transient(f"GitLab holds a lock while {doing}", retry_after_s=1.0, upstream=http.name)
+    if reply.status in (403, 503) and any(words in reply.text for words in PASSING):
+        says = reason_in(reply.body, secrets=secrets)
+        return refused(reply, f"GitLab refuses it for now while {doing}: {says}", says=says)
     if target := _other_origin(reply):
         return Permanent(f"GitLab redirects to {target}: set GITLAB_URL to its address", upstream=http.name)
     return unexpected(http, reply, doing, secrets=secrets)
