@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import time
 from typing import Any
 
 import requests
@@ -12,6 +13,7 @@ from support.stack import PASSWORD
 
 _NUMBERS = itertools.count(1)
 ANSWERED_S = 40.0
+UNAVAILABLE_S = 30.0
 
 
 def new_request_id(kind: str) -> str:
@@ -43,8 +45,12 @@ class Caller:
         return requests.request(method, self._url + path, headers=headers, json=body, params=query, timeout=ANSWERED_S)
 
     def accept(self, method: str, path: str, body: Any = None, *, request_id: str, **query: str) -> dict[str, Any]:
-        """Return the answer to a request that starts a job."""
-        answer = self.send(method, path, body, request_id=request_id, **query)
+        """Return the answer to a request that starts a job; a 503 is asked again for a while, as clients do."""
+        ends_at_s = time.monotonic() + UNAVAILABLE_S
+        while (answer := self.send(method, path, body, request_id=request_id, **query)).status_code == 503:
+            if time.monotonic() > ends_at_s:
+                break
+            time.sleep(1.0)
         assert answer.status_code < 300, f"{method} {path}: {answer.status_code} {answer.text}"
         document: dict[str, Any] = answer.json()
         return document
