@@ -5,6 +5,7 @@ The kill points come from a rehearsal of every workflow of the table, so a new s
 
 from __future__ import annotations
 
+import os
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -79,9 +80,12 @@ def _short(points: Sequence[Point]) -> Iterator[tuple[Fault, Sequence[Point], Mo
 
 
 def _whole(points: Sequence[Point]) -> Iterator[tuple[Fault, Sequence[Point], Moment]]:
-    """Yield rounds in which every kill point meets every fault of a worker, and every step each other fault."""
-    chance = random.Random(SEED)
-    for fault in FAULTS:
+    """Yield rounds in which every kill point meets every fault of a worker, and every step each other fault.
+
+    `SLIPWAY_CHAOS_FAULTS=killed,hung` chooses the faults with these words in their names.
+    """
+    chance, words = random.Random(SEED), os.environ.get("SLIPWAY_CHAOS_FAULTS", "").split(",")
+    for fault in (fault for fault in FAULTS if any(word in fault.name for word in words)):
         for moment in Moment:
             of = [point for point in points if point.moment is moment]
             if fault.party is not Party.WORKER:

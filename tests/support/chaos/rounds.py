@@ -247,7 +247,7 @@ class Rounds:
         )
         return [(row["finished_at"] - row["created_at"]).total_seconds() for row in rows]
 
-    def _usual_s(self) -> float:
+    def usual_s(self) -> float:
         """Return how long a sign-up takes on this machine when nothing happens."""
         stock = [job for job in self._scenarios.everything if job.request_id.startswith(("signup", "stock-person"))]
         took_s = sorted(self._durations(stock)) or [0.0]

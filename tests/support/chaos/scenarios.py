@@ -6,6 +6,7 @@ A new workflow needs a row in `ACCEPT`; `tests/unit/test_chaos_scenarios.py` fai
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -49,7 +50,7 @@ class Scenarios:
     def prepare(self) -> None:
         """Log in, and make the project that all apps belong to."""
         self.admin.log_in(ADMIN, PASSWORD)
-        self._project = self.admin.make_project("shop")
+        self._project = self.admin.make_project(f"shop-{secrets.token_hex(3)}")
 
     def stock(self, *, apps: int = 0, people: int = 0) -> None:
         """Make what later jobs are about, up to these numbers."""
