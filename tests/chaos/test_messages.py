@@ -67,7 +67,9 @@ def _by_step(scenarios: Scenarios) -> dict[tuple[str, str], list[dict[str, objec
 
 def _send_again(installation: Installation, jobs: list[tuple[str, str]]) -> int:
     """Send every step of these jobs in any order, steps of other workflows with their ids, and what is no message."""
-    config = CommonSettings(_env_file=None, redis_url=installation.embedded.environment["REDIS_URL"])  # type: ignore[call-arg, arg-type] # as the environment does
+    config = CommonSettings(
+        _env_file=None, redis_url=installation.embedded.environment["REDIS_URL"]
+    )  # as the environment does
     chance, sent = random.Random(SEED), 0
     with celery_app(config) as app:
         steps = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -66,4 +67,4 @@ def _kill_who_runs(installation: Installation, job: Accepted) -> None:
     worker = installation.rows(f"{runs} WHERE s.job_id = %s", job.job_id)[0]["worker"]
     name = next(name for name in installation.workers if worker.startswith(f"host-{name}:"))
     with suppress(ProcessLookupError):
-        installation.signal(name, 9)
+        installation.signal(name, signal.SIGKILL)

@@ -90,8 +90,9 @@ def _insist(what: str, act: Callable[[], T]) -> T:
 def _deaths(installation: Installation) -> Iterator[Counter[str]]:
     """Let every part die again and again, each at times of its own."""
     chance, deaths, is_over = random.Random(SEED), Counter[str](), threading.Event()
-    fates = {
-        **{name: lambda _s, name=name: _die(installation, name) for name in (*installation.workers, BROKER, API)},
+    programs = (*installation.workers, BROKER, API)
+    fates: dict[str, Callable[[float], None]] = {
+        **{name: lambda _, name=name: _die(installation, name, is_over) for name in programs},  # type: ignore[misc] # bound early
         "database": lambda down_s: _database_dies(installation, down_s, is_over),
         "upstream": lambda down_s: _upstream_dies(installation, chance.choice(UPSTREAMS), down_s, is_over),
     }
@@ -114,10 +115,15 @@ def _deaths(installation: Installation) -> Iterator[Counter[str]]:
             thread.join()
 
 
-def _die(installation: Installation, name: str) -> None:
-    """Kill a program with all its processes; its launcher starts it again."""
+def _die(installation: Installation, name: str, is_over: threading.Event) -> None:
+    """Kill a program with all its processes, and return when the one that its launcher starts is at work.
+
+    Otherwise a slow machine would only ever see programs die that had not started yet.
+    """
     with suppress(ProcessLookupError):
         installation.signal(name, signal.SIGKILL)
+    while not is_over.wait(0.2) and not installation.is_at_work(name):
+        pass
 
 
 def _database_dies(installation: Installation, down_s: float, is_over: threading.Event) -> None:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import requests
 from redis import Redis
+from redis.exceptions import RedisError
 
 from stack import programs
 from stack.embedded import prepare
@@ -178,6 +179,17 @@ class Installation:
         """Say whether the process that runs now takes part."""
         register = self.workers[name].host.temporary.glob("slipway-*/*/*")
         return any(f":{self.launcher.pid(name)}:" in file.name for file in register)
+
+    def is_at_work(self, name: str) -> bool:
+        """Say whether a program does its work: a worker has signed on, the API is ready, the broker answers."""
+        if name in self.workers:
+            return self.is_signed_on(name)
+        try:
+            if name == BROKER:
+                return bool(self.redis.ping())
+            return requests.get(f"{self.embedded.api_url}/readyz", timeout=2).ok
+        except (requests.RequestException, RedisError):
+            return False
 
     def caller(self) -> Caller:
         return Caller(self.embedded.api_url)

@@ -19,7 +19,7 @@ from support.chaos.installation import Installation
 from support.chaos.points import Moment, Point, Rehearsal, effective_writes, labelled
 from support.chaos.scenarios import CANCELS, CROWD, NEEDS_APP, NEEDS_PERSON, OVER, Accepted, Scenarios
 
-HELD_S = 7.0  # a client waits 10 s for an answer: a call is not held much longer than this before the fault
+HELD_S = 6.0  # a client waits 10 s for an answer: a call is not held much longer than this before the fault
 REACHED_S = 45.0
 SETTLED_S = 150.0
 BYSTANDERS = 4
@@ -73,9 +73,9 @@ class Rounds:
         cases = self._cases(jobs, self._await_points(jobs), fault)
         began_at = datetime.now(UTC)
         fault.begin(self._installation, self._victim)
-        bystanders = self._bystanders(fault)
         self._installation.harbour.release(is_dropped=moment is not Moment.DURING)
         self._unlock()
+        bystanders = self._bystanders(fault)
         wait_s(fault.lasts_s)
         fault.end(self._installation, self._victim)
         healed_s = time.monotonic()
