@@ -166,6 +166,10 @@ def _reason(problem: str, url: str) -> str:
         return f'Get "{asked}": dial tcp: lookup {place[1].partition(":")[0]} on 127.0.0.53:53: no such host'
     if place and any(phrase in said for phrase in _DEAD):
         return f'Get "{asked}": dial tcp {place[1]}: connect: connection refused'
+    if place and "connection reset" in said:
+        return f'Get "{asked}": read tcp {place[1]}: read: connection reset by peer'
+    if "empty reply" in said:
+        return f'Get "{asked}": EOF'
     if "certificate" in said:
         return f'Get "{asked}": tls: failed to verify certificate: x509: certificate signed by unknown authority'
     return _refusal(problem, asked)

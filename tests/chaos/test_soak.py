@@ -133,8 +133,11 @@ def _database_dies(installation: Installation, down_s: float, is_over: threading
 
 
 def _upstream_dies(installation: Installation, upstream: str, down_s: float, is_over: threading.Event) -> None:
-    """Let an upstream reset every connection for a while. A real restart would forget which calls it had."""
-    installation.harbour.fault(upstream, kind="reset")
+    """Let an upstream reset every call of ours for a while. A real restart would forget which calls it had.
+
+    The calls of upstreams to each other pass: a build whose checkout fails has failed, and Slipway says so.
+    """
+    installation.harbour.fault(upstream, kind="reset", user_agent="^slipway")
     is_over.wait(down_s * 3)
     installation.harbour.release(is_dropped=True)
 

@@ -18,6 +18,7 @@ LABEL = re.compile(r"slipway (?P<request>[\w-]+)/(?P<step>\w+)")
 NAMES = re.compile(r"(?:app|person|planned)\d+|[0-9a-f]{8}-[0-9a-f-]{27}|(?<=/)\d+|[0-9a-f]{20,}")
 OWN_ROW = "UPDATE apps"
 EXAMINE, UNLABELLED = "examine", "^slipway$"  # the doctor calls from threads of its own, which know no step
+SETS = re.compile(r"/(block|assignUserRole|unassignUserRole|submitDescription|doDelete|stop)$")
 ONCE = 8  # points of a step that are looked at, at most, where a step asks many times
 
 
@@ -118,14 +119,16 @@ def labelled(calls: Iterable[dict[str, Any]]) -> Iterable[tuple[str, str, dict[s
 
 
 def effective_writes(calls: Iterable[dict[str, Any]]) -> Writes:
-    """Count the writes that took effect, by what they write.
+    """Count the writes that took effect and that would make something a second time, by what they write.
 
-    Removals are not counted: a second one finds nothing. A group's credential template comes with its first app.
+    Removals are not counted: a second one finds nothing. Nor is what sets something to the value that it has already.
+    A group's credential template comes with its first app.
     """
     return Counter(
         f"{call['upstream']} {call['method']} {normalised(call['path'])}"
         for call in calls
-        if call["method"] not in (*READS, "DELETE")
+        if call["method"] not in (*READS, "DELETE", "PUT")
+        and not SETS.search(call["path"])
         and call["kind"] == "api"
         and call["status"]
         and call["status"] < 400

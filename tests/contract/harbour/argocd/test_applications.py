@@ -21,6 +21,7 @@ from support.argocd import SERVICE
 
 from harbour.argocd.app import ArgoCD
 from harbour.config import HarbourConfig
+from harbour.server import Fault, Service
 
 PASSWORD = "glpat-canary"
 SPEC: dict[str, Any] = {
@@ -274,6 +275,17 @@ def test_a_repository_out_of_reach_is_a_500_and_not_stored(
     assert message in text
     assert PASSWORD not in text
     assert argocd.snapshot() == before
+
+
+def test_a_connection_that_git_loses_is_no_unknown_error(client: Client) -> None:
+    server = Service()
+    url = server.start()
+    server.inject(Fault(kind="reset"))
+
+    text = failure(client.send("POST", REPOSITORIES, {"repo": f"{url}/public.git", "type": "git"}))[2]
+    server.stop()
+
+    assert "connection reset by peer" in text
 
 
 def test_a_missing_repository_is_told_from_a_closed_one(client: Client, git: tuple[str, list[str]]) -> None:
