@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 TICK_S = 0.5
 BATCH = 100
 CLEAN_EVERY_S = 60.0
+OVERTAKEN_EVERY_S = 5.0  # a look for steps whose time was set before the database's clock was set back
 
 
 class Sender(Protocol):
@@ -50,6 +51,7 @@ class Clock:
         self._register = register
         self._limits = limits
         self._clean_at = 0.0
+        self._overtaken_at = 0.0
         self._has_warned = False
         self._is_prepared = False
         self.direct: DirectLanes | None = None  # set once the worker knows its threads and queues
@@ -78,6 +80,9 @@ class Clock:
 
     def _dispatch(self, sender: Sender, *, limit: int, queues: Collection[str] | None = None) -> int:
         sent = self._send(sender, dispatch.take_due(self._db, limit=limit, queues=queues))
+        if time.monotonic() >= self._overtaken_at and sent < limit:
+            self._overtaken_at = time.monotonic() + OVERTAKEN_EVERY_S
+            sent += self._send(sender, dispatch.take_overtaken(self._db, limit=limit - sent, queues=queues))
         self.has_parked = self._db.read(slots.has_parked)
         if self.has_parked and sent < limit:
             parked = dispatch.take_parked(self._db, self._limits, limit=limit - sent, queues=queues)

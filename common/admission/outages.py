@@ -19,10 +19,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, insert, select, update
+from sqlalchemy import ColumnElement, case, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
+from common import horizons
 from common.admission import refusals
 from common.database.engine import Database
 from common.database.models import UpstreamStatus
@@ -30,6 +31,7 @@ from common.workflows import EXTERNAL, Upstream
 
 PROBE_PAUSES_S = (2.0, 4.0, 8.0, 15.0)  # between probes of what is down; the last one is repeated
 PROBE_LEASE_S = 15.0  # a worker that has claimed a probe has this long before another one does it
+LOOK_AHEAD_S = max(PROBE_LEASE_S, *PROBE_PAUSES_S) + horizons.SKEW_S  # no probe is planned for later than this
 REASON_CHARACTERS = 500
 LONGEST_HOLD_S = 7 * 86_400.0  # a step that waits so long for an outage or a refusal to end has failed
 LONGEST_HOLD = "7 days"
@@ -129,8 +131,10 @@ class Probe:
 
 
 def due_probes(session: Session, now: datetime) -> list[Probe]:
-    """Return what is to be probed now."""
-    rows = session.scalars(select(UpstreamStatus).where(UpstreamStatus.look_at <= now))
+    """Return what is to be probed now, or was to be probed before the clock was set back."""
+    too_far = now + timedelta(seconds=LOOK_AHEAD_S)
+    is_due = or_(UpstreamStatus.look_at <= now, UpstreamStatus.look_at > too_far)
+    rows = session.scalars(select(UpstreamStatus).where(is_due))
     return [
         Probe(upstream=Upstream(row.name), due_at=row.look_at, looks=row.looks, down_since=row.down_since)
         for row in rows

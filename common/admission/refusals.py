@@ -17,16 +17,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from common import horizons
 from common.database.engine import Database
 from common.database.models import Refusal
 from common.workflows import Upstream
 
 PAUSES_S = (2.0, 4.0, 8.0, 15.0, 30.0, 60.0)  # between checks in vain; the last one is repeated
 LONGEST_TRIAL_PAUSE_S = 600.0
+LOOK_AHEAD_S = LONGEST_TRIAL_PAUSE_S + horizons.SKEW_S  # no check is planned for later than this
 TRIAL_SHARE = 20  # a refused trial is followed by a pause of this part of the time that the hold has lasted
 TRIAL_S = 60.0
 CHECK_LEASE_S = 15.0  # a worker that has claimed a check has this long before another one does it
@@ -74,7 +76,8 @@ def pause_after_s(looks: int) -> float:
 
 def due(session: Session, logins: Logins, now: datetime) -> list[Refusal]:
     """Return the holds of these logins that are to be checked now."""
-    rows = session.scalars(select(Refusal).where(Refusal.since.is_not(None), Refusal.look_at <= now))
+    is_due = or_(Refusal.look_at <= now, Refusal.look_at > now + timedelta(seconds=LOOK_AHEAD_S))
+    rows = session.scalars(select(Refusal).where(Refusal.since.is_not(None), is_due))
     return [row for row in rows if logins.get(Upstream(row.upstream)) == row.login]
 
 
@@ -155,7 +158,10 @@ def accepted_at(session: Session, upstream: Upstream, login: str) -> datetime | 
 
 def is_trial_over(row: Refusal, now: datetime) -> bool:
     """Say whether trials have passed for so long that nothing is held any more, though none made the refused call."""
-    return row.trial_since is not None and now >= row.trial_since + timedelta(seconds=TRIAL_S)
+    if row.trial_since is None:
+        return False
+    is_of_the_future = row.trial_since > now + timedelta(seconds=horizons.SKEW_S)  # the clock was set back since
+    return is_of_the_future or now >= row.trial_since + timedelta(seconds=TRIAL_S)
 
 
 # -- inside -------------------------------------------------------------------------------------------------------

@@ -21,9 +21,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Update, func, select, update
+from sqlalchemy import ColumnElement, Update, and_, case, func, not_, select, update
 from sqlalchemy.orm import Session
 
+from common import horizons
 from common.admission import outages, refusals
 from common.admission.outages import Hold, HoldCode
 from common.admission.refusals import Logins
@@ -158,7 +159,7 @@ def busy(visits: Collection[Upstream]) -> Hold:
 
 def _free_slot(session: Session, upstream: Upstream, allowed: int, now: datetime) -> Slot | None:
     """Return a free slot, locked; slots that others are acquiring are skipped, so nobody waits."""
-    free = select(Slot).where(Slot.upstream == upstream, Slot.number < allowed, Slot.until <= now).limit(1)
+    free = select(Slot).where(Slot.upstream == upstream, Slot.number < allowed, not_(_is_taken(now))).limit(1)
     return session.scalar(free.with_for_update(skip_locked=True).execution_options(populate_existing=True))
 
 
@@ -192,20 +193,26 @@ def reserve_call(db: Database, upstream: Upstream, every_s: float) -> datetime:
     """
     every_us, earliest_us = round(every_s * 1e6), (db.now() - EPOCH) // MICROSECOND + COMMIT_US
     row = update(UpstreamStatus).where(UpstreamStatus.name == upstream)
+    is_possible = UpstreamStatus.next_call_us <= earliest_us + round(horizons.CALL_S * 1e6)
+    reserved_next_us = case((is_possible, UpstreamStatus.next_call_us), else_=earliest_us)
     if db.is_sqlite:
-        next_us = func.max(UpstreamStatus.next_call_us, earliest_us) + every_us
+        next_us = func.max(reserved_next_us, earliest_us) + every_us
         reserved = row.values(next_call_us=next_us).returning(UpstreamStatus.next_call_us)
         reserved_us = db.transaction(lambda session: session.execute(reserved).scalar_one())
     else:
-        next_us = func.greatest(UpstreamStatus.next_call_us, earliest_us) + every_us
+        next_us = func.greatest(reserved_next_us, earliest_us) + every_us
         reserved_us = db.execute(row.values(next_call_us=func.last_insert_id(next_us))).lastrowid
     return EPOCH + (reserved_us - every_us) * MICROSECOND
 
 
 def in_use(session: Session, now: datetime) -> dict[str, int]:
     """Return how many slots are taken at each upstream that has any taken."""
-    taken = select(Slot.upstream, func.count()).where(Slot.until > now).group_by(Slot.upstream)
+    taken = select(Slot.upstream, func.count()).where(_is_taken(now)).group_by(Slot.upstream)
     return {row.upstream: row[1] for row in session.execute(taken)}
+
+
+def _is_taken(now: datetime) -> ColumnElement[bool]:
+    return and_(Slot.until > now, Slot.until <= now + timedelta(seconds=horizons.LEASE_S))
 
 
 # -- what waits ---------------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ T = TypeVar("T")
 Now = Callable[[], datetime]
 Known = tuple[datetime, float]  # the host's time, and our machine's uptime when it was read
 
-CLOCK_CHECK_S = 30.0
+CLOCK_CHECK_S = 10.0  # after a jump, processes disagree for so long
 REST_AFTER_SILENCE_S = 1.0  # in which requests are refused at once
 STATEMENT_CONNECTIONS = 2  # kept open for statements that commit by themselves
 
@@ -190,7 +190,7 @@ class Database:
 
 
 class HostTime:
-    """UTC on the database's host, read twice a minute and continued by our machine's uptime."""
+    """UTC on the database's host, read every few seconds and continued by our machine's uptime."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

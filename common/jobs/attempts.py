@@ -24,14 +24,14 @@ from typing import TypeVar
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from common import workflows
+from common import horizons, workflows
 from common.admission import outages, slots
 from common.admission.outages import Hold, HoldCode
 from common.admission.slots import Lease, Limits
 from common.database.engine import Database, Now, matched
 from common.database.models import Attempt, Job, Step
 from common.jobs.events import transition, transition_job
-from common.jobs.lifecycle import lock, make_next_ready, settle, touch
+from common.jobs.lifecycle import is_of_the_future, lock, make_next_ready, settle, touch
 from common.states import CLAIMABLE, OPEN, PASSED, JobState, Outcome, StepState
 from common.telemetry.metrics import ATTEMPTS_LOST, count_when_committed
 from common.vault import sealed_passwords
@@ -159,7 +159,7 @@ def _refused(job: Job, step: Step, plan: workflows.StepPlan | None, now: datetim
         return ClaimRefused.OVER
     if plan is None:
         return ClaimRefused.UNKNOWN
-    return None if _is_claimable(step, now) else ClaimRefused.NOT_NOW
+    return None if _is_claimable(job, step, plan, now) else ClaimRefused.NOT_NOW
 
 
 def _park(session: Session, job: Job, step: Step, hold: Hold, now: datetime) -> None:
@@ -188,12 +188,19 @@ def _is_held_too_long(step: Step, hold: Hold, now: datetime) -> bool:
     return bool(hold.cause) and step.parked_at is not None and now - step.parked_at >= longest
 
 
-def _is_claimable(step: Step, now: datetime) -> bool:
+def _is_claimable(job: Job, step: Step, plan: workflows.StepPlan, now: datetime) -> bool:
     if step.state is StepState.RUNNING:
-        return step.lease_until is not None and step.lease_until <= now
+        return step.lease_until is not None and _is_reached(step.lease_until, now, horizons.lease_s(plan))
     if step.state is StepState.READY:
         return True  # its turn has come, whatever the clock of the process that set the time says
-    return step.state in CLAIMABLE and step.due_at is not None and step.due_at <= now
+    if step.state not in CLAIMABLE or step.due_at is None:
+        return False
+    return is_of_the_future(job, now) or _is_reached(step.due_at, now, horizons.DELAY_S)
+
+
+def _is_reached(at: datetime, now: datetime, at_most_s: float) -> bool:
+    """Say whether a time is past, or further ahead than it can have been set."""
+    return at <= now or at > now + timedelta(seconds=at_most_s)
 
 
 def _begin_attempt(session: Session, step: Step, worker: str, now: datetime) -> Attempt:
@@ -218,7 +225,7 @@ def _mark_running(step: Step, lease: Lease) -> None:
     step.due_at = None
     step.started_at = step.started_at or lease.now
     if step.parked_at is not None and step.waiting_since is not None:
-        step.waiting_since += lease.now - step.parked_at  # it could not poll all that time
+        step.waiting_since += max(lease.now - step.parked_at, timedelta())  # it could not poll all that time
     step.parked_at = None
 
 

@@ -11,16 +11,17 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, exists, or_, select, update
 from sqlalchemy.orm import Session
 
+from common import horizons
 from common.admission import outages, slots
 from common.admission.outages import HoldCode
 from common.admission.slots import Limits
 from common.database import expiry
 from common.database.engine import Database
 from common.database.ids import EPOCH
-from common.database.models import Attempt, Base, IdempotencyRecord, LoginSession, RateCount, Step
+from common.database.models import Attempt, Base, IdempotencyRecord, Job, LoginSession, RateCount, Step
 from common.jobs import lane_messages, lifecycle
 from common.jobs.lane_messages import LaneMessage
 from common.states import CLAIMABLE, StepState
@@ -45,6 +46,22 @@ def take_due(db: Database, *, limit: int, queues: Collection[str] | None = None)
     return _take(db, due.limit(limit), now)
 
 
+def take_overtaken(db: Database, *, limit: int, queues: Collection[str] | None = None) -> list[LaneMessage]:
+    """Return lanes whose head step is due so far ahead that the clock must have been set back; as with `take_due`.
+
+    It looks at every step that is due later than in a few seconds: once in a few seconds is enough.
+    """
+    now = db.now()
+    is_later = Step.nudge_at > now + timedelta(seconds=lifecycle.RESEND_S)
+    is_future = exists().where(Job.id == Step.job_id, Job.updated_at > now + timedelta(seconds=horizons.SKEW_S))
+    far = now + timedelta(seconds=horizons.DELAY_S)
+    after_sending = {n: now + timedelta(seconds=_resend_s(n)) for n in range(1, RESEND_DOUBLINGS)}
+    is_too_far = Step.nudge_at > case(after_sending, value=Step.nudges, else_=far)
+    wanted = select(Step.id).where(is_later, or_(is_future, is_too_far), *_of(queues)).order_by(Step.nudge_at)
+    ids = db.read(lambda session: session.scalars(wanted.limit(limit)).all())
+    return _take(db, select(Step.id, Step.nudges).where(Step.id.in_(ids), is_later), now) if ids else []
+
+
 def take_parked(
     db: Database, limits: Limits, *, limit: int | None = None, queues: Collection[str] | None = None
 ) -> list[LaneMessage]:
@@ -67,10 +84,9 @@ def _take(db: Database, wanted: Select[str, int], now: datetime) -> list[LaneMes
 
     def work(session: Session) -> list[str]:
         nudges = {row.id: row.nudges for row in session.execute(wanted.with_for_update(skip_locked=True))}
-        for doublings in {_doublings(count) for count in nudges.values()}:
-            taken = [step_id for step_id, count in nudges.items() if _doublings(count) == doublings]
-            again_at = now + timedelta(seconds=lifecycle.RESEND_S * 2**doublings)
-            _set(session, taken, nudge_at=again_at, nudges=Step.nudges + 1)
+        for wait_s in {_resend_s(count) for count in nudges.values()}:
+            taken = [step_id for step_id, count in nudges.items() if _resend_s(count) == wait_s]
+            _set(session, taken, nudge_at=now + timedelta(seconds=wait_s), nudges=Step.nudges + 1)
         return list(nudges)
 
     taken = db.transaction(work)
@@ -148,8 +164,8 @@ def _end_lease(db: Database, step_id: str, token: str | None, session: Session) 
     return True
 
 
-def _doublings(nudges: int) -> int:
-    return min(nudges, RESEND_DOUBLINGS)
+def _resend_s(nudges: int) -> float:
+    return float(lifecycle.RESEND_S * 2 ** min(nudges, RESEND_DOUBLINGS))
 
 
 def delete_expired(db: Database) -> None:

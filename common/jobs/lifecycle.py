@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from common import horizons
 from common.database.ids import new_id
 from common.database.models import Job, Step
 from common.jobs import events
@@ -120,6 +121,11 @@ def lock(session: Session, job_id: str) -> Job | None:
     statement = select(Job).where(Job.id == job_id).with_for_update()
     # Without it the session could return what it read before it waited for the lock.
     return session.scalar(statement.execution_options(populate_existing=True))
+
+
+def is_of_the_future(job: Job, now: datetime) -> bool:
+    """Say whether the job last changed in the future: the clock was set back since, and its times mean nothing."""
+    return job.updated_at > now + timedelta(seconds=horizons.SKEW_S)
 
 
 def touch(session: Session, job: Job, now: datetime) -> None:

@@ -31,6 +31,7 @@ from urllib3.exceptions import HTTPError
 
 from common.errors import ActionBy, Permanent, Refused, StepError, Transient
 from common.uptime import uptime_s
+from common.workflows import DELAY_AT_MOST_S
 from worker.upstreams import call_telemetry
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.transport import Watch, open_session
@@ -38,7 +39,7 @@ from worker.upstreams.unreachable import why_unreachable
 
 T = TypeVar("T")
 _CHUNK_BYTES = 64 * 1024
-_MAX_RETRY_AFTER_S = 600.0
+_MAX_RETRY_AFTER_S = DELAY_AT_MOST_S
 _READS = frozenset({"GET", "HEAD"})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LOGIN_PATH = re.compile(  # one whole segment of a path
