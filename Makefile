@@ -98,9 +98,9 @@ proofs: $(VENV)/tools ## Run the seeded proofs at full count (about an hour): bu
 	@SLIPWAY_COMMANDS=100 $(SERVICES) $(PYTEST) tests/integration/api/commands/test_commands.py
 
 simulate: $(VENV)/tools ## Play runs of steps with faults in virtual time: every single one, PAIRS and INTERLEAVINGS (ranges of seeds)
-	@PYTHONPATH=.:tests $(BIN)/python -m simulation singles
-	@PYTHONPATH=.:tests $(BIN)/python -m simulation pairs $(or $(PAIRS),0:20000)
-	@PYTHONPATH=.:tests $(BIN)/python -m simulation interleavings $(or $(INTERLEAVINGS),0:100000)
+	@PYTHONPATH=.:tests $(BIN)/python -m simulation singles --record
+	@PYTHONPATH=.:tests $(BIN)/python -m simulation pairs $(or $(PAIRS),0:20000) --record
+	@PYTHONPATH=.:tests $(BIN)/python -m simulation interleavings $(or $(INTERLEAVINGS),0:100000) --record
 
 check: lint types imports test other ## What CI runs: lint, types, import contracts, tests, tests on a second Python
 

@@ -9,26 +9,50 @@ python -m simulation interleavings 0:100000
 
 from __future__ import annotations
 
+import gc
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from simulation import modes, site
 from simulation.scenes import STEPS, Run, Stage
 
+SHOWN_EVERY = 500
+RECORDED = Path(__file__).with_name("recorded.txt")
+
 
 def main(arguments: list[str]) -> int:
-    mode, *rest = arguments
-    began_s, count, bad = time.monotonic(), 0, 0
+    is_recorded = "--record" in arguments
+    mode, *rest = [each for each in arguments if each != "--record"]
+    began_s, count, bad, resumed_s = time.monotonic(), 0, 0, list[float]()
+    gc.freeze()
     with site.opened() as opened:
         for name, run in _runs(Stage(opened), mode, rest):
             count += 1
+            resumed_s += [run.resumed_s] if run.resumed_s is not None else []
             if run.violations:
                 bad += 1
                 print(f"{mode} {name} of {run}", flush=True)
+            if count % SHOWN_EVERY == 0:
+                print(f"… {name}: {count} runs, {bad} with violations", flush=True)
     took_s = time.monotonic() - began_s
-    print(f"{mode} {' '.join(rest)}: {count} runs, {bad} with violations, {took_s:.0f} s")
+    line = f"{_commit()} {mode} {' '.join(rest) or 'all'}: {count} runs, {bad} with violations, {took_s:.0f} s"
+    if resumed_s:
+        resumed_s.sort()
+        median_s, p95_s = (resumed_s[int(len(resumed_s) * share)] for share in (0.5, 0.95))
+        line += f"; resumed after a death in median {median_s:.1f} s, p95 {p95_s:.1f} s, at most {resumed_s[-1]:.1f} s"
+    print(line)
+    if is_recorded:
+        with RECORDED.open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
     return 1 if bad else 0
+
+
+def _commit() -> str:
+    told = subprocess.run(("git", "rev-parse", "--short", "HEAD"), capture_output=True, text=True, check=False)
+    return told.stdout.strip() or "unknown"
 
 
 def _runs(stage: Stage, mode: str, rest: list[str]) -> Iterator[tuple[str, Run]]:

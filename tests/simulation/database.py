@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, Executable, event
+from sqlalchemy import CursorResult, Engine, Executable, event
+from sqlalchemy.orm import Session
 
-from common.database.engine import TRIES, Database
+from common.database import repeats
+from common.database.engine import Database
+from common.database.repeats import TRIES
 from simulation.faults import FaultKind, PointKind
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ KEPT_LOCKS_S = 6.0  # the server ends the session of a client that is silent ins
 _TABLE = re.compile(r"(?:FROM|UPDATE|INTO)\s+(\w+)", re.IGNORECASE)
 
 
-class OperationalError(sqlite3.DatabaseError):
+class OperationalError(Exception):
     """An error of the MySQL driver: SQLAlchemy translates it by its name, the engine tells it by its number."""
 
 
@@ -42,17 +45,39 @@ Kept = dict[str, list[tuple[Any, ...]]]
 
 
 class Cursor(sqlite3.Cursor):
-    """A cursor whose statements are points of the simulation."""
+    """A cursor whose statements are points of the simulation, and which skips what others have locked, if told so."""
 
     connection: Connection
+    table = ""  # whose rows are locked by what is fetched
+    skips_locked = False
 
     def execute(self, statement: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        self.connection.before(statement, parameters)
+        self.table, self.skips_locked = self.connection.before(statement, parameters)
         return super().execute(statement, parameters)
 
     def executemany(self, statement: str, parameters: Any, /) -> sqlite3.Cursor:
         self.connection.before(statement, ())
         return super().executemany(statement, parameters)
+
+    def fetchall(self) -> list[Any]:
+        return self._locking(super().fetchall())
+
+    def fetchmany(self, size: int | None = 1) -> list[Any]:
+        return self._locking(super().fetchmany(size or 1))
+
+    def fetchone(self) -> Any:
+        row = super().fetchone()
+        return next(iter(self._locking([row])), None) if row is not None else None
+
+    def _locking(self, rows: list[Any]) -> list[Any]:
+        if not self.table:
+            return rows
+        simulation = self.connection.simulation
+        found = [(row, [(self.table, row[0])]) for row in rows]
+        kept = [(row, keys) for row, keys in found if not (self.skips_locked and simulation.is_locked(keys))]
+        for _, keys in kept:
+            self.connection.held += keys
+        return [row for row, _ in kept]
 
 
 class Connection(sqlite3.Connection):
@@ -67,11 +92,14 @@ class Connection(sqlite3.Connection):
     def cursor(self, factory: Any = None) -> Any:  # type: ignore[override] # of the base class
         return super().cursor(factory or Cursor)
 
-    def before(self, statement: str, parameters: Any) -> None:
-        """Be at a point before a statement; raise what happens there."""
+    def before(self, statement: str, parameters: Any) -> tuple[str, bool]:
+        """Be at a point before a statement; raise what happens there.
+
+        Returns whose rows it locks by reading them, and whether it skips those that others have locked.
+        """
         simulation = self.simulation
         if not simulation.is_running or statement.startswith("PRAGMA"):
-            return
+            return "", False
         if simulation.thread().commits_itself:
             self._before_one_that_commits_itself(statement)
         else:
@@ -83,10 +111,22 @@ class Connection(sqlite3.Connection):
             simulation.await_writer(self)
             self.writes, self.held = True, []
         elif self.writes:
-            keys = keys_of(statement, parameters)
-            simulation.await_rows(self, keys)
+            return self._lock(statement, parameters)
+        return "", False
+
+    def _lock(self, statement: str, parameters: Any) -> tuple[str, bool]:
+        """Lock what a statement names, and wait for it."""
+        thread = self.simulation.thread()
+        clause, thread.lock_clause = thread.lock_clause, None
+        table = _TABLE.search(statement)
+        if table is None or (statement.startswith("SELECT") and clause is None):
+            return "", False  # a plain read locks nothing
+        keys = [(table[1], value) for value in parameters if isinstance(value, str) and is_identity(value)]
+        if clause is None or not clause.skip_locked:
+            self.simulation.await_rows(self, keys)
             self.held += keys
             self._require_session()
+        return table[1] if clause is not None else "", clause is not None and clause.skip_locked
 
     def _before_one_that_commits_itself(self, statement: str) -> None:
         """Be at its one point, before its BEGIN, which a server would not see: nothing is locked on the way."""
@@ -162,17 +202,6 @@ def _briefly(statement: str) -> str:
     return f"{statement.partition(' ')[0]} {table[1]}" if table else statement[:40]
 
 
-def keys_of(statement: str, parameters: Sequence[Any]) -> list[Key]:
-    """Return the rows that a statement inside a transaction locks, told by their ids and names.
-
-    A plain SELECT locks nothing; SQLite's statements do not show which are FOR UPDATE: those on jobs and upstreams are.
-    """
-    table = _TABLE.search(statement)
-    if table is None or (statement.startswith("SELECT") and table[1] not in ("jobs", "upstreams", "slots")):
-        return []
-    return [(table[1], value) for value in parameters if isinstance(value, str) and is_identity(value)]
-
-
 def is_identity(value: str) -> bool:
     return len(value) == 36 or value in ("gitlab", "jenkins", "argocd", "elasticsearch")
 
@@ -182,13 +211,13 @@ class SimulatedDatabase(Database):
 
     simulation: Simulation
 
-    def run(self, statement: Executable) -> int:
+    def execute(self, statement: Executable, *, within: Session | None = None) -> CursorResult[Any]:
         thread = self.simulation.current
-        if thread is None:
-            return super().run(statement)
+        if thread is None or within is not None:
+            return super().execute(statement, within=within)
         thread.commits_itself = True
         try:
-            return super().run(statement)
+            return super().execute(statement)
         finally:
             thread.commits_itself = False
 
@@ -199,10 +228,14 @@ def open_database(path: Path, process: Process, simulation: Simulation, *, tries
     db.simulation = simulation
     for engine in (db.engine, db.read_engine):
         _equip(engine, process, simulation)
+        event.listen(engine, "handle_error", repeats.leave_demoted_server)
+        event.listen(engine, "handle_error", db._leave_demoted_server)  # noqa: SLF001 - as on MySQL
     return db
 
 
 def _equip(engine: Engine, process: Process, simulation: Simulation) -> None:
+    engine.dialect.dbapi = _DRIVER
+
     @event.listens_for(engine, "do_connect")
     def _connect(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
         options["factory"] = Connection
@@ -212,11 +245,19 @@ def _equip(engine: Engine, process: Process, simulation: Simulation) -> None:
         connection.process, connection.simulation = process, simulation
         process.connections.append(connection)
 
+    @event.listens_for(engine, "before_execute")
+    def _note_lock_clause(_connection: Any, statement: Any, *_: Any) -> None:
+        if simulation.is_running:
+            simulation.thread().lock_clause = getattr(statement, "_for_update_arg", None)
+
     @event.listens_for(engine, "handle_error")
     def _tell(context: Any) -> None:
         original = context.original_exception
         if isinstance(original, OperationalError) and original.args[0] in DISCONNECTS:
             context.is_disconnect = True
+
+
+_DRIVER: Any = SimpleNamespace(**{**vars(sqlite3), "Error": (sqlite3.Error, OperationalError)})
 
 
 class Rows:

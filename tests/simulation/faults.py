@@ -44,6 +44,8 @@ class FaultKind(StrEnum):
     ERROR_AFTER = "502 after"  # it is done, a proxy answers 502
     TRUNCATED = "truncated"
     SLOW = "slow"  # the answer takes long, within the limit
+    OUTAGE = "outage"  # nobody reaches the upstream for a while
+    PROXY = "proxy"  # a proxy in front of it refuses everybody for a while
     LATE = "late"  # the worker gets no answer in time; the request arrives after that
     CRASH_LATE = "crash, late"  # the process ends; what it had sent arrives a moment later
     MESSAGE_LOST = "message lost"
@@ -57,13 +59,24 @@ class FaultKind(StrEnum):
 F, P = FaultKind, PointKind
 DEATHS = (F.CRASH, F.VANISH)
 POSSIBLE: dict[PointKind, tuple[FaultKind, ...]] = {
-    P.STATEMENT: (*DEATHS, F.FREEZE, F.LOST, F.DEADLOCK, F.LOCK_WAIT),
-    P.COMMIT: (*DEATHS, F.FREEZE, F.LOST, F.LOST_AFTER, F.DEADLOCK),
+    P.STATEMENT: (*DEATHS, F.FREEZE, F.LOST, F.DEADLOCK, F.LOCK_WAIT, F.READ_ONLY),
+    P.COMMIT: (*DEATHS, F.FREEZE, F.LOST, F.LOST_AFTER, F.DEADLOCK, F.READ_ONLY),
     P.COMMITTED: (*DEATHS, F.FREEZE),
-    P.READ: (*DEATHS, F.FREEZE, F.UNREACHABLE, F.RESET, F.ERROR_500, F.ERROR_503, F.TRUNCATED, F.SLOW),
+    P.READ: (
+        *DEATHS,
+        F.FREEZE,
+        F.UNREACHABLE,
+        F.RESET,
+        F.ERROR_500,
+        F.ERROR_503,
+        F.TRUNCATED,
+        F.SLOW,
+        F.OUTAGE,
+        F.PROXY,
+    ),
     P.WRITE: (
         *(*DEATHS, F.FREEZE, F.UNREACHABLE, F.RESET, F.NO_ANSWER, F.ERROR_503, F.ERROR_AFTER),
-        *(F.TRUNCATED, F.SLOW, F.LATE, F.CRASH_LATE),
+        *(F.TRUNCATED, F.SLOW, F.LATE, F.CRASH_LATE, F.OUTAGE, F.PROXY),
     ),
     P.ANSWERED: (*DEATHS, F.FREEZE),
     P.MESSAGE: (*DEATHS, F.FREEZE, F.MESSAGE_LOST, F.MESSAGE_TWICE, F.MESSAGE_LATE),

@@ -7,9 +7,10 @@ to others is as it was. It took no longer than its faults explain. Nothing is sa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from common.jobs.attempts import LEASE_S
 from common.jobs.lane_messages import LaneMessage
 from simulation.faults import FaultKind, Point
 from simulation.oracle import Ending, look
@@ -72,9 +73,10 @@ def finished_s(site: Site, lane: LaneMessage) -> float:
 
 
 def left_behind(site: Site) -> list[str]:
-    """Return what nobody should have left behind."""
-    now = site.time().replace(tzinfo=None).isoformat(" ", "microseconds")
-    taken = site.rows.ask("SELECT upstream, number, until FROM slots WHERE holder IS NOT NULL AND until > ?", now)
+    """Return what nobody should have left behind, some time later. A slot whose end is far ahead counts as free."""
+    now = site.time().replace(tzinfo=None)
+    span = [at.isoformat(" ", "microseconds") for at in (now, now + timedelta(seconds=2 * LEASE_S))]
+    taken = site.rows.ask("SELECT upstream, number, until FROM slots WHERE until > ? AND until < ?", *span)
     claimed = site.rows.ask("SELECT name, state FROM steps WHERE claim_token IS NOT NULL")
     return [f"a slot is taken: {row}" for row in taken] + [f"a claim is held: {row}" for row in claimed]
 

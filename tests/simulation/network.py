@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.client import responses
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -18,6 +19,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPResponse
 from werkzeug.wrappers import Request
 
+from harbour import front_proxy
 from harbour.server import READS, Service
 from harbour.world import Harbour
 from simulation.faults import Crash, FaultKind, PointKind
@@ -29,6 +31,8 @@ LATE_AFTER_S = 0.9  # what a dead process had sent is on its way for so long at 
 NOT_DONE = {FaultKind.ERROR_500: 500, FaultKind.ERROR_503: 503}
 DONE = {FaultKind.ERROR_AFTER: 502}
 PAGE = b"<html><body><h1>Bad Gateway</h1></body></html>"
+PROXIES = (front_proxy.LOG_IN, front_proxy.UNAUTHORIZED, front_proxy.FORBIDDEN)
+HELD_S = 120.0  # how long an upstream may stay closed after an outage: probes come ever more rarely, trials take time
 Answer = tuple[int, list[tuple[str, str]], bytes]
 
 
@@ -37,6 +41,7 @@ class Network:
 
     def __init__(self, simulation: Simulation, harbour: Harbour) -> None:
         self._simulation = simulation
+        self._away: dict[str, float] = {}
         self._services = {f"{service.name}.example": service for service in harbour.services}
         for host, service in zip(self._services, harbour.services, strict=True):
             service.url = f"http://{host}"
@@ -67,13 +72,34 @@ class Network:
         kind = PointKind.READ if request.method in READS else PointKind.WRITE
         named = f"{request.method} {urlsplit(str(request.url)).hostname} {urlsplit(str(request.url)).path}"
         fault = simulation.point(kind, named)
-        if fault is FaultKind.UNREACHABLE:
+        service = self._service(request)
+        if fault in (FaultKind.OUTAGE, FaultKind.PROXY):
+            self._begin_outage(service, fault)
+        if fault is FaultKind.UNREACHABLE or self._away.get(service.name, 0.0) > simulation.time.seconds:
             raise requests.ConnectionError("connection refused")
         if watch:
             watch.sent = True
         answer = self._befall(fault, ask, wait_s=wait_s, total_s=total_s)
         simulation.point(PointKind.ANSWERED, named)
         return _reply(adapter, request, answer)
+
+    def _begin_outage(self, service: Service, fault: FaultKind) -> None:
+        """Let nobody reach an upstream for a while, or only the proxy in front of it, which knows nobody."""
+        simulation = self._simulation
+        assert simulation.plan is not None
+        length_s = simulation.plan.length_s(fault)
+        simulation.lengths_s.append(length_s + HELD_S)
+        if fault is FaultKind.OUTAGE:
+            self._away[service.name] = simulation.time.seconds + length_s
+            return
+        service.front_proxy = PROXIES[simulation.plan.choose(len(PROXIES))]
+        simulation.time.at(
+            simulation.time.seconds + length_s, partial(setattr, service, "front_proxy", front_proxy.OFF)
+        )
+
+    def forget(self) -> None:
+        """Forget what happens to whom: another run begins."""
+        self._away.clear()
 
     def _befall(self, fault: FaultKind | None, ask: Callable[[], Answer], *, wait_s: float, total_s: float) -> Answer:
         simulation = self._simulation
@@ -106,15 +132,19 @@ class Network:
                 raise Crash
         return ask()
 
+    def _service(self, request: requests.PreparedRequest) -> Service:
+        return self._services[urlsplit(str(request.url)).hostname or ""]
+
     def _asking(self, request: requests.PreparedRequest) -> Callable[[], Answer]:
-        parts = urlsplit(str(request.url))
-        service = self._services[parts.hostname or ""]
+        service = self._service(request)
         environ = _environ(request)
         return lambda: _ask(service, environ)
 
 
 def _ask(service: Service, environ: dict[str, Any]) -> Answer:
-    response = service.dispatch(Request(environ), environ["RAW_URI"].partition("?")[0])
+    request = Request(environ)
+    turned_away = front_proxy.answer(service.front_proxy, request)
+    response = turned_away or service.dispatch(request, environ["RAW_URI"].partition("?")[0])
     return response.status_code, list(response.headers.items()), response.get_data()
 
 

@@ -10,6 +10,8 @@ from simulation.faults import BY_CHANCE, POSSIBLE, FaultKind, Point, PointKind
 LENGTHS_S = {
     FaultKind.FREEZE: (9.0, 90.0),
     FaultKind.LATE: (10.1, 29.0),
+    FaultKind.OUTAGE: (1.0, 40.0),
+    FaultKind.PROXY: (1.0, 40.0),
     FaultKind.MESSAGE_LATE: (0.1, 20.0),
     FaultKind.CLOCK_BACK: (1.0, 600.0),
     FaultKind.CLOCK_AHEAD: (1.0, 50.0),  # longer than the shortest wait may last would end that

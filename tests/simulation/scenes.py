@@ -153,13 +153,13 @@ class Stage:
             run.violations.append(str(error))
         run.took_s = (crew.settled_s or site.time.seconds) - began_s
         run.points, run.faults = tuple(simulation.points), simulation.faults
-        run.violations += judge.left_behind(site)
         simulation.end()
         for worker in self.workers:
             worker.reset()
         if scene.bystander:
             run.bystander_took_s = judge.finished_s(site, scene.bystander) - began_s
         run.ending = judge.look(site, scene.wanted)
+        run.violations += judge.left_behind(site)
         if scene.ending is None:
             run.violations += [
                 f"{name} {state}" for name, (state, _) in run.ending.steps.items() if state != "succeeded"
@@ -235,12 +235,14 @@ class _Crew:
     def _due_s(self) -> float | None:
         """Return when a clock or a probe has something to do."""
         ask, time = self._site.rows.ask, self._site.time
-        [(nudge_at, parked, look_at)] = ask(
+        [(nudge_at, parked, *looks)] = ask(
             "SELECT (SELECT MIN(nudge_at) FROM steps), (SELECT COUNT(*) FROM steps WHERE parked_at IS NOT NULL"
-            " AND state IN ('ready', 'waiting', 'retrying')), (SELECT MIN(look_at) FROM upstreams)"
+            " AND state IN ('ready', 'waiting', 'retrying')"
+            " AND upstream NOT IN (SELECT name FROM upstreams WHERE look_at IS NOT NULL UNION SELECT upstream FROM refusals WHERE since IS NOT NULL AND trial_since IS NULL)),"
+            " (SELECT MIN(look_at) FROM upstreams), (SELECT MIN(look_at) FROM refusals WHERE since IS NOT NULL)"
         )
         times = [
-            time.until(datetime.fromisoformat(at).replace(tzinfo=UTC)) for at in (nudge_at, look_at) if at is not None
+            time.until(datetime.fromisoformat(at).replace(tzinfo=UTC)) for at in (nudge_at, *looks) if at is not None
         ]
         if parked or any(process.host_sees_death for process in self._simulation.deaths):
             times.append(time.seconds)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from simulation.clock import VirtualTime
 from simulation.coroutines import Coroutine
@@ -58,6 +58,7 @@ class Thread:
     wake_at_s: float | None = None
     is_over: bool = False
     has_begun: bool = False
+    lock_clause: Any = None  # FOR UPDATE of the statement that it is about to execute
     commits_itself: bool = False  # what it says to the database now is one statement
     rests: bool = True  # it has nothing to do, as far as it knows
 
@@ -213,6 +214,10 @@ class Simulation:
             self._befall(thread.process, fault, length_s)
             return None
         return fault
+
+    def is_locked(self, keys: list[Key]) -> bool:
+        """Say whether a frozen session, or somebody else's, has locked one of these rows."""
+        return any(self.locked.get(key, 0.0) > self.time.seconds for key in keys)
 
     def _befall(self, process: Process, fault: FaultKind, length_s: float) -> None:
         assert self.plan is not None

@@ -153,8 +153,11 @@ class Site:
         self.harbour.gitlab.background.forget()  # type: ignore[attr-defined] # it is the virtual one
         states, images = pickle.loads(moment.harbour)  # noqa: S301 - our own, of this process
         for service, state in zip(self.harbour.services, states, strict=True):
+            for name in vars(service).keys() - state.keys() - OURS_ALONE:
+                delattr(service, name)
             service.__dict__.update(state)
             service.calls.clear()
+        self.network.forget()
         self.harbour.registry._images = images  # noqa: SLF001 - it has no door for it
         self._put_back(moment.repositories)
         self.harbour.gitlab._resume()  # noqa: SLF001 - as after a restart: imports go on

@@ -9,12 +9,13 @@ from common.jobs.lane_messages import LaneMessage
 from simulation.faults import FaultKind, PointKind
 from simulation.scheduler import Simulation, Thread
 from simulation.site import Site
-from worker import leases
+from worker import leases, upstreams
 from worker.broker_link import BrokerLink
 from worker.clock import TICK_S, Clock
 from worker.context import WorkerContext
 from worker.leases import LeaseRenewal
 from worker.outage_probe import OutageProbe
+from worker.refusals import RefusalProbe, asking
 from worker.registry import StepFunction
 from worker.runner import NextAction, Runner
 
@@ -110,6 +111,7 @@ class Worker:
         self._clients = site.clients()
         self._simulation = site.simulation
         self._limits = world.limits
+        self._logins = upstreams.logins(world.settings, world.context.vault)
         self._steps = steps
         self.is_used = False
         self.ticked_s = 0.0
@@ -154,11 +156,13 @@ class Worker:
         clock = Clock(self.db, Sender(self.broker), Host(simulation), self._limits, BrokerLink())  # type: ignore[arg-type] # as good
         clock._is_prepared, clock._clean_at = True, simulation.time.seconds + CLEANS_AFTER_S  # noqa: SLF001 - once is enough
         probe = OutageProbe(self.db, self._clients.connections)
+        refusals = RefusalProbe(self.db, asking(self._clients), self._logins)
         while True:
             self.ticked_s = simulation.time.seconds
             try:
                 clock.tick()
                 probe.run()
+                refusals.run()
             except Exception as error:  # noqa: BLE001 - a periodic thread logs it and goes on
                 simulation.log.append(f"{self.name}: clock: {type(error).__name__}: {error}")
             simulation.rest()
