@@ -77,7 +77,7 @@ bench: $(VENV)/tools ## Measure following, looking, listing and pruning on Maria
 compose: $(VENV)/tools ## Run the services of docker-compose.yml as processes, no engine: the main job on its stand-ins
 	@$(PYTEST) tests/integration/test_composition.py tests/compose
 
-load: $(VENV)/tools ## Rolling restarts, an outage, shares and rates on MariaDB with four workers, at full count (about half an hour)
+load: $(VENV)/tools ## Rolling restarts, an outage, shares and rates on MariaDB with four workers, at full count (about an hour)
 	@SLIPWAY_ROLLING_JOBS=1000 SLIPWAY_OUTAGE_S=300 SLIPWAY_OUTAGE_JOBS=200 SLIPWAY_SHARED_JOBS=100 \
 		$(PYTEST) -s tests/load
 
@@ -91,9 +91,10 @@ docs: $(VENV)/tools ## Write .env.example, compose/harbour.env, docs/openapi.jso
 	@$(BIN)/python -m api.publish
 	@$(BIN)/python -m harbour.compose_env
 
-proofs: $(VENV)/tools ## Run the seeded proofs at full count (about an hour): builds, worlds, every lost reply, every refusal, commands
+proofs: $(VENV)/tools ## Run the seeded proofs at full count (about two hours): builds, worlds, every failure of every call, every refusal, commands
 	@SLIPWAY_RUNS=300 $(SERVICES) $(PYTEST) tests/integration/worker/test_worlds.py tests/integration/worker/test_builds.py
 	@SLIPWAY_RUNS=300 $(SERVICES) $(PYTEST) -s tests/integration/worker/test_passing_refusals.py
+	@SLIPWAY_RUNS=2 $(SERVICES) $(PYTEST) tests/integration/worker/test_steps.py tests/integration/worker/test_every_call.py
 	@SLIPWAY_BUILDS=500 $(SERVICES) $(PYTEST) -s tests/integration/worker/test_waiting.py
 	@SLIPWAY_COMMANDS=100 $(SERVICES) $(PYTEST) tests/integration/api/commands/test_commands.py
 
