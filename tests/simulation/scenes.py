@@ -238,7 +238,8 @@ class _Crew:
         [(nudge_at, parked, *looks)] = ask(
             "SELECT (SELECT MIN(nudge_at) FROM steps), (SELECT COUNT(*) FROM steps WHERE parked_at IS NOT NULL"
             " AND state IN ('ready', 'waiting', 'retrying')"
-            " AND upstream NOT IN (SELECT name FROM upstreams WHERE look_at IS NOT NULL UNION SELECT upstream FROM refusals WHERE since IS NOT NULL AND trial_since IS NULL)),"
+            " AND upstream NOT IN (SELECT name FROM upstreams WHERE look_at IS NOT NULL"
+            " UNION SELECT upstream FROM refusals WHERE since IS NOT NULL AND trial_since IS NULL)),"
             " (SELECT MIN(look_at) FROM upstreams), (SELECT MIN(look_at) FROM refusals WHERE since IS NOT NULL)"
         )
         times = [
