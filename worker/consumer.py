@@ -11,6 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from celery.utils.threads import bound_open_broker_sockets
@@ -48,9 +49,16 @@ class LeanConsumer(Consumer):  # type: ignore[misc] # Celery ships no types
     # -- the connection -------------------------------------------------------------------------------------------
 
     def connect(self) -> Any:
+        """Return a new connection; one that cannot be used is closed, which Celery leaves open."""
+        connection = self.connection_for_read(heartbeat=self.amqheartbeat)
         if self.hub is not None:
             self._ticks_of_others = frozenset(self.hub.on_tick)
-        return super().connect()
+            try:
+                connection.transport.register_with_event_loop(connection.connection, self.hub)
+            except Exception:
+                _discard(connection)
+                raise
+        return connection
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, or raise: only `start` waits and repeats. Each of several addresses is tried once."""
@@ -69,16 +77,12 @@ class LeanConsumer(Consumer):  # type: ignore[misc] # Celery ships no types
         self._wait_after(exc)
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
-        """Close what is left of the connection, without waiting for a server that may be silent."""
+        """Close what is left of the connection."""
         connection = self.connection  # type: ignore[has-type] # Celery's own sets it
         self.connection = None
         if self.event_dispatcher:
             self.event_dispatcher.enabled = False  # or each step that ends would wait for the broker
-        bound_open_broker_sockets(connection, CLOSES_WITHIN_S)
-        with contextlib.suppress(Exception):
-            connection.collect(socket_timeout=CLOSES_WITHIN_S)
-        with contextlib.suppress(Exception):
-            connection.close()
+        _discard(connection)
         self._wait_after(exc)
 
     def _wait_after(self, error: Exception) -> None:
@@ -128,3 +132,11 @@ class LeanConsumer(Consumer):  # type: ignore[misc] # Celery ships no types
         transport.reject(error)
         if not message.acknowledged:
             message.reject()
+
+
+def _discard(connection: Any) -> None:
+    """Close a connection whose server may be silent, or answer with errors."""
+    bound_open_broker_sockets(connection, CLOSES_WITHIN_S)
+    for close in (partial(connection.collect, socket_timeout=CLOSES_WITHIN_S), connection.close):
+        with contextlib.suppress(Exception):
+            close()

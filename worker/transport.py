@@ -26,12 +26,20 @@ def reject(error: Exception) -> None:
     log.warning("message_rejected", extra={"error": type(error).__name__})
 
 
-class _DropsGarbage:
-    """A channel that drops what cannot be read as a message."""
+class _Channel:
+    """A channel that drops what cannot be read as a message, and closes its sockets whatever the broker says."""
+
+    def close(self) -> None:
+        try:
+            super().close()  # type: ignore[misc] # a mixin: the other base has it
+        except BROKER_ERRORS:  # it deletes its queue first, which a replica refuses; each try would leave sockets open
+            self._disconnect_pools()  # type: ignore[attr-defined] # as above
+            self._close_clients()  # type: ignore[attr-defined] # as above
+            self.closed = True
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
-            return super()._brpop_read(**options)  # type: ignore[misc] # a mixin: the other base has it
+            return super()._brpop_read(**options)  # type: ignore[misc] # as above
         except NOT_THE_MESSAGE:
             raise
         except Exception as error:  # noqa: BLE001 - there is no list of all that garbage can cause
@@ -48,12 +56,12 @@ class _DropsGarbage:
             return False
 
 
-class RedisChannel(_DropsGarbage, redis.Channel):
-    """kombu's own, which drops garbage."""
+class RedisChannel(_Channel, redis.Channel):
+    """kombu's own, as above."""
 
 
-class SentinelChannel(_DropsGarbage, redis.SentinelChannel):
-    """kombu's own, which drops garbage."""
+class SentinelChannel(_Channel, redis.SentinelChannel):
+    """kombu's own, as above."""
 
 
 class RedisTransport(redis.Transport):
