@@ -50,6 +50,7 @@ from worker.runner import NextAction, Runner, StepResult
 
 log = logging.getLogger(__name__)
 
+ID_LENGTH = 36  # of a job's
 BROKER_SILENCE_S = 2.0  # must exceed kombu's blocking pop of 1 s, or idle workers reconnect
 
 
@@ -139,7 +140,11 @@ def configure_app(app: Celery, config: WorkerSettings) -> None:
 
 
 def _add_task(app: Celery, runner: Runner, task_events: TaskEvents, flow: str, step: str) -> None:
-    def run(job_id: str) -> None:
+    def run(*given: object, **named: object) -> None:
+        job_id = given[0] if len(given) == 1 and not named else None
+        if not isinstance(job_id, str) or len(job_id) > ID_LENGTH:  # anybody's message: the log must not quote it
+            transport.reject(TypeError("no job's id"))
+            raise Ignore
         _end_task(task_events, runner.run(job_id, step))
 
     app.task(name=task_name(flow, step), throws=(StepFailedError,))(run)
