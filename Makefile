@@ -103,7 +103,7 @@ simulate: $(VENV)/tools ## Play runs of steps with faults in virtual time: every
 	@PYTHONPATH=.:tests $(BIN)/python -m simulation pairs $(or $(PAIRS),0:20000) --record
 	@PYTHONPATH=.:tests $(BIN)/python -m simulation interleavings $(or $(INTERLEAVINGS),0:100000) --record
 
-check: lint types imports test other ## What CI runs: lint, types, import contracts, tests, tests on a second Python
+check: lint types imports test chaos-quick other ## What CI runs: lint, types, import contracts, tests, chaos, a second Python
 
 lint: $(VENV)/tools ## Check style
 	@$(BIN)/ruff format --check .

@@ -36,9 +36,7 @@ def things(state: dict[str, Any]) -> set[Thing]:
 def _gitlab(state: dict[str, Any]) -> Iterator[Thing]:
     groups = {group["id"]: group for group in state["groups"]}
     users = {user["id"]: user for user in state["users"]}
-    for user in users.values():
-        if user["state"] == "active":
-            yield "gitlab", "user", user["username"]
+    yield from (("gitlab", "user", user["username"]) for user in users.values())  # also the blocked ones: they stay
     for project in state["projects"]:
         if project["namespace_id"] in groups and not project["marked_for_deletion_on"]:
             yield "gitlab", "project", f"{groups[project['namespace_id']]['full_path']}/{project['path']}"
