@@ -76,7 +76,9 @@ def left_behind(site: Site) -> list[str]:
     """Return what nobody should have left behind, some time later. A slot whose end is far ahead counts as free."""
     now = site.time().replace(tzinfo=None)
     span = [at.isoformat(" ", "microseconds") for at in (now, now + timedelta(seconds=2 * LEASE_S))]
-    taken = site.rows.ask("SELECT upstream, number, until FROM slots WHERE until > ? AND until < ?", *span)
+    taken = site.rows.ask(
+        "SELECT upstream, number, until FROM slots WHERE holder IS NOT NULL AND until > ? AND until < ?", *span
+    )
     claimed = site.rows.ask("SELECT name, state FROM steps WHERE claim_token IS NOT NULL")
     return [f"a slot is taken: {row}" for row in taken] + [f"a claim is held: {row}" for row in claimed]
 

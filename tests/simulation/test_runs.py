@@ -13,11 +13,13 @@ from random import Random
 import pytest
 from support.step_cases import CASES
 
+from common.jobs.ledger import Entry
 from common.workflows import WORKFLOWS, Upstream, task_name
 from simulation import modes, site
 from simulation.faults import POSSIBLE, PointKind
 from simulation.plans import Quiet
 from simulation.scenes import Run, Stage
+from worker.leases import LeaseRenewal
 from worker.upstreams.jenkins.builds import Builds, BuildSearch
 
 SINGLES, PAIRS, INTERLEAVINGS = 4, 2, 2  # of each case
@@ -78,11 +80,34 @@ def test_the_same_seed_is_the_same_run(stage: Stage) -> None:
     assert first.faults == second.faults
 
 
-def test_a_step_that_does_not_look_before_it_writes_is_found(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = stage.scene("build.start_build")
-    monkeypatch.setattr(Builds, "find", lambda *_, **__: BuildSearch())
-    trigger = next(point for point in stage.play(scene, Quiet()).points if point.kind is PointKind.WRITE)
+def played_at_the_first_write(stage: Stage, scene_name: str, fault: str) -> Run:
+    scene = stage.scene(scene_name)
+    write = next(point for point in stage.play(scene, Quiet()).points if point.kind is PointKind.WRITE)
+    return modes.single(stage, scene, f"{write.number}:{fault}")
 
-    run = modes.single(stage, scene, f"{trigger.number}:no_answer")
+
+def test_a_step_that_does_not_look_before_it_writes_is_found(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.scene("build.start_build")
+    monkeypatch.setattr(Builds, "find", lambda *_, **__: BuildSearch())
+
+    run = played_at_the_first_write(stage, "build.start_build", "no_answer")
 
     assert any("builds" in violation for violation in run.violations), run
+
+
+def test_a_step_that_does_not_wait_for_a_late_call_is_found(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.scene("build.start_build")
+    monkeypatch.setattr(Entry, "may_arrive_for_s", lambda _: 0.0)
+
+    run = played_at_the_first_write(stage, "build.start_build", "late")
+
+    assert any("builds" in violation for violation in run.violations), run
+
+
+def test_a_worker_that_renews_no_lease_is_found(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.scene("signup.create_gitlab_user")
+    monkeypatch.setattr(LeaseRenewal, "renew", lambda _: None)
+
+    run = played_at_the_first_write(stage, "signup.create_gitlab_user", "slow")
+
+    assert any("said to be lost" in violation for violation in run.violations), run
