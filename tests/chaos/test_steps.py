@@ -104,7 +104,7 @@ def _catch_up(rounds: Rounds, points: Sequence[Point], outcomes: Sequence[Outcom
         if not missing:
             break
         of = [point for point in points if (point.kind, point.step) in missing and point.moment is Moment.BEFORE]
-        one_each = sorted({(p.kind, p.step): p for p in of}.values(), key=lambda point: point.depth)
+        one_each = sorted({(p.kind, p.step): p for p in reversed(of)}.values(), key=lambda point: point.depth)
         made.append(rounds.run(MEETS_ALL, one_each[:AT_ONCE], Moment.BEFORE))
     return made
 

@@ -113,7 +113,7 @@ class Rounds:
             if not point.is_locked:
                 label = point.label(ids[point])
                 self._installation.harbour.fault(
-                    point.upstream, kind=kind, times=1, skip=point.number, user_agent=label
+                    point.upstream, kind=kind, times=1, skip=point.earlier, user_agent=label
                 )
         with ThreadPoolExecutor(CROWD) as crowd:
             jobs = list(crowd.map(lambda point: self._scenarios.accept(point.kind, ids[point]), points))
