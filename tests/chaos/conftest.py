@@ -62,6 +62,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, server_template: Path) -> I
 def installation(shared: Callable[[], Installation]) -> Installation:
     """An installation that is well. The test breaks it, and says at its end that it `is_well` again."""
     made = shared()
+    made.await_everything()
     made.is_well = False
     return made
 

@@ -175,6 +175,11 @@ class Installation:
         for name in self.workers:
             wait_for(f"{name} works", lambda name=name: self.is_signed_on(name), within_s=READY_S)  # type: ignore[misc] # bound early
 
+    def await_everything(self) -> None:
+        """Return when every program does its work again, after whatever happened before."""
+        for name in (BROKER, API, *self.workers):
+            wait_for(f"{name} works", lambda name=name: self.is_at_work(name), within_s=READY_S)  # type: ignore[misc] # bound early
+
     def is_signed_on(self, name: str) -> bool:
         """Say whether the process that runs now takes part."""
         register = self.workers[name].host.temporary.glob("slipway-*/*/*")
