@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from sqlalchemy import func, make_url, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from common.admission import refusals
-from common.database import migrate
+from common.database import connections, migrate
 from common.database.engine import Database
 from common.database.migrate import SchemaError
 from common.database.models import App, Base
@@ -75,6 +76,20 @@ class DatabaseChecks:
 
     def _mysql_checks(self) -> list[Check]:
         return [
+            Check(
+                name="version",
+                question="Can it leave out rows that another session has locked?",
+                remedy="upgrade the server: MariaDB 10.6 or newer, MySQL 8.0 or newer",
+                run=self._version,
+                needs=("answers",),
+            ),
+            Check(
+                name="silent sessions",
+                question="Does it end a transaction whose process says nothing any more?",
+                remedy="let DB_URL lead to the server itself, or to a proxy that passes SET on to it",
+                run=self._silent_sessions,
+                needs=("version",),
+            ),
             Check(
                 name="character set",
                 question="Are all our tables utf8mb4, in InnoDB?",
@@ -158,6 +173,29 @@ class DatabaseChecks:
             raise CheckFailedError(f"not utf8mb4 in InnoDB: {', '.join(wrong)}")
         return f"{len(rows)} tables"
 
+    def _version(self) -> str:
+        """SKIP LOCKED: MariaDB 10.6, MySQL 8.0."""
+        version = self._server_version()
+        if not skips_locked_rows(version):
+            raise CheckFailedError(f"the server is {version}")
+        return version
+
+    def _silent_sessions(self) -> str:
+        """Read what `common/database/connections.py` asked the server for: a proxy may have kept it to itself."""
+        if is_mariadb(self._server_version()):
+            name, most_s = "idle_transaction_timeout", connections.IDLE_TRANSACTION_S
+        else:
+            name, most_s = "wait_timeout", connections.IDLE_SESSION_S
+        limit_s = int(self._rows(f"SELECT @@SESSION.{name}")[0][0])
+        if not 0 < limit_s <= most_s:
+            raise CheckFailedError(
+                f"{name} of our sessions is {limit_s}: a worker that is frozen may keep its locks for so long"
+            )
+        return f"after {limit_s} s"
+
+    def _server_version(self) -> str:
+        return str(self._rows("SELECT VERSION()")[0][0])
+
     def _isolation(self) -> str:
         """With statements in the binary log, every write of such a transaction is refused (error 1665)."""
         log, form = self._rows("SELECT @@log_bin, @@binlog_format")[0]
@@ -180,3 +218,15 @@ class DatabaseChecks:
     def _read(self, statement: str) -> list[Any]:
         with self._db.read_engine.connect() as connection:
             return list(connection.execute(text(statement)).all())
+
+
+def is_mariadb(version: str) -> bool:
+    """Say whose server answers so to `SELECT VERSION()`."""
+    return "mariadb" in version.lower()
+
+
+def skips_locked_rows(version: str) -> bool:
+    """Say whether a server of this version knows SKIP LOCKED. MariaDB may put 5.5.5- in front, for old clients."""
+    numbers = re.match(r"(?:5\.5\.5-)?(\d+)\.(\d+)", version)
+    found = (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
+    return found >= ((10, 6) if is_mariadb(version) else (8, 0))

@@ -21,7 +21,7 @@ from support.checkout import ROOT
 from support.doctor_env import SECRETS, Broker, Clinic, environment_of, healthy_harbour, token_that_ends_in
 from support.services import free_port, mariadb_database
 
-from common.database import migrate
+from common.database import connections, migrate
 from common.database.engine import Database
 from common.workflows import EXTERNAL
 from harbour.faults import Fault
@@ -747,6 +747,29 @@ def test_tables_that_lose_what_they_are_given_are_found(clinic: Clinic, harm: st
         clinic.set(db_url=SecretStr(url))
 
         assert set(clinic.wrong()) == {wrong}
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ("SET innodb_lock_wait_timeout = 1", {"Database: silent sessions"}),  # as behind a proxy that keeps SET back
+        ("SET innodb_lock_wait_timeout = 1, idle_transaction_timeout = 3600", {"Database: silent sessions"}),
+        (None, set()),
+    ],
+)
+@on_sqlite
+def test_a_server_that_would_keep_the_locks_of_a_silent_session_is_found(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, given: str | None, wrong: set[str]
+) -> None:
+    with mariadb_database() as url:
+        db = Database(url)
+        migrate.upgrade(db)
+        db.dispose()
+        if given:
+            monkeypatch.setattr(connections, "session_settings", lambda *_, **__: given)
+        clinic.set(db_url=SecretStr(url))
+
+        assert set(clinic.wrong()) == wrong
 
 
 # -- what is printed ---------------------------------------------------------------------------------------
