@@ -10,16 +10,21 @@ It sends to the broker, or, while the broker does not serve this worker, to the 
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from common.admission import slots
 from common.admission.slots import Limits
 from common.broker import Publisher
 from common.database.engine import Database
+from common.database.repeats import CommitUnknownError, is_away
 from common.jobs import dispatch
 from common.jobs.lane_messages import LaneMessage
+from common.uptime import uptime_s
 from worker.broker_link import BrokerLink
 from worker.direct_lanes import DirectLanes
 from worker.liveness import WorkerRegister
@@ -30,6 +35,7 @@ TICK_S = 0.5
 BATCH = 100
 CLEAN_EVERY_S = 60.0
 OVERTAKEN_EVERY_S = 5.0  # a look for steps whose time was set before the database's clock was set back
+LEFT_FOR_S = 3.0  # several rounds of a thread that renews leases
 
 
 class Sender(Protocol):
@@ -43,22 +49,43 @@ class Clock:
     """`tick` does one round; in a worker a PeriodicThread calls it."""
 
     def __init__(
-        self, db: Database, publisher: Publisher, register: WorkerRegister, limits: Limits, link: BrokerLink
+        self,
+        db: Database,
+        publisher: Publisher,
+        register: WorkerRegister,
+        limits: Limits,
+        link: BrokerLink,
+        *,
+        clock_s: Callable[[], float] = uptime_s,
     ) -> None:
         self._db = db
         self._publisher = publisher
         self._link = link
         self._register = register
         self._limits = limits
+        self._clock_s = clock_s
         self._clean_at = 0.0
         self._overtaken_at = 0.0
+        self._takes_over_at_s = -math.inf
         self._has_warned = False
         self._is_prepared = False
         self.direct: DirectLanes | None = None  # set once the worker knows its threads and queues
         self.has_parked = False  # as of the last round: some step waits for its upstream
 
     def tick(self) -> int:
-        """Send what is due and return how many lanes went out."""
+        """Send what is due and return how many lanes went out.
+
+        When the database was away, nobody could renew a lease: those that ran out meanwhile are left to the workers
+        that had them, which are about to renew them, for `LEFT_FOR_S`.
+        """
+        try:
+            return self._tick()
+        except (SQLAlchemyError, CommitUnknownError) as error:
+            if is_away(error):
+                self._takes_over_at_s = self._clock_s() + LEFT_FOR_S
+            raise
+
+    def _tick(self) -> int:
         if not self._is_prepared:
             slots.prepare(self._db, self._limits)
             self._is_prepared = True
@@ -79,7 +106,9 @@ class Clock:
         return self._dispatch(self.direct, limit=room, queues=self.direct.queues)
 
     def _dispatch(self, sender: Sender, *, limit: int, queues: Collection[str] | None = None) -> int:
-        sent = self._send(sender, dispatch.take_due(self._db, limit=limit, queues=queues))
+        takes_over = self._clock_s() >= self._takes_over_at_s
+        due = dispatch.take_due(self._db, limit=limit, queues=queues, takes_over=takes_over)
+        sent = self._send(sender, due)
         if time.monotonic() >= self._overtaken_at and sent < limit:
             self._overtaken_at = time.monotonic() + OVERTAKEN_EVERY_S
             sent += self._send(sender, dispatch.take_overtaken(self._db, limit=limit - sent, queues=queues))

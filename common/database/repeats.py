@@ -77,7 +77,7 @@ def is_commit_unknown(error: DBAPIError) -> bool:
     return error.connection_invalidated and not refuses_writes(error.orig)
 
 
-def _is_away(error: BaseException | None) -> bool:
+def is_away(error: BaseException | None) -> bool:
     """Say whether the server could not be reached, or went away: it may be back soon."""
     if isinstance(error, CommitUnknownError | PoolTimeoutError):
         return True
@@ -90,7 +90,7 @@ _ABSENCES = {(number,) for number in AWAY}
 
 
 def _is_away_before_a_commit(error: BaseException) -> bool:
-    return _is_away(error) and not isinstance(error, CommitUnknownError)
+    return is_away(error) and not isinstance(error, CommitUnknownError)
 
 
 class _Patience:
@@ -104,10 +104,10 @@ class _Patience:
     def __call__(self, made: RetryCallState) -> bool:
         if time_budget.is_spent():
             return True
-        is_away = made.outcome is not None and _is_away(made.outcome.exception())
+        is_outage = made.outcome is not None and is_away(made.outcome.exception())
         waited_s = made.seconds_since_start or 0.0
         is_enough = made.attempt_number >= self._tries or waited_s >= self._within_s
-        return is_enough and not (is_away and waited_s < self._away_for_s)
+        return is_enough and not (is_outage and waited_s < self._away_for_s)
 
 
 def retrying(tries: int, *, within_s: float = REPEATED_WITHIN_S, away_for_s: float = 0.0) -> Retrying:

@@ -34,13 +34,17 @@ LAST_CALL_S = 1.0  # what a dead worker had sent may still arrive: the next atte
 EXPIRING: tuple[type[Base], ...] = (LoginSession, IdempotencyRecord, RateCount)
 
 
-def take_due(db: Database, *, limit: int, queues: Collection[str] | None = None) -> list[LaneMessage]:
+def take_due(
+    db: Database, *, limit: int, queues: Collection[str] | None = None, takes_over: bool = True
+) -> list[LaneMessage]:
     """Return lanes whose head step is due and has no message that anyone acted on; each to one caller only.
 
     Safe to call from any number of clocks: a row goes to the one that moves its `nudge_at`. `queues` None: of all.
+    Without `takes_over`, steps whose leases ran out are left to the workers that had them.
     """
     now = db.now()
-    due = select(Step.id, Step.nudges).where(Step.nudge_at <= now, *_of(queues)).order_by(Step.nudge_at)
+    is_free = () if takes_over else (Step.state != StepState.RUNNING,)
+    due = select(Step.id, Step.nudges).where(Step.nudge_at <= now, *is_free, *_of(queues)).order_by(Step.nudge_at)
     if db.read(lambda session: session.execute(due.limit(1)).first()) is None:
         return []  # most rounds: a transaction that writes would be for nothing
     return _take(db, due.limit(limit), now)
