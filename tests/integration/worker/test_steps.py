@@ -7,14 +7,18 @@ database (how a failure is read, what a repair finds) is tested on SQLite only.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pytest
+from sqlalchemy import delete, update
+from sqlalchemy.orm import Session
 from support.runs import runs
 from support.shapes import conforms
 from support.step_cases import CASES, Case, Done, Stages
 from support.world import World
 
+from common.database.models import Refusal, Step
 from common.states import Outcome, StepState
 from common.step_outputs import OUTPUTS
 from common.workflows import APP, Upstream
@@ -51,8 +55,8 @@ def _status(status: int, body: str = "", **headers: str) -> Fault:
 
 
 FAILURES = {
-    "401": Failure(_status(401), StepState.FAILED),
-    "403": Failure(_status(403), StepState.FAILED),
+    "401": Failure(_status(401), StepState.RETRYING),  # of everything: the upstream is held
+    "403": Failure(_status(403), StepState.RETRYING),
     "418": Failure(_status(418), StepState.FAILED),
     "429": Failure(_status(429, Retry_After="7"), StepState.RETRYING),
     "500": Failure(_status(500), StepState.RETRYING),
@@ -67,8 +71,15 @@ FAILURES = {
 
 
 @pytest.fixture
-def world(stages: Stages) -> World:
-    return stages.world
+def world(stages: Stages) -> Iterator[World]:
+    """A world that other tests have, too: what one of them left held back is free again."""
+    yield stages.world
+
+    def free(session: Session) -> None:
+        session.execute(delete(Refusal))
+        session.execute(update(Step).where(Step.parked_at.is_not(None)).values(parked_at=None, nudge_at=Step.due_at))
+
+    stages.world.db.transaction(free)
 
 
 def _ledger(world: World, done: Done) -> list[tuple[object, ...]]:

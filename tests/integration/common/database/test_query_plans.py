@@ -35,6 +35,7 @@ from support.world import Time, World
 from api.cli import GROUPS
 from api.contract.endpoint import Policy
 from api.serving.routing import declared_endpoints
+from common.admission import refusals
 from common.admission.outages import Hold
 from common.admission.slots import UpstreamLimits
 from common.broker import Publisher, celery_app
@@ -53,6 +54,7 @@ from worker.clock import Clock
 from worker.doctor.database import DatabaseChecks
 from worker.liveness import WorkerRegister
 from worker.outage_probe import OutageProbe
+from worker.refusals import RefusalProbe, asking
 
 Name = Callable[[str], str]
 JOBS = 2_000
@@ -243,6 +245,11 @@ def _run_every_step(world: World, name: Name) -> None:
         world.harbour.gitlab.inject(Fault(kind="status", status=status))
         world.runner.run(job.id, "fork_source")
         world.harbour.clear_faults()
+    world.time.advance(60)  # the last answer holds GitLab
+    logins = upstreams.logins(world.settings, world.context.vault)
+    RefusalProbe(world.db, asking(world.clients), logins).run()
+    world.runner.run(job.id, "fork_source")
+    assert not world.db.read(refusals.held)
 
 
 def _hold_back(world: World, name: Name) -> None:
