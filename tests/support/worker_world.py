@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from common.database.engine import Database
 from common.database.models import Job
 from common.jobs import dispatch, lane_messages
@@ -39,7 +41,8 @@ def worker_world(
     file = directory / "slipway.db"
     shutil.copy(migrated, file)
     db = Database(f"sqlite:///{file}")
-    read = settings_for(harbour, f"sqlite:///{file}", redis_url=redis_url).model_copy(update=settings)
+    changes = {"redis_url": SecretStr(redis_url), **settings}
+    read = settings_for(harbour, f"sqlite:///{file}").model_copy(update=changes)
     yield World(db, RealTime(db), harbour, read)
     db.dispose()
 
