@@ -23,6 +23,8 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 from common.database import repeats, time_budget
 from common.database.connections import (
     ANSWERS_WITHIN_S,
+    IDLE_SESSION_S,
+    IDLE_TRANSACTION_S,
     LOCKED_FOR_S,
     LONG_S,
     Commits,
@@ -38,6 +40,7 @@ Known = tuple[datetime, float]  # the host's time, and our machine's uptime when
 
 CLOCK_CHECK_S = 10.0  # after a jump, processes disagree for so long
 REST_AFTER_SILENCE_S = 1.0  # in which requests are refused at once
+LONGEST_LOCK_S = max(IDLE_TRANSACTION_S, IDLE_SESSION_S) + 2.0  # of a process that is frozen: its session ends by then
 STATEMENT_CONNECTIONS = 2  # kept open for statements that commit by themselves
 
 
@@ -105,13 +108,15 @@ class Database:
 
         return self._in_time(self._repeat, lambda: self._committed(work))
 
-    def repeatable(self, work: Callable[[Session], T]) -> T:
+    def repeatable(self, work: Callable[[Session], T], *, outlasts_locks: bool = False) -> T:
         """Run `work` as `transaction` does, and again when it is unknown whether its commit happened.
 
-        For work that does the same when it is committed twice, or that sees that it was committed. Raises
-        CommitUnknownError only when the database stays away.
+        For work that does the same when it is committed twice, or that sees that it was committed. `outlasts_locks`: it
+        waits for a locked row until the server must have ended the session of a process that is frozen, and this thread
+        with it. Raises CommitUnknownError only when the database stays away.
         """
-        return self._in_time(self._repeat_unknown, lambda: self._committed(work))
+        repeat = self._repeat_locked if outlasts_locks else self._repeat_unknown
+        return self._in_time(repeat, lambda: self._committed(work))
 
     def patient(self, for_s: float) -> Self:
         """Return a copy on the same connections whose work outlasts a server that is away for `for_s` at most."""
@@ -122,6 +127,9 @@ class Database:
     def _set_patience(self, away_for_s: float) -> None:
         self._repeat = repeats.retrying(self._tries, within_s=self._within_s, away_for_s=away_for_s)
         self._repeat_unknown = repeats.unknown_commits_too(self._repeat)
+        self._repeat_locked = repeats.unknown_commits_too(
+            repeats.retrying(self._tries, within_s=self._within_s, away_for_s=away_for_s, locked_for_s=LONGEST_LOCK_S)
+        )
 
     def _committed(self, work: Callable[[Session], T]) -> T:
         with self._write() as session:

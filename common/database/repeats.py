@@ -93,29 +93,43 @@ def _is_away_before_a_commit(error: BaseException) -> bool:
     return is_away(error) and not isinstance(error, CommitUnknownError)
 
 
-class _Patience:
-    """Stop after some tries or some time, but while the server is away not before `away_for_s` have passed."""
+def _is_locked(error: BaseException | None) -> bool:
+    return isinstance(error, DBAPIError) and error.orig is not None and error.orig.args[:1] == (LOCK_WAIT,)
 
-    def __init__(self, tries: int, within_s: float, away_for_s: float) -> None:
+
+class _Patience:
+    """Stop after some tries or some time, but not before `away_for_s` while the server is away, or `locked_for_s` while
+    another session has locked a row.
+    """
+
+    def __init__(self, tries: int, within_s: float, away_for_s: float, locked_for_s: float) -> None:
         self._tries = tries
         self._within_s = within_s
         self._away_for_s = away_for_s
+        self._locked_for_s = locked_for_s
 
     def __call__(self, made: RetryCallState) -> bool:
         if time_budget.is_spent():
             return True
-        is_outage = made.outcome is not None and is_away(made.outcome.exception())
+        error = made.outcome.exception() if made.outcome is not None else None
         waited_s = made.seconds_since_start or 0.0
-        is_enough = made.attempt_number >= self._tries or waited_s >= self._within_s
-        return is_enough and not (is_outage and waited_s < self._away_for_s)
+        may_pass = (is_away(error) and waited_s < self._away_for_s) or (
+            _is_locked(error) and waited_s < self._locked_for_s
+        )
+        return (made.attempt_number >= self._tries or waited_s >= self._within_s) and not may_pass
 
 
-def retrying(tries: int, *, within_s: float = REPEATED_WITHIN_S, away_for_s: float = 0.0) -> Retrying:
-    """Return what runs a transaction again as long as that helps; also until a server that is away may be back."""
+def retrying(
+    tries: int, *, within_s: float = REPEATED_WITHIN_S, away_for_s: float = 0.0, locked_for_s: float = 0.0
+) -> Retrying:
+    """Return what runs a transaction again as long as that helps.
+
+    Also until a server that is away may be back, and until a lock that another session keeps must have ended.
+    """
     is_worth_it = retry_if_exception(is_repeatable)
     return Retrying(
         retry=retry_any(is_worth_it, retry_if_exception(_is_away_before_a_commit)) if away_for_s else is_worth_it,
-        stop=_Patience(tries, within_s, away_for_s),
+        stop=_Patience(tries, within_s, away_for_s, locked_for_s),
         wait=wait_random_exponential(multiplier=0.02, max=0.5),
         reraise=True,
     )

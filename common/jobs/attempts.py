@@ -415,7 +415,7 @@ def while_ours(db: Database, claim: Claim, work: Callable[[Session], T]) -> T:
         _held(session, claim)
         return work(session)
 
-    return db.repeatable(checked)
+    return db.repeatable(checked, outlasts_locks=True)
 
 
 Change = Callable[[Session, Step, Attempt, datetime], None]
@@ -443,7 +443,7 @@ def _record(db: Database, claim: Claim, change: Change, *, is_answer: bool = Tru
 
     if claim.admission.is_doubted and is_answer:  # so it is, whatever becomes of the step
         outages.record_answer(db, claim.plan.visits)
-    return db.repeatable(work)
+    return db.repeatable(work, outlasts_locks=True)  # what was done is known to this worker only: its lease is renewed
 
 
 def _recorded(session: Session, claim: Claim) -> StepState:

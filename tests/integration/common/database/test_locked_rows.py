@@ -248,6 +248,27 @@ def test_steps_are_claimed_and_end_beside_a_locked_upstream(
     attempts.record_wait(world.db, _claim(world, second, "create_gitlab_user"), code="c", reason="r", retry_after_s=1)
 
 
+def test_an_outcome_waits_for_a_locked_job_as_long_as_a_frozen_process_can_hold_it(
+    world: World, db_url: str, new_name: NewName
+) -> None:
+    (job,) = _sign_ups(world, new_name, 1)
+    claim = _claim(world, job, "create_gitlab_user")
+    with Database(db_url).engine.connect() as frozen:
+        frozen.execute(select(Job.id).where(Job.id == job.id).with_for_update())
+        waits_in_vain = 0
+
+        def thaw_at_the_third(_context: object) -> None:  # a claim would have given up by then
+            nonlocal waits_in_vain
+            waits_in_vain += 1
+            if waits_in_vain == 3:
+                frozen.rollback()
+
+        event.listen(world.db.engine, "handle_error", thaw_at_the_third)
+        attempts.record_success(world.db, claim, {})
+
+    assert world.step(job, "create_gitlab_user").state is StepState.SUCCEEDED
+
+
 def test_a_probe_that_reports_after_another_worker_has_it_changes_nothing(world: World) -> None:
     outages.record_unavailable(world.db, GITLAB, "no answer", world.time(), enough=1)
     probes = []
