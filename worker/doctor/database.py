@@ -84,7 +84,7 @@ class DatabaseChecks:
                 needs=("answers",),
             ),
             Check(
-                name="silent sessions",
+                name="idle sessions",
                 question="Does it end a transaction whose process says nothing any more?",
                 remedy="let DB_URL lead to the server itself, or to a proxy that passes SET on to it",
                 run=self._silent_sessions,
