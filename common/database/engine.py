@@ -25,6 +25,7 @@ from common.database.connections import (
     ANSWERS_WITHIN_S,
     IDLE_SESSION_S,
     IDLE_TRANSACTION_S,
+    LOCK_WAIT_S,
     LOCKED_FOR_S,
     LONG_S,
     Commits,
@@ -92,7 +93,7 @@ class Database:
             for engine in self.engines:
                 event.listen(engine, "handle_error", self._leave_demoted_server)
         self._tries = tries
-        self._rests_until_s = 0.0
+        self._answered_at_s = self._rests_until_s = 0.0
         self._within_s = repeats.REPEATED_WITHIN_S if answers_within_s else LONG_S
         self._set_patience(0.0)
         self._write = sessionmaker(self.engine, expire_on_commit=False)
@@ -177,12 +178,26 @@ class Database:
         with time_budget.spending():
             if time_budget.is_given() and time.monotonic() < self._rests_until_s:
                 raise PoolTimeoutError("the database did not answer just now")
+            tried_at_s = 0.0
+
+            def timed() -> T:
+                nonlocal tried_at_s
+                tried_at_s = time.monotonic()
+                return once()
+
             try:
-                return repeat(once)
-            except (DBAPIError, CommitUnknownError):
-                if time_budget.is_spent():  # those that have queued for this thread would wait for as long
+                result = repeat(timed)
+            except (DBAPIError, PoolTimeoutError, CommitUnknownError):
+                if time_budget.is_spent() and self._is_silent_since(tried_at_s):
+                    # Those that have queued for this thread would wait for as long.
                     self._rests_until_s = time.monotonic() + REST_AFTER_SILENCE_S
                 raise
+            self._answered_at_s = time.monotonic()
+            return result
+
+    def _is_silent_since(self, at_s: float) -> bool:
+        """Say whether the server hangs: it let us wait for longer than for a locked row, and answered nobody else."""
+        return time.monotonic() - at_s > LOCK_WAIT_S and self._answered_at_s < at_s
 
     def dispose(self) -> None:
         for engine in self.engines:

@@ -1,0 +1,47 @@
+"""The database work of a request has a time budget, and a server that hangs lets those that come next fail at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from common.database import engine, time_budget
+from common.database.engine import Database
+
+pytestmark = pytest.mark.parametrize("db_url", ["mariadb"], indirect=True)  # SQLite waits for its lock instead
+BUDGET_S = 1.5  # longer than for a locked row
+
+
+@pytest.fixture(autouse=True)
+def _long_rest(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(engine, "REST_AFTER_SILENCE_S", 60.0)
+    yield
+    time_budget.end()
+
+
+def _ask(db: Database, statement: str) -> None:
+    time_budget.begin(BUDGET_S)
+    db.read(lambda session: session.execute(text(statement)).all())
+
+
+def test_after_a_server_was_silent_requests_fail_at_once(db: Database) -> None:
+    with pytest.raises(OperationalError):
+        _ask(db, "SELECT SLEEP(5)")
+
+    with pytest.raises(PoolTimeoutError):
+        _ask(db, "SELECT 1")
+
+
+def test_one_slow_statement_makes_nobody_fail_while_others_are_answered(db: Database) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(_ask, db, "SELECT SLEEP(5)")
+        while not slow.done():
+            _ask(db, "SELECT 1")
+    assert isinstance(slow.exception(), OperationalError)
+
+    _ask(db, "SELECT 1")
