@@ -126,9 +126,10 @@ class _Batch:
             self._refuse(
                 job_id, "unavailable", "The database is unavailable. Check the state of the job and try again."
             )
+            return
         else:
-            time_budget.renew()
             self.retried.append(Retried(job_id=job_id, status_url=f"{BASE}/jobs/{job_id}"))
+        time_budget.renew()
 
     def run(self, job_id: str, app_id: str | None) -> None:  # noqa: ARG002 - used by a dry run
         """Raises Problem, NotPossibleError."""
