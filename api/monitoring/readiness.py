@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from sqlalchemy import select
@@ -19,6 +20,9 @@ from common.database.repeats import CommitUnknownError
 
 ANSWERS_WITHIN_S = 0.8  # below the second after which probes of clusters give up, by default
 FIRST_WITHIN_S = 10.0  # a request waits longer: the check ends sooner by itself where the database may hang
+LONG_S = 1.0  # a check that took longer and failed: those that have queued behind it would wait for as long
+REST_S = 1.0  # in which requests are then refused at once
+NO_ANSWER = "The database does not answer."
 
 
 class Readiness:
@@ -34,18 +38,28 @@ class Readiness:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="readiness")  # starts with the first check
         self._starting = threading.Lock()
         self._running: Future[str | None] | None = None
+        self._rests_until_s = 0.0
 
     def require(self) -> None:
         """Check unless an earlier check succeeded. Raises Problem `unavailable`."""
-        if not self._is_ready:
+        if self._is_ready:
+            return
+        if time.monotonic() < self._rests_until_s:
+            raise Problem("unavailable", NO_ANSWER)
+        began_s = time.monotonic()
+        try:
             self.check(FIRST_WITHIN_S)
+        except Problem:
+            if time.monotonic() - began_s > LONG_S:
+                self._rests_until_s = time.monotonic() + REST_S
+            raise
 
     def check(self, within_s: float = ANSWERS_WITHIN_S) -> None:
         """Check now, whatever earlier checks found. Raises Problem `unavailable`, after `within_s` at most."""
         try:
             problem = self._shared_check().result(within_s)
         except TimeoutError:
-            problem = "The database does not answer."
+            problem = NO_ANSWER
         if problem is not None:
             raise Problem("unavailable", problem)
         self._is_ready = True
