@@ -313,10 +313,10 @@ def _allowed(limit: UpstreamLimits, status: UpstreamStatus | None, now: datetime
     if _trial(limit, status):
         return 1
     opened_at = max(filter(None, (status.open_since, refusals.opened_at(status.refusals, limit.login))), default=None)
-    if opened_at is None:
+    if opened_at is None or opened_at > now + timedelta(seconds=horizons.SKEW_S):  # the clock was set back since
         return limit.at_once
     doublings = int((now - opened_at).total_seconds() / RAMP_S)
-    return min(limit.at_once, 1 << min(max(doublings, 0), 16))  # below 0 when the database's clock was put back
+    return min(limit.at_once, 1 << min(max(doublings, 0), 16))
 
 
 def _trial(limit: UpstreamLimits | None, status: UpstreamStatus | None) -> Refusal | None:

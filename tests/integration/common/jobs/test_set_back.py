@@ -93,7 +93,8 @@ def _probe(world: World, job: Job) -> Callable[[], bool]:
 def _ramp(world: World, job: Job) -> Callable[[], bool]:
     outages.pause(world.db, GITLAB, by="chief", reason="Upgrade.", now=world.time())
     outages.resume(world.db, GITLAB, world.time())
-    return lambda: isinstance(_claim(world, job), Claim)
+    other = world.sign_up(f"other-of-{job.id[-12:]}")
+    return lambda: all(isinstance(_claim(world, each), Claim) for each in (job, other))  # not one at a time
 
 
 def _rate(world: World, job: Job) -> Callable[[], bool]:
