@@ -351,13 +351,15 @@ class RefusedBefore:
 
 
 def refused_before(db: Database, claim: Claim) -> RefusedBefore:
-    """Return the refusals just before the claimed attempt; a poll that worked ends the row of them."""
+    """Return the refusals just before the claimed attempt; a poll that worked or a retry by a person ends the row."""
     earlier = (Attempt.step_id == claim.step.id, Attempt.number <= claim.attempt)
-    columns = select(Attempt.number, Attempt.code, Attempt.polls, Attempt.finished_at).where(*earlier)
+    columns = select(Attempt.number, Attempt.code, Attempt.polls, Attempt.finished_at, Attempt.outcome).where(*earlier)
     rows = db.read(lambda session: session.execute(columns.order_by(Attempt.number.desc())).all())
     found = RefusedBefore()
-    for number, code, polls, finished_at in rows:
+    for number, code, polls, finished_at, outcome in rows:
         is_present = number == claim.attempt
+        if outcome is Outcome.FAILED:  # a person has retried the step since
+            break
         if not is_present and code == HoldCode.REFUSED:
             found = replace(found, since=finished_at, held_at=found.held_at or finished_at)
         elif not is_present and code == UNEXPLAINED:

@@ -553,3 +553,22 @@ def test_an_administrator_ends_a_hold_by_hand(world: World, new_name: NewName) -
     assert _held(world) is None
     assert [lane.job_id for lane in _parked(world)] == [job.id]
     assert world.runner.run(job.id, STEP).action is NextAction.GO_ON
+
+
+@pytest.mark.usefixtures("ask")
+def test_what_a_person_retries_after_a_week_waits_anew(world: World, new_name: NewName, time: Time) -> None:
+    job = world.make_app(new_name("app"))
+    first, other = "fork_source", "fork_helm"
+    _refuse(world)
+    for wait_s in (7 * DAY_S, 0):
+        world.runner.run(job.id, first)
+        world.runner.run(job.id, other)
+        time.advance(wait_s)
+    assert (world.step(job, first).state, world.step(job, first).code) == (StepState.FAILED, "refused")
+
+    world.db.transaction(lambda session: interventions.retry(session, job.id, time()))
+    outages.resume(world.db, GITLAB, time())
+    claim = attempts.claim(world.db, job.id, first, worker="w", limits=world.limits)
+
+    assert isinstance(claim, Claim)
+    assert attempts.refused_before(world.db, claim).since is None
