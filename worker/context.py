@@ -55,10 +55,10 @@ class StepContext:
         """Check that the claim is still ours. Raises ClaimLostError.
 
         This is the fence of the calls to upstreams: each that may write asks here first (`Http.send`). It locks
-        nothing, because the call follows.
+        nothing, because the call follows. The time is read after the answer, for which it may have waited long.
         """
-        now = self.worker.db.now()
-        if not self.worker.db.read(lambda session: attempts.is_held(session, self.claim, now)):
+        until = self.worker.db.read(lambda session: attempts.held_until(session, self.claim))
+        if until is None or until <= self.worker.db.now():
             raise ClaimLostError
 
     def input(self, key: str) -> str:

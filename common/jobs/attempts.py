@@ -394,16 +394,17 @@ def require_held(session: Session, claim: Claim, now: datetime) -> None:
         raise ClaimLostError
 
 
-def is_held(session: Session, claim: Claim, now: datetime) -> bool:
-    """Say whether the claim is held, in one statement that locks nothing: what is asked before a call that writes."""
+def held_until(session: Session, claim: Claim) -> datetime | None:
+    """Return when the claim's lease ends, None when the claim is lost: what is asked before a call that writes.
+
+    One statement that locks nothing.
+    """
     held = (
-        select(Step.id)
+        select(Step.lease_until)
         .join(Job, Job.id == Step.job_id)
-        .where(
-            Step.id == claim.step.id, Step.claim_token == claim.token, Step.lease_until > now, Job.state.in_(list(OPEN))
-        )
+        .where(Step.id == claim.step.id, Step.claim_token == claim.token, Job.state.in_(list(OPEN)))
     )
-    return session.scalar(held) is not None
+    return session.scalar(held)
 
 
 def while_ours(db: Database, claim: Claim, work: Callable[[Session], T]) -> T:

@@ -165,3 +165,20 @@ def test_the_fence_of_calls_asks_in_one_statement_without_a_lock(new_stale: Call
     (asked,) = [each for each in statements if not each.startswith("BEGIN")]
     assert asked.startswith("SELECT")
     assert "FOR UPDATE" not in asked
+
+
+def test_the_fence_of_calls_reads_the_time_after_the_database_has_answered(
+    new_stale: Callable[[], StaleWorker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale = new_stale()
+    db = stale.context.worker.db
+    read = db.read
+
+    def read_late(work: Any) -> Any:
+        stale.world.time.advance(attempts.LEASE_S)
+        return read(work)
+
+    monkeypatch.setattr(db, "read", read_late)
+
+    with pytest.raises(ClaimLostError):
+        stale.context.require_claim()
