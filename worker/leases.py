@@ -34,6 +34,7 @@ class _Held:
     claim: Claim
     began_at_s: float
     renewed_at_s: float
+    tried_at_s: float = 0.0
     is_locked: bool = False  # the last renewal waited in vain: somebody else holds the row
 
 
@@ -63,7 +64,7 @@ class LeaseRenewal:
         Raises DBAPIError when the database is away: the next round tries again.
         """
         due = self._due()
-        locked = [held for held in due if held.is_locked]
+        locked = sorted((held for held in due if held.is_locked), key=lambda each: each.tried_at_s)  # in turn
         for held in [*(held for held in due if not held.is_locked), *locked[:1]]:
             self._renew_one(held)
 
@@ -79,7 +80,7 @@ class LeaseRenewal:
         return [each for each in held if each not in hanging and now_s - each.renewed_at_s >= RENEW_AFTER_S]
 
     def _renew_one(self, held: _Held) -> None:
-        now_s = self._clock_s()
+        now_s = held.tried_at_s = self._clock_s()
         try:
             if not attempts.renew(self._db, held.claim):
                 self._forget(held.claim)  # it has just been ended, or was lost: the next write will show which

@@ -213,6 +213,24 @@ def test_a_row_that_a_silent_session_has_locked_costs_no_other_claim(
     assert [_is_held(world, claim) for claim in claims] == [True, True, True]
 
 
+def test_rows_that_are_locked_are_tried_in_turn(world: World, new_name: NewName, process: Process) -> None:
+    first, second = (process.claim(world.make_app(new_name("app"))) for _ in range(2))
+    db: Any = world.db
+    run, locked = db.run, [first.token, second.token]
+
+    def locking(statement: Any) -> int:
+        if any(value in locked for value in statement.compile().params.values()):
+            raise OperationalError("UPDATE", {}, Exception(1205))
+        return int(run(statement))
+
+    db.run = locking
+    process.live(seconds=leases.RENEW_AFTER_S)
+    locked.remove(second.token)
+    process.live(seconds=attempts.LEASE_S - leases.RENEW_AFTER_S)
+
+    assert [_is_held(world, claim) for claim in (first, second)] == [False, True]
+
+
 def _is_renewed(world: World, job: Job) -> bool:
     lease = world.step(job, STEP).lease_until
     assert lease is not None
