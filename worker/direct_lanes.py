@@ -61,7 +61,11 @@ class DirectLanes:
             if not self.room:
                 break
             self._add(1)
-            self._pool.submit(self._run_lane, lane)
+            try:
+                self._pool.submit(self._run_lane, lane)
+            except RuntimeError:  # the worker has stopped meanwhile: the rest is put back
+                self._add(-1)
+                break
             begun += 1
         return begun
 

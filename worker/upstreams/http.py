@@ -212,7 +212,7 @@ class Http:
         return bounded
 
     def has_accepted(self, *, is_write: bool) -> bool:
-        """Say whether any write, or any read, was accepted since `within`, by this copy or a copy of it."""
+        """Say whether any write, or any read, with our login was accepted since `within`, by this copy or one of it."""
         return is_write in self._accepted
 
     def reading(self) -> Http:
@@ -259,7 +259,7 @@ class Http:
             request.headers.update(made.headers)
             reply = self._exchange(request, watch)
             made.status = reply.status
-        if reply.status < 400 and not is_login_redirect(reply):
+        if auth is None and reply.status < 400 and not is_login_redirect(reply):
             self._accepted.add(method not in _READS)
         return reply
 

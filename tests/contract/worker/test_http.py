@@ -112,6 +112,15 @@ def test_basic_credentials_are_utf_8(http: Http) -> None:
     assert http.send("GET", "echo", "a", auth=("ann", "wörd")).text.endswith("|Basic YW5uOnfDtnJk")
 
 
+def test_what_is_accepted_with_another_login_does_not_speak_for_ours(http: Http) -> None:
+    bounded = http.within(Deadline.within(60))
+
+    bounded.send("GET", "echo", "a", auth=("ann", "hers"))
+    assert not bounded.has_accepted(is_write=False)
+    bounded.send("GET", "echo", "a")
+    assert bounded.has_accepted(is_write=False)
+
+
 def test_a_body_goes_as_json_as_a_form_or_as_it_is(http: Http) -> None:
     as_json = http.send("POST", "echo", "a", json={})
     as_form = http.send("POST", "echo", "a", form={"a": "b c"})
