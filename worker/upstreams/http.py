@@ -23,7 +23,7 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from http.client import HTTPException
 from typing import Any, Self, TypedDict, TypeVar, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import requests
 from pydantic import TypeAdapter, ValidationError
@@ -47,7 +47,9 @@ _LOGIN_PATH = re.compile(  # one whole segment of a path
     re.IGNORECASE,
 )
 _LOGIN_QUERY = re.compile(r"(^|&)(client_id|response_type|redirect_uri|SAMLRequest|rd)=", re.IGNORECASE)
-_JOBS = re.compile(r"(/job/[^/]+)+")  # Jenkins redirects to what it has changed; a job may be called login
+_NAMES = re.compile(  # Jenkins redirects to what it has changed; a job or a user may be called login
+    r"(/job/[^/]+)+|/securityRealm/user/[^/]+"
+)
 
 
 class WouldWrite(Exception):
@@ -105,6 +107,14 @@ class Reply:
     @property
     def text(self) -> str:
         return self.body.decode("utf-8", "replace")
+
+    @property
+    def location(self) -> SplitResult:
+        """Where a redirect leads; of empty parts when it does not say, or says something that is no address."""
+        try:
+            return urlsplit(self.headers.get("Location", ""))
+        except ValueError:
+            return urlsplit("")
 
     def json(self) -> Any:
         """Return the decoded body. Raises Transient when it is not JSON: a proxy's page, a truncated body."""
@@ -358,8 +368,8 @@ def is_refusal(reply: Reply) -> bool:
 
 def is_login_redirect(reply: Reply) -> bool:
     """Say whether the reply redirects to a page to log in: the upstream's own, or that of a proxy in front of it."""
-    target = urlsplit(reply.headers.get("Location", ""))
-    is_page = _LOGIN_PATH.search(_JOBS.sub("", target.path)) or _LOGIN_QUERY.search(target.query)
+    target = reply.location
+    is_page = _LOGIN_PATH.search(_NAMES.sub("", target.path)) or _LOGIN_QUERY.search(target.query)
     return reply.status in _REDIRECTS and is_page is not None
 
 

@@ -95,7 +95,7 @@ class Probe:
 
 def _origin_of(redirect: Reply) -> str:
     """Return where a redirect leads, without what it passes on there."""
-    to = urlsplit(redirect.headers.get("Location", ""))
+    to = redirect.location
     return f"{to.scheme}://{to.netloc}" if to.netloc else to.path
 
 

@@ -149,7 +149,11 @@ def test_a_redirect_is_an_answer_and_not_followed(echo: Echo, http: Http) -> Non
 
 def test_a_redirect_to_nowhere_is_an_answer_too() -> None:
     with saying(b"HTTP/1.1 302 Found\r\nLocation: http://[\r\nContent-Length: 0\r\n\r\n") as url:
-        assert Http("GitLab", url, limits=QUICK).send("GET", "astray").status == 302
+        http = Http("GitLab", url, limits=QUICK)
+        answer = http.send("GET", "astray")
+
+    assert answer.status == 302
+    assert isinstance(unexpected(http, answer, "reading"), Permanent)
 
 
 def test_a_body_above_the_cap_is_not_read(http: Http) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
 
 from common.errors import Conflict, Permanent, StepError, Transient
 from worker.upstreams.base import Api
@@ -38,7 +37,7 @@ def is_moved(reply: Reply) -> bool:
     Anything else that redirects stands in front of GitLab and says nothing about the project: a proxy that leads
     everything to https, or to its log-in page. Source: `find_project!` of GitLab's API.
     """
-    target = urlsplit(reply.headers.get("Location", "")).path
+    target = reply.location.path
     return reply.status == 301 and target != reply.path and _PROJECT_BY_ID.search(target) is not None
 
 
@@ -58,7 +57,7 @@ def is_own_denial(reply: Reply) -> bool:
 
 def _other_origin(reply: Reply) -> str:
     """Return scheme and host of where a redirect leads, "" for any other reply."""
-    target = urlsplit(reply.headers.get("Location", ""))
+    target = reply.location
     return f"{target.scheme}://{target.netloc}" if 300 <= reply.status < 400 and target.netloc else ""
 
 

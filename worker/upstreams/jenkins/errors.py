@@ -6,7 +6,6 @@ Jenkins gives the reason in headers, in the text of a page, or by the page that 
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
 
 from common.errors import ActionBy, Conflict, Permanent, StepError, Transient
 from worker.upstreams.base import Api
@@ -49,7 +48,7 @@ def refusal(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...] = 
 
 def location(reply: Reply) -> str:
     """Return the path of a redirect; its host is the one that Jenkins is configured with, which may not be ours."""
-    return urlsplit(reply.headers.get("Location", "")).path
+    return reply.location.path
 
 
 def form_errors(reply: Reply, *, secrets: tuple[str, ...]) -> str:

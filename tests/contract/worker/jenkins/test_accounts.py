@@ -71,6 +71,16 @@ def test_a_new_account_is_marked_once(jenkins: Jenkins, service: StandIn, anna: 
     assert len(service.writes()) == 2
 
 
+@pytest.mark.parametrize("login", ["cas", "sso", "login"])
+def test_an_account_that_is_called_like_a_log_in_page_is_marked(jenkins: Jenkins, service: StandIn, login: str) -> None:
+    user = jenkins.accounts.ensure_user(**{**FORM, "login": login}, on_create=lambda: None)
+
+    jenkins.accounts.mark(user, marker=MARKER, on_create=lambda: None)
+
+    assert service.users[login].description == MARKER
+    assert jenkins.accounts.remove_user(login, marker=MARKER)
+
+
 def test_what_people_wrote_stays(jenkins: Jenkins, service: StandIn, anna: User) -> None:
     service.users["anna"].description = "Knows\r\nMaven"
     found = jenkins.accounts.ensure_user(**FORM, on_create=never)
