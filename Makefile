@@ -84,7 +84,7 @@ load: $(VENV)/tools ## Rolling restarts, an outage, shares and rates on MariaDB 
 chaos: $(VENV)/tools ## Break real processes on two hosts at every call of every step, and all of them under load (about two hours)
 	@SLIPWAY_CHAOS_REQUESTS=100 SLIPWAY_CHAOS_JOBS=3000 $(PYTEST) -s tests/chaos
 
-chaos-quick: $(VENV)/tools ## The same in short, as CI does (some minutes on two cores)
+chaos-quick: $(VENV)/tools ## The same in short (some minutes on two cores)
 	@SLIPWAY_CHAOS=quick $(PYTEST) tests/chaos
 
 docs: $(VENV)/tools ## Write .env.example, compose/harbour.env, docs/openapi.json, docs/problems.md and docs/metrics.md afresh
@@ -103,7 +103,7 @@ simulate: $(VENV)/tools ## Play runs of steps with faults in virtual time: every
 	@PYTHONPATH=.:tests $(BIN)/python -m simulation pairs $(or $(PAIRS),0:20000) --record
 	@PYTHONPATH=.:tests $(BIN)/python -m simulation interleavings $(or $(INTERLEAVINGS),0:100000) --record
 
-check: lint types imports test chaos-quick other ## What CI runs: lint, types, import contracts, tests, chaos, a second Python
+check: lint types imports test other ## What CI runs: lint, types, import contracts, tests, tests on a second Python
 
 lint: $(VENV)/tools ## Check style
 	@$(BIN)/ruff format --check .

@@ -28,7 +28,7 @@ from harbour.config import CREDENTIALS, STAND_INS
 from harbour.world import Harbour
 from worker import upstreams
 from worker.context import WorkerContext
-from worker.refusals import Ask
+from worker.refusals import Ask, RefusalProbe, asking
 from worker.registry import load_steps
 from worker.runner import NextAction, Runner, StepResult
 from worker.upstreams import Upstreams
@@ -298,6 +298,11 @@ class World:
     def ledger(self, job: Job) -> list[Resource]:
         statement = select(Resource).where(Resource.subject_id == job.subject_id).order_by(Resource.ref)
         return list(self.db.read(lambda session: session.scalars(statement).all()))
+
+    def check_refusals(self) -> None:
+        """Let the time pass after which workers ask again whether they are refused, and ask."""
+        self.time.advance(60)
+        RefusalProbe(self.db, asking(self.clients), upstreams.logins(self.settings, self.context.vault)).run()
 
     def due(self) -> list[LaneMessage]:
         return dispatch.take_due(self.db, limit=100) + dispatch.take_parked(self.db, self.limits)

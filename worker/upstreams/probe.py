@@ -74,15 +74,19 @@ class Probe:
 
     def _proxy_refuses(self, reply: Reply) -> CheckFailedError:
         """Return the error for a log-in page, or a refusal in HTML: an upstream's API has none before its check."""
-        moved = f", or {self.name} has moved: then set {self.setting} to the address that it redirects to"
         is_redirect = reply.status in _REDIRECTS
+        moved = (
+            f"; if {self.name} has moved, set {self.setting} to the address that it redirects to"
+            if is_redirect
+            else f"; if {self.name} is at another address, correct {self.setting}"
+        )
         shown = (
             f"redirects to a log-in page at {_origin_of(reply)}" if is_redirect else f"answers {reply.status}, a page"
         )
         return CheckFailedError(
             f"something in front of {self.name} lets no call of Slipway's through: it {shown}",
             f"wait until the proxy or single sign-on in front of {self.name} is up again; if it stays so, let "
-            f"Slipway's calls pass it without a log-in{moved if is_redirect else ''}",
+            f"Slipway's calls pass it without a log-in{moved}",
         )
 
     def _how_to_reach(self, reason: str) -> str:

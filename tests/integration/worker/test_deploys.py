@@ -214,6 +214,7 @@ def test_a_kubernetes_api_that_restarts_ends_no_deployment(stage: Stage) -> None
         stage.world.runner.run(job.id, name)
         stage.argocd.is_kubernetes_away = False
         assert stage.world.step(job, name).state is StepState.RETRYING
+        stage.world.check_refusals()
 
     assert stage.world.drive(job).state is JobState.SUCCEEDED
 

@@ -23,7 +23,7 @@ from worker.runner import NextAction, Runner
 from worker.upstreams import Connections
 
 NO_GIT = r"^(?!.*\.git/)"  # what Argo CD fetches from GitLab is no call of ours
-READ_S = 0.5  # of the worker's patience with a reply that comes byte by byte
+READ_S = 2.0  # of the worker's patience with a reply that comes byte by byte
 NOTHING_DONE = frozenset({"status", "reset"})  # kinds of failure before which the call did nothing
 
 FAILURES = {

@@ -109,7 +109,7 @@ def _lose_a_worker(world: World, job: Job) -> None:
 
 
 def _refuse(world: World, job: Job, step: str) -> None:
-    world.harbour.gitlab.inject(Fault(kind="status", status=403, times=1))
+    world.harbour.gitlab.inject(Fault(kind="status", status=422, times=1))
     world.runner.run(job.id, step)
     world.harbour.clear_faults()
     assert world.step(job, step).state is StepState.FAILED

@@ -77,7 +77,7 @@ def test_a_job_that_is_done_counts_an_attempt_of_each_step_and_one_end(
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome", "retries"), [(503, "retrying", {("upstream_unavailable", TASK): 1}), (401, "failed", {})]
+    ("status", "outcome", "retries"), [(503, "retrying", {("upstream_unavailable", TASK): 1}), (422, "failed", {})]
 )
 def test_an_attempt_in_vain_counts_as_what_becomes_of_its_step(
     world: World, numbers: Numbers, new_name: NewName, status: int, outcome: str, retries: Mapping[Any, int]

@@ -155,7 +155,7 @@ def test_a_repair_that_died_is_undone_with_what_it_made(world: World, new_name: 
 def test_a_repository_that_somebody_registered_anew_is_theirs(world: World, new_name: Name) -> None:
     app = new_name("anew")
     made = world.drive(world.make_app(app))
-    world.harbour.jenkins.inject(Fault(kind="status", status=403, times=1))
+    world.harbour.jenkins.inject(Fault(kind="status", status=422, times=1))
     assert undo(world, made).state is JobState.FAILED
     world.harbour.clear_faults()
     Hands(world.harbour).register_for_all(f"{world.harbour.gitlab.url}/dev/{app}_helm.git")

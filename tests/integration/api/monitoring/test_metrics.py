@@ -35,7 +35,7 @@ from common.database.engine import Database
 from common.database.models import Step
 from common.jobs import attempts
 from common.telemetry import metrics
-from common.workflows import EXTERNAL, Upstream
+from common.workflows import EXTERNAL, SIGNUP, Upstream
 
 TOKEN = ENVIRONMENT["METRICS_TOKEN"]
 REQUESTS = "slipway_http_request_duration_seconds_count"
@@ -220,6 +220,7 @@ def test_messages_that_nobody_has_taken_are_counted_by_queue(db_url: str, time: 
         before = _looked_up(db_url, time, redis_url=broker.url)
         with open_api(db_url, time, redis_url=SecretStr(broker.url)) as api:
             api.sign_up("grace")
+            wait_for("all lanes are sent", lambda: _messages(broker) == len(SIGNUP.lanes) or None)
         after = _looked_up(db_url, time, redis_url=broker.url)
     finally:
         broker.stop()
@@ -228,6 +229,10 @@ def test_messages_that_nobody_has_taken_are_counted_by_queue(db_url: str, time: 
     counts = [{name: told["slipway_broker_messages", name] for name in QUEUES} for told in (before, after)]
     empty = dict.fromkeys(QUEUES, 0)
     assert counts == [empty, {**empty, "gitlab": 1, "jenkins": 1, "elasticsearch": 1}]
+
+
+def _messages(broker: Broker) -> int:
+    return sum(broker.client.llen(f"slipway:{name}") for name in QUEUES)
 
 
 # -- one look at a time -------------------------------------------------------------------------------------------

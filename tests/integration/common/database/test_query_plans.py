@@ -54,7 +54,6 @@ from worker.clock import Clock
 from worker.doctor.database import DatabaseChecks
 from worker.liveness import WorkerRegister
 from worker.outage_probe import OutageProbe
-from worker.refusals import RefusalProbe, asking
 
 Name = Callable[[str], str]
 JOBS = 2_000
@@ -245,9 +244,7 @@ def _run_every_step(world: World, name: Name) -> None:
         world.harbour.gitlab.inject(Fault(kind="status", status=status))
         world.runner.run(job.id, "fork_source")
         world.harbour.clear_faults()
-    world.time.advance(60)  # the last answer holds GitLab
-    logins = upstreams.logins(world.settings, world.context.vault)
-    RefusalProbe(world.db, asking(world.clients), logins).run()
+    world.check_refusals()  # the last answer holds GitLab
     world.runner.run(job.id, "fork_source")
     assert not world.db.read(refusals.held)
 
