@@ -156,7 +156,7 @@ class Play:
     def a_job_fails(self) -> None:
         assert self.types("slipway upstreams resume jenkins").code == 0
         self.nobody_else_signs_up.wait()
-        self.stack.harbour.fault("gitlab", kind="status", status=403, method="POST", path="/members", body="{}")
+        self.stack.harbour.fault("gitlab", kind="status", status=422, method="POST", path="/members", body="{}")
         self.is_about(self._sign_up(f"failing-{next(NUMBERS)}", until=lambda job: bool(job["state"] == "failed")))
 
     def it_is_corrected(self) -> None:

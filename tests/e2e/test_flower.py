@@ -165,7 +165,7 @@ def test_a_wait_is_shown_as_a_retry_and_no_failure(stack: Stack, flower: Flower,
 
 def test_a_failure_is_shown_by_the_first_line_of_its_reason(stack: Stack, flower: Flower, new_name: NewName) -> None:
     person = stack.person(new_name("ada"))
-    stack.harbour.fault("jenkins", kind="status", status=403, method="POST", path="/createItem$")
+    stack.harbour.fault("jenkins", kind="status", status=422, method="POST", path="/createItem$")
     job_id = person.make_app(person.make_project(new_name("shop")), new_name("app"))
 
     failed = wait_for("Flower shows it", lambda: flower.tasks(job_id, "FAILURE").get("provision.create_pipeline"))
