@@ -153,9 +153,10 @@ class Jenkins(JenkinsUsers, JenkinsRoles, JenkinsCredentials, JenkinsSetup):
         }
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the state without the counter of queue ids."""
+        """Return the state without the counter of queue ids, and without what the queue only remembers for a while."""
         state = super().snapshot()
         del state["last_queue_id"]
+        state["queue"] = [item for item in state["queue"] if item["left_at"] is None]
         return state
 
     def load(self, state: dict[str, Any]) -> None:
