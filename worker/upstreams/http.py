@@ -169,7 +169,6 @@ class SendOptions(TypedDict, total=False):
     auth: tuple[str, str] | None
     total_s: float | None
     ends_in_slash: bool
-    is_read: bool
 
 
 class Http:
@@ -243,17 +242,16 @@ class Http:
         auth: tuple[str, str] | None = None,
         total_s: float | None = None,
         ends_in_slash: bool = False,
-        is_read: bool = False,
     ) -> Reply:
         """Send one request and return the reply, whatever its status.
 
         The body is one of `json`, `form` and `content` (content type, bytes). `auth` replaces our own. Some pages exist
-        only when the path `ends_in_slash`. GET and HEAD read; `is_read` says so of a POST that changes nothing.
-        Raises Transient when no whole reply came (the module's table), Permanent when the request cannot be put into
-        HTTP, WouldWrite for anything that does not read after `reading`, and what `before_write` raises.
+        only when the path `ends_in_slash`. GET and HEAD read, anything else may write. Raises Transient when no whole
+        reply came (the module's table), Permanent when the request cannot be put into HTTP, WouldWrite for a call that
+        may write after `reading`, and what `before_write` raises.
         """
         url = build_url(self._base_url, *segments) + ("/" if ends_in_slash else "")
-        may_write = method not in _READS and not is_read
+        may_write = method not in _READS
         if self._only_reads and may_write:
             raise WouldWrite(method, urlsplit(url).path)
         kind, body = content or (None, form)
@@ -270,7 +268,7 @@ class Http:
             reply = self._exchange(request, watch)
             made.status = reply.status
         if auth is None and reply.status < 400 and not is_login_redirect(reply):
-            self._accepted.add(method not in _READS)
+            self._accepted.add(may_write)
         return reply
 
     def _total_s(self, wanted_s: float | None) -> float:

@@ -91,13 +91,6 @@ def test_a_write_that_was_stopped_is_no_outcome_of_a_step() -> None:
     assert not issubclass(WouldWrite, StepError)
 
 
-def test_a_post_that_only_reads_is_sent(counter: Counter) -> None:
-    http = Http("Counter", counter.url).reading()
-
-    assert http.send("POST", "things", "one", is_read=True).status == 405
-    assert len(counter.calls) == 1
-
-
 # -- what is asked before a write ------------------------------------------------------------------------------
 
 
@@ -123,7 +116,6 @@ def test_nothing_is_asked_before_a_read(counter: Counter) -> None:
     http = Http("Counter", counter.url).within(Deadline.within(10), before_write=refuse)
 
     assert http.send("GET", "things", "one").status == 200
-    assert http.send("POST", "things", "one", is_read=True).status == 405
 
 
 def test_it_is_asked_after_the_wait_for_a_turn(counter: Counter) -> None:
