@@ -11,7 +11,8 @@ from common.config.settings import WorkerSettings
 from common.workflows import Upstream
 from worker import upstreams
 from worker.upstreams import Upstreams
-from worker.upstreams.http import Http, Reply
+from worker.upstreams.http import Http
+from worker.upstreams.replies import Reply
 from worker.upstreams.transport import Watch
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from worker.upstreams.http import Http, Reply, WouldWrite
+from worker.upstreams.http import Http, WouldWrite
+from worker.upstreams.replies import Reply
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Protocol, Unpack
 
 from common.errors import ActionBy, Conflict, NotYet, Permanent, StepError, Transient
-from worker.upstreams.http import Http, Reply, SendOptions, is_login_redirect, refused, unexpected
+from worker.upstreams.http import Http, SendOptions, unexpected
+from worker.upstreams.replies import Reply, is_login_redirect, refused
 
 
 class Translate(Protocol):

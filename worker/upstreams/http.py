@@ -13,43 +13,26 @@ Redirects are replies: none is followed. Nothing is retried. Bodies are neither 
 from __future__ import annotations
 
 import copy
-import json as jsonlib
-import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from functools import cache
+from dataclasses import dataclass
 from http.client import HTTPException
-from typing import Any, Self, TypedDict, TypeVar, cast
-from urllib.parse import SplitResult, quote, urlsplit
+from typing import Any, Self, TypedDict
+from urllib.parse import quote, urlsplit
 
 import requests
-from pydantic import TypeAdapter, ValidationError
 from urllib3.exceptions import HTTPError
 
-from common.errors import ActionBy, Permanent, Refused, StepError, Transient
+from common.errors import ActionBy, Permanent, StepError, Transient
 from common.uptime import uptime_s
-from common.workflows import DELAY_AT_MOST_S
 from worker.upstreams import call_telemetry
 from worker.upstreams.error_text import reason_in
+from worker.upstreams.replies import Reply, is_login_redirect, is_refusal, refused, retry_after_s
 from worker.upstreams.transport import Watch, open_session
 from worker.upstreams.unreachable import why_unreachable
 
-T = TypeVar("T")
 _CHUNK_BYTES = 64 * 1024
-_MAX_RETRY_AFTER_S = DELAY_AT_MOST_S
 _READS = frozenset({"GET", "HEAD"})
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_LOGIN_PATH = re.compile(  # one whole segment of a path
-    r"/(log[-_]?in|sign[-_]?in|commenceLogin|sso|cas|saml2?|oauth2?|oidc|openid-connect|authorize|auth)(/|$)",
-    re.IGNORECASE,
-)
-_LOGIN_QUERY = re.compile(r"(^|&)(client_id|response_type|redirect_uri|SAMLRequest|rd)=", re.IGNORECASE)
-_NAMES = re.compile(  # Jenkins redirects to what it has changed; a job or a user may be called login
-    r"(/job/[^/]+)+|/securityRealm/user/[^/]+"
-)
 
 
 class WouldWrite(Exception):
@@ -91,55 +74,6 @@ class Deadline:
 
 RateLimit = Callable[[Deadline | None], None]  # returns when the next call may be sent; raises Transient
 BeforeWrite = Callable[[], None]  # returns when a call that may write is still ours to make; raises when it is not
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reply:
-    """One HTTP response, read to its end. Its repr shows neither headers nor body."""
-
-    upstream: str
-    method: str
-    path: str
-    status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-
-    @property
-    def text(self) -> str:
-        return self.body.decode("utf-8", "replace")
-
-    @property
-    def location(self) -> SplitResult:
-        """Where a redirect leads; of empty parts when it does not say, or says something that is no address."""
-        try:
-            return urlsplit(self.headers.get("Location", ""))
-        except ValueError:
-            return urlsplit("")
-
-    def json(self) -> Any:
-        """Return the decoded body. Raises Transient when it is not JSON: a proxy's page, a truncated body."""
-        try:
-            return jsonlib.loads(self.body)
-        except (ValueError, RecursionError):
-            reason = f"{self.upstream} answered with something that is not JSON"
-            raise Transient(reason, upstream=self.upstream) from None
-
-    def read_as(self, shape: type[T]) -> T:
-        """Return the body as `shape` (a dataclass, `list[...]`, …); unknown keys are ignored.
-
-        Raises Transient when the body is not JSON or has another shape.
-        """
-        try:
-            value: T = _adapter(cast("Any", shape)).validate_python(self.json())
-        except ValidationError:
-            reason = f"{self.upstream} answered with JSON of an unknown shape"
-            raise Transient(reason, upstream=self.upstream) from None
-        return value
-
-
-@cache
-def _adapter(shape: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(shape)
 
 
 def build_url(base: str, *segments: str) -> str:
@@ -324,22 +258,6 @@ def _basic(auth: tuple[str, str] | None) -> tuple[bytes, bytes] | None:
     return (auth[0].encode(), auth[1].encode()) if auth else None
 
 
-def retry_after_s(reply: Reply) -> float | None:
-    """Return how long the server asks us to wait, 600 s at most; None when it does not say.
-
-    Source: RFC 9110, "Retry-After": seconds or a date.
-    """
-    text = reply.headers.get("Retry-After", "").strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text), _MAX_RETRY_AFTER_S)
-    try:
-        at = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    wait_s = (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    return min(max(wait_s, 0.0), _MAX_RETRY_AFTER_S)
-
-
 def unexpected(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...] = ()) -> StepError:
     """Return the error for a reply that the client has no rule of its own for.
 
@@ -357,31 +275,6 @@ def unexpected(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...]
         return refused(reply, _refusal_of(reply) + tail, says=why)
     action_by = ActionBy.OPERATOR if reply.status >= 300 else ActionBy.UPSTREAM
     return Permanent(f"{http.name} answered {reply.status}{tail}", action_by=action_by, upstream=http.name)
-
-
-def is_refusal(reply: Reply) -> bool:
-    """Say whether the reply refuses us: 401, 403, or a redirect to a log-in page."""
-    return reply.status in (401, 403) or is_login_redirect(reply)
-
-
-def is_login_redirect(reply: Reply) -> bool:
-    """Say whether the reply redirects to a page to log in: the upstream's own, or that of a proxy in front of it."""
-    target = reply.location
-    is_page = _LOGIN_PATH.search(_NAMES.sub("", target.path)) or _LOGIN_QUERY.search(target.query)
-    return reply.status in _REDIRECTS and is_page is not None
-
-
-def refused(reply: Reply, reason: str, *, says: str = "") -> Refused:
-    """Return the error for a refusal; `reason` is the sentence for the user, `says` the upstream's cleaned reason."""
-    return Refused(
-        reason,
-        upstream=reply.upstream,
-        status=reply.status,
-        method=reply.method,
-        path=reply.path,
-        says=says,
-        headers=reply.headers,
-    )
 
 
 def _refusal_of(reply: Reply) -> str:

@@ -10,7 +10,8 @@ from common.config.urls import is_loopback
 from common.errors import StepError
 from worker.upstreams.check import CheckFailedError
 from worker.upstreams.error_text import reason_in
-from worker.upstreams.http import Http, Reply, is_login_redirect
+from worker.upstreams.http import Http
+from worker.upstreams.replies import Reply, is_login_redirect
 from worker.upstreams.unreachable import remedy_for
 
 CALL_S = 4.0  # two calls that time out still end before the doctor's own time is up

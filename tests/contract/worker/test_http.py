@@ -20,7 +20,8 @@ from common.errors import ActionBy, Permanent, StepError, Transient
 from harbour.faults import Fault
 from harbour.server import Service, route
 from worker.upstreams.error_text import cleaned, reason_in
-from worker.upstreams.http import Deadline, Http, Limits, Reply, build_url, retry_after_s, unexpected
+from worker.upstreams.http import Deadline, Http, Limits, build_url, unexpected
+from worker.upstreams.replies import Reply, retry_after_s
 
 QUICK = Limits(connect_s=0.5, read_s=0.5, total_s=0.6, body_bytes=64 * 1024)
 CANARY = "c4nary-Pa55/wörd"

@@ -23,7 +23,7 @@ from worker.upstreams.argocd.client import MARKER, ArgoCD, Credentials
 from worker.upstreams.argocd.schemas import Object, Objects, Registrations
 from worker.upstreams.argocd.standing import NO_SUCH_NAME, standing
 from worker.upstreams.argocd.sync_status import read_status
-from worker.upstreams.http import Reply
+from worker.upstreams.replies import Reply
 from worker.upstreams.standing import Held
 
 RECORDINGS = ROOT.parent / "shared" / "upstream" / "recorded" / "argocd-3.5.1"

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from worker.upstreams.argocd.causes import KUBERNETES, read_failure
 from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError
 from worker.upstreams.error_text import reason_in
-from worker.upstreams.http import Reply
 from worker.upstreams.probe import Probe, at_least, json_object
+from worker.upstreams.replies import Reply
 
 OLDEST = (2, 8)  # since then a request for an application may name its project
 SOON = timedelta(days=7)

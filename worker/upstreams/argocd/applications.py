@@ -20,7 +20,7 @@ from worker.upstreams.argocd.manifest import Spec, application, chart, corrected
 from worker.upstreams.argocd.schemas import ManagedResources, Object, Objects
 from worker.upstreams.base import Api
 from worker.upstreams.error_text import cleaned
-from worker.upstreams.http import Reply
+from worker.upstreams.replies import Reply
 
 MARKER = "slipway.dev/marker"
 SLOW_S = 90.0  # Argo CD renders the whole chart before it answers

@@ -19,8 +19,8 @@ from worker.upstreams.argocd.git_access_checks import GitAccessChecks
 from worker.upstreams.argocd.project_checks import POLICY as _POLICY
 from worker.upstreams.argocd.project_checks import ProjectChecks
 from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError
-from worker.upstreams.http import Reply
 from worker.upstreams.probe import Probe, json_object
+from worker.upstreams.replies import Reply
 
 APPLICATION_RIGHTS = ("get", "create", "update", "delete", "sync")
 REPOSITORY_RIGHTS = ("get", "create", "update", "delete")

@@ -14,7 +14,7 @@ from worker.upstreams.argocd.errors import is_different_spec
 from worker.upstreams.argocd.manifest import canonical_url
 from worker.upstreams.argocd.schemas import Template, Templates
 from worker.upstreams.base import Api
-from worker.upstreams.http import Reply
+from worker.upstreams.replies import Reply
 
 
 @dataclass(frozen=True, kw_only=True)

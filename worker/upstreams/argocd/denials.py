@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from common.errors import Refused
-from worker.upstreams.http import Reply
+from worker.upstreams.replies import Reply
 
 BARE = "permission denied"
 _NAMED = re.compile(r"permission denied: (?P<resource>[a-z]+), (?P<action>[a-z]+), (?P<thing>.+?)(, sub: .*)?$")

@@ -11,7 +11,8 @@ from common.errors import ActionBy, Conflict, NotYet, Permanent, StepError, Tran
 from worker.upstreams.argocd.causes import GIT, KUBERNETES, Cause, Failure, read_failure
 from worker.upstreams.argocd.denials import BARE, denied, rights_in
 from worker.upstreams.error_text import cleaned
-from worker.upstreams.http import Http, Reply, unexpected
+from worker.upstreams.http import Http, unexpected
+from worker.upstreams.replies import Reply
 
 _UNKNOWN, _INVALID, _NOT_FOUND, _DENIED, _UNMET = 2, 3, 5, 7, 9
 BUSY_POLL_S = 5.0

@@ -15,7 +15,7 @@ from worker.upstreams.argocd.errors import is_different_spec, is_git_refusal
 from worker.upstreams.argocd.manifest import canonical_url, is_same_repository
 from worker.upstreams.argocd.schemas import Registration, Registrations
 from worker.upstreams.base import Api
-from worker.upstreams.http import Reply
+from worker.upstreams.replies import Reply
 
 SLOW_S = 90.0  # Argo CD may test every connection before it answers
 DELETION_POLL_S = 2.0

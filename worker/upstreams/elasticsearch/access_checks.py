@@ -9,8 +9,8 @@ from typing import Any
 
 from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError
 from worker.upstreams.elasticsearch.identity import is_elasticsearch, is_kibana, is_opensearch
-from worker.upstreams.http import Reply
 from worker.upstreams.probe import Probe, at_least, json_object
+from worker.upstreams.replies import Reply
 
 OLDEST = (7,)  # before it the security API was elsewhere
 PRIVILEGE = "manage_security"

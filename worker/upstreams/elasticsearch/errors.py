@@ -5,7 +5,8 @@ from __future__ import annotations
 from common.errors import Permanent, StepError, Transient
 from worker.upstreams.elasticsearch.identity import foreign_answer
 from worker.upstreams.error_text import reason_in
-from worker.upstreams.http import Http, Reply, unexpected
+from worker.upstreams.http import Http, unexpected
+from worker.upstreams.replies import Reply
 
 
 def failure(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...] = ()) -> StepError:

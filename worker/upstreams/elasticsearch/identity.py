@@ -5,7 +5,7 @@ All three answer 404 for what they do not have, so a status alone does not say w
 
 from __future__ import annotations
 
-from worker.upstreams.http import Reply
+from worker.upstreams.replies import Reply
 
 KIBANA = "Kibana answers at KIBANA_URL, not Elasticsearch: Kibana's users live in Elasticsearch, usually at port 9200"
 OPENSEARCH = "OpenSearch answers at KIBANA_URL, not Elasticsearch: Slipway does not support the API of its users"

@@ -14,7 +14,7 @@ from common.errors import ActionBy, Conflict, StepError
 from worker.upstreams.base import Api
 from worker.upstreams.elasticsearch.identity import foreign_answer
 from worker.upstreams.error_text import reason_in
-from worker.upstreams.http import Reply
+from worker.upstreams.replies import Reply
 
 _NOT_OURS_TO_WRITE = ("is reserved", "is anonymous", "is internal")
 

@@ -15,8 +15,8 @@ from worker.upstreams.base import Api
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.gitlab.errors import is_locked, not_ours
 from worker.upstreams.gitlab.schemas import User, UserSchema, same_path, user_of
-from worker.upstreams.http import Reply
 from worker.upstreams.marker import is_line_of
+from worker.upstreams.replies import Reply
 
 _PENDING = "blocked_pending_approval"
 _BLOCKED = frozenset({"blocked", "ldap_blocked", _PENDING, "banned"})  # a block changes none of them

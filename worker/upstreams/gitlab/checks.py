@@ -13,8 +13,8 @@ from worker.upstreams.gitlab import access_checks
 from worker.upstreams.gitlab.errors import is_moved
 from worker.upstreams.gitlab.instance_checks import instance_checks
 from worker.upstreams.gitlab.schemas import ProjectSchema, UserSchema
-from worker.upstreams.http import Reply
 from worker.upstreams.probe import Probe, is_html, json_object
+from worker.upstreams.replies import Reply
 
 _API = ("api", "v4")
 _NEW_READ_ACCESS = (

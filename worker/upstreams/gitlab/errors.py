@@ -7,7 +7,8 @@ import re
 from common.errors import Conflict, Permanent, StepError, Transient
 from worker.upstreams.base import Api
 from worker.upstreams.error_text import reason_in
-from worker.upstreams.http import Http, Reply, refused, unexpected
+from worker.upstreams.http import Http, unexpected
+from worker.upstreams.replies import Reply, refused
 
 PASSING = ("on a read-only instance", "This organization is")
 """What GitLab says, in English always, when it refuses for a while what the account may do."""

@@ -18,7 +18,7 @@ from worker.upstreams.gitlab.schemas import (
     membership_of,
     same_path,
 )
-from worker.upstreams.http import Reply
+from worker.upstreams.replies import Reply
 
 
 class Groups:

@@ -11,9 +11,9 @@ from typing import Any
 
 from common.errors import ActionBy, Permanent
 from worker.upstreams.base import Api
-from worker.upstreams.http import refused
 from worker.upstreams.jenkins.errors import form_errors, location, still_there, unseen
 from worker.upstreams.marker import is_line_of
+from worker.upstreams.replies import refused
 
 _LOGIN_ACCOUNT = "hudson.security.HudsonPrivateSecurityRealm$Details"
 

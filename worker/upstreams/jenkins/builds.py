@@ -16,7 +16,6 @@ from urllib.parse import unquote, urlsplit
 
 from common.errors import Permanent
 from worker.upstreams.base import Api
-from worker.upstreams.http import Reply
 from worker.upstreams.jenkins.console import Console, piece_of, start_within
 from worker.upstreams.jenkins.errors import location
 from worker.upstreams.jenkins.paths import job_path
@@ -32,6 +31,7 @@ from worker.upstreams.jenkins.schemas import (
     build_of,
     queue_item_of,
 )
+from worker.upstreams.replies import Reply
 
 __all__ = ["Build", "BuildSearch", "Builds", "Console", "Force", "QueueItem"]
 

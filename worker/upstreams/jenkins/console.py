@@ -9,7 +9,7 @@ from __future__ import annotations
 from codecs import getincrementaldecoder
 from dataclasses import dataclass
 
-from worker.upstreams.http import Reply
+from worker.upstreams.replies import Reply
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ import re
 from common.errors import ActionBy, Conflict, Permanent, StepError, Transient
 from worker.upstreams.base import Api
 from worker.upstreams.error_text import cleaned
-from worker.upstreams.http import Http, Reply, refused, unexpected
+from worker.upstreams.http import Http, unexpected
+from worker.upstreams.replies import Reply, refused
 
 WANTS_CRUMB = "Jenkins wants a crumb: JENKINS_AUTH_TOKEN is not an API token"
 REQUIRED_PERMISSION = "X-Required-Permission"

@@ -18,10 +18,11 @@ from harbour.jenkins.app import Jenkins as StandIn
 from harbour.jenkins.console import raw_log, without_notes
 from harbour.jenkins.core import Role, User
 from harbour.jenkins.xml import FOLDER
-from worker.upstreams.http import Http, Reply
+from worker.upstreams.http import Http
 from worker.upstreams.jenkins.client import Build, BuildSearch, Console, Jenkins, QueueItem
 from worker.upstreams.jenkins.config_xml import Parameter
 from worker.upstreams.jenkins.console import piece_of
+from worker.upstreams.replies import Reply
 
 WHERE = ("dev", "shop_dev")
 KEY, VALUE = "slipway_job_id", "job-1"
