@@ -1,4 +1,4 @@
-"""HTTP server of one stand-in: routing, call log, state file, injected faults.
+"""HTTP server of one stand-in: call log, state file, injected faults.
 
 Every upstream is a `Service`: a table of routes over one lock and one piece of state. Routes match the *raw*
 path, segment by segment, because GitLab and Argo CD put encoded slashes inside one segment.
@@ -10,12 +10,11 @@ import contextlib
 import itertools
 import json
 import os
-import re
 import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -25,11 +24,11 @@ from werkzeug.wrappers import Request, Response
 
 from harbour import front_proxy
 from harbour.faults import READS, Call, Fault
+from harbour.routing import Handler, collect_routes, raw_path, route
 from harbour.store import StateFile
 
 __all__ = ["READS", "Call", "Fault", "Handler", "Service", "raw_path", "route"]
 
-Handler = Callable[..., Response]
 POLL_S = 0.01  # how long `stop` may have to wait for the listening thread
 WSGIResult = Iterable[bytes]
 _ORDER = itertools.count(1)
@@ -74,7 +73,7 @@ class Service:
         self.lock = threading.RLock()
         self.calls: list[Call] = []
         self.faults: list[Fault] = []
-        self._routes = _collect_routes(self)
+        self._routes = collect_routes(self)
         self._server: Any = None
         self._thread: threading.Thread | None = None
         self._store: StateFile | None = None
@@ -274,31 +273,6 @@ class Service:
             raise ConnectionResetError(
                 "dropped on request"
             )  # the exception that werkzeug ignores as a client's disconnect
-
-
-def route(method: str, pattern: str) -> Callable[[Handler], Handler]:
-    """Declare a handler: `:name` is one raw path segment, given to the handler decoded."""
-    expression = re.compile(re.sub(r":(\w+)", r"(?P<\1>[^/]+)", pattern.rstrip("/")) + "/?")
-
-    def mark(handler: Handler) -> Handler:
-        handler.__dict__.setdefault("routes", []).append((method, expression))
-        return handler
-
-    return mark
-
-
-def _collect_routes(service: Service) -> list[tuple[str, re.Pattern[str], Handler]]:
-    table = []
-    for name in dir(type(service)):
-        handler = getattr(type(service), name)
-        for method, expression in getattr(handler, "routes", ()):
-            table.append((method, expression, getattr(service, name)))
-    return sorted(table, key=lambda row: row[1].groups)  # a literal segment wins over a parameter
-
-
-def raw_path(environ: dict[str, Any]) -> str:
-    """Return the path as it was sent, `%2F` and all."""
-    return str(environ.get("RAW_URI") or environ.get("REQUEST_URI") or environ["PATH_INFO"]).partition("?")[0]
 
 
 def _drip(response: Response | None, delay_s: float) -> Response:

@@ -25,7 +25,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from common.admission import outages, refusals, slots
+from common.admission import outages, parking, refusals, slots
 from common.admission.outages import HoldCode
 from common.broker import QUEUES
 from common.database.engine import Database
@@ -187,5 +187,5 @@ def _age_s(since: datetime | None, now: datetime) -> float:
 
 def _hold_reason(statuses: Mapping[str, UpstreamStatus], upstream: str) -> str:
     """Return why the parked steps of an upstream are held back."""
-    hold = slots.hold_on_any(statuses, slots.visited_from(Upstream(upstream)))
+    hold = slots.hold_on_any(statuses, parking.visited_from(Upstream(upstream)))
     return hold.code.value if hold else HoldCode.BUSY.value

@@ -17,7 +17,7 @@ when the claim's lease ends.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -34,7 +34,7 @@ from common.database.engine import Database, retry_insert
 from common.database.ids import EPOCH
 from common.database.models import Refusal, Slot, Step, UpstreamStatus
 from common.states import CLAIMABLE
-from common.workflows import APP, EXTERNAL, Upstream
+from common.workflows import EXTERNAL, Upstream
 
 RAMP_S = 5.0  # after each such period, twice as many may run
 MICROSECOND = timedelta(microseconds=1)
@@ -91,9 +91,6 @@ def prepare(db: Database, limits: Limits) -> None:
     retry_insert(db.transaction, work)
 
 
-# -- one step -----------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, kw_only=True)
 class Lease:
     """A claim that is about to be made: its token, its end, and the present time."""
@@ -123,11 +120,11 @@ def acquire(
     if hold := hold_on_any(known, visits, limits):
         return hold
     limited = [name for name in visits if name in limits]
-    if limited and step.parked_at is None and _has_parked(session, step.upstream, *visits):
+    if limited and step.parked_at is None and has_parked(session, step.upstream, *visits):
         return busy(visits)  # those that wait already go first
     slots = []
     for name in limited:
-        slot = _free_slot(session, name, _allowed(limits[name], known.get(name), claim.now), claim.now)
+        slot = _free_slot(session, name, allowed_at(limits[name], known.get(name), claim.now), claim.now)
         if slot is None:
             return busy((name,))
         slots.append(slot)
@@ -149,6 +146,30 @@ def hold_on_any(
         if (status := known.get(name)) and (hold := outages.hold_on(status, login)):
             return hold
     return None
+
+
+def has_parked(session: Session, *queues: str) -> bool:
+    """Say whether any step of these queues is parked; of any queue when none is named."""
+    some = select(Step.id).where(Step.upstream.in_(queues or list(Upstream)), *IS_PARKED).limit(1)
+    return session.scalar(some) is not None
+
+
+def allowed_at(limit: UpstreamLimits, status: UpstreamStatus | None, now: datetime) -> int:
+    """Return how many steps at once may run there: in a trial one, after an outage or a pause few at first."""
+    if status is None:
+        return limit.at_once
+    if _trial(limit, status):
+        return 1
+    opened_at = max(filter(None, (status.open_since, refusals.opened_at(status.refusals, limit.login))), default=None)
+    if opened_at is None or opened_at > now + timedelta(seconds=horizons.SKEW_S):  # the clock was set back since
+        return limit.at_once
+    doublings = int((now - opened_at).total_seconds() / RAMP_S)
+    return min(limit.at_once, 1 << min(max(doublings, 0), 16))
+
+
+def _trial(limit: UpstreamLimits | None, status: UpstreamStatus | None) -> Refusal | None:
+    """Return the hold of this login for which one step at a time may go, None when there is no hold."""
+    return refusals.of(status.refusals, limit.login) if limit and status else None
 
 
 def busy(visits: Collection[Upstream]) -> Hold:
@@ -213,116 +234,3 @@ def in_use(session: Session, now: datetime) -> dict[str, int]:
 
 def _is_taken(now: datetime) -> ColumnElement[bool]:
     return and_(Slot.until > now, Slot.until <= now + timedelta(seconds=horizons.LEASE_S))
-
-
-# -- what waits ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parked:
-    """A step in the queue of an upstream, or in that of the comparisons, which need several upstreams at once."""
-
-    since: datetime
-    step_id: str
-    nudge_at: datetime | None
-
-
-def has_parked(session: Session) -> bool:
-    """Say whether any step is parked at all."""
-    return _has_parked(session, *Upstream)
-
-
-def admissible(session: Session, limits: Limits, now: datetime, *, on_the_way_s: float) -> list[str]:
-    """Return the ids of the parked steps for which there is room now, of each queue those that have waited longest.
-
-    A step that was sent less than `on_the_way_s` ago counts as about to arrive.
-    """
-    known = outages.read(session)
-    room = _room(session, known, limits, now)
-    queues: dict[Upstream, list[Parked]] = {}
-    for name in Upstream:
-        places = _places(room, name)
-        queue = _queue(session, name, 2 * max(places, 1))
-        arriving = sum(_is_arriving(parked, now + timedelta(seconds=on_the_way_s), now) for parked in queue)
-        _take_places(room, name, arriving)
-        queues[name] = [parked for parked in queue if parked.nudge_at is None]
-    ours = queues.pop(Upstream.SLIPWAY)
-    if hold_on_any(known, APP, limits):
-        ours = []  # they need all of them, and other steps must not wait for that
-    found = []
-    while ours and _is_first(ours[0], queues):
-        if _places(room, Upstream.SLIPWAY) < 1:
-            _take_places(room, Upstream.SLIPWAY, 1)  # reserved: else they might never be free at the same time
-            break
-        _take_places(room, Upstream.SLIPWAY, 1)
-        found.append(ours.pop(0))
-    for name, queue in queues.items():
-        going = queue[: max(0, room[name])]
-        _take_places(room, name, len(going))
-        found += going
-    found += ours[: max(0, _places(room, Upstream.SLIPWAY))]
-    return [parked.step_id for parked in found]
-
-
-def visited_from(queue: Upstream) -> tuple[Upstream, ...]:
-    """Return the upstreams that the steps of a queue visit: for our own queue, all those that comparisons read."""
-    return APP if queue is Upstream.SLIPWAY else (queue,)
-
-
-def _places(room: Mapping[Upstream, int], name: Upstream) -> int:
-    """Return how many more may be sent: of the comparisons as many as to the fullest upstream that they read."""
-    return min(room[each] for each in visited_from(name))
-
-
-def _take_places(room: dict[Upstream, int], name: Upstream, count: int) -> None:
-    for each in visited_from(name):
-        room[each] -= count
-
-
-def _is_first(ours: Parked, queues: Mapping[Upstream, Sequence[Parked]]) -> bool:
-    """Say whether a comparison has waited longer than every step that waits for an upstream that it reads."""
-    return all(not queues[name] or ours.since <= queues[name][0].since for name in APP)
-
-
-def _is_arriving(parked: Parked, until: datetime, now: datetime) -> bool:
-    return parked.nudge_at is not None and now < parked.nudge_at <= until
-
-
-def _queue(session: Session, upstream: Upstream, limit: int) -> list[Parked]:
-    waiting = select(Step.parked_at, Step.id, Step.nudge_at).where(Step.upstream == upstream, *IS_PARKED)
-    rows = session.execute(waiting.order_by(Step.parked_at).limit(limit))
-    return [Parked(since=since, step_id=step_id, nudge_at=at) for since, step_id, at in rows if since]
-
-
-def _room(session: Session, known: Mapping[str, UpstreamStatus], limits: Limits, now: datetime) -> dict[Upstream, int]:
-    """Return how many more steps may be sent to each upstream; below 0 where a limit was lowered."""
-    taken = in_use(session, now)
-    room: dict[Upstream, int] = {}
-    for name in EXTERNAL:
-        allowed = 0 if hold_on_any(known, (name,), limits) else _allowed(limits[name], known.get(name), now)
-        room[name] = allowed - taken.get(name, 0)
-    return room
-
-
-# -- inside -------------------------------------------------------------------------------------------------------
-
-
-def _allowed(limit: UpstreamLimits, status: UpstreamStatus | None, now: datetime) -> int:
-    if status is None:
-        return limit.at_once
-    if _trial(limit, status):
-        return 1
-    opened_at = max(filter(None, (status.open_since, refusals.opened_at(status.refusals, limit.login))), default=None)
-    if opened_at is None or opened_at > now + timedelta(seconds=horizons.SKEW_S):  # the clock was set back since
-        return limit.at_once
-    doublings = int((now - opened_at).total_seconds() / RAMP_S)
-    return min(limit.at_once, 1 << min(max(doublings, 0), 16))
-
-
-def _trial(limit: UpstreamLimits | None, status: UpstreamStatus | None) -> Refusal | None:
-    """Return the hold of this login for which one step at a time may go, None when there is no hold."""
-    return refusals.of(status.refusals, limit.login) if limit and status else None
-
-
-def _has_parked(session: Session, *upstreams: str) -> bool:
-    return session.scalar(select(Step.id).where(Step.upstream.in_(upstreams), *IS_PARKED).limit(1)) is not None

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, exists, or_, select, u
 from sqlalchemy.orm import Session
 
 from common import horizons
-from common.admission import outages, slots
+from common.admission import outages, parking, slots
 from common.admission.outages import HoldCode
 from common.admission.slots import Limits
 from common.database import expiry
@@ -71,7 +71,7 @@ def take_parked(
 ) -> list[LaneMessage]:
     """Return lanes whose head step was held back and may go now; each to one caller only, as with `take_due`."""
     now = db.now()
-    ids = db.read(lambda session: slots.admissible(session, limits, now, on_the_way_s=lifecycle.RESEND_S))
+    ids = db.read(lambda session: parking.admissible(session, limits, now, on_the_way_s=lifecycle.RESEND_S))
     if not ids:
         return []
     are_still_parked = (Step.id.in_(ids), Step.nudge_at.is_(None), *slots.IS_PARKED, *_of(queues))
