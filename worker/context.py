@@ -16,8 +16,8 @@ from common.config.settings import WorkerSettings
 from common.database.engine import Database
 from common.database.models import App, Resource
 from common.errors import ActionBy, Permanent
-from common.jobs import attempts, build_log, ledger, outputs
-from common.jobs.attempts import Claim, ClaimLostError
+from common.jobs import build_log, claims, ledger, outputs
+from common.jobs.claims import Claim, ClaimLostError
 from common.jobs.ledger import Entry
 from common.states import Provenance
 from common.step_outputs import StepOutput
@@ -57,7 +57,7 @@ class StepContext:
         This is the fence of the calls to upstreams: each that may write asks here first (`Http.send`). It locks
         nothing, because the call follows. The time is read after the answer, for which it may have waited long.
         """
-        until = self.worker.db.read(lambda session: attempts.held_until(session, self.claim))
+        until = self.worker.db.read(lambda session: claims.held_until(session, self.claim))
         if until is None or until <= self.worker.db.now():
             raise ClaimLostError
 
@@ -183,7 +183,7 @@ class StepContext:
 
     def _record(self, work: Callable[[Session], object]) -> None:
         """Change rows of ours. Raises ClaimLostError: a worker that lost its claim changes none."""
-        attempts.while_ours(self.worker.db, self.claim, work)
+        claims.while_ours(self.worker.db, self.claim, work)
 
     def resource(self, upstream: str, kind: str, ref: str) -> Entry:
         """Return the ledger's entry for one outside object of this step."""

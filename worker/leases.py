@@ -1,7 +1,7 @@
 """The leases of the attempts that this process runs, renewed by a thread while they run.
 
 A process that dies, hangs as a whole or is cut off from the database renews nothing: its claims are lost after
-`attempts.LEASE_S`, and another worker goes on. A thread that hangs alone is not renewed for ever.
+`claims.LEASE_S`, and another worker goes on. A thread that hangs alone is not renewed for ever.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from sqlalchemy.exc import DBAPIError
 
 from common.database.engine import Database
 from common.database.repeats import LOCK_WAIT
-from common.jobs import attempts
-from common.jobs.attempts import Claim
+from common.jobs import claims
+from common.jobs.claims import Claim
 from common.uptime import uptime_s
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class LeaseRenewal:
     def _renew_one(self, held: _Held) -> None:
         now_s = held.tried_at_s = self._clock_s()
         try:
-            if not attempts.renew(self._db, held.claim):
+            if not claims.renew(self._db, held.claim):
                 self._forget(held.claim)  # it has just been ended, or was lost: the next write will show which
         except DBAPIError as error:
             held.is_locked = error.orig is not None and error.orig.args[:1] == (LOCK_WAIT,)

@@ -21,7 +21,7 @@ from common.admission.refusals import Cause, Logins
 from common.database.engine import Database
 from common.database.models import Refusal
 from common.errors import Refused, StepError, Transient
-from common.jobs.attempts import RefusedBefore
+from common.jobs.outcomes import RefusedBefore
 from common.workflows import Upstream
 from worker.upstreams import Upstreams
 from worker.upstreams.http import Deadline

@@ -29,8 +29,10 @@ from common.admission.outages import Hold, HoldCode
 from common.admission.slots import Limits
 from common.database.repeats import CommitUnknownError
 from common.errors import Conflict, NotYet, Permanent, Refused, StepError, Transient
-from common.jobs import attempts, ledger
-from common.jobs.attempts import INTERNAL, Claim, ClaimLostError, ClaimRefused
+from common.jobs import attempts, claims, ledger, outcomes
+from common.jobs.attempts import ClaimRefused
+from common.jobs.claims import Claim, ClaimLostError
+from common.jobs.outcomes import INTERNAL
 from common.states import StepState
 from common.workflows import Upstream, task_name
 from worker import refusals as refusing
@@ -138,7 +140,7 @@ class Runner:
         try:
             result = self._attempt(claim)
         except ClaimLostError:
-            attempts.release(self._db, claim)
+            claims.release(self._db, claim)
             return StepResult(action=NextAction.NOT_OURS, code="claim_lost", reason="its lease ran out while it ran")
         self._on_room()
         return result
@@ -174,9 +176,9 @@ class Runner:
         except Exception:  # here an unknown failure becomes a state
             log.exception("step_crashed")
             reason = "An internal error occurred in Slipway. Its log has the details under this job's ID."
-            attempts.record_failure(self._db, claim, code=INTERNAL, reason=reason)
+            outcomes.record_failure(self._db, claim, code=INTERNAL, reason=reason)
             return StepResult(action=NextAction.STOP, state=StepState.FAILED, code=INTERNAL, reason=reason)
-        attempts.record_success(self._db, claim, output)
+        outcomes.record_success(self._db, claim, output)
         return StepResult(action=NextAction.GO_ON, state=StepState.SUCCEEDED)
 
     def _refused(self, claim: Claim, error: Refused, upstream: Upstream) -> StepResult:
@@ -185,7 +187,7 @@ class Runner:
             standing = refusing.standing_after(self._ask, upstream, error)
         except Transient as unanswered:
             return self._not_done(claim, unanswered)
-        before = attempts.refused_before(self._db, claim)
+        before = outcomes.refused_before(self._db, claim)
         login, now = self._limits[upstream].login if upstream in self._limits else "", self._db.now()
         accepted_at = self._db.read(lambda session: refusals.accepted_at(session, upstream, login))
         match refusing.decide(error, standing, before, accepted_at=accepted_at, now=now):
@@ -193,11 +195,11 @@ class Runner:
                 if refusals.hold(self._db, upstream, login, cause, now):
                     refusing.log_held(upstream, cause)
                 hold = outages.refused(cause.cause)
-                state = attempts.record_hold(self._db, claim, hold)
+                state = outcomes.record_hold(self._db, claim, hold)
                 return StepResult(action=NextAction.LATER, state=state, code=hold.code, reason=hold.reason)
             case TryAgain(delay_s=delay_s):
                 transient = Transient(error.reason, upstream=error.upstream, retry_after_s=delay_s)
-                transient.code = attempts.UNEXPLAINED
+                transient.code = outcomes.UNEXPLAINED
                 return self._not_done(claim, transient)
             case GiveUp(reason=reason):
                 return self._not_done(claim, Permanent(reason, action_by=error.action_by, upstream=error.upstream))
@@ -207,14 +209,14 @@ class Runner:
             return self._refused(claim, error, upstream)
         match error:
             case NotYet():
-                state = attempts.record_wait(
+                state = outcomes.record_wait(
                     self._db, claim, code=error.code, reason=error.reason, retry_after_s=error.retry_after_s
                 )
             case Transient():
                 # The hint is a minimum: a server that says 0 must not use up the attempts at once.
                 delay_s = max(error.retry_after_s or 0, claim.plan.retry.delay_s(claim.tries) * self._jitter())
                 upstream = Upstream.labelled(error.upstream)
-                state = attempts.record_retry(
+                state = outcomes.record_retry(
                     self._db,
                     claim,
                     code=error.code,
@@ -229,12 +231,12 @@ class Runner:
                     self._on_unavailable()
             case Conflict():
                 ledger.withdraw(self._db, claim)
-                state = attempts.record_failure(
+                state = outcomes.record_failure(
                     self._db, claim, code=error.code, reason=error.reason, remedy=error.choices
                 )
             case Permanent():
                 remedy = [REMEDIES[error.action_by]]
-                state = attempts.record_failure(self._db, claim, code=error.code, reason=error.reason, remedy=remedy)
+                state = outcomes.record_failure(self._db, claim, code=error.code, reason=error.reason, remedy=remedy)
             case _:
                 raise TypeError(f"{type(error).__name__} is none of the four outcomes") from error
         action = NextAction.STOP if state is StepState.FAILED else NextAction.LATER

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from structlog.contextvars import bound_contextvars
 
 from common.admission.outages import Hold
-from common.jobs.attempts import Claim, ClaimRefused
+from common.jobs.attempts import ClaimRefused
+from common.jobs.claims import Claim
 from common.states import StepState
 from common.telemetry import metrics, tracing
 from common.telemetry.span import Kind, Span

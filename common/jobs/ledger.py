@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 from common import workflows
 from common.database.engine import Database
 from common.database.models import Attempt, Job, Resource, Step
-from common.jobs import attempts
-from common.jobs.attempts import Claim
+from common.jobs import claims
+from common.jobs.claims import Claim
 from common.states import Outcome, Provenance
 
 ANSWERED = frozenset({Outcome.SUCCEEDED, Outcome.FAILED})  # the attempt left no call behind whose outcome is unknown
@@ -44,7 +44,7 @@ class Entry:
         """
 
         def work(session: Session) -> None:
-            attempts.require_held(session, self._claim, self._db.now())
+            claims.require_held(session, self._claim, self._db.now())
             row = self._find(session) or self._new(session)
             row.provenance = Provenance.INTENDED
             row.outside_id = row.url = None  # they would be those of an earlier one, which is gone
@@ -84,7 +84,7 @@ class Entry:
             if row is not None and row.provenance is Provenance.INTENDED and (row.job_id, row.attempt) == mine:
                 row.provenance, row.updated_at = Provenance.GONE, self._db.now()
 
-        attempts.while_ours(self._db, self._claim, work)
+        claims.while_ours(self._db, self._claim, work)
 
     def settle(self, *, outside_id: str, url: str | None, found: bool) -> None:
         """Record that it exists. `found`: it was there before this attempt. Raises ClaimLostError."""
@@ -100,7 +100,7 @@ class Entry:
             row.outside_id, row.url = outside_id, url
             self._sign(row)
 
-        attempts.while_ours(self._db, self._claim, work)
+        claims.while_ours(self._db, self._claim, work)
 
     def _find(self, session: Session) -> Resource | None:
         return session.scalar(
@@ -171,7 +171,7 @@ def withdraw(db: Database, claim: Claim) -> None:
         Resource.provenance == Provenance.INTENDED,
     )
     gone = update(Resource).where(*intended).values(provenance=Provenance.GONE, updated_at=db.now())
-    attempts.while_ours(db, claim, lambda session: session.execute(gone))
+    claims.while_ours(db, claim, lambda session: session.execute(gone))
 
 
 def mark_gone(db: Database, claim: Claim, resource_id: str) -> None:
@@ -181,4 +181,4 @@ def mark_gone(db: Database, claim: Claim, resource_id: str) -> None:
         row = session.get_one(Resource, resource_id)
         row.provenance, row.updated_at = Provenance.GONE, db.now()
 
-    attempts.while_ours(db, claim, work)
+    claims.while_ours(db, claim, work)

@@ -3,9 +3,9 @@
     job    queued ─▶ running ─▶ succeeded | failed, when every lane has settled
                        └▶ cancelling ─▶ cancelled
 
-Workers move its steps on (`attempts.py`), and so do people (`interventions.py`). Every change locks the job's row
-first, so that changes of one job happen one after the other, and raises the job's version. What a person would notice
-of the change is recorded as an event with that number (`events.py`).
+Workers move its steps on (`attempts.py`, `outcomes.py`), and so do people (`interventions.py`). Every change locks the
+job's row first, so that changes of one job happen one after the other, and raises the job's version. What a person
+would notice of the change is recorded as an event with that number (`events.py`).
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ from common.database import migrate
 from common.database.engine import Database
 from common.database.ids import new_id
 from common.database.models import Event, Step, Team, User
-from common.jobs import attempts, lifecycle
+from common.jobs import attempts, claims, lifecycle, outcomes
 from common.workflows import SIGNUP
 
 FOLLOWERS = int(os.environ.get("SLIPWAY_FOLLOWERS", "0"))
@@ -138,15 +138,15 @@ class Jobs:
         """Change it twice: an attempt that begins, and stumbles, for as long as it is wanted."""
         self._make_due(job_id)
         claim = attempts.claim(self._db, job_id, "create_gitlab_user", worker="bench", limits={})
-        assert isinstance(claim, attempts.Claim)
-        attempts.record_retry(self._db, claim, code="upstream_unavailable", reason=f"Away {new_id()}", delay_s=0)
+        assert isinstance(claim, claims.Claim)
+        outcomes.record_retry(self._db, claim, code="upstream_unavailable", reason=f"Away {new_id()}", delay_s=0)
 
     def end(self, job_id: str) -> None:
         self._make_due(job_id)
         for step in SIGNUP.steps:
             claim = attempts.claim(self._db, job_id, step.name, worker="bench", limits={})
-            assert isinstance(claim, attempts.Claim)
-            attempts.record_success(self._db, claim, {})
+            assert isinstance(claim, claims.Claim)
+            outcomes.record_success(self._db, claim, {})
 
     def _make_due(self, job_id: str) -> None:
         at_once = {"due_at": datetime(2000, 1, 1, tzinfo=UTC), "forgiven": Step.attempts}

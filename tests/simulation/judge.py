@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from common.jobs.attempts import LEASE_S
+from common.jobs.claims import LEASE_S
 from common.jobs.lane_messages import LaneMessage
 from simulation.faults import FaultKind, Point
 from simulation.oracle import Ending, look

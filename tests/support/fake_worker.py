@@ -10,8 +10,8 @@ from sqlalchemy import select, update
 from common.database.engine import Database
 from common.database.ids import new_id
 from common.database.models import Attempt, Job, Resource, Step, User
-from common.jobs import attempts, build_log
-from common.jobs.attempts import Claim
+from common.jobs import attempts, build_log, outcomes
+from common.jobs.claims import Claim
 from common.states import Provenance, StepState
 from support.api import V1, Api, add_app, add_project
 
@@ -30,14 +30,14 @@ def claim(db: Database, job_id: str, step: str) -> Claim:
 
 
 def fail(db: Database, job_id: str, step: str, reason: str = "It broke.") -> None:
-    attempts.record_failure(db, claim(db, job_id, step), code="rejected", reason=reason)
+    outcomes.record_failure(db, claim(db, job_id, step), code="rejected", reason=reason)
 
 
 def succeed(db: Database, job_id: str, *, but: tuple[str, ...] = (), **outputs: dict[str, Any]) -> None:
     """Do every step whose turn it is or comes, except those in `but`, with these outputs."""
     while ready := [name for name in names(db, job_id, StepState.READY) if name not in but]:
         output = {**OUTPUTS, **outputs}.get(ready[0], {})
-        attempts.record_success(db, claim(db, job_id, ready[0]), output)
+        outcomes.record_success(db, claim(db, job_id, ready[0]), output)
 
 
 def names(db: Database, job_id: str, state: StepState) -> list[str]:

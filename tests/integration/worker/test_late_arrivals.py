@@ -11,7 +11,7 @@ from support.mariadb import wait_until
 from support.world import World
 
 from common.database.models import Job
-from common.jobs import attempts, ledger
+from common.jobs import claims, ledger
 from common.states import JobState, Outcome, StepState
 from harbour.faults import Fault
 from harbour.server import Service
@@ -41,7 +41,7 @@ def test_what_a_lost_worker_asked_for_is_awaited_before_it_is_asked_for_again(
     with ThreadPoolExecutor(1) as lost_host:
         lost = lost_host.submit(world.runner_named("lost").run, job.id, step)
         wait_until("the call is under way", lambda: fault.held == 1)
-        world.time.advance(attempts.LEASE_S)
+        world.time.advance(claims.LEASE_S)
         early = world.runner_named("heir").run(job.id, step)
         fault.release()
         assert lost.result(WITHIN_S).action is NextAction.NOT_OURS
@@ -62,7 +62,7 @@ def test_it_is_asked_for_again_when_the_call_can_arrive_no_more(world: World, ne
     with ThreadPoolExecutor(1) as lost_host:
         lost = lost_host.submit(world.runner_named("lost").run, job.id, step)
         wait_until("the call is under way", lambda: fault.held == 1)
-        world.time.advance(attempts.LEASE_S)
+        world.time.advance(claims.LEASE_S)
         world.runner_named("heir").run(job.id, step)
         fault.release(is_dropped=True)  # it never arrives
         lost.result(WITHIN_S)

@@ -14,8 +14,9 @@ from support.world import Time, World
 
 from common.database.engine import Database
 from common.database.models import Job, Slot
-from common.jobs import attempts, dispatch
-from common.jobs.attempts import Claim, ClaimLostError, ClaimRefused
+from common.jobs import attempts, claims, dispatch, outcomes
+from common.jobs.attempts import ClaimRefused
+from common.jobs.claims import Claim, ClaimLostError
 from common.states import Outcome, StepState
 from worker import leases
 from worker.context import StepContext
@@ -56,7 +57,7 @@ def process(world: World) -> Process:
 
 def _is_held(world: World, claim: Claim) -> bool:
     def check(session: Session) -> None:
-        attempts.require_held(session, claim, world.time())
+        claims.require_held(session, claim, world.time())
 
     try:
         world.db.transaction(check)
@@ -80,7 +81,7 @@ def test_a_lease_is_a_few_seconds_long_whatever_the_limit_of_the_step(world: Wor
 
     assert claim.plan.limit_s > 100
     assert step.lease_until is not None
-    assert (step.lease_until - world.time()).total_seconds() == attempts.LEASE_S == 8
+    assert (step.lease_until - world.time()).total_seconds() == claims.LEASE_S == 8
     assert step.nudge_at == step.lease_until
     assert [slot.until for slot in _slots_of(world, claim)] == [step.lease_until]
 
@@ -94,7 +95,7 @@ def test_a_claim_is_held_as_long_as_it_is_renewed(world: World, new_name: NewNam
     step, (slot,) = world.step(job, STEP), _slots_of(world, claim)
     assert _is_held(world, claim)
     assert step.lease_until is not None
-    assert (step.lease_until - world.time()).total_seconds() == attempts.LEASE_S
+    assert (step.lease_until - world.time()).total_seconds() == claims.LEASE_S
     assert step.nudge_at == slot.until == step.lease_until
     assert attempts.claim(world.db, job.id, STEP, worker="v", limits={}) is ClaimRefused.NOT_NOW
     assert STEP not in [lane.steps[0] for lane in dispatch.take_due(world.db, limit=100)]
@@ -105,7 +106,7 @@ def test_a_frozen_process_loses_its_claim_when_the_lease_is_over(
 ) -> None:
     job = world.make_app(new_name("app"))
     frozen = process.claim(job)
-    world.time.advance(attempts.LEASE_S - 0.001)
+    world.time.advance(claims.LEASE_S - 0.001)
     assert _is_held(world, frozen)
     assert attempts.claim(world.db, job.id, STEP, worker="heir", limits=world.limits) is ClaimRefused.NOT_NOW
 
@@ -120,15 +121,15 @@ def test_a_frozen_process_loses_its_claim_when_the_lease_is_over(
     assert world.step(job, STEP).lease_until == lease
     assert _slots_of(world, frozen) == []
     with pytest.raises(ClaimLostError):
-        attempts.record_success(world.db, frozen, {})
-    attempts.record_success(world.db, heir, {"project_id": 1})
+        outcomes.record_success(world.db, frozen, {})
+    outcomes.record_success(world.db, heir, {"project_id": 1})
     assert [attempt.outcome for attempt in world.attempts(job, STEP)] == [Outcome.LOST, Outcome.SUCCEEDED]
 
 
 def test_a_lease_that_is_over_is_renewed_if_nobody_has_come(world: World, new_name: NewName, process: Process) -> None:
     job = world.make_app(new_name("app"))
     claim = process.claim(job)
-    world.time.advance(2 * attempts.LEASE_S)
+    world.time.advance(2 * claims.LEASE_S)
 
     process.renewal.renew()
 
@@ -138,7 +139,7 @@ def test_a_lease_that_is_over_is_renewed_if_nobody_has_come(world: World, new_na
 def test_a_claim_whose_slot_was_taken_is_not_renewed(world: World, new_name: NewName, process: Process) -> None:
     job = world.make_app(new_name("app"))
     claim = process.claim(job)
-    world.time.advance(attempts.LEASE_S)
+    world.time.advance(claims.LEASE_S)
     (slot,) = _slots_of(world, claim)
 
     def take(session: Session) -> None:
@@ -159,7 +160,7 @@ def test_an_attempt_that_hangs_is_not_renewed_for_ever(world: World, new_name: N
 
     process.live(seconds=claim.plan.limit_s + leases.GRACE_S)
     assert _is_held(world, claim)
-    process.live(seconds=attempts.LEASE_S + leases.RENEW_AFTER_S)
+    process.live(seconds=claims.LEASE_S + leases.RENEW_AFTER_S)
 
     assert not _is_held(world, claim)
 
@@ -201,16 +202,16 @@ def test_a_row_that_a_silent_session_has_locked_costs_no_other_claim(
 ) -> None:
     process = Process(world, Database(db_url, now=world.time, pool_size=1, answers_within_s=3, tries=1))
     jobs = [world.make_app(new_name("app")) for _ in range(3)]
-    claims = [process.claim(job) for job in jobs]
-    locked = text("SELECT id FROM steps WHERE id = :id FOR UPDATE").bindparams(id=claims[0].step.id)
+    held = [process.claim(job) for job in jobs]
+    locked = text("SELECT id FROM steps WHERE id = :id FOR UPDATE").bindparams(id=held[0].step.id)
 
     with world.db.engine.connect() as silent:
         silent.execute(locked)
-        process.live(seconds=attempts.LEASE_S)
+        process.live(seconds=claims.LEASE_S)
         assert [_is_renewed(world, job) for job in jobs] == [False, True, True]
 
     process.live(seconds=leases.RENEW_AFTER_S)
-    assert [_is_held(world, claim) for claim in claims] == [True, True, True]
+    assert [_is_held(world, claim) for claim in held] == [True, True, True]
 
 
 def test_rows_that_are_locked_are_tried_in_turn(world: World, new_name: NewName, process: Process) -> None:
@@ -226,7 +227,7 @@ def test_rows_that_are_locked_are_tried_in_turn(world: World, new_name: NewName,
     db.run = locking
     process.live(seconds=leases.RENEW_AFTER_S)
     locked.remove(second.token)
-    process.live(seconds=attempts.LEASE_S - leases.RENEW_AFTER_S)
+    process.live(seconds=claims.LEASE_S - leases.RENEW_AFTER_S)
 
     assert [_is_held(world, claim) for claim in (first, second)] == [False, True]
 
@@ -254,7 +255,7 @@ def test_a_renewal_that_the_database_did_not_answer_is_made_in_the_next_round(
     time.advance(leases.RENEW_AFTER_S)
     with pytest.raises(OperationalError):
         process.renewal.renew()
-    time.advance(attempts.LEASE_S - leases.RENEW_AFTER_S - leases.EVERY_S)
+    time.advance(claims.LEASE_S - leases.RENEW_AFTER_S - leases.EVERY_S)
     process.renewal.renew()
     time.advance(leases.EVERY_S)
 
@@ -267,7 +268,7 @@ def test_a_runner_keeps_its_claim_while_the_step_runs_and_not_after_it(
     job, seen = world.make_app(new_name("app")), []
 
     def slow(_job: StepContext, _upstreams: Upstreams) -> dict[str, Any]:
-        process.live(seconds=3 * attempts.LEASE_S)
+        process.live(seconds=3 * claims.LEASE_S)
         seen.append(attempts.claim(world.db, job.id, STEP, worker="v", limits=world.limits))
         return {"project_id": 1}
 
@@ -284,5 +285,5 @@ def test_a_runner_keeps_its_claim_while_the_step_runs_and_not_after_it(
     assert seen == [ClaimRefused.NOT_NOW]
     assert (result.action, world.step(job, STEP).state) == (NextAction.GO_ON, StepState.SUCCEEDED)
     counted = _Counted(process)
-    process.live(seconds=attempts.LEASE_S)
+    process.live(seconds=claims.LEASE_S)
     assert counted.rows == []

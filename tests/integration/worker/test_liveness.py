@@ -17,8 +17,8 @@ from support.world import Time, World
 from common.broker import Publisher, celery_app
 from common.database.engine import Database
 from common.database.models import Job
-from common.jobs import attempts, dispatch
-from common.jobs.attempts import Claim
+from common.jobs import attempts, dispatch, outcomes
+from common.jobs.claims import Claim
 from common.states import Outcome
 from worker.broker_link import BrokerLink
 from worker.clock import Clock
@@ -157,10 +157,10 @@ def test_a_poll_belongs_to_the_worker_that_polls(
     victim = start_worker("victim")
     first = attempts.claim(world.db, job.id, "fork_source", worker="watcher", limits={})
     assert isinstance(first, Claim)
-    attempts.record_success(world.db, first, {})
+    outcomes.record_success(world.db, first, {})
     poll = attempts.claim(world.db, job.id, "await_source", worker="watcher", limits={})
     assert isinstance(poll, Claim)
-    attempts.record_wait(world.db, poll, code="not_yet", reason="copying", retry_after_s=0)
+    outcomes.record_wait(world.db, poll, code="not_yet", reason="copying", retry_after_s=0)
     assert isinstance(attempts.claim(world.db, job.id, "await_source", worker="victim", limits={}), Claim)
 
     _kill(victim)

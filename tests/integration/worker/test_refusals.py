@@ -14,8 +14,8 @@ from common.admission.outages import HoldCode
 from common.admission.slots import Limits
 from common.database.models import Job, Refusal
 from common.errors import Refused, Transient
-from common.jobs import attempts, dispatch, interventions
-from common.jobs.attempts import Claim
+from common.jobs import attempts, dispatch, interventions, outcomes
+from common.jobs.claims import Claim
 from common.jobs.lane_messages import LaneMessage
 from common.states import JobState, StepState
 from common.workflows import Upstream
@@ -181,7 +181,7 @@ def test_a_wait_stands_still_while_we_are_refused(
     world.run_through(made, "fork_helm")
     poll = attempts.claim(world.db, made.id, "await_helm", worker="w", limits=world.limits)
     assert isinstance(poll, Claim)
-    attempts.record_wait(world.db, poll, code="not_yet", reason="copying", retry_after_s=2)
+    outcomes.record_wait(world.db, poll, code="not_yet", reason="copying", retry_after_s=2)
     world.time.advance(2)
     _refuse(world)
     world.runner.run(made.id, "await_helm")
@@ -215,7 +215,7 @@ def test_one_step_goes_as_a_trial_and_the_others_wait_for_its_outcome(
     other = next(job for job in accepted if job.id != lane.job_id)
     refused = attempts.claim(world.db, other.id, STEP, worker="w", limits=world.limits)
     assert getattr(refused, "code", None) is HoldCode.BUSY
-    attempts.record_success(world.db, trial, {})
+    outcomes.record_success(world.db, trial, {})
     assert len(_parked(world)) == 1, "its outcome leaves room for the next one"
 
 
@@ -571,4 +571,4 @@ def test_what_a_person_retries_after_a_week_waits_anew(world: World, new_name: N
     claim = attempts.claim(world.db, job.id, first, worker="w", limits=world.limits)
 
     assert isinstance(claim, Claim)
-    assert attempts.refused_before(world.db, claim).since is None
+    assert outcomes.refused_before(world.db, claim).since is None

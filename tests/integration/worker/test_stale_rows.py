@@ -18,8 +18,8 @@ from support.world import World
 
 from common.database.models import Base, Job, Resource, Step
 from common.errors import StepError
-from common.jobs import attempts, ledger
-from common.jobs.attempts import Claim, ClaimLostError
+from common.jobs import attempts, claims, ledger
+from common.jobs.claims import Claim, ClaimLostError
 from common.jobs.ledger import Entry
 from common.states import JobState
 from common.step_outputs import FORK_SOURCE
@@ -175,7 +175,7 @@ def test_the_fence_of_calls_reads_the_time_after_the_database_has_answered(
     read = db.read
 
     def read_late(work: Any) -> Any:
-        stale.world.time.advance(attempts.LEASE_S)
+        stale.world.time.advance(claims.LEASE_S)
         return read(work)
 
     monkeypatch.setattr(db, "read", read_late)

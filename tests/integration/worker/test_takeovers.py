@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from support.world import World
 
-from common.jobs import attempts, dispatch
-from common.jobs.attempts import Claim
+from common.jobs import attempts, claims, dispatch
+from common.jobs.claims import Claim
 from common.jobs.lane_messages import LaneMessage
 from worker.broker_link import BrokerLink
 from worker.clock import LEFT_FOR_S, Clock
@@ -52,7 +52,7 @@ def test_leases_that_ran_out_while_the_database_was_away_are_left_to_their_worke
     clock = Clock(world.db, publisher, register, world.limits, link, clock_s=lambda: now_s[0])
     _claim(world, world.make_app(new_name("app")).id, "w")
     clock.tick()
-    world.time.advance(attempts.LEASE_S)
+    world.time.advance(claims.LEASE_S)
 
     def away(_work: object) -> None:
         raise OperationalError("SELECT", {}, Exception(number))
@@ -71,7 +71,7 @@ def test_leases_that_ran_out_while_the_database_was_away_are_left_to_their_worke
 
 
 def test_a_lease_is_left_for_longer_than_its_renewal_takes() -> None:
-    assert 2 * EVERY_S < LEFT_FOR_S < attempts.LEASE_S
+    assert 2 * EVERY_S < LEFT_FOR_S < claims.LEASE_S
 
 
 def test_the_release_of_a_dead_workers_claim_leaves_the_next_claim_alone(
@@ -85,7 +85,7 @@ def test_the_release_of_a_dead_workers_claim_leaves_the_next_claim_alone(
     def read_late(work: Any) -> Any:
         seen = read(work)
         if not heirs:
-            world.time.advance(attempts.LEASE_S)
+            world.time.advance(claims.LEASE_S)
             heirs.append(_claim(world, job.id, "heir"))
         return seen
 
@@ -96,7 +96,7 @@ def test_the_release_of_a_dead_workers_claim_leaves_the_next_claim_alone(
     lease = world.step(job, STEP).lease_until
     assert released.leases == 0
     assert lease is not None
-    assert (lease - world.time()).total_seconds() == attempts.LEASE_S
+    assert (lease - world.time()).total_seconds() == claims.LEASE_S
 
 
 def test_what_a_dead_worker_sent_has_time_to_arrive() -> None:

@@ -19,7 +19,7 @@ from support.world import Time
 from api.commands.jobs import PAGE
 from common.database.engine import Database
 from common.database.models import Job, Step, User
-from common.jobs import attempts, dispatch, lifecycle, stuck
+from common.jobs import dispatch, lifecycle, outcomes, stuck
 from common.jobs.stuck import Patience
 from common.states import JobState, StepState
 from common.workflows import BUILD
@@ -78,7 +78,7 @@ def _found(operator: Operator, *more: str) -> list[tuple[str, str | None, str]]:
 def test_what_moves_as_its_plan_says_is_not_stuck(operator: Operator, db: Database, build: str, time: Time) -> None:
     begun = claim(db, build, "start_build")
     while_running = operator.types("jobs", "stuck")
-    attempts.record_wait(db, begun, code="not_yet", reason="Jenkins has it in its queue", retry_after_s=60)
+    outcomes.record_wait(db, begun, code="not_yet", reason="Jenkins has it in its queue", retry_after_s=60)
     time.advance(14 * 60)
     while_waiting = operator.types("jobs", "stuck")
 
@@ -137,10 +137,10 @@ def test_what_is_held_back_for_long_says_by_what(operator: Operator, db: Databas
 def test_what_waits_for_long_says_for_what_and_since_when(
     operator: Operator, db: Database, build: str, time: Time
 ) -> None:
-    attempts.record_success(db, claim(db, build, "start_build"), {"queue_id": 7, "number": None})
+    outcomes.record_success(db, claim(db, build, "start_build"), {"queue_id": 7, "number": None})
     for _ in range(13):
         waiting = claim(db, build, "await_executor")
-        attempts.record_wait(
+        outcomes.record_wait(
             db, waiting, code="not_yet", reason="Jenkins\x1b[2J has it in its queue", retry_after_s=300
         )
         time.advance(300)

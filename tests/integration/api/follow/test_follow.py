@@ -28,7 +28,7 @@ from api.presentation.job_view import JobView
 from common.database import migrate
 from common.database.engine import Database
 from common.database.models import Event
-from common.jobs import attempts, events
+from common.jobs import events, outcomes
 from common.jobs.events import EventBatch
 from common.states import JobState
 
@@ -162,7 +162,7 @@ def test_a_client_that_changes_between_poll_and_stream_misses_and_repeats_nothin
     event = stream.next_event()
     assert event is not None
     stream.close()
-    attempts.record_success(server.db, claimed, {})
+    outcomes.record_success(server.db, claimed, {})
     status, _, last, _ = poll(server.address, job_id, wait=15, etag=f'W/"{job_id}-{event["number"]}"')
 
     assert event["number"] == job["version"] + 1
@@ -264,11 +264,11 @@ def test_looks_that_find_nothing_new_are_no_events(api: Api, db: Database, time:
     grace = api.member("grace")
     project = grace.post(f"{V1}/project", json={"name": "compilers"}).json["project_id"]
     job_id = grace.post(f"{V1}/app", json={"project_id": project, "name": "abc", "type": "Flask"}).json["job_id"]
-    attempts.record_success(db, claim(db, job_id, "fork_source"), {})
+    outcomes.record_success(db, claim(db, job_id, "fork_source"), {})
     before = len(events_of(db, job_id))
 
     for reason in ("copying", "copying", "copying", "nearly there"):
-        attempts.record_wait(db, claim(db, job_id, "await_source"), code="not_yet", reason=reason, retry_after_s=2)
+        outcomes.record_wait(db, claim(db, job_id, "await_source"), code="not_yet", reason=reason, retry_after_s=2)
         time.advance(2)
 
     told = [(step["state"], step["reason"]) for event in events_of(db, job_id)[before:] for step in event.steps]

@@ -8,7 +8,7 @@ from support.world import Time
 
 from api.presentation.durations import MIN_SAMPLES, StepDurations
 from common.database.engine import Database
-from common.jobs import attempts
+from common.jobs import outcomes
 from common.workflows import SIGNUP
 
 GITLAB, GROUP = "create_gitlab_user", "join_gitlab_group"
@@ -22,7 +22,7 @@ def _run_through(api: Api, db: Database, time: Time, login: str, *, factor: floa
         for step in lane.steps:
             claimed = claim(db, job_id, step.name)
             time.advance(TAKES_S[step.name] * factor)
-            attempts.record_success(db, claimed, {})
+            outcomes.record_success(db, claimed, {})
     return job_id
 
 
@@ -57,9 +57,9 @@ def test_a_client_is_told_to_look_when_a_change_is_likely(api: Api, db: Database
     job_id = api.sign_up("ada").json["job_id"]
     claimed = [claim(db, job_id, lane.steps[0].name) for lane in SIGNUP.lanes]
     for each in claimed[1:]:
-        attempts.record_success(db, each, {})
+        outcomes.record_success(db, each, {})
     for name in ("assign_jenkins_role",):
-        attempts.record_success(db, claim(db, job_id, name), {})
+        outcomes.record_success(db, claim(db, job_id, name), {})
 
     answer = api.visitor.get(f"{V1}/jobs/{job_id}")
     unchanged = api.visitor.get(f"{V1}/jobs/{job_id}", headers={"If-None-Match": answer.headers["ETag"]})
@@ -71,7 +71,7 @@ def test_a_job_that_waits_says_when_it_looks_again(api: Api, db: Database, time:
     job_id = api.sign_up("ada").json["job_id"]
     for lane in SIGNUP.lanes:
         claimed = claim(db, job_id, lane.steps[0].name)
-        attempts.record_retry(db, claimed, code="upstream_unavailable", reason="Away.", delay_s=20)
+        outcomes.record_retry(db, claimed, code="upstream_unavailable", reason="Away.", delay_s=20)
 
     answer = api.visitor.get(f"{V1}/jobs/{job_id}")
 
@@ -84,7 +84,7 @@ def test_a_job_that_waits_says_when_it_looks_again(api: Api, db: Database, time:
 def test_a_wait_of_hours_is_looked_at_twice_a_minute(api: Api, db: Database) -> None:
     job_id = api.sign_up("ada").json["job_id"]
     for lane in SIGNUP.lanes:
-        attempts.record_retry(
+        outcomes.record_retry(
             db, claim(db, job_id, lane.steps[0].name), code="upstream_unavailable", reason="Away.", delay_s=9999
         )
 

@@ -19,7 +19,7 @@ from werkzeug.test import TestResponse
 from common.broker import Publisher, celery_app
 from common.database.engine import Database
 from common.database.models import App, Job, Secret, Step, User
-from common.jobs import attempts, interventions
+from common.jobs import interventions, outcomes
 from common.jobs.interventions import NotPossibleError
 from common.jobs.lane_messages import LaneMessage
 from common.states import JobState, StepState
@@ -113,7 +113,7 @@ def test_each_filter_narrows_and_all_of_them_together(
     time.advance(60)
     app_id, since = job(db, first).app_id, time().isoformat()
     drift = dev.get(f"{V1}/app/{app_id}/drift").json["job_id"]
-    attempts.record_failure(db, claim(db, drift, "compare_app"), code="conflict", reason="It is not ours.")
+    outcomes.record_failure(db, claim(db, drift, "compare_app"), code="conflict", reason="It is not ours.")
 
     def found(**which: Any) -> set[str]:
         return set(_retried(chief.post(PATH, json={"dry_run": True, **which})))

@@ -22,8 +22,9 @@ from support.world import Time
 
 from common.database.engine import Database
 from common.database.models import App, ConsoleChunk, Secret
-from common.jobs import attempts, build_log
-from common.jobs.attempts import ClaimLostError, ClaimRefused
+from common.jobs import attempts, build_log, outcomes
+from common.jobs.attempts import ClaimRefused
+from common.jobs.claims import ClaimLostError
 from common.states import JobState, Outcome, StepState
 from common.workflows import BUILD, PROVISION, SIGNUP, find_step
 
@@ -74,7 +75,7 @@ def test_after_a_retry_a_step_has_all_its_attempts_again(
     for number in range(1, plan.retry.attempts + 1):
         claimed = claim(db, failed, "open_to_developers")
         assert (claimed.tries, claimed.attempt) == (number, number + 1)
-        state = attempts.record_retry(db, claimed, code="busy", reason="GitLab is busy.", delay_s=1)
+        state = outcomes.record_retry(db, claimed, code="busy", reason="GitLab is busy.", delay_s=1)
         time.advance(1)
 
     assert state is StepState.FAILED
@@ -238,7 +239,7 @@ def test_a_running_step_of_a_cancelled_job_can_record_nothing(dev: FlaskClient, 
 
     assert (answer.status_code, job(db, job_id).state) == (202, JobState.CANCELLED)
     with pytest.raises(ClaimLostError):
-        attempts.record_success(db, running, {})
+        outcomes.record_success(db, running, {})
     assert [each.outcome for each in attempts_of(db, job_id, "fork_source")] == [Outcome.CANCELLED]
     assert len(names(db, job_id, StepState.CANCELLED)) == len(PROVISION.steps)
 

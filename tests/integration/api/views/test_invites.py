@@ -20,7 +20,7 @@ from werkzeug.test import TestResponse
 
 from common.database.engine import Database
 from common.database.models import Invite, Job, User
-from common.jobs import attempts
+from common.jobs import outcomes
 
 CLOSED = (
     """
@@ -211,7 +211,7 @@ def test_a_sign_up_that_comes_to_nothing_gives_its_use_back(operator: Operator, 
     code = _invite(operator)["code"]
     job_id = _join(api, "grace", code).json["job_id"]
     for step in ("create_gitlab_user", "create_jenkins_user", "create_kibana_user"):
-        attempts.record_failure(db, claim(db, job_id, step), code="conflict", reason="Somebody else has this login.")
+        outcomes.record_failure(db, claim(db, job_id, step), code="conflict", reason="Somebody else has this login.")
 
     again = _join(api, "hopper", code, email="grace@example.com")
 

@@ -7,8 +7,8 @@ from flask.testing import FlaskClient
 from support.api import V1, Api, add_app, add_project, without_request_id
 
 from common.database.engine import Database
-from common.jobs import attempts
-from common.jobs.attempts import Claim
+from common.jobs import attempts, outcomes
+from common.jobs.claims import Claim
 from common.workflows import PROVISION, SIGNUP, WORKFLOWS
 
 ABSENT = "01890000-0000-7000-8000-000000000000"
@@ -77,10 +77,10 @@ def test_a_new_job_shows_its_whole_plan(api: Api) -> None:
 
 def test_a_job_says_what_it_waits_for_and_what_failed(api: Api, db: Database) -> None:
     job_id = api.sign_up("grace").json["job_id"]
-    attempts.record_retry(
+    outcomes.record_retry(
         db, _claim(db, job_id, "create_gitlab_user"), code="busy", reason="GitLab is busy.", delay_s=4
     )
-    attempts.record_failure(
+    outcomes.record_failure(
         db,
         _claim(db, job_id, "create_kibana_user"),
         code="conflict",
@@ -142,7 +142,7 @@ def test_a_running_job_says_when_to_look_again_and_a_finished_one_does_not(api: 
     assert api.visitor.get(f"{V1}/jobs/{job_id}").headers["Retry-After"] == "1"
 
     for step in SIGNUP.steps:
-        attempts.record_success(db, _claim(db, job_id, step.name), {})
+        outcomes.record_success(db, _claim(db, job_id, step.name), {})
 
     finished = api.visitor.get(f"{V1}/jobs/{job_id}")
     assert finished.json["state"] == "succeeded"

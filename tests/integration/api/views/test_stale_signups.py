@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from support.api import Api
 
 from common.database.models import Job, Resource, User
-from common.jobs import attempts
+from common.jobs import attempts, claims, outcomes
 from common.states import Provenance
 
 
@@ -15,8 +15,8 @@ def _fail(api: Api, job_id: str, *, code: str) -> None:
     """End every lane of a sign-up at its first step."""
     for step in ("create_gitlab_user", "create_jenkins_user", "create_kibana_user"):
         claim = attempts.claim(api.service.db, job_id, step, worker="test", limits={})
-        assert isinstance(claim, attempts.Claim)
-        attempts.record_failure(api.service.db, claim, code=code, reason="The name has an owner there.")
+        assert isinstance(claim, claims.Claim)
+        outcomes.record_failure(api.service.db, claim, code=code, reason="The name has an owner there.")
 
 
 def _make_something(api: Api, job_id: str) -> None:

@@ -15,7 +15,7 @@ from common.admission import refusals, slots
 from common.admission.outages import Hold
 from common.admission.refusals import Cause
 from common.database.engine import Database
-from common.jobs import attempts
+from common.jobs import attempts, outcomes
 from common.states import StepState
 from common.workflows import EXTERNAL, Upstream
 from worker.doctor.database import DatabaseChecks
@@ -135,7 +135,7 @@ def test_a_checkup_is_a_job_and_its_findings_stay_until_the_next(chief: FlaskCli
     report = {"is_well": True, "counts": {}, "checks": [found, {**found, "group": "Broker"}]}
     assert names(db, job_id, StepState.READY) == ["examine"]
 
-    attempts.record_success(db, claim(db, job_id, "examine"), report)
+    outcomes.record_success(db, claim(db, job_id, "examine"), report)
     chief.post(f"{V1}/upstreams/checkups", json={})  # not over: the one before still counts
 
     answer = chief.get(f"{V1}/upstreams").json

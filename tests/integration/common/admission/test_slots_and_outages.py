@@ -21,8 +21,9 @@ from common.admission.slots import Limits, UpstreamLimits
 from common.database.engine import Database
 from common.database.models import Job, Slot, Step, UpstreamStatus
 from common.errors import Transient
-from common.jobs import attempts, dispatch, interventions
-from common.jobs.attempts import Claim, ClaimRefused
+from common.jobs import attempts, dispatch, interventions, outcomes
+from common.jobs.attempts import ClaimRefused
+from common.jobs.claims import Claim
 from common.jobs.lane_messages import LaneMessage
 from common.states import JobState, Outcome, StepState
 from common.workflows import Upstream
@@ -138,7 +139,7 @@ def test_what_came_first_goes_first_and_nobody_passes_those_in_line(world: World
         assert isinstance(held, Hold)
         assert held.code is HoldCode.BUSY
         world.time.advance(1)
-    attempts.record_success(world.db, at_work, {})
+    outcomes.record_success(world.db, at_work, {})
 
     assert isinstance(_claim(world, late, "create_gitlab_user"), Hold)  # the slot is free, but others wait for it
     sent = _parked(world)
@@ -153,7 +154,7 @@ def test_a_parked_step_whose_message_is_lost_is_sent_again(world: World, new_nam
     at_work = _claim(world, first, "create_gitlab_user")
     _claim(world, second, "create_gitlab_user")
     assert isinstance(at_work, Claim)
-    attempts.record_failure(world.db, at_work, code="rejected", reason="No.")
+    outcomes.record_failure(world.db, at_work, code="rejected", reason="No.")
     _parked(world)
 
     world.time.advance(5)
@@ -169,7 +170,7 @@ def test_what_a_worker_of_the_version_before_leaves_marked_is_in_nobodys_way(wor
     assert isinstance(at_work, Claim)
     for job in others:
         _claim(world, job, "create_gitlab_user")
-    attempts.record_failure(world.db, at_work, code="rejected", reason="No.")
+    outcomes.record_failure(world.db, at_work, code="rejected", reason="No.")
     mark = update(Step).where(Step.parked_at.is_not(None)).values(state=StepState.SUCCEEDED)
     world.db.transaction(lambda session: session.execute(mark))
 
@@ -198,7 +199,7 @@ def test_comparisons_have_their_turn_among_those_that_wait_for_one_upstream(worl
     order = []
     for _ in range(3):
         assert isinstance(at_work, Claim)
-        attempts.record_failure(world.db, at_work, code="rejected", reason="No.")
+        outcomes.record_failure(world.db, at_work, code="rejected", reason="No.")
         (lane,) = _parked(world)
         at_work = _claim(world, world.job_of(lane.job_id), lane.steps[0])
         order.append(lane.job_id)
@@ -218,7 +219,7 @@ def test_a_comparison_that_waits_for_a_paused_upstream_keeps_no_place_at_another
     at_work = _claim(world, first, "create_gitlab_user")
     _claim(world, second, "create_gitlab_user")
     assert isinstance(at_work, Claim)
-    attempts.record_failure(world.db, at_work, code="rejected", reason="No.")
+    outcomes.record_failure(world.db, at_work, code="rejected", reason="No.")
 
     assert [lane.job_id for lane in _parked(world)] == [second.id]
 
@@ -420,7 +421,7 @@ def test_few_go_at_first_when_it_is_back_then_twice_as_many_every_few_seconds(
         sent.append(sum(isinstance(claim, Claim) for claim in claims))
         for claim in claims:
             assert isinstance(claim, Claim)
-            attempts.record_success(watched.db, claim, {})
+            outcomes.record_success(watched.db, claim, {})
         watched.time.advance(traffic.RAMP_S)
     assert sent == [1, 2, 4, 8]
 
@@ -511,7 +512,7 @@ def _waiting_for_helm(world: World, new_name: NewName) -> Job:
     world.run_through(made, "fork_helm")
     poll = _claim(world, made, "await_helm")
     assert isinstance(poll, Claim)
-    attempts.record_wait(world.db, poll, code="not_yet", reason="copying", retry_after_s=2)
+    outcomes.record_wait(world.db, poll, code="not_yet", reason="copying", retry_after_s=2)
     return made
 
 
@@ -522,7 +523,7 @@ def test_a_wait_stands_still_while_an_upstream_says_nothing(world: World, new_na
     unanswered = _claim(world, made, "await_helm")
     assert isinstance(unanswered, Claim)
     world.time.advance(20)
-    attempts.record_retry(
+    outcomes.record_retry(
         world.db, unanswered, code="upstream_unavailable", reason="503", delay_s=60, unavailable=GITLAB, enough=0
     )
     world.time.advance(60)
@@ -530,7 +531,7 @@ def test_a_wait_stands_still_while_an_upstream_says_nothing(world: World, new_na
     again = _claim(world, made, "await_helm")
 
     assert isinstance(again, Claim)
-    state = attempts.record_wait(world.db, again, code="not_yet", reason="copying", retry_after_s=2)
+    state = outcomes.record_wait(world.db, again, code="not_yet", reason="copying", retry_after_s=2)
     assert state is StepState.WAITING
 
 

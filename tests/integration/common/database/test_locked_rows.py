@@ -28,8 +28,8 @@ from common.database import connections
 from common.database.connections import Commits
 from common.database.engine import Database
 from common.database.models import Job, RateCount, Slot, Step, UpstreamStatus
-from common.jobs import attempts, dispatch, lifecycle, retention
-from common.jobs.attempts import Claim
+from common.jobs import attempts, dispatch, lifecycle, outcomes, retention
+from common.jobs.claims import Claim
 from common.states import StepState
 from common.workflows import Upstream
 
@@ -212,7 +212,7 @@ def _finding_locks(db: Database, db_url: str) -> Iterator[list[str]]:
 
 
 def _fail_without_answer(world: World, claim: Claim, count: int) -> None:
-    attempts.record_retry(
+    outcomes.record_retry(
         world.db, claim, code="c", reason=f"no answer {count}", delay_s=1, unavailable=GITLAB, enough=2
     )
 
@@ -231,7 +231,7 @@ def test_no_process_holds_an_upstreams_row_between_two_statements(world: World, 
         outages.record_unavailable(world.db, GITLAB, "no answer", world.time(), enough=9)
         answered = _claim(world, third, "create_gitlab_user")
         assert answered.admission.is_doubted
-        attempts.record_success(world.db, answered, {})
+        outcomes.record_success(world.db, answered, {})
         outages.pause(world.db, JENKINS, by="chief", reason="Upgrade.", now=world.time())
         outages.resume(world.db, JENKINS, world.time())
 
@@ -244,8 +244,8 @@ def test_steps_are_claimed_and_end_beside_a_locked_upstream(
     first, second = _sign_ups(world, new_name, 2)
     silent(select(UpstreamStatus.name))
 
-    attempts.record_success(world.db, _claim(world, first, "create_gitlab_user"), {})
-    attempts.record_wait(world.db, _claim(world, second, "create_gitlab_user"), code="c", reason="r", retry_after_s=1)
+    outcomes.record_success(world.db, _claim(world, first, "create_gitlab_user"), {})
+    outcomes.record_wait(world.db, _claim(world, second, "create_gitlab_user"), code="c", reason="r", retry_after_s=1)
 
 
 def test_an_outcome_waits_for_a_locked_job_as_long_as_a_frozen_process_can_hold_it(
@@ -264,7 +264,7 @@ def test_an_outcome_waits_for_a_locked_job_as_long_as_a_frozen_process_can_hold_
                 frozen.rollback()
 
         event.listen(world.db.engine, "handle_error", thaw_at_the_third)
-        attempts.record_success(world.db, claim, {})
+        outcomes.record_success(world.db, claim, {})
 
     assert world.step(job, "create_gitlab_user").state is StepState.SUCCEEDED
 

@@ -45,7 +45,7 @@ from common.database.engine import Database
 from common.database.ids import new_id
 from common.database.models import App, Base, IdempotencyRecord, Job, LoginSession, Project, RateCount, Secret, User
 from common.jobs import attempts, dispatch, retention
-from common.jobs.attempts import Claim
+from common.jobs.claims import Claim
 from common.workflows import Upstream
 from harbour.faults import Fault
 from worker import upstreams

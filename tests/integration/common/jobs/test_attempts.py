@@ -16,8 +16,9 @@ from support.world import Time
 from common.database.engine import Database
 from common.database.ids import new_id as make_id
 from common.database.models import Attempt, Job, Resource, Secret, Step, Team, User
-from common.jobs import attempts, dispatch, lifecycle
-from common.jobs.attempts import Claim, ClaimLostError, ClaimRefused
+from common.jobs import attempts, claims, dispatch, lifecycle, outcomes
+from common.jobs.attempts import ClaimRefused
+from common.jobs.claims import Claim, ClaimLostError
 from common.jobs.lane_messages import LaneMessage
 from common.jobs.ledger import Entry
 from common.states import JobState, Outcome, Provenance, StepState
@@ -88,7 +89,7 @@ def _state(db: Database, job: Job) -> JobState:
 
 def _succeed(db: Database, job: Job, *steps: str) -> None:
     for step in steps:
-        attempts.record_success(db, _claim(db, job, step), {})
+        outcomes.record_success(db, _claim(db, job, step), {})
 
 
 def test_of_many_claims_at_once_one_is_granted(db: Database, accept: Accept, pool: ThreadPoolExecutor) -> None:
@@ -115,7 +116,7 @@ def test_lanes_that_settle_at_the_same_moment_end_the_job_once(
 
         def end(claim: Claim, together: Barrier = together) -> None:
             together.wait()
-            attempts.record_success(db, claim, {})
+            outcomes.record_success(db, claim, {})
 
         for future in [pool.submit(end, claim) for claim in last]:
             future.result()
@@ -136,7 +137,7 @@ def test_a_finished_step_is_told_apart_from_a_running_one(db: Database, accept: 
     claim = _claim(db, job, "fork_source")
     assert attempts.claim(db, job.id, "fork_source", worker="v", limits={}) is ClaimRefused.NOT_NOW
 
-    attempts.record_success(db, claim, {})
+    outcomes.record_success(db, claim, {})
 
     assert attempts.claim(db, job.id, "fork_source", worker="v", limits={}) is ClaimRefused.DONE
 
@@ -153,20 +154,20 @@ def test_a_lease_that_ran_out_can_be_claimed_and_the_first_claim_records_nothing
 ) -> None:
     job = accept(PROVISION)
     zombie = _claim(db, job, "fork_source", worker="zombie")
-    time.advance(attempts.LEASE_S)
+    time.advance(claims.LEASE_S)
 
     heir = _claim(db, job, "fork_source", worker="heir")
 
     for record in (
-        lambda: attempts.record_success(db, zombie, {"by": "zombie"}),
-        lambda: attempts.record_retry(db, zombie, code="c", reason="r", delay_s=1),
-        lambda: attempts.record_wait(db, zombie, code="c", reason="r", retry_after_s=1),
-        lambda: attempts.record_failure(db, zombie, code="c", reason="r"),
+        lambda: outcomes.record_success(db, zombie, {"by": "zombie"}),
+        lambda: outcomes.record_retry(db, zombie, code="c", reason="r", delay_s=1),
+        lambda: outcomes.record_wait(db, zombie, code="c", reason="r", retry_after_s=1),
+        lambda: outcomes.record_failure(db, zombie, code="c", reason="r"),
         lambda: Entry(db, zombie, upstream="gitlab", kind="project", ref="x").intend(),
     ):
         with pytest.raises(ClaimLostError):
             record()
-    attempts.record_success(db, heir, {"by": "heir"})
+    outcomes.record_success(db, heir, {"by": "heir"})
     assert _step(db, job, "fork_source").output == {"by": "heir"}
     assert [attempt.outcome for attempt in _attempts(db, job, "fork_source")] == [Outcome.LOST, Outcome.SUCCEEDED]
 
@@ -175,7 +176,7 @@ def test_the_fence_closes_when_the_lease_is_over_even_if_nobody_else_came(
     db: Database, accept: Accept, time: Time
 ) -> None:
     claim = _claim(db, accept(PROVISION), "fork_source")
-    time.advance(attempts.LEASE_S)
+    time.advance(claims.LEASE_S)
 
     with pytest.raises(ClaimLostError):
         Entry(db, claim, upstream="gitlab", kind="project", ref="x").intend()
@@ -187,7 +188,7 @@ def test_a_step_that_kills_every_worker_fails_in_the_end(db: Database, accept: A
     assert plan is not None
     for _ in range(plan.retry.attempts):
         _claim(db, job, "fork_source")
-        time.advance(attempts.LEASE_S)
+        time.advance(claims.LEASE_S)
 
     assert attempts.claim(db, job.id, "fork_source", worker="w", limits={}) is ClaimRefused.OVER
 
@@ -202,7 +203,7 @@ def test_a_wait_uses_no_attempt_and_ends_at_its_deadline(db: Database, accept: A
     began = time()
     while True:
         claim = _claim(db, job, "await_helm")
-        if attempts.record_wait(db, claim, code="not_yet", reason="copying", retry_after_s=80) is StepState.FAILED:
+        if outcomes.record_wait(db, claim, code="not_yet", reason="copying", retry_after_s=80) is StepState.FAILED:
             break
         due_at = _step(db, job, "await_helm").due_at
         assert due_at is not None
@@ -223,7 +224,7 @@ def test_a_stumble_is_tried_again_when_due_and_fails_when_attempts_are_used_up(
     state = StepState.RETRYING
     while state is StepState.RETRYING:
         claim = _claim(db, job, "fork_source")
-        state = attempts.record_retry(db, claim, code="upstream_unavailable", reason="GitLab is away.", delay_s=3)
+        state = outcomes.record_retry(db, claim, code="upstream_unavailable", reason="GitLab is away.", delay_s=3)
         assert attempts.claim(db, job.id, "fork_source", worker="early", limits={}) in (
             ClaimRefused.NOT_NOW,
             ClaimRefused.OVER,
@@ -240,7 +241,7 @@ def test_a_failed_lane_does_not_stop_the_other_and_the_job_fails_when_both_have_
     db: Database, accept: Accept
 ) -> None:
     job = accept(PROVISION)
-    attempts.record_failure(db, _claim(db, job, "fork_source"), code="conflict", reason="not ours")
+    outcomes.record_failure(db, _claim(db, job, "fork_source"), code="conflict", reason="not ours")
 
     assert _state(db, job) is JobState.RUNNING
     _succeed(db, job, "fork_helm", "await_helm", "register_repository")
@@ -335,7 +336,7 @@ def test_every_change_of_a_job_changes_its_version(db: Database, accept: Accept)
 
     claim = _claim(db, job, "fork_source")
     versions.append(version())
-    attempts.record_retry(db, claim, code="c", reason="r", delay_s=0)
+    outcomes.record_retry(db, claim, code="c", reason="r", delay_s=0)
     versions.append(version())
     _succeed(db, job, "fork_source")
     versions.append(version())

@@ -19,8 +19,9 @@ from common.admission.outages import Hold
 from common.admission.slots import UpstreamLimits
 from common.database.models import Base, Job, Slot, Step, UpstreamStatus
 from common.database.types import UtcDateTime
-from common.jobs import attempts, dispatch
-from common.jobs.attempts import Claim, ClaimRefused
+from common.jobs import attempts, dispatch, outcomes
+from common.jobs.attempts import ClaimRefused
+from common.jobs.claims import Claim
 from common.workflows import Upstream
 
 NewName = Callable[[str], str]
@@ -48,14 +49,14 @@ def _ready(world: World, job: Job) -> Callable[[], bool]:
 
 
 def _retried(world: World, job: Job) -> Callable[[], bool]:
-    attempts.record_retry(world.db, _claimed(world, job), code="c", reason="r", delay_s=1)
+    outcomes.record_retry(world.db, _claimed(world, job), code="c", reason="r", delay_s=1)
     return lambda: FIRST in _overtaken(world) and isinstance(_claim(world, job), Claim)
 
 
 def _waiting(world: World, job: Job) -> Callable[[], bool]:
     world.runner.run(job.id, "create_jenkins_user")
     claim = _claimed(world, job, "assign_jenkins_role")
-    attempts.record_wait(world.db, claim, code="c", reason="r", retry_after_s=1)
+    outcomes.record_wait(world.db, claim, code="c", reason="r", retry_after_s=1)
     return lambda: (
         "assign_jenkins_role" in _overtaken(world) and isinstance(_claim(world, job, "assign_jenkins_role"), Claim)
     )
@@ -161,7 +162,7 @@ def test_what_was_due_before_the_clock_was_set_back_is_due(
 
 def test_nothing_that_is_due_later_is_taken_while_the_clock_is_right(world: World, new_name: NewName) -> None:
     ready, retried, running = (world.sign_up(new_name("ada")) for _ in range(3))
-    attempts.record_retry(world.db, _claimed(world, retried), code="c", reason="r", delay_s=500)
+    outcomes.record_retry(world.db, _claimed(world, retried), code="c", reason="r", delay_s=500)
     _claimed(world, running)
     for _ in range(8):
         assert dispatch.take_overtaken(world.db, limit=100) == []

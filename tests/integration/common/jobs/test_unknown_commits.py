@@ -18,8 +18,9 @@ from support.world import Time, World
 
 from common.database.engine import CommitUnknownError, Database
 from common.database.models import App, Attempt, ConsoleChunk, Event, Job, Resource, Slot, Step, UpstreamStatus
-from common.jobs import attempts, interventions, ledger
-from common.jobs.attempts import Claim, ClaimLostError, ClaimRefused
+from common.jobs import attempts, claims, interventions, ledger, outcomes
+from common.jobs.attempts import ClaimRefused
+from common.jobs.claims import Claim, ClaimLostError
 from common.jobs.ledger import Entry
 from common.states import Outcome
 from common.workflows import Upstream
@@ -103,12 +104,12 @@ def _settled(deed: Deed) -> None:
 
 def _polled(deed: Deed) -> None:
     _claimed(deed)
-    attempts.record_retry(deed.world.db, deed.claim, code="c", reason="r", delay_s=0)
+    outcomes.record_retry(deed.world.db, deed.claim, code="c", reason="r", delay_s=0)
 
 
 def _expired(deed: Deed) -> None:
     _claimed(deed)
-    deed.world.time.advance(attempts.LEASE_S)
+    deed.world.time.advance(claims.LEASE_S)
 
 
 def _expired_and_closed(deed: Deed) -> None:
@@ -150,27 +151,27 @@ CASES: dict[str, tuple[Callable[[Deed], None], Act]] = {
     "park a step": (_closed, Deed.take),
     "park a step whose lease is over": (_expired_and_closed, Deed.take),
     "fail a step that kills its workers": (_used_up, Deed.take),
-    "record success": (_claimed, lambda it: attempts.record_success(it.world.db, it.claim, {"project_id": 1})),
+    "record success": (_claimed, lambda it: outcomes.record_success(it.world.db, it.claim, {"project_id": 1})),
     "record a wait that may not be": (
         _claimed,
-        lambda it: attempts.record_wait(it.world.db, it.claim, code="c", reason="r", retry_after_s=1),
+        lambda it: outcomes.record_wait(it.world.db, it.claim, code="c", reason="r", retry_after_s=1),
     ),
     "record a retry": (
         _claimed,
-        lambda it: attempts.record_retry(it.world.db, it.claim, code="c", reason="r", delay_s=1),
+        lambda it: outcomes.record_retry(it.world.db, it.claim, code="c", reason="r", delay_s=1),
     ),
     "record a retry that does not count": (
         _claimed,
-        lambda it: attempts.record_retry(
+        lambda it: outcomes.record_retry(
             it.world.db, it.claim, code="c", reason="r", delay_s=1, unavailable=Upstream.GITLAB, enough=3
         ),
     ),
     "record the last failure": (
         _last_try,
-        lambda it: attempts.record_retry(it.world.db, it.claim, code="c", reason="r", delay_s=1),
+        lambda it: outcomes.record_retry(it.world.db, it.claim, code="c", reason="r", delay_s=1),
     ),
-    "record a failure": (_claimed, lambda it: attempts.record_failure(it.world.db, it.claim, code="c", reason="r")),
-    "release": (_claimed, lambda it: attempts.release(it.world.db, it.claim)),
+    "record a failure": (_claimed, lambda it: outcomes.record_failure(it.world.db, it.claim, code="c", reason="r")),
+    "release": (_claimed, lambda it: claims.release(it.world.db, it.claim)),
     "intend": (_claimed, lambda it: it.entry().intend()),
     "settle": (_intended, lambda it: it.entry().settle(outside_id="1", url=None, found=False)),
     "settle what was found": (_claimed, lambda it: it.entry().settle(outside_id="1", url=None, found=True)),
@@ -266,7 +267,7 @@ def test_a_claim_that_was_committed_unseen_is_taken_over_by_nobody_and_has_its_w
 
     assert attempts.claim(world.db, job.id, STEP, worker="v", limits=world.limits) is ClaimRefused.NOT_NOW
     assert [attempt.worker for attempt in world.attempts(job, STEP)] == ["w"]
-    assert attempts.renew(world.db, deed.claim)
+    assert claims.renew(world.db, deed.claim)
 
 
 @MOMENTS
@@ -278,11 +279,11 @@ def test_an_outcome_of_a_claim_that_was_taken_over_is_refused_however_often_it_i
     heir.take()
 
     relay.lose_commits(1, is_done=is_done)
-    attempts.record_success(world.db, heir.claim, {"project_id": 2})
+    outcomes.record_success(world.db, heir.claim, {"project_id": 2})
 
     for _ in range(2):
         with pytest.raises(ClaimLostError):
-            attempts.record_success(world.db, stale.claim, {"project_id": 1})
+            outcomes.record_success(world.db, stale.claim, {"project_id": 1})
     assert world.step(stale.job, STEP).output == {"project_id": 2}
     assert [each.outcome for each in world.attempts(stale.job, STEP)] == [Outcome.LOST, Outcome.SUCCEEDED]
 
@@ -293,7 +294,7 @@ def test_an_outcome_after_a_cancellation_is_refused(world: World, new_name: NewN
     world.db.transaction(lambda session: interventions.cancel(session, deed.job.id, world.time()))
 
     with pytest.raises(ClaimLostError):
-        attempts.record_success(world.db, deed.claim, {})
+        outcomes.record_success(world.db, deed.claim, {})
 
 
 def test_work_that_may_not_run_twice_is_not_repeated(world: World, relay: Relay) -> None:
