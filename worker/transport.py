@@ -26,8 +26,33 @@ def reject(error: Exception) -> None:
     log.warning("message_rejected", extra={"error": type(error).__name__})
 
 
+class _QoS(redis.QoS):
+    """The messages that a worker has, and how many more it may take.
+
+    One that the broker does not let it acknowledge leaves its place all the same, or a worker whose places are all
+    taken so would never take a message again. The broker gives such a message out once more; a step that is done
+    passes it on.
+    """
+
+    def ack(self, delivery_tag: str) -> None:
+        try:
+            super().ack(delivery_tag)  # type: ignore[no-untyped-call] # kombu ships no types
+        except Exception:
+            self._quick_ack(delivery_tag)
+            raise
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        try:
+            super().reject(delivery_tag, requeue=requeue)  # type: ignore[no-untyped-call] # as above
+        except Exception:
+            self._quick_ack(delivery_tag)
+            raise
+
+
 class _Channel:
     """A channel that drops what cannot be read as a message, and closes its sockets whatever the broker says."""
+
+    QoS = _QoS
 
     def close(self) -> None:
         try:

@@ -79,7 +79,7 @@ class RedisServer:
     def has_taker(self) -> bool:
         """Say whether a worker waits for messages here."""
         with contextlib.suppress(RedisError):
-            return any(client["cmd"] == "brpop" for client in self.admin.client_list())
+            return any(client["cmd"] == "brpop" and "b" in client["flags"] for client in self.admin.client_list())
         return False
 
 
