@@ -6,12 +6,16 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.chaos import database
 from support.chaos.installation import Installation
+from support.chaos.points import Rehearsal, rehearse
+from support.chaos.scenarios import Scenarios
 
 IS_QUICK = os.environ.get("SLIPWAY_CHAOS") == "quick"
 
@@ -41,30 +45,58 @@ def _started(root: Path, template: Path, **options: Any) -> Installation:
     return made
 
 
-@pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory, server_template: Path) -> Iterator[Callable[[], Installation]]:
-    """Return the installation that tests share; another one when the last test left it broken."""
-    running: list[Installation] = []
+@dataclass
+class Shared:
+    """An installation with its scenarios. It is rehearsed once, by the first test that needs it."""
 
-    def well() -> Installation:
-        if not running or not running[-1].is_well:
+    installation: Installation
+    scenarios: Scenarios
+
+    @cached_property
+    def rehearsal(self) -> Rehearsal:
+        return rehearse(self.scenarios)
+
+
+@pytest.fixture(scope="session")
+def share(tmp_path_factory: pytest.TempPathFactory, server_template: Path) -> Iterator[Callable[[], Shared]]:
+    """Return what tests share; a new one when the last test left its installation broken."""
+    running: list[Shared] = []
+
+    def well() -> Shared:
+        if not running or not running[-1].installation.is_well:
             if running:
-                running[-1].stop()
-            running.append(_started(tmp_path_factory.mktemp("shared"), server_template))
+                running[-1].installation.stop()
+            installation = _started(tmp_path_factory.mktemp("shared"), server_template)
+            running.append(Shared(installation, Scenarios(installation)))
+            running[-1].scenarios.prepare()
         return running[-1]
 
     yield well
     if running:
-        running[-1].stop()
+        running[-1].installation.stop()
 
 
 @pytest.fixture
-def installation(shared: Callable[[], Installation]) -> Installation:
+def shared(share: Callable[[], Shared]) -> Shared:
+    return share()
+
+
+@pytest.fixture
+def scenarios(shared: Shared) -> Scenarios:
+    return shared.scenarios
+
+
+@pytest.fixture
+def rehearsal(shared: Shared) -> Rehearsal:
+    return shared.rehearsal
+
+
+@pytest.fixture
+def installation(shared: Shared) -> Installation:
     """An installation that is well. The test breaks it, and says at its end that it `is_well` again."""
-    made = shared()
-    made.await_everything()
-    made.is_well = False
-    return made
+    shared.installation.await_everything()
+    shared.installation.is_well = False
+    return shared.installation
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import random
 from support.chaos import figures
 from support.chaos.callers import new_request_id
 from support.chaos.installation import Installation
-from support.chaos.points import effective_writes, labelled, rehearse
+from support.chaos.points import Rehearsal, effective_writes, labelled
 from support.chaos.scenarios import Scenarios
 
 from common.broker import QUEUES, celery_app
@@ -28,11 +28,8 @@ GARBAGE = (
 
 
 def test_repeated_stale_and_senseless_messages_change_nothing(
-    installation: Installation,
+    installation: Installation, scenarios: Scenarios, rehearsal: Rehearsal
 ) -> None:
-    scenarios = Scenarios(installation)
-    scenarios.prepare()
-    rehearsal = rehearse(scenarios)
     workers = {name: installation.pid(name) for name in installation.workers}
     sent = 0
 

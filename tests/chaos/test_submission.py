@@ -48,9 +48,8 @@ DATABASE_AWAY = _named("database killed", "database hung", "database read-only",
 
 
 def test_requests_are_accepted_without_a_broker_and_refused_in_time_without_a_database(
-    installation: Installation, is_quick: bool
+    installation: Installation, scenarios: Scenarios, is_quick: bool
 ) -> None:
-    scenarios = Scenarios(installation)
     rows, problems, usual_s = [], list[str](), math.inf
     for fault in (NOTHING, *(SHORT if is_quick else (*BROKER_AWAY, *DATABASE_AWAY))):
         answers, found = _submit(installation, scenarios, fault, usual_s)
@@ -70,9 +69,9 @@ def test_requests_are_accepted_without_a_broker_and_refused_in_time_without_a_da
 
 @pytest.mark.parametrize("is_done", [False, True], ids=["before it arrived", "after it was done"])
 def test_a_request_whose_commit_was_cut_is_accepted_once_when_it_is_sent_again(
-    installation: Installation, *, is_done: bool
+    installation: Installation, scenarios: Scenarios, *, is_done: bool
 ) -> None:
-    scenarios, caller = Scenarios(installation), installation.caller()
+    caller = installation.caller()
     relay = installation.relays["api-database"]
     ids = [new_request_id("signup") for _ in range(CUT)]
 

@@ -190,14 +190,14 @@ def _lose_commits(*, is_done: bool) -> Callable[[Installation, str], None]:
 _of_worker = partial(Fault, party=Party.WORKER)
 _of_broker = partial(Fault, party=Party.BROKER, may_lose_attempts=False)
 _of_database = partial(Fault, party=Party.DATABASE)
-_of_commits = partial(_of_database, may_lose_attempts=False, lasts_s=3.0, end=_heal_database, is_quick=True)
+_of_commits = partial(_of_database, may_lose_attempts=False, lasts_s=3.0, end=_heal_database)
 _stop, _continue = _signalled(signal.SIGSTOP), _signalled(signal.SIGCONT)
 
 FAULTS = (
     _of_worker(name="host lost", begin=_lose, end=_start, lasts_s=12.0, is_quick=True),
-    _of_worker(name="worker killed", begin=_kill, is_quick=True),
+    _of_worker(name="worker killed", begin=_kill),
     _of_worker(name="worker stopped beyond its lease", begin=_stop, end=_continue, lasts_s=ZOMBIE_S, is_quick=True),
-    _of_worker(name="worker told to end", begin=_signalled(signal.SIGTERM), is_quick=True),
+    _of_worker(name="worker told to end", begin=_signalled(signal.SIGTERM)),
     _of_broker(name="broker killed", begin=_broker(signal.SIGKILL)),
     _of_broker(name="broker away", begin=_broker_away, end=_broker_back, lasts_s=6.0),
     _of_broker(name="broker flushed", begin=_flush),
@@ -214,7 +214,7 @@ FAULTS = (
     _of_database(name="database out of connections", begin=_refuse_connections, end=_allow_connections, lasts_s=5.0),
     _of_database(name="database half-open", begin=_swallow_database, end=_heal_database, lasts_s=8.0),
     _of_commits(name="commits lost before they arrive", begin=_lose_commits(is_done=False)),
-    _of_commits(name="commits lost after they are done", begin=_lose_commits(is_done=True)),
+    _of_commits(name="commits lost after they are done", begin=_lose_commits(is_done=True), is_quick=True),
 )
 
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -50,10 +51,12 @@ class Worker:
 class HeldHarbour(Harbour):
     """The upstreams, with calls that are held."""
 
-    def held(self) -> dict[str, int]:
-        """Return how many calls each fault holds now, by the label of the calls that it chooses."""
-        faults = requests.get(f"{self._url}/faults", timeout=10).json()["faults"]
-        return {fault["user_agent"]: fault["held"] for fault in faults if fault["user_agent"]}
+    def held(self) -> Counter[str]:
+        """Return how many calls are held now, by the label of the calls that a fault chooses."""
+        held = Counter[str]()
+        for fault in requests.get(f"{self._url}/faults", timeout=10).json()["faults"]:
+            held[fault["user_agent"]] += fault["held"]
+        return held
 
     def release(self, *, is_dropped: bool) -> None:
         """Remove every fault; calls that are held go on, or are reset without having done anything."""
@@ -77,6 +80,7 @@ class Installation:
         settings: Mapping[str, str] | None = None,
         disk: SmallDisk | None = None,
         database_environment: Mapping[str, str] | None = None,
+        api_environment: Mapping[str, str] | None = None,
         worker_environments: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         """`template` is the directory of a server that was never started; `disk` is where the first one's shall be.
@@ -117,7 +121,9 @@ class Installation:
         self.is_well = True  # a test that is in the middle of breaking it says no
         self.log = (root / "log.txt").open("a", encoding="utf-8", buffering=1)
         self.launcher = Launcher(self._environment("worker"), self._write_log, steady_s=0)
-        self.api_launcher = Launcher(self._environment("api"), self._write_log, steady_s=0)
+        self.api_launcher = Launcher(
+            {**self._environment("api"), **(api_environment or {})}, self._write_log, steady_s=0
+        )
 
     # -- life -------------------------------------------------------------------------------------------------
 
@@ -211,6 +217,11 @@ class Installation:
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a program with all its processes."""
         os.killpg(self.pid(name), number)
+
+    def children(self, name: str) -> list[int]:
+        """Return the process ids of what a program has started."""
+        pid = self.pid(name)
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def to_database(self) -> list[Relay]:
         return [relay for name, relay in self.relays.items() if name.endswith("database")]

@@ -19,6 +19,7 @@ NAMES = re.compile(r"(?:app|person|planned)\d+|[0-9a-f]{8}-[0-9a-f-]{27}|(?<=/)\
 OWN_ROW = "UPDATE apps"
 EXAMINE, UNLABELLED = "examine", "^slipway$"  # the doctor calls from threads of its own, which know no step
 SETS = re.compile(r"/(block|assignUserRole|unassignUserRole|submitDescription|doDelete|stop)$")
+AWAITED = {"start_build", "sync_application"}  # what they ask for has no unique name
 ONCE = 8  # points of a step that are looked at, at most, where a step asks many times
 
 
@@ -47,6 +48,15 @@ class Point:
         return f"{self.kind}.{self.step}[{self.number}] {self.moment}"
 
     @property
+    def is_write(self) -> bool:
+        return self.call.split()[0] not in READS
+
+    @property
+    def is_awaited(self) -> bool:
+        """Say whether its loss is waited out: nobody may ask again for a build or sync that may still arrive."""
+        return self.moment is Moment.BEFORE and self.is_write and self.step in AWAITED
+
+    @property
     def is_locked(self) -> bool:
         """Say whether it is held by a lock on its app's row, because it calls nobody."""
         return self.call == OWN_ROW
@@ -70,7 +80,9 @@ def rehearse(scenarios: Scenarios) -> Rehearsal:
     """Run every workflow once, undisturbed, and return what it asks of whom."""
     scenarios.stock(apps=len(NEEDS_APP) + 1, people=len(NEEDS_PERSON))
     jobs = [scenarios.accept(kind, new_request_id(kind)) for kind in WORKFLOWS]
-    cancelled = scenarios.accept("build", new_request_id("build"))
+    request_id = new_request_id("build")
+    scenarios.keep_open(request_id)
+    cancelled = scenarios.accept("build", request_id)
     scenarios.cancel(cancelled)
     scenarios.settle([*jobs, cancelled])
     return Rehearsal([*jobs, cancelled], scenarios.calls())
@@ -109,12 +121,6 @@ class Rehearsal:
             for number, call in enumerate(calls[:ONCE])
             for moment in (Moment if call["method"] not in READS else (Moment.BEFORE,))
         ]
-
-    def uncovered(self) -> list[str]:
-        """Return the steps of the table that have no kill point."""
-        held = {(point.kind, point.step) for point in self.points()}
-        planned = {(flow.name, step.name) for flow in WORKFLOWS.values() for step in flow.steps}
-        return sorted(".".join(step) for step in planned - held)
 
     def writes(self, kind: str, step: str) -> Writes:
         return effective_writes(self._calls.get((kind, step), ()))

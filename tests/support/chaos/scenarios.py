@@ -131,8 +131,12 @@ class Scenarios:
         answer = self.admin.accept("DELETE", f"/users/{login}", request_id=request_id)
         return self._note("offboard", answer, request_id)
 
+    def keep_open(self, request_id: str) -> None:
+        """Let the build of this request not come to its end before it is cancelled, however long that takes."""
+        self._installation.harbour.fault("jenkins", kind="hold", user_agent=f"^slipway {request_id}/await_executor$")
+
     def cancel(self, build: Accepted) -> None:
-        """Cancel a build that has begun."""
+        """Cancel a build that was kept open, once it has begun."""
         started = "SELECT id FROM steps WHERE job_id = %s AND name = 'start_build' AND state = 'succeeded'"
         wait_for("the build has begun", lambda: self._installation.rows(started, build.job_id), within_s=60)
         self.admin.send("POST", f"/jobs/{build.job_id}/cancel", {}).raise_for_status()
@@ -155,11 +159,11 @@ class Scenarios:
                 self._given[request_id] = self._people.pop()
             return self._given[request_id]
 
-    def give_back(self, request_id: str) -> None:
-        """Let others have the app of a request whose job is over."""
+    def give_back(self, job: Accepted) -> None:
+        """Let others have the app of a job that is over, unless it has removed it."""
         with self._lock:
-            if request_id in self._given:
-                self._apps.append(self._given[request_id])
+            if job.kind in NEEDS_APP - {"deprovision"}:
+                self._apps.append(self._given.pop(job.request_id))
 
     def _for_app(
         self, kind: str, method: str, path: str, request_id: str, app: str, *, body: Any = None, **query: str
