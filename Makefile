@@ -77,8 +77,8 @@ bench: $(VENV)/tools ## Measure following, looking, listing and pruning on Maria
 compose: $(VENV)/tools ## Run the services of docker-compose.yml as processes, no engine: the main job on its stand-ins
 	@$(PYTEST) tests/integration/test_composition.py tests/compose
 
-load: $(VENV)/tools ## Rolling restarts, an outage, shares and rates on MariaDB with four workers, at full count (about an hour)
-	@SLIPWAY_ROLLING_JOBS=1000 SLIPWAY_OUTAGE_S=300 SLIPWAY_OUTAGE_JOBS=200 SLIPWAY_SHARED_JOBS=100 \
+load: $(VENV)/tools ## Rolling restarts, an outage, no broker, shares and rates on MariaDB, at full count (about an hour and a half)
+	@SLIPWAY_ROLLING_JOBS=1000 SLIPWAY_OUTAGE_S=300 SLIPWAY_OUTAGE_JOBS=200 SLIPWAY_SHARED_JOBS=100 SLIPWAY_BROKERLESS_JOBS=500 \
 		$(PYTEST) -s tests/load
 
 chaos: $(VENV)/tools ## Break real processes on two hosts at every call of every step, and all of them under load (about two hours)

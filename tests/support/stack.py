@@ -123,10 +123,10 @@ class Harbour:
         written = [call for call in self.calls(since=since, writes=True) if call["method"] != "DELETE"]
         is_of_group = re.compile(r"/api/v1/repocreds\b").match
         done = [c for c in written if c["status"] and c["status"] < 400 and not is_of_group(c["path"])]
-        return Counter(_kind(f"{call['upstream']} {call['method']} {call['path']}") for call in done)
+        return Counter(kind_of_write(f"{call['upstream']} {call['method']} {call['path']}") for call in done)
 
 
-def _kind(call: str) -> str:
+def kind_of_write(call: str) -> str:
     """Return what a write makes; an unexpected one shows as itself."""
     return next((kind for kind, pattern in WRITES.items() if re.fullmatch(pattern, call)), call)
 

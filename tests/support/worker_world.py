@@ -40,9 +40,16 @@ def worker_world(
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / "slipway.db"
     shutil.copy(migrated, file)
-    db = Database(f"sqlite:///{file}")
+    with world_on(f"sqlite:///{file}", harbour, redis_url, **settings) as world:
+        yield world
+
+
+@contextmanager
+def world_on(db_url: str, harbour: Harbour, redis_url: str, **settings: object) -> Iterator[World]:
+    """`db_url` is a database with all tables and no rows."""
+    db = Database(db_url)
     changes = {"redis_url": SecretStr(redis_url), **settings}
-    read = settings_for(harbour, f"sqlite:///{file}").model_copy(update=changes)
+    read = settings_for(harbour, db_url).model_copy(update=changes)
     yield World(db, RealTime(db), harbour, read)
     db.dispose()
 
