@@ -1,12 +1,15 @@
 """What a refused call means for its step, and checks of the upstreams that refuse our login.
 
 our standing there   refused before                                     the step
+not asked            the upstream is held, and this step is no trial    is parked
+no answer, or asked
+by another worker    –                                                  is tried again, soon; no attempt is used
 Missing              –                                                  fails at once
 Good                 fewer than four times, one after another           is tried again, soon
 Good                 four times                                         fails
 Held                 –                                                  is parked, and the upstream is held
 Held                 and a trial of another step was accepted since     is tried again as after any temporary failure
-Held                 for as long as an outage may last                  fails
+Held, or no answer   for as long as an outage may last                  fails
 """
 
 from __future__ import annotations
@@ -17,11 +20,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from common.admission import outages, refusals
+from common.admission.outages import Hold
 from common.admission.refusals import Cause, Logins
+from common.admission.slots import Limits
 from common.database.engine import Database
 from common.database.models import Refusal
-from common.errors import Refused, StepError, Transient
-from common.jobs.outcomes import RefusedBefore
+from common.errors import Permanent, Refused, StepError, Transient
+from common.jobs import outcomes
+from common.jobs.claims import Claim
+from common.jobs.outcomes import UNDECIDED, UNEXPLAINED, RefusedBefore
 from common.workflows import Upstream
 from worker.upstreams import Upstreams
 from worker.upstreams.http import Deadline
@@ -29,8 +36,8 @@ from worker.upstreams.standing import Good, Held, Missing, Standing
 
 log = logging.getLogger(__name__)
 
-STANDING_S = 5.0  # all calls of one question together; below `refusals.CHECK_LEASE_S`
-PAUSES_S = (5.0, 15.0, 40.0)  # between the tries of a call that is refused though our account works
+STANDING_S = 10.0  # all calls of one question together, each in its turn; below `refusals.CHECK_LEASE_S`
+PAUSES_S = (5.0, 15.0, 40.0)  # between the tries of a call that is refused though our account works, or nobody knows
 
 Ask = Callable[[Upstream, Refused | None], Standing]
 
@@ -50,13 +57,22 @@ class TryAgain:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AskAgain:
+    """Nobody knows yet. `is_unavailable`: the upstream did not answer the question."""
+
+    delay_s: float
+    reason: str
+    is_unavailable: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class GiveUp:
     """Trying again cannot help."""
 
     reason: str
 
 
-Decision = HoldUpstream | TryAgain | GiveUp
+Decision = HoldUpstream | TryAgain | AskAgain | GiveUp
 
 
 def asking(upstreams: Upstreams) -> Ask:
@@ -65,23 +81,98 @@ def asking(upstreams: Upstreams) -> Ask:
 
 
 def decide(
-    refused: Refused, standing: Standing, before: RefusedBefore, *, accepted_at: datetime | None, now: datetime
+    refused: Refused,
+    standing: Standing | Transient,
+    before: RefusedBefore,
+    *,
+    accepted_at: datetime | None,
+    now: datetime,
 ) -> Decision:
-    """Return what the refusal means: the module's table. `accepted_at`: when a trial there was last accepted."""
+    """Return what the refusal means: the module's table. `accepted_at`: when a trial there was last accepted.
+
+    `standing` is Transient when nobody could be asked.
+    """
+    is_too_long = before.since is not None and now - before.since >= timedelta(seconds=outages.LONGEST_HOLD_S)
     match standing:
         case Missing(right=right):
             is_named = not right or right in refused.reason
             return GiveUp(reason=refused.reason if is_named else f"{refused.reason}. It lacks {right}")
+        case Good() if before.unexplained >= len(PAUSES_S):
+            return GiveUp(reason=refused.reason)
+        case Good():
+            return TryAgain(delay_s=PAUSES_S[before.unexplained])
+        case _ if is_too_long:
+            return GiveUp(reason=f"{refused.reason}. Gave up after {outages.LONGEST_HOLD}")
+        case Transient(reason=reason, is_unavailable=is_unavailable, retry_after_s=hint_s):
+            delay_s = max(hint_s or 0.0, PAUSES_S[min(before.undecided, len(PAUSES_S) - 1)])
+            said = reason if standing.upstream else refused.reason  # what is ours explains nothing to a reader
+            return AskAgain(delay_s=delay_s, reason=said, is_unavailable=is_unavailable)
         case Held(cause=cause, remedy=remedy):
-            if before.since is not None and now - before.since >= timedelta(seconds=outages.LONGEST_HOLD_S):
-                return GiveUp(reason=f"{refused.reason}. Gave up after {outages.LONGEST_HOLD}")
             if before.held_at is not None and accepted_at is not None and accepted_at > before.held_at:
                 return TryAgain(delay_s=None)
             return HoldUpstream(cause=Cause(cause=cause, remedy=remedy, is_write=refused.is_write))
-        case Good():
-            if before.unexplained >= len(PAUSES_S):
-                return GiveUp(reason=refused.reason)
-            return TryAgain(delay_s=PAUSES_S[before.unexplained])
+
+
+class Refusals:
+    """What refused calls mean for their steps; holds the upstreams that refuse our login in general.
+
+    While an upstream is held, its trial alone asks for our standing; else one worker at a time does, for all: many
+    steps may be refused at the same moment, and the calls of all questions would have to wait for each other.
+    """
+
+    def __init__(self, db: Database, ask: Ask, limits: Limits) -> None:
+        self._db = db
+        self._ask = ask
+        self._limits = limits
+
+    def meaning_of(self, claim: Claim, refused: Refused, upstream: Upstream) -> Hold | Transient | Permanent:
+        """Return why the step is to be parked, or the error that it ends with."""
+        login = self._limits[upstream].login if upstream in self._limits else ""
+        row = refusals.find(self._db, upstream, login)
+        if row is None or row.since is None:
+            standing = self._ask_alone(upstream, login, refused)
+        elif _is_trial(claim, row):
+            standing = standing_after(self._ask, upstream, refused)
+        else:
+            return outages.refused(row.cause)
+        before, now = outcomes.refused_before(self._db, claim), self._db.now()
+        accepted_at = self._db.read(lambda session: refusals.accepted_at(session, upstream, login))
+        match decide(refused, standing, before, accepted_at=accepted_at, now=now):
+            case HoldUpstream(cause=cause):
+                if refusals.hold(self._db, upstream, login, cause, now):
+                    log_held(upstream, cause)
+                return outages.refused(cause.cause)
+            case TryAgain(delay_s=delay_s):
+                return _coded(UNEXPLAINED, Transient(refused.reason, upstream=refused.upstream, retry_after_s=delay_s))
+            case AskAgain(delay_s=delay_s, reason=reason, is_unavailable=is_unavailable):
+                again = Transient(
+                    reason, upstream=refused.upstream, retry_after_s=delay_s, is_unavailable=is_unavailable
+                )
+                return _coded(UNDECIDED, again)
+            case GiveUp(reason=reason):
+                return Permanent(reason, action_by=refused.action_by, upstream=refused.upstream)
+
+    def _ask_alone(self, upstream: Upstream, login: str, refused: Refused) -> Standing | Transient:
+        question = refusals.claim_question(self._db, upstream, login, self._db.now())
+        if question is None:
+            return Transient("another worker asks")
+        try:
+            return standing_after(self._ask, upstream, refused)
+        finally:
+            refusals.answered(self._db, question, self._db.now())
+
+
+def _is_trial(claim: Claim, row: Refusal) -> bool:
+    """Say whether the claim was admitted as the trial that the hold has now: not before it, nor as an earlier one."""
+    wanted = (row.upstream, row.since, row.trial_since)
+    return row.trial_since is not None and wanted in [
+        (trial.upstream, trial.since, trial.trial_since) for trial in claim.admission.trials
+    ]
+
+
+def _coded(code: str, transient: Transient) -> Transient:
+    transient.code = code
+    return transient
 
 
 # -- to the operator ----------------------------------------------------------------------------------------------
@@ -128,21 +219,21 @@ class RefusalProbe:
             return isinstance(self._ask(upstream, None), Held)
         except StepError:
             return True
+        except Exception:  # the other upstreams have to be checked, too
+            log.exception("standing_failed", extra={"upstream": upstream.value})
+            return True
 
 
-def standing_after(ask: Ask, upstream: Upstream, refused: Refused) -> Standing:
-    """Return our standing after a refusal; what went wrong inside Slipway explains none.
-
-    Raises Transient when the upstream gives no usable answer.
-    """
+def standing_after(ask: Ask, upstream: Upstream, refused: Refused) -> Standing | Transient:
+    """Return our standing after a refusal; Transient when there is no usable answer, or we could not ask."""
     try:
         return ask(upstream, refused)
-    except Transient:
-        raise
+    except Transient as unanswered:
+        return unanswered
     except Refused as error:
         return Held(cause=error.reason, remedy=f"correct how Slipway logs in to {upstream.label}")
-    except StepError:
+    except StepError:  # an answer that explains nothing
         return Good()
-    except Exception:  # here an unknown failure becomes a state
+    except Exception:  # here an unknown failure becomes a state: no job may fail for it
         log.exception("standing_failed", extra={"upstream": upstream.value})
-        return Good()
+        return Transient("an internal error")

@@ -24,7 +24,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from common.admission import outages, refusals
+from common.admission import refusals
 from common.admission.outages import Hold, HoldCode
 from common.admission.slots import Limits
 from common.database.repeats import CommitUnknownError
@@ -32,13 +32,12 @@ from common.errors import Conflict, NotYet, Permanent, Refused, StepError, Trans
 from common.jobs import attempts, claims, ledger, outcomes
 from common.jobs.attempts import ClaimRefused
 from common.jobs.claims import Claim, ClaimLostError
-from common.jobs.outcomes import INTERNAL
+from common.jobs.outcomes import INTERNAL, UNDECIDED
 from common.states import StepState
 from common.workflows import Upstream, task_name
-from worker import refusals as refusing
 from worker import telemetry
 from worker.context import StepContext, WorkerContext
-from worker.refusals import Ask, GiveUp, HoldUpstream, TryAgain
+from worker.refusals import Ask, Refusals, asking, log_over
 from worker.registry import StepFunction
 from worker.upstreams import Upstreams
 from worker.upstreams.http import Deadline
@@ -111,7 +110,7 @@ class Runner:
         self._steps = steps
         self._limits = limits
         self._worker = worker
-        self._ask = ask or refusing.asking(upstreams)
+        self._refusals = Refusals(self._db, ask or asking(upstreams), limits)
         self._on_unavailable = on_unavailable
         self._on_room = on_room
         self._keep_lease = keep_lease
@@ -149,7 +148,7 @@ class Runner:
         context = StepContext(claim, self._context)
         upstreams = self._upstreams.within(Deadline.within(claim.plan.limit_s), before_write=context.require_claim)
         result = self._run_step(claim, context, upstreams)
-        if result.code != HoldCode.REFUSED:
+        if result.code not in (HoldCode.REFUSED, UNDECIDED):
             self._end_trials(claim, upstreams)
         return result
 
@@ -160,7 +159,7 @@ class Runner:
             is_accepted = upstreams.connections[Upstream(row.upstream)].has_accepted(is_write=row.is_write)
             is_to_end = is_accepted or refusals.is_trial_over(row, now)
             if is_to_end and refusals.end(self._db, row, now, is_accepted=is_accepted):
-                refusing.log_over(row, now)
+                log_over(row, now)
 
     def _run_step(self, claim: Claim, context: StepContext, upstreams: Upstreams) -> StepResult:
         name = task_name(claim.job.kind, claim.step.name)
@@ -181,40 +180,23 @@ class Runner:
         outcomes.record_success(self._db, claim, output)
         return StepResult(action=NextAction.GO_ON, state=StepState.SUCCEEDED)
 
-    def _refused(self, claim: Claim, error: Refused, upstream: Upstream) -> StepResult:
-        """Record what a refusal means: `worker/refusals.py` decides."""
-        try:
-            standing = refusing.standing_after(self._ask, upstream, error)
-        except Transient as unanswered:
-            return self._not_done(claim, unanswered)
-        before = outcomes.refused_before(self._db, claim)
-        login, now = self._limits[upstream].login if upstream in self._limits else "", self._db.now()
-        accepted_at = self._db.read(lambda session: refusals.accepted_at(session, upstream, login))
-        match refusing.decide(error, standing, before, accepted_at=accepted_at, now=now):
-            case HoldUpstream(cause=cause):
-                if refusals.hold(self._db, upstream, login, cause, now):
-                    refusing.log_held(upstream, cause)
-                hold = outages.refused(cause.cause)
-                state = outcomes.record_hold(self._db, claim, hold)
-                return StepResult(action=NextAction.LATER, state=state, code=hold.code, reason=hold.reason)
-            case TryAgain(delay_s=delay_s):
-                transient = Transient(error.reason, upstream=error.upstream, retry_after_s=delay_s)
-                transient.code = outcomes.UNEXPLAINED
-                return self._not_done(claim, transient)
-            case GiveUp(reason=reason):
-                return self._not_done(claim, Permanent(reason, action_by=error.action_by, upstream=error.upstream))
-
     def _not_done(self, claim: Claim, error: StepError) -> StepResult:
-        if isinstance(error, Refused) and (upstream := Upstream.labelled(error.upstream)):
-            return self._refused(claim, error, upstream)
+        if isinstance(error, Refused) and (refusing := Upstream.labelled(error.upstream)):
+            meaning = self._refusals.meaning_of(claim, error, refusing)
+            if isinstance(meaning, Hold):
+                state = outcomes.record_hold(self._db, claim, meaning)
+                return StepResult(action=NextAction.LATER, state=state, code=meaning.code, reason=meaning.reason)
+            error = meaning
         match error:
             case NotYet():
                 state = outcomes.record_wait(
                     self._db, claim, code=error.code, reason=error.reason, retry_after_s=error.retry_after_s
                 )
             case Transient():
+                is_counted = error.code != UNDECIDED
                 # The hint is a minimum: a server that says 0 must not use up the attempts at once.
-                delay_s = max(error.retry_after_s or 0, claim.plan.retry.delay_s(claim.tries) * self._jitter())
+                backoff_s = claim.plan.retry.delay_s(claim.tries if is_counted else 1) * self._jitter()
+                delay_s = max(error.retry_after_s or 0, backoff_s)
                 upstream = Upstream.labelled(error.upstream)
                 state = outcomes.record_retry(
                     self._db,
@@ -224,6 +206,7 @@ class Runner:
                     delay_s=delay_s,
                     unavailable=upstream if error.is_unavailable else None,
                     enough=self._context.settings.outage_after,
+                    is_counted=is_counted,
                     is_answer=upstream is not None and not error.is_unavailable,
                     is_told_to_wait=error.retry_after_s is not None,
                 )

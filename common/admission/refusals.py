@@ -31,9 +31,9 @@ LONGEST_TRIAL_PAUSE_S = 600.0
 LOOK_AHEAD_S = LONGEST_TRIAL_PAUSE_S + horizons.SKEW_S  # no check is planned for later than this
 TRIAL_SHARE = 20  # a refused trial is followed by a pause of this part of the time that the hold has lasted
 TRIAL_S = 60.0
-CHECK_LEASE_S = 15.0  # a worker that has claimed a check has this long before another one does it
+CHECK_LEASE_S = 15.0  # a worker that has claimed a check or a question has this long before another one does it
 ABANDONED_S = 30.0  # a check that is overdue for so long: no worker uses the login any more
-FORGOTTEN_S = 30 * 86_400.0  # an end of a hold is kept for so long
+FORGOTTEN_S = 30 * 86_400.0  # what holds nothing is kept for so long
 CHARACTERS = 500
 
 Logins = Mapping[Upstream, str]  # what this process logs in with: a keyed hash for each upstream
@@ -53,9 +53,7 @@ def hold(db: Database, upstream: Upstream, login: str, found: Cause, now: dateti
 
     Safe to repeat: steps that were under way when it began change nothing; a refused trial makes the pause longer.
     """
-    row = db.read(lambda session: session.get(Refusal, (upstream, login)))
-    if row is None:
-        return _insert(db, upstream, login, found, now) or hold(db, upstream, login, found, now)
+    row = find(db, upstream, login) or _insert(db, upstream, login, now)
     if row.since is None:
         return _change(db, row, Refusal.since.is_(None), **_begun(found, now))
     if row.trial_since is not None:
@@ -64,6 +62,27 @@ def hold(db: Database, upstream: Upstream, login: str, found: Cause, now: dateti
         is_this_trial = Refusal.trial_since == row.trial_since
         _change(db, row, is_this_trial, trial_since=None, look_at=look_at, looks=row.looks + 1, is_write=is_write)
     return False
+
+
+def find(db: Database, upstream: Upstream, login: str) -> Refusal | None:
+    """Return what is known of this login, held or not; None: it was never refused."""
+    return db.read(lambda session: session.get(Refusal, (upstream, login)))
+
+
+def claim_question(db: Database, upstream: Upstream, login: str, now: datetime) -> Refusal | None:
+    """Claim the question what a refusal means, while nothing is held: one worker at a time asks it.
+
+    None: another worker asks, or has just found out that we are refused. Whoever claims it, calls `answered` after it;
+    the claim of a worker that dies ends by itself.
+    """
+    row = find(db, upstream, login) or _insert(db, upstream, login, now)
+    is_asked = now < row.look_at <= now + timedelta(seconds=CHECK_LEASE_S)
+    return None if row.since is not None or is_asked else claim_check(db, row, now)
+
+
+def answered(db: Database, question: Refusal, now: datetime) -> None:
+    """End the claim of a question that led to no hold."""
+    _change(db, question, Refusal.since.is_(None) & (Refusal.look_at == question.look_at), look_at=now)
 
 
 def pause_after_s(looks: int) -> float:
@@ -111,19 +130,19 @@ def begin_trial(db: Database, row: Refusal, now: datetime) -> None:
 def end(db: Database, row: Refusal, now: datetime, *, is_accepted: bool) -> bool:
     """End a hold, and return whether it was still the same. `is_accepted`: a trial made a call like the refused one."""
     accepted = {"accepted_at": now} if is_accepted else {}
-    return _change(db, row, Refusal.since == row.since, since=None, trial_since=None, over_at=now, **accepted)
+    return _change(db, row, Refusal.since == row.since, **_over(now), **accepted)
 
 
 def end_by_hand(db: Database, upstream: Upstream, now: datetime, *, within: Session | None = None) -> None:
     """End the holds of all logins at an upstream; few steps are sent at first. `within`: as in `Database.execute`."""
     held = update(Refusal).where(Refusal.upstream == upstream, Refusal.since.is_not(None))
-    db.execute(held.values(since=None, trial_since=None, over_at=now), within=within)
+    db.execute(held.values(**_over(now)), within=within)
 
 
 def end_abandoned(db: Database, now: datetime) -> list[Refusal]:
     """End the holds of logins that no running worker has, and return them; forget what has long been over."""
     overdue = now - timedelta(seconds=ABANDONED_S)
-    is_old = (Refusal.since.is_(None), Refusal.over_at < now - timedelta(seconds=FORGOTTEN_S))
+    is_old = (Refusal.since.is_(None), Refusal.look_at < now - timedelta(seconds=FORGOTTEN_S))
 
     def find(session: Session) -> tuple[list[Refusal], bool]:
         abandoned = select(Refusal).where(Refusal.since.is_not(None), Refusal.look_at < overdue)
@@ -134,7 +153,7 @@ def end_abandoned(db: Database, now: datetime) -> list[Refusal]:
     abandoned, has_old = db.read(find)
     if has_old:
         db.execute(delete(Refusal).where(*is_old))
-    return [row for row in abandoned if _change(db, row, Refusal.look_at == row.look_at, since=None, over_at=now)]
+    return [row for row in abandoned if _change(db, row, Refusal.look_at == row.look_at, **_over(now))]
 
 
 # -- trials -------------------------------------------------------------------------------------------------------
@@ -179,14 +198,20 @@ def _begun(found: Cause, now: datetime) -> dict[str, Any]:
     }
 
 
-def _insert(db: Database, upstream: Upstream, login: str, found: Cause, now: datetime) -> bool:
-    """Return whether the row was made: another worker may have made it."""
-    row = insert(Refusal).values(upstream=upstream, login=login, **_begun(found, now))
+def _over(now: datetime) -> dict[str, Any]:
+    return {"since": None, "trial_since": None, "look_at": now, "over_at": now}
+
+
+def _insert(db: Database, upstream: Upstream, login: str, now: datetime) -> Refusal:
+    """Return the row of a login that nothing holds, or what another worker has made meanwhile."""
+    values = {"cause": "", "remedy": "", "is_write": False, "looks": 0, "look_at": now}
     try:
-        db.execute(row)
+        db.execute(insert(Refusal).values(upstream=upstream, login=login, **values))
     except IntegrityError:
-        return False
-    return True
+        if (made := find(db, upstream, login)) is not None:
+            return made
+        raise
+    return Refusal(upstream=upstream, login=login, **values)
 
 
 def _change(db: Database, row: Refusal, still: ColumnElement[bool], **values: Any) -> bool:

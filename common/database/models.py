@@ -278,7 +278,8 @@ class Refusal(Base):
     remedy: Mapped[str] = mapped_column(String(500))
     is_write: Mapped[bool] = mapped_column(Boolean)  # whether the refused call was one: only such a call ends it
     looks: Mapped[int] = mapped_column(Integer)  # checks and trials in vain
-    look_at: Mapped[datetime] = mapped_column(UtcDateTime)  # the next check; during a trial, until when one step goes
+    # The next check; during a trial, until when one step goes; while nothing is held, until when somebody asks.
+    look_at: Mapped[datetime] = mapped_column(UtcDateTime)
     trial_since: Mapped[datetime | None] = mapped_column(UtcDateTime)  # the checks passed: one step at a time goes
     over_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when the last one ended: few steps at first
     accepted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when a trial last was accepted

@@ -26,6 +26,7 @@ from common.workflows import Upstream
 
 INTERNAL = "internal"  # the code of what broke inside Slipway
 UNEXPLAINED = "unexplained_refusal"  # the code of an attempt that was refused though our account works
+UNDECIDED = "undecided_refusal"  # the code of an attempt that was refused, and nobody could be asked why
 
 
 def record_success(db: Database, claim: Claim, output: Mapping[str, object]) -> None:
@@ -69,19 +70,20 @@ def record_retry(
     delay_s: float,
     unavailable: Upstream | None = None,
     enough: int = 0,
+    is_counted: bool = True,
     is_answer: bool = False,
     is_told_to_wait: bool = False,
 ) -> StepState:
     """Schedule another attempt in `delay_s`; out of attempts means failed. Returns the new state.
 
     `unavailable` is the upstream that did not answer. After `enough` such steps in a row it is probed; an attempt that
-    fails while it is down does not count. `is_answer`: the upstream did answer, with an error. `is_told_to_wait`: the
-    delay is the upstream's own, as after too many calls. Raises ClaimLostError.
+    fails while it is down does not count, nor does one that is not `is_counted`. `is_answer`: the upstream did answer,
+    with an error. `is_told_to_wait`: the delay is the upstream's own, as after too many calls. Raises ClaimLostError.
     """
 
     def change(session: Session, step: Step, attempt: Attempt, now: datetime) -> None:
         attempts = claim.plan.retry.attempts
-        if unavailable and outages.is_down(session, unavailable):
+        if not is_counted or (unavailable and outages.is_down(session, unavailable)):
             step.forgiven += 1
         if (unavailable or is_told_to_wait) and step.waiting_since is not None:
             step.waiting_since += now - claim.at + timedelta(seconds=delay_s)  # time that it cannot use is no wait
@@ -126,11 +128,13 @@ class RefusedBefore:
     """The refusals of a step, one after another, before the present attempt. `since`: the first of them.
 
     `held_at`: when the last one held the upstream. `unexplained`: how many of the last ones nothing explained.
+    `undecided`: after how many of them nobody could be asked.
     """
 
     since: datetime | None = None
     held_at: datetime | None = None
     unexplained: int = 0
+    undecided: int = 0
 
 
 def refused_before(db: Database, claim: Claim) -> RefusedBefore:
@@ -148,6 +152,8 @@ def refused_before(db: Database, claim: Claim) -> RefusedBefore:
         elif not is_present and code == UNEXPLAINED:
             is_last = found.held_at is None
             found = replace(found, since=finished_at, unexplained=found.unexplained + is_last)
+        elif not is_present and code == UNDECIDED:
+            found = replace(found, since=finished_at, undecided=found.undecided + 1)
         elif not is_present:
             break
         if polls:

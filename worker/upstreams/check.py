@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from common.errors import StepError
+from common.errors import StepError, Transient
 
 
 class CheckState(StrEnum):
@@ -27,14 +27,14 @@ class CheckState(StrEnum):
 class CheckFailedError(Exception):
     """Something is not as jobs need it. `remedy` replaces the check's own.
 
-    `is_outage`: there was no answer, or one that says that the system cannot work now; nothing is known of the rest.
+    `transient`: there was no usable answer, so nothing is known of what was asked; what a step would raise then.
     """
 
-    def __init__(self, problem: str, remedy: str = "", *, is_outage: bool = False) -> None:
+    def __init__(self, problem: str, remedy: str = "", *, transient: Transient | None = None) -> None:
         super().__init__(problem)
         self.problem = problem
         self.remedy = remedy
-        self.is_outage = is_outage
+        self.transient = transient
 
 
 class CheckInconclusiveError(Exception):

@@ -64,6 +64,10 @@ class Deadline:
     def within(cls, seconds: float) -> Self:
         return cls(uptime_s() + seconds)
 
+    @property
+    def is_over(self) -> bool:
+        return uptime_s() >= self._at_s
+
     def remaining_s(self) -> float:
         """Return the seconds left. Raises Transient when there are none."""
         left_s = self._at_s - uptime_s()
@@ -222,6 +226,7 @@ class Http:
             raise self._broken(error, watch) from None
         return Reply(
             upstream=self.name,
+            base_path=urlsplit(self._base_url).path.rstrip("/"),
             method=request.method or "",
             path=urlsplit(request.url or "").path,
             status=response.status_code,
@@ -245,12 +250,15 @@ class Http:
         return bytes(body)
 
     def _broken(self, error: Exception, watch: Watch) -> StepError:
+        is_ours = self._deadline is not None and self._deadline.is_over  # our time was up: it might have answered
+        upstream = None if is_ours else self.name
         if watch.sent:
             reason = f"{self.name} did not finish its answer: the outcome is unknown"
-            return Transient(reason, upstream=self.name, is_unavailable=True)
+            return Transient(reason, upstream=upstream, is_unavailable=not is_ours)
         if isinstance(error, ValueError):
             return Permanent(f"the request to {self.name} is not valid HTTP", upstream=self.name)
-        return Transient(why_unreachable(self.name, error), upstream=self.name, is_unavailable=True, is_unsent=True)
+        reason = why_unreachable(self.name, error)
+        return Transient(reason, upstream=upstream, is_unavailable=not is_ours, is_unsent=True)
 
 
 def _basic(auth: tuple[str, str] | None) -> tuple[bytes, bytes] | None:

@@ -7,11 +7,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from common.config.urls import is_loopback
-from common.errors import StepError
+from common.errors import StepError, Transient
 from worker.upstreams.check import CheckFailedError
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.http import Http
-from worker.upstreams.replies import Reply, is_login_redirect
+from worker.upstreams.replies import Reply, is_login_redirect, retry_after_s
 from worker.upstreams.unreachable import remedy_for
 
 CALL_S = 4.0  # two calls that time out still end before the doctor's own time is up
@@ -34,8 +34,9 @@ class Probe:
         try:
             return self._http.send("GET", *segments, params=params, json=json, total_s=CALL_S, ends_in_slash=is_page)
         except StepError as error:
-            remedy = self._how_to_reach(error.reason)
-            raise CheckFailedError(_short(error.reason), remedy, is_outage=True) from None
+            reason, is_unavailable = _short(error.reason), isinstance(error, Transient) and error.is_unavailable
+            transient = Transient(reason, upstream=error.upstream, is_unavailable=is_unavailable)
+            raise CheckFailedError(reason, self._how_to_reach(error.reason), transient=transient) from None
 
     def expect(self, reply: Reply, doing: str) -> Reply:
         """Return a 200. Raises CheckFailedError for any other status; `doing` completes "while …"."""
@@ -49,7 +50,15 @@ class Probe:
         tail = f": {why}" if why and not is_html(reply) else ""
         remedy = f"read {self.name}'s own log for the cause, correct it, and run this again"
         problem = f"{self.name} answered {reply.status} while {doing}{tail}"
-        return CheckFailedError(problem, remedy, is_outage=reply.status >= 500 or reply.status == 429)
+        return CheckFailedError(problem, remedy, transient=self.transient(reply, problem))
+
+    def transient(self, reply: Reply, problem: str) -> Transient | None:
+        """Return what a step would raise for a status that says that nothing can be answered now, None for others."""
+        is_unavailable = reply.status >= 500
+        if not is_unavailable and reply.status != 429:
+            return None
+        hint_s = retry_after_s(reply)
+        return Transient(problem, upstream=self.name, retry_after_s=hint_s, is_unavailable=is_unavailable)
 
     def not_this_upstream(self, reply: Reply) -> CheckFailedError:
         """Return the error for a reply that does not come from the upstream itself."""
@@ -61,11 +70,9 @@ class Probe:
                 f"set {self.setting} to the address that it redirects to",
             )
         if reply.status in (502, 503, 504):
-            return CheckFailedError(
-                f"{self.name} is down behind its proxy ({reply.status})",
-                f"start {self.name}, or wait until it is up",
-                is_outage=True,
-            )
+            problem = f"{self.name} is down behind its proxy ({reply.status})"
+            remedy = f"start {self.name}, or wait until it is up"
+            return CheckFailedError(problem, remedy, transient=self.transient(reply, problem))
         what = "an HTML page" if is_html(reply) else f"status {reply.status}"
         return CheckFailedError(
             f"something other than {self.name} answers at {self.url}: {what}",

@@ -40,6 +40,7 @@ class Reply:
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    base_path: str = ""  # of the upstream's address, which every path of its own begins with
 
     @property
     def text(self) -> str:
@@ -103,7 +104,8 @@ def is_refusal(reply: Reply) -> bool:
 def is_login_redirect(reply: Reply) -> bool:
     """Say whether the reply redirects to a page to log in: the upstream's own, or that of a proxy in front of it."""
     target = reply.location
-    is_page = _LOGIN_PATH.search(_NAMES.sub("", target.path)) or _LOGIN_QUERY.search(target.query)
+    path = "/" + f"{target.path}/".removeprefix(f"{reply.base_path}/")  # the address itself may have such a segment
+    is_page = _LOGIN_PATH.search(_NAMES.sub("", path)) or _LOGIN_QUERY.search(target.query)
     return reply.status in _REDIRECTS and is_page is not None
 
 

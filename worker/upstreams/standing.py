@@ -67,8 +67,8 @@ def _failure_of(upstream: str, check: Check) -> CheckFailedError | None:
     try:
         check.run()
     except CheckFailedError as failed:
-        if failed.is_outage:
-            raise Transient(failed.problem, upstream=upstream, is_unavailable=True) from None
+        if failed.transient is not None:
+            raise failed.transient from None
         return failed
     except CheckInconclusiveError:
         return None

@@ -58,9 +58,8 @@ class _Access:
     def _answers(self) -> str:
         reply = self._probe.get("whoAmI", "api", "json")
         if reply.status == 503 and "getting ready" in reply.text:
-            raise CheckFailedError(
-                "Jenkins is starting", "wait until it is up; if that takes long, read its log", is_outage=True
-            )
+            problem, remedy = "Jenkins is starting", "wait until it is up; if that takes long, read its log"
+            raise CheckFailedError(problem, remedy, transient=self._probe.transient(reply, problem))
         is_asking = (
             "jenkins" in reply.headers.get("WWW-Authenticate", "").lower()
         )  # the body of the 401 is Jetty's own page
