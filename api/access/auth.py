@@ -35,9 +35,7 @@ def end_session() -> None:
     """Delete the session of this request's token, whether it came in the header or the cookie."""
     token = _token()
     if token is not None:
-        service().db.transaction(
-            lambda session: session.execute(delete(LoginSession).where(LoginSession.token_hash == _hash(token)))
-        )
+        service().db.execute(delete(LoginSession).where(LoginSession.token_hash == _hash(token)))
 
 
 def end_sessions_of(session: Session, user: User) -> int:
@@ -118,8 +116,7 @@ def _find_by_token(token: str) -> User | None:
     if row is None or now >= row.LoginSession.expires_at or now >= row.LoginSession.last_seen_at + IDLE_LIMIT:
         return None
     if now - row.LoginSession.last_seen_at >= TOUCH_EVERY:
-        touch = update(LoginSession).where(LoginSession.token_hash == token_hash).values(last_seen_at=now)
-        db.transaction(lambda session: session.execute(touch))
+        db.execute(update(LoginSession).where(LoginSession.token_hash == token_hash).values(last_seen_at=now))
     user: User = row.User
     return user
 

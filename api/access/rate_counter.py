@@ -10,20 +10,24 @@ and the part of the previous period's hits that it still covers:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from common.database.engine import Database, Now, retry_insert
+from common.database.engine import Database
 from common.database.models import RateCount
 
+Period = tuple[str, int]  # bucket, and number of the period
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 S_US = 1_000_000
+TRIES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,37 +58,47 @@ class QuotaExceededError(Exception):
 def acquire(db: Database, quotas: Sequence[Quota]) -> list[Permit]:
     """Count one hit in every quota, or in none of them. Raises QuotaExceededError.
 
-    Concurrent callers cannot exceed a quota: the rows stay locked between reading and counting.
+    Concurrent callers cannot exceed a quota: a statement counts each hit only while there is room. It commits by
+    itself, so that a caller that is frozen keeps nobody waiting; one that dies between two of them has counted a hit.
     """
-    return retry_insert(lambda: db.transaction(partial(_acquire, db.now, quotas)))
+    for _ in range(TRIES):
+        now = db.now()  # before reading: by then, all hits of the previous period are counted
+        known = db.read(partial(_counted, quotas))
+        wait_us = max((_wait_us(known, quota, now) for quota in quotas), default=0)
+        if wait_us:
+            raise QuotaExceededError(-(-wait_us // S_US))
+        permits: list[Permit] = []
+        for quota in quotas:
+            permit = _count(db, known, quota, now)
+            if permit is None:
+                break
+            permits.append(permit)
+        if len(permits) == len(quotas) and not _is_late(quotas, now, db.now()):
+            return permits
+        release(db, permits)
+    raise QuotaExceededError(1)  # others are quicker all the time
 
 
 def release(db: Database, permits: Sequence[Permit]) -> None:
     """Remove hits that `acquire` counted."""
-
-    def work(session: Session) -> None:
-        for permit in permits:
-            is_row = (RateCount.bucket == permit.bucket, RateCount.period == permit.period, RateCount.hits > 0)
-            session.execute(update(RateCount).where(*is_row).values(hits=RateCount.hits - 1))
-
-    if permits:
-        db.transaction(work)
+    for permit in permits:
+        is_row = (RateCount.bucket == permit.bucket, RateCount.period == permit.period, RateCount.hits > 0)
+        db.execute(update(RateCount).where(*is_row).values(hits=RateCount.hits - 1))
 
 
-def _acquire(clock: Now, quotas: Sequence[Quota], session: Session) -> list[Permit]:
-    buckets = [quota.bucket for quota in quotas]
-    counted = session.scalars(select(RateCount).where(RateCount.bucket.in_(buckets)).with_for_update())
-    known = {(row.bucket, row.period): row for row in counted}
-    now = clock()  # read under the lock: a caller that waited past the end of a period belongs to the next one
-    wait_us = max((_wait_us(known, quota, now) for quota in quotas), default=0)
-    if wait_us:
-        raise QuotaExceededError(-(-wait_us // S_US))
-    return [_count(session, known, quota, now) for quota in quotas]
+def _counted(quotas: Sequence[Quota], session: Session) -> dict[Period, int]:
+    rows = session.scalars(select(RateCount).where(RateCount.bucket.in_([quota.bucket for quota in quotas])))
+    return {(row.bucket, row.period): row.hits for row in rows}
 
 
-def _wait_us(known: dict[tuple[str, int], RateCount], quota: Quota, now: datetime) -> int:
+def _is_late(quotas: Sequence[Quota], counted_at: datetime, now: datetime) -> bool:
+    """Say whether a period has ended meanwhile: those who read it as their previous one may not have seen our hit."""
+    return any(_period(quota, counted_at)[0] != _period(quota, now)[0] for quota in quotas)
+
+
+def _wait_us(known: Mapping[Period, int], quota: Quota, now: datetime) -> int:
     period, elapsed_us = _period(quota, now)
-    before, hits = (known[key].hits if (key := (quota.bucket, each)) in known else 0 for each in (period - 1, period))
+    before, hits = (known.get((quota.bucket, each), 0) for each in (period - 1, period))
     return us_until_allowed(before, hits, elapsed_us=elapsed_us, window_us=quota.window_s * S_US, limit=quota.limit)
 
 
@@ -102,17 +116,19 @@ def us_until_allowed(before: int, hits: int, *, elapsed_us: int, window_us: int,
     return max(0, left_us - allowed_us)
 
 
-def _count(session: Session, known: dict[tuple[str, int], RateCount], quota: Quota, now: datetime) -> Permit:
-    period, _ = _period(quota, now)
-    row = known.get((quota.bucket, period))
-    if row is not None:
-        row.hits += 1
-    else:
-        ends_at = EPOCH + timedelta(
-            seconds=(period + 2) * quota.window_s
-        )  # until then it counts as the previous period
-        session.add(RateCount(bucket=quota.bucket, period=period, hits=1, expires_at=ends_at))
-    return Permit(bucket=quota.bucket, period=period)
+def _count(db: Database, known: Mapping[Period, int], quota: Quota, now: datetime) -> Permit | None:
+    """Count a hit, None if others were quicker. Counted twice if the answer to the statement is lost."""
+    period, elapsed_us = _period(quota, now)
+    permit = Permit(bucket=quota.bucket, period=period)
+    if (quota.bucket, period) not in known:
+        ends_at = EPOCH + timedelta(seconds=(period + 2) * quota.window_s)  # until then it is a previous period
+        with suppress(IntegrityError):
+            db.execute(insert(RateCount).values(bucket=quota.bucket, period=period, hits=1, expires_at=ends_at))
+            return permit
+    window_us = quota.window_s * S_US
+    covered = -(-known.get((quota.bucket, period - 1), 0) * (window_us - elapsed_us) // window_us)
+    has_room = (RateCount.bucket == quota.bucket, RateCount.period == period, RateCount.hits < quota.limit - covered)
+    return permit if db.run(update(RateCount).where(*has_room).values(hits=RateCount.hits + 1)) else None
 
 
 def _period(quota: Quota, now: datetime) -> tuple[int, int]:

@@ -19,9 +19,14 @@ from common.vault import sealed_passwords
 
 
 def release_names(session: Session, *, login: str, email: str) -> None:
-    """Rename users who hold either name and whose sign-up is stale; nobody can log in as them afterwards."""
-    holders = session.scalars(select(User).where(or_(User.login == login, User.email == email)).with_for_update())
+    """Rename users who hold either name and whose sign-up is stale; nobody can log in as them afterwards.
+
+    Nobody else's row is locked: a sign-up with a taken name must not keep its owner waiting.
+    """
+    holders = session.scalars(select(User).where(or_(User.login == login, User.email == email))).all()
     for person in holders:
+        if _is_stale(session, person):
+            session.refresh(person, with_for_update=True)
         if _is_stale(session, person):
             person.left_at = person.left_at or service().db.now()
             person.login, person.email = f"gone-{person.id}", f"{person.id}@gone.invalid"

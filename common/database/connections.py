@@ -21,11 +21,14 @@ from weakref import WeakSet
 
 from pymysql.connections import Connection
 from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+from sqlalchemy.util.queue import Queue
 
 from common.database import time_budget
 from common.database.repeats import leave_demoted_server
 
 ANSWERS_WITHIN_S = 15
+FREE_WITHIN_S = 2  # a connection, while other threads have all of them
 LOCK_WAIT_S = 1  # for a row that somebody else has locked; the shortest that the servers know
 IDLE_TRANSACTION_S = 6  # MariaDB ends a transaction that says nothing for this long: less than a lease
 IDLE_SESSION_S = 10  # MySQL ends a session
@@ -76,6 +79,17 @@ class _BoundedConnection(Connection):
         self._own_write_timeout = seconds
 
 
+class _BoundedQueue(Queue[ConnectionPoolEntry]):
+    """SQLAlchemy's, in which a request waits for a free connection no longer than its time budget."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> ConnectionPoolEntry:
+        return super().get(block, time_budget.at_most(timeout))
+
+
+class _BoundedPool(QueuePool):
+    _queue_class = _BoundedQueue
+
+
 def _connect_in_time(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> Connection:
     """Connect, within the time budget. A `do_connect` hook."""
     return _BoundedConnection(**{**options, "connect_timeout": time_budget.at_most(options["connect_timeout"])})
@@ -89,12 +103,13 @@ def open_mysql(
         url,
         isolation_level=commits.value,
         skip_autocommit_rollback=commits is Commits.BY_STATEMENT,
+        poolclass=_BoundedPool,
         pool_pre_ping=True,
         pool_use_lifo=True,  # those that are not needed rest until the server or the pool ends them
         pool_recycle=280,
         pool_size=pool_size,
         max_overflow=pool_size,
-        pool_timeout=2,
+        pool_timeout=FREE_WITHIN_S,
         hide_parameters=True,  # values stay out of exception texts and logs
         connect_args={
             "connect_timeout": 3,

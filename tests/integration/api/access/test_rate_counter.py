@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
+from support.row_locks import finding_locks
 from support.runs import runs
 from support.world import Time
 
@@ -158,6 +159,32 @@ def test_many_who_share_some_of_their_quotas_do_not_lock_each_other_up(db: Datab
         list(pool.map(run, range(THREADS)))
 
     assert _hits(db) == 0
+
+
+@pytest.mark.parametrize("db_url", ["mariadb"], indirect=True)
+def test_a_caller_that_is_frozen_keeps_no_row_locked(db: Database, db_url: str) -> None:
+    rate_counter.acquire(db, [MINUTE, HOUR])
+
+    with finding_locks(db, db_url, RateCount) as found:
+        rate_counter.release(db, rate_counter.acquire(db, [MINUTE, HOUR]))
+
+    assert found == []
+
+
+def test_a_hit_that_came_too_late_for_its_period_is_counted_in_the_next_one(db: Database, time: Time) -> None:
+    began_at = time()
+
+    def end_the_period(*_: object) -> None:
+        if time() == began_at:
+            time.advance(60)
+
+    for engine in db.engines:
+        event.listen(engine, "after_cursor_execute", end_the_period)
+
+    (hit,) = rate_counter.acquire(db, [MINUTE])
+
+    assert hit.period == (time() - EPOCH).total_seconds() // 60
+    assert _hits(db) == 1
 
 
 def test_a_period_is_kept_as_long_as_the_window_reaches_into_it(db: Database, time: Time) -> None:

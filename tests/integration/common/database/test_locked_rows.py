@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from threading import Event
@@ -19,6 +18,7 @@ from sqlalchemy import Select, event, select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from support.outages import take_down
+from support.row_locks import finding_locks
 from support.world import Time, World
 
 from common.admission import outages, slots
@@ -190,27 +190,6 @@ def test_every_old_job_but_the_locked_one_is_deleted(
 # -- the row of an upstream, which everybody needs ----------------------------------------------------------------
 
 
-@contextmanager
-def _finding_locks(db: Database, db_url: str) -> Iterator[list[str]]:
-    """Yield a list of the statements after which an upstream's row stayed locked, as if we were frozen just then."""
-    somebody, found = Database(db_url), []
-
-    def look(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        with somebody.engine.connect() as connection:
-            names = set(connection.scalars(select(UpstreamStatus.name).with_for_update(skip_locked=True)))
-            if names != everything:
-                found.append(statement)
-
-    everything = somebody.read(lambda session: set(session.scalars(select(UpstreamStatus.name))))
-    assert len(everything) > 1
-    for engine in db.engines:
-        event.listen(engine, "after_cursor_execute", look)
-    yield found
-    for engine in db.engines:
-        event.remove(engine, "after_cursor_execute", look)
-    somebody.dispose()
-
-
 def _fail_without_answer(world: World, claim: Claim, count: int) -> None:
     outcomes.record_retry(
         world.db, claim, code="c", reason=f"no answer {count}", delay_s=1, unavailable=GITLAB, enough=2
@@ -219,7 +198,8 @@ def _fail_without_answer(world: World, claim: Claim, count: int) -> None:
 
 def test_no_process_holds_an_upstreams_row_between_two_statements(world: World, db_url: str, new_name: NewName) -> None:
     first, second, third = _sign_ups(world, new_name, 3)
-    with _finding_locks(world.db, db_url) as found:
+    assert len(world.db.read(lambda session: session.scalars(select(UpstreamStatus.name)).all())) > 1
+    with finding_locks(world.db, db_url, UpstreamStatus) as found:
         slots.reserve_call(world.db, GITLAB, 0.1)
         for count, job in enumerate((first, second)):
             _fail_without_answer(world, _claim(world, job, "create_gitlab_user"), count)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from time import monotonic
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from common.database import engine, time_budget
+from common.database import connections, engine, time_budget
 from common.database.engine import Database
 
 pytestmark = pytest.mark.parametrize("db_url", ["mariadb"], indirect=True)  # SQLite waits for its lock instead
@@ -45,3 +47,18 @@ def test_one_slow_statement_makes_nobody_fail_while_others_are_answered(db: Data
     assert isinstance(slow.exception(), OperationalError)
 
     _ask(db, "SELECT 1")
+
+
+def test_waiting_for_a_connection_is_part_of_the_budget(db_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "FREE_WITHIN_S", 60.0)
+    database = Database(db_url, pool_size=1)
+    with ExitStack() as taken:
+        for _ in range(2):  # one is kept open, and one more may be
+            taken.enter_context(database.engine.connect())
+        began_s = monotonic()
+
+        with pytest.raises(PoolTimeoutError):
+            _ask(database, "SELECT 1")
+
+    database.dispose()
+    assert monotonic() - began_s < 30
