@@ -131,11 +131,12 @@ def _choose(body: NewDeploy, session: Session, app: App) -> dict[str, str]:
     tags = [tag for build in good for tag in build.tags]
     if body.force or body.image_tag in tags:
         return {}
-    if body.image_tag is None or not tags:
+    if body.image_tag is None:
         which = "The newest successful build" if tags else "No successful build"
         raise Problem("not_built", f"{which} of this app has reported {'no' if tags else 'an'} image.")
     recent = ", ".join(dict.fromkeys(tags[:RECENT]))
-    message = f"No build of this app has pushed this tag. Recent tags: {recent}. Send force to deploy it all the same."
+    pushed = f"this tag. Recent tags: {recent}" if tags else "an image yet"
+    message = f"No build of this app has pushed {pushed}. Send force to deploy this tag all the same."
     raise Problem("invalid_fields", errors=[FieldError(field="image_tag", code="not_built", message=message)])
 
 

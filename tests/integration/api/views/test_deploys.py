@@ -118,7 +118,7 @@ def test_a_build_of_an_older_version_counts_by_its_number(dev: FlaskClient, db: 
     assert _deployed_tag(dev, app_id, image_tag="7") == "7"
 
 
-@pytest.mark.parametrize("body", [{}, {"image_tag": "1"}, {"revision": "main"}])
+@pytest.mark.parametrize("body", [{}, {"revision": "main"}])
 def test_before_the_first_build_there_is_nothing_to_deploy(
     dev: FlaskClient, db: Database, app_id: str, body: dict[str, str]
 ) -> None:
@@ -126,6 +126,15 @@ def test_before_the_first_build_there_is_nothing_to_deploy(
 
     assert (answer.status_code, answer.json["code"]) == (409, "not_built")
     assert "Build the app first" in answer.json["remedy"]
+    assert count_jobs(db, "deploy") == 0
+
+
+def test_a_tag_is_refused_before_the_first_build(dev: FlaskClient, db: Database, app_id: str) -> None:
+    answer = dev.post(f"{V1}/app/{app_id}/deploys", json={"image_tag": "1"})
+
+    (error,) = answer.json["errors"]
+    assert (answer.status_code, error["field"], error["code"]) == (422, "image_tag", "not_built")
+    assert "No build of this app has pushed an image yet. Send force" in error["message"]
     assert count_jobs(db, "deploy") == 0
 
 
