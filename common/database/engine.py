@@ -232,6 +232,10 @@ class HostTime:
         self._known = None
 
     def _refreshed(self, known: Known | None) -> Known:
+        with time_budget.spending():
+            return self._asked_once(known)
+
+    def _asked_once(self, known: Known | None) -> Known:
         wait_s = 0.0 if known else time_budget.at_most(ANSWERS_WITHIN_S) or 0.0
         if not self._asking.acquire(timeout=wait_s):
             if known is None:

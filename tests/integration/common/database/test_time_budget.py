@@ -49,16 +49,32 @@ def test_one_slow_statement_makes_nobody_fail_while_others_are_answered(db: Data
     _ask(db, "SELECT 1")
 
 
-def test_waiting_for_a_connection_is_part_of_the_budget(db_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def busy(db_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """A database all of whose connections are taken, with a clock of the server's own."""
     monkeypatch.setattr(connections, "FREE_WITHIN_S", 60.0)
     database = Database(db_url, pool_size=1)
     with ExitStack() as taken:
-        for _ in range(2):  # one is kept open, and one more may be
-            taken.enter_context(database.engine.connect())
-        began_s = monotonic()
-
-        with pytest.raises(PoolTimeoutError):
-            _ask(database, "SELECT 1")
-
+        for each in database.engines:
+            for _ in range(2):  # one is kept open, and one more may be
+                taken.enter_context(each.connect())
+        yield database
     database.dispose()
+
+
+def test_waiting_for_a_connection_is_part_of_the_budget(busy: Database) -> None:
+    began_s = monotonic()
+
+    with pytest.raises(PoolTimeoutError):
+        _ask(busy, "SELECT 1")
+
     assert monotonic() - began_s < 30
+
+
+def test_waiting_for_the_servers_time_is_part_of_the_budget(busy: Database) -> None:
+    time_budget.begin(0.2)
+
+    with pytest.raises(PoolTimeoutError):
+        busy.now()
+
+    assert time_budget.is_spent()
