@@ -22,6 +22,7 @@ max_requests = 20_000
 max_requests_jitter = 2_000
 limit_request_line = 4094
 limit_request_fields = 50
+forwarder_headers = ""  # no SCRIPT_NAME of a client: `api/access/proxies.py` reads the prefix that a proxy sends
 control_socket_disable = True  # it would open a socket in the home directory
 
 

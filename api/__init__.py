@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask, Response, g, request
 
 from api import cli
-from api.access import cors, rate_limits
+from api.access import cors, proxies
 from api.contract import parsing, problems
 from api.contract.endpoint import BASE
 from api.follow.hub import Hub
@@ -78,7 +78,7 @@ def create_app(config: Settings | None = None, *, now: Now | None = None) -> Fla
     _bound_database_work(app, config.db_seconds_per_request)
     app.before_request(_require_readiness)
     app.after_request(_add_headers)
-    rate_limits.trust_proxies(app, config.proxy_count)
+    proxies.trust_proxies(app, config.proxy_count)
     cli.install(app)
     problems.install(app)
     route.install(app)

@@ -75,8 +75,18 @@ def find_user() -> User | None:
 
 
 def cookie_name() -> str:
-    """Return the cookie's name: `__Host-` binds it to this host over HTTPS; plain HTTP, on loopback, cannot use it."""
-    return "__Host-session" if service().settings.cookie_secure else "session"
+    """Return the cookie's name: `__Host-` binds it to this host over HTTPS; plain HTTP, on loopback, cannot use it.
+
+    Nor can a cookie with a path: below a prefix, which leaves the host to others, `__Secure-` has to do.
+    """
+    if not service().settings.cookie_secure:
+        return "session"
+    return "__Host-session" if cookie_path() == "/" else "__Secure-session"
+
+
+def cookie_path() -> str:
+    """Return the path below which browsers send the cookie: to us, and to nobody else on this host."""
+    return request.script_root or "/"
 
 
 def _bearer() -> str | None:

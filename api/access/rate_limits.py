@@ -16,8 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address, ip_network
 
-from flask import Flask, request
-from werkzeug.middleware.proxy_fix import ProxyFix
+from flask import request
 
 from api.access import rate_counter
 from api.access.rate_counter import Permit, Quota, QuotaExceededError
@@ -61,14 +60,6 @@ def limit_sign_ups(login: str, email: str) -> None:
         ("sign-up of login", config.signups_per_name, HOUR_S, (login,)),
         ("sign-up of e-mail", config.signups_per_name, HOUR_S, (email.lower(),)),
     )
-
-
-def trust_proxies(app: Flask, count: int) -> None:
-    """Take the client's address from the headers of `count` proxies; their other headers are ignored."""
-    if count:
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign] # as Flask documents it
-            app.wsgi_app, x_for=count, x_proto=0, x_host=0, x_port=0, x_prefix=0
-        )
 
 
 def client_address() -> str:

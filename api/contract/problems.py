@@ -225,7 +225,7 @@ def _respond(problem: Problem, status: int, headers: dict[str, str]) -> Response
         code=problem.code,
         detail=problem.detail or None,
         remedy=problem_type.remedy,
-        instance=request.path,
+        instance=f"{request.script_root}{request.path}",
         request_id=g.get("request_id", ""),
         job_id=problem.job_id,
         errors=list(problem.errors) or None,

@@ -30,8 +30,11 @@ SECURITY: dict[Policy, list[dict[str, list[str]]]] = {
 }
 
 
-def document(calls: Sequence[Endpoint], catalog: Catalog, *, cookie: str) -> Schema:
-    """Return the document of these endpoints, with the teams and types of the catalog. `cookie` is a cookie's name."""
+def document(calls: Sequence[Endpoint], catalog: Catalog, *, cookie: str, root: str = "/") -> Schema:
+    """Return the document of these endpoints, with the teams and types of the catalog.
+
+    `cookie` is a cookie's name, `root` the path at which clients reach this server.
+    """
     schemas = _schemas(calls, catalog)
     paths: dict[str, Schema] = defaultdict(dict)
     for call in calls:
@@ -45,7 +48,7 @@ def document(calls: Sequence[Endpoint], catalog: Catalog, *, cookie: str) -> Sch
             "description": texts.ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": root}],
         "tags": [{"name": tag, "description": text} for tag, text in texts.TAGS.items() if tag in used],
         "paths": dict(paths),
         "components": {

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import lru_cache
 
-from flask import Blueprint, Flask, Response, current_app
+from flask import Blueprint, Flask, Response, current_app, request
 
 from api.access import auth
 from api.contract.endpoint import JSON, Policy, ResponseBody
@@ -17,6 +17,7 @@ blueprint = Blueprint("document", __name__)
 
 EXTENSION = "slipway openapi"
 MAX_AGE_S = 300
+DOCUMENTS = 4  # kept: clients may reach us at several paths
 
 
 class OpenApi(ResponseBody):
@@ -30,9 +31,9 @@ def install(app: Flask) -> None:
     """
     calls = declared_endpoints(app)
 
-    @cache
-    def rendered() -> bytes:
-        return json.dumps(build.document(calls, service().catalog, cookie=auth.cookie_name())).encode()
+    @lru_cache(DOCUMENTS)
+    def rendered(root: str) -> bytes:
+        return json.dumps(build.document(calls, service().catalog, cookie=auth.cookie_name(), root=root)).encode()
 
     app.extensions[EXTENSION] = rendered
 
@@ -40,5 +41,5 @@ def install(app: Flask) -> None:
 @route(blueprint, "GET", "/openapi.json", policy=Policy.PUBLIC, answers={200: OpenApi}, base="")
 def show_document() -> Response:
     """Get this document."""
-    headers = {"Cache-Control": f"public, max-age={MAX_AGE_S}"}
-    return Response(current_app.extensions[EXTENSION](), mimetype=JSON, headers=headers)
+    headers = {"Cache-Control": f"public, max-age={MAX_AGE_S}", "Vary": "X-Forwarded-Prefix"}
+    return Response(current_app.extensions[EXTENSION](request.script_root or "/"), mimetype=JSON, headers=headers)

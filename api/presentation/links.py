@@ -1,12 +1,20 @@
-"""URLs for users: the addresses at which people reach upstream objects, where these differ from the workers' ones."""
+"""URLs for users: where people reach upstream objects and calls of this API, where that differs from what we see."""
 
 from __future__ import annotations
 
 from urllib.parse import quote
 
+from flask import request
+
+from api.contract.endpoint import BASE
 from common.config.settings import Settings
 from common.config.upstreams import settings_of
 from common.workflows import EXTERNAL
+
+
+def of_call(path: str) -> str:
+    """Return the path at which clients reach a call, given below BASE: a proxy may have removed a prefix of it."""
+    return f"{request.script_root}{BASE}{path}"
 
 
 def external(url: str | None, settings: Settings) -> str | None:

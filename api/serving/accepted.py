@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from flask import g
 
-from api.contract.endpoint import BASE, Answer, ResponseBody
+from api.contract.endpoint import Answer, ResponseBody
+from api.presentation import links
 from api.service import service
 from common.database.models import Job
 from common.jobs import lane_messages
@@ -32,7 +33,7 @@ def accepted(
     """
     if lanes is None:
         lanes = lane_messages.of_new_job(job) if job.state is JobState.QUEUED else []
-    location = f"{BASE}/jobs/{job.id}"
+    location = links.of_call(f"/jobs/{job.id}")
     body = JobAccepted(job_id=job.id, status_url=location, app_id=job.app_id)
     poll_delay_s = service().durations.first_poll_delay_s(job.kind)
     return Answer(

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from api.access import auth, permissions
 from api.contract import accounts, pagination
-from api.contract.endpoint import BASE, Answer, Policy, RequestBody, ResponseBody
+from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
 from api.contract.fields import ImageTag, Revision
 from api.contract.pagination import JobPage, PageBody
 from api.contract.problems import Problem
@@ -110,7 +110,7 @@ def start_build_by_get(app_id: str) -> Answer:
     HEAD, a prefetch or a request from another site's page starts nothing.
     """
     _refuse_prefetch()
-    link = f'<{BASE}/app/{app_id}/builds>; rel="alternate"; title="POST"'
+    link = f'<{links.of_call(f"/app/{app_id}/builds")}>; rel="alternate"; title="POST"'
     return app_jobs.begin(
         auth.require_user(),
         app_id,

@@ -19,10 +19,11 @@ from sqlalchemy.orm import Session
 
 from api.contract import accounts, pagination
 from api.contract.accounts import Login
-from api.contract.endpoint import BASE, Answer, JsonInteger, RequestBody, ResponseBody
+from api.contract.endpoint import Answer, JsonInteger, RequestBody, ResponseBody
 from api.contract.pagination import Id, Kind, TeamName
 from api.contract.problems import CODES, Problem
 from api.contract.timestamps import Timestamp
+from api.presentation import links
 from api.service import service
 from api.serving.idempotency import once
 from api.views import app_jobs
@@ -128,7 +129,7 @@ class _Batch:
             )
             return
         else:
-            self.retried.append(Retried(job_id=job_id, status_url=f"{BASE}/jobs/{job_id}"))
+            self.retried.append(Retried(job_id=job_id, status_url=links.of_call(f"/jobs/{job_id}")))
         time_budget.renew()
 
     def run(self, job_id: str, app_id: str | None) -> None:  # noqa: ARG002 - used by a dry run

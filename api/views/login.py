@@ -125,6 +125,7 @@ def _cookie(token: str, ends_at: datetime | None) -> str:
         auth.cookie_name(),
         token,
         expires=ends_at or 0,
+        path=auth.cookie_path(),
         httponly=True,
         secure=service().settings.cookie_secure,
         samesite="Strict",

@@ -206,7 +206,8 @@ class Settings(CommonSettings):
         0,
         ge=0,
         le=8,
-        description="Number of proxies in front that add to X-Forwarded-For. 0: ignore it, as anyone can send it",
+        description="Number of proxies in front that add to X-Forwarded-For, and set or remove X-Forwarded-Prefix. "
+        "0: ignore both, as anyone can send them",
     )
     login_failures_per_account_and_address: int = Field(
         10, ge=0, description="Wrong passwords for one account from one address in 15 minutes. 0: unlimited"
