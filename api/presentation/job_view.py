@@ -100,7 +100,7 @@ class JobView:
             **vars(summary),
             version=job.version,
             image_tag=job.input.get("image_tag"),
-            result=outputs.result_of(job, steps),
+            result=links.external_within(outputs.result_of(job, steps), self._settings),
             progress=Progress(
                 done=sum(step.state in PASSED for step in steps),
                 total=len(steps),

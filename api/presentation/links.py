@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 from flask import request
@@ -27,6 +28,19 @@ def external(url: str | None, settings: Settings) -> str | None:
         if outer and (url == inner or url.startswith(f"{inner}/")):
             return outer + url.removeprefix(inner)
     return url
+
+
+def external_within(value: Any, settings: Settings) -> Any:
+    """Return a JSON value in which each URL is what `external` makes of it."""
+    match value:
+        case str():
+            return external(value, settings)
+        case dict():
+            return {name: external_within(each, settings) for name, each in value.items()}
+        case list():
+            return [external_within(each, settings) for each in value]
+        case _:
+            return value
 
 
 def flower_tasks_url(kind: str, job_id: str, settings: Settings) -> str | None:

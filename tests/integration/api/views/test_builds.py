@@ -52,6 +52,18 @@ def test_a_build_is_accepted_with_what_provisioning_learnt(dev: FlaskClient, db:
     }
 
 
+def test_the_links_of_a_result_are_for_people(db_url: str, db: Database, time: Time) -> None:
+    with open_api(db_url, time, jenkins_ext_url="https://ci.example.com") as api:
+        dev = api.member("grace")
+        job_id = _build(dev, add_provisioned(db, dev))
+        at = "http://jenkins.invalid/job/dev/job/compiler_dev/1/"
+        succeed(db, job_id, await_result={"number": 1, "url": at, "console_url": f"{at}console", "result": "SUCCESS"})
+        result = dev.get(f"{V1}/jobs/{job_id}").json["result"]
+
+    shown = "https://ci.example.com/job/dev/job/compiler_dev/1/"
+    assert (result["url"], result["console_url"], result["number"]) == (shown, f"{shown}console", 1)
+
+
 def test_a_build_that_is_open_is_the_answer_to_the_same_wish(dev: FlaskClient, db: Database, app_id: str) -> None:
     first = _build(dev, app_id, branch="main")
 
