@@ -20,7 +20,7 @@ from typing import Any
 from weakref import WeakSet
 
 from pymysql.connections import Connection
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from sqlalchemy.util.queue import Queue
 
@@ -148,6 +148,11 @@ def _reset_after_fork(engine: Engine) -> Engine:
     """Make a forked process open its own connections: two on one would read each other's answers."""
     _engines.add(engine)
     return engine
+
+
+def engines_to(url: URL) -> set[Engine]:
+    """Return all engines of this process that lead to this address, whoever has opened them."""
+    return {engine for engine in _engines if engine.url == url}
 
 
 def _forget_connections() -> None:

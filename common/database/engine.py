@@ -29,6 +29,7 @@ from common.database.connections import (
     LOCKED_FOR_S,
     LONG_S,
     Commits,
+    engines_to,
     open_mysql,
     open_sqlite,
 )
@@ -204,9 +205,12 @@ class Database:
             engine.dispose()
 
     def _leave_demoted_server(self, context: ExceptionContext) -> None:
-        """Drop the connections of all pools, not only of the one that met the error, and read the other's clock."""
+        """Drop the connections of all pools, not only of the one that met the error, and read the other's clock.
+
+        Those for reading alone would never meet it, and go on reading from a server that may get nothing new.
+        """
         if repeats.refuses_writes(context.original_exception):
-            for engine in self.engines - {context.engine}:
+            for engine in engines_to(self.engine.url) - {context.engine}:
                 engine.dispose()
             if isinstance(self.now, HostTime):
                 self.now.forget()

@@ -159,3 +159,19 @@ def test_after_one_refusal_nothing_is_asked_of_the_old_server_any_more(pair: Pai
             )
     assert db.read(lambda session: session.scalar(select(RateCount.hits).where(RateCount.bucket == bucket))) == 1
     assert abs((db.now() - datetime.now(UTC)).total_seconds()) < 5
+
+
+def test_whoever_only_reads_follows_to_the_new_server(pair: Pair, db: Database, bucket: str) -> None:
+    reader = Database(pair.url, pool_size=1)
+    before = _server_of(reader)
+    pair.fail_over()
+
+    db.transaction(_hit(bucket))
+
+    after = _server_of(reader)
+    reader.dispose()
+    assert (before, after) == (1, 2)
+
+
+def _server_of(db: Database) -> int | None:
+    return db.read(lambda session: session.scalar(text("SELECT @@server_id")))
