@@ -13,7 +13,7 @@ NEWEST := 3.13
 PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up harbour doctor secrets services quick unit test other fuzz bench load chaos chaos-quick proofs simulate compose docs check lint types imports format requirements clean
+.PHONY: help install demo up harbour doctor secrets services quick unit test other fuzz bench load chaos chaos-quick proofs simulate mutation compose docs check lint types imports format requirements clean
 .PHONY: matching-tests all-tests other-tests
 
 help: ## List the targets
@@ -102,6 +102,9 @@ simulate: $(VENV)/tools ## Play runs of steps with faults in virtual time: every
 	@PYTHONPATH=.:tests $(BIN)/python -m simulation singles --record
 	@PYTHONPATH=.:tests $(BIN)/python -m simulation pairs $(or $(PAIRS),0:20000) --record
 	@PYTHONPATH=.:tests $(BIN)/python -m simulation interleavings $(or $(INTERLEAVINGS),0:100000) --record
+
+mutation: $(VENV)/tools ## Change the code that must not fail, a little at a time, and see whether the fast tests notice (about an hour; MODULES=)
+	@PYTHONPATH=.:tests $(BIN)/python -m mutation $(MODULES)
 
 check: lint types imports test other ## What CI runs: lint, types, import contracts, tests, tests on a second Python
 
