@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from support.chaos import figures, plan
 from support.chaos.installation import BIG, Installation
 from support.chaos.ledger import differences
+from support.chaos.outcomes import Outcome
 from support.chaos.points import Point, Rehearsal
-from support.chaos.rounds import Outcome, Rounds
+from support.chaos.rounds import Rounds
 from support.chaos.scenarios import Scenarios
 
 RESUMED_S = 10.0  # of 95 in a hundred, after a worker is gone; longer by as much as a machine takes for a job

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from support.chaos.rounds import Outcome
+from support.chaos.outcomes import Outcome
 from support.checkout import ROOT
 
 PLACE = ROOT / "var/chaos"

@@ -233,7 +233,13 @@ class Installation:
         temporary = self.root / "tmp"
         temporary.mkdir(exist_ok=True)
         environment: dict[str, str] = getattr(self, f"_{of}")
-        return {**os.environ, **environment, "TMPDIR": str(temporary), "LOG_FORMAT": "text"}
+        return {**os.environ, **environment, **self._compiled_once(), "TMPDIR": str(temporary), "LOG_FORMAT": "text"}
+
+    def _compiled_once(self) -> dict[str, str]:
+        """Let programs keep what they compile, where nobody keeps it: each start would cost seconds of a core."""
+        if not os.environ.get("PYTHONDONTWRITEBYTECODE"):
+            return {}
+        return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(self.root.parent / "compiled")}
 
     def _write_log(self, name: str, line: str) -> None:
         if not self.log.closed:

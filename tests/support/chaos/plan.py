@@ -29,7 +29,8 @@ def short(points: Sequence[Point]) -> Iterator[Round]:
     chance, by_step = random.Random(SEED), _by_step(points)
     steps = sorted(by_step, key=lambda step: (by_step[step][0].depth, step))  # those of a round come at about one time
     parts = [steps[start : start + AT_ONCE] for start in range(0, len(steps), AT_ONCE)]
-    faults = sorted((fault for fault in FAULTS if fault.is_quick), key=lambda fault: fault.party is Party.WORKER)
+    chosen = _chosen([fault for fault in FAULTS if fault.is_quick])
+    faults = sorted(chosen, key=lambda fault: fault.party is Party.WORKER)
     for number, fault in enumerate(faults):
         moment = tuple(Moment)[number % len(Moment)]
         part = parts[number] if number < len(parts) else chance.sample(steps, SOME)
@@ -37,12 +38,9 @@ def short(points: Sequence[Point]) -> Iterator[Round]:
 
 
 def whole(points: Sequence[Point]) -> Iterator[Round]:
-    """Yield rounds in which every kill point meets every fault of a worker, and every step each other fault.
-
-    `SLIPWAY_CHAOS_FAULTS=killed,hung` chooses the faults with these words in their names.
-    """
-    chance, words = random.Random(SEED), os.environ.get("SLIPWAY_CHAOS_FAULTS", "").split(",")
-    for fault in (fault for fault in FAULTS if any(word in fault.name for word in words)):
+    """Yield rounds in which every kill point meets every fault of a worker, and every step each other fault."""
+    chance = random.Random(SEED)
+    for fault in _chosen(FAULTS):
         for moment in Moment:
             of = [point for point in points if point.moment is moment]
             if fault.party is not Party.WORKER:
@@ -63,6 +61,12 @@ def without(covered: Iterable[Point]) -> set[Step]:
     """Return the steps of the table that have none of these points."""
     everything = {(flow.name, step.name) for flow in WORKFLOWS.values() for step in flow.steps}
     return everything - {(point.kind, point.step) for point in covered}
+
+
+def _chosen(faults: Sequence[Fault]) -> Sequence[Fault]:
+    """Return these faults, or instead those with a word of `SLIPWAY_CHAOS_FAULTS=killed,hung` in their names."""
+    words = os.environ.get("SLIPWAY_CHAOS_FAULTS", "")
+    return [fault for fault in FAULTS if any(word in fault.name for word in words.split(","))] if words else faults
 
 
 def _by_step(points: Iterable[Point]) -> dict[Step, list[Point]]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,40 +15,16 @@ from support.chaos.callers import new_request_id
 from support.chaos.database import NAME
 from support.chaos.faults import Fault, Party, wait_s
 from support.chaos.installation import Installation
+from support.chaos.outcomes import Case, Outcome
 from support.chaos.points import Moment, Point, Rehearsal, effective_writes, labelled
-from support.chaos.scenarios import CANCELS, CROWD, NEEDS_APP, NEEDS_PERSON, OVER, Accepted, Scenarios
+from support.chaos.scenarios import CANCELS, CROWD, NEEDS_APP, NEEDS_PERSON, Accepted, Scenarios
 
 HELD_S = 18.0  # before the fault; `labelled_worker` waits longer for an answer, and a step's limit is longer still
 REACHED_S = 90.0
+FAR = 3  # steps before a point: such jobs are accepted before the others
 SETTLED_S = 150.0
 BYSTANDERS = 4
 DELAYED_S = 10.0
-
-
-@dataclass(frozen=True)
-class Case:
-    """One job at its point; `worker` is the one that was at work on it when the fault came."""
-
-    point: Point
-    job: Accepted
-    worker: str
-
-    def __str__(self) -> str:
-        return f"{self.point.name} ({self.job.request_id})"
-
-
-@dataclass
-class Outcome:
-    """What a round showed. Times in seconds."""
-
-    fault: str
-    moment: str
-    cases: list[Case]
-    problems: list[str]
-    resumed_s: list[float]
-    bystanders_s: list[float]
-    settled_s: float
-    writes: Counter[str] = field(default_factory=Counter)
 
 
 class Rounds:
@@ -125,7 +100,6 @@ class Rounds:
 
     def _accept(self, points: Sequence[Point], moment: Moment) -> dict[Point, Accepted]:
         kind = "hold_reply" if moment is Moment.AFTER else "hold"
-        points = sorted(points, key=lambda point: -point.depth)  # the longest way first
         ids = {point: new_request_id(point.kind) for point in points}
         for point in points:
             if point.step == CANCELS:
@@ -135,23 +109,38 @@ class Rounds:
                 self._installation.harbour.fault(
                     point.upstream, kind=kind, times=1, skip=point.earlier, user_agent=label
                 )
+        far, near = ([point for point in points if (point.depth >= FAR) is is_far] for is_far in (True, False))
         with ThreadPoolExecutor(CROWD) as crowd:
-            jobs = list(crowd.map(lambda point: self._scenarios.accept(point.kind, ids[point]), points))
-            locked = [job for point, job in zip(points, jobs, strict=True) if point.is_locked]
-            cancelled = [job for point, job in zip(points, jobs, strict=True) if point.step == CANCELS]
-            list(crowd.map(self._lock_app, locked))
-            list(crowd.map(self._scenarios.cancel, cancelled))
-        return dict(zip(points, jobs, strict=True))
+            jobs: dict[Point, Accepted] = {}
+            for group in (far, near):
+                self._await_last_but_one(jobs)
+                accepted = crowd.map(lambda point: self._scenarios.accept(point.kind, ids[point]), group)
+                jobs |= zip(group, accepted, strict=True)
+            list(crowd.map(self._lock_app, [job for point, job in jobs.items() if point.is_locked]))
+            list(crowd.map(self._scenarios.cancel, [job for point, job in jobs.items() if point.step == CANCELS]))
+        return jobs
+
+    def _await_last_but_one(self, jobs: dict[Point, Accepted]) -> None:
+        """Wait until these jobs have at most one step to do before their points, or for as long as calls are held."""
+        ends_at_s = time.monotonic() + HELD_S
+        while jobs and time.monotonic() < ends_at_s:
+            rows = self._installation.rows(
+                "SELECT job_id, COUNT(*) AS done FROM steps WHERE state = 'succeeded' AND job_id IN %s GROUP BY job_id",
+                [job.job_id for job in jobs.values()],
+            )
+            done = {row["job_id"]: row["done"] for row in rows}
+            if all(done.get(job.job_id, 0) >= point.depth - 1 for point, job in jobs.items()):
+                break
+            time.sleep(0.1)
 
     def _lock_app(self, job: Accepted) -> None:
+        """Keep others from changing the app's row. They may refer to it, and the job's own row stays free."""
+        app_id = self._installation.rows("SELECT app_id FROM jobs WHERE id = %s", job.job_id)[0]["app_id"]
         lock = self._installation.primary.connect(NAME)
         self._locks.append(lock)
         with lock.cursor() as cursor:
             cursor.execute("BEGIN")
-            cursor.execute(
-                "SELECT a.id FROM apps a JOIN jobs j ON j.app_id = a.id WHERE j.id = %s LOCK IN SHARE MODE",
-                (job.job_id,),
-            )
+            cursor.execute("SELECT id FROM apps WHERE id = %s LOCK IN SHARE MODE", (app_id,))
 
     def _unlock(self) -> None:
         for lock in self._locks:
@@ -282,6 +271,3 @@ class Rounds:
         stock = [job for job in self._scenarios.everything if job.request_id.startswith("stock-person")]
         took_s = sorted(self._durations(stock)) or [0.0]
         return took_s[len(took_s) // 2]
-
-
-__all__ = ["OVER", "Case", "Outcome", "Rounds"]
