@@ -129,9 +129,8 @@ class StepContext:
         ledger.mark_gone(self.worker.db, self.claim, resource.id)
 
     def may_arrive_for_s(self, resource: Resource) -> float:
-        """Return for how many seconds a call that creates it may still arrive, 0 or less when none can."""
-        until = self.worker.db.read(lambda session: ledger.may_arrive_until(session, resource))
-        return -self.seconds_since(until)
+        """Return for how many seconds a call that creates it may still arrive, 0 when none can."""
+        return ledger.may_arrive_for_s(self.worker.db, self.claim, resource)
 
     @property
     def namespace(self) -> str:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from common import horizons
 from common.admission import outages, refusals
 from common.admission.outages import Hold
 from common.admission.refusals import Cause, Logins
@@ -108,7 +109,8 @@ def decide(
             said = reason if standing.upstream else refused.reason  # what is ours explains nothing to a reader
             return AskAgain(delay_s=delay_s, reason=said, is_unavailable=is_unavailable)
         case Held(cause=cause, remedy=remedy):
-            if before.held_at is not None and accepted_at is not None and accepted_at > before.held_at:
+            latest = now + timedelta(seconds=horizons.SKEW_S)  # a later one: the clock was set back since
+            if before.held_at is not None and accepted_at is not None and before.held_at < accepted_at <= latest:
                 return TryAgain(delay_s=None)
             return HoldUpstream(cause=Cause(cause=cause, remedy=remedy, is_write=refused.is_write))
 

@@ -51,11 +51,13 @@ class Hold:
     """Why a step is held back. The text stays the same while the hold lasts: each new one would be an event.
 
     `cause` is the part of it that is still true when the step has failed because of it, "" if it cannot fail so.
+    `since`: when what can fail it began; None: it cannot, or that is not known yet.
     """
 
     code: HoldCode
     reason: str
     cause: str = ""
+    since: datetime | None = None
 
 
 def read(session: Session, names: Iterable[Upstream] = EXTERNAL) -> dict[str, UpstreamStatus]:
@@ -76,17 +78,18 @@ def hold_on(status: UpstreamStatus, login: str | None = None) -> Hold | None:
         return Hold(code=HoldCode.PAUSED, reason=f"{label} is paused by {status.paused_by}: {status.pause_reason}")
     if status.look_at is not None:
         cause = f"{label} is not answering"
-        return Hold(code=HoldCode.OUTAGE, reason=f"{cause}. The step continues by itself once it does.", cause=cause)
+        reason = f"{cause}. The step continues by itself once it does."
+        return Hold(code=HoldCode.OUTAGE, reason=reason, cause=cause, since=status.down_since)
     refusal = refusals.of(status.refusals, login)
     if refusal is not None and (login is None or refusal.trial_since is None):
-        return refused(refusal.cause)
+        return refused(refusal.cause, refusal.since)
     return None
 
 
-def refused(cause: str) -> Hold:
+def refused(cause: str, since: datetime | None = None) -> Hold:
     """Return the hold of a step whose upstream refuses our login."""
     reason = f"{cause}. The platform team has been notified. The step continues by itself once this is corrected."
-    return Hold(code=HoldCode.REFUSED, reason=reason, cause=cause)
+    return Hold(code=HoldCode.REFUSED, reason=reason, cause=cause, since=since)
 
 
 def record_unavailable(db: Database, upstream: Upstream, reason: str, now: datetime, *, enough: int) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -28,7 +28,6 @@ from common.workflows import Upstream
 
 PAUSES_S = (2.0, 4.0, 8.0, 15.0, 30.0, 60.0)  # between checks in vain; the last one is repeated
 LONGEST_TRIAL_PAUSE_S = 600.0
-LOOK_AHEAD_S = LONGEST_TRIAL_PAUSE_S + horizons.SKEW_S  # no check is planned for later than this
 TRIAL_SHARE = 20  # a refused trial is followed by a pause of this part of the time that the hold has lasted
 TRIAL_S = 60.0
 CHECK_LEASE_S = 15.0  # a worker that has claimed a check or a question has this long before another one does it
@@ -57,7 +56,7 @@ def hold(db: Database, upstream: Upstream, login: str, found: Cause, now: dateti
     if row.since is None:
         return _change(db, row, Refusal.since.is_(None), **_begun(found, now))
     if row.trial_since is not None:
-        pause_s = max(pause_after_s(row.looks + 1), min(LONGEST_TRIAL_PAUSE_S, _age_s(row, now) / TRIAL_SHARE))
+        pause_s = max(pause_after_s(row.looks + 1), _pause_of_trial_s(row, now))
         look_at, is_write = now + timedelta(seconds=pause_s), row.is_write or found.is_write
         is_this_trial = Refusal.trial_since == row.trial_since
         _change(db, row, is_this_trial, trial_since=None, look_at=look_at, looks=row.looks + 1, is_write=is_write)
@@ -95,9 +94,13 @@ def pause_after_s(looks: int) -> float:
 
 def due(session: Session, logins: Logins, now: datetime) -> list[Refusal]:
     """Return the holds of these logins that are to be checked now."""
-    is_due = or_(Refusal.look_at <= now, Refusal.look_at > now + timedelta(seconds=LOOK_AHEAD_S))
-    rows = session.scalars(select(Refusal).where(Refusal.since.is_not(None), is_due))
-    return [row for row in rows if logins.get(Upstream(row.upstream)) == row.login]
+    return [row for row in held(session) if logins.get(Upstream(row.upstream)) == row.login and _is_due(row, now)]
+
+
+def _is_due(row: Refusal, now: datetime) -> bool:
+    """Say whether it is to be checked, or is so late only because the clock was set back since."""
+    longest_s = max(PAUSES_S[-1], TRIAL_S, CHECK_LEASE_S, _pause_of_trial_s(row, now)) + horizons.SKEW_S
+    return row.look_at <= now or row.look_at > now + timedelta(seconds=longest_s)
 
 
 def held(session: Session) -> list[Refusal]:
@@ -220,5 +223,6 @@ def _change(db: Database, row: Refusal, still: ColumnElement[bool], **values: An
     return bool(db.execute(update(Refusal).where(*key, still).values(**values)).rowcount)
 
 
-def _age_s(row: Refusal, now: datetime) -> float:
-    return max(0.0, (now - row.since).total_seconds()) if row.since else 0.0
+def _pause_of_trial_s(row: Refusal, now: datetime) -> float:
+    held_s = (now - row.since).total_seconds() if row.since else 0.0
+    return min(LONGEST_TRIAL_PAUSE_S, held_s / TRIAL_SHARE)

@@ -156,8 +156,9 @@ def _park(session: Session, job: Job, step: Step, hold: Hold, now: datetime) -> 
 
 
 def _is_held_too_long(step: Step, hold: Hold, now: datetime) -> bool:
+    """Say whether it has waited too long for this hold to end; a pause before it does not count."""
     longest = timedelta(seconds=outages.LONGEST_HOLD_S)
-    return bool(hold.cause) and step.parked_at is not None and now - step.parked_at >= longest
+    return step.parked_at is not None and hold.since is not None and now - max(step.parked_at, hold.since) >= longest
 
 
 def _is_claimable(job: Job, step: Step, plan: workflows.StepPlan, now: datetime) -> bool:

@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 
 from common import horizons
 from common.admission import outages, parking, slots
-from common.admission.outages import HoldCode
 from common.admission.slots import Limits
 from common.database import expiry
 from common.database.engine import Database
@@ -104,11 +103,12 @@ def send_long_held(db: Database) -> None:
     """
     now = db.now()
     since = now - timedelta(seconds=outages.LONGEST_HOLD_S)
-    is_held = (Step.upstream.in_(list(Upstream)), Step.parked_at <= since, Step.nudge_at.is_(None))
-    can_fail = (Step.code.in_([HoldCode.OUTAGE, HoldCode.REFUSED]), Step.state.in_(CLAIMABLE))
-
-    steps = select(Step.id).where(*is_held, *can_fail).limit(LONG_HELD_AT_ONCE)
-    if db.read(lambda session: session.scalar(steps.limit(1))) is not None:
+    known = db.read(outages.read)
+    holds = {queue: slots.hold_on_any(known, parking.visited_from(queue)) for queue in Upstream}
+    long_held = [queue for queue, hold in holds.items() if hold and hold.since and hold.since <= since]
+    are_held = (Step.upstream.in_(long_held), Step.parked_at <= since, Step.nudge_at.is_(None))
+    steps = select(Step.id).where(*are_held, Step.state.in_(CLAIMABLE)).limit(LONG_HELD_AT_ONCE)
+    if long_held and db.read(lambda session: session.scalar(steps.limit(1))) is not None:
         locked = steps.with_for_update(skip_locked=True)
         db.transaction(lambda session: _set(session, session.scalars(locked).all(), nudge_at=now))
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from common import workflows
+from common import horizons, workflows
 from common.database.engine import Database
 from common.database.models import Attempt, Job, Resource, Step
 from common.jobs import claims
@@ -58,14 +58,12 @@ class Entry:
         For what has no name that would make a second creation fail: whoever does not find it waits so long.
         """
 
-        def until(session: Session) -> datetime | None:
-            row = self._find(session)
-            is_open = row is not None and row.provenance is Provenance.INTENDED
-            is_own = row is not None and (row.job_id, row.step, row.attempt) == self._signature  # a poll that reported
-            return may_arrive_until(session, row) if row is not None and is_open and not is_own else None
-
-        at = self._db.read(until)
-        return max(0.0, (at - self._db.now()).total_seconds()) if at else 0.0
+        row = self._db.read(self._find)
+        if row is None or row.provenance is not Provenance.INTENDED:
+            return 0.0
+        if (row.job_id, row.step, row.attempt) == self._signature:  # a poll that reported
+            return 0.0
+        return may_arrive_for_s(self._db, self._claim, row)
 
     def is_ours(self) -> bool:
         """Say whether it was created, or about to be, by this attempt or an earlier one."""
@@ -141,8 +139,23 @@ def rows_of(session: Session, subject_id: str, *, upstream: str, kind: str) -> l
     return list(session.scalars(statement.order_by(Resource.id)))
 
 
-def may_arrive_until(session: Session, row: Resource) -> datetime:
-    """Return until when a call of the attempt that signed the row may create it, unseen.
+def may_arrive_for_s(db: Database, claim: Claim, row: Resource) -> float:
+    """Return for how many seconds a call of the attempt that signed the row may still create it, unseen; 0: none can.
+
+    A row of the future was written before the clock was set back, nobody knows when: from now on, a call of then has
+    the time that one of now would have. Raises ClaimLostError.
+    """
+    now = db.now()
+    if row.updated_at > now + timedelta(seconds=horizons.SKEW_S):
+        row.updated_at = now
+        written = update(Resource).where(Resource.id == row.id).values(updated_at=now)
+        claims.while_ours(db, claim, lambda session: session.execute(written))
+    until = db.read(lambda session: _may_arrive_until(session, row))
+    return max(0.0, (until - db.now()).total_seconds())
+
+
+def _may_arrive_until(session: Session, row: Resource) -> datetime:
+    """Return until when.
 
     It was sent before the attempt's limit, and before the attempt had ended or was lost: the fence stands before each
     call. From then on it has the time of the longest call. What succeeded or failed for good had an answer.

@@ -14,15 +14,17 @@ from sqlalchemy import DateTime
 from support.outages import take_down
 from support.world import World
 
-from common.admission import outages, slots
+from common.admission import outages, refusals, slots
 from common.admission.outages import Hold
+from common.admission.refusals import Cause
 from common.admission.slots import UpstreamLimits
-from common.database.models import Base, Job, Slot, Step, UpstreamStatus
+from common.database.models import Base, Job, Refusal
 from common.database.types import UtcDateTime
-from common.jobs import attempts, dispatch, outcomes
+from common.jobs import attempts, dispatch, ledger, outcomes
 from common.jobs.attempts import ClaimRefused
 from common.jobs.claims import Claim
-from common.workflows import Upstream
+from common.workflows import SIGNUP, Upstream
+from worker import upstreams
 
 NewName = Callable[[str], str]
 GITLAB = Upstream.GITLAB
@@ -104,6 +106,66 @@ def _rate(world: World, job: Job) -> Callable[[], bool]:
     return lambda: (slots.reserve_call(world.db, GITLAB, 0.1) - world.time()).total_seconds() < 1
 
 
+def _refusal(world: World, job: Job) -> Refusal:
+    assert job
+    login = _logins(world)[GITLAB]
+    row = refusals.find(world.db, GITLAB, login)
+    if row is None or row.since is None:
+        assert refusals.hold(world.db, GITLAB, login, Cause(cause="c", remedy="r", is_write=False), world.time())
+        row = refusals.find(world.db, GITLAB, login)
+    assert row is not None
+    return row
+
+
+def _logins(world: World) -> refusals.Logins:
+    return upstreams.logins(world.settings, world.context.vault)
+
+
+def _check(world: World, job: Job) -> Callable[[], bool]:
+    _refusal(world, job)
+    return lambda: bool(world.db.read(lambda session: refusals.due(session, _logins(world), world.time())))
+
+
+def _question(world: World, job: Job) -> Callable[[], bool]:
+    assert job
+    login = _logins(world)[GITLAB]
+    assert refusals.claim_question(world.db, GITLAB, login, world.time())
+    return lambda: refusals.claim_question(world.db, GITLAB, login, world.time()) is not None
+
+
+def _trial(world: World, job: Job) -> Callable[[], bool]:
+    refusals.begin_trial(world.db, _refusal(world, job), world.time())
+    return lambda: refusals.is_trial_over(_refusal(world, job), world.time())
+
+
+def _ramp_after_refusal(world: World, job: Job) -> Callable[[], bool]:
+    assert refusals.end(world.db, _refusal(world, job), world.time(), is_accepted=True)
+    other = world.sign_up(f"other-of-{job.id[-12:]}")
+    return lambda: all(isinstance(_claim(world, each), Claim) for each in (job, other))
+
+
+def _late_call(world: World, job: Job) -> Callable[[], bool]:
+    """What may still arrive is waited for, as long as ever, from when the clock was set back."""
+    lost = _claimed(world, job)
+    _entry(world, lost).intend()
+    outcomes.record_retry(world.db, lost, code="c", reason="r", delay_s=1)
+    longest_s = SIGNUP.steps[0].limit_s + ledger.ARRIVAL_MARGIN_S
+
+    def is_awaited_no_longer() -> bool:
+        entry = _entry(world, _claimed(world, job))
+        left_s = entry.may_arrive_for_s()
+        world.time.advance(longest_s)
+        has_arrived = entry.may_arrive_for_s() == 0
+        world.time.advance(-longest_s)
+        return 0 < left_s <= longest_s and has_arrived
+
+    return is_awaited_no_longer
+
+
+def _entry(world: World, claim: Claim) -> ledger.Entry:
+    return ledger.Entry(world.db, claim, upstream="gitlab", kind="user", ref="ada")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """A time that is waited for. `prepare` makes it, and returns what says whether it counts as reached."""
@@ -125,20 +187,31 @@ CASES = (
     Case(column="upstreams.look_at", prepare=_probe),
     Case(column="upstreams.open_since", prepare=_ramp),
     Case(column="upstreams.next_call_us", prepare=_rate),
+    Case(column="refusals.look_at", prepare=_check),
+    Case(column="refusals.look_at", prepare=_question),
+    Case(column="refusals.trial_since", prepare=_trial),
+    Case(column="refusals.over_at", prepare=_ramp_after_refusal),
+    Case(column="resources.updated_at", prepare=_late_call),
 )
 # Times that nobody waits for, or whose delay costs nothing but time: they are shown, ordered by, or counted from.
 ONLY_SHOWN = {
     "steps.parked_at", "steps.waiting_since", "steps.started_at", "steps.finished_at",
-    "upstreams.down_since", "upstreams.paused_at",
+    "attempts.started_at", "attempts.finished_at", "events.at", "resources.created_at",
+    "jobs.created_at", "jobs.started_at", "jobs.finished_at",
+    "jobs.updated_at",  # in the future: all of its steps are due
+    "upstreams.down_since", "upstreams.paused_at", "refusals.since",
+    "refusals.accepted_at",  # in the future: as none
+    "apps.created_at", "projects.created_at", "users.created_at", "users.left_at", "invites.created_at",
+    "sessions.created_at", "sessions.last_seen_at",
+    "sessions.expires_at", "secrets.expires_at", "invites.expires_at", "kept_answers.expires_at", "tallies.expires_at",
 }  # fmt: skip
 
 
 def test_every_time_that_schedules_is_in_the_table() -> None:
-    tables: tuple[type[Base], ...] = (Step, Slot, UpstreamStatus)
     columns = {
-        f"{table.__tablename__}.{column.name}"
-        for table in tables
-        for column in table.__table__.columns
+        f"{table.name}.{column.name}"
+        for table in Base.metadata.sorted_tables
+        for column in table.columns
         if isinstance(column.type, UtcDateTime | DateTime)
     }
     assert columns == ({case.column for case in CASES} - {"upstreams.next_call_us"}) | ONLY_SHOWN
