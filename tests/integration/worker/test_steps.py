@@ -145,6 +145,9 @@ def test_a_reply_lost_after_any_call_converges(world: World, stages: Stages, kin
             result = world.run_through(job, case.step.name)
 
             assert result.action is NextAction.GO_ON, result.reason
+            if fault.times and case.step.wait and lost:  # it polled less often than the model: there was no such call
+                service.clear_faults()
+                continue
             assert fault.times == 0, "the fault never hit"
             assert world.write_count() - writes_before == writes, f"{calls[lost].method} {calls[lost].path} lost"
             assert [attempt.outcome for attempt in world.attempts(job, case.step.name)][-1] is Outcome.SUCCEEDED
