@@ -30,7 +30,7 @@ from common.database.models import Attempt, Job, Step
 from common.jobs.claims import LEASE_S, Claim, ClaimLostError, held
 from common.jobs.events import transition, transition_job
 from common.jobs.lifecycle import is_of_the_future, lock, settle, touch
-from common.states import CLAIMABLE, OPEN, PASSED, JobState, Outcome, StepState
+from common.states import OPEN, PASSED, JobState, Outcome, StepState
 from common.telemetry.metrics import ATTEMPTS_LOST, count_when_committed
 
 
@@ -166,7 +166,7 @@ def _is_claimable(job: Job, step: Step, plan: workflows.StepPlan, now: datetime)
         return step.lease_until is not None and _is_reached(step.lease_until, now, horizons.lease_s(plan))
     if step.state is StepState.READY:
         return True  # its turn has come, whatever the clock of the process that set the time says
-    if step.state not in CLAIMABLE or step.due_at is None:
+    if step.due_at is None:  # only what waits or is retried has a time
         return False
     return is_of_the_future(job, now) or _is_reached(step.due_at, now, horizons.DELAY_S)
 

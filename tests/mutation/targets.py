@@ -34,8 +34,8 @@ class Target:
 TARGETS = (
     # the claim, the lease, the fence
     Target("common/jobs/claims.py", CLAIMS),
-    Target("common/jobs/attempts.py", (*CLAIMS, f"{JOBS}/test_lifecycle.py")),
-    Target("common/jobs/outcomes.py", (*CLAIMS, f"{JOBS}/test_outcomes.py")),
+    Target("common/jobs/attempts.py", (*CLAIMS, f"{JOBS}/test_lifecycle.py", f"{JOBS}/test_parked_steps.py")),
+    Target("common/jobs/outcomes.py", (*CLAIMS, f"{JOBS}/test_outcomes.py", f"{JOBS}/test_refused_before.py")),
     Target("worker/leases.py", CLAIMS),
     Target("worker/context.py", CLAIMS, ("StepContext.require_claim",)),
     Target("worker/upstreams/http.py", HTTP, ("Http.within", "Http.reading", "Http.send")),

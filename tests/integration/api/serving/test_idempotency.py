@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
-from support.api import PASSWORD, V1, Api, add_app, add_project, newcomer, open_api, row_counts
+from support.api import CHEAP, PASSWORD, V1, Api, add_app, add_project, newcomer, open_api, row_counts
 from support.fake_worker import ABSENT, add_provisioned, admin, fail
 from support.world import Time
 from werkzeug.test import TestResponse
 
+from api.passwords import Passwords
 from api.serving.idempotency import LIFETIME
 from common.database.engine import Database
 from common.database.models import IdempotencyRecord, Job
@@ -235,3 +237,34 @@ def test_an_answer_whose_key_was_retired_is_not_given_and_nothing_is_done(
 
     assert (answer.status_code, answer.json["code"]) == (422, "key_reused")
     assert Counter(job.kind for job in db.read(lambda session: session.scalars(select(Job)).all())) == {"signup": 1}
+
+
+def test_of_two_requests_at_once_one_does_the_work_and_both_get_its_answer(api: Api, db: Database) -> None:
+    answers: list[TestResponse] = []
+
+    class Slow(Passwords):
+        """While it computes a hash, the same request comes again and is through."""
+
+        def hash(self, password: str) -> str:
+            if not answers:
+                api.app.extensions["slipway"] = api.service
+                answers.append(api.app.test_client().post(f"{V1}/signup", json=newcomer("ada"), headers=KEY))
+            return super().hash(password)
+
+    api.app.extensions["slipway"] = replace(api.service, passwords=Slow(CHEAP))
+
+    overtaken = api.visitor.post(f"{V1}/signup", json=newcomer("ada"), headers=KEY)
+
+    _assert_repeated(answers[0], overtaken)
+    assert (row_counts(db)["users"], row_counts(db)["jobs"]) == (1, 1)
+
+
+def test_a_key_is_free_again_at_its_end(db: Database, grace: FlaskClient, time: Time) -> None:
+    grace.post(f"{V1}/project", json={"name": "compilers"}, headers=KEY)
+
+    def end(session: Session) -> None:
+        session.scalars(select(IdempotencyRecord)).one().expires_at = time()
+
+    db.transaction(end)
+
+    assert grace.post(f"{V1}/project", json={"name": "linkers"}, headers=KEY).status_code == 201

@@ -1,4 +1,4 @@
-"""What is recorded when an attempt ends, and what the next attempt may know of those before it."""
+"""What is recorded when an attempt ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy.orm import Session
 from support.outages import take_down
 from support.world import World
 
@@ -16,7 +15,6 @@ from common.admission.outages import Hold, HoldCode
 from common.database.models import Job, Secret
 from common.jobs import attempts, claims, interventions, outcomes
 from common.jobs.claims import Claim, ClaimLostError
-from common.jobs.outcomes import UNEXPLAINED, RefusedBefore
 from common.states import Outcome, StepState
 from common.workflows import Upstream
 
@@ -294,61 +292,3 @@ def test_an_outcome_is_not_taken_for_recorded_when_the_claim_was_lost(
 
     with pytest.raises(ClaimLostError):
         _retry(world, claim)
-
-
-# -- refusals before ----------------------------------------------------------------------------------------------
-
-
-def _refused(world: World, job: Job, code: str) -> None:
-    claim = _claim(world, job)
-    if code == "held":
-        outcomes.record_hold(world.db, claim, HELD)
-    else:
-        outcomes.record_retry(world.db, claim, code=code, reason="r", delay_s=0)
-    world.time.advance(1)
-
-
-def test_refusals_are_counted_back_to_the_last_attempt_that_was_not_refused(world: World, job: Job) -> None:
-    began = world.time()
-
-    def after(*codes: str) -> RefusedBefore:
-        for code in codes:
-            _refused(world, job, code)
-        claim = _claim(world, job)
-        found = outcomes.refused_before(world.db, claim)
-        outcomes.record_retry(world.db, claim, code="c", reason="r", delay_s=0)  # ends the row
-        return found
-
-    def at(second: int) -> Any:
-        return began + timedelta(seconds=second)
-
-    assert after() == RefusedBefore()
-    assert after(UNEXPLAINED, UNEXPLAINED) == RefusedBefore(since=at(0), unexplained=2)
-    assert after("held", UNEXPLAINED) == RefusedBefore(since=at(2), held_at=at(2), unexplained=1)
-    assert after(UNEXPLAINED, "held", "held") == RefusedBefore(since=at(4), held_at=at(6))
-
-
-def test_a_poll_that_worked_ends_the_row_of_refusals(world: World, job: Job) -> None:
-    claim = _waiting(world, job)
-    outcomes.record_hold(world.db, claim, HELD)
-    at = world.time()
-
-    claim = _claim(world, job, POLLING)
-    assert outcomes.refused_before(world.db, claim) == RefusedBefore(since=at, held_at=at)
-    outcomes.record_wait(world.db, claim, code="c", reason="r", retry_after_s=0)
-
-    assert outcomes.refused_before(world.db, _claim(world, job, POLLING)) == RefusedBefore()
-
-
-def test_a_retry_by_a_person_ends_the_row_of_refusals(world: World, job: Job) -> None:
-    _refused(world, job, UNEXPLAINED)
-    outcomes.record_failure(world.db, _claim(world, job), code=UNEXPLAINED, reason="r")
-    for step in ("create_jenkins_user", "create_kibana_user"):
-        outcomes.record_failure(world.db, _claim(world, job, step), code="c", reason="r")
-
-    def retry(session: Session) -> None:
-        interventions.retry(session, job.id, world.time())
-
-    world.db.transaction(retry)
-
-    assert outcomes.refused_before(world.db, _claim(world, job)) == RefusedBefore()
