@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flask import Flask
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from api import register_endpoints
 from api.contract.problems import CODES
@@ -81,7 +81,7 @@ def _metric_rows() -> Iterator[str]:
     """Return the rows of the table: the counters of each process, then the gauges that are queried."""
     registries = {"API": metrics.API, "worker": metrics.WORKER}
     names = {process: {family.name for family in registry.collect()} for process, registry in registries.items()}
-    for metric in (each for each in vars(metrics).values() if isinstance(each, Counter | Histogram)):
+    for metric in (each for each in vars(metrics).values() if isinstance(each, Counter | Gauge | Histogram)):
         (family,) = metric.describe()
         served_by = [process for process in registries if family.name in names[process]]
         name = f"{family.name}_total" if family.type == "counter" else family.name

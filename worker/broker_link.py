@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from common.broker_errors import TroubleReport
+from common.telemetry.metrics import WORKER_BROKER_UP
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +44,12 @@ class BrokerLink:
     def lost(self, error: BaseException) -> None:
         """Note that no messages come, because of this error."""
         self._report.failed(error)
+        WORKER_BROKER_UP.set(0)
         if self._lost_at_s is None:
             self._lost_at_s = self._clock_s()
 
     def regained(self) -> None:
         """Note that messages come."""
         self._report.works()
+        WORKER_BROKER_UP.set(1)
         self._lost_at_s = None

@@ -6,6 +6,7 @@ is read-only. Flower's own options and variables (`FLOWER_…`) win over what is
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NoReturn
@@ -18,11 +19,14 @@ from celery.utils.sysinfo import load_average
 from celery.worker import state as worker_state
 from celery.worker.control import control_command
 
+from common.broker_errors import BROKER_ERRORS, TroubleReport
 from common.config.settings import LOGIN, FlowerSettings
 from worker.context import StepContext
 from worker.periodic import PeriodicThread
 from worker.registry import StepFunction
 from worker.upstreams import Upstreams
+
+log = logging.getLogger(__name__)
 
 COLUMNS = "received,name,state,args,kwargs,exception,runtime,worker,uuid"
 WHERE_TO = ("queue", "exchange", "routing_key")  # what only the sender of a task reports
@@ -70,7 +74,23 @@ def _begin(app: Celery, options: Any, refuse: Refuse, **_: Any) -> None:
         refuse(UnguardedError())
     State.Task = DescribedTask
     # Workers send no heartbeat by themselves: towards a dead broker it would block everything else they do.
-    PeriodicThread("flower", partial(app.control.broadcast, HEARTBEAT_COMMAND), every_s=ASK_EVERY_S).start()
+    PeriodicThread("flower", HeartbeatRequest(app).send, every_s=ASK_EVERY_S).start()
+
+
+class HeartbeatRequest:
+    """Asks all workers to report that they are alive. The log has one line for each cause while the broker is away."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._report = TroubleReport(log, away="broker_unreachable", back="broker_reachable")
+
+    def send(self) -> None:
+        try:
+            self._app.control.broadcast(HEARTBEAT_COMMAND)
+        except BROKER_ERRORS as error:
+            self._report.failed(error)
+        else:
+            self._report.works()
 
 
 class DescribedTask(Task):  # type: ignore[misc] # Celery ships no types

@@ -61,15 +61,28 @@ class BackgroundRead:
         self._read = read
         self._clock_s = clock_s
         self._lock = threading.Lock()
-        self._latest: Future[Samples] | None = None
+        self._latest: Future[Samples | None] | None = None
         self._began_at_s = 0.0
+        self._has_failed = False
 
-    def start(self) -> Future[Samples]:
+    def start(self) -> Future[Samples | None]:
         """Return the cached result, the query that is running, or a new query."""
         with self._lock:
             if self._latest is None or (self._latest.done() and self._clock_s() >= self._began_at_s + CACHE_S):
-                self._latest, self._began_at_s = self._thread.submit(self._read), self._clock_s()
+                self._latest, self._began_at_s = self._thread.submit(self._query), self._clock_s()
             return self._latest
+
+    def _query(self) -> Samples | None:
+        """Return what was read, None when that failed: the first failure is logged, not each scrape of an outage."""
+        try:
+            samples = self._read()
+        except (SQLAlchemyError, OperationalError, RedisError, OSError) as error:
+            if not self._has_failed:
+                log.warning("backlog_read_failed", extra={"error": type(error).__name__})
+            self._has_failed = True
+            return None
+        self._has_failed = False
+        return samples
 
 
 class BacklogCollector(Collector):
@@ -102,7 +115,9 @@ class BacklogCollector(Collector):
             families.setdefault(gauge, _family(gauge)).add_metric(labels, number)
         return families.values()
 
-    def _samples(self, started: list[tuple[QueriedGauge | None, Future[Samples]]], until_s: float) -> Iterator[Sample]:
+    def _samples(
+        self, started: list[tuple[QueriedGauge | None, Future[Samples | None]]], until_s: float
+    ) -> Iterator[Sample]:
         for up_gauge, answer in started:
             samples = _await_result(answer, until_s)
             if up_gauge is not None:
@@ -167,13 +182,10 @@ class BacklogCollector(Collector):
         return [(metrics.BROKER_MESSAGES, (name,), size) for name, size in sizes.items()]
 
 
-def _await_result(answer: Future[Samples], until_s: float) -> Samples | None:
+def _await_result(answer: Future[Samples | None], until_s: float) -> Samples | None:
     try:
         return answer.result(max(0.0, until_s - time.monotonic()))
     except TooLateError:
-        return None
-    except (SQLAlchemyError, OperationalError, RedisError, OSError) as error:
-        log.warning("backlog_read_failed", extra={"error": type(error).__name__})
         return None
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.values import MutexValue
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
@@ -69,6 +70,20 @@ TICK_S = Histogram(
     "`pulse` (heartbeat), `leases` (renewal of the claims of running steps).",
     ("ticker", "outcome"),
     buckets=TICK_BUCKETS_S,
+    registry=WORKER,
+)
+
+
+class ProcessGauge(Gauge):
+    """A gauge without labels, in the memory of its process. Else it would be in files that the API reads."""
+
+    def _metric_init(self) -> None:
+        self._value = MutexValue(self._type, self._name, self._name, (), (), self._documentation)  # type: ignore[no-untyped-call] # it ships no types
+
+
+WORKER_BROKER_UP = ProcessGauge(
+    "slipway_worker_broker_up",
+    "1 while this worker takes messages from the broker; while it does not, it runs what is due from the database.",
     registry=WORKER,
 )
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -24,13 +25,15 @@ STARTS_WITHIN_S = 30.0
 class RedisServer:
     """One server in its own directory. `admin` is a user whom no change of the default user concerns."""
 
-    def __init__(self, directory: Path, *options: str) -> None:
+    def __init__(self, directory: Path, *options: str, certificates: Path | None = None) -> None:
+        """`certificates` is a directory of `support.certificates.certify`: with it, all connections use TLS."""
         self.directory = directory
         self.port = free_port()
-        self.url = f"redis://{HOST}:{self.port}/0"
-        self._options = options
+        self.url = f"{'rediss' if certificates else 'redis'}://{HOST}:{self.port}/0"
+        self._options = (*ports(self.port, certificates), *options)
         self._process: subprocess.Popen[bytes] | None = None
-        self.admin = Redis(host=HOST, port=self.port, username=ADMIN, password=PASSWORD, socket_timeout=10)
+        trust: dict[str, Any] = {"ssl": True, "ssl_ca_certs": str(certificates / "ca.pem")} if certificates else {}
+        self.admin = Redis(host=HOST, port=self.port, username=ADMIN, password=PASSWORD, socket_timeout=10, **trust)
 
     def start(self) -> None:
         self.begin()
@@ -39,7 +42,7 @@ class RedisServer:
     def begin(self, *options: str) -> None:
         """Start it without waiting for it."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        fixed = ("--bind", HOST, "--port", str(self.port), "--dir", str(self.directory), "--save", "")
+        fixed = ("--bind", HOST, "--dir", str(self.directory), "--save", "")
         user = ("--user", ADMIN, "on", f">{PASSWORD}", "~*", "&*", "+@all")
         command = ["redis-server", *fixed, *user, "--enable-debug-command", "yes", *self._options, *options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -83,13 +86,30 @@ class RedisServer:
         return False
 
 
+def ports(port: int, certificates: Path | None) -> tuple[str, ...]:
+    """Return the options of a server, or a sentinel, that listens there."""
+    if certificates is None:
+        return "--port", str(port)
+    files = {"cert": "ca.pem", "key": "key.pem", "ca-cert": "ca.pem"}
+    named = [part for name, file in files.items() for part in (f"--tls-{name}-file", str(certificates / file))]
+    no_plain = ("--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no", "--tls-replication", "yes")
+    return *no_plain, *named
+
+
 @contextmanager
-def redis_server(directory: Path, *options: str) -> Iterator[RedisServer]:
+def redis_server(directory: Path, *options: str, certificates: Path | None = None) -> Iterator[RedisServer]:
+    with redis_server_at_rest(directory, *options, certificates=certificates) as server:
+        server.start()
+        yield server
+
+
+@contextmanager
+def redis_server_at_rest(directory: Path, *options: str, certificates: Path | None = None) -> Iterator[RedisServer]:
+    """Yield one that has not been started: its address is known, and nobody answers there."""
     if shutil.which("redis-server") is None:
         missing("redis-server")
-    server = RedisServer(directory, *options)
+    server = RedisServer(directory, *options, certificates=certificates)
     try:
-        server.start()
         yield server
     finally:
         server.close()
