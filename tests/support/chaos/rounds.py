@@ -115,8 +115,9 @@ class Rounds:
             for group in (far, near):
                 self._await_last_but_one(jobs)
                 accepted = crowd.map(lambda point: self._scenarios.accept(point.kind, ids[point]), group)
-                jobs |= zip(group, accepted, strict=True)
-            list(crowd.map(self._lock_app, [job for point, job in jobs.items() if point.is_locked]))
+                made = dict(zip(group, accepted, strict=True))
+                list(crowd.map(self._lock_app, [job for point, job in made.items() if point.is_locked]))
+                jobs |= made
             list(crowd.map(self._scenarios.cancel, [job for point, job in jobs.items() if point.step == CANCELS]))
         return jobs
 
