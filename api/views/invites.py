@@ -9,12 +9,12 @@ from __future__ import annotations
 import secrets
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, cast
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from api.contract.problems import FieldError, Problem
+from common.database.engine import matched
 from common.database.ids import new_id
 from common.database.models import Invite, User
 
@@ -37,15 +37,23 @@ def create(session: Session, *, team_id: str, uses: int, now: datetime, expires_
     return invite, code
 
 
-def redeem(session: Session, code: str, *, team_id: str, now: datetime) -> str:
-    """Redeem one use of the invitation to this team, and return its id. Raises Problem with an error for `invite`."""
-    is_code = Invite.code_hash == _hash(code)
-    is_usable = (Invite.team_id == team_id, Invite.used < Invite.uses, Invite.expires_at > now)
-    result = session.execute(update(Invite).where(is_code, *is_usable).values(used=Invite.used + 1))
-    invite = session.scalar(select(Invite).where(is_code))
-    if invite is None or not cast("Any", result).rowcount:
+def find(session: Session, code: str, *, team_id: str, now: datetime) -> Invite:
+    """Return the invitation to this team, which can be redeemed. Raises Problem with an error for `invite`."""
+    invite = session.scalar(select(Invite).where(Invite.code_hash == _hash(code)))
+    if invite is None or invite.team_id != team_id or invite.used >= invite.uses or invite.expires_at <= now:
         raise Problem("invalid_fields", errors=[_refusal(invite, team_id)])
-    return invite.id
+    return invite
+
+
+def redeem(session: Session, invite: Invite, *, now: datetime) -> None:
+    """Redeem one use. Raises Problem with an error for `invite`, when others have used it up meanwhile.
+
+    To be done last: the row, which all sign-ups with this code need, is locked from here to the commit.
+    """
+    is_usable = (Invite.id == invite.id, Invite.used < Invite.uses, Invite.expires_at > now)
+    if not matched(session.execute(update(Invite).where(*is_usable).values(used=Invite.used + 1))):
+        session.refresh(invite)
+        raise Problem("invalid_fields", errors=[_refusal(invite, invite.team_id)])
 
 
 def return_use(session: Session, person: User) -> None:

@@ -97,8 +97,8 @@ def _write(session: Session, body: Signup, password_hash: str) -> Job:
         created_at=now,
     )
     stale_signups.release_names(session, login=user.login, email=user.email)
-    if body.invite is not None:
-        user.invite_id = invites.redeem(session, body.invite, team_id=body.team, now=now)
+    invite = invites.find(session, body.invite, team_id=body.team, now=now) if body.invite is not None else None
+    user.invite_id = invite.id if invite else None
     session.add(user)
     session.flush()  # the job refers to it
     job = lifecycle.accept(
@@ -112,4 +112,7 @@ def _write(session: Session, body: Signup, password_hash: str) -> Job:
         inputs=inputs,
     )
     sealed_passwords.seal(session, service().vault, job_id=job.id, password=body.password, now=now)
+    session.flush()
+    if invite is not None:
+        invites.redeem(session, invite, now=now)
     return job

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from support.api import Api, newcomer, open_api, row_counts
 from support.commands import Operator
 from support.fake_worker import claim
+from support.row_locks import finding_locks
 from support.world import Time
 from werkzeug.test import TestResponse
 
@@ -195,6 +196,17 @@ def test_of_many_at_once_as_many_come_in_as_may(operator: Operator, api: Api, db
 
         assert answers == {(202, ""): uses, (422, "used_up"): AT_ONCE - uses}
     assert (row_counts(db)["users"], row_counts(db)["jobs"], _used(db)) == (4, 4, [1, 3])
+
+
+@pytest.mark.parametrize("db_url", ["mariadb"], indirect=True)
+def test_the_row_that_all_who_have_a_code_need_is_locked_last(operator: Operator, api: Api, db_url: str) -> None:
+    code = _invite(operator, "--uses", "2")["code"]
+
+    with finding_locks(api.service.db, db_url, Invite) as found:
+        joined = _join(api, "grace", code)
+
+    assert joined.status_code == 202
+    assert [statement.split()[:2] for statement in found] == [["UPDATE", "invites"]]
 
 
 def test_codes_cannot_be_tried_one_after_the_other(db_url: str, time: Time, catalog: Path, db: Database) -> None:
