@@ -19,7 +19,7 @@ CLAIMS = (
     f"{WORKER}/test_stale_rows.py",
 )
 HTTP = ("tests/contract/worker/test_reading_mode.py", "tests/contract/worker/test_http.py")
-WAITING = (f"{ADMISSION}", f"{WORKER}/test_refusals.py")
+WAITING = (ADMISSION, f"{WORKER}/test_refusals.py")
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ TARGETS = (
     Target("common/admission/outages.py", WAITING),
     Target("worker/outage_probe.py", WAITING),
     Target("common/admission/refusals.py", WAITING),
-    Target("worker/refusals.py", WAITING),
-    Target("common/admission/slots.py", (*WAITING, *CLAIMS)),
-    Target("common/admission/parking.py", WAITING),
+    Target("worker/refusals.py", (*WAITING, "tests/unit/worker/test_refusal_decisions.py")),
+    Target("common/admission/slots.py", (*CLAIMS, *WAITING)),
+    Target("common/admission/parking.py", (f"{JOBS}/test_dispatch.py", *WAITING)),
     # what is due
-    Target("common/jobs/dispatch.py", (*CLAIMS, *WAITING)),
+    Target("common/jobs/dispatch.py", (f"{JOBS}/test_dispatch.py", *CLAIMS, ADMISSION)),
     Target("common/jobs/lane_messages.py", (f"{JOBS}/test_lifecycle.py", f"{JOBS}/test_attempts.py")),
     Target("common/jobs/stuck.py", ("tests/integration/api/commands/test_jobs.py",)),
 )

@@ -7,13 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from support.world import World
 
 from common import horizons
 from common.admission.outages import Hold
-from common.database.models import Job, Slot, Step
+from common.database.models import Attempt, Job, Slot, Step
 from common.jobs import attempts, claims, interventions, outcomes
 from common.jobs.attempts import ClaimRefused
 from common.jobs.claims import Claim, ClaimLostError
@@ -203,6 +203,17 @@ def test_each_refusal_says_why(world: World, job: Job) -> None:
     _cancel(world, job)
     assert _ask(world, job, "create_jenkins_user") is ClaimRefused.DONE
     assert _ask(world, job) is ClaimRefused.OVER
+
+
+def test_a_lost_attempt_fails_the_step_only_when_those_that_count_are_used_up(world: World, job: Job) -> None:
+    allowed = _claim(world, job).plan.retry.attempts
+    _change(world, job, attempts=allowed + 3, forgiven=4)
+    world.db.transaction(lambda session: session.execute(update(Attempt).values(number=allowed + 3)))
+    world.time.advance(claims.LEASE_S)
+
+    claim = _claim(world, job)
+
+    assert (claim.attempt, claim.tries) == (allowed + 4, allowed)
 
 
 @pytest.mark.parametrize("back_s", [0, 1])
