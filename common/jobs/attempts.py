@@ -218,6 +218,6 @@ def fail(step: Step, attempt: Attempt, now: datetime, code: str, reason: str, re
     """Fail the step, and end its claim and its attempt; the caller settles the job."""
     transition(step, StepState.FAILED, code=code, reason=reason)
     step.finished_at, step.remedy = now, list(remedy)
-    step.claim_token = step.lease_until = step.nudge_at = step.due_at = None
+    step.claim_token = step.lease_until = step.nudge_at = None
     attempt.outcome = attempt.outcome or Outcome.FAILED
     attempt.code, attempt.reason, attempt.finished_at = code, reason, now

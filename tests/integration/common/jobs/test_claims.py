@@ -173,6 +173,7 @@ def test_an_attempt_whose_worker_died_is_closed_with_the_reason(world: World, jo
 
     lost, present = world.attempts(job, STEP)
     assert (lost.outcome, lost.code, lost.finished_at) == (Outcome.LOST, "worker_lost", world.time())
+    assert lost.reason is not None
     assert (present.number, present.outcome, present.finished_at) == (2, None, None)
 
 

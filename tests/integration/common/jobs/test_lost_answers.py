@@ -93,6 +93,21 @@ def test_a_claim_whose_slot_is_anothers_by_then_is_not_granted(world: World, job
     assert answer is ClaimRefused.NOT_NOW
 
 
+def test_a_claim_that_lost_one_of_its_slots_by_then_is_not_granted(world: World, new_name: NewName) -> None:
+    comparison = world.accept_for(world.make_app(new_name("app")), "drift")
+
+    def take_slot() -> None:
+        *_, last = _slots(world)
+        is_last = (Slot.upstream == last.upstream, Slot.number == last.number)
+        world.db.execute(update(Slot).where(*is_last).values(holder="another"))
+
+    with _lost_answers(take_slot):
+        answer = attempts.claim(world.db, comparison.id, "compare_app", worker="w", limits=world.limits)
+
+    assert len(_slots(world)) > 1
+    assert answer is ClaimRefused.NOT_NOW
+
+
 def test_a_refusal_is_no_claim_that_could_be_found_again(world: World, job: Job) -> None:
     held = _ask(world, job)
 
