@@ -131,12 +131,21 @@ class Refusals:
         """Return why the step is to be parked, or the error that it ends with."""
         login = self._limits[upstream].login if upstream in self._limits else ""
         row = refusals.find(self._db, upstream, login)
-        if row is None or row.since is None:
-            standing = self._ask_alone(upstream, login, refused)
-        elif _is_trial(claim, row):
-            standing = standing_after(self._ask, upstream, refused)
-        else:
-            return outages.refused(row.cause)
+        if row is not None and row.since is not None:
+            if not _is_trial(claim, row):
+                return outages.refused(row.cause)
+            return self._judge(claim, refused, upstream, login, standing_after(self._ask, upstream, refused))
+        question = refusals.claim_question(self._db, upstream, login, self._db.now())
+        if question is None:
+            return self._judge(claim, refused, upstream, login, Transient("another worker asks"))
+        try:
+            return self._judge(claim, refused, upstream, login, standing_after(self._ask, upstream, refused))
+        finally:  # once the hold stands, if there is one: nobody asks in between
+            refusals.answered(self._db, question, self._db.now())
+
+    def _judge(
+        self, claim: Claim, refused: Refused, upstream: Upstream, login: str, standing: Standing | Transient
+    ) -> Hold | Transient | Permanent:
         before, now = outcomes.refused_before(self._db, claim), self._db.now()
         accepted_at = self._db.read(lambda session: refusals.accepted_at(session, upstream, login))
         match decide(refused, standing, before, accepted_at=accepted_at, now=now):
@@ -153,15 +162,6 @@ class Refusals:
                 return _coded(UNDECIDED, again)
             case GiveUp(reason=reason):
                 return Permanent(reason, action_by=refused.action_by, upstream=refused.upstream)
-
-    def _ask_alone(self, upstream: Upstream, login: str, refused: Refused) -> Standing | Transient:
-        question = refusals.claim_question(self._db, upstream, login, self._db.now())
-        if question is None:
-            return Transient("another worker asks")
-        try:
-            return standing_after(self._ask, upstream, refused)
-        finally:
-            refusals.answered(self._db, question, self._db.now())
 
 
 def _is_trial(claim: Claim, row: Refusal) -> bool:

@@ -1,8 +1,9 @@
-"""Holds that last: what counts towards their longest time, and what goes wrong while they are checked."""
+"""Holds: how they begin, how long they last, and what goes wrong while they are checked."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -11,14 +12,16 @@ from support.world import World
 
 from common.admission import outages, refusals
 from common.admission.refusals import Cause
+from common.database.engine import Database
 from common.database.models import Job, Refusal
 from common.errors import Refused
 from common.jobs import dispatch
 from common.states import StepState
 from common.workflows import Upstream
+from harbour.faults import Fault
 from worker import upstreams
 from worker.refusals import RefusalProbe
-from worker.upstreams.standing import Good, Standing
+from worker.upstreams.standing import Good, Held, Standing
 
 NewName = Callable[[str], str]
 GITLAB, JENKINS = Upstream.GITLAB, Upstream.JENKINS
@@ -51,6 +54,24 @@ def _run_long_held(world: World, job: Job) -> StepState:
         if (lane.job_id, lane.steps[0]) == (job.id, STEP):
             world.runner.run(job.id, STEP)
     return world.step(job, STEP).state
+
+
+def test_whoever_asks_keeps_the_question_until_the_hold_stands(
+    world: World, new_name: NewName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, hold, questions = world.sign_up(new_name("ada")), refusals.hold, []
+
+    def hold_late(db: Database, upstream: Upstream, login: str, found: Cause, now: datetime) -> bool:
+        questions.append(refusals.claim_question(db, upstream, login, now))  # another worker's, at the last moment
+        return hold(db, upstream, login, found, now)
+
+    monkeypatch.setattr(refusals, "hold", hold_late)
+    world.harbour.gitlab.inject(Fault(kind="status", status=401))
+    held = Held(cause=CAUSE.cause, remedy=CAUSE.remedy)
+
+    assert world.runner_named("asking", ask=lambda _upstream, _refused: held).run(job.id, STEP).code == "refused"
+
+    assert questions == [None]
 
 
 @pytest.mark.parametrize("is_sent", [True, False], ids=["sent after the pause", "parked throughout"])
