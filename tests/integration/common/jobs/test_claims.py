@@ -186,6 +186,10 @@ def test_attempts_before_a_retry_by_a_person_do_not_count(world: World, job: Job
     claim = _claim(world, job)
 
     assert (claim.attempt, claim.tries) == (2, 1)
+    states = [outcomes.record_retry(world.db, claim, code="c", reason="r", delay_s=0)]
+    while states[-1] is StepState.RETRYING:
+        states.append(outcomes.record_retry(world.db, _claim(world, job), code="c", reason="r", delay_s=0))
+    assert len(states) == claim.plan.retry.attempts
 
 
 # -- what is not granted ------------------------------------------------------------------------------------------
