@@ -14,7 +14,7 @@ from common.admission.outages import Hold, HoldCode
 from common.database.models import Job
 from common.jobs import attempts, interventions, outcomes
 from common.jobs.claims import Claim
-from common.jobs.outcomes import UNEXPLAINED, RefusedBefore
+from common.jobs.outcomes import UNDECIDED, UNEXPLAINED, RefusedBefore
 
 NewName = Callable[[str], str]
 STEP, POLLING = "create_gitlab_user", "assign_jenkins_role"
@@ -68,6 +68,16 @@ def test_refusals_are_counted_back_to_the_last_attempt_that_was_not_refused(worl
     assert after(UNEXPLAINED, UNEXPLAINED) == RefusedBefore(since=at(0), unexplained=2)
     assert after("held", UNEXPLAINED) == RefusedBefore(since=at(2), held_at=at(2), unexplained=1)
     assert after(UNEXPLAINED, "held", "held") == RefusedBefore(since=at(4), held_at=at(6))
+
+
+def test_refusals_that_nobody_could_ask_about_are_counted_apart(world: World, job: Job) -> None:
+    began = world.time()
+    for code in (UNDECIDED, UNEXPLAINED, UNDECIDED):
+        _refused(world, job, code)
+
+    found = outcomes.refused_before(world.db, _claim(world, job))
+
+    assert found == RefusedBefore(since=began, unexplained=1, undecided=2)
 
 
 def test_a_poll_that_worked_ends_the_row_of_refusals(world: World, job: Job) -> None:
