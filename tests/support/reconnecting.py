@@ -1,12 +1,14 @@
 """A program for `tests/integration/worker/test_without_broker.py`: a consumer that connects again and again, no pauses.
 
-Prints after each tenth of the tries how much it holds: callbacks of the loop, open files, threads.
+Prints after each tenth of the tries what it holds, callbacks of the loop, open files, threads, and how many
+lines it has logged.
 """
 
 from __future__ import annotations
 
 import gc
 import json
+import logging
 import os
 import sys
 import threading
@@ -20,6 +22,19 @@ from common.broker import celery_app
 from common.config.settings import CommonSettings
 from worker import consumer, transport
 from worker.broker_link import BrokerLink
+
+
+class Lines(logging.Handler):
+    """Counts what is logged."""
+
+    count = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "Frequent restarts" not in record.getMessage():  # Celery's own; there are none with pauses
+            self.count += 1
+
+
+LINES = Lines(logging.INFO)
 
 
 class Counting(BrokerLink):
@@ -36,7 +51,12 @@ class Counting(BrokerLink):
         if self._left % (self._tries // 10) == 0:
             gc.collect()
             files = len(list(Path("/proc/self/fd").iterdir()))
-            held = (len(self._worker().consumer.hub.on_tick), files, threading.active_count())
+            held = {
+                "callbacks": len(self._worker().consumer.hub.on_tick),
+                "files": files,
+                "threads": threading.active_count(),
+                "lines": LINES.count,
+            }
             sys.stdout.write(json.dumps(held) + "\n")
         if not self._left:
             sys.stdout.flush()
@@ -44,11 +64,12 @@ class Counting(BrokerLink):
 
 
 def main(url: str, tries: int) -> None:
+    logging.basicConfig(level=logging.INFO, handlers=[LINES])
     consumer.FIRST_PAUSE_S = consumer.LONGEST_PAUSE_S = 0.0
     transport.install()
     app = celery_app(CommonSettings(_env_file=None, redis_url=SecretStr(url)), publishing_s=2.0)
     app.conf.worker_consumer = partial(consumer.LeanConsumer, link=Counting(lambda: worker, tries))
-    worker = app.WorkController(concurrency=2, loglevel="CRITICAL")
+    worker = app.WorkController(concurrency=2, loglevel="INFO")
     worker.start()
 
 

@@ -87,8 +87,9 @@ def _demote(redis: RedisServer) -> None:
         lambda redis: redis.allow("-brpop"),
         lambda redis: redis.allow("-@all", "+ping"),
         lambda redis: redis.allow("resetpass", ">another"),
+        RedisServer.kill,
     ],
-    ids=["demoted", "full", "may not pop", "may only ping", "a password that we lack"],
+    ids=["demoted", "full", "may not pop", "may only ping", "a password that we lack", "dead"],
 )
 def test_to_be_refused_again_and_again_takes_up_no_more(
     refuse: Callable[[RedisServer], object], tmp_path: Path
@@ -101,4 +102,6 @@ def test_to_be_refused_again_and_again_takes_up_no_more(
 
     held = [json.loads(line) for line in done.stdout.splitlines()]
     assert held, done.stderr
-    assert held[-1] == held[2], held
+    first, last = held[2], held[-1]
+    assert last == first, held
+    assert last["lines"] == 1, "a line for the cause, and not for each try"
