@@ -122,6 +122,19 @@ def test_a_lost_claim_gives_its_slots_back_when_nothing_is_done_under_it_any_mor
     assert taken() == []
 
 
+def test_an_outcome_gives_the_slots_back_and_lets_the_step_be_sent_as_for_the_first_time(
+    world: World, job: Job
+) -> None:
+    claim = _claim(world, job)
+    _change(world, job, nudges=2)  # it was sent again meanwhile
+
+    outcomes.record_retry(world.db, claim, code="c", reason="r", delay_s=0)
+
+    held = select(Slot.holder).where(Slot.holder.is_not(None))
+    assert world.db.read(lambda session: session.scalars(held).all()) == []
+    assert world.step(job, STEP).nudges == 0
+
+
 # -- what a claim begins ------------------------------------------------------------------------------------------
 
 
