@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from flask import request
+from flask import has_request_context, request
 
 from api.contract.endpoint import BASE
 from common.config.settings import Settings
@@ -15,7 +15,8 @@ from common.workflows import EXTERNAL
 
 def of_call(path: str) -> str:
     """Return the path at which clients reach a call, given below BASE: a proxy may have removed a prefix of it."""
-    return f"{request.script_root}{BASE}{path}"
+    prefix = request.script_root if has_request_context() else ""  # commands print these paths, too
+    return f"{prefix}{BASE}{path}"
 
 
 def external(url: str | None, settings: Settings) -> str | None:
