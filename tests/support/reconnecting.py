@@ -1,7 +1,7 @@
 """A program for `tests/integration/worker/test_without_broker.py`: a consumer that connects again and again, no pauses.
 
-Prints after each tenth of the tries what it holds, callbacks of the loop, open files, threads, and how many
-lines it has logged.
+Prints after each tenth of the tries what it holds, callbacks and timers of the loop, open files, threads, and
+how many lines it has logged.
 """
 
 from __future__ import annotations
@@ -51,8 +51,10 @@ class Counting(BrokerLink):
         if self._left % (self._tries // 10) == 0:
             gc.collect()
             files = len(list(Path("/proc/self/fd").iterdir()))
+            hub = self._worker().consumer.hub
             held = {
-                "callbacks": len(self._worker().consumer.hub.on_tick),
+                "callbacks": len(hub.on_tick),
+                "timers": sum(not entry.canceled for _, _, entry in hub.timer.queue),
                 "files": files,
                 "threads": threading.active_count(),
                 "lines": LINES.count,
