@@ -13,6 +13,7 @@ from enum import StrEnum
 from types import ModuleType
 
 from common.errors import Conflict, NotYet, Permanent, Refused
+from common.jobs import ledger
 from common.step_outputs import PlannedStep, StepOutput
 from common.workflows import PROVISION, Lane, StepPlan, Upstream
 from worker.context import Recorded, StepContext
@@ -71,8 +72,18 @@ class ReadingEntry:
     def withdraw(self) -> None:
         """There is nothing to withdraw."""
 
+    def finish(self) -> None:
+        """There is nothing to finish."""
+
     def may_arrive_for_s(self) -> float:
         return 0.0
+
+
+class ReadingTrace(ReadingEntry):
+    """The same for what leaves nothing but a trace: what it would write, the write itself says."""
+
+    def intend(self) -> None:
+        """Go on."""
 
 
 class ReadingJob(StepContext):
@@ -91,6 +102,8 @@ class ReadingJob(StepContext):
         return self._outputs[key.step]  # type: ignore[return-value] # the step of this key, or its preview, made it
 
     def resource(self, upstream: str, kind: str, ref: str) -> ReadingEntry:  # type: ignore[override] # writes nothing
+        if kind in ledger.OF_A_RUN:
+            return ReadingTrace()
         self.entry.is_known = any(row.ref == ref for row in self.read_earlier(upstream, kind))
         return self.entry
 

@@ -24,7 +24,7 @@ ANSWERED = frozenset({Outcome.SUCCEEDED, Outcome.FAILED})  # the attempt left no
 LONGEST_CALL_S = 90.0  # no client waits longer for one answer
 ARRIVAL_MARGIN_S = 5.0
 OURS = frozenset({Provenance.INTENDED, Provenance.CREATED})
-OF_A_RUN = ("build", "sync")  # kinds that are traces of one job: they are removed with what they ran on
+OF_A_RUN = ("build", "sync", "unprotection")  # kinds that are traces of one job: there is nothing of them to remove
 
 
 class Entry:
@@ -80,6 +80,19 @@ class Entry:
             row = self._find(session)
             mine = (self._claim.job.id, self._claim.attempt)
             if row is not None and row.provenance is Provenance.INTENDED and (row.job_id, row.attempt) == mine:
+                row.provenance, row.updated_at = Provenance.GONE, self._db.now()
+
+        claims.while_ours(self._db, self._claim, work)
+
+    def finish(self) -> None:
+        """Record that what this attempt or an earlier one intended is over, and leaves nothing. Raises ClaimLostError.
+
+        For what is done rather than made.
+        """
+
+        def work(session: Session) -> None:
+            row = self._find(session)
+            if row is not None and row.provenance is Provenance.INTENDED:
                 row.provenance, row.updated_at = Provenance.GONE, self._db.now()
 
         claims.while_ours(self._db, self._claim, work)

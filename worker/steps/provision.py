@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from common.config import naming
-from common.errors import Permanent
+from common.errors import NotYet, Permanent
 from common.states import Provenance
 from common.step_outputs import (
     AWAIT_HELM,
@@ -47,8 +47,15 @@ def await_source(job: StepContext, upstreams: Upstreams) -> RepositoryOutput:
 def open_to_developers(job: StepContext, upstreams: Upstreams) -> OpenBranch:
     """Let developers push to and merge into the default branch."""
     source = job.output_of(AWAIT_SOURCE)
-    upstreams.gitlab.projects.ensure_branch_open(source["project_id"], source["branch"])
-    return {"branch": source["branch"]}
+    project_id, branch = source["project_id"], source["branch"]
+    entry = job.resource("gitlab", "unprotection", f"{project_id}/{branch}")
+    if left_s := entry.may_arrive_for_s():  # it would lift what this attempt sets
+        reason = "GitLab may still receive a lost attempt's request to lift the branch's protection"
+        raise NotYet(reason, retry_after_s=left_s)
+    upstreams.gitlab.projects.ensure_branch_open(
+        project_id, branch, on_unprotect=entry.intend, on_unprotected=entry.finish
+    )
+    return {"branch": branch}
 
 
 def create_pipeline(job: StepContext, upstreams: Upstreams) -> PipelineOutput:

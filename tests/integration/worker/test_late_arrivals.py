@@ -76,6 +76,33 @@ def test_it_is_asked_for_again_when_the_call_can_arrive_no_more(world: World, ne
     assert world.drive(job).state is JobState.SUCCEEDED
 
 
+def test_a_protection_that_a_lost_worker_was_lifting_does_not_take_the_next_ones_away(
+    world: World, new_name: NewName
+) -> None:
+    app = new_name("app")
+    job = world.make_app(app)
+    for earlier in ("fork_source", "await_source"):
+        world.run_through(job, earlier)
+    gitlab = world.harbour.service("gitlab")
+    assert gitlab is not None
+    fault = gitlab.inject(Fault(kind="hold", method="DELETE", path=r"/protected_branches/", times=1))
+
+    with ThreadPoolExecutor(1) as lost_host:
+        lost = lost_host.submit(world.runner_named("lost").run, job.id, "open_to_developers")
+        wait_until("the call is under way", lambda: fault.held == 1)
+        world.time.advance(claims.LEASE_S)
+        early = world.runner_named("heir").run(job.id, "open_to_developers")
+        fault.release()
+        assert lost.result(WITHIN_S).action is NextAction.NOT_OURS
+
+    assert (early.action, early.state) == (NextAction.LATER, StepState.WAITING)
+    assert world.drive(job).state is JobState.SUCCEEDED
+    source = world.clients.gitlab.projects.get(f"dev/{app}")
+    writes = world.write_count()
+    world.clients.gitlab.projects.ensure_branch_open(source.id, "main")
+    assert world.write_count() == writes
+
+
 def test_no_client_waits_longer_for_an_answer_than_the_next_attempt_reckons_with() -> None:
     longest_s = max(Limits().total_s, applications.SLOW_S, repositories.SLOW_S)
 

@@ -194,8 +194,18 @@ class Projects:
         found = self._api.expect(reply, f"reading the branch {branch}").read_as(BranchSchema)
         return Branch(name=found.name, commit_id=found.commit.id, is_default=found.default)
 
-    def ensure_branch_open(self, project_id: int, branch: str) -> None:
+    def ensure_branch_open(
+        self,
+        project_id: int,
+        branch: str,
+        *,
+        on_unprotect: Callable[[], None] = lambda: None,
+        on_unprotected: Callable[[], None] = lambda: None,
+    ) -> None:
         """Let developers push to and merge into `branch`, and nobody force a push.
+
+        `on_unprotect` is called before another protection is lifted, `on_unprotected` once there is none: a request to
+        lift it that arrives later than that would leave the branch without any.
 
         Works on every edition, without PATCH: that is answered with 200 and no change on some. Safe to repeat.
         Raises NotYet when GitLab's own protection, which comes after the import, was set in between.
@@ -205,7 +215,9 @@ class Projects:
         if protection and protection.is_open_to_developers:
             return
         if protection:
+            on_unprotect()
             self._unprotect(project_id, branch)
+        on_unprotected()
         self._protect(project_id, branch)
         protection = self._protection(project_id, branch)
         if not (protection and protection.is_open_to_developers):
