@@ -36,7 +36,7 @@ TARGETS = (
     Target("common/jobs/claims.py", CLAIMS),
     Target("common/jobs/attempts.py", (*CLAIMS, f"{JOBS}/test_lifecycle.py", f"{JOBS}/test_parked_steps.py")),
     Target("common/jobs/outcomes.py", (*CLAIMS, f"{JOBS}/test_outcomes.py", f"{JOBS}/test_refused_before.py")),
-    Target("worker/leases.py", CLAIMS),
+    Target("worker/leases.py", (f"{WORKER}/test_lease_rounds.py", *CLAIMS)),
     Target("worker/context.py", CLAIMS, ("StepContext.require_claim",)),
     Target("worker/upstreams/http.py", HTTP, ("Http.within", "Http.reading", "Http.send")),
     # the ledger and the states
