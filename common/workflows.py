@@ -171,7 +171,7 @@ PROVISION = Workflow(
                      repeat="looked up by path first; ours carries our marker, or has the id in the ledger"),
             StepPlan(name="await_source", upstream=G, retry=POLLED, wait=WaitPolicy(at_most_s=600), expected_s=30,
                      repeat="only reads"),
-            StepPlan(name="open_to_developers", upstream=G, retry=PATIENT, wait=WaitPolicy(at_most_s=60),
+            StepPlan(name="open_to_developers", upstream=G, retry=PATIENT, wait=WaitPolicy(at_most_s=HOUR_S),
                      skip="the group's own default protection may be enough",
                      repeat="writes only while the branch's levels differ from the wanted ones, and reads them back"),
             StepPlan(name="create_pipeline", upstream=J, retry=PATIENT,

@@ -18,6 +18,7 @@ from common.database.engine import Database
 from common.database.models import Attempt, Job, Resource, Step
 from common.jobs import claims
 from common.jobs.claims import Claim
+from common.jobs.outcomes import REFUSALS
 from common.states import Outcome, Provenance
 
 ANSWERED = frozenset({Outcome.SUCCEEDED, Outcome.FAILED})  # the attempt left no call behind whose outcome is unknown
@@ -171,16 +172,16 @@ def _may_arrive_until(session: Session, row: Resource) -> datetime:
     """Return until when.
 
     It was sent before the attempt's limit, and before the attempt had ended or was lost: the fence stands before each
-    call. From then on it has the time of the longest call. What succeeded or failed for good had an answer.
+    call. From then on it has the time of the longest call. Who succeeded, failed for good or was refused had an answer.
     """
     signed = session.execute(
-        select(Job.kind, Attempt.outcome, Attempt.finished_at)
+        select(Job.kind, Attempt.outcome, Attempt.code, Attempt.finished_at)
         .join(Step, Step.job_id == Job.id)
         .join(Attempt, Attempt.step_id == Step.id)
         .where(Job.id == row.job_id, Step.name == row.step, Attempt.number == row.attempt)
     ).one()
     plan = workflows.find_step(signed.kind, row.step)
-    if plan is None or signed.outcome in ANSWERED:
+    if plan is None or signed.outcome in ANSWERED or signed.code in REFUSALS:
         return row.updated_at
     by_limit: datetime = row.updated_at + timedelta(seconds=plan.limit_s + ARRIVAL_MARGIN_S)
     if signed.finished_at is None:

@@ -27,6 +27,7 @@ from common.workflows import Upstream
 INTERNAL = "internal"  # the code of what broke inside Slipway
 UNEXPLAINED = "unexplained_refusal"  # the code of an attempt that was refused though our account works
 UNDECIDED = "undecided_refusal"  # the code of an attempt that was refused, and nobody could be asked why
+REFUSALS = frozenset({HoldCode.REFUSED.value, UNEXPLAINED, UNDECIDED})
 
 
 def record_success(db: Database, claim: Claim, output: Mapping[str, object]) -> None:

@@ -52,9 +52,7 @@ def open_to_developers(job: StepContext, upstreams: Upstreams) -> OpenBranch:
     if left_s := entry.may_arrive_for_s():  # it would lift what this attempt sets
         reason = "GitLab may still receive a lost attempt's request to lift the branch's protection"
         raise NotYet(reason, retry_after_s=left_s)
-    upstreams.gitlab.projects.ensure_branch_open(
-        project_id, branch, on_unprotect=entry.intend, on_unprotected=entry.finish
-    )
+    upstreams.gitlab.projects.ensure_branch_open(project_id, branch, on_unprotect=entry.intend, on_answer=entry.finish)
     return {"branch": branch}
 
 

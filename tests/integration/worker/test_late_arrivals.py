@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import product
 
 import pytest
 from support.mariadb import wait_until
@@ -15,6 +17,7 @@ from common.jobs import claims, ledger
 from common.states import JobState, Outcome, StepState
 from harbour.faults import Fault
 from harbour.server import Service
+from worker.refusals import PAUSES_S
 from worker.runner import NextAction
 from worker.upstreams.argocd import applications, repositories
 from worker.upstreams.http import Limits
@@ -103,6 +106,39 @@ def test_a_protection_that_a_lost_worker_was_lifting_does_not_take_the_next_ones
     assert world.write_count() == writes
 
 
+WRITES = {  # those whose late arrival is awaited
+    "start_build": ("build", "jenkins", "POST", r"/buildWithParameters"),
+    "sync_application": ("deploy", "argocd", "POST", r"/sync$"),
+    "open_to_developers": ("provision", "gitlab", "DELETE", r"/protected_branches/"),
+}
+
+
+@pytest.mark.parametrize("step", WRITES)
+def test_a_request_that_is_refused_is_not_awaited(world: World, new_name: NewName, step: str) -> None:
+    job = _accept_for(world, new_name("app"), step)
+    _refuse(world, step, Fault(kind="status", status=403, body="{}"))
+
+    assert world.drive(job).state is JobState.FAILED
+
+    failed = world.step(job, step)
+    assert failed.state is StepState.FAILED
+    assert "may" not in (failed.reason or "")
+    assert len(world.attempts(job, step)) == 1 + len(PAUSES_S)
+
+
+@pytest.mark.parametrize(
+    ("step", "status"),
+    [*product(WRITES, (429, 503)), ("open_to_developers", 409)],  # to Jenkins a 409 is an answer
+)
+def test_requests_that_fail_six_times_do_not_use_up_the_time_to_wait(
+    world: World, new_name: NewName, step: str, status: int
+) -> None:
+    job = _accept_for(world, new_name("app"), step)
+    _refuse(world, step, Fault(kind="status", status=status, body='{"message": "Resource lock"}', times=6))
+
+    assert world.drive(job).state is JobState.SUCCEEDED
+
+
 def test_no_client_waits_longer_for_an_answer_than_the_next_attempt_reckons_with() -> None:
     longest_s = max(Limits().total_s, applications.SLOW_S, repositories.SLOW_S)
 
@@ -111,6 +147,18 @@ def test_no_client_waits_longer_for_an_answer_than_the_next_attempt_reckons_with
 
 def _times_asked(service: Service, path: str) -> int:
     return len([call for call in service.writes() if re.search(path, call.path)])
+
+
+def _accept_for(world: World, name: str, step: str) -> Job:
+    kind = WRITES[step][0]
+    return world.make_app(name) if kind == "provision" else _accept(world, name, kind)
+
+
+def _refuse(world: World, step: str, fault: Fault) -> None:
+    _kind, upstream, method, path = WRITES[step]
+    service = world.harbour.service(upstream)
+    assert service is not None
+    service.inject(replace(fault, method=method, path=path))
 
 
 def _accept(world: World, name: str, kind: str) -> Job:

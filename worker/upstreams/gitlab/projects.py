@@ -200,12 +200,12 @@ class Projects:
         branch: str,
         *,
         on_unprotect: Callable[[], None] = lambda: None,
-        on_unprotected: Callable[[], None] = lambda: None,
+        on_answer: Callable[[], None] = lambda: None,
     ) -> None:
         """Let developers push to and merge into `branch`, and nobody force a push.
 
-        `on_unprotect` is called before another protection is lifted, `on_unprotected` once there is none: a request to
-        lift it that arrives later than that would leave the branch without any.
+        `on_unprotect` is called before another protection is lifted, `on_answer` once no request to lift it can arrive
+        any more: a late one would leave the branch without any.
 
         Works on every edition, without PATCH: that is answered with 200 and no change on some. Safe to repeat.
         Raises NotYet when GitLab's own protection, which comes after the import, was set in between.
@@ -216,16 +216,19 @@ class Projects:
             return
         if protection:
             on_unprotect()
-            self._unprotect(project_id, branch)
-        on_unprotected()
+            self._unprotect(project_id, branch, on_answer)
+        else:
+            on_answer()
         self._protect(project_id, branch)
         protection = self._protection(project_id, branch)
         if not (protection and protection.is_open_to_developers):
             reason = f"GitLab has set its own protection on the branch {branch} in the meantime"
             raise self._api.not_yet(reason, retry_after_s=1.0)
 
-    def _unprotect(self, project_id: int, branch: str) -> None:
+    def _unprotect(self, project_id: int, branch: str, on_answer: Callable[[], None]) -> None:
         reply = self._api.send("DELETE", "projects", str(project_id), "protected_branches", branch)
+        if reply.status < 500:  # above, a proxy may have answered, and GitLab still be at it
+            on_answer()
         if reply.status not in (204, 404):
             raise self._api.failed(reply, f"unprotecting the branch {branch}")
 
