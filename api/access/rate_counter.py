@@ -59,7 +59,8 @@ def acquire(db: Database, quotas: Sequence[Quota]) -> list[Permit]:
     """Count one hit in every quota, or in none of them. Raises QuotaExceededError.
 
     Concurrent callers cannot exceed a quota: a statement counts each hit only while there is room. It commits by
-    itself, so that a caller that is frozen keeps nobody waiting; one that dies between two of them has counted a hit.
+    itself, so that a caller that is frozen keeps nobody waiting; one that dies between two of them has counted a hit,
+    and one whose statement fails gives the hits before it back.
     """
     for _ in range(TRIES):
         now = db.now()  # before reading: by then, all hits of the previous period are counted
@@ -68,13 +69,12 @@ def acquire(db: Database, quotas: Sequence[Quota]) -> list[Permit]:
         if wait_us:
             raise QuotaExceededError(-(-wait_us // S_US))
         permits: list[Permit] = []
-        for quota in quotas:
-            permit = _count(db, known, quota, now)
-            if permit is None:
-                break
-            permits.append(permit)
-        if len(permits) == len(quotas) and not _is_late(quotas, now, db.now()):
-            return permits
+        try:
+            if _count_all(db, known, quotas, now, permits) and not _is_late(quotas, now, db.now()):
+                return permits
+        except BaseException:  # each hit is committed by now: there is no transaction to roll back
+            release(db, permits)
+            raise
         release(db, permits)
     raise QuotaExceededError(1)  # others are quicker all the time
 
@@ -89,6 +89,18 @@ def release(db: Database, permits: Sequence[Permit]) -> None:
 def _counted(quotas: Sequence[Quota], session: Session) -> dict[Period, int]:
     rows = session.scalars(select(RateCount).where(RateCount.bucket.in_([quota.bucket for quota in quotas])))
     return {(row.bucket, row.period): row.hits for row in rows}
+
+
+def _count_all(
+    db: Database, known: Mapping[Period, int], quotas: Sequence[Quota], now: datetime, permits: list[Permit]
+) -> bool:
+    """Add each hit to `permits` as soon as it is counted. Returns False, with some missing, if others were quicker."""
+    for quota in quotas:
+        permit = _count(db, known, quota, now)
+        if permit is None:
+            return False
+        permits.append(permit)
+    return True
 
 
 def _is_late(quotas: Sequence[Quota], counted_at: datetime, now: datetime) -> bool:

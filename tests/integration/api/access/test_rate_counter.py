@@ -8,6 +8,7 @@ from threading import Barrier
 
 import pytest
 from sqlalchemy import event, func, select
+from sqlalchemy.exc import OperationalError
 from support.row_locks import finding_locks
 from support.runs import runs
 from support.world import Time
@@ -112,6 +113,23 @@ def test_when_one_quota_is_full_none_is_counted(db: Database) -> None:
     let_through = _is_let_through(db, [HOUR, Quota(bucket=MINUTE.bucket, limit=1, window_s=60)])
 
     assert not let_through
+    assert _hits(db) == before
+
+
+def test_when_a_statement_fails_none_is_counted(db: Database) -> None:
+    rate_counter.acquire(db, [MINUTE, HOUR])
+    before = _hits(db)
+
+    def fail_for_the_second(_c: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
+        if statement.startswith("UPDATE") and HOUR.bucket in str(parameters):
+            raise OperationalError(statement, None, Exception("the server went away"))
+
+    for engine in db.engines:
+        event.listen(engine, "before_cursor_execute", fail_for_the_second)
+
+    with pytest.raises(OperationalError):
+        rate_counter.acquire(db, [MINUTE, HOUR])
+
     assert _hits(db) == before
 
 
