@@ -10,6 +10,7 @@ and the part of the previous period's hits that it still covers:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,17 +18,22 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sqlalchemy import insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from common.database import time_budget
 from common.database.engine import Database
 from common.database.models import RateCount
+from common.database.repeats import CommitUnknownError
+
+log = logging.getLogger(__name__)
 
 Period = tuple[str, int]  # bucket, and number of the period
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 S_US = 1_000_000
 TRIES = 5
+RELEASE_S = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,10 +86,17 @@ def acquire(db: Database, quotas: Sequence[Quota]) -> list[Permit]:
 
 
 def release(db: Database, permits: Sequence[Permit]) -> None:
-    """Remove hits that `acquire` counted."""
-    for permit in permits:
-        is_row = (RateCount.bucket == permit.bucket, RateCount.period == permit.period, RateCount.hits > 0)
-        db.execute(update(RateCount).where(*is_row).values(hits=RateCount.hits - 1))
+    """Remove hits that `acquire` counted, if the database lets us: nothing fails because a hit stays.
+
+    What comes before may have used up the time of the request, so this has its own.
+    """
+    try:
+        with time_budget.own(RELEASE_S):
+            for permit in permits:
+                is_row = (RateCount.bucket == permit.bucket, RateCount.period == permit.period, RateCount.hits > 0)
+                db.execute(update(RateCount).where(*is_row).values(hits=RateCount.hits - 1))
+    except (SQLAlchemyError, CommitUnknownError):
+        log.warning("hits_not_released", exc_info=True)
 
 
 def _counted(quotas: Sequence[Quota], session: Session) -> dict[Period, int]:

@@ -15,6 +15,7 @@ from support.world import Time
 
 from api.access import rate_counter
 from api.access.rate_counter import EPOCH, Permit, Quota, QuotaExceededError
+from common.database import time_budget
 from common.database.engine import Database
 from common.database.models import RateCount
 from common.jobs import dispatch
@@ -142,6 +143,24 @@ def test_what_is_given_back_was_never_done(db: Database, time: Time) -> None:
 
     assert _hits(db) == 0
     assert _count_of(db, MINUTE, 11) == 10
+
+
+def test_a_hit_is_given_back_when_the_time_of_the_request_is_used_up(db: Database) -> None:
+    hits = rate_counter.acquire(db, [MINUTE])
+    were_spent: list[bool] = []
+    for engine in db.engines:
+        event.listen(engine, "before_cursor_execute", lambda *_: were_spent.append(time_budget.is_spent()))
+
+    time_budget.begin(0.0)
+    try:
+        rate_counter.release(db, hits)
+        is_spent = time_budget.is_spent()
+    finally:
+        time_budget.end()
+
+    assert set(were_spent) == {False}
+    assert is_spent, "the request itself has no more time than before"
+    assert _hits(db) == 0
 
 
 def test_more_than_was_taken_cannot_be_given_back(db: Database) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
-from sqlalchemy import delete, select
+from sqlalchemy import delete, event, select
+from sqlalchemy.exc import OperationalError
 from support.api import PASSWORD, V1, Api, newcomer, open_api, serve, without_request_id
 from support.fake_worker import fail, succeed
 from support.world import Time
@@ -149,6 +150,30 @@ def test_a_fault_of_ours_is_no_wrong_password(limited: OpenApi) -> None:
             raise RuntimeError("the database stumbled")
 
     assert api.visitor.post(f"{V1}/login", json={"id": "grace", "password": PASSWORD}).status_code == 201
+
+
+def _let_no_hit_be_released(db: Database) -> None:
+    def fail(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("UPDATE") and "hits - " in statement:
+            raise OperationalError(statement, None, Exception("the server went away"))
+
+    for engine in db.engines:
+        event.listen(engine, "before_cursor_execute", fail)
+
+
+def test_the_right_password_is_accepted_when_its_hits_cannot_be_released(limited: OpenApi) -> None:
+    api = limited(login_failures_per_account_and_address=10)
+    _let_no_hit_be_released(api.service.db)
+
+    assert _log_in(api, password=PASSWORD).status_code == 201
+
+
+def test_a_fault_of_ours_is_told_when_its_hits_cannot_be_released(limited: OpenApi) -> None:
+    api = limited(login_failures_per_account_and_address=10)
+    _let_no_hit_be_released(api.service.db)
+
+    with api.app.test_request_context(), pytest.raises(RuntimeError), rate_limits.limit_password_attempts("grace"):
+        raise RuntimeError("the database stumbled")
 
 
 def test_a_refusal_costs_no_hash(limited: OpenApi) -> None:
