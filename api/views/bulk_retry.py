@@ -93,6 +93,7 @@ def retry_all(which: RetryAll, retry_one: RetryOne) -> Answer:
     the end. A repeated request in the meantime does no harm, because a job that was retried is no longer failed.
     """
     body, lanes = retry_matching(which, retry_one)
+    time_budget.renew()  # locked jobs may have used it up, and what was retried must be told
     return once(lambda _session: Answer(body=body, lanes=lanes))
 
 
@@ -101,7 +102,10 @@ def retry_matching(which: RetryAll, retry_one: RetryOne) -> tuple[Retries, list[
     matches, following = service().db.read(lambda session: _find(session, which))
     batch = (_DryRun if which.dry_run else _Batch)(retry_one)
     for job_id, app_id in matches:
-        batch.attempt(job_id, app_id)
+        if time_budget.is_spent():
+            batch.give_up(job_id)
+        else:
+            batch.attempt(job_id, app_id)
     done = Retries(retried=batch.retried, refused=batch.refused, more=following is not None, next=following)
     return done, batch.lanes
 
@@ -124,13 +128,14 @@ class _Batch:
             self._refuse(job_id, refusal.code, str(refusal))
         except (SQLAlchemyError, CommitUnknownError):  # the jobs before it were retried and must be reported
             log.exception("retry_failed", extra={"job_id": job_id})
-            self._refuse(
-                job_id, "unavailable", "The database is unavailable. Check the state of the job and try again."
-            )
+            self.give_up(job_id)
             return
         else:
             self.retried.append(Retried(job_id=job_id, status_url=links.of_call(f"/jobs/{job_id}")))
         time_budget.renew()
+
+    def give_up(self, job_id: str) -> None:
+        self._refuse(job_id, "unavailable", "The database is unavailable. Check the state of the job and try again.")
 
     def run(self, job_id: str, app_id: str | None) -> None:  # noqa: ARG002 - used by a dry run
         """Raises Problem, NotPossibleError."""

@@ -5,18 +5,24 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Barrier
+from time import sleep
 from typing import Any
 
 import pytest
+from flask import g
 from flask.testing import FlaskClient
 from sqlalchemy import delete, select, update
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 from support import bulk_data
 from support.api import V1, Api, remove_app, row_counts
 from support.fake_worker import ABSENT, add_provisioned, admin, claim, fail, job, names, succeed
 from support.world import Time
 from werkzeug.test import TestResponse
 
+from api.views import bulk_retry
 from common.broker import Publisher, celery_app
+from common.database import time_budget
 from common.database.engine import Database
 from common.database.models import App, Job, Secret, Step, User
 from common.jobs import interventions, outcomes
@@ -81,6 +87,36 @@ def test_all_that_failed_go_on_newest_first_and_nothing_else_moves(
     assert {job_id: state for job_id, state in _all_jobs(db).items() if before[job_id] != state}.keys() == set(failed)
     for each in failed:
         assert (job(db, each).state, names(db, each, StepState.READY)) == (JobState.RUNNING, ["start_build"])
+
+
+def test_when_locked_rows_use_up_the_time_the_rest_is_not_tried_and_what_was_retried_is_told(
+    api: Api, dev: FlaskClient, db: Database
+) -> None:
+    failed = [_failed_build(dev, db, name) for name in ("compiler", "linker", "loader", "parser")]
+    tried: list[str] = []
+
+    def retry_one(session: Session, job_id: str) -> Job:
+        tried.append(job_id)
+        if job_id == failed[3]:
+            return interventions.retry(session, job_id, db.now())
+        with time_budget.spending():
+            sleep(1.1)
+        raise OperationalError("SELECT", None, Exception("the row is locked"))
+
+    with api.app.test_request_context():
+        g.idempotent_request = None
+        time_budget.begin(1.0)
+        try:
+            answer = bulk_retry.retry_all(bulk_retry.RetryAll(), retry_one)
+            is_spent = time_budget.is_spent()
+        finally:
+            time_budget.end()
+
+    assert isinstance(answer.body, bulk_retry.Retries)
+    assert [each.job_id for each in answer.body.retried] == [failed[3]]
+    assert {each.job_id: each.code for each in answer.body.refused} == dict.fromkeys(failed[:3], "unavailable")
+    assert tried == [failed[3], failed[2]]
+    assert not is_spent, "there is time to store the answer"
 
 
 def test_what_goes_on_is_sent(api: Api, dev: FlaskClient, chief: FlaskClient, db: Database) -> None:
