@@ -131,12 +131,19 @@ def _choose(body: NewDeploy, session: Session, app: App) -> dict[str, str]:
     tags = [tag for build in good for tag in build.tags]
     if body.force or body.image_tag in tags:
         return {}
+    is_cut = len(good) == builds.SEARCHED  # what older builds did is not known
+    none_good = f"None of the last {builds.SEARCHED} successful builds" if is_cut else "No successful build"
     if body.image_tag is None:
-        which = "The newest successful build" if tags else "No successful build"
+        which = "The newest successful build" if tags else none_good
         raise Problem("not_built", f"{which} of this app has reported {'no' if tags else 'an'} image.")
-    recent = ", ".join(dict.fromkeys(tags[:RECENT]))
-    pushed = f"this tag. Recent tags: {recent}" if tags else "an image yet"
-    message = f"No build of this app has pushed {pushed}. Send force to deploy this tag all the same."
+    if tags:
+        recent = ", ".join(dict.fromkeys(tags[:RECENT]))
+        why = f"{none_good if is_cut else 'No build'} of this app has pushed this tag. Recent tags: {recent}"
+    elif good:
+        why = f"{none_good} of this app has reported an image, so this tag cannot be checked"
+    else:
+        why = "No build of this app has pushed an image yet"
+    message = f"{why}. Send force to deploy this tag all the same."
     raise Problem("invalid_fields", errors=[FieldError(field="image_tag", code="not_built", message=message)])
 
 

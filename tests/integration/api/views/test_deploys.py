@@ -10,6 +10,7 @@ from support.api import V1, add_app, add_project
 from support.fake_worker import add_build, add_provisioned, count_jobs, fail, job, succeed
 
 from common.database.engine import Database
+from common.jobs import builds
 
 
 @pytest.fixture
@@ -136,6 +137,34 @@ def test_a_tag_is_refused_before_the_first_build(dev: FlaskClient, db: Database,
     assert (answer.status_code, error["field"], error["code"]) == (422, "image_tag", "not_built")
     assert "No build of this app has pushed an image yet. Send force" in error["message"]
     assert count_jobs(db, "deploy") == 0
+
+
+@pytest.mark.parametrize(
+    ("searched", "image", "why"),
+    [
+        (3, None, "No successful build of this app has reported an image, so this tag cannot be checked."),
+        (2, None, "None of the last 2 successful builds of this app has reported an image, so this tag cannot be"),
+        (2, "registry.example.com/apps/compiler:v1", "None of the last 2 successful builds of this app has pushed"),
+    ],
+)
+def test_a_refusal_says_no_more_than_is_known_of_the_builds(
+    dev: FlaskClient,
+    db: Database,
+    app_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+    searched: int,
+    image: str | None,
+    why: str,
+) -> None:
+    monkeypatch.setattr(builds, "SEARCHED", searched)
+    for number in range(2):
+        add_build(db, dev, app_id, f"v{number}", image=image)
+
+    answer = dev.post(f"{V1}/app/{app_id}/deploys", json={"image_tag": "v9"})
+
+    (error,) = answer.json["errors"]
+    assert error["message"].startswith(why)
+    assert error["message"].endswith(". Send force to deploy this tag all the same.")
 
 
 def test_a_tag_that_no_build_has_pushed_is_refused_with_recent_ones(
