@@ -32,10 +32,13 @@ def begin_session(session: Session, user: User, now: datetime) -> tuple[str, dat
 
 
 def end_session() -> None:
-    """Delete the session of this request's token, whether it came in the header or the cookie."""
-    token = _token()
-    if token is not None:
-        service().db.execute(delete(LoginSession).where(LoginSession.token_hash == _hash(token)))
+    """Delete the sessions of this request's tokens: of the header's, and of the cookie's, which the browser forgets.
+
+    Raises Problem `cross_site`.
+    """
+    hashes = [_hash(token) for token in (_bearer(), _cookie()) if token]
+    if hashes:
+        service().db.execute(delete(LoginSession).where(LoginSession.token_hash.in_(hashes)))
 
 
 def end_sessions_of(session: Session, user: User) -> int:
@@ -95,8 +98,10 @@ def _bearer() -> str | None:
 
 
 def _token() -> str | None:
-    if token := _bearer():
-        return token
+    return _bearer() or _cookie()
+
+
+def _cookie() -> str | None:
     cookie = request.cookies.get(cookie_name())
     if cookie and request.method not in SAFE_METHODS:
         _refuse_other_sites()

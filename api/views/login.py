@@ -82,7 +82,8 @@ def log_in(body: Credentials) -> Answer:
 def log_out() -> Answer:
     """Log out.
 
-    The token becomes invalid. Sending a token that is already invalid is not an error.
+    The token becomes invalid, in the header and in the cookie if there are both. Sending a token that is already
+    invalid is not an error.
     """
     auth.end_session()
     return Answer(status=204, headers={"Set-Cookie": _cookie("", None)})

@@ -167,6 +167,29 @@ def test_logout_takes_the_cookie_away(api: Api) -> None:
     assert api.visitor.get(f"{V1}/me").status_code == 401
 
 
+def test_logout_ends_the_logins_of_the_header_and_of_the_cookie(api: Api, db: Database) -> None:
+    in_header, in_cookie = api.token("grace"), api.token("grace")
+    api.visitor.set_cookie("session", in_cookie)
+
+    answer = api.visitor.post(f"{V1}/logout", headers={"Authorization": f"Bearer {in_header}"})
+
+    assert answer.status_code == 204
+    assert [api.bearer(each).get(f"{V1}/me").status_code for each in (in_header, in_cookie)] == [401, 401]
+    assert row_counts(db)["sessions"] == 0
+
+
+def test_another_site_cannot_end_the_login_of_the_cookie_with_a_token_of_its_own(api: Api) -> None:
+    in_header, in_cookie = api.token("grace"), api.token("grace")
+    api.visitor.set_cookie("session", in_cookie)
+    headers = {"Authorization": f"Bearer {in_header}", "Sec-Fetch-Site": "cross-site"}
+
+    answer = api.visitor.post(f"{V1}/logout", headers=headers)
+
+    assert (answer.status_code, answer.json["code"]) == (403, "cross_site")
+    assert "Set-Cookie" not in answer.headers
+    assert api.bearer(in_cookie).get(f"{V1}/me").status_code == 200
+
+
 OTHER_SITES = [
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site"},
