@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 PREFIX = re.compile(r"(/(?!\.+(/|$))[A-Za-z0-9._~-]+)+")  # it becomes part of links: no host, no step upwards
 
+LONGEST_PREFIX = 200  # characters: it is repeated in each link
+
 
 def trust_proxies(app: Flask, count: int) -> None:
     """Take the client's address from the headers of `count` proxies, and the path's prefix from that of the nearest.
@@ -32,7 +34,7 @@ def _take_prefix(app: WSGIApplication) -> WSGIApplication:
 
     def prefixed(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         prefix = environ.get("HTTP_X_FORWARDED_PREFIX", "").rpartition(",")[2].strip().rstrip("/")
-        if PREFIX.fullmatch(prefix):
+        if len(prefix) <= LONGEST_PREFIX and PREFIX.fullmatch(prefix):
             environ["SCRIPT_NAME"] = prefix
         return app(environ, start_response)
 

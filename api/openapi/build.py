@@ -30,11 +30,8 @@ SECURITY: dict[Policy, list[dict[str, list[str]]]] = {
 }
 
 
-def document(calls: Sequence[Endpoint], catalog: Catalog, *, cookie: str, root: str = "/") -> Schema:
-    """Return the document of these endpoints, with the teams and types of the catalog.
-
-    `cookie` is a cookie's name, `root` the path at which clients reach this server.
-    """
+def document(calls: Sequence[Endpoint], catalog: Catalog, *, cookie: str) -> Schema:
+    """Return the document of these endpoints, with the teams and types of the catalog. `cookie` is a cookie's name."""
     schemas = _schemas(calls, catalog)
     paths: dict[str, Schema] = defaultdict(dict)
     for call in calls:
@@ -48,7 +45,7 @@ def document(calls: Sequence[Endpoint], catalog: Catalog, *, cookie: str, root: 
             "description": texts.ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": root}],
+        "servers": servers("/"),
         "tags": [{"name": tag, "description": text} for tag, text in texts.TAGS.items() if tag in used],
         "paths": dict(paths),
         "components": {
@@ -66,6 +63,11 @@ def document(calls: Sequence[Endpoint], catalog: Catalog, *, cookie: str, root: 
             "x-problem-codes": {code: vars(problem_type) for code, problem_type in CODES.items()},
         },
     }
+
+
+def servers(root: str) -> list[Schema]:
+    """Return the servers of a document; clients reach ours at the path `root`."""
+    return [{"url": root}]
 
 
 # -- operations ---------------------------------------------------------------------------------------------------

@@ -17,7 +17,6 @@ blueprint = Blueprint("document", __name__)
 
 EXTENSION = "slipway openapi"
 MAX_AGE_S = 300
-DOCUMENTS = 4  # kept: clients may reach us at several paths
 
 
 class OpenApi(ResponseBody):
@@ -31,11 +30,16 @@ def install(app: Flask) -> None:
     """
     calls = declared_endpoints(app)
 
-    @lru_cache(DOCUMENTS)
-    def rendered(root: str) -> bytes:
-        return json.dumps(build.document(calls, service().catalog, cookie=auth.cookie_name(), root=root)).encode()
+    @lru_cache(None)  # the name of the cookie is one of two: whoever makes up prefixes causes no further work
+    def rendered(cookie: str) -> str:
+        document = build.document(calls, service().catalog, cookie=cookie)
+        del document["servers"]
+        return json.dumps(document).removesuffix("}")
 
-    app.extensions[EXTENSION] = rendered
+    def served_at(root: str) -> bytes:
+        return f'{rendered(auth.cookie_name())}, "servers": {json.dumps(build.servers(root))}}}'.encode()
+
+    app.extensions[EXTENSION] = served_at
 
 
 @route(blueprint, "GET", "/openapi.json", policy=Policy.PUBLIC, answers={200: OpenApi}, base="")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin
 
 import pytest
@@ -11,6 +12,8 @@ import requests
 from support.api import PASSWORD, V1, newcomer, open_api, serve
 from support.prefix_proxy import PREFIX, prefix_proxy
 from support.world import Time
+
+from api.openapi import build
 
 pytestmark = pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)  # no table has anything to do with it
 
@@ -56,6 +59,8 @@ def test_whatever_clients_are_led_to_is_below_the_prefix(proxy: str) -> None:
         (1, "/../up", "/"),
         (1, "https://evil.example/x", "/"),
         (1, "/a b", "/"),
+        (1, "/" + "a" * 199, "/" + "a" * 199),
+        (1, "/" + "a" * 200, "/"),
     ],
 )
 def test_the_prefix_is_believed_from_a_proxy_and_only_as_a_path(
@@ -65,6 +70,25 @@ def test_the_prefix_is_believed_from_a_proxy_and_only_as_a_path(
         answer = api.visitor.get("/openapi.json", headers={"X-Forwarded-Prefix": sent})
 
     assert answer.json["servers"] == [{"url": root}]
+
+
+def test_the_document_is_built_once_however_many_prefixes_are_sent(
+    db_url: str, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[str] = []
+    document = build.document
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        built.append(named["cookie"])
+        return document(*arguments, **named)
+
+    monkeypatch.setattr(build, "document", counted)
+    with open_api(db_url, time, proxy_count=1) as api:
+        for number in range(6):
+            answer = api.visitor.get("/openapi.json", headers={"X-Forwarded-Prefix": f"/{number}"})
+            assert answer.json["servers"] == [{"url": f"/{number}"}]
+
+    assert len(built) == 1
 
 
 def test_below_a_prefix_a_secure_cookie_goes_to_nobody_else_on_the_host(db_url: str, time: Time) -> None:
