@@ -88,7 +88,7 @@ def cookie_name() -> str:
 
 
 def cookie_path() -> str:
-    """Return the path below which browsers send the cookie: to us, and to nobody else on this host."""
+    """Return the path below which browsers send the cookie. Pages at other paths of the host can still cause that."""
     return request.script_root or "/"
 
 
