@@ -98,6 +98,7 @@ def _claim(
     if isinstance(admission, Hold) and _is_held_too_long(step, admission, now):
         attempt = _begin_attempt(session, step, worker, now)
         _mark_running(step, lease)
+        _mark_begun(job, now)  # it may be the first that any step of the job does, and only what has begun can fail
         reason = f"{admission.cause}. Gave up after {outages.LONGEST_HOLD}."
         fail(step, attempt, now, admission.code, reason, ["Retry the job once the upstream can be used again."])
         settle(session, job, now)
@@ -107,9 +108,7 @@ def _claim(
         return admission
     attempt = _begin_attempt(session, step, worker, now)
     _mark_running(step, lease)
-    job.started_at = job.started_at or now
-    if job.state is JobState.QUEUED:
-        transition_job(job, JobState.RUNNING)
+    _mark_begun(job, now)
     touch(session, job, now)
     tries = attempt.number - step.forgiven
     return Claim(
@@ -200,6 +199,12 @@ def _mark_running(step: Step, lease: Lease) -> None:
     if step.parked_at is not None and step.waiting_since is not None:
         step.waiting_since += max(lease.now - step.parked_at, timedelta())  # it could not poll all that time
     step.parked_at = None
+
+
+def _mark_begun(job: Job, now: datetime) -> None:
+    job.started_at = job.started_at or now
+    if job.state is JobState.QUEUED:
+        transition_job(job, JobState.RUNNING)
 
 
 def open_attempt(session: Session, step: Step) -> Attempt:

@@ -16,7 +16,7 @@ from common.database.engine import Database
 from common.database.models import Job, Refusal
 from common.errors import Refused
 from common.jobs import dispatch
-from common.states import StepState
+from common.states import JobState, StepState
 from common.workflows import Upstream
 from harbour.faults import Fault
 from worker import upstreams
@@ -93,6 +93,26 @@ def test_a_pause_is_no_part_of_the_week_of_what_follows_it(
     world.time.advance(120)
     assert _run_long_held(world, job) is StepState.FAILED
     assert (world.step(job, STEP).reason or "").endswith("Gave up after 7 days.")
+
+
+@pytest.mark.parametrize("begin", [_refuse, _go_down])
+def test_a_job_of_which_nothing_ever_ran_fails_after_the_week(
+    world: World, new_name: NewName, begin: Callable[[World], None]
+) -> None:
+    job = world.make_app(new_name("app"))
+    begin(world)
+    first = [step.name for step in world.step_rows(job) if step.state is StepState.READY]
+    for step in first:
+        world.runner.run(job.id, step)
+    assert world.job(job).state is JobState.QUEUED
+
+    world.time.advance(7 * DAY_S)
+    for step in first:
+        world.runner.run(job.id, step)
+
+    assert len(first) == 2
+    assert {world.step(job, step).state for step in first} == {StepState.FAILED}
+    assert (world.job(job).state, world.job(job).started_at) == (JobState.FAILED, world.time())
 
 
 def test_a_check_that_breaks_stops_no_other_upstreams(world: World) -> None:
