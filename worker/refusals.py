@@ -3,7 +3,7 @@
 our standing there   refused before                                     the step
 not asked            the upstream is held, and this step is no trial    is parked
 no answer, or asked
-by another worker    –                                                  is tried again, soon; no attempt is used
+by another worker    –                                                  is tried again, ever later; no attempt is used
 Missing              –                                                  fails at once
 Good                 fewer than four times, one after another           is tried again, soon
 Good                 four times                                         fails
@@ -30,7 +30,7 @@ from common.errors import Permanent, Refused, StepError, Transient
 from common.jobs import outcomes
 from common.jobs.claims import Claim
 from common.jobs.outcomes import UNDECIDED, UNEXPLAINED, RefusedBefore
-from common.workflows import Upstream
+from common.workflows import DELAY_AT_MOST_S, Upstream
 from worker.upstreams import Upstreams
 from worker.upstreams.http import Deadline
 from worker.upstreams.standing import Good, Held, Missing, Standing
@@ -38,7 +38,8 @@ from worker.upstreams.standing import Good, Held, Missing, Standing
 log = logging.getLogger(__name__)
 
 STANDING_S = 10.0  # all calls of one question together, each in its turn; below `refusals.CHECK_LEASE_S`
-PAUSES_S = (5.0, 15.0, 40.0)  # between the tries of a call that is refused though our account works, or nobody knows
+PAUSES_S = (5.0, 15.0, 40.0)  # between the tries of a call that is refused though our account works
+FIRST_UNDECIDED_S, UNDECIDED_FACTOR = 5.0, 3.0  # the pauses while nobody knows: tries of a week have to remain readable
 
 Ask = Callable[[Upstream, Refused | None], Standing]
 
@@ -105,7 +106,7 @@ def decide(
         case _ if is_too_long:
             return GiveUp(reason=f"{refused.reason}. Gave up after {outages.LONGEST_HOLD}")
         case Transient(reason=reason, is_unavailable=is_unavailable, retry_after_s=hint_s):
-            delay_s = max(hint_s or 0.0, PAUSES_S[min(before.undecided, len(PAUSES_S) - 1)])
+            delay_s = max(hint_s or 0.0, undecided_pause_s(before.undecided))
             said = reason if standing.upstream else refused.reason  # what is ours explains nothing to a reader
             return AskAgain(delay_s=delay_s, reason=said, is_unavailable=is_unavailable)
         case Held(cause=cause, remedy=remedy):
@@ -113,6 +114,12 @@ def decide(
             if before.held_at is not None and accepted_at is not None and before.held_at < accepted_at <= latest:
                 return TryAgain(delay_s=None)
             return HoldUpstream(cause=Cause(cause=cause, remedy=remedy, is_write=refused.is_write))
+
+
+def undecided_pause_s(undecided: int) -> float:
+    """Return the pause before the next try after so many about which nobody could be asked."""
+    few = min(undecided, 10)  # the power of thousands fits into no number
+    return min(DELAY_AT_MOST_S, FIRST_UNDECIDED_S * UNDECIDED_FACTOR**few)
 
 
 class Refusals:

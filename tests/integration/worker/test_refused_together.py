@@ -22,7 +22,7 @@ from common.states import JobState, StepState
 from common.workflows import SIGNUP, Upstream
 from harbour.faults import Fault
 from worker import upstreams
-from worker.refusals import PAUSES_S, RefusalProbe
+from worker.refusals import FIRST_UNDECIDED_S, RefusalProbe
 from worker.runner import NextAction, StepResult
 from worker.upstreams.standing import Good, Held, Missing, Standing
 
@@ -149,7 +149,7 @@ def test_while_one_worker_asks_the_others_neither_ask_nor_use_an_attempt(
         step = world.step(job, STEP)
         assert (step.state, step.code) == (StepState.RETRYING, UNDECIDED)
         assert step.due_at is not None
-        assert step.due_at - world.time() >= timedelta(seconds=PAUSES_S[0])
+        assert step.due_at - world.time() >= timedelta(seconds=FIRST_UNDECIDED_S)
     calls = len(world.harbour.gitlab.calls)
     desk.meanwhile = lambda: None
     _pass(world, RefusalProbe(world.db, desk, _logins(world)), seconds=60)
@@ -197,10 +197,10 @@ def test_a_question_that_led_to_no_hold_leaves_the_next_one_free(world: World, d
 # -- what goes wrong with the question ------------------------------------------------------------------------------
 
 UNANSWERED = {
-    "our own time is up": (NO_TIME, 0, PAUSES_S[0]),
-    "no answer": (Transient("GitLab answered 503", upstream="GitLab", is_unavailable=True), 1, PAUSES_S[0]),
+    "our own time is up": (NO_TIME, 0, FIRST_UNDECIDED_S),
+    "no answer": (Transient("GitLab answered 503", upstream="GitLab", is_unavailable=True), 1, FIRST_UNDECIDED_S),
     "too many calls": (Transient("GitLab answered 429", upstream="GitLab", retry_after_s=70), 0, 70),
-    "a defect": (RuntimeError("a defect"), 0, PAUSES_S[0]),
+    "a defect": (RuntimeError("a defect"), 0, FIRST_UNDECIDED_S),
 }
 
 

@@ -11,8 +11,18 @@ from common.admission import outages
 from common.admission.refusals import Cause
 from common.errors import Permanent, Refused, Transient
 from common.jobs.outcomes import RefusedBefore
-from common.workflows import Upstream
-from worker.refusals import PAUSES_S, AskAgain, Decision, GiveUp, HoldUpstream, TryAgain, decide, standing_after
+from common.workflows import DELAY_AT_MOST_S, Upstream
+from worker.refusals import (
+    FIRST_UNDECIDED_S,
+    PAUSES_S,
+    AskAgain,
+    Decision,
+    GiveUp,
+    HoldUpstream,
+    TryAgain,
+    decide,
+    standing_after,
+)
 from worker.upstreams.standing import Good, Held, Missing, Standing
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
@@ -87,7 +97,15 @@ def test_a_step_that_has_been_refused_for_as_long_as_an_outage_may_last_fails(si
 
 @pytest.mark.parametrize(
     ("undecided", "hint_s", "delay_s"),
-    [(0, None, PAUSES_S[0]), (1, None, PAUSES_S[1]), (9, None, PAUSES_S[-1]), (0, 99.0, 99.0), (0, 0.1, PAUSES_S[0])],
+    [
+        (0, None, 5.0),
+        (1, None, 15.0),
+        (4, None, 405.0),
+        (5, None, DELAY_AT_MOST_S),
+        (15_000, None, DELAY_AT_MOST_S),
+        (0, 99.0, 99.0),
+        (0, 0.1, 5.0),
+    ],
 )
 @pytest.mark.parametrize("is_unavailable", [True, False])
 def test_who_got_no_answer_asks_again_ever_later_and_not_before_the_upstream_says(
@@ -103,7 +121,7 @@ def test_who_got_no_answer_asks_again_ever_later_and_not_before_the_upstream_say
 def test_a_fault_of_ours_is_no_reason_for_a_reader_and_a_week_without_an_answer_is_too_long() -> None:
     ours = Transient("an internal error")
 
-    assert _decide(ours) == AskAgain(delay_s=PAUSES_S[0], reason="Our token lacks api", is_unavailable=False)
+    assert _decide(ours) == AskAgain(delay_s=FIRST_UNDECIDED_S, reason="Our token lacks api", is_unavailable=False)
     assert isinstance(_decide(ours, RefusedBefore(since=NOW - WEEK)), GiveUp)
 
 
