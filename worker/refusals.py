@@ -141,7 +141,10 @@ class Refusals:
         if row is not None and row.since is not None:
             if not _is_trial(claim, row):
                 return outages.refused(row.cause)
-            return self._judge(claim, refused, upstream, login, standing_after(self._ask, upstream, refused))
+            meaning = self._judge(claim, refused, upstream, login, standing_after(self._ask, upstream, refused))
+            if isinstance(meaning, Transient) and meaning.code == UNDECIDED:  # a trial that stood would end the hold
+                refusals.trial_undecided(self._db, row, self._db.now())
+            return meaning
         question = refusals.claim_question(self._db, upstream, login, self._db.now())
         if question is None:
             return self._judge(claim, refused, upstream, login, Transient("another worker asks"))

@@ -3,6 +3,7 @@
 an upstream refuses us in general        ─▶ held: no step is sent; a worker asks at growing intervals how we stand there
 we stand well again                      ─▶ trial: one step at a time is sent
 a trial is refused in general            ─▶ held again, for longer
+a trial is refused, nobody knows why     ─▶ held again
 a call like the refused one is accepted  ─▶ over; few steps at first (`slots`)
 trials pass without such a call          ─▶ over as well, after TRIAL_S
 
@@ -61,6 +62,13 @@ def hold(db: Database, upstream: Upstream, login: str, found: Cause, now: dateti
         is_this_trial = Refusal.trial_since == row.trial_since
         _change(db, row, is_this_trial, trial_since=None, look_at=look_at, looks=row.looks + 1, is_write=is_write)
     return False
+
+
+def trial_undecided(db: Database, row: Refusal, now: datetime) -> None:
+    """Record that this trial was refused, and nobody could be asked why: the next check comes before another trial."""
+    look_at = now + timedelta(seconds=pause_after_s(row.looks + 1))
+    is_this_trial = Refusal.trial_since == row.trial_since
+    _change(db, row, is_this_trial, trial_since=None, look_at=look_at, looks=row.looks + 1)
 
 
 def find(db: Database, upstream: Upstream, login: str) -> Refusal | None:

@@ -266,6 +266,30 @@ def test_a_refused_trial_holds_again_for_longer_and_says_nothing(
     assert {world.step(job, STEP).attempts - world.step(job, STEP).forgiven for job in accepted} == {0}
 
 
+def test_a_refused_trial_that_nobody_could_be_asked_about_does_not_end_the_hold(
+    world: World, ask: Desk, probe: RefusalProbe, new_name: NewName, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = _sign_ups(world, new_name, 2)
+    _refuse(world)
+    world.runner.run(first.id, STEP)
+    world.runner.run(second.id, STEP)
+    ask.standing = Good()
+    world.time.advance(refusals.PAUSES_S[0])
+    probe.run()
+    ask.problem = Transient("GitLab answered 429", upstream="GitLab")
+
+    (lane,) = _parked(world)
+    assert world.runner.run(lane.job_id, STEP).code == outcomes.UNDECIDED
+
+    row = _same(world)
+    assert (row.trial_since, row.looks) == (None, 1)
+    assert (row.look_at - world.time()).total_seconds() == refusals.PAUSES_S[1]
+    world.time.advance(refusals.TRIAL_S)
+    probe.run()
+    assert _held(world) is not None
+    assert [name for name, _ in _messages(caplog)] == ["upstream_refused"]
+
+
 def test_a_hold_of_writes_does_not_end_with_a_read(
     world: World, ask: Desk, probe: RefusalProbe, new_name: NewName
 ) -> None:

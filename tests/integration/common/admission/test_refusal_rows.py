@@ -240,3 +240,18 @@ def test_the_hold_of_a_login_is_its_own_and_people_see_anybodys(db: Database, ti
     assert outages.refused(rows[0].cause).cause == READ.cause
     refusals.end(db, rows[0], time(), is_accepted=False)
     assert refusals.of(_kept(db), None) is None
+
+
+def test_an_undecided_trial_puts_back_its_own_trial_only(db: Database, time: Time) -> None:
+    _hold(db, time)
+    first = _trial(db, time)
+    refusals.trial_undecided(db, first, time())
+    row = _row(db)
+    assert (row.trial_since, row.looks, row.look_at) == (None, 1, time() + timedelta(seconds=PAUSES_S[1]))
+    time.advance(PAUSES_S[1])
+    refusals.begin_trial(db, _claimed(db, time), time())
+    began = time()
+
+    refusals.trial_undecided(db, first, time())
+
+    assert (_row(db).trial_since, _row(db).looks) == (began, 1)
