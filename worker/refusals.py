@@ -210,9 +210,9 @@ class RefusalProbe:
 
     def run(self) -> None:
         """Check every hold whose check is due, and end those that nobody checks any more."""
-        now = self._db.now()
-        for due in self._db.read(lambda session: refusals.due(session, self._logins, now)):
-            if claimed := refusals.claim_check(self._db, due, now):
+        for due in self._db.read(lambda session: refusals.due(session, self._logins, self._db.now())):
+            # The check before may have taken most of a claim's time.
+            if claimed := refusals.claim_check(self._db, due, self._db.now()):
                 self._check(claimed)
         for row in refusals.end_abandoned(self._db, self._db.now()):
             log_over(row, self._db.now())

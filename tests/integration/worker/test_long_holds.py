@@ -20,7 +20,7 @@ from common.states import JobState, StepState
 from common.workflows import Upstream
 from harbour.faults import Fault
 from worker import upstreams
-from worker.refusals import RefusalProbe
+from worker.refusals import STANDING_S, RefusalProbe
 from worker.upstreams.standing import Good, Held, Standing
 
 NewName = Callable[[str], str]
@@ -129,6 +129,22 @@ def test_a_check_that_breaks_stops_no_other_upstreams(world: World) -> None:
 
     assert (_row(world, GITLAB).trial_since, _row(world, GITLAB).looks) == (None, 1)
     assert _row(world, JENKINS).trial_since == world.time()
+
+
+def test_each_check_is_claimed_for_its_whole_time_though_the_one_before_took_long(world: World) -> None:
+    _refuse(world, GITLAB)
+    _refuse(world, JENKINS)
+    world.time.advance(refusals.PAUSES_S[0])
+    left_s = {}
+
+    def ask(upstream: Upstream, _refused: Refused | None) -> Standing:
+        left_s[upstream] = (_row(world, upstream).look_at - world.time()).total_seconds()
+        world.time.advance(STANDING_S)
+        return Good()
+
+    RefusalProbe(world.db, ask, _logins(world)).run()
+
+    assert left_s == dict.fromkeys((GITLAB, JENKINS), refusals.CHECK_LEASE_S)
 
 
 def test_a_hold_that_the_database_refuses_is_an_error(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
