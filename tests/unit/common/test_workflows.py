@@ -60,7 +60,7 @@ GIVES_UP_AFTER_S = {
 WAITS_S = {
     "signup.assign_jenkins_role": 60,
     "provision.await_source": 600,
-    "provision.open_to_developers": 60,
+    "provision.open_to_developers": 3600,
     "provision.await_helm": 600,
     "provision.create_application": 300,
     "build.start_build": 3600,
@@ -75,7 +75,7 @@ WAITS_S = {
     "deprovision.delete_helm": 3600,
     "deprovision.delete_source": 3600,
     "reconcile.await_source": 600,
-    "reconcile.open_to_developers": 60,
+    "reconcile.open_to_developers": 3600,
     "reconcile.await_helm": 600,
     "reconcile.create_application": 300,
     "offboard.leave_gitlab_group": 300,
