@@ -100,12 +100,12 @@ def test_when_locked_rows_use_up_the_time_the_rest_is_not_tried_and_what_was_ret
         if job_id == failed[3]:
             return interventions.retry(session, job_id, db.now())
         with time_budget.spending():
-            sleep(1.1)
+            sleep(0.5)
         raise OperationalError("SELECT", None, Exception("the row is locked"))
 
     with api.app.test_request_context():
         g.idempotent_request = None
-        time_budget.begin(1.0)
+        time_budget.begin(0.4)
         try:
             answer = bulk_retry.retry_all(bulk_retry.RetryAll(), retry_one)
             is_spent = time_budget.is_spent()
