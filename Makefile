@@ -85,7 +85,7 @@ chaos: $(VENV)/tools ## Break real processes on two hosts at every call of every
 	@SLIPWAY_CHAOS_REQUESTS=100 SLIPWAY_CHAOS_JOBS=3000 $(PYTEST) -s tests/chaos
 
 # It starts its own servers. The limit only ends a run that hangs.
-chaos-quick: $(VENV)/tools ## The same in short, as CI does: every step once, 6 faults, a short soak (some minutes on two idle cores)
+chaos-quick: $(VENV)/tools ## The same in short: every step once, 6 faults, a short soak (some minutes on two idle cores)
 	@SLIPWAY_CHAOS=quick timeout --foreground --kill-after=30 --signal=INT 1200 $(PYTEST) -s --durations=5 tests/chaos
 
 docs: $(VENV)/tools ## Write .env.example, compose/harbour.env, docs/openapi.json, docs/problems.md and docs/metrics.md afresh
@@ -107,7 +107,7 @@ simulate: $(VENV)/tools ## Play runs of steps with faults in virtual time: every
 mutation: $(VENV)/tools ## Change the code that must not fail, a little at a time, and see whether the fast tests notice (about an hour; MODULES=)
 	@PYTHONPATH=.:tests $(BIN)/python -m mutation $(MODULES)
 
-check: lint types imports test chaos-quick other ## What CI runs: lint, types, import contracts, tests, broken processes, a second Python
+check: lint types imports test other ## What CI runs: lint, types, import contracts, tests, tests on a second Python
 
 lint: $(VENV)/tools ## Check style
 	@$(BIN)/ruff format --check .
