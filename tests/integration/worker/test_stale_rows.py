@@ -44,7 +44,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 WRITES = {
     *("mark_gone", "keep_image_tag", "release_name", "keep_console"),
-    *("Entry.intend", "Entry.settle", "Entry.withdraw", "ledger.withdraw"),
+    *("Entry.intend", "Entry.settle", "Entry.withdraw", "Entry.finish", "ledger.withdraw"),
 }
 
 
