@@ -172,6 +172,7 @@ PROVISION = Workflow(
             StepPlan(name="await_source", upstream=G, retry=POLLED, wait=WaitPolicy(at_most_s=600), expected_s=30,
                      repeat="only reads"),
             StepPlan(name="open_to_developers", upstream=G, retry=PATIENT, wait=WaitPolicy(at_most_s=HOUR_S),
+                     limit_s=10,  # the next attempt waits for as long when this one is lost
                      skip="the group's own default protection may be enough",
                      repeat="writes only while the branch's levels differ from the wanted ones, and reads them back"),
             StepPlan(name="create_pipeline", upstream=J, retry=PATIENT,
