@@ -49,3 +49,15 @@ def post_fork(_server: Any, worker: Any) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
+
+
+def post_worker_init(worker: Any) -> None:
+    """Serve no session in clear text to other machines; only here the settings and the addresses are both known."""
+    from gunicorn.errors import AppImportError  # ends the master, too: a restart would not help
+
+    from common.config.safety import risk_of_listening
+
+    names = [listener.getsockname() for listener in worker.sockets]
+    hosts = [name[0] for name in names if isinstance(name, tuple)]  # a socket of this machine has a text
+    if risk := risk_of_listening(worker.wsgi.extensions["slipway"].settings, hosts):
+        raise AppImportError(f"Invalid configuration:\n  {risk}")

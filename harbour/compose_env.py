@@ -11,12 +11,15 @@ FIRST_PORT = 18080  # docker-compose.yml publishes it and the next ones
 HEADER = """\
 # Settings for the stand-ins of docker-compose.yml: cp compose/harbour.env .env
 # Their tokens are in secrets/, like those of real upstreams: make secrets for=harbour
+# All of it is plain HTTP: the stand-ins are beside the workers, and the API is published on this machine only.
 # Links that people get work on this machine only; the doctor reports that as a failed check.
 COMPOSE_PROFILES=harbour
 """
 FOOTER = """\
 CONTAINER_REPOSITORY_IMAGE_NAME=registry.example.com/apps
 COOKIE_SECURE=false
+ALLOW_INSECURE_COOKIE=true
+ALLOW_PLAIN_UPSTREAMS=true
 """
 
 

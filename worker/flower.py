@@ -21,6 +21,7 @@ from celery.worker.control import control_command
 
 from common.broker_errors import BROKER_ERRORS, TroubleReport
 from common.config.settings import LOGIN, FlowerSettings
+from common.config.weak_secrets import is_weak_login
 from worker.context import StepContext
 from worker.periodic import PeriodicThread
 from worker.registry import StepFunction
@@ -40,6 +41,13 @@ Refuse = Callable[[Exception], NoReturn]
 
 class UnguardedError(Exception):
     """Flower shows every job and worker and has no password: set FLOWER_BASIC_AUTH=USER:PASSWORD, or FLOWER_AUTH."""
+
+    def __str__(self) -> str:
+        return str(self.__doc__)
+
+
+class WeakPasswordError(Exception):
+    """A password of Flower is easy to guess: take 12 characters or more, without the user's name."""
 
     def __str__(self) -> str:
         return str(self.__doc__)
@@ -72,6 +80,8 @@ def prepare(app: Celery, config: FlowerSettings | None, *, refuse: Refuse) -> No
 def _begin(app: Celery, options: Any, refuse: Refuse, **_: Any) -> None:
     if not options.auth and not all(LOGIN.fullmatch(each) for each in options.basic_auth or [""]):
         refuse(UnguardedError())
+    if any(map(is_weak_login, options.basic_auth or ())):  # of Flower's own option, too, which settings do not see
+        refuse(WeakPasswordError())
     State.Task = DescribedTask
     # Workers send no heartbeat by themselves: towards a dead broker it would block everything else they do.
     PeriodicThread("flower", HeartbeatRequest(app).send, every_s=ASK_EVERY_S).start()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from pydantic import SecretStr, ValidationInfo
 
@@ -11,7 +12,35 @@ SENTINEL, SENTINEL_TLS = "sentinel", "sentinels"
 SCHEMES = ("redis", "rediss", SENTINEL, SENTINEL_TLS)
 WITH_TLS = ("rediss", SENTINEL_TLS)
 TRUST = ("required", "optional", "none", "CERT_REQUIRED", "CERT_OPTIONAL", "CERT_NONE")
+TRUST_ANYBODY = ("none", "CERT_NONE")
 FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """One server of the address, or one sentinel. `has_certificate`: we log in with a certificate of our own."""
+
+    host: str
+    password: str | None
+    has_tls: bool
+    is_verified: bool
+    has_certificate: bool
+
+
+def servers(url: SecretStr) -> list[Server]:
+    """Return the servers that an address names which `checked` has accepted."""
+    return [_server(urlsplit(text)) for text in url.get_secret_value().split(";")]
+
+
+def _server(parts: SplitResult) -> Server:
+    options = dict(parse_qsl(parts.query))
+    return Server(
+        host=str(parts.hostname),
+        password=unquote(parts.password) if parts.password else None,
+        has_tls=parts.scheme in WITH_TLS,
+        is_verified=options.get("ssl_cert_reqs") not in TRUST_ANYBODY,
+        has_certificate="ssl_certfile" in options,
+    )
 
 
 def checked(value: SecretStr, info: ValidationInfo) -> SecretStr:

@@ -18,6 +18,7 @@ HEADER = """\
 # Keep secrets in files of their own: see SECRETS_DIR. For `docker compose`, `make secrets` makes these files.
 """
 OWN, APPS, PROCESSES = "Slipway", "What apps are made of", "How the processes behave"
+RISKS = "Risks that start-up refuses, and that you accept: see docs/installation.md"
 LONGER = {
     Upstream.ARGOCD: "Argo CD (ARGOCD_… in place of ARGO_… is the newer name of each setting; both work)",
     Upstream.ELASTICSEARCH: "Elasticsearch and Kibana "
@@ -31,6 +32,7 @@ ORDER = (  # heading, and how the names of a group in this section begin; in a g
     REST,
     *((PROCESSES, start) for start in ("WORKER_CONCURRENCY", ".*_CONCURRENCY", ".*_CALLS_PER_SECOND", "OUTAGE_")),
     *((PROCESSES, start) for start in ("LOG_", "METRICS_|WORKER_METRICS_|OTEL_|TRACE_", "FLOWER_")),
+    (RISKS, "ALLOW_"),
 )
 
 

@@ -23,6 +23,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from common.config import safety
 from common.config.certificates import require_certificates
 from common.config.renamed import Ambiguous, WithFormerNames, shown
 from common.config.secret_files import USUAL_DIRECTORY, SecretFiles, Unreadable
@@ -81,6 +82,9 @@ class CommonSettings(BaseSettings):
     redis_url: BrokerUrl = Field(
         description="The broker's address: redis://:password@host:6379/0, with TLS rediss://. Of sentinels, each: "
         "sentinel://:password@host:26379/0;sentinel://host:26379, with TLS sentinels://"
+    )
+    allow_plain_broker: bool = Field(
+        False, description="Accept a broker on another machine without TLS, or whose certificate is not verified"
     )
     log_format: str = Field("auto", pattern="^(auto|json|text)$", description="json, text, or auto: text in a terminal")
     log_level: str = Field(
@@ -155,6 +159,9 @@ class Settings(CommonSettings):
     db_url: DatabaseUrl = Field(
         description="SQLAlchemy address: mysql+pymysql://user:password@host/name or sqlite:///file"
     )
+    allow_plain_database: bool = Field(
+        False, description="Accept a database on another machine without TLS, or whose certificate is not verified"
+    )
     db_seconds_per_request: float = Field(
         2.5,
         ge=0.5,
@@ -192,6 +199,19 @@ class Settings(CommonSettings):
     )
     catalog_file: Path | None = Field(None, description="TOML file of teams and types. Unset: the bundled one")
     ca_file: Path | None = Field(None, description="CA bundle for all upstreams. Unset: certifi's")
+
+    allow_plain_upstreams: bool = Field(
+        False, description="Accept http:// addresses of upstreams on other machines: tokens and passwords in clear text"
+    )
+    allow_plain_traces: bool = Field(
+        False, description="Accept an http:// address of a collector of traces on another machine"
+    )
+    allow_insecure_cookie: bool = Field(
+        False, description="Accept COOKIE_SECURE=false although people come from other machines: sessions in clear text"
+    )
+    allow_unlimited_attempts: bool = Field(
+        False, description="Accept that no limit at all is set on log-ins and sign-ups"
+    )
 
     cookie_secure: bool = Field(True, description="Send the session cookie over HTTPS only")
     trusted_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -385,14 +405,20 @@ Read = TypeVar("Read", bound=CommonSettings)
 
 
 def load(kind: type[Read]) -> Read:
-    """Read the settings of this kind. Raises SettingsError with every problem at once."""
+    """Read the settings of this kind.
+
+    Raises SettingsError with everything that is missing or wrong; if nothing is, with everything that is unsafe.
+    """
     try:
-        return kind()
+        config = kind()
     except UnicodeDecodeError:  # of a source: PowerShell, for one, writes UTF-16
         files = [file for file in map(Path, ENV_FILES) if not _is_utf8(file)]
         raise SettingsError([f"{file} is not UTF-8: save it as UTF-8" for file in files]) from None
     except ValidationError as error:
         raise SettingsError([_problem(kind, detail) for detail in error.errors()]) from None
+    if risks := safety.refused(config):
+        raise SettingsError([str(risk) for risk in risks])
+    return config
 
 
 def _is_utf8(file: Path) -> bool:

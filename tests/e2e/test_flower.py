@@ -86,7 +86,7 @@ def test_who_looks_can_do_nothing(flower: Flower) -> None:
     assert {path: flower.post(path).status_code for path in actions()} == dict.fromkeys(actions(), 403)
 
 
-@pytest.mark.parametrize("login", ["", "a:b,operator"])
+@pytest.mark.parametrize("login", ["", "a:b,operator", "admin:admin"])
 def test_it_does_not_start_without_a_password(stack: Stack, tmp_path: Path, login: str) -> None:
     environment = _environment(stack, FLOWER_BASIC_AUTH=login)
 
@@ -101,11 +101,11 @@ def test_it_does_not_start_without_a_password(stack: Stack, tmp_path: Path, logi
 
 def test_it_takes_its_password_from_a_file_and_listens_on_this_machine_only(stack: Stack, tmp_path: Path) -> None:
     port = free_port()
-    (tmp_path / ".env").write_text(f"FLOWER_BASIC_AUTH=somebody:from a file\nFLOWER_PORT={port}\n")
+    (tmp_path / ".env").write_text(f"FLOWER_BASIC_AUTH=somebody:out of a file\nFLOWER_PORT={port}\n")
 
     with _started(tmp_path, _environment(stack)):
         wait_for("Flower is up", lambda: _is_open("127.0.0.1", port) or None)
-        answer = requests.get(f"http://127.0.0.1:{port}/tasks", auth=("somebody", "from a file"), timeout=10)
+        answer = requests.get(f"http://127.0.0.1:{port}/tasks", auth=("somebody", "out of a file"), timeout=10)
 
         assert answer.ok
         assert not _is_open("127.0.0.2", port)  # this machine, too, but another address: 0.0.0.0 would listen there

@@ -56,6 +56,9 @@ ENVIRONMENT = {
     "LOGIN_FAILURES_PER_ADDRESS": "0",
     "SIGNUPS_PER_ADDRESS": "0",
     "SIGNUPS_PER_NAME": "0",
+    "ALLOW_UNLIMITED_ATTEMPTS": "true",
+    "ALLOW_INSECURE_COOKIE": "true",
+    "ALLOW_PLAIN_UPSTREAMS": "true",  # hosts that do not exist
 }
 
 

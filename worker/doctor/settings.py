@@ -1,6 +1,6 @@
-"""The doctor's checks of our own settings, beyond their form: keys, catalog, links for people.
+"""The doctor's checks of our own settings, beyond their form: keys, accepted risks, files, catalog, links for people.
 
-A setting of the wrong form never gets here: every process refuses to start with one.
+A setting that is unsafe or of the wrong form never gets here: every process refuses to start with one.
 """
 
 from __future__ import annotations
@@ -8,15 +8,15 @@ from __future__ import annotations
 from functools import partial
 from urllib.parse import urlsplit
 
+from common.config import exposed_files, safety
 from common.config.catalog import Catalog
 from common.config.settings import WorkerSettings
 from common.config.upstreams import settings_of
 from common.config.urls import is_loopback
+from common.config.weak_secrets import is_weak_key
 from common.workflows import EXTERNAL
-from worker.upstreams.check import Check, CheckFailedError
+from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError
 
-_PLACEHOLDERS = ("change", "placeholder", "replace", "example", "0123456789", "1234567890")
-_FEWEST_CHARACTERS = 10
 _INSIDE = (".svc", ".cluster.local")  # of Kubernetes
 
 
@@ -31,9 +31,21 @@ class SettingsChecks:
             Check(
                 name="SECRET_KEYS",
                 question="Are the keys random?",
-                remedy="python3 -c 'import secrets; print(secrets.token_urlsafe(32))'; put it first in SECRET_KEYS, "
+                remedy=f"{safety.RANDOM}; put it first in SECRET_KEYS, "
                 "and keep the old key behind it until today's jobs have ended",
                 run=self._keys,
+            ),
+            Check(
+                name="risks",
+                question="Is everything safe that the network and other users can reach?",
+                remedy="correct the settings that are named; every process refuses to start with them",
+                run=self._risks,
+            ),
+            Check(
+                name="files with secrets",
+                question="Are they readable by nobody else?",
+                remedy="chmod o-r the files that are named",
+                run=self._files,
             ),
             Check(
                 name="catalog",
@@ -54,10 +66,24 @@ class SettingsChecks:
 
     def _keys(self) -> str:
         for number, key in enumerate(self._settings.secret_keys, start=1):
-            text = key.get_secret_value().lower()
-            if len(set(text)) < _FEWEST_CHARACTERS or any(word in text for word in _PLACEHOLDERS):
+            if is_weak_key(key.get_secret_value()):
                 raise CheckFailedError(f"key {number} of SECRET_KEYS is like a placeholder, not like a random key")
         return f"{len(self._settings.secret_keys)} of them"
+
+    def _risks(self) -> str:
+        refused = [str(risk) for risk in safety.refused(self._settings) if risk.setting != "SECRET_KEYS"]
+        if refused:
+            raise CheckFailedError("; ".join(refused))
+        accepted = [f"{risk.setting} by {str(risk.switch).upper()}" for risk in safety.accepted(self._settings)]
+        return f"accepted: {', '.join(accepted)}" if accepted else "no risk is accepted"
+
+    def _files(self) -> str:
+        if exposed := exposed_files.readable_by_others(self._settings):
+            raise CheckInconclusiveError(
+                f"every user of this machine can read {', '.join(map(str, exposed))}",
+                "chmod o-r them; in a container, where nobody else is, leave them as they are",
+            )
+        return "readable by us alone"
 
     def _complete(self) -> str:
         teams, types = self._catalog.teams, self._catalog.types

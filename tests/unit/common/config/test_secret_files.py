@@ -12,7 +12,14 @@ from support.settings import NAMES
 from common.config import settings
 from common.config.settings import SettingsError, WorkerSettings
 
-GOOD = {**ENVIRONMENT, "DB_URL": "mysql+pymysql://slipway@mysql/slipway", "REDIS_URL": "redis://redis:6379/0"}
+GOOD = {
+    **ENVIRONMENT,
+    "DB_URL": "mysql+pymysql://slipway@localhost/slipway",
+    "REDIS_URL": "redis://localhost:6379/0",
+    "ALLOW_PLAIN_BROKER": "true",
+    "ALLOW_PLAIN_DATABASE": "true",
+}
+NEW_KEY, OLD_KEY = "n-9Qv2Xz7Lk4Wm1Rt8Yb5Hc3Jd6Gf0Ps", "o-4Tz8Bn1Kw6Vq3Xm7Rc2Ly9Hd5Jf0Gs"
 
 
 @pytest.fixture
@@ -75,9 +82,12 @@ def test_a_setting_that_is_left_empty_in_env_comes_from_its_file(no_token: Path)
 
 def test_keys_in_a_file_are_separated_by_commas_as_elsewhere(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SECRET_KEYS")
-    (secrets / "secret_keys").write_text(f"{'n' * 32},{'o' * 32}\n")
+    (secrets / "secret_keys").write_text(f"{NEW_KEY},{OLD_KEY}\n")
 
-    assert [key.get_secret_value() for key in settings.load(WorkerSettings).secret_keys] == ["n" * 32, "o" * 32]
+    assert [key.get_secret_value() for key in settings.load(WorkerSettings).secret_keys] == [
+        NEW_KEY,
+        OLD_KEY,
+    ]
 
 
 def test_an_empty_file_counts_as_not_set(no_token: Path) -> None:
@@ -126,18 +136,18 @@ def test_a_directory_that_is_none_is_a_problem(
     assert refused.value.problems == ["SECRETS_DIR: is not a directory"]
 
 
-@pytest.mark.parametrize("password", ["plain", "p@ss:w/rd?#%;'\""])
+@pytest.mark.parametrize("password", ["dry-dock", "p@ss:w/rd?#%;'\""])
 def test_passwords_are_put_into_addresses_that_have_none(secrets: Path, password: str) -> None:
     from kombu.utils.url import parse_url
     from sqlalchemy import make_url
 
     (secrets / "db_password").write_text(password)
-    (secrets / "redis_password").write_text(password)
+    (secrets / "redis_password").write_text(f"{password}2")
 
     config = settings.load(WorkerSettings)
 
     assert make_url(config.db_url.get_secret_value()).password == password
-    assert parse_url(config.redis_url.get_secret_value())["password"] == password
+    assert parse_url(config.redis_url.get_secret_value())["password"] == f"{password}2"
     assert password not in repr(config)
 
 
@@ -160,7 +170,8 @@ def test_an_address_keeps_a_password_of_its_own(
 
 
 @pytest.mark.parametrize(
-    "address", ["sqlite:////tmp/slipway.db", "mysql+pymysql://slipway:own@db/slipway", "mysql+pymysql://db/slipway"]
+    "address",
+    ["sqlite:////tmp/slipway.db", "mysql+pymysql://slipway:own@db/slipway", "mysql+pymysql://localhost/slipway"],
 )
 def test_a_database_that_takes_none_gets_none(monkeypatch: pytest.MonkeyPatch, secrets: Path, address: str) -> None:
     monkeypatch.setenv("DB_URL", address)

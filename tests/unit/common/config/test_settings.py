@@ -26,7 +26,8 @@ from stack.embedded import LIMITS
 
 Load = Callable[..., Any]
 Kind = type[CommonSettings]
-GOOD = {**ENVIRONMENT, "DB_URL": "sqlite:////tmp/slipway.db"}
+GOOD = {**ENVIRONMENT, "DB_URL": "sqlite:////tmp/slipway.db", "ALLOW_PLAIN_DATABASE": "true"}
+NEW_KEY, OLD_KEY = "n-9Qv2Xz7Lk4Wm1Rt8Yb5Hc3Jd6Gf0Ps", "o-4Tz8Bn1Kw6Vq3Xm7Rc2Ly9Hd5Jf0Gs"
 KINDS = (FlowerSettings, Settings, WorkerSettings)
 SECRETS = {name for name, field in EVERY.items() if "Secret" in str(field.annotation)}
 EXAMPLE = re.compile(r"^# (?P<text>[^\n]+)\n(?P<required># required\n)?(?:# )?(?P<name>[A-Z_]+)=(?P<value>.*)$", re.M)
@@ -167,13 +168,13 @@ def test_every_argument_of_a_database_that_is_taken_can_be_connected_with(load: 
     texts = {"utf8mb4": "utf8mb4", "a file that exists": file, "a path": file}
     arguments = "&".join(f"{name}={texts.get(wanted, 'true')}" for name, (wanted, _) in ARGUMENTS.items())
 
-    url = make_url(load(**{**GOOD, "DB_URL": f"mysql+pymysql://u@db/slipway?{arguments}"}).db_url.get_secret_value())
+    url = make_url(load(**{**GOOD, "DB_URL": f"mysql+pymysql://u:p@db/slipway?{arguments}"}).db_url.get_secret_value())
 
     _, given = url.get_dialect()().create_connect_args(url)
     assert set(given) <= set(inspect.signature(Connection.__init__).parameters)
 
 
-@pytest.mark.parametrize("url", ["mysql+pymysql://u:p@db/slipway", "mariadb+pymysql://u@db/slipway?charset=utf8mb4"])
+@pytest.mark.parametrize("url", ["mysql+pymysql://u:p@db/slipway", "mariadb+pymysql://u:p@db/slipway?charset=utf8mb4"])
 def test_databases_of_a_server_are_taken(load: Load, url: str) -> None:
     assert load(**{**GOOD, "DB_URL": url}).db_url.get_secret_value() == url
 
@@ -205,7 +206,7 @@ def test_a_file_of_settings_in_another_encoding_is_named(load: Load, kind: Kind,
     assert _problems(load, kind) == [".env is not UTF-8: save it as UTF-8"]
 
 
-@pytest.mark.parametrize("keys", [",", "short", f"{'k' * 32},short"])
+@pytest.mark.parametrize("keys", [",", "short", f"{NEW_KEY},short"])
 def test_every_key_must_be_long(load: Load, keys: str) -> None:
     (problem,) = _problems(load, SECRET_KEYS=keys)
 
@@ -213,9 +214,9 @@ def test_every_key_must_be_long(load: Load, keys: str) -> None:
 
 
 def test_keys_are_separated_by_commas_newest_first(load: Load) -> None:
-    config = load(**{**GOOD, "SECRET_KEYS": f"{'n' * 32}, {'o' * 32}"})
+    config = load(**{**GOOD, "SECRET_KEYS": f"{NEW_KEY}, {OLD_KEY}"})
 
-    assert [key.get_secret_value() for key in config.secret_keys] == ["n" * 32, "o" * 32]
+    assert [key.get_secret_value() for key in config.secret_keys] == [NEW_KEY, OLD_KEY]
 
 
 def test_addresses_and_tokens_lose_what_a_file_puts_around_them(load: Load) -> None:
