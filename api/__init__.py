@@ -28,6 +28,7 @@ from api.views import (
     login,
     metrics,
     projects,
+    sessions,
     signup,
     upstreams,
     users,
@@ -87,7 +88,8 @@ def create_app(config: Settings | None = None, *, now: Now | None = None) -> Fla
 
 def register_endpoints(app: Flask) -> None:
     """Register every endpoint, in the order of the OpenAPI document."""
-    for module in (signup, login, projects, apps, builds, deploys, lifecycle, jobs, interventions, upstreams, users):
+    people, work = (signup, login, sessions), (projects, apps, builds, deploys, lifecycle, jobs, interventions)
+    for module in (*people, *work, upstreams, users):
         app.register_blueprint(module.blueprint)
     for module in (health, metrics, route, swagger_ui):
         app.register_blueprint(module.blueprint)

@@ -1,4 +1,4 @@
-"""Accounts: sign-up, log-in, log-out, off-boarding."""
+"""Accounts: sign-up, log-in, log-out, sessions, off-boarding."""
 
 from __future__ import annotations
 
@@ -35,6 +35,18 @@ class Accounts(BaseClient):
     def get_me(self) -> Document:
         """Return `{id, email, name, team, is_admin}` of the person who is logged in."""
         return self._read("me")
+
+    def list_sessions(self) -> list[Document]:
+        """Return `[{session_id, created_at, last_used_at, expires_at, address, user_agent, current}]`, newest first."""
+        return list(self._read("me", "sessions")["sessions"])
+
+    def end_session(self, session_id: str) -> None:
+        """End one of your sessions. Raises ProblemError `not_found`."""
+        self._write("me", "sessions", session_id, method="DELETE")
+
+    def end_other_sessions(self) -> Document:
+        """End all your sessions but this one. Returns `{ended}`, a number."""
+        return self._write("me", "sessions", method="DELETE")
 
     def remove_person(self, login: str) -> Document:
         """Start the job that closes a person's accounts. Administrators only. Returns `{job_id, …}`."""

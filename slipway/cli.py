@@ -17,6 +17,7 @@ from slipway.commands.context import CommandContext
 from slipway.commands.jobs import jobs
 from slipway.commands.projects import project
 from slipway.commands.releases import build, builds, deploy, deploys, rollback
+from slipway.commands.sessions import sessions
 from slipway.commands.upstreams import upstreams
 from slipway.retry import RetryPolicy
 
@@ -67,6 +68,7 @@ for command in (
     login,
     logout,
     me,
+    sessions,
     project,
     app,
     build,

@@ -4,46 +4,60 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Any, cast
 
 from flask import g, request
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
+from api import credentials
 from api.contract.problems import Problem
+from api.credentials import Credential
 from api.service import service
 from common.database.models import LoginSession, User
 
-IDLE_LIMIT = timedelta(hours=2)
-MAX_AGE = timedelta(hours=12)
 TOUCH_EVERY = timedelta(minutes=1)
+ADDRESS_CHARACTERS, USER_AGENT_CHARACTERS = 64, 200  # what is kept of a session's origin
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def begin_session(session: Session, user: User, now: datetime) -> tuple[str, datetime]:
     """Return a new token and the time when it expires at the latest."""
-    token = secrets.token_urlsafe(32)
-    ends_at = now + MAX_AGE
+    token = credentials.new_token()
+    ends_at = now + credentials.MAX_AGE
     session.add(
-        LoginSession(token_hash=_hash(token), user_id=user.id, created_at=now, last_seen_at=now, expires_at=ends_at)
+        LoginSession(
+            token_hash=credentials.hash_of(token),
+            user_id=user.id,
+            created_at=now,
+            last_seen_at=now,
+            expires_at=ends_at,
+            address=(request.remote_addr or "")[:ADDRESS_CHARACTERS],
+            user_agent=_user_agent(),
+        )
     )
     return token, ends_at
 
 
-def end_session() -> None:
-    """Delete the sessions of this request's tokens: of the header's, and of the cookie's, which the browser forgets.
+def end_session() -> bool:
+    """Delete the sessions of this request's tokens, of the header and of the cookie; return whether a cookie was sent.
 
-    Raises Problem `cross_site`.
+    From a page of another site the browser withholds the cookie, but would obey an answer that deletes it: such a
+    request is refused, unless it has a token of its own. Raises Problem `cross_site`.
     """
-    hashes = [_hash(token) for token in (_bearer(), _cookie()) if token]
+    bearer, cookie = _bearer(), _cookie()
+    if bearer is None:
+        _refuse_other_sites()
+    hashes = [credentials.hash_of(token) for token in (bearer, cookie) if token]
     if hashes:
         service().db.execute(delete(LoginSession).where(LoginSession.token_hash.in_(hashes)))
+    return bool(cookie)
 
 
-def end_sessions_of(session: Session, user: User) -> int:
-    """Delete every session of a user and return how many there were."""
-    ended = session.execute(delete(LoginSession).where(LoginSession.user_id == user.id))
+def end_sessions_of(session: Session, user: User, *, but: str | None = None) -> int:
+    """Delete every session of a user, apart from the one with the hash `but`, and return how many there were."""
+    others = (LoginSession.token_hash != but,) if but is not None else ()
+    ended = session.execute(delete(LoginSession).where(LoginSession.user_id == user.id, *others))
     return int(cast("Any", ended).rowcount)
 
 
@@ -69,12 +83,24 @@ def require_scraper() -> None:
 
 
 def find_user() -> User | None:
-    """Return the user of this request, None for a visitor. The database is queried once for each request."""
-    if "user" not in g:
+    """Return the user of this request, None for a visitor."""
+    credential = find_credential()
+    return credential.user if credential else None
+
+
+def find_credential() -> Credential | None:
+    """Return what proves who sends this request, None for a visitor. The database is queried once for each request."""
+    if "credential" not in g:
         token = _token()
-        g.user = _find_by_token(token) if token else None
-    user: User | None = g.user
-    return user
+        g.credential = _find_by_token(token) if token else None
+    credential: Credential | None = g.credential
+    return credential
+
+
+def token_hash() -> str | None:
+    """Return the hash of the valid token of this request, None for a visitor."""
+    credential = find_credential()
+    return credential.token_hash if credential else None
 
 
 def cookie_name() -> str:
@@ -119,22 +145,16 @@ def _refuse_other_sites() -> None:
         raise Problem("cross_site", "A page of another site cannot use the login cookie.")
 
 
-def _find_by_token(token: str) -> User | None:
-    db, token_hash, now = service().db, _hash(token), service().db.now()
-    row = db.read(
-        lambda session: session.execute(
-            select(LoginSession, User)
-            .join(User, User.id == LoginSession.user_id)
-            .where(LoginSession.token_hash == token_hash, User.left_at.is_(None))  # a login may race with off-boarding
-        ).one_or_none()
-    )
-    if row is None or now >= row.LoginSession.expires_at or now >= row.LoginSession.last_seen_at + IDLE_LIMIT:
-        return None
-    if now - row.LoginSession.last_seen_at >= TOUCH_EVERY:
-        db.execute(update(LoginSession).where(LoginSession.token_hash == token_hash).values(last_seen_at=now))
-    user: User = row.User
-    return user
+def _find_by_token(token: str) -> Credential | None:
+    db, now = service().db, service().db.now()
+    found = db.read(lambda session: credentials.find(session, token, now))
+    if found is not None and now - found.used_at >= TOUCH_EVERY:
+        is_it = LoginSession.token_hash == found.token_hash
+        db.execute(update(LoginSession).where(is_it).values(last_seen_at=now))
+    return found
 
 
-def _hash(token: str) -> str:
-    return sha256(token.encode()).hexdigest()
+def _user_agent() -> str:
+    """Return what the client calls itself, without what could disturb a page or a terminal."""
+    said = request.headers.get("User-Agent", "")
+    return "".join(character for character in said if character.isprintable())[:USER_AGENT_CHARACTERS]

@@ -80,6 +80,7 @@ class Answer:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     lanes: Sequence[LaneMessage] = ()
+    credential: str | None = None  # hash of a token in the body: an idempotency key repeats it only while that is valid
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api import credentials
 from api.follow.outputs import QueueOutput, SocketOutput
 from api.follow.subscribers import PollSubscriber, StreamSubscriber, Subscriber, Update
 from api.presentation.job_view import JobView, RenderedJob
@@ -32,6 +33,7 @@ from common.states import JobState
 log = logging.getLogger(__name__)
 
 TICK_S = 0.15
+SESSIONS_EVERY_S = 2.0  # so long may a subscriber outlive its session
 ERROR_PAUSE_S = 1.0  # between polls after a database error
 STOP_TIMEOUT_S = 3.0
 MAX_SUBSCRIBERS = 5000  # of one process
@@ -57,7 +59,7 @@ class Hub:
         self.clock_s = clock_s
         self._new: deque[tuple[Subscriber, AnyOutput]] = deque()
         self._outputs: dict[Subscriber, AnyOutput] = {}  # this and the next two are written by the hub's thread alone
-        self._next_poll_s = self._paused_until_s = 0.0
+        self._next_poll_s = self._paused_until_s = self._next_sessions_s = 0.0
         self._capacity = min(MAX_SUBSCRIBERS, max(files // 2, files - RESERVED_FILES))
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -189,8 +191,25 @@ class Hub:
             subscriber.tick(now_s)
         output.close_if_stalled()
 
+    def _detach_ended(self) -> None:
+        """Detach those whose session is over. While the database fails they stay, and are sent nothing."""
+        held = {each.token_hash for each in self._outputs if each.token_hash is not None}
+        if not held or self.clock_s() < self._next_sessions_s:
+            return
+        valid = self._db.read(lambda session: self._find_valid(session, held))
+        self._next_sessions_s = self.clock_s() + SESSIONS_EVERY_S
+        for subscriber, output in self._outputs.items():
+            is_valid = subscriber.token_hash is None or subscriber.token_hash in valid
+            if not (is_valid or output.is_closed or output.is_ending):
+                subscriber.detach()
+
+    def _find_valid(self, session: Session, held: Iterable[str]) -> set[str]:
+        now = self._db.now()
+        return {valid for hashes in _batches(held) for valid in credentials.find_valid(session, hashes, now)}
+
     def _read(self) -> Mapping[str, Update]:
         try:
+            self._detach_ended()
             return self._db.read(self._read_updates)
         except Exception:
             log.exception("hub_failed")

@@ -33,11 +33,12 @@ def can_hold(hub: Hub) -> bool:
 class EventStreamResponse(Response):
     """The events of a job after `number`, as they happen."""
 
-    def __init__(self, hub: Hub, job_id: str, *, number: int) -> None:
+    def __init__(self, hub: Hub, job_id: str, *, number: int, token_hash: str | None) -> None:
         super().__init__((), mimetype="text/event-stream", headers={"X-Accel-Buffering": "no"})  # nginx must not buffer
         self._hub = hub
         self._job_id = job_id
         self._number = number
+        self._token_hash = token_hash
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] == "HEAD":
@@ -53,7 +54,9 @@ class EventStreamResponse(Response):
         return _detached(start_response)
 
     def _stream_subscriber(self, output: Output) -> StreamSubscriber:
-        return StreamSubscriber(self._job_id, output, number=self._number, now_s=self._hub.clock_s())
+        return StreamSubscriber(
+            self._job_id, output, number=self._number, now_s=self._hub.clock_s(), token_hash=self._token_hash
+        )
 
 
 class LongPollResponse(Response):
@@ -62,13 +65,24 @@ class LongPollResponse(Response):
     `adapt` turns the job's document, which is the same for all subscribers, into what this user may see.
     """
 
-    def __init__(self, hub: Hub, job_id: str, now: Response, adapt: Adapt, *, version: int, wait_s: float) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        job_id: str,
+        now: Response,
+        adapt: Adapt,
+        *,
+        version: int,
+        wait_s: float,
+        token_hash: str | None,
+    ) -> None:
         super().__init__(now.get_data(), now.status_code, now.headers)
         self._hub = hub
         self._job_id = job_id
         self._adapt = adapt
         self._version = version
         self._wait_s = wait_s
+        self._token_hash = token_hash
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] == "HEAD":
@@ -89,6 +103,7 @@ class LongPollResponse(Response):
             ends_at_s=self._hub.clock_s() + self._wait_s,
             changed=self._changed,
             unchanged=self,
+            token_hash=self._token_hash,
         )
 
     def _changed(self, rendered: RenderedJob) -> Response:

@@ -44,26 +44,38 @@ class Update:
 
 
 class Subscriber(Protocol):
-    """A waiting client. `version` is the last version of the job that it knows. It ends its output when it is done."""
+    """A waiting client. `version` is the last version of the job that it knows. It ends its output when it is done.
+
+    `token_hash` is of its session, None for a visitor; it is detached when the session is over.
+    """
 
     job_id: str
     version: int
+    token_hash: str | None
 
     def deliver(self, update: Update, now_s: float) -> None: ...
 
     def tick(self, now_s: float) -> None: ...
 
     def detach(self) -> None:
-        """End the output because this process stops; the client reconnects to another one."""
+        """End the output because this process stops or the session is over; the client may reconnect."""
 
 
 class StreamSubscriber:
     """Gets every event after `number`, once and in order, until the job or the stream's lifetime is over."""
 
     def __init__(
-        self, job_id: str, output: Output, *, number: int, now_s: float, lifetime_s: float = STREAM_LIFETIME_S
+        self,
+        job_id: str,
+        output: Output,
+        *,
+        number: int,
+        now_s: float,
+        lifetime_s: float = STREAM_LIFETIME_S,
+        token_hash: str | None = None,
     ) -> None:
         self.job_id = job_id
+        self.token_hash = token_hash
         self.version = self.number = number  # of the last event that was sent
         self._output = output
         self._deadline_s = now_s + lifetime_s
@@ -104,8 +116,10 @@ class PollSubscriber:
         ends_at_s: float,
         changed: Callable[[RenderedJob], Response],
         unchanged: Response,
+        token_hash: str | None = None,
     ) -> None:
         self.job_id = job_id
+        self.token_hash = token_hash
         self.version = version
         self._output = output
         self._deadline_s = ends_at_s

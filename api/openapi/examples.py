@@ -72,6 +72,15 @@ PERSON: dict[str, Any] = {
     "team": "dev",
     "is_admin": False,
 }
+SESSION: dict[str, Any] = {
+    "session_id": "6b86b273ff34fce19d6b804eff5a3f57",
+    "created_at": AT,
+    "last_used_at": LATER,
+    "expires_at": "2026-03-14T21:26:53.589793Z",
+    "address": "192.0.2.7",
+    "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "current": True,
+}
 APP: dict[str, Any] = {
     "app_id": APP_ID,
     "project_id": PROJECT_ID,
@@ -142,6 +151,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Credentials": {"id": "ada", "password": "engines weave numbers"},
     "Person": PERSON,
     "LoggedIn": {"token": "shown once; store it safely", "expires_at": LATER, "user": PERSON},
+    "Sessions": {"sessions": [SESSION]},
+    "SessionsEnded": {"ended": 2},
     "NewProject": {"name": "webshop", "description": "Apps of the online shop"},
     "ProjectShown": PROJECT,
     "Projects": {**LAST_PAGE, "projects": [PROJECT]},

@@ -32,6 +32,7 @@ Sign-ups, apps, builds and deployments. Each request is accepted as a **job**, a
 TAGS = {
     "signup": "Sign-up: accounts for a new user.",
     "login": "Login, logout and the current user.",
+    "sessions": "Your sessions: list and end them.",
     "projects": "Projects, which group apps.",
     "apps": "Apps: repositories, pipeline and application, created by one request.",
     "builds": "Builds: runs of an app's pipeline.",
@@ -67,6 +68,7 @@ PATH: Mapping[str, Schema] = {
     "job_id": _ID,
     "team_id": {"type": "string", "pattern": f"^{validation.TEAM.pattern}$"},
     "login": _NAME,
+    "session_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
     "upstream": {"type": "string", "enum": list(EXTERNAL)},
     "step": {"type": "string", "pattern": "^[a-z_]{3,40}$"},
     "file": {"type": "string", "pattern": "^[a-z-]{1,40}\\.[a-z]{2,4}$"},

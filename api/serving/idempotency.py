@@ -2,7 +2,8 @@
 
 The key is claimed in the transaction that does the work, so neither can exist without the other. Of several concurrent
 requests, one does the work and the others wait for its response. Only successful responses are stored; a refused
-request is evaluated again. The stored response is sealed, because it may contain a session token.
+request is evaluated again. The stored response is sealed, because it may contain a session token. Once that session is
+over, the response is worth nothing, and the request is evaluated again, too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from api import credentials
 from api.access import auth, rate_limits
 from api.contract.endpoint import JSON, Answer, Endpoint, Policy, RequestBody
 from api.contract.problems import FieldError, Problem
@@ -108,13 +110,16 @@ def _content_of(body: RequestBody | None) -> str:
 
 
 def _replay_if_known(idempotent: IdempotentRequest) -> None:
-    """Raises Replayed, or Problem `key_reused`; returns if the key is new or has expired."""
+    """Raises Replayed, or Problem `key_reused`; returns if the key is new or has expired, or its answer is void."""
     record = service().db.read(lambda session: session.get(IdempotencyRecord, (idempotent.owner, idempotent.key)))
     if record is None or record.expires_at <= service().db.now():
         return
     stored = _open(record)
     if not _is_same(record, stored, idempotent):
         raise Problem("key_reused")
+    if _is_void(stored):
+        _forget(record)
+        return
     response = Response(stored["body"], stored["status"], stored["headers"])
     response.mimetype = JSON
     response.headers[REPLAYED_HEADER] = "true"
@@ -136,6 +141,20 @@ def _open(record: IdempotencyRecord) -> dict[str, Any]:
             "The response stored under this key can no longer be decrypted. Check whether the first request succeeded.",
         ) from None
     return stored
+
+
+def _is_void(stored: dict[str, Any]) -> bool:
+    """Say whether the response contains a token that has become invalid."""
+    token_hash, db = stored.get("credential"), service().db
+    if token_hash is None:
+        return False
+    return not db.read(lambda session: credentials.find_valid(session, [token_hash], db.now()))
+
+
+def _forget(record: IdempotencyRecord) -> None:
+    """Delete the record, unless it is another one by now."""
+    is_it = (IdempotencyRecord.owner == record.owner, IdempotencyRecord.key == record.key)
+    service().db.execute(delete(IdempotencyRecord).where(*is_it, IdempotencyRecord.sealed == record.sealed))
 
 
 def _is_same(record: IdempotencyRecord, stored: dict[str, Any], idempotent: IdempotentRequest) -> bool:
@@ -179,5 +198,7 @@ def _seal(record: IdempotencyRecord, answer: Answer, idempotent: IdempotentReque
     """Seal the answer together with the request's digest, so that one key is enough to read and verify the row."""
     body = answer.body.model_dump_json() if answer.body is not None else ""
     stored = {"request": idempotent.digest, "status": answer.status, "headers": dict(answer.headers), "body": body}
+    if answer.credential is not None:
+        stored["credential"] = answer.credential
     owner, purpose = rotation.bound_to(record)
     record.key_id, record.sealed = service().vault.seal(json.dumps(stored), job_id=owner, purpose=purpose)

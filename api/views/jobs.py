@@ -101,7 +101,15 @@ def show_job(job_id: str, query: Wait) -> Answer | Response:
     is_changed = bool(request.if_none_match) and answer.status == 200
     if not query.wait or is_changed or job.state not in OPEN or not responses.can_hold(service().hub):
         return answer
-    return LongPollResponse(service().hub, job.id, render(answer), adapt, version=job.version, wait_s=query.wait)
+    return LongPollResponse(
+        service().hub,
+        job.id,
+        render(answer),
+        adapt,
+        version=job.version,
+        wait_s=query.wait,
+        token_hash=auth.token_hash(),
+    )
 
 
 @route(
@@ -116,9 +124,9 @@ def follow_job(job_id: str, query: Resume) -> Answer | Response:
     """Follow a job with server-sent events.
 
     The ID of each event is the job's version after the change. With `Last-Event-ID`, which browsers send automatically,
-    the stream continues after that event. The stream ends with the job, and sometimes earlier: reconnect, and no event
-    is missed or repeated. 204 means that the job is over and you have all its events. A comment every 15 seconds keeps
-    the connection open.
+    the stream continues after that event. The stream ends with the job, within seconds after the end of your session,
+    and sometimes earlier: reconnect, and no event is missed or repeated. 204 means that the job is over and you have
+    all its events. A comment every 15 seconds keeps the connection open.
     """
     user = auth.find_user()
     number = _last_event_number() or query.after
@@ -133,7 +141,8 @@ def follow_job(job_id: str, query: Resume) -> Answer | Response:
             "Too many clients are following jobs. Poll the job instead, or try again later.",
             retry_after_s=5,
         )
-    return EventStreamResponse(service().hub, job.id, number=min(number, job.version))
+    number = min(number, job.version)
+    return EventStreamResponse(service().hub, job.id, number=number, token_hash=auth.token_hash())
 
 
 def _adapt_for(user: User | None) -> Adapt:

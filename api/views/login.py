@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.http import dump_cookie
 
+from api import credentials
 from api.access import auth, rate_limits
 from api.contract import validation
 from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
@@ -85,8 +86,8 @@ def log_out() -> Answer:
     The token becomes invalid, in the header and in the cookie if there are both. Sending a token that is already
     invalid is not an error.
     """
-    auth.end_session()
-    return Answer(status=204, headers={"Set-Cookie": _cookie("", None)})
+    had_cookie = auth.end_session()
+    return Answer(status=204, headers={"Set-Cookie": _cookie("", None)} if had_cookie else {})
 
 
 @route(blueprint, "GET", "/me", policy=Policy.MEMBER, answers={200: Person})
@@ -98,7 +99,8 @@ def who_am_i() -> Answer:
 def _begin(session: Session, user: User) -> Answer:
     token, ends_at = auth.begin_session(session, user, service().db.now())
     logged_in = LoggedIn(token=token, expires_at=ends_at, user=_person(user))
-    return Answer(body=logged_in, status=201, headers={"Set-Cookie": _cookie(token, ends_at)})
+    cookie = {"Set-Cookie": _cookie(token, ends_at)}
+    return Answer(body=logged_in, status=201, headers=cookie, credential=credentials.hash_of(token))
 
 
 def _authenticate(body: Credentials) -> User:

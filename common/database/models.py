@@ -87,7 +87,7 @@ class User(Base):
 
 
 class LoginSession(Base):
-    """One login; the token itself is not stored, only its SHA-256."""
+    """One login, and where it came from; the token itself is not stored, only its SHA-256."""
 
     __tablename__ = "sessions"
 
@@ -95,6 +95,39 @@ class LoginSession(Base):
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    address: Mapped[str | None] = mapped_column(identity(64))  # None: of older sessions
+    user_agent: Mapped[str | None] = mapped_column(String(200))
+
+
+class ApiToken(Base):
+    """A token of a person for automation; only its SHA-256 is stored. Deleted when it is revoked or expires.
+
+    `number` makes the limit on the tokens of one person a constraint, which no two requests at once can exceed.
+    """
+
+    __tablename__ = "api_tokens"
+    __table_args__ = _table(UniqueConstraint("user_id", "name"), UniqueConstraint("user_id", "number"))
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    number: Mapped[int] = mapped_column(Integer)
+    name: Mapped[str] = mapped_column(NAME)
+    scope: Mapped[str] = mapped_column(NAME)
+    token_hash: Mapped[str] = mapped_column(identity(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # to the minute
+
+
+class PasswordReset(Base):
+    """A person's one-time code to set a new password, one at a time; only its SHA-256 is stored."""
+
+    __tablename__ = "password_resets"
+
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    code_hash: Mapped[str] = mapped_column(identity(64))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 

@@ -23,6 +23,7 @@ NOWHERE = {  # of each parameter that names a thing: a value that nothing has
     "job_id": ABSENT,
     "login": "nobody-has-it",
     "user": "nobody-has-it",
+    "session_id": "0" * 32,
     "team_id": "no-such-team",
     "team": "no-such-team",
 }
@@ -44,6 +45,7 @@ class About:
     hidden: int | None = 404
     is_open: bool = False  # to whoever knows the id, as far as the call's policy lets visitors in
     is_for_administrators: bool = False  # though the call is not: others who see the thing get 403
+    is_personal: bool = False  # the member's own: hidden from administrators, too
 
     def __str__(self) -> str:
         return f"{self.call} {self.kind}".rstrip().replace(" ", "-")
@@ -104,6 +106,9 @@ ABOUT = (
     About(call="log_in_as_published", make=Objects.account, hidden=None),
     About(call="log_out", make=Objects.nothing, hidden=None),
     About(call="who_am_i", make=Objects.nothing, hidden=None),
+    About(call="list_sessions", make=Objects.nothing, hidden=None),
+    About(call="end_session", make=Objects.session, is_personal=True),
+    About(call="end_other_sessions", make=Objects.nothing, hidden=None),
     About(call="create_project", make=Objects.new_project, hidden=None),
     About(call="list_projects", make=Objects.team),
     About(call="list_projects", kind="of a person", make=Objects.team_and_person),

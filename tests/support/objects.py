@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from api.credentials import hash_of
 from api.openapi.examples import EXAMPLES
 from common.database.engine import Database
 from common.states import Provenance, StepState
@@ -17,14 +18,20 @@ Values = dict[str, str]  # of parameters in the path, the query or the body, by 
 
 
 class Objects:
-    """Makes things of a team by the requests of one of its members, and moves their jobs on as workers would."""
+    """Makes things of a team by the requests of one of its members, and moves their jobs on as workers would.
+
+    Whoever tries the calls is somebody else, and may end all their own sessions: `member-TEAM`, and `chief`.
+    """
 
     def __init__(self, api: Api, db: Database) -> None:
         self.api = api
         self.db = db
         self._numbers = itertools.count(1)
-        self.administrator = admin(api, db)
-        self.members = {team: api.member(f"member-{team}", team=team) for team in TEAMS}
+        admin(api, db)
+        self.administrator = admin(api, db, "head")
+        for team in TEAMS:
+            api.member(f"member-{team}", team=team)
+        self.members = {team: api.member(f"maker-{team}", team=team) for team in TEAMS}
         self._projects = {team: add_project(member) for team, member in self.members.items()}
 
     def name(self, stem: str) -> str:
@@ -48,6 +55,10 @@ class Objects:
 
     def account(self, team: str) -> Values:
         return {"id": f"member-{team}", "password": PASSWORD}
+
+    def session(self, team: str) -> Values:
+        """A session of the member."""
+        return {"session_id": hash_of(self.api.token(f"member-{team}"))[:32]}
 
     def person(self, team: str) -> Values:
         return {"user": f"member-{team}"}

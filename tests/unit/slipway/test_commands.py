@@ -24,6 +24,11 @@ PROJECT = {"project_id": PROJECT_ID, "name": "webshop", "description": "", "team
 APP = {"app_id": APP_ID, "project_id": PROJECT_ID, "name": "shop", "type": "Spring", "team": "dev", "created_at": AT}
 PART = {"state": "created", "kind": "project", "url": "http://git/shop", "name": "shop"}
 DEPLOY = {"job_id": JOB_ID, "state": "succeeded", "image_tag": "7", "revision": "main", "created_at": AT}
+SESSION_ID = "6b86b273ff34fce19d6b804eff5a3f57"
+SESSION = {
+    "session_id": SESSION_ID, "created_at": AT, "last_used_at": AT, "expires_at": AT, "address": None,
+    "user_agent": "Firefox", "current": True,
+}  # fmt: skip
 ACCEPTED = ok({"job_id": JOB_ID, "status_url": f"/api/v1/jobs/{JOB_ID}", "app_id": APP_ID}, 202)
 PIECE = {"text": "one\n", "start": 0, "next_start": 4, "more": False, "truncated": False}
 CHECK = {
@@ -232,6 +237,9 @@ IN_JSON = {
     "login ada --password-stdin": dict,
     "logout": dict,
     "me": dict,
+    "sessions list": list,
+    f"sessions end {SESSION_ID}": dict,
+    "sessions end --others": dict,
     "signup ada --email a@b.co --name Ada --team dev --password-stdin": dict,
     "project create webshop": dict,
     "project list": list,
@@ -303,6 +311,9 @@ def results(server: StandIn) -> None:
     server.on("DELETE", f"/app/{APP_ID}", lambda asked: preview if "dry_run" in asked.query else ACCEPTED)
     server.on("POST", "/project", ok(PROJECT, 201))
     server.on("POST", "/logout", Say(status=204))
+    server.on("GET", "/me/sessions", ok({"sessions": [SESSION]}))
+    server.on("DELETE", f"/me/sessions/{SESSION_ID}", Say(status=204))
+    server.on("DELETE", "/me/sessions", ok({"ended": 2}))
     server.on("GET", "/upstreams", ok(UPSTREAMS))
     server.on("POST", "/upstreams/jenkins/pause", ok(PAUSED))
     server.on("POST", "/upstreams/jenkins/resume", ok(UPSTREAM))

@@ -102,7 +102,7 @@ def _is_hidden(about: About, who: str, whose: str) -> bool:
     """Say whether it must look to this person as if it did not exist."""
     if about.hidden is None or (about.is_open and whose != ABSENT):
         return False
-    return whose != who and (who != ADMIN or whose == ABSENT)
+    return whose != who and (who != ADMIN or whose == ABSENT or about.is_personal)
 
 
 def _expected(call: Endpoint, about: About, who: str, whose: str, *, by_cookie: bool) -> int:

@@ -359,7 +359,7 @@ class Follower:
     """One that keeps what happens to it; told anything, it fails."""
 
     def __init__(self, job_id: str) -> None:
-        self.job_id, self.version, self.moments = job_id, 0, 0
+        self.job_id, self.version, self.moments, self.token_hash = job_id, 0, 0, None
 
     def deliver(self, news: Update, now_s: float) -> None:
         raise ValueError(f"{news.version} at {now_s}: of a kind that this version does not know")

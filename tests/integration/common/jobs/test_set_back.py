@@ -203,6 +203,8 @@ ONLY_SHOWN = {
     "refusals.accepted_at",  # in the future: as none
     "apps.created_at", "projects.created_at", "users.created_at", "users.left_at", "invites.created_at",
     "sessions.created_at", "sessions.last_seen_at",
+    "api_tokens.created_at", "api_tokens.last_used_at", "api_tokens.expires_at",
+    "password_resets.created_at", "password_resets.expires_at",
     "sessions.expires_at", "secrets.expires_at", "invites.expires_at", "kept_answers.expires_at", "tallies.expires_at",
 }  # fmt: skip
 
