@@ -25,9 +25,10 @@ from common import horizons, workflows
 from common.admission import outages, slots
 from common.admission.outages import Hold, HoldCode
 from common.admission.slots import Lease, Limits
-from common.database.engine import Database, Now, matched
+from common.database.engine import Database, Now
 from common.database.models import Attempt, Job, Step
-from common.jobs.claims import LEASE_S, Claim, ClaimLostError, held
+from common.jobs import hot_path
+from common.jobs.claims import LEASE_S, Claim, ClaimedJob, ClaimedStep, renew_in
 from common.jobs.events import transition, transition_job
 from common.jobs.lifecycle import is_of_the_future, lock, settle, touch
 from common.states import OPEN, PASSED, JobState, Outcome, StepState
@@ -52,26 +53,15 @@ def claim(db: Database, job_id: str, step_name: str, *, worker: str, limits: Lim
     made: list[Claim] = []
 
     def work(session: Session) -> Claim | ClaimRefused | Hold:
-        if made and _renew_in(session, made[-1], db.now):
+        if made and renew_in(session, made[-1], db.now):
             return made[-1]  # an earlier run was committed, though nobody could tell us
-        claimed = _claim(session, job_id, step_name, token, worker=worker, limits=limits, clock=db.now)
+        claimed = hot_path.claim_ready(
+            session, job_id, step_name, token, worker=worker, limits=limits, clock=db.now
+        ) or _claim(session, job_id, step_name, token, worker=worker, limits=limits, clock=db.now)
         made.extend([claimed] if isinstance(claimed, Claim) else [])
         return claimed
 
     return db.repeatable(work)
-
-
-def _renew_in(session: Session, claim: Claim, clock: Now) -> bool:
-    """Renew a claim that may have been made; the lock waits until a commit that is under way has ended."""
-    try:
-        _job, step = held(session, claim)
-    except ClaimLostError:
-        return False
-    until = clock() + timedelta(seconds=LEASE_S)
-    if not all(matched(session.execute(each)) for each in slots.extensions(claim.admission, claim.token, until)):
-        return False
-    step.lease_until = step.nudge_at = until
-    return True
 
 
 def _claim(
@@ -112,8 +102,16 @@ def _claim(
     touch(session, job, now)
     tries = attempt.number - step.forgiven
     return Claim(
-        job=job,
-        step=step,
+        job=ClaimedJob(
+            id=job.id,
+            kind=job.kind,
+            subject_id=job.subject_id,
+            app_id=job.app_id,
+            input=job.input,
+            request_id=job.request_id,
+            traceparent=job.traceparent,
+        ),
+        step=ClaimedStep(id=step.id, name=step.name, waiting_since=step.waiting_since),
         plan=plan,
         token=lease.token,
         attempt=attempt.number,

@@ -6,17 +6,17 @@ Whatever is written under a claim needs the same token, in the same transaction:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from common import workflows
 from common.admission import slots
-from common.database.engine import Database
+from common.database.engine import Database, Now, matched
 from common.database.models import Job, Step
 from common.jobs.lifecycle import lock
 from common.states import OPEN
@@ -31,11 +31,33 @@ class ClaimLostError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
-    """The right to run one attempt. `job` and `step` are copies as of the claim."""
+class ClaimedJob:
+    """What an attempt knows of its job: what never changes in its row."""
 
-    job: Job
-    step: Step
+    id: str
+    kind: str
+    subject_id: str
+    app_id: str | None
+    input: Mapping[str, Any]
+    request_id: str
+    traceparent: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimedStep:
+    """What an attempt knows of its step, as of the claim."""
+
+    id: str
+    name: str
+    waiting_since: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """The right to run one attempt."""
+
+    job: ClaimedJob
+    step: ClaimedStep
     plan: workflows.StepPlan
     token: str
     attempt: int  # counted over the whole life of the step
@@ -54,6 +76,19 @@ def renew(db: Database, claim: Claim) -> bool:
     is_held = (Step.id == claim.step.id, Step.claim_token == claim.token)
     renewed = update(Step).where(*is_held).values(lease_until=until, nudge_at=until)
     return all(db.run(each) for each in (*slots.extensions(claim.admission, claim.token, until), renewed))
+
+
+def renew_in(session: Session, claim: Claim, clock: Now) -> bool:
+    """Renew a claim that may have been made; the lock waits until a commit that is under way has ended."""
+    try:
+        _job, step = held(session, claim)
+    except ClaimLostError:
+        return False
+    until = clock() + timedelta(seconds=LEASE_S)
+    if not all(matched(session.execute(each)) for each in slots.extensions(claim.admission, claim.token, until)):
+        return False
+    step.lease_until = step.nudge_at = until
+    return True
 
 
 def release(db: Database, claim: Claim) -> None:

@@ -1,8 +1,9 @@
 """Events of jobs: one numbered event a change, so that a follower misses nothing and sees nothing twice.
 
-`transition` and `transition_job` are the only places where the state of a step or a job changes: each checks that the
-change is allowed (`common/states.py`), and none is left out of the events. An event's number is the job's
-version after the change: a reader of the job at version 7 continues with the events above 7.
+`transition` and `transition_job`, and `hot_path` with statements of its own, are the only places where the state of a
+step or a job changes: each checks that the change is allowed (`common/states.py`), and none is left out of the events.
+An event's number is the job's version after the change: a reader of the job at version 7 continues with the events
+above 7.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def transition(step: Step, state: StepState, *, code: str | None = None, reason:
         return  # the reason of the wait stays: it is not known yet whether it is over
     step.code, step.reason = code, reason
     if not is_same:
-        session.info.setdefault(CHANGED, {})[step.name] = _shown(step)
+        session.info.setdefault(CHANGED, {})[step.name] = shown(step.name, state, code, reason)
 
 
 def transition_job(job: Job, state: JobState) -> None:
@@ -57,9 +58,10 @@ def transition_job(job: Job, state: JobState) -> None:
         job.state = state
 
 
-def _shown(step: Step) -> dict[str, Any]:
-    headline = step.reason.partition("\n")[0][:REASON_CHARACTERS] if step.reason else None
-    return {"name": step.name, "state": step.state.value, "code": step.code, "reason": headline}
+def shown(step: str, state: StepState, code: str | None = None, reason: str | None = None) -> dict[str, Any]:
+    """Return what an event says of a step that changed."""
+    headline = reason.partition("\n")[0][:REASON_CHARACTERS] if reason else None
+    return {"name": step, "state": state.value, "code": code, "reason": headline}
 
 
 def write(session: Session, job: Job, now: datetime) -> None:

@@ -10,6 +10,7 @@ would notice of the change is recorded as an event with that number (`events.py`
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -101,19 +102,24 @@ def settle(session: Session, job: Job, now: datetime) -> None:
     """Derive the job's state from its steps, ended when no step can change any more, and raise its version."""
     session.flush()
     steps = session.execute(select(Step.state, Step.lane).where(Step.job_id == job.id)).all()
-    if not any(step.state in UNSETTLED for step in steps):
-        is_cancelled = job.state is JobState.CANCELLING
-        # What failed before a cancellation is of no importance any more; what could not be stopped is.
-        has_failed = any(
-            step.state is StepState.FAILED for step in steps if not is_cancelled or step.lane == CANCEL_LANE
-        )
+    state = settled_state(job.state, ((step.state, step.lane) for step in steps))
+    if state is not None:
         job.finished_at = now
-        if has_failed:
-            transition_job(job, JobState.FAILED)
-        else:
-            transition_job(job, JobState.CANCELLED if is_cancelled else JobState.SUCCEEDED)
+        transition_job(job, state)
         count_when_committed(session, JOBS_FINISHED.labels(job.kind, job.state.value))
     touch(session, job, now)
+
+
+def settled_state(state: JobState, steps: Iterable[tuple[StepState, str]]) -> JobState | None:
+    """Return how a job with these steps, each with its lane, has ended; None while one of them can still change."""
+    known = list(steps)
+    if any(each in UNSETTLED for each, _lane in known):
+        return None
+    is_cancelled = state is JobState.CANCELLING
+    # What failed before a cancellation is of no importance any more; what could not be stopped is.
+    if any(each is StepState.FAILED for each, lane in known if not is_cancelled or lane == CANCEL_LANE):
+        return JobState.FAILED
+    return JobState.CANCELLED if is_cancelled else JobState.SUCCEEDED
 
 
 def lock(session: Session, job_id: str) -> Job | None:

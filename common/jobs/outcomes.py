@@ -16,12 +16,13 @@ from common.admission import outages, slots
 from common.admission.outages import Hold, HoldCode
 from common.database.engine import Database
 from common.database.models import Attempt, Step
+from common.jobs import hot_path
 from common.jobs.attempts import fail, open_attempt
-from common.jobs.claims import Claim, ClaimLostError, held
+from common.jobs.claims import Claim, ClaimLostError, held, renew_in
 from common.jobs.events import transition
-from common.jobs.lifecycle import make_next_ready, settle
-from common.states import PASSED, Outcome, StepState
-from common.vault import sealed_passwords
+from common.jobs.hot_path import Onward
+from common.jobs.lifecycle import settle
+from common.states import Outcome, StepState
 from common.workflows import Upstream
 
 INTERNAL = "internal"  # the code of what broke inside Slipway
@@ -30,19 +31,27 @@ UNDECIDED = "undecided_refusal"  # the code of an attempt that was refused, and 
 REFUSALS = frozenset({HoldCode.REFUSED.value, UNEXPLAINED, UNDECIDED})
 
 
-def record_success(db: Database, claim: Claim, output: Mapping[str, object]) -> None:
-    """Record the output; the next step of the lane becomes ready. Raises ClaimLostError."""
+def record_success(
+    db: Database, claim: Claim, output: Mapping[str, object], *, onward: Onward | None = None
+) -> Claim | None:
+    """Record the output; the next step of the lane becomes ready. Raises ClaimLostError.
 
-    def change(session: Session, step: Step, attempt: Attempt, now: datetime) -> None:
-        step.output, step.finished_at = dict(output), now
-        step.waiting_since = None
-        transition(step, StepState.SUCCEEDED)
-        attempt.outcome, attempt.finished_at = Outcome.SUCCEEDED, now
-        make_next_ready(session, step, now)
-        if step.needs_secret:
-            _wipe_password_after_last_use(session, step)
+    With `onward` the next step is claimed in the same transaction if nothing keeps it, and its claim returned.
+    """
+    made: list[Claim] = []
 
-    _record(db, claim, change)
+    def work(session: Session) -> Claim | None:
+        try:
+            following = hot_path.succeed(session, claim, output, db.now, onward)
+        except ClaimLostError:
+            _recorded(session, claim)
+            is_made = bool(made) and renew_in(session, made[-1], db.now)  # by the commit of which we were not told
+            return made[-1] if is_made else None
+        made.extend([following] if following else [])
+        return following
+
+    _record_answer(db, claim)
+    return db.repeatable(work, outlasts_locks=True)  # as in `_record`
 
 
 def record_wait(db: Database, claim: Claim, *, code: str, reason: str, retry_after_s: float) -> StepState:
@@ -185,9 +194,15 @@ def _record(db: Database, claim: Claim, change: Change, *, is_answer: bool = Tru
         settle(session, job, now)
         return step.state
 
-    if claim.admission.is_doubted and is_answer:  # so it is, whatever becomes of the step
-        outages.record_answer(db, claim.plan.visits)
+    if is_answer:
+        _record_answer(db, claim)
     return db.repeatable(work, outlasts_locks=True)  # what was done is known to this worker only: its lease is renewed
+
+
+def _record_answer(db: Database, claim: Claim) -> None:
+    """Record that the upstream answered, if it is in doubt: so it is, whatever becomes of the step."""
+    if claim.admission.is_doubted:
+        outages.record_answer(db, claim.plan.visits)
 
 
 def _recorded(session: Session, claim: Claim) -> StepState:
@@ -211,13 +226,3 @@ def _sentences(reason: str, addition: str) -> str:
 def _schedule(step: Step, state: StepState, until: datetime, code: str, reason: str) -> None:
     transition(step, state, code=code, reason=reason)
     step.due_at = step.nudge_at = until
-
-
-def _wipe_password_after_last_use(session: Session, step: Step) -> None:
-    unfinished = session.scalar(
-        select(Step.id).where(
-            Step.job_id == step.job_id, Step.needs_secret, Step.id != step.id, Step.state.not_in(PASSED)
-        )
-    )
-    if unfinished is None:
-        sealed_passwords.wipe(session, [step.job_id])

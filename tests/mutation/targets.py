@@ -35,6 +35,7 @@ TARGETS = (
     # the claim, the lease, the fence
     Target("common/jobs/claims.py", CLAIMS),
     Target("common/jobs/attempts.py", (*CLAIMS, f"{JOBS}/test_lifecycle.py", f"{JOBS}/test_parked_steps.py")),
+    Target("common/jobs/hot_path.py", (*CLAIMS, f"{JOBS}/test_hot_path.py", f"{JOBS}/test_outcomes.py")),
     Target("common/jobs/outcomes.py", (*CLAIMS, f"{JOBS}/test_outcomes.py", f"{JOBS}/test_refused_before.py")),
     Target("worker/leases.py", (f"{WORKER}/test_lease_rounds.py", *CLAIMS)),
     Target("worker/context.py", CLAIMS, ("StepContext.require_claim",)),
@@ -54,6 +55,7 @@ TARGETS = (
     Target("common/admission/refusals.py", WAITING),
     Target("worker/refusals.py", (*WAITING, "tests/unit/worker/test_refusal_decisions.py")),
     Target("common/admission/slots.py", (*CLAIMS, *WAITING)),
+    Target("common/admission/quick_slots.py", (*CLAIMS, *WAITING, f"{JOBS}/test_hot_path.py")),
     Target("common/admission/parking.py", (f"{JOBS}/test_dispatch.py", *WAITING)),
     # what is due
     Target("common/jobs/dispatch.py", (f"{JOBS}/test_dispatch.py", *CLAIMS, ADMISSION)),

@@ -51,8 +51,10 @@ def look(site: Site, wanted: Sequence[tuple[str, str]]) -> Ending:
     world["gitlab"]["groups"] = {each["full_path"]: names.members(each) for each in found["gitlab"]["groups"]}
     world["images"] = sorted(STAMP.sub("<time>", image) for image in harbour.registry.images())
     rows = site.rows.ask("SELECT job_id, name, state, output IS NULL FROM steps")
+    # Whether a branch had to be opened depends on when GitLab protected it: only an opening that is not over is wrong.
     ledger = site.rows.ask(
-        "SELECT upstream, kind, ref, provenance, step, outside_id FROM resources ORDER BY upstream, kind, ref"
+        "SELECT upstream, kind, ref, provenance, step, outside_id FROM resources"
+        " WHERE kind <> 'unprotection' OR provenance <> 'gone' ORDER BY upstream, kind, ref"
     )
     return Ending(
         steps={name: (state, has_none) for job_id, name, state, has_none in rows if (job_id, name) in wanted},

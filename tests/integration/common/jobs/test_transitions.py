@@ -8,10 +8,10 @@ from itertools import product
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 from sqlalchemy.orm import Session
 from support.world import World
 
+from common import states
 from common.admission import outages
 from common.admission.outages import Hold
 from common.database.models import Job, Step
@@ -73,20 +73,27 @@ def _put(session: Session, table: type[Step] | type[Job], row_id: str, state: St
 # -- what is allowed happens --------------------------------------------------------------------------------------
 
 
+class _Noting(frozenset[tuple[Any, Any]]):
+    """Allowed transitions, and which of them were asked for: each is before it is stored."""
+
+    seen: set[tuple[Any, Any]]
+
+    def __contains__(self, pair: object) -> bool:
+        is_allowed = super().__contains__(pair)
+        if is_allowed and isinstance(pair, tuple):
+            self.seen.add(pair)
+        return is_allowed
+
+
 @contextmanager
 def _transitions_of(table: type[Step] | type[Job]) -> Iterator[set[tuple[Any, Any]]]:
     """Collect the changes of state that are made meanwhile."""
-    seen: set[tuple[Any, Any]] = set()
-
-    def note(_row: Any, after: Any, before: Any, _event: Any) -> None:
-        if isinstance(before, StepState | JobState):
-            seen.add((before, after))
-
-    event.listen(table.state, "set", note, active_history=True)
-    try:
-        yield seen
-    finally:
-        event.remove(table.state, "set", note)
+    name = "STEP_TRANSITIONS" if table is Step else "JOB_TRANSITIONS"
+    noting = _Noting(getattr(states, name))
+    noting.seen = set()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(states, name, noting)
+        yield noting.seen
 
 
 def _claim(world: World, job: Job, step: str) -> Claim:
