@@ -8,17 +8,24 @@ from collections.abc import Sequence
 from datetime import datetime
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")  # colours, as builds print them
+UNSEEN = ("Cf", "Zl", "Zp")  # other directions, zero width, line ends that no terminal shows
 MINUTE_S = 60
 MINUTES_FROM_S = 100  # "about 90 s" is still easier to read than "about 2 min"
 
 
 def plain(text: str) -> str:
-    """Return the text without a terminal's control codes; line ends and tabs stay."""
+    """Return the text without a terminal's control codes, and without what reorders or hides it.
+
+    Line ends and tabs stay.
+    """
     return "".join(_harmless(char) for char in SGR.sub("", text.replace("\r\n", "\n")))
 
 
 def _harmless(char: str) -> str:
-    return char if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cs") else "\N{REPLACEMENT CHARACTER}"
+    if char in "\n\t":
+        return char
+    category = unicodedata.category(char)
+    return "" if category in UNSEEN else "\N{REPLACEMENT CHARACTER}" if category in ("Cc", "Cs") else char
 
 
 def time_left(remaining: dict[str, float] | None) -> str:

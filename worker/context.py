@@ -19,6 +19,7 @@ from common.errors import ActionBy, Permanent
 from common.jobs import build_log, claims, ledger, outputs
 from common.jobs.claims import Claim, ClaimLostError
 from common.jobs.ledger import Entry
+from common.plain_text import without_invisible
 from common.states import Provenance
 from common.step_outputs import StepOutput
 from common.vault import sealed_passwords
@@ -175,7 +176,10 @@ class StepContext:
         return self.worker.db.read(lambda session: build_log.position(session, self.id))
 
     def keep_console(self, text: str, *, after: tuple[int, int], upstream_next: int) -> None:
-        self._record(lambda session: build_log.append(session, self.id, text, after=after, upstream_next=upstream_next))
+        shown = without_invisible(text)
+        self._record(
+            lambda session: build_log.append(session, self.id, shown, after=after, upstream_next=upstream_next)
+        )
 
     def console_tail(self, characters: int) -> str:
         return self.worker.db.read(lambda session: build_log.tail(session, self.id, characters))

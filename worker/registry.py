@@ -5,14 +5,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
 
 import worker.steps
 from common.workflows import PROVISION, RECONCILE, WORKFLOWS, task_name
-from worker.context import StepContext
-from worker.upstreams import Upstreams
+from worker.boundary import StepFunction, guarded
 
-StepFunction = Callable[[StepContext, Upstreams], Mapping[str, object]]
+__all__ = ["StepFunction", "load_steps"]
 
 
 def load_steps() -> dict[str, StepFunction]:
@@ -26,7 +24,7 @@ def load_steps() -> dict[str, StepFunction]:
             f"declared without a function: {sorted(declared - written.keys())}; "
             f"functions without a declaration: {sorted(written.keys() - declared)}"
         )
-    return written
+    return {name: guarded(step) for name, step in written.items()}
 
 
 def _functions_of(flow: str) -> dict[str, StepFunction]:

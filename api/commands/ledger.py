@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from api.commands import options
 from api.commands.base import Group
-from api.commands.text import format_time
+from api.commands.text import cell, format_time
 from api.presentation import links
 from api.service import service
 from common.database.models import App, Job, Resource, User
@@ -62,7 +62,7 @@ def export(*, team: str | None, app: str | None, provenance: tuple[str, ...], is
     if is_csv:
         writer = csv.DictWriter(sys.stdout, FIELDS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
     else:
         for row in rows:
             click.echo(json.dumps(row))

@@ -1,7 +1,8 @@
 """An upstream's reason for a failure, as text that may be shown to a user.
 
 Upstreams put their reason into a string, a list, an object of lists, an HTML page, or nowhere. Whatever it is, the
-result is one short line without markup, control characters, or a secret that we sent and they echoed.
+result is one short line without markup, invisible characters, or a secret that we sent and they echoed. Texts may be
+megabytes, and made to be slow: each is cut before any pattern sees it, and every pattern takes linear time.
 """
 
 from __future__ import annotations
@@ -9,25 +10,29 @@ from __future__ import annotations
 import html
 import json
 import re
-import unicodedata
 from typing import Any
-from urllib.parse import quote
 
+from common.plain_text import harmless, without_invisible
+from common.telemetry.spellings import Secrets
+
+READ_CHARACTERS = 16 * 1024
 _MAX_CHARS = 300
 _MAX_DEPTH = 5
-_MAX_READ_BYTES = 16 * 1024
+_LONGEST_SECRET = 8 * 1024  # as it may be spelt
+_ROUNDS = 6
 _REASON_KEYS = ("reason", "message", "error_description", "error")
-_HIDDEN_ELEMENT = re.compile(r"<(script|style|head)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
-_TAG = re.compile(r"<[^<>]*>")
+_TAG = re.compile(r"<(/?)([a-zA-Z]{0,16})[^<>]*>")
+_AMPERSANDS = re.compile(r"&(?:amp;|#38;|#x26;)+", re.IGNORECASE)
+_HIDDEN_ELEMENTS = frozenset({"script", "style", "head"})
 
 
 def reason_in(body: bytes, *, secrets: tuple[str, ...] = ()) -> str:
     """Return the reason found in a reply's body, "" when there is none."""
-    text = body[:_MAX_READ_BYTES].decode("utf-8", "replace")
+    text = body[:READ_CHARACTERS].decode("utf-8", "replace")
     try:
         reason = text_in(json.loads(text))
     except (ValueError, RecursionError):
-        reason = text
+        reason = body[: READ_CHARACTERS + _LONGEST_SECRET].decode("utf-8", "replace")
     return cleaned(reason, secrets=secrets)
 
 
@@ -46,19 +51,48 @@ def text_in(value: Any, depth: int = 0) -> str:
     return str(value)
 
 
-def cleaned(text: str, *, secrets: tuple[str, ...] = ()) -> str:
-    """Return `text` as one line of 300 characters at most: no markup, no control characters, no secret."""
-    text = _scrubbed(text, secrets)
-    text = html.unescape(_TAG.sub(" ", _HIDDEN_ELEMENT.sub(" ", text)))
-    text = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text)
-    text = _scrubbed(" ".join(text.split()), secrets)
-    return text if len(text) <= _MAX_CHARS else text[: _MAX_CHARS - 1] + "…"
+def cleaned(text: str, *, secrets: tuple[str, ...] = (), at_most: int = _MAX_CHARS) -> str:
+    """Return `text` as one line of `at_most` characters: no markup, nothing invisible, no secret.
+
+    What is longer than 16 KiB is read no further. A secret is searched for before the cut and after the cleaning: an
+    upstream may have spelt it in either.
+    """
+    hidden = Secrets(secrets)
+    text = " ".join(_without_markup(_decoded(_bounded(text, hidden))).split())
+    text = harmless(hidden.hide(text))
+    return text if len(text) <= at_most else text[: at_most - 1] + "…"
 
 
-def _scrubbed(text: str, secrets: tuple[str, ...]) -> str:
-    """Replace each secret, also as a page, a URL or a JSON string spells it."""
-    for secret in filter(None, secrets):
-        spellings = {secret, html.escape(secret), quote(secret, safe=""), json.dumps(secret)[1:-1]}
-        for spelling in sorted(spellings, key=len, reverse=True):
-            text = text.replace(spelling, "•••")
-    return text
+def bounded(text: str, *, secrets: tuple[str, ...] = ()) -> str:
+    """Return the first 16 KiB of `text`, without a secret, of which the cut might leave a half."""
+    return _bounded(text, Secrets(secrets))
+
+
+def _bounded(text: str, hidden: Secrets) -> str:
+    return hidden.hide(text[: READ_CHARACTERS + _LONGEST_SECRET])[:READ_CHARACTERS]
+
+
+def _decoded(text: str) -> str:
+    """Return the text without entities: decoded until it is stable, for markup may be wrapped more than once."""
+    for _ in range(_ROUNDS):
+        decoded = html.unescape(_AMPERSANDS.sub("&", without_invisible(text)))
+        if decoded == text:
+            return text
+        text = decoded
+    return text.replace("&", " ")  # nobody writes like this who means well
+
+
+def _without_markup(text: str) -> str:
+    """Return the text between the tags, but for what a page would not show: scripts, styles and its head."""
+    parts: list[str] = []
+    hidden, at = "", 0
+    for tag in _TAG.finditer(text):
+        closes, name = bool(tag[1]), tag[2].lower()
+        if not hidden:
+            parts.append(text[at : tag.start()])
+        if not closes and name in _HIDDEN_ELEMENTS and not hidden:
+            hidden = name
+        elif (closes and name == hidden) or (name == "body" and hidden == "head"):
+            hidden = ""
+        at = tag.end()
+    return " ".join(parts if hidden else [*parts, text[at:]])

@@ -372,7 +372,7 @@ def test_everything_else_is_permanent(http: Http, status: int, action_by: Action
         (b'{"error":{"root_cause":[],"type":"x","reason":"Validation Failed"},"status":400}', "Validation Failed"),
         (b"<html><head><title>t</title></head><body><h1>502</h1>\n Bad&nbsp;Gateway</body>", "502 Bad Gateway"),
         (b"Retry later\n", "Retry later"),
-        (b"\x1b[31mred\x00\r\nline", "[31mred line"),
+        (b"\x1b[31mred\x00\r\nline", "red line"),
         (b"{}", ""),
         (b"", ""),
         (b"[[[[[[[[[[1]]]]]]]]]]", ""),

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum, auto
 
-from worker.upstreams.error_text import cleaned
+from worker.upstreams.error_text import bounded, cleaned
 
 
 class Cause(StrEnum):
@@ -62,8 +62,8 @@ _PLACES = (  # the first that matches: a text about the repo server speaks of gi
     (GIT, r"ls-remote|list refs|git-upload-pack|git fetch|repository not accessible|repository connectivity"),
     (KUBERNETES, r"/apis?/v?\w"),
 )
-_RULES: Mapping[Cause, tuple[str, ...]] = {  # words with a space in them: no name and no address has one
-    Cause.CHART: (r"`helm template .*failed exit status",),
+_WORDS: Mapping[Cause, tuple[str, ...]] = {  # words with a space in them: no name and no address has one
+    Cause.CHART: (r"`helm template [^`]*` failed exit status",),
     Cause.REVISION: (
         r"unable to resolve '[^']*' to a commit",
         "couldn't find remote ref",
@@ -119,39 +119,41 @@ _OF_A_CHART = (
     "failed running helm",
     r"chart\.yaml",
 )
-_INNERMOST = re.compile(r".*(?:desc = |failed to list refs: |InvalidSpecError: )", re.DOTALL)
-_CALL = re.compile(r'.*(?=\b(?:Get|Post|Put|Patch|Delete) ")', re.DOTALL)
-_HELM = re.compile(r".*?failed exit status \d+: ", re.DOTALL)
+_PLACE_PATTERNS = tuple((place, re.compile(words)) for place, words in _PLACES)
+_RULES = {cause: re.compile("|".join(words)) for cause, words in _WORDS.items()}
+_CHART = re.compile("|".join(_OF_A_CHART))
+_BEFORE_INNERMOST = ("desc = ", "failed to list refs: ", "InvalidSpecError: ")
+_CALL = re.compile(r'\b(?:Get|Post|Put|Patch|Delete) "')
+_HELM = re.compile(r"failed exit status \d{1,3}: ")
 _HELM_HINT = "Use --debug flag to render out invalid YAML"
 
 
 def read_failure(text: str, *, secrets: tuple[str, ...] = ()) -> Failure:
     """Return what a text of Argo CD's means. `secrets` were sent and must not be shown."""
+    text = bounded(text, secrets=secrets)
     folded = text.lower()
-    cause = next((cause for cause, words in _RULES.items() if _has(folded, words)), None)
-    cause = cause or (Cause.CHART if _has(folded, _OF_A_CHART) else Cause.UNKNOWN)
+    cause = next((cause for cause, words in _RULES.items() if words.search(folded)), None)
+    cause = cause or (Cause.CHART if _CHART.search(folded) else Cause.UNKNOWN)
     place = _place(folded, cause)
     if (cause, place) == (Cause.REFUSED, DEPENDENCIES):
         cause, place = Cause.CHART, ""
     return Failure(cause=cause, words=cleaned(_innermost(cause, text), secrets=secrets), place=place)
 
 
-def _has(folded: str, words: tuple[str, ...]) -> bool:
-    return any(re.search(each, folded, re.DOTALL) for each in words)
-
-
 def _place(folded: str, cause: Cause) -> str:
     if cause not in (Cause.UNREACHABLE, Cause.REFUSED):
         return ""
     otherwise = GIT if cause is Cause.REFUSED else SOMETHING
-    return next((place for place, words in _PLACES if re.search(words, folded)), otherwise)
+    return next((place for place, words in _PLACE_PATTERNS if words.search(folded)), otherwise)
 
 
 def _innermost(cause: Cause, text: str) -> str:
     """Return the part that says why: the chain before it is longer than what is shown of a reason."""
-    if cause is Cause.CHART and _HELM.match(text):
-        said = _HELM.sub("", text, count=1).replace(_HELM_HINT, "")
+    if cause is Cause.CHART and (helm := _HELM.search(text)):
+        said = text[helm.end() :].replace(_HELM_HINT, "")
         return said.replace("<", "'").replace(">", "'")  # helm's <.Values.x> is no markup
-    if cause is Cause.UNREACHABLE and _CALL.match(text):
-        return _CALL.sub("", text, count=1)
-    return _INNERMOST.sub("", text, count=1) if cause is not Cause.UNKNOWN else text
+    calls = [call.start() for call in _CALL.finditer(text)] if cause is Cause.UNREACHABLE else []
+    if calls:
+        return text[calls[-1] :]
+    ends = [at + len(words) for words in _BEFORE_INNERMOST if (at := text.rfind(words)) >= 0]
+    return text[max(ends, default=0) :] if cause is not Cause.UNKNOWN else text

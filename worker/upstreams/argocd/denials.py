@@ -15,7 +15,7 @@ from common.errors import Refused
 from worker.upstreams.replies import Reply
 
 BARE = "permission denied"
-_NAMED = re.compile(r"permission denied: (?P<resource>[a-z]+), (?P<action>[a-z]+), (?P<thing>.+?)(, sub: .*)?$")
+_NAMED = re.compile(r"permission denied: (?P<resource>[a-z]+), (?P<action>[a-z]+), (?P<thing>[^\n]+)")
 
 
 @dataclass(frozen=True)
@@ -63,5 +63,6 @@ def rights_in(text: str) -> tuple[Right, ...]:
     match = _NAMED.match(text)
     if match is None:
         return ()
-    thing = match["thing"].split("/") if match["resource"] == "applications" else [match["thing"]]
+    name = match["thing"].partition(", sub: ")[0]
+    thing = name.split("/") if match["resource"] == "applications" else [name]
     return (Right(match["resource"], match["action"], tuple(thing)),)

@@ -7,10 +7,14 @@ Source: argo-cd `app_project_types.go` (`IsSourcePermitted`, `IsDestinationPermi
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-_TOKEN = re.compile(r"\*\*|\[!?[^\]]+\]|\\.|.", re.DOTALL)
+LONGEST, DEEPEST = 512, 8  # characters of a pattern, groups within groups
+_TOKEN = re.compile(r"\*\*|\[!?[^\]]{1,64}\]|\\.|.", re.DOTALL)
+_RANGE = re.compile(r"([^-])-([^-])")
+_Sequence = list[Any]  # of tokens, and of groups: lists of sequences
 
 
 def allows_source(patterns: Iterable[str], url: str) -> bool:
@@ -57,26 +61,81 @@ def _allows(pairs: list[tuple[str, str]], *, separator: str) -> bool:
 
 
 def _matches(pattern: str, value: str, separator: str = "") -> bool:
-    if pattern.startswith("!"):
-        return not _matches(pattern[1:], value, separator)
-    return pattern == "*" or re.fullmatch(_expression(pattern, separator), value, re.DOTALL) is not None
+    """Match the whole value. The ends of all ways are followed together, so the time does not depend on their number.
+
+    A pattern that is longer than any real one, or that Argo CD could not read, matches nothing.
+    """
+    denials = len(pattern) - len(pattern.lstrip("!"))
+    pattern = pattern[denials:]
+    is_match = pattern == "*" or _is_whole(pattern, value, separator)
+    return is_match if denials % 2 == 0 else not is_match
 
 
-def _expression(pattern: str, separator: str) -> str:
-    one = f"[^{re.escape(separator)}]" if separator else "."
-    known = {"**": ".*", "*": f"{one}*", "?": one, "{": "(?:", "}": ")"}
-    depth, parts = 0, []
-    for part in _TOKEN.findall(pattern):
-        depth += (part == "{") - (part == "}")
-        if part in known:
-            parts.append(known[part])
-        elif part == "," and depth > 0:
-            parts.append("|")
-        elif len(part) > 2:  # a class of characters
-            parts.append(part.replace("[!", "[^", 1))
+def _is_whole(pattern: str, value: str, separator: str) -> bool:
+    if len(pattern) > LONGEST:
+        return False
+    try:
+        (sequence,) = _parsed(deque(_TOKEN.findall(pattern)), depth=0)
+    except ValueError:
+        return False
+    return len(value) in _ends(sequence, value, {0}, separator)
+
+
+def _parsed(tokens: deque[str], *, depth: int) -> list[_Sequence]:
+    """Take the tokens up to the end of this group, and return its alternatives. Raises ValueError: not closed."""
+    if depth > DEEPEST:
+        raise ValueError("groups within groups")
+    alternatives: list[_Sequence] = [[]]
+    while tokens:
+        part = tokens.popleft()
+        if part == "{":
+            alternatives[-1].append(_parsed(tokens, depth=depth + 1))
+        elif part == "}" and depth:
+            return alternatives
+        elif part == "," and depth:
+            alternatives.append([])
         else:
-            parts.append(re.escape(part.removeprefix("\\")))
-    return "".join(parts)
+            alternatives[-1].append(part)
+    if depth:
+        raise ValueError("a group that is not closed")
+    return alternatives
+
+
+def _ends(sequence: _Sequence, value: str, starts: set[int], separator: str) -> set[int]:
+    """Return where a match of the sequence can end that begins at one of `starts`."""
+    for part in sequence:
+        if isinstance(part, list):
+            starts = {end for each in part for end in _ends(each, value, starts, separator)}
+        elif part in ("*", "**"):
+            starts = _stretched(value, starts, "" if part == "**" else separator)
+        else:
+            starts = {at + 1 for at in starts if at < len(value) and _is_one(part, value[at], separator)}
+    return starts
+
+
+def _stretched(value: str, starts: set[int], separator: str) -> set[int]:
+    ends, is_open = set(starts), False
+    for at, char in enumerate(value):
+        is_open = (is_open or at in starts) and char != separator
+        if is_open:
+            ends.add(at + 1)
+    return ends
+
+
+def _is_one(part: str, char: str, separator: str) -> bool:
+    if part == "?":
+        return char != separator
+    if len(part) > 2:  # a class of characters
+        inner = part[1:-1].removeprefix("!")
+        return _is_in_class(inner, char) is not part.startswith("[!")
+    return char == part[-1]  # without the backslash before it
+
+
+def _is_in_class(inner: str, char: str) -> bool:
+    if len(inner) == 3 and inner[1] == "-":
+        return inner[0] <= char <= inner[2]
+    ranges = _RANGE.findall(inner)
+    return any(low <= char <= high for low, high in ranges) or char in _RANGE.sub("", inner)
 
 
 def _normalised(url: str) -> str:

@@ -24,6 +24,8 @@ from worker.upstreams.marker import is_line_of
 
 KEEPING = (18,)  # the first version that keeps what is deleted, whatever its licence
 
+_LEADING_NUMBER = re.compile(r"\d{1,6}")
+
 
 @dataclass(frozen=True)
 class VersionSchema:
@@ -135,7 +137,7 @@ class Removals:
     def _is_deletion_kept(self) -> bool:
         """Say whether a deletion only marks. A version that cannot be read counts as one that deletes at once."""
         reply = self._api.expect(self._api.send("GET", "version"), "reading GitLab's version")
-        number = re.match(r"\d+", reply.read_as(VersionSchema).version)
+        number = _LEADING_NUMBER.match(reply.read_as(VersionSchema).version)
         return number is not None and (int(number[0]),) >= KEEPING
 
     def _put_aside(self, project: ProjectSchema, path: str) -> Remains:

@@ -40,7 +40,7 @@ _PARAMETERS = "actions[parameters[name,value]]"
 _SOURCES = "actions[lastBuiltRevision[SHA1],remoteUrls]"
 _BUILD = f"number,url,queueId,building,inProgress,result,duration,description,{_SOURCES}"
 _QUEUE_ITEM = "why,stuck,cancelled,executable[number]"
-_QUEUE_LOCATION = re.compile(r"/queue/item/(\d+)/?$")
+_QUEUE_LOCATION = re.compile(r"/queue/item/(\d{1,18})/?$")
 
 
 class Builds:

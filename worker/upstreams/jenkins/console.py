@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from worker.upstreams.replies import Reply
 
+_LONGEST_SIZE = 15  # digits: more than any disk holds
+
 
 @dataclass(frozen=True, kw_only=True)
 class Console:
@@ -53,4 +55,4 @@ def piece_of(reply: Reply, *, start: int, is_cut: bool, at_most_bytes: int) -> C
 def _size_bytes(reply: Reply) -> int | None:
     """Return where the raw log ends, None when a proxy has removed the header."""
     text = reply.headers.get("X-Text-Size", "")
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_SIZE else None

@@ -15,7 +15,8 @@ from worker.upstreams.replies import Reply, refused
 
 WANTS_CRUMB = "Jenkins wants a crumb: JENKINS_AUTH_TOKEN is not an API token"
 REQUIRED_PERMISSION = "X-Required-Permission"
-_FORM_ERROR = re.compile(r'<div class="error\b[^>]*>(.*?)</div>', re.DOTALL)
+_FORM_ERROR, _END_OF_ERROR = '<div class="error', "</div>"
+_FORM_CHARACTERS, _FORM_ERRORS = 256 * 1024, 20  # read of a page; listed
 _LOGGING_ID = re.compile(r"Logging ID=([\w-]{1,64})")
 _TAKES_XML = ("/createItem", "/config.xml")
 
@@ -54,7 +55,9 @@ def location(reply: Reply) -> str:
 
 def form_errors(reply: Reply, *, secrets: tuple[str, ...]) -> str:
     """Return the messages of a rejected form and nothing else: the page repeats what was sent, with the password."""
-    messages = (cleaned(message, secrets=secrets) for message in _FORM_ERROR.findall(reply.text))
+    parts = reply.text[:_FORM_CHARACTERS].split(_FORM_ERROR)[1 : 1 + _FORM_ERRORS]
+    whole = (part.partition(_END_OF_ERROR)[0] for part in parts if _END_OF_ERROR in part)
+    messages = (cleaned(part.partition(">")[2], secrets=secrets) for part in whole)
     return "; ".join(filter(None, dict.fromkeys(messages))) or "Jenkins gives no reason"
 
 

@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 from common.errors import ActionBy, Permanent
 
 MEDIA_TYPE = "application/xml; charset=utf-8"  # a config.xml is decoded by this charset, not by the prolog
-_PROLOG = re.compile(r"\s*<\?xml\b[^>]*\?>")
+_PROLOG = re.compile(r"<\?xml\b[^<>]*\?>")
 _ENCODING = re.compile(r"""\bencoding\s*=\s*["']([^"']*)["']""")
 _REFERENCE = re.compile(r"&#(?:x([0-9a-fA-F]{1,8})|([0-9]{1,10}));")
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # in XML 1.0
@@ -85,7 +85,7 @@ def _reference_to(character: str) -> str:
 
 def _decoded(xml: bytes) -> str:
     """Return the text without its prolog. Raises ValueError for another encoding: Jenkins writes UTF-8."""
-    text = xml.decode("utf-8-sig")
+    text = xml.decode("utf-8-sig").lstrip()
     prolog = _PROLOG.match(text)
     if prolog is None:
         return text

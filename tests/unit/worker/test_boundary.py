@@ -1,0 +1,60 @@
+"""What leaves a step may be shown, whatever a client forgot to clean."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from common.errors import Conflict, NotYet, Permanent, StepError
+from worker.boundary import ITEMS, REASON_CHARACTERS, guarded, presentable
+
+HOSTILE = "a\u202eb\u200bc\x1b[31m<svg onload=x>\ud800"
+
+
+def _raising(error: StepError) -> Any:
+    def step(_context: Any, _upstreams: Any) -> dict[str, object]:
+        raise error
+
+    return guarded(step)
+
+
+@pytest.mark.parametrize("kind", [NotYet, Permanent, Conflict])
+def test_a_reason_is_harmless(kind: type[StepError]) -> None:
+    with pytest.raises(kind) as raised:
+        _raising(kind(f"Jenkins has it in its queue: {HOSTILE}"))(None, None)
+
+    assert raised.value.reason == "Jenkins has it in its queue: abc‹svg onload=x›"
+    assert str(raised.value) == raised.value.reason
+
+
+def test_the_lines_of_a_console_stay_lines() -> None:
+    with pytest.raises(Permanent) as raised:
+        _raising(Permanent("Its last lines:\none\r\n\ttwo\x1b[0m"))(None, None)
+
+    assert raised.value.reason == "Its last lines:\none\n\ttwo"
+
+
+def test_a_reason_is_bounded() -> None:
+    with pytest.raises(Permanent) as raised:
+        _raising(Permanent("x" * 1_000_000))(None, None)
+
+    assert len(raised.value.reason) == REASON_CHARACTERS
+
+
+def test_an_output_is_harmless_at_every_depth() -> None:
+    output = guarded(lambda _context, _upstreams: {"images": [HOSTILE], "deep": {HOSTILE: {"x": HOSTILE}}, "n": 3})
+
+    shown = output(None, None)  # type: ignore[arg-type] # neither is used
+
+    assert shown == {
+        "images": ["abc‹svg onload=x›"],
+        "deep": {"abc‹svg onload=x›": {"x": "abc‹svg onload=x›"}},
+        "n": 3,
+    }
+
+
+def test_an_output_has_an_end_and_no_number_that_json_lacks() -> None:
+    assert len(presentable(["x"] * 100_000)) == ITEMS
+    assert presentable([math.inf, math.nan, 1.5]) == [None, None, 1.5]
