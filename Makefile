@@ -11,9 +11,11 @@ OLDEST := 3.11
 NEWEST := 3.13
 # Test processes: they wait for networks and disks, so there are more than cores.
 PROCESSES ?= 3
+# Files in the order that they are named in: at the end there are short ones, and all processes are done together.
+LONGEST_FIRST := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up harbour doctor secrets services quick unit test other fuzz bench load chaos chaos-quick proofs simulate mutation compose docs check lint types imports format requirements clean
+.PHONY: help install demo up harbour doctor secrets services quick unit test databases other fuzz bench load chaos chaos-quick proofs simulate mutation compose docs check lint types imports format requirements clean
 .PHONY: matching-tests all-tests other-tests
 
 help: ## List the targets
@@ -51,10 +53,13 @@ matching-tests:
 	@$(PYTEST) tests/unit tests/contract tests/integration -k '$(k)' --numprocesses $(PROCESSES) --dist loadfile
 
 all-tests:
-	@$(PYTEST) tests/unit tests/contract tests/integration tests/simulation --numprocesses $(PROCESSES) --dist loadfile
+	@$(PYTEST) $(LONGEST_FIRST) tests/integration tests/simulation tests/contract tests/unit
 	@$(PYTEST) tests/fuzz
 	@$(PYTEST) tests/e2e --ignore tests/e2e/test_pace.py --numprocesses $(PROCESSES) --dist loadfile
 	@$(PYTEST) tests/e2e/test_pace.py
+
+databases: $(VENV)/tools ## Run the integration tests on MariaDB, too, where the database should make no difference
+	@SLIPWAY_DATABASES=all $(SERVICES) $(PYTEST) $(LONGEST_FIRST) tests/integration
 
 other: ## Run unit and contract tests on the newest Python, or on the oldest if the newest runs the rest
 	@used=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \

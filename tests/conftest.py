@@ -1,7 +1,12 @@
-"""Databases for every test that wants one: the same tests on SQLite and on MariaDB."""
+"""Databases for every test that wants one: the same tests on SQLite and on MariaDB.
+
+A module marked `one_database` is about something else: what it sends to the database, other tests send to both. It runs
+on SQLite alone, and on both where SLIPWAY_DATABASES is `all` (`make databases`).
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +21,21 @@ from support.world import Time
 from common.database import migrate
 from common.database.engine import Database
 from common.database.models import Base
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the MariaDB half of tests to which the database makes no difference."""
+    if os.environ.get("SLIPWAY_DATABASES") == "all":
+        return
+    left_out = [item for item in items if item.get_closest_marker("one_database") and _database_of(item) == "mariadb"]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def _database_of(item: pytest.Item) -> object:
+    spec = getattr(item, "callspec", None)  # of a test that is parametrised
+    return spec.params.get("db_url") if spec else None
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,8 @@ from common.states import JobState
 from harbour.world import Harbour
 from worker.runner import NextAction
 
+pytestmark = pytest.mark.one_database
+
 Name = Callable[[str], str]
 Open = Callable[[str], World]
 

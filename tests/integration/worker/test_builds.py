@@ -23,6 +23,8 @@ from harbour.jenkins import properties, xml
 from harbour.jenkins.model import LEFT_ITEM_KEPT_S
 from worker.runner import NextAction
 
+pytestmark = pytest.mark.one_database
+
 DELIVERIES = 20
 TRIGGER = "buildWithParameters"
 HALF_AN_HOUR_S = 1800.0

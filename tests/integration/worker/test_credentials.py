@@ -17,6 +17,8 @@ from common.states import JobState, StepState
 from worker import credentials, upstreams
 from worker.upstreams.argocd.adapter import read_credentials
 
+pytestmark = pytest.mark.one_database
+
 NEW_TOKEN = "gldt-another-one"
 
 

@@ -14,6 +14,8 @@ from common.states import JobState, StepState
 from harbour.faults import Fault
 from worker.runner import REMEDIES
 
+pytestmark = pytest.mark.one_database
+
 MINUTE_S, HOUR_S = 60.0, 3600.0
 
 

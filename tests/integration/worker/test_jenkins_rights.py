@@ -16,6 +16,8 @@ from harbour.jenkins import xml
 from harbour.jenkins.core import READ, Role
 from harbour.jenkins.matrix import MATRIX
 
+pytestmark = pytest.mark.one_database
+
 Name = Callable[[str], str]
 
 

@@ -22,6 +22,8 @@ from worker.runner import NextAction
 from worker.upstreams.argocd import applications, repositories
 from worker.upstreams.http import Limits
 
+pytestmark = pytest.mark.one_database
+
 WITHIN_S = 60.0
 NewName = Callable[[str], str]
 NOT_UNIQUE = {  # what no name keeps from being made twice

@@ -18,6 +18,8 @@ from common.states import JobState
 from common.workflows import RECONCILE
 from harbour.world import Harbour
 
+pytestmark = pytest.mark.one_database
+
 FORMER_IMAGE_STAGE = """
         stage('Image') {
             steps {

@@ -23,6 +23,8 @@ from worker import upstreams
 from worker.refusals import STANDING_S, RefusalProbe
 from worker.upstreams.standing import Good, Held, Standing
 
+pytestmark = pytest.mark.one_database
+
 NewName = Callable[[str], str]
 GITLAB, JENKINS = Upstream.GITLAB, Upstream.JENKINS
 STEP = "create_gitlab_user"

@@ -12,6 +12,8 @@ from support.world import World
 
 from common.database.models import App, Job
 
+pytestmark = pytest.mark.one_database
+
 Name = Callable[[str], str]
 
 

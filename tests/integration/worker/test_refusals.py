@@ -25,6 +25,8 @@ from worker.refusals import PAUSES_S, RefusalProbe
 from worker.runner import NextAction
 from worker.upstreams.standing import Good, Held, Missing, Standing
 
+pytestmark = pytest.mark.one_database
+
 NewName = Callable[[str], str]
 GITLAB, ELASTICSEARCH = Upstream.GITLAB, Upstream.ELASTICSEARCH
 STEP, KIBANA_STEP = "create_gitlab_user", "create_kibana_user"

@@ -26,6 +26,8 @@ from worker.refusals import FIRST_UNDECIDED_S, RefusalProbe
 from worker.runner import NextAction, StepResult
 from worker.upstreams.standing import Good, Held, Missing, Standing
 
+pytestmark = pytest.mark.one_database
+
 NewName = Callable[[str], str]
 GITLAB = Upstream.GITLAB
 STEP = "create_gitlab_user"

@@ -18,6 +18,8 @@ from worker.clock import LEFT_FOR_S, Clock
 from worker.leases import EVERY_S
 from worker.liveness import WorkerRegister
 
+pytestmark = pytest.mark.one_database
+
 STEP = "fork_source"
 NewName = Callable[[str], str]
 

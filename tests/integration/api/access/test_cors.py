@@ -9,6 +9,8 @@ from support.api import V1, Api, newcomer, open_api
 from support.world import Time
 from werkzeug.test import TestResponse
 
+pytestmark = pytest.mark.one_database
+
 PORTAL, OTHER = "https://portal.example.com", "http://localhost:3000"
 STRANGERS = [
     "https://evil.example",

@@ -37,6 +37,8 @@ from common.jobs import attempts
 from common.telemetry import metrics
 from common.workflows import EXTERNAL, SIGNUP, Upstream
 
+pytestmark = pytest.mark.one_database
+
 TOKEN = ENVIRONMENT["METRICS_TOKEN"]
 REQUESTS = "slipway_http_request_duration_seconds_count"
 NOWHERE = "mysql+pymysql://slipway@127.0.0.1:1/slipway"

@@ -24,6 +24,8 @@ from common.database.engine import Database
 from common.database.models import Base
 from common.workflows import SIGNUP
 
+pytestmark = pytest.mark.one_database
+
 ANSWERS_WITHIN_S = 2.5
 SHOWN_WITHIN_S = 30.0
 CANARY = "Zwölf Boxkämpfer & 3 Hunde"

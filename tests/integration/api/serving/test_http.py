@@ -20,6 +20,8 @@ from api.contract.problems import CODES, Problem
 from api.serving import routing
 from common.database.engine import Database
 
+pytestmark = pytest.mark.one_database
+
 JSON = "application/json"
 HEADERS = ("Cache-Control", "Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options", "X-Request-Id")
 KIB = 1024

@@ -19,6 +19,8 @@ from common.database.ids import new_id
 from common.database.models import App, Job, Resource, Step
 from common.states import Provenance, StepState
 
+pytestmark = pytest.mark.one_database
+
 ABSENT = "01890000-0000-7000-8000-000000000000"
 
 

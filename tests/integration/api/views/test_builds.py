@@ -18,6 +18,8 @@ from support.world import Time
 from common.database.engine import Database
 from common.database.models import App
 
+pytestmark = pytest.mark.one_database
+
 RACERS = 20
 
 

@@ -12,6 +12,8 @@ from support.fake_worker import add_build, add_provisioned, count_jobs, fail, jo
 from common.database.engine import Database
 from common.jobs import builds
 
+pytestmark = pytest.mark.one_database
+
 
 @pytest.fixture
 def app_id(dev: FlaskClient, db: Database) -> str:

@@ -28,6 +28,8 @@ from common.jobs.claims import ClaimLostError
 from common.states import JobState, Outcome, StepState
 from common.workflows import BUILD, PROVISION, SIGNUP, find_step
 
+pytestmark = pytest.mark.one_database
+
 DAY_S = 24 * 3600.0
 
 

@@ -23,6 +23,8 @@ from common.database.engine import Database
 from common.database.models import Invite, Job, User
 from common.jobs import outcomes
 
+pytestmark = pytest.mark.one_database
+
 CLOSED = (
     """
 [teams.dev]

@@ -11,6 +11,8 @@ from common.jobs import attempts, outcomes
 from common.jobs.claims import Claim
 from common.workflows import PROVISION, SIGNUP, WORKFLOWS
 
+pytestmark = pytest.mark.one_database
+
 ABSENT = "01890000-0000-7000-8000-000000000000"
 
 

@@ -12,6 +12,8 @@ from common.database.engine import Database
 from common.database.models import App
 from common.states import JobState, Provenance
 
+pytestmark = pytest.mark.one_database
+
 
 @pytest.fixture
 def app_id(dev: FlaskClient, db: Database) -> str:

@@ -15,6 +15,8 @@ from api.passwords import Passwords
 from common.database.engine import Database
 from common.database.models import LoginSession, User
 
+pytestmark = pytest.mark.one_database
+
 HOUR = 3600
 
 

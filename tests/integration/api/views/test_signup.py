@@ -16,6 +16,8 @@ from common.database.engine import Database
 from common.database.models import Job, Secret, Step, User
 from common.workflows import SIGNUP
 
+pytestmark = pytest.mark.one_database
+
 CATALOG = """
 [teams.dev]
 title = "Development"

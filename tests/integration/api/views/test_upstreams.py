@@ -21,6 +21,8 @@ from common.workflows import EXTERNAL, Upstream
 from worker.doctor.database import DatabaseChecks
 from worker.upstreams.check import CheckFailedError
 
+pytestmark = pytest.mark.one_database
+
 
 @pytest.fixture
 def chief(api: Api, db: Database) -> FlaskClient:

@@ -10,6 +10,8 @@ from support.fake_worker import count_jobs, fail, job, succeed
 from common.database.engine import Database
 from common.states import JobState
 
+pytestmark = pytest.mark.one_database
+
 
 @pytest.fixture
 def signup(api: Api) -> str:
