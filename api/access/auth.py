@@ -82,24 +82,27 @@ def require_scraper() -> None:
         raise Problem("no_metrics_token")
 
 
-def find_user() -> User | None:
+def find_user(session: Session | None = None) -> User | None:
     """Return the user of this request, None for a visitor."""
-    credential = find_credential()
+    credential = find_credential(session)
     return credential.user if credential else None
 
 
-def find_credential() -> Credential | None:
-    """Return what proves who sends this request, None for a visitor. The database is queried once for each request."""
+def find_credential(session: Session | None = None) -> Credential | None:
+    """Return what proves who sends this request, None for a visitor. The database is queried once for each request.
+
+    `session` is a transaction of the caller's that reads what is asked for: it serves for this question, too.
+    """
     if "credential" not in g:
         token = _token()
-        g.credential = _find_by_token(token) if token else None
+        g.credential = _find_by_token(token, session) if token else None
     credential: Credential | None = g.credential
     return credential
 
 
-def token_hash() -> str | None:
+def token_hash(session: Session | None = None) -> str | None:
     """Return the hash of the valid token of this request, None for a visitor."""
-    credential = find_credential()
+    credential = find_credential(session)
     return credential.token_hash if credential else None
 
 
@@ -145,9 +148,13 @@ def _refuse_other_sites() -> None:
         raise Problem("cross_site", "A page of another site cannot use the login cookie.")
 
 
-def _find_by_token(token: str) -> Credential | None:
+def _find_by_token(token: str, within: Session | None) -> Credential | None:
     db, now = service().db, service().db.now()
-    found = db.read(lambda session: credentials.find(session, token, now))
+    found = (
+        credentials.find(within, token, now)
+        if within
+        else db.read(lambda session: credentials.find(session, token, now))
+    )
     if found is not None and now - found.used_at >= TOUCH_EVERY:
         is_it = LoginSession.token_hash == found.token_hash
         db.execute(update(LoginSession).where(is_it).values(last_seen_at=now))

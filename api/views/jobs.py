@@ -6,7 +6,6 @@ from typing import Annotated
 
 from flask import Blueprint, Response, request
 from pydantic import Field
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.access import auth, permissions
@@ -20,7 +19,7 @@ from api.presentation import job_view
 from api.presentation.job_schemas import JobEvent, JobShown, JobSummary
 from api.service import service
 from api.serving.routing import render, route
-from common.database.models import App, Job, Step, User
+from common.database.models import App, Job, User
 from common.jobs import events
 from common.states import OPEN
 
@@ -93,11 +92,14 @@ def show_job(job_id: str, query: Wait) -> Answer | Response:
     Send the `ETag` as `If-None-Match` to get a 304 while the job has not changed. With `?wait=SECONDS`, the response is
     delayed until the job changes. `Retry-After` suggests when to poll again, based on typical durations.
     """
-    user = auth.find_user()
-    adapt = _adapt_for(user)
-    job, answer = service().db.read(
-        lambda session: _show(session, permissions.job(session, user, job_id), query, adapt)
-    )
+
+    def work(session: Session) -> tuple[Job, Answer, Adapt]:
+        user = auth.find_user(session)
+        adapt = _adapt_for(user)
+        job = permissions.shown_job(session, user, job_id)
+        return job, _show(session, job, query, adapt), adapt
+
+    job, answer, adapt = service().db.read(work)
     is_changed = bool(request.if_none_match) and answer.status == 200
     if not query.wait or is_changed or job.state not in OPEN or not responses.can_hold(service().hub):
         return answer
@@ -128,11 +130,12 @@ def follow_job(job_id: str, query: Resume) -> Answer | Response:
     and sometimes earlier: reconnect, and no event is missed or repeated. 204 means that the job is over and you have
     all its events. A comment every 15 seconds keeps the connection open.
     """
-    user = auth.find_user()
     number = _last_event_number() or query.after
-    job, has_all = service().db.read(
-        lambda session: _has_all_events(session, permissions.job(session, user, job_id), number)
-    )
+
+    def work(session: Session) -> tuple[Job, bool]:
+        return _has_all_events(session, permissions.shown_job(session, auth.find_user(session), job_id), number)
+
+    job, has_all = service().db.read(work)
     if has_all:
         return Answer(status=204)
     if not responses.can_hold(service().hub):
@@ -149,15 +152,15 @@ def _adapt_for(user: User | None) -> Adapt:
     return service().view.for_operators if user is not None and user.is_admin else lambda body: body
 
 
-def _show(session: Session, job: Job, query: Wait, adapt: Adapt) -> tuple[Job, Answer]:
+def _show(session: Session, job: Job, query: Wait, adapt: Adapt) -> Answer:
     view, now, tag = service().view, service().db.now(), job_view.etag(job)
     if not request.if_none_match.contains_weak(tag):
         shown = view.render(session, [job], now)[0]
-        return job, Answer(body=adapt(shown.body), headers=shown.headers)
+        return Answer(body=adapt(shown.body), headers=shown.headers)
     if query.wait or job.state not in OPEN:  # a client that waits here needs no Retry-After
-        return job, Answer(status=304, headers=job_view.headers(tag, None))
-    steps = session.scalars(select(Step).where(Step.job_id == job.id)).all()
-    return job, Answer(status=304, headers=job_view.headers(tag, view.retry_after_s(job, steps, now)))
+        return Answer(status=304, headers=job_view.headers(tag, None))
+    steps = job_view.steps_of(session, job.id)
+    return Answer(status=304, headers=job_view.headers(tag, view.retry_after_s(job, steps, now)))
 
 
 def _has_all_events(session: Session, job: Job, number: int) -> tuple[Job, bool]:
