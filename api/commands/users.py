@@ -1,4 +1,4 @@
-"""Commands for user accounts: `flask --app api users list, create-admin, grant-admin, revoke-admin, log-out`."""
+"""Commands for user accounts: `flask --app api users --help` lists them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api.access import auth
-from api.commands import options
+from api.access import admission, auth
+from api.commands import displaced, options
 from api.commands.base import Group, Refusal, as_json, print_note, print_result
 from api.commands.options import at_most, hint_at_more, password_stdin, read_password
 from api.commands.text import columns, format_time
@@ -79,6 +79,7 @@ def create_admin(*, login: str, email: str, name: str, team: str, is_piped: bool
             team_id=team,
             is_admin=True,
             created_at=service().db.now(),
+            admitted_at=service().db.now(),
         )
         session.add(user)
         return user
@@ -125,11 +126,17 @@ def log_out(login: str, is_json: bool) -> None:
     print_result(is_json, {"id": login, "ended": ended}, f"{ended} sessions of {login} have ended.")
 
 
+users.add_command(displaced.list_displaced)
+users.add_command(displaced.restore)
+
+
 def _set_admin(login: str, *, is_admin: bool) -> User:
     def work(session: Session) -> User:
         user = options.find_user(session, login, for_update=True)
         if is_admin and user.left_at is not None:
             raise Refusal(f"{login} has been off-boarded and cannot log in.")
+        if is_admin and (job := admission.find_unfinished_sign_up(session, user)):
+            raise Refusal(f"{login} cannot log in yet: the sign-up, job {job.id}, is {job.state.value}.")
         user.is_admin = is_admin
         return user
 

@@ -52,6 +52,14 @@ CODES: dict[str, ProblemType] = {
     "cross_site": ProblemType(
         403, "The request comes from another site", "Send the token as Authorization: Bearer, not as a cookie."
     ),
+    "account_closed": ProblemType(
+        403, "The account was closed", "Ask an administrator to bring the account back, if it was closed by mistake."
+    ),
+    "signup_unfinished": ProblemType(
+        403,
+        "The sign-up has not finished",
+        "Read the job in `job_id`. Log in once it has succeeded; if it has failed, its steps say what to do.",
+    ),
     "not_admin": ProblemType(403, "Only administrators may do this", "Ask an administrator to do it."),
     "team_not_open": ProblemType(
         403, "The team is not open to everyone", "Ask an administrator for an invitation, or choose an open team."
@@ -62,7 +70,12 @@ CODES: dict[str, ProblemType] = {
     "method_not_allowed": ProblemType(
         405, "The method is not allowed here", "Use one of the methods in the Allow header."
     ),
-    "taken": ProblemType(409, "Already taken", "Choose another value for the field listed in `errors`."),
+    "taken": ProblemType(
+        409,
+        "Already taken",
+        "Choose another value for the field listed in `errors`. If your own failed sign-up has it, sign up with the "
+        "same password as then. If your account was closed, ask an administrator to bring it back.",
+    ),
     "busy": ProblemType(
         409,
         "Another job is already running for this app or user",

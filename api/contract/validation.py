@@ -25,6 +25,7 @@ ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 EMAIL = re.compile(r"[a-z0-9][a-z0-9._%+-]{0,63}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", re.IGNORECASE)
 EMAIL_CHARACTERS = 254
 GITLAB_RESERVED = re.compile(r".*-(?:deleted|deletion-scheduled)-[0-9]+")
+RENAMED = "gone-"  # begins the login of an account whose name was released
 KUBERNETES_RESERVED = re.compile(r"kube-.*")
 CLUSTER_NAMESPACES = re.compile(r"(?:kube|openshift)-.*")
 RESERVED_RULE = "This name is reserved. Choose another name."
@@ -52,7 +53,7 @@ def login_problems(login: str, catalog: Catalog, own: frozenset[str] = frozenset
     """
     if not NAME.fullmatch(login):
         return [FieldError(field="id", code="invalid", message=NAME_RULE)]
-    if login in reserved_logins(catalog) or login in own:
+    if login in reserved_logins(catalog) or login in own or login.startswith(RENAMED):
         return [FieldError(field="id", code="reserved", message=RESERVED_RULE)]
     return []
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from werkzeug.http import dump_cookie
 
 from api import credentials
-from api.access import auth, rate_limits
+from api.access import admission, auth, rate_limits
 from api.contract import validation
 from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
 from api.contract.problems import Problem
@@ -56,7 +56,7 @@ class LoggedIn(ResponseBody):
     policy=Policy.PUBLIC,
     takes=Credentials,
     answers={201: LoggedIn},
-    raises=("invalid_credentials", "too_many_requests"),
+    raises=("invalid_credentials", "account_closed", "signup_unfinished", "too_many_requests"),
     name="log_in_as_published",
 )
 @route(
@@ -66,16 +66,18 @@ class LoggedIn(ResponseBody):
     policy=Policy.PUBLIC,
     takes=Credentials,
     answers={201: LoggedIn},
-    raises=("invalid_credentials", "too_many_requests"),
+    raises=("invalid_credentials", "account_closed", "signup_unfinished", "too_many_requests"),
 )
 def log_in(body: Credentials) -> Answer:
     """Log in.
 
     Returns a token for `Authorization: Bearer`, and also sets it as a cookie. A refusal takes the same time whether or
-    not the user exists.
+    not the user exists. Nobody can log in before the job of their sign-up has succeeded: the right password is then
+    answered with `signup_unfinished` and the ID of that job.
     """
     with rate_limits.limit_password_attempts(body.id):
         user = _authenticate(body)
+    admission.require_admission(user)
     return once(lambda session: _begin(session, user))
 
 
@@ -97,6 +99,7 @@ def who_am_i() -> Answer:
 
 
 def _begin(session: Session, user: User) -> Answer:
+    admission.admit(session, user)
     token, ends_at = auth.begin_session(session, user, service().db.now())
     logged_in = LoggedIn(token=token, expires_at=ends_at, user=_person(user))
     cookie = {"Set-Cookie": _cookie(token, ends_at)}
@@ -114,9 +117,7 @@ def _authenticate(body: Credentials) -> User:
 def _find(login: str) -> User | None:
     if not validation.NAME.fullmatch(login):  # to MariaDB, `ada ` equals `ada`, and `adá` is an error
         return None
-    return service().db.read(
-        lambda session: session.scalar(select(User).where(User.login == login, User.left_at.is_(None)))
-    )
+    return service().db.read(lambda session: session.scalar(select(User).where(User.login == login)))
 
 
 def _person(user: User) -> Person:

@@ -56,9 +56,10 @@ def sign_up(body: Signup) -> Answer:
     """
     _check(body)
     rate_limits.limit_sign_ups(body.id, body.email)
+    own = stale_signups.find_own(login=body.id, email=body.email.lower(), password=body.password)
     password_hash = service().passwords.hash(body.password)
     try:
-        return once(lambda session: accepted(_write(session, body, password_hash)))
+        return once(lambda session: accepted(_write(session, body, password_hash, own)))
     except IntegrityError:
         if not (
             taken := service().db.read(lambda session: accounts.find_taken(session, login=body.id, email=body.email))
@@ -84,7 +85,7 @@ def _check(body: Signup) -> None:
         raise Problem("team_not_open", errors=[FieldError(field="team", code="not_open", message=message)])
 
 
-def _write(session: Session, body: Signup, password_hash: str) -> Job:
+def _write(session: Session, body: Signup, password_hash: str, own: list[str]) -> Job:
     now = service().db.now()
     inputs: dict[str, Any] = {"login": body.id, "email": body.email.lower(), "name": body.name, "team": body.team}
     user = User(
@@ -96,7 +97,7 @@ def _write(session: Session, body: Signup, password_hash: str) -> Job:
         team_id=body.team,
         created_at=now,
     )
-    stale_signups.release_names(session, login=user.login, email=user.email)
+    stale_signups.release_names(session, login=user.login, email=user.email, of=own)
     invite = invites.find(session, body.invite, team_id=body.team, now=now) if body.invite is not None else None
     user.invite_id = invite.id if invite else None
     session.add(user)

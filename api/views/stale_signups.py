@@ -1,48 +1,89 @@
-"""Release the login and e-mail address of stale sign-ups, so that the person can sign up again.
+"""Release the login and e-mail address of stale sign-ups, so that the same person can sign up again.
 
 A sign-up is stale when it failed because somebody else has the login on an upstream: the person has to choose another
 login, with the same e-mail address. While anything that was created for the failed sign-up exists, both stay taken.
+
+Only the person who has the password of that sign-up, or an operator, releases its names: else anybody could put others
+out of the way. Whoever has logged in, is an administrator or made something is never renamed.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Select, exists, or_, select
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import ColumnElement, Select, exists, or_, select
 from sqlalchemy.orm import Session
 
-from api.access import auth
+from api.access import auth, rate_limits
+from api.contract import accounts, validation
+from api.contract.problems import Problem
 from api.service import service
 from api.views import invites
-from common.database.models import Job, Resource, Step, User
+from common.database.models import Job, Project, Resource, Step, User
 from common.errors import Conflict
 from common.states import OPEN, Provenance
 from common.vault import sealed_passwords
+from common.workflows import SIGNUP
 
 
-def release_names(session: Session, *, login: str, email: str) -> None:
-    """Rename users who hold either name and whose sign-up is stale; nobody can log in as them afterwards.
+def find_own(*, login: str, email: str, password: str) -> list[str]:
+    """Return the ids of those who hold either name by a stale sign-up with this password.
+
+    Passwords are verified outside any transaction, because hashing takes tens of milliseconds. Raises Problem `taken`
+    when one has another password, which counts as a wrong one, and `too_many_requests`.
+    """
+    stale = service().db.read(
+        lambda session: [each for each in _holders(session, login, email) if _is_stale(session, each)]
+    )
+    for person in stale:
+        with rate_limits.limit_password_attempts(person.login):
+            if not service().passwords.is_right(password, person.password_hash):
+                taken = service().db.read(lambda session: accounts.find_taken(session, login=login, email=email))
+                raise Problem("taken", errors=taken)
+    return [person.id for person in stale]
+
+
+def release_names(session: Session, *, login: str, email: str, of: Collection[str] | None = None) -> None:
+    """Rename those who hold either name by a stale sign-up; `of` are the only ids that may be renamed, None: any.
 
     Nobody else's row is locked: a sign-up with a taken name must not keep its owner waiting.
     """
-    holders = session.scalars(select(User).where(or_(User.login == login, User.email == email))).all()
-    for person in holders:
-        if _is_stale(session, person):
+    for person in _holders(session, login, email):
+        if (of is None or person.id in of) and _is_stale(session, person):
             session.refresh(person, with_for_update=True)
-        if _is_stale(session, person):
-            person.left_at = person.left_at or service().db.now()
-            person.login, person.email = f"gone-{person.id}", f"{person.id}@gone.invalid"
-            invites.return_use(session, person)
-            auth.end_sessions_of(session, person)
-            sealed_passwords.wipe(session, _jobs_of(person))
+            if _is_stale(session, person):
+                rename_away(session, person)
     session.flush()
 
 
+def rename_away(session: Session, person: User) -> None:
+    """Take login and e-mail address from a person, whom nobody can log in as afterwards."""
+    person.left_at = person.left_at or service().db.now()
+    person.login, person.email = f"{validation.RENAMED}{person.id}", f"{person.id}@gone.invalid"
+    invites.return_use(session, person)
+    auth.end_sessions_of(session, person)
+    sealed_passwords.wipe(session, _jobs_of(person))
+
+
+def _holders(session: Session, login: str, email: str) -> Sequence[User]:
+    return session.scalars(select(User).where(or_(User.login == login, User.email == email))).all()
+
+
 def _is_stale(session: Session, person: User) -> bool:
+    if person.admitted_at is not None or person.is_admin:
+        return False
     is_running = exists().where(Job.subject_id == person.id, Job.state.in_(OPEN))
     has_resources = exists().where(
         Resource.subject_id == person.id, Resource.provenance.in_((Provenance.INTENDED, Provenance.CREATED))
     )
     has_conflict = exists().where(Step.job_id.in_(_jobs_of(person)), Step.code == Conflict.code)
-    return bool(session.scalar(select(~is_running & ~has_resources & has_conflict)))
+    return bool(session.scalar(select(~is_running & ~has_resources & has_conflict & ~_has_made_anything(person))))
+
+
+def _has_made_anything(person: User) -> ColumnElement[bool]:
+    has_projects = exists().where(Project.created_by == person.id)
+    has_jobs = exists().where(Job.user_id == person.id, Job.kind != SIGNUP.name)
+    return has_projects | has_jobs
 
 
 def _jobs_of(person: User) -> Select[str]:

@@ -82,6 +82,7 @@ class User(Base):
     team_id: Mapped[str] = mapped_column(ForeignKey("teams.id"), index=True)
     is_admin: Mapped[bool] = mapped_column(Boolean, default=False)
     invite_id: Mapped[str | None] = mapped_column(ID, index=True)  # the one they used
+    admitted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # first log-in, or an administrator's word
     left_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # off-boarded: no more log-ins
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

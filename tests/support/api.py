@@ -19,7 +19,7 @@ from typing import Any
 from argon2 import PasswordHasher
 from flask.testing import FlaskClient
 from pydantic import SecretStr
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from werkzeug.test import TestResponse
 
 from api import create_app
@@ -27,7 +27,7 @@ from api.passwords import Passwords
 from api.service import Service
 from common.config.settings import CommonSettings, Settings
 from common.database.engine import Database
-from common.database.models import Base
+from common.database.models import Base, User
 from harbour.config import CREDENTIALS, STAND_INS, USERS
 from support.checkout import ROOT
 from support.settings import fields_of
@@ -86,7 +86,13 @@ class Api:
     def sign_up(self, login: str, **changes: Any) -> TestResponse:
         return self.visitor.post(f"{V1}/signup", json=newcomer(login, **changes))
 
+    def admit(self, login: str) -> None:
+        """Let a person log in, as after their sign-up has succeeded."""
+        admit(self.service.db, login)
+
     def token(self, login: str) -> str:
+        """Let a person log in, and return their token."""
+        self.admit(login)
         answer = self.app.test_client(use_cookies=False).post(f"{V1}/login", json={"id": login, "password": PASSWORD})
         assert answer.status_code == 201, answer.text
         token: str = answer.json["token"]
@@ -102,6 +108,12 @@ class Api:
         """Sign a person up and return their logged-in client."""
         assert self.sign_up(login, team=team).status_code == 202
         return self.bearer(self.token(login))
+
+
+def admit(db: Database, login: str) -> None:
+    """Let a person log in, as after their sign-up has succeeded."""
+    admitted = update(User).where(User.login == login).values(admitted_at=User.created_at)
+    db.transaction(lambda session: session.execute(admitted))
 
 
 def add_project(member: FlaskClient, name: str = "compilers") -> str:

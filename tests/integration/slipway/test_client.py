@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 from sqlalchemy import update
-from support.api import PASSWORD, row_counts, serve
+from support.api import PASSWORD, admit, row_counts, serve
 from support.stand_in import BASE, Asked, Say, StandIn, lost, problem, standing_in
 
 from common.database.engine import Database
@@ -40,11 +40,18 @@ def url(db_file: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def token(url: str) -> str:
+def token(url: str, db_file: Path) -> str:
     """The log-in of a member of a team."""
     with Client(url) as visitor:
         _sign_up(visitor, "grace")
+        _admit(db_file, "grace")
         return str(visitor.log_in("grace", PASSWORD)["token"])
+
+
+def _admit(db_file: Path, login: str) -> None:
+    db = Database(f"sqlite:///{db_file}")
+    admit(db, login)
+    db.dispose()
 
 
 @pytest.fixture
@@ -60,6 +67,7 @@ def chief(url: str, db_file: Path) -> Iterator[Client]:
     with Client(url) as chief:
         _sign_up(chief, "chief")
         db.transaction(lambda session: session.execute(update(User).where(User.login == "chief").values(is_admin=True)))
+        _admit(db_file, "chief")
         chief.log_in("chief", PASSWORD)
         yield chief
     db.dispose()

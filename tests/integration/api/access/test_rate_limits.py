@@ -64,6 +64,7 @@ def limited(db_url: str, time: Time) -> Iterator[OpenApi]:
         def open_with(**limits: int) -> Api:
             api = stack.enter_context(open_api(db_url, time, **limits))
             assert api.sign_up("grace").status_code == 202
+            api.admit("grace")
             return api
 
         yield open_with

@@ -39,6 +39,8 @@ LINES = {  # every command, with the code that it ends with here; one of each gr
     "users grant-admin grace": 0,
     "users revoke-admin linus": 0,
     "users log-out linus": 0,
+    "users displaced": 0,
+    "users restore gone-nobody": 3,
     "teams list": 0,
     "invites list": 0,
     f"invites revoke {ABSENT}": 3,
@@ -63,6 +65,7 @@ def api(db_url: str, time: Time) -> Iterator[Api]:
     with open_api(db_url, time) as opened:
         for login in ("grace", "linus"):
             opened.sign_up(login)
+            opened.admit(login)
         yield opened
 
 

@@ -116,14 +116,16 @@ def test_the_password_is_readable_nowhere(
     with open_api(db_url, time) as api:
         job = api.sign_up("grace", password=CANARY)
         again = api.sign_up("grace", password=CANARY)
+        unfinished = api.visitor.post(f"{V1}/login", json={"id": "grace", "password": CANARY})
+        api.admit("grace")
         login = api.visitor.post(f"{V1}/login", json={"id": "grace", "password": CANARY})
         malformed = api.visitor.post(f"{V1}/signup", data=f'{{"password": "{CANARY}"', content_type="application/json")
         shown = api.visitor.get(job.headers["Location"])
         written = _everything_in(db, db_url)
 
-    answers = [job, again, login, malformed, shown]
+    answers = [job, again, unfinished, login, malformed, shown]
     logged = "".join([caplog.text, *capfd.readouterr(), *(str(vars(record)) for record in caplog.records)])
-    assert [answer.status_code for answer in answers] == [202, 409, 201, 400, 200]
+    assert [answer.status_code for answer in answers] == [202, 409, 403, 201, 400, 200]
     assert '"event": "request"' in logged, "we looked at the log"
     assert b"grace@example.com" in written, "we looked at the rows"
     for disguise in _disguises(CANARY):

@@ -14,7 +14,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from support.api import PASSWORD, V1, newcomer, row_counts, serve
+from support.api import PASSWORD, V1, admit, newcomer, row_counts, serve
 
 from common.database.engine import Database
 from common.workflows import PROVISION, SIGNUP
@@ -60,9 +60,10 @@ def _post(address: Address, path: str, body: object, token: str = "", *, key: st
     return received
 
 
-def _member_with_project(address: Address) -> tuple[str, str]:
+def _member_with_project(address: Address, db: Database) -> tuple[str, str]:
     """Return a member's token and the id of a project of their team."""
     _post(address, "/signup", newcomer("grace"))
+    admit(db, "grace")
     token = _post(address, "/login", {"id": "grace", "password": PASSWORD})[1]["token"]
     return token, _post(address, "/project", {"name": "compilers"}, token)[1]["project_id"]
 
@@ -108,7 +109,7 @@ def test_of_twenty_with_one_address_one_gets_in(address: Address, db: Database) 
 
 
 def test_of_twenty_who_want_one_app_name_one_gets_it(address: Address, db: Database) -> None:
-    token, project_id = _member_with_project(address)
+    token, project_id = _member_with_project(address, db)
     wanted = {"project_id": project_id, "name": "compiler", "type": "Flask"}
 
     statuses = _race(lambda _: _post(address, "/app", wanted, token))
@@ -120,7 +121,7 @@ def test_of_twenty_who_want_one_app_name_one_gets_it(address: Address, db: Datab
 
 
 def test_of_a_thousand_posts_with_fifty_keys_fifty_make_a_job(address: Address, db: Database) -> None:
-    token, project_id = _member_with_project(address)
+    token, project_id = _member_with_project(address, db)
     posts = [number % KEYS for number in range(POSTS)]
 
     def send(key: int) -> Answer:

@@ -9,11 +9,12 @@ from urllib.parse import urljoin
 
 import pytest
 import requests
-from support.api import PASSWORD, V1, newcomer, open_api, serve
+from support.api import PASSWORD, V1, admit, newcomer, open_api, serve
 from support.prefix_proxy import PREFIX, prefix_proxy
 from support.world import Time
 
 from api.openapi import build
+from common.database.engine import Database
 
 pytestmark = pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)  # no table has anything to do with it
 
@@ -24,10 +25,11 @@ def proxy(db_url: str, tmp_path: Path) -> Iterator[str]:
         yield url
 
 
-def test_whatever_clients_are_led_to_is_below_the_prefix(proxy: str) -> None:
+def test_whatever_clients_are_led_to_is_below_the_prefix(proxy: str, db: Database) -> None:
     person = requests.Session()
     here = f"{proxy}{PREFIX}"
     accepted = person.post(f"{here}{V1}/signup", json=newcomer("grace"))
+    admit(db, "grace")
     logged_in = person.post(f"{here}{V1}/login", json={"id": "grace", "password": PASSWORD})
     page = person.get(f"{here}/docs")
     document = person.get(urljoin(page.url, "openapi.json")).json()
@@ -94,6 +96,7 @@ def test_the_document_is_built_once_however_many_prefixes_are_sent(
 def test_below_a_prefix_a_secure_cookie_goes_to_nobody_else_on_the_host(db_url: str, time: Time) -> None:
     with open_api(db_url, time, proxy_count=1, cookie_secure=True) as api:
         api.sign_up("grace")
+        api.admit("grace")
         behind = {"X-Forwarded-Prefix": PREFIX}
         answer = api.visitor.post(f"{V1}/login", json={"id": "grace", "password": PASSWORD}, headers=behind)
 

@@ -24,6 +24,7 @@ HOUR = 3600
 def api(db_url: str, time: Time) -> Iterator[Api]:
     with open_api(db_url, time) as opened:
         opened.sign_up("grace")
+        opened.admit("grace")
         yield opened
 
 
@@ -32,6 +33,7 @@ def secure(db_url: str, time: Time) -> Iterator[Api]:
     """An API that is served over HTTPS."""
     with open_api(db_url, time, cookie_secure=True) as opened:
         opened.sign_up("grace")
+        opened.admit("grace")
         yield opened
 
 

@@ -34,15 +34,17 @@ def test_a_person_who_leaves_is_out_at_once_on_every_device(
     assert (left.kind, left.input, left.subject_id) == ("offboard", wanted, job(db, signup).subject_id)
 
 
-def test_who_has_left_logs_in_no_more_and_learns_nothing(
+def test_who_has_left_logs_in_no_more_and_only_the_right_password_learns_why(
     api: Api, chief: FlaskClient, db: Database, signup: str
 ) -> None:
     succeed(db, signup)
     chief.delete(f"{V1}/users/grace")
 
-    left = api.visitor.post(f"{V1}/login", json={"id": "grace", "password": PASSWORD})
+    own = api.visitor.post(f"{V1}/login", json={"id": "grace", "password": PASSWORD})
+    left = api.visitor.post(f"{V1}/login", json={"id": "grace", "password": "not her password"})
     unknown = api.visitor.post(f"{V1}/login", json={"id": "nobody", "password": PASSWORD})
 
+    assert (own.status_code, own.json["code"]) == (403, "account_closed")
     assert (left.status_code, unknown.status_code) == (401, 401)
     assert without_request_id(left) == without_request_id(unknown)
 

@@ -72,6 +72,7 @@ WITHOUT_A_WAY = (  # these must be found
     "DELETE FROM console_chunks WHERE upstream_next = 1",
 )
 TO_SEE_ALL = (
+    "api/commands/displaced.py",
     "api/commands/ledger.py",
     "api/commands/teams.py",
     "common/vault/rotation.py",
@@ -85,6 +86,7 @@ COMMANDS = (
     "db upgrade", "db check",
     "users list", "users list --team dev", "users list --admins",
     "users create-admin hopper --email h@example.com --name Grace --team dev --password-stdin",
+    "users displaced", "users restore gone-nobody",
     "users grant-admin {login}", "users revoke-admin {login}", "users log-out {login}",
     "teams list", "teams add qa --title Quality --cluster qa",
     "invites create --team dev", "invites list", "invites list --team dev --all", f"invites revoke {ABSENT}",

@@ -201,7 +201,8 @@ ONLY_SHOWN = {
     "jobs.updated_at",  # in the future: all of its steps are due
     "upstreams.down_since", "upstreams.paused_at", "refusals.since",
     "refusals.accepted_at",  # in the future: as none
-    "apps.created_at", "projects.created_at", "users.created_at", "users.left_at", "invites.created_at",
+    "apps.created_at", "projects.created_at", "users.created_at", "users.admitted_at", "users.left_at",
+    "invites.created_at",
     "sessions.created_at", "sessions.last_seen_at",
     "api_tokens.created_at", "api_tokens.last_used_at", "api_tokens.expires_at",
     "password_resets.created_at", "password_resets.expires_at",

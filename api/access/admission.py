@@ -1,0 +1,52 @@
+"""Who may log in: people whose sign-up has made their accounts, until they leave.
+
+A sign-up proves nothing but that somebody chose a password. What proves more is that GitLab, Jenkins and Elasticsearch
+had nobody of this name, and let us make the accounts: until then there is no login, and so no rights of the team.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from api.contract.problems import Problem
+from api.service import service
+from common.database.models import Job, User
+from common.states import JobState
+from common.workflows import SIGNUP
+
+
+def require_admission(user: User) -> None:
+    """Refuse somebody, whose password was right, who may not log in yet or any more.
+
+    Raises Problem `account_closed`, `signup_unfinished`.
+    """
+    if user.left_at is not None:
+        raise Problem("account_closed", f"The account {user.login} was closed.")
+    job = service().db.read(lambda session: find_unfinished_sign_up(session, user))
+    if job is not None:
+        raise Problem("signup_unfinished", f"The sign-up of {user.login} is {job.state.value}.", job_id=job.id)
+
+
+def find_unfinished_sign_up(session: Session, user: User) -> Job | None:
+    """Return the sign-up that keeps a person from logging in, None when they may.
+
+    Retention deletes only sign-ups that succeeded: none means that it did, or that a command made the account.
+    """
+    if user.admitted_at is not None:
+        return None
+    job = find_sign_up(session, user)
+    return job if job is not None and job.state is not JobState.SUCCEEDED else None
+
+
+def find_sign_up(session: Session, user: User) -> Job | None:
+    """Return a person's newest sign-up, None when it was deleted or there was none."""
+    own = select(Job).where(Job.subject_id == user.id, Job.kind == SIGNUP.name)
+    return session.scalar(own.order_by(Job.id.desc()).limit(1))
+
+
+def admit(session: Session, user: User) -> None:
+    """Record that the person has logged in: from now on neither their name nor their address is released."""
+    if user.admitted_at is None:
+        first = update(User).where(User.id == user.id, User.admitted_at.is_(None))
+        session.execute(first.values(admitted_at=service().db.now()))

@@ -1,0 +1,106 @@
+"""Commands for accounts whose owner is in doubt: `flask --app api users displaced, restore`.
+
+Until sign-ups had to succeed before anybody could log in, a failed one was a working account, and another sign-up could
+take its name. These commands find both kinds, and give a name back.
+"""
+
+from __future__ import annotations
+
+import click
+from sqlalchemy import Select, exists, or_, select
+from sqlalchemy.orm import Session
+
+from api.access import admission
+from api.commands import options
+from api.commands.base import Command, Refusal, as_json, print_result
+from api.commands.options import at_most, hint_at_more
+from api.commands.text import columns
+from api.contract.validation import RENAMED
+from api.service import service
+from api.views import stale_signups
+from common.database.models import Job, User
+from common.states import OPEN, JobState
+from common.workflows import SIGNUP
+
+UNPROVED, RENAMED_AWAY = "logs in, its sign-up never succeeded", "renamed, cannot log in"
+
+
+@click.command("displaced", cls=Command)
+@at_most(1000)
+@as_json
+def list_displaced(*, limit: int, is_json: bool) -> None:
+    """List accounts whose owner is in doubt, oldest first.
+
+    Accounts that log in though their sign-up never succeeded may belong to a person or to a stranger of that name: ask,
+    and off-board strangers. Accounts that were renamed get their name back with `users restore`.
+    """
+    found = service().db.read(
+        lambda session: [_document(session, user) for user in session.scalars(_doubtful().limit(limit)).all()]
+    )
+    rows = [(each["id"], each["former_id"], each["team"], each["email"], each["why"]) for each in found]
+    print_result(is_json, found, columns(rows, nothing="No account's owner is in doubt."))
+    hint_at_more(found, limit)
+
+
+@click.command("restore", cls=Command)
+@click.argument("login", metavar="ID")
+@as_json
+def restore(login: str, is_json: bool) -> None:
+    """Give a renamed account its name back.
+
+    ID is the login that it has now, such as gone-…: `users displaced` lists them. The person can log in with the
+    former password at once. If another account has the name or the e-mail address meanwhile, off-board that one first:
+    then it is renamed.
+    """
+
+    def work(session: Session) -> str:
+        person = options.find_user(session, login, for_update=True)
+        signup = admission.find_sign_up(session, person)
+        if not login.startswith(RENAMED) or signup is None:
+            raise Refusal(f"{login} was not renamed by a later sign-up, or its own sign-up was deleted for its age.")
+        former = {"login": str(signup.input["login"]), "email": str(signup.input["email"])}
+        _make_room(session, person, **former)
+        person.login, person.email = former["login"], former["email"]
+        person.left_at, person.admitted_at = None, service().db.now()
+        return person.login
+
+    former_login = service().db.transaction(work)
+    print_result(is_json, {"id": former_login, "was": login}, f"{former_login} can log in again.")
+
+
+def _make_room(session: Session, person: User, *, login: str, email: str) -> None:
+    """Rename those who have left and hold one of the two. Raises Refusal when somebody holds it who has not."""
+    held = or_(User.login == login, User.email == email)
+    for holder in session.scalars(select(User).where(held, User.id != person.id).with_for_update()).all():
+        is_open = session.scalar(select(Job.id).where(Job.subject_id == holder.id, Job.state.in_(OPEN)).limit(1))
+        if holder.left_at is None or is_open is not None:
+            raise Refusal(
+                f"{holder.login} ({holder.email}) has the name or the address now. If it is a stranger, off-board it: "
+                f"slipway offboard {holder.login}. Then try again."
+            )
+        stale_signups.rename_away(session, holder)
+    session.flush()
+
+
+def _doubtful() -> Select[User]:
+    own = select(Job.id).where(Job.subject_id == User.id, Job.kind == SIGNUP.name)
+    is_unproved = (
+        User.admitted_at.is_not(None)
+        & User.left_at.is_(None)
+        & exists(own.where(Job.state.in_((JobState.FAILED, JobState.CANCELLED))))
+        & ~exists(own.where(Job.state == JobState.SUCCEEDED))
+    )
+    return select(User).where(or_(is_unproved, User.login.startswith(RENAMED, autoescape=True))).order_by(User.id)
+
+
+def _document(session: Session, user: User) -> dict[str, object]:
+    is_renamed = user.login.startswith(RENAMED)
+    signup = admission.find_sign_up(session, user) if is_renamed else None
+    return {
+        "id": user.login,
+        "former_id": signup.input["login"] if signup else None,
+        "team": user.team_id,
+        "email": signup.input["email"] if signup else user.email,
+        "is_admin": user.is_admin,
+        "why": RENAMED_AWAY if is_renamed else UNPROVED,
+    }
