@@ -31,6 +31,10 @@ class NotDone(TypedDict):
     not_done: str
 
 
+class CheckedName(NotDone):
+    """Nobody on the upstream has the name, or it is ours already, or the person's own."""
+
+
 class GitLabUser(NotDone):
     user_id: int
 
@@ -214,10 +218,13 @@ class CheckupOutput(TypedDict):
 
 # -- the keys, in the order of `workflows.py` ---------------------------------------------------------------------
 
+CHECK_GITLAB_NAME = StepOutput("check_gitlab_name", CheckedName)
 CREATE_GITLAB_USER = StepOutput("create_gitlab_user", GitLabUser)
 JOIN_GITLAB_GROUP = StepOutput("join_gitlab_group", GitLabMembership)
+CHECK_JENKINS_NAME = StepOutput("check_jenkins_name", CheckedName)
 CREATE_JENKINS_USER = StepOutput("create_jenkins_user", JenkinsUser)
 ASSIGN_JENKINS_ROLE = StepOutput("assign_jenkins_role", JenkinsRole)
+CHECK_KIBANA_NAME = StepOutput("check_kibana_name", CheckedName)
 CREATE_KIBANA_USER = StepOutput("create_kibana_user", KibanaUser)
 
 FORK_SOURCE = StepOutput("fork_source", Fork)

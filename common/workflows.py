@@ -99,6 +99,7 @@ class StepPlan:
     secret: bool = False  # reads the sealed password of the job: it is wiped after the last such step
     skip: str | None = None  # why an administrator may skip it when it failed; None: later steps need it
     reads: tuple[Upstream, ...] = ()  # of a step of our own: whose things it compares
+    after: tuple[str, ...] = ()  # besides the steps before it in its lane: steps of any lane that have to pass first
 
     @property
     def visits(self) -> tuple[Upstream, ...]:
@@ -137,26 +138,35 @@ APP = (G, J, A)  # where an app has its parts
 HOUR_S = 3600.0
 REPLACED = "what is in its place may be somebody else's by now, and stays"
 
+# A sign-up makes nothing anywhere before every upstream has shown that nobody there has the name, or rights under it.
+NAME_CHECKS = ("check_gitlab_name", "check_jenkins_name", "check_kibana_name")
+
 SIGNUP = Workflow(
     name="signup",
     title="Accounts on GitLab, Jenkins and Kibana",
     lanes=(
         Lane(name="gitlab", steps=(
-            StepPlan(name="create_gitlab_user", upstream=G, retry=PATIENT, secret=True,
+            StepPlan(name="check_gitlab_name", upstream=G, retry=PATIENT,
+                     repeat="only reads"),
+            StepPlan(name="create_gitlab_user", upstream=G, retry=PATIENT, secret=True, after=NAME_CHECKS,
                      repeat="looked up by login first; ours carries our marker in its note"),
             StepPlan(name="join_gitlab_group", upstream=G, retry=PATIENT,
                      skip="somebody may have added the person by hand",
                      repeat="a membership is a set entry; an existing one is read and at most raised"),
         )),
         Lane(name="jenkins", steps=(
-            StepPlan(name="create_jenkins_user", upstream=J, retry=PATIENT, secret=True,
+            StepPlan(name="check_jenkins_name", upstream=J, retry=PATIENT, secret=True,
+                     repeat="only reads"),
+            StepPlan(name="create_jenkins_user", upstream=J, retry=PATIENT, secret=True, after=NAME_CHECKS,
                      repeat="looked up by id first; ours accepts the password of this sign-up, then gets our marker"),
             StepPlan(name="assign_jenkins_role", upstream=J, retry=PATIENT, wait=WaitPolicy(at_most_s=60),
                      skip="somebody may have assigned the role by hand",
                      repeat="an assignment is a set entry; read before, and read again after"),
         )),
         Lane(name="kibana", steps=(
-            StepPlan(name="create_kibana_user", upstream=E, retry=PATIENT, secret=True,
+            StepPlan(name="check_kibana_name", upstream=E, retry=PATIENT,
+                     repeat="only reads"),
+            StepPlan(name="create_kibana_user", upstream=E, retry=PATIENT, secret=True, after=NAME_CHECKS,
                      repeat="looked up by name first; ours carries our marker, anyone else's is never overwritten"),
         )),
     ),

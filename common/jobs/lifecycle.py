@@ -22,10 +22,10 @@ from common.database.ids import new_id
 from common.database.models import Job, Step
 from common.jobs import events
 from common.jobs.events import transition, transition_job
-from common.states import UNSETTLED, JobState, StepState
+from common.states import PASSED, UNSETTLED, JobState, StepState
 from common.telemetry import tracing
 from common.telemetry.metrics import JOBS_FINISHED, count_when_committed
-from common.workflows import Workflow
+from common.workflows import Workflow, find_step
 
 RESEND_S = 5.0  # a step whose turn it is and that nobody began is sent again after this, then ever more rarely
 
@@ -90,12 +90,37 @@ def make_ready(step: Step, now: datetime) -> None:
 
 
 def make_next_ready(session: Session, step: Step, now: datetime) -> None:
-    """Make the next step of the lane ready, if there is one."""
+    """Make the next step of the lane ready, if there is one; one that waits for other lanes, once they are so far."""
     following = session.scalar(
         select(Step).where(Step.job_id == step.job_id, Step.lane == step.lane, Step.position == step.position + 1)
     )
-    if following is not None and following.state is StepState.PENDING:
+    if following is None or following.state is not StepState.PENDING:
+        return
+    if after := _after(session, following):
+        _open_barrier(session, step, after, now)
+    else:
         make_ready(following, now)
+
+
+def _after(session: Session, step: Step) -> tuple[str, ...]:
+    plan = find_step(session.get_one(Job, step.job_id).kind, step.name)
+    return plan.after if plan else ()
+
+
+def _open_barrier(session: Session, passed: Step, after: tuple[str, ...], now: datetime) -> None:
+    """Make all steps ready that wait for the steps `after`, once these have passed.
+
+    The message of this lane goes on by itself; those of other lanes have ended at the barrier, so that the clock
+    dispatches what is left of them. A job that began on an older plan has only some of the steps.
+    """
+    steps = session.scalars(select(Step).where(Step.job_id == passed.job_id)).all()
+    if any(step.name in after and step.state not in PASSED for step in steps):
+        return
+    for step in steps:
+        if step.state is StepState.PENDING and _after(session, step) == after:
+            make_ready(step, now)
+            if step.lane != passed.lane:
+                step.nudge_at = now
 
 
 def settle(session: Session, job: Job, now: datetime) -> None:

@@ -61,9 +61,11 @@ class RoleMappings(ElasticsearchBase):
         body = json_object(request, KEY_FIELDS)
         if not body.get("name"):
             invalid_request("api key name is required")
+        secret, owner = uuid4().hex, self.authenticated(request)
         key: dict[str, Any] = {"id": uuid4().hex[:20], "name": body["name"], "invalidated": False}
-        self.api_keys[key["id"]] = key | {"username": self.authenticated(request), "metadata": body.get("metadata", {})}
-        secret = uuid4().hex
+        shown = {"username": owner, "realm": "default_native", "realm_type": "native"}
+        self.api_keys[key["id"]] = key | shown | {"metadata": body.get("metadata", {})}
+        self.key_secrets[key["id"]] = (secret, self.roles_of(owner))
         encoded = base64.b64encode(f"{key['id']}:{secret}".encode()).decode()
         return as_json({"id": key["id"], "name": key["name"], "api_key": secret, "encoded": encoded})
 
@@ -80,8 +82,14 @@ class RoleMappings(ElasticsearchBase):
     @route("DELETE", "/_security/api_key")
     def invalidate_keys(self, request: Request) -> Response:
         body = json_object(request, frozenset(["ids", "id", "name", "owner", "realm_name", "username"]))
+        if not body:
+            invalid_request("One of [api key id, api key name, username, realm name] must be specified")
         ids = [*body.get("ids", ()), *filter(None, [body.get("id")])]
-        rows = [row for row in self.api_keys.values() if row["id"] in ids or row["name"] == body.get("name")]
+        rows = [
+            row
+            for row in self.api_keys.values()
+            if row["id"] in ids or row["name"] == body.get("name") or row["username"] == body.get("username")
+        ]
         done = [row["id"] for row in rows if not row["invalidated"]]
         before = [row["id"] for row in rows if row["invalidated"]]
         for key_id in done:

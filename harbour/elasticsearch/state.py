@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any, NoReturn
 
@@ -68,6 +69,7 @@ class ElasticsearchBase(Service):
         self.roles: dict[str, dict[str, Any]] = {}
         self.role_mappings: dict[str, dict[str, Any]] = {}
         self.api_keys: dict[str, dict[str, Any]] = {}
+        self.key_secrets: dict[str, tuple[str, list[str]]] = {}  # the secret of each, and its owner's roles when made
 
     def invoke(self, handler: Handler, request: Request, params: dict[str, str]) -> Response:
         """Check credentials and privileges, then run the handler under the lock; an ApiError becomes its answer."""
@@ -85,6 +87,8 @@ class ElasticsearchBase(Service):
         login = request.authorization
         if self.is_security_index_away and login is not None and login.type == "apikey":
             raise ApiError(503, "unavailable_shards_exception", "at least one shard of the index [.security] is away")
+        if login is not None and login.type == "apikey" and (owner := self._owner_of(login.token or "")):
+            return owner
         if login is None or login.type != "basic":
             reason = f"missing authentication credentials for REST request [{request.path}]"
             raise ApiError(401, "security_exception", reason, CHALLENGE)
@@ -97,10 +101,30 @@ class ElasticsearchBase(Service):
         reason = f"unable to authenticate user [{name}] for REST request [{request.path}]"
         raise ApiError(401, "security_exception", reason, CHALLENGE)
 
+    def _owner_of(self, encoded: str) -> str | None:
+        """Return whose API key it is. A key works until it is invalidated, also when its owner was removed."""
+        try:
+            key_id, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+        except ValueError:
+            return None
+        key = self.api_keys.get(key_id)
+        if key is None or key["invalidated"] or self.key_secrets[key_id][0] != secret:
+            return None
+        return str(key["username"])
+
+    def roles_of(self, username: str) -> list[str]:
+        """Return a user's roles; of one who was removed and whose keys still work, those of the keys."""
+        if username in self.users:
+            return list(self.users[username]["roles"])
+        keys = [
+            key_id for key_id, key in self.api_keys.items() if key["username"] == username and not key["invalidated"]
+        ]
+        return sorted({role for key_id in keys for role in self.key_secrets[key_id][1]})
+
     def _authorize(self, username: str, request: Request) -> None:
         needed = ("read_security", "manage_security") if request.method in READS else ("manage_security",)
         if not any(self.may(username, privilege) for privilege in needed):
-            roles = ",".join(self.users[username]["roles"])
+            roles = ",".join(self.roles_of(username))
             granted = f"this action is granted by the cluster privileges [{','.join((*needed, 'all'))}]"
             reason = f"action is unauthorized for user [{username}] with effective roles [{roles}], {granted}"
             raise ApiError(403, "security_exception", reason)
@@ -109,8 +133,8 @@ class ElasticsearchBase(Service):
         """Return whether a user holds a cluster privilege; roles that do not exist grant nothing."""
         if username == self.config.elasticsearch_user and "all" not in self.our_privileges:
             return cluster_privilege in self.our_privileges
-        held = {"all"} if "superuser" in self.users[username]["roles"] else set()
-        for role in self.users[username]["roles"]:
+        held = {"all"} if "superuser" in self.roles_of(username) else set()
+        for role in self.roles_of(username):
             held |= set(self.roles.get(role, {}).get("cluster", ()))
         return bool(held & {"all", cluster_privilege})
 

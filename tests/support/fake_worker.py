@@ -13,6 +13,7 @@ from common.database.models import Attempt, Job, Resource, Step, User
 from common.jobs import attempts, build_log, outcomes
 from common.jobs.claims import Claim
 from common.states import Provenance, StepState
+from common.workflows import NAME_CHECKS
 from support.api import V1, Api, add_app, add_project
 
 ABSENT = "01890000-0000-7000-8000-000000000000"
@@ -23,10 +24,18 @@ OUTPUTS: dict[str, dict[str, Any]] = {
 
 
 def claim(db: Database, job_id: str, step: str) -> Claim:
-    """Begin a step as a worker does."""
+    """Begin a step as a worker does; of a sign-up, after the checks that come before all else."""
+    if step not in NAME_CHECKS:
+        pass_checks(db, job_id)
     claimed = attempts.claim(db, job_id, step, worker="w", limits={})
     assert isinstance(claimed, Claim), claimed
     return claimed
+
+
+def pass_checks(db: Database, job_id: str) -> None:
+    """Let the upstreams show that nobody there has the name of a new sign-up."""
+    for check in [name for name in names(db, job_id, StepState.READY) if name in NAME_CHECKS]:
+        outcomes.record_success(db, claim(db, job_id, check), {})
 
 
 def fail(db: Database, job_id: str, step: str, reason: str = "It broke.") -> None:

@@ -16,6 +16,7 @@ MARKER = "slipway.dev/marker"
 XML = {"Content-Type": "application/xml; charset=utf-8"}
 JSON = {"Content-Type": "application/json"}
 THEIR_PASSWORD = "theirs alone"
+THEIR_KIBANA_PASSWORD = "a password of theirs"
 
 
 class Hands:
@@ -113,6 +114,13 @@ class Hands:
         reply = requests.post(url, data=form, auth=self._jenkins, timeout=10, allow_redirects=False)
         assert reply.status_code == 302
 
+    def assign_role(self, login: str, *, role: str, role_type: str, kind: str = "USER") -> Callable[[], None]:
+        """Assign a role to a name, whether or not there is such a user; return what takes it back."""
+        verb, field = {"USER": ("UserRole", "user"), "GROUP": ("GroupRole", "group"), "EITHER": ("Role", "sid")}[kind]
+        entry = f"{verb}?type={role_type}&roleName={role}&{field}={login}"
+        self.jenkins("POST", f"/role-strategy/strategy/assign{entry}")
+        return lambda: _ignore(self.jenkins("POST", f"/role-strategy/strategy/unassign{entry}"))
+
     def make_item(self, folder: str, name: str, xml: str) -> None:
         self.jenkins("POST", f"/job/{folder}/createItem?name={name}", xml)
 
@@ -186,10 +194,19 @@ class Hands:
 
     # -- Elasticsearch ----------------------------------------------------------------------------------------
 
-    def make_kibana_user(self, name: str) -> None:
-        url = f"{self.harbour.elasticsearch.url}/_security/user/{name}"
-        body = {"password": "a password of theirs", "roles": ["dev"]}
-        _said(requests.put(url, json=body, auth=self._elastic, timeout=10))
+    def elastic(self, method: str, route: str, body: Any = None, auth: tuple[str, str] | None = None) -> Any:
+        url = f"{self.harbour.elasticsearch.url}/_security/{route}"
+        return _said(requests.request(method, url, json=body, auth=auth or self._elastic, timeout=10))
+
+    def make_kibana_user(self, name: str, *, role: str = "dev") -> None:
+        self.elastic("PUT", f"user/{name}", {"password": THEIR_KIBANA_PASSWORD, "roles": [role]})
+
+    def leave_api_key(self, login: str) -> Callable[[], None]:
+        """Let a user make an API key, and remove the user; return what invalidates the key."""
+        self.make_kibana_user(login, role="superuser")
+        key = self.elastic("PUT", "api_key", {"name": "for a script"}, auth=(login, THEIR_KIBANA_PASSWORD))
+        self.elastic("DELETE", f"user/{login}")
+        return lambda: _ignore(self.elastic("DELETE", "api_key", {"ids": [key["id"]]}))
 
 
 def pipeline_xml(description: str) -> str:
@@ -197,6 +214,10 @@ def pipeline_xml(description: str) -> str:
 
 
 FOLDER_XML = "<com.cloudbees.hudson.plugins.folder.Folder/>"
+
+
+def _ignore(_: object) -> None:
+    """Take what a call said, and return nothing."""
 
 
 def _said(reply: requests.Response) -> Any:

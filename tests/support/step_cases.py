@@ -67,7 +67,7 @@ class Stages:
         self._done: dict[Case | None, Done] = {}
         self._templates: dict[str, Any] = {}
         self._accept: dict[str, Callable[[bool], Job]] = {
-            "signup": lambda _: world.sign_up(new_name("person")),
+            "signup": lambda _: world.sign_up(new_name("person"), is_checked=True),
             "provision": lambda _: world.make_app(new_name("app")),
             "build": lambda _: world.accept_build(self._app),
             "deploy": lambda _: world.accept_for(self._new_app(), "deploy", image_tag="1.2.3"),
@@ -152,7 +152,7 @@ class Stages:
 
 def _case_before(case: Case) -> Case | None:
     names = _steps_before(case)
-    if not names or case.is_missing or case.step is case.flow.on_cancel:
+    if not names or case.is_missing or case.step is case.flow.on_cancel or case.step.after:
         return None
     return next(each for each in CASES if each.flow is case.flow and each.step.name == names[-1])
 
@@ -161,7 +161,9 @@ def _steps_before(case: Case) -> list[str]:
     if case.step is case.flow.on_cancel:
         return [case.flow.steps[0].name]
     lane = next(lane for lane in case.flow.lanes if case.step in lane.steps)
-    return [step.name for step in lane.steps[: lane.steps.index(case.step)]]
+    before = lane.steps[: lane.steps.index(case.step)]
+    elsewhere = dict.fromkeys(name for step in (*before, case.step) for name in step.after)
+    return [*elsewhere, *(step.name for step in before if step.name not in elsewhere)]
 
 
 MADE_BY = {"await_source": "fork_source", "await_helm": "fork_helm"}  # what these wait for, others make

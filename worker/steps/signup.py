@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from common.errors import ActionBy, Permanent
+from common.errors import ActionBy, Conflict, Permanent
 from common.jobs.ledger import Entry
 from common.step_outputs import (
     CREATE_GITLAB_USER,
+    CheckedName,
     GitLabMembership,
     GitLabUser,
     JenkinsRole,
     JenkinsUser,
     KibanaUser,
 )
+from common.workflows import Upstream
 from worker.context import StepContext
 from worker.upstreams import Upstreams
 from worker.upstreams.jenkins.adapter import MARK
@@ -21,6 +23,37 @@ DEVELOPER = 30  # GitLab's access level
 NOBODY = 0  # the id of an account that is none of our business
 NOTHING = "Nothing was done on {}: the catalog says that its accounts are none of Slipway's."
 EXTERNAL = "The account on {} is not made here: it comes with the first sign-in there."
+
+
+def check_gitlab_name(job: StepContext, upstreams: Upstreams) -> CheckedName:
+    """Refuse a login or an address that is somebody else's on GitLab."""
+    if job.accounts.gitlab == "ours":
+        login, email = job.input("login"), job.input("email")
+        upstreams.gitlab.accounts.require_free(login=login, email=email, marker=job.marker)
+    return {"not_done": ""}
+
+
+def check_jenkins_name(job: StepContext, upstreams: Upstreams) -> CheckedName:
+    """Refuse a login that is somebody else's on Jenkins, or under which somebody before had rights.
+
+    Whoever has the account already, as the password shows, has their own rights.
+    """
+    login = job.input("login")
+    if job.accounts.jenkins != "ours" or upstreams.jenkins.accounts.is_the_persons(login, job.password()):
+        return {"not_done": ""}
+    if job.team.jenkins_authorization == "role-strategy":
+        given = {(ITEM, job.team.jenkins_role), (GLOBAL, job.team.jenkins_global_role)}
+        left = [role for _, role in sorted(upstreams.jenkins.roles.held_by(login) - given)]
+        _require_no_rights(login, Upstream.JENKINS, [f"the role {role}" for role in left])
+    return {"not_done": ""}
+
+
+def check_kibana_name(job: StepContext, upstreams: Upstreams) -> CheckedName:
+    """Refuse a login that is somebody else's on Elasticsearch, or under which somebody before had rights."""
+    login = job.input("login")
+    if job.accounts.kibana == "ours" and not upstreams.elasticsearch.users.is_ours(login, marker=job.marker):
+        _require_no_rights(login, Upstream.ELASTICSEARCH, upstreams.elasticsearch.rights.of(login))
+    return {"not_done": ""}
 
 
 def create_gitlab_user(job: StepContext, upstreams: Upstreams) -> GitLabUser:
@@ -118,6 +151,16 @@ def create_kibana_user(job: StepContext, upstreams: Upstreams) -> KibanaUser:
     )
     entry.settle(outside_id=user.login, url=job.settings.kibana_ext_url, found=user.found)
     return {"roles": [role], "not_done": ""}
+
+
+def _require_no_rights(login: str, upstream: Upstream, rights: list[str]) -> None:
+    """Refuse to make a user who would inherit rights that a former one of that name left behind. Raises Conflict."""
+    if rights:
+        raise Conflict(
+            f"{upstream.label} has rights for a user named {login}, whom it does not have: {', '.join(rights)}",
+            choices=(f"ask an administrator of {upstream.label} to remove them, then retry", "choose another id"),
+            upstream=upstream.label,
+        )
 
 
 def _assign_role(upstreams: Upstreams, entry: Entry, login: str, *, role: str, role_type: str) -> None:

@@ -14,10 +14,13 @@ STEPS = [
 ]
 
 GIVES_UP_AFTER_S = {
+    "signup.check_gitlab_name": 1111,
     "signup.create_gitlab_user": 1111,
     "signup.join_gitlab_group": 1111,
+    "signup.check_jenkins_name": 1111,
     "signup.create_jenkins_user": 1111,
     "signup.assign_jenkins_role": 1111,
+    "signup.check_kibana_name": 1111,
     "signup.create_kibana_user": 1111,
     "provision.fork_source": 1111,
     "provision.await_source": 123,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from worker.upstreams.base import Api
 from worker.upstreams.elasticsearch.errors import failure
+from worker.upstreams.elasticsearch.rights import Rights
 from worker.upstreams.elasticsearch.users import User, Users
 from worker.upstreams.http import Http
 
@@ -14,4 +15,6 @@ class Elasticsearch:
     """Elasticsearch's native users."""
 
     def __init__(self, http: Http) -> None:
-        self.users = Users(Api(http, translate=failure, root=("_security",)))
+        api = Api(http, translate=failure, root=("_security",))
+        self.users = Users(api)
+        self.rights = Rights(api)

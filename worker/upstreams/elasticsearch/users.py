@@ -83,6 +83,13 @@ class Users:
             self._verify(login, wanted, marker)
         return User(login=login, web_url="", found=True)
 
+    def is_ours(self, login: str, *, marker: str) -> bool:
+        """Say whether there is a user `login`, which is ours then. Reads only. Raises Conflict when it is not."""
+        user = self._find(login)
+        if user is not None and not user.is_marked(marker):
+            raise self._taken(login)
+        return user is not None
+
     def _create(
         self, login: str, wanted: dict[str, Any], password: str, marker: str, on_create: Callable[[], None]
     ) -> User:

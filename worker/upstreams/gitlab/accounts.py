@@ -14,7 +14,7 @@ from common.errors import ActionBy, StepError, Transient
 from worker.upstreams.base import Api
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.gitlab.errors import is_locked, not_ours
-from worker.upstreams.gitlab.schemas import User, UserSchema, same_path, user_of
+from worker.upstreams.gitlab.schemas import GroupSchema, User, UserSchema, same_path, user_of
 from worker.upstreams.marker import is_line_of
 from worker.upstreams.replies import Reply
 
@@ -60,6 +60,24 @@ class Accounts:
                 raise self._refused_user(reply, login, password or "")
         return self._our_user(user, email=email, marker=marker)
 
+    def require_free(self, *, login: str, email: str, marker: str) -> None:
+        """Check that `ensure_user` meets nobody else's user, address or group. Reads only.
+
+        A user with our marker and this address passes. Raises Conflict.
+        Source: GitLab users API, "List users"; users and top-level groups share one set of names.
+        """
+        if (user := self._by_login(login)) is not None:
+            if not _is_ours(user, email, marker):
+                raise self._taken(user)
+            return
+        if self._by_email(email) is not None:
+            raise self._taken_address()
+        reply = self._api.send("GET", "groups", login, params={"with_projects": "false"})
+        if reply.status not in (200, 404):
+            raise self._api.failed(reply, f"reading the group {login}")
+        if reply.status == 200 and same_path(reply.read_as(GroupSchema).full_path, login):
+            raise not_ours(self._api, f"the id {login} is taken on GitLab, by a group", "choose another id")
+
     def find_user(self, login: str) -> User | None:
         """Return the user `login`, whoever made it. Source: GitLab users API, "List users", `username`."""
         user = self._by_login(login)
@@ -78,8 +96,7 @@ class Accounts:
             known = self._listed(f"the user of {provider}", extern_uid=extern_uid, provider=provider)
             if known:
                 return self._usable(known[0], found=True)
-        found = self._listed(f"the user {email}", search=email)  # it may match a part of the address only
-        user = next((each for each in found if (each.email or "").lower() == email.lower()), None)
+        user = self._by_email(email)
         if user is None and (user := self._by_login(login)) and (user.email or "").lower() != email.lower():
             raise not_ours(
                 self._api,
@@ -106,6 +123,10 @@ class Accounts:
         users = self._listed(f"the user {login}", username=login)
         return next((user for user in users if same_path(user.username, login)), None)
 
+    def _by_email(self, email: str) -> UserSchema | None:
+        found = self._listed(f"the user {email}", search=email)  # it may match a part of the address only
+        return next((each for each in found if (each.email or "").lower() == email.lower()), None)
+
     def _listed(self, what: str, **filters: str) -> list[UserSchema]:
         reply = self._api.send("GET", "users", params=filters)
         return self._api.expect(reply, f"reading {what}").read_as(list[UserSchema])
@@ -127,20 +148,23 @@ class Accounts:
         return self._api.send("POST", "users", json=user)
 
     def _our_user(self, user: UserSchema, *, email: str, marker: str) -> User:
-        if is_line_of(user.note, marker) and (user.email or "").lower() == email.lower():
+        if _is_ours(user, email, marker):
             return self._usable(user, found=True)
-        raise not_ours(
-            self._api, f"GitLab already has a user {user.username}, and we did not make it", "choose another id"
-        )
+        raise self._taken(user)
+
+    def _taken(self, user: UserSchema) -> StepError:
+        reason = f"GitLab already has a user {user.username}, and we did not make it"
+        return not_ours(self._api, reason, "choose another id")
+
+    def _taken_address(self) -> StepError:
+        return not_ours(self._api, "the e-mail address belongs to another user of GitLab", "use another e-mail address")
 
     def _refused_user(self, reply: Reply, login: str, password: str) -> StepError:
         """Say why GitLab did not create a user who does not exist."""
         doing = f"creating the user {login}"
         if reply.status == 409 and not is_locked(reply):
             # the name is free, so it is the address; GitLab checks it before everything else
-            return not_ours(
-                self._api, "the e-mail address belongs to another user of GitLab", "use another e-mail address"
-            )
+            return self._taken_address()
         faults = _validation_faults(reply) if reply.status == 400 else {}
         if not faults:
             return self._api.failed(reply, doing, secrets=(password,))
@@ -177,6 +201,10 @@ class Accounts:
         if reply.status not in (200, 404):
             raise self._api.failed(reply, f"reading the user {user_id}")
         return reply.read_as(UserSchema) if reply.status == 200 else None
+
+
+def _is_ours(user: UserSchema, email: str, marker: str) -> bool:
+    return is_line_of(user.note, marker) and (user.email or "").lower() == email.lower()
 
 
 def _validation_faults(reply: Reply) -> dict[str, object]:

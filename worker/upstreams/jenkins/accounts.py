@@ -71,6 +71,16 @@ class Accounts:
         self._prove_ours(login, password)
         return User(id=person.id, url=person.absoluteUrl, description=person.description or "", found=found)
 
+    def is_the_persons(self, login: str, password: str) -> bool:
+        """Say whether there is a login account `login` that opens with `password`. Reads only.
+
+        Raises Conflict when the account does not: it is somebody else's.
+        """
+        if self._find_person(login) is None:
+            return False
+        self._prove_ours(login, password)
+        return True
+
     def mark(self, user: User, *, marker: str, on_create: Callable[[], None]) -> None:
         """Write `marker` as a line of the description, unless it is there. `on_create` runs just before the change.
 

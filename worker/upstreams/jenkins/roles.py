@@ -13,7 +13,7 @@ from common.errors import Permanent
 from worker.upstreams.base import Api
 from worker.upstreams.jenkins.errors import still_there, unseen
 
-ITEM, GLOBAL = "projectRoles", "globalRoles"
+ITEM, GLOBAL, AGENT = "projectRoles", "globalRoles", "slaveRoles"
 _STRATEGY = ("role-strategy", "strategy")
 
 
@@ -45,6 +45,26 @@ class Roles:
         if login not in self._members(role, role_type):
             raise unseen(self._api, f"the role {role} of {login}")
         return RoleAssignment(role=role, found=False)
+
+    def held_by(self, login: str) -> set[tuple[str, str]]:
+        """Return the roles that a user `login` has or would have, each as (type, name). Reads only.
+
+        Jenkins keeps assignments of users that it does not have, for whoever gets the name; it compares names without
+        regard to case, and an entry for either kind may have been meant for a group. Raises Permanent when
+        role-strategy is not active. Source: role-strategy `RoleBasedAuthorizationStrategy.doGetAllRoles`, `Sid`.
+        """
+        return {(kind, role) for kind in (GLOBAL, ITEM, AGENT) for role in self._held_of(kind, login)}
+
+    def _held_of(self, role_type: str, login: str) -> list[str]:
+        reply = self._api.send("GET", *_STRATEGY, "getAllRoles", params={"type": role_type})
+        if reply.status == 404:
+            raise self._no_role_strategy()
+        roles = self._api.expect(reply, "reading the roles").read_as(dict[str, list[Any]])
+        return [
+            role
+            for role, entries in roles.items()
+            if any((user := _user_of(entry)) and user.casefold() == login.casefold() for entry in entries)
+        ]
 
     def _members(self, role: str, role_type: str) -> set[str]:
         details = self._read_role(role, role_type)

@@ -117,7 +117,7 @@ def test_a_poll_is_held_until_the_job_changes(server: Server) -> None:
     with ThreadPoolExecutor(1) as pool:
         held = pool.submit(poll, server.address, job_id, wait=15, etag=headers["ETag"])
         poll(server.address, job_id, wait=0)  # answered behind the held one: that waits by now
-        claim(server.db, job_id, FIRST)
+        claim(server.db, job_id, "check_kibana_name")
         status, told, job, took_s = held.result()
 
     assert (status, job and job["version"], job and job["state"]) == (200, 2, "running")

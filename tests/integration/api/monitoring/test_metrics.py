@@ -172,7 +172,7 @@ def test_upstreams_tell_whether_they_are_up_paused_and_how_much_is_at_work_there
     take_down(db, Upstream.ARGOCD, "no answer")
     job_id = api.sign_up("grace").json["job_id"]
     limits = {Upstream.GITLAB: UpstreamLimits(at_once=2), Upstream.JENKINS: UpstreamLimits(at_once=2)}
-    for step in ("create_gitlab_user", "create_jenkins_user"):
+    for step in ("check_gitlab_name", "check_jenkins_name"):
         attempts.claim(db, job_id, step, worker="w", limits=limits)
 
     told = _looked_up(db_url, time)

@@ -301,7 +301,7 @@ def test_a_cancelled_job_is_no_longer_in_the_way(dev: FlaskClient, db: Database,
 
 def test_a_sign_up_can_be_cancelled_by_its_team(dev: FlaskClient, api: Api, db: Database) -> None:
     job_id = api.sign_up("hopper").json["job_id"]
-    claim(db, job_id, "create_gitlab_user")
+    claim(db, job_id, "check_gitlab_name")
 
     assert dev.post(f"{V1}/jobs/{job_id}/cancel", json={}).status_code == 202
     assert len(names(db, job_id, StepState.CANCELLED)) == len(SIGNUP.steps)

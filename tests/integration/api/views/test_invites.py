@@ -22,6 +22,7 @@ from werkzeug.test import TestResponse
 from common.database.engine import Database
 from common.database.models import Invite, Job, User
 from common.jobs import outcomes
+from common.workflows import NAME_CHECKS
 
 pytestmark = pytest.mark.one_database
 
@@ -224,7 +225,7 @@ def test_codes_cannot_be_tried_one_after_the_other(db_url: str, time: Time, cata
 def test_a_sign_up_that_comes_to_nothing_gives_its_use_back(operator: Operator, api: Api, db: Database) -> None:
     code = _invite(operator)["code"]
     job_id = _join(api, "grace", code).json["job_id"]
-    for step in ("create_gitlab_user", "create_jenkins_user", "create_kibana_user"):
+    for step in NAME_CHECKS:
         outcomes.record_failure(db, claim(db, job_id, step), code="conflict", reason="Somebody else has this login.")
 
     again = _join(api, "hopper", code, email="grace@example.com")

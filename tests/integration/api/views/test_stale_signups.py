@@ -17,11 +17,12 @@ from common.database.engine import Database
 from common.database.models import Job, Project, Resource, User
 from common.jobs import attempts, claims, outcomes
 from common.states import Provenance
+from common.workflows import NAME_CHECKS
 
 
 def _fail(api: Api, job_id: str, *, code: str) -> None:
     """End every lane of a sign-up at its first step."""
-    for step in ("create_gitlab_user", "create_jenkins_user", "create_kibana_user"):
+    for step in NAME_CHECKS:
         claim = attempts.claim(api.service.db, job_id, step, worker="test", limits={})
         assert isinstance(claim, claims.Claim)
         outcomes.record_failure(api.service.db, claim, code=code, reason="The name has an owner there.")

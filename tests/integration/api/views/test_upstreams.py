@@ -50,7 +50,7 @@ def test_a_pause_holds_steps_back_tells_those_who_wait_and_ends_with_resume(
     job_id = api.sign_up("ada").json["job_id"]
 
     paused = chief.post(f"{V1}/upstreams/jenkins/pause", json={"reason": "Upgrade to 2.541."})
-    held = attempts.claim(db, job_id, "create_jenkins_user", worker="w", limits={})
+    held = attempts.claim(db, job_id, "check_jenkins_name", worker="w", limits={})
 
     assert (paused.status_code, paused.json["state"], paused.json["paused_by"]) == (200, "paused", "chief")
     assert isinstance(held, Hold)
@@ -61,7 +61,7 @@ def test_a_pause_holds_steps_back_tells_those_who_wait_and_ends_with_resume(
 
     resumed = chief.post(f"{V1}/upstreams/jenkins/resume", json={})
     assert (resumed.json["state"], resumed.json["paused_by"]) == ("open", None)
-    claim(db, job_id, "create_jenkins_user")
+    claim(db, job_id, "check_jenkins_name")
     assert api.visitor.get(f"{V1}/jobs/{job_id}").json["waiting_on"] == []
 
 
@@ -98,7 +98,7 @@ def test_a_refusal_is_shown_with_cause_remedy_and_next_check_until_it_is_ended_b
     assert refusals.hold(db, Upstream.JENKINS, "0123456789abcdef", cause, time())
 
     shown = _shown(chief)
-    held = attempts.claim(db, job_id, "create_jenkins_user", worker="w", limits={})
+    held = attempts.claim(db, job_id, "check_jenkins_name", worker="w", limits={})
     (waiting,) = api.visitor.get(f"{V1}/jobs/{job_id}").json["waiting_on"]
 
     assert isinstance(held, Hold)
@@ -112,7 +112,7 @@ def test_a_refusal_is_shown_with_cause_remedy_and_next_check_until_it_is_ended_b
 
     resumed = chief.post(f"{V1}/upstreams/jenkins/resume", json={})
     assert (resumed.json["state"], resumed.json["remedy"]) == ("open", None)
-    claim(db, job_id, "create_jenkins_user")
+    claim(db, job_id, "check_jenkins_name")
 
 
 def _failed_check(db: Database) -> CheckFailedError:

@@ -11,7 +11,7 @@ from threading import Barrier
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from support.world import Time
+from support.world import UNCHECKED_SIGNUP, Time
 
 from common.database.engine import Database
 from common.database.ids import new_id as make_id
@@ -22,7 +22,7 @@ from common.jobs.claims import Claim, ClaimLostError
 from common.jobs.lane_messages import LaneMessage
 from common.jobs.ledger import Entry
 from common.states import JobState, Outcome, Provenance, StepState
-from common.workflows import PROVISION, SIGNUP, Workflow, find_step
+from common.workflows import PROVISION, Workflow, find_step
 
 THREADS = 8
 
@@ -110,7 +110,7 @@ def test_lanes_that_settle_at_the_same_moment_end_the_job_once(
     db: Database, accept: Accept, pool: ThreadPoolExecutor
 ) -> None:
     for _ in range(5):
-        job, together = accept(SIGNUP), Barrier(3)
+        job, together = accept(UNCHECKED_SIGNUP), Barrier(3)
         _succeed(db, job, "create_gitlab_user", "create_jenkins_user")
         last = [_claim(db, job, step) for step in ("join_gitlab_group", "assign_jenkins_role", "create_kibana_user")]
 
@@ -253,7 +253,7 @@ def test_a_failed_lane_does_not_stop_the_other_and_the_job_fails_when_both_have_
 
 
 def test_the_secret_is_wiped_with_the_last_step_that_needs_it(db: Database, accept: Accept) -> None:
-    job = accept(SIGNUP)
+    job = accept(UNCHECKED_SIGNUP)
 
     def is_kept() -> bool:
         return db.read(lambda session: session.get(Secret, (job.id, "password"))) is not None
@@ -266,7 +266,7 @@ def test_the_secret_is_wiped_with_the_last_step_that_needs_it(db: Database, acce
 
 
 def test_a_secret_that_nobody_came_for_is_deleted_after_a_day(db: Database, accept: Accept, time: Time) -> None:
-    job = accept(SIGNUP)
+    job = accept(UNCHECKED_SIGNUP)
     time.advance(24 * 3600)
 
     dispatch.delete_expired(db)

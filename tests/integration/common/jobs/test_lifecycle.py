@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from support.world import World
+from support.world import UNCHECKED_SIGNUP, World
 
 from common import horizons
 from common.database.models import Event, Job, Step
@@ -58,14 +58,16 @@ def test_the_plan_is_written_in_order_and_each_lane_has_one_step_whose_turn_it_i
     steps = world.step_rows(signup)
 
     assert [(step.lane, step.name) for step in steps] == [
-        (lane.name, step.name) for lane in SIGNUP.lanes for step in lane.steps
+        (lane.name, step.name) for lane in UNCHECKED_SIGNUP.lanes for step in lane.steps
     ]
     assert [step.position for step in steps] == list(range(len(steps)))
     assert {step.name for step in steps if step.state is StepState.READY} == {
-        lane.steps[0].name for lane in SIGNUP.lanes
+        lane.steps[0].name for lane in UNCHECKED_SIGNUP.lanes
     }
     assert {step.state for step in steps} == {StepState.READY, StepState.PENDING}
-    assert [step.needs_secret for step in steps] == [step.secret for lane in SIGNUP.lanes for step in lane.steps]
+    assert [step.needs_secret for step in steps] == [
+        step.secret for lane in UNCHECKED_SIGNUP.lanes for step in lane.steps
+    ]
 
 
 def test_a_ready_step_is_due_at_once_and_sent_again_if_its_message_is_lost(world: World, signup: Job) -> None:
@@ -78,7 +80,7 @@ def test_a_job_begins_with_version_one_and_its_event(world: World, signup: Job) 
     (event,) = _events(world, signup)
 
     assert (event.number, event.at, event.state) == (1, world.time(), JobState.QUEUED)
-    assert {each["name"] for each in event.steps} == {lane.steps[0].name for lane in SIGNUP.lanes}
+    assert {each["name"] for each in event.steps} == {lane.steps[0].name for lane in UNCHECKED_SIGNUP.lanes}
 
 
 # -- turns --------------------------------------------------------------------------------------------------------
@@ -184,6 +186,7 @@ def test_a_new_job_is_sent_as_all_its_lanes(signup: Job) -> None:
 
     assert _lanes(messages) == {tuple(step.name for step in lane.steps) for lane in SIGNUP.lanes}
     assert [[(task.name, task.job_id, task.queue) for task in each.tasks] for each in messages][1] == [
+        ("signup.check_jenkins_name", signup.id, "jenkins"),
         ("signup.create_jenkins_user", signup.id, "jenkins"),
         ("signup.assign_jenkins_role", signup.id, "jenkins"),
     ]
