@@ -4,6 +4,7 @@ StepError
 ├── NotYet      not an error: the upstream is not ready, poll again later (never uses up an attempt)
 ├── Transient   try again: the upstream failed temporarily, or the outcome of a call is unknown
 ├── Conflict    stop: the thing exists and is not ours
+│   └── Kept        stop: it was to be closed, and was kept because it may be somebody else's
 └── Permanent   stop: trying again cannot help, somebody has to correct something
     └── Refused     a call was answered with 401, 403 or a log-in page: the runner first asks what that means
 
@@ -79,6 +80,18 @@ class Conflict(StepError):
     def __init__(self, reason: str, *, choices: tuple[str, ...] = (), upstream: str | None = None) -> None:
         super().__init__(reason, upstream=upstream)
         self.choices = choices
+
+
+class Kept(Conflict):
+    """Something was kept that may still be used, though it should be closed; `output` lists it, as a success would."""
+
+    code = "kept"
+
+    def __init__(
+        self, reason: str, *, output: Mapping[str, object], choices: tuple[str, ...], upstream: str | None = None
+    ) -> None:
+        super().__init__(reason, choices=choices, upstream=upstream)
+        self.output = output
 
 
 class Permanent(StepError):

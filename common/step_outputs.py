@@ -56,10 +56,19 @@ class KibanaUser(NotDone):
     roles: list[str]
 
 
-class ClosedAccount(NotDone):
-    """`kept`: what may be somebody else's, by its name on the upstream."""
+class KeptObject(TypedDict):
+    """What an off-boarding left: its upstream, kind and name there, and why it was left, in a sentence."""
 
-    kept: list[str]
+    upstream: str
+    kind: str
+    name: str
+    why: str
+
+
+class ClosedAccount(NotDone):
+    """`kept`: what may be somebody else's. Older rows have names only."""
+
+    kept: list[KeptObject]
 
 
 # -- provision and reconcile --------------------------------------------------------------------------------------

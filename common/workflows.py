@@ -137,6 +137,7 @@ S = Upstream.SLIPWAY
 APP = (G, J, A)  # where an app has its parts
 HOUR_S = 3600.0
 REPLACED = "what is in its place may be somebody else's by now, and stays"
+KEPT_ACCOUNT = "the account that was kept may be somebody else's, or have been closed by hand"
 
 # A sign-up makes nothing anywhere before every upstream has shown that nobody there has the name, or rights under it.
 NAME_CHECKS = ("check_gitlab_name", "check_jenkins_name", "check_kibana_name")
@@ -325,16 +326,19 @@ OFFBOARD = Workflow(
             StepPlan(name="leave_gitlab_group", upstream=G, retry=PATIENT, wait=WaitPolicy(at_most_s=300),
                      repeat="a membership that is gone is done"),
             StepPlan(name="block_gitlab_user", upstream=G, retry=PATIENT, wait=WaitPolicy(at_most_s=300),
+                     skip=KEPT_ACCOUNT,
                      repeat="looked up first; blocked is done, and only what carries our marker is blocked"),
         )),
         Lane(name="jenkins", steps=(
             StepPlan(name="revoke_jenkins_role", upstream=J, retry=PATIENT, wait=WaitPolicy(at_most_s=300),
                      repeat="an assignment that is gone is done; read again after"),
             StepPlan(name="delete_jenkins_user", upstream=J, retry=PATIENT, wait=WaitPolicy(at_most_s=300),
+                     skip=KEPT_ACCOUNT,
                      repeat="looked up by id first; gone is done, and only what carries our marker is deleted"),
         )),
         Lane(name="kibana", steps=(
             StepPlan(name="delete_kibana_user", upstream=E, retry=PATIENT, wait=WaitPolicy(at_most_s=300),
+                     skip=KEPT_ACCOUNT,
                      repeat="looked up first; gone is done, and only what carries our marker is deleted"),
         )),
     ),

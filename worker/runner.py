@@ -28,7 +28,7 @@ from common.admission import refusals
 from common.admission.outages import Hold, HoldCode
 from common.admission.slots import Limits
 from common.database.repeats import CommitUnknownError
-from common.errors import Conflict, NotYet, Permanent, Refused, StepError, Transient
+from common.errors import Conflict, Kept, NotYet, Permanent, Refused, StepError, Transient
 from common.jobs import attempts, claims, ledger, outcomes
 from common.jobs.attempts import ClaimRefused
 from common.jobs.claims import Claim, ClaimLostError
@@ -214,8 +214,9 @@ class Runner:
                     self._on_unavailable()
             case Conflict():
                 ledger.withdraw(self._db, claim)
+                output = error.output if isinstance(error, Kept) else None
                 state = outcomes.record_failure(
-                    self._db, claim, code=error.code, reason=error.reason, remedy=error.choices
+                    self._db, claim, code=error.code, reason=error.reason, remedy=error.choices, output=output
                 )
             case Permanent():
                 remedy = [REMEDIES[error.action_by]]

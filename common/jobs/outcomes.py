@@ -123,14 +123,25 @@ def record_hold(db: Database, claim: Claim, hold: Hold) -> StepState:
     return _record(db, claim, change)
 
 
-def record_failure(db: Database, claim: Claim, *, code: str, reason: str, remedy: Sequence[str] = ()) -> StepState:
-    """Stop the lane here. Returns the new state. Raises ClaimLostError."""
-    return _record(
-        db,
-        claim,
-        lambda _session, step, attempt, now: fail(step, attempt, now, code, reason, remedy),
-        is_answer=code != INTERNAL,
-    )
+def record_failure(
+    db: Database,
+    claim: Claim,
+    *,
+    code: str,
+    reason: str,
+    remedy: Sequence[str] = (),
+    output: Mapping[str, object] | None = None,
+) -> StepState:
+    """Stop the lane here; `output` is what the step has done all the same. Returns the new state.
+
+    Raises ClaimLostError.
+    """
+
+    def change(_session: Session, step: Step, attempt: Attempt, now: datetime) -> None:
+        step.output = dict(output) if output is not None else step.output
+        fail(step, attempt, now, code, reason, remedy)
+
+    return _record(db, claim, change, is_answer=code != INTERNAL)
 
 
 @dataclass(frozen=True, kw_only=True)

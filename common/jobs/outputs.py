@@ -60,13 +60,16 @@ def of_passed_step(session: Session, job_id: str, key: StepOutput[Recorded]) -> 
 def result_of(job: Job, steps: Sequence[Step]) -> dict[str, Any] | None:
     """Return the result of a job for its user, None while there is none: the output of one of its steps.
 
-    Of a sign-up and an off-boarding, the result is what they left to others, where they did: `not_done`.
+    Of a sign-up and an off-boarding, the result is what they left to others, where they did: `not_done`; and what an
+    off-boarding kept because it may be somebody else's: `kept`.
     """
     flow = workflows.WORKFLOWS.get(job.kind)
     if flow and flow.result:
         return next((step.output for step in steps if step.name == flow.result), None)
-    left = [step.output["not_done"] for step in steps if step.output and step.output.get("not_done")]
-    return {"not_done": left} if left else None
+    written = [step.output for step in steps if step.output]
+    left = [output["not_done"] for output in written if output.get("not_done")]
+    kept = [each for output in written for each in output.get("kept", ()) if isinstance(each, dict)]
+    return {**({"not_done": left} if left else {}), **({"kept": kept} if kept else {})} or None
 
 
 def repository_urls(session: Session, app_id: str) -> RepositoryUrls:

@@ -1,15 +1,17 @@
 """Steps that close a person's accounts: only those made here; GitLab's is blocked, because it may own work.
 
-A login that was deleted on Jenkins and made anew by hand is somebody else's account: it stays, with its rights.
+A login that was deleted on Jenkins and made anew by hand may be somebody else's account: it stays, with its rights. But
+no step says that a person's account is closed while one that may be theirs works: it fails, and lists what it kept.
 """
 
 from __future__ import annotations
 
 from common.config.accounts import Owner
 from common.database.models import Resource
+from common.errors import Kept
 from common.jobs.ledger import OURS
 from common.states import Provenance
-from common.step_outputs import ClosedAccount
+from common.step_outputs import ClosedAccount, KeptObject
 from common.workflows import Upstream
 from worker.context import StepContext
 from worker.removal import is_removed
@@ -17,31 +19,40 @@ from worker.upstreams import Upstreams
 from worker.upstreams.jenkins.adapter import MARK
 
 NOT_OURS = (
-    "The account {login} on Jenkins was kept, with its rights: its description has no line {marker}, so it is not the "
-    "one that was made here. If it is this person's all the same, delete it on Jenkins."
+    "The account {login} on Jenkins was kept, with its rights: its description has no line {marker}, so it may not be "
+    "the one that was made here."
+)
+THEIR_OWN = (
+    "The account {login} on {label} was kept: it was there before the sign-up, and opened with this person's password."
+)
+UNPROVED = "It was kept: nothing proves that it was made here."
+CHOICES = (
+    "if the account is this person's, close it on {label}, then retry",
+    "if it is somebody else's, let an administrator skip this step",
 )
 JENKINS_RIGHTS = ("role_assignment", "global_role_assignment", "folder_permissions")
 
 
 def leave_gitlab_group(job: StepContext, upstreams: Upstreams) -> ClosedAccount:
     """End the memberships that were made here."""
-    return _close(job, upstreams, "gitlab", "member", is_marked=False)
+    return {"kept": _close(job, upstreams, "gitlab", "member", is_marked=False), "not_done": ""}
 
 
 def block_gitlab_user(job: StepContext, upstreams: Upstreams) -> ClosedAccount:
     """Block the account. It stays in the ledger: it exists, and deleting it would delete the person's projects."""
     for row in _ours(job, "gitlab", "user"):
         is_removed(job, upstreams, row)
-    return {"kept": [], "not_done": _left(job, "gitlab", job.accounts.gitlab)}
+    kept = _found_before(job, "gitlab", job.accounts.gitlab)
+    return _closed(Upstream.GITLAB, {"kept": kept, "not_done": _left(job, "gitlab", job.accounts.gitlab)})
 
 
 def revoke_jenkins_role(job: StepContext, upstreams: Upstreams) -> ClosedAccount:
     """Remove the rights first: Jenkins keeps the assignments of deleted users, for the next user of that name."""
     if _replaced_on_jenkins(job, upstreams):
         rights = [row for kind in JENKINS_RIGHTS for row in _ours(job, "jenkins", kind)]
-        return {"kept": [row.ref for row in rights], "not_done": ""}
+        return {"kept": [_kept(row, "It was kept with its account.") for row in rights], "not_done": ""}
     closed = [_close(job, upstreams, "jenkins", kind, is_marked=False) for kind in JENKINS_RIGHTS]
-    return {"kept": [ref for each in closed for ref in each["kept"]], "not_done": ""}
+    return {"kept": [each for kept in closed for each in kept], "not_done": ""}
 
 
 def delete_jenkins_user(job: StepContext, upstreams: Upstreams) -> ClosedAccount:
@@ -52,14 +63,43 @@ def delete_jenkins_user(job: StepContext, upstreams: Upstreams) -> ClosedAccount
             for mark in _ours(job, "jenkins", MARK):
                 job.mark_gone(mark)
             job.mark_gone(row)
-    left = " ".join(NOT_OURS.format(login=login, marker=job.marker) for login in replaced)
-    return {"kept": replaced, "not_done": left or _left(job, "jenkins", job.accounts.jenkins)}
+    why = NOT_OURS.format(login=job.input("login"), marker=job.marker)
+    kept = [_kept(row, why) for row in _ours(job, "jenkins", "user") if row.ref in replaced]
+    kept += [
+        each
+        for each in _found_before(job, "jenkins", job.accounts.jenkins)
+        if upstreams.jenkins.accounts.is_marked(each["name"], marker=job.marker) is not None
+    ]
+    return _closed(Upstream.JENKINS, {"kept": kept, "not_done": _left(job, "jenkins", job.accounts.jenkins)})
 
 
 def delete_kibana_user(job: StepContext, upstreams: Upstreams) -> ClosedAccount:
-    """Delete the Elasticsearch user."""
-    closed = _close(job, upstreams, "elasticsearch", "user", is_marked=True)
-    return {**closed, "not_done": _left(job, "elasticsearch", job.accounts.kibana)}
+    """Delete the Elasticsearch user, and invalidate the API keys, which would outlive the user."""
+    kept = _close(job, upstreams, "elasticsearch", "user", is_marked=True)
+    kept += _found_before(job, "elasticsearch", job.accounts.kibana)
+    return _closed(Upstream.ELASTICSEARCH, {"kept": kept, "not_done": _left(job, "elasticsearch", job.accounts.kibana)})
+
+
+def _closed(upstream: Upstream, output: ClosedAccount) -> ClosedAccount:
+    """Return the output of a step that closes an account. Raises Kept when one is left that the person may use."""
+    if output["kept"]:
+        reason = " ".join(each["why"] for each in output["kept"])
+        choices = tuple(choice.format(label=upstream.label) for choice in CHOICES)
+        raise Kept(reason, output=output, choices=choices, upstream=upstream.label)
+    return output
+
+
+def _kept(row: Resource, why: str) -> KeptObject:
+    return {"upstream": row.upstream, "kind": row.kind, "name": row.ref, "why": why}
+
+
+def _found_before(job: StepContext, upstream: str, owner: Owner) -> list[KeptObject]:
+    """Return the accounts that the sign-up found to be the person's own; of external ones, their owner is in charge."""
+    if owner != "ours":
+        return []
+    label = Upstream(upstream).label
+    rows = [row for row in job.read_earlier(upstream, "user") if row.provenance is Provenance.ADOPTED]
+    return [_kept(row, THEIR_OWN.format(login=row.ref, label=label)) for row in rows]
 
 
 def _replaced_on_jenkins(job: StepContext, upstreams: Upstreams) -> list[str]:
@@ -78,15 +118,15 @@ def _must_be_marked(job: StepContext, account: Resource) -> bool:
     return is_made or account.provenance is Provenance.INTENDED
 
 
-def _close(job: StepContext, upstreams: Upstreams, upstream: str, kind: str, *, is_marked: bool) -> ClosedAccount:
+def _close(job: StepContext, upstreams: Upstreams, upstream: str, kind: str, *, is_marked: bool) -> list[KeptObject]:
     """Remove our rows. What has no marker and was only intended may be somebody else's by now: it is kept."""
     kept = []
     for row in _ours(job, upstream, kind):
         if row.provenance is Provenance.INTENDED and not is_marked:
-            kept.append(row.ref)
+            kept.append(_kept(row, UNPROVED))
         elif is_removed(job, upstreams, row):
             job.mark_gone(row)
-    return {"kept": kept, "not_done": ""}
+    return kept
 
 
 def _left(job: StepContext, upstream: str, owner: Owner) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from itertools import product
 
 import pytest
-from support.operators import Hands
+import requests
+from support.operators import THEIR_KIBANA_PASSWORD, Hands
 from support.runs import runs
 from support.world import World
 
@@ -162,3 +163,19 @@ def test_the_checks_of_our_own_accounts_pass_when_they_are_repeated(world: World
         world.deliver_again(job, check)
 
     assert {_states(world, job)[check] for check in NAME_CHECKS} == {StepState.SUCCEEDED}
+
+
+def test_api_keys_of_who_leaves_work_no_more(world: World, hands: Hands, new_name: Name) -> None:
+    login = new_name("dora")
+    signup = world.drive(world.sign_up(login))
+    hands.elastic("PUT", f"user/{login}/_password", {"password": THEIR_KIBANA_PASSWORD})
+    world.harbour.elasticsearch.users[login]["roles"].append("superuser")
+    key = hands.elastic("PUT", "api_key", {"name": "for a script"}, auth=(login, THEIR_KIBANA_PASSWORD))
+    authorization = {"Authorization": f"ApiKey {key['encoded']}"}
+    url = f"{world.harbour.elasticsearch.url}/_security/_authenticate"
+    before = requests.get(url, headers=authorization, timeout=5).status_code
+
+    left = world.drive(world.accept_for(signup, "offboard"))
+
+    assert left.state is JobState.SUCCEEDED
+    assert (before, requests.get(url, headers=authorization, timeout=5).status_code) == (200, 401)

@@ -20,8 +20,10 @@ def checks(context: CheckContext) -> tuple[Check, ...]:
 
 
 def remove_user(client: Elasticsearch, target: Target) -> bool:
-    """Delete the user."""
-    return client.users.remove(target.ref, marker=target.marker)
+    """Delete the user, then invalidate the API keys, which would outlive it."""
+    client.users.remove(target.ref, marker=target.marker)
+    client.rights.invalidate_keys(target.ref)
+    return True
 
 
 ADAPTER = Adapter(

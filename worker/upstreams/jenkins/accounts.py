@@ -137,10 +137,13 @@ class Accounts:
 
     def _opens_with(self, login: str, password: str) -> bool:
         reply = self._api.send("GET", "whoAmI", "api", "json", auth=(login, password))
-        if reply.status not in (200, 401):
+        if reply.status == 401:
+            return False
+        if reply.status != 200:
             raise self._api.failed(reply, f"checking the user {login}", secrets=(password,))
-        who = reply.read_as(_WhoSchema).name if reply.status == 200 else ""
-        return who.casefold() == login.casefold()
+        if reply.read_as(_WhoSchema).name.casefold() != login.casefold():  # then nobody has read the password
+            raise self._api.transient(f"Jenkins does not say that {login} is logged in: a proxy may drop the login")
+        return True
 
     def _require_log_ins(self) -> None:
         """Check that Jenkins knows anybody now: while it starts, or behind a proxy, no password is right.
