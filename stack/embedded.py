@@ -84,6 +84,8 @@ def prepare(root: Path, *, ports: Ports = Ports(), db_url: str | None = None) ->
         "COOKIE_SECURE": "false",  # plain HTTP on loopback
         **dict.fromkeys(LIMITS, "0"),  # unlimited: everybody here has the same address
         "ALLOW_UNLIMITED_ATTEMPTS": "true",
+        "SIGNUP_BUNDLED_TEAMS_OPEN": "true",
+        "GITLAB_SKIP_CONFIRMATION": "true",  # the stand-in sends no mail
         "HARBOUR_CONTROL_URL": f"http://{HOST}:{harbour_port + CONTROL_OFFSET}",
         "METRICS_TOKEN": kept["METRICS_TOKEN"],
         "WORKER_METRICS_PORT": str(_free_port(ports.metrics)),

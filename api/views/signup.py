@@ -73,16 +73,26 @@ def _check(body: Signup) -> None:
     problems = validation.person_problems(
         login=body.id, email=body.email, name=body.name, password=body.password, catalog=catalog, own=own
     )
+    domains = service().settings.signup_email_domains
+    if domains and body.email.lower().rpartition("@")[2] not in domains:
+        message = f"Use an e-mail address of one of these domains: {', '.join(domains)}."
+        problems.append(FieldError(field="email", code="domain_not_allowed", message=message))
     team = catalog.teams.get(body.team)
     open_teams = [team.id for team in catalog.teams.values() if team.self_join]
     if team is None:
-        message = f"This team does not exist. Choose one of: {', '.join(open_teams)}."
+        message = f"This team does not exist. {_choice(open_teams)}"
         problems.append(FieldError(field="team", code="unknown", message=message))
     if problems:
         raise Problem("invalid_fields", errors=problems)
     if team is not None and not team.self_join and body.invite is None:
-        message = f"Send an invitation code as `invite`, or choose an open team: {', '.join(open_teams)}."
+        message = f"This team needs an invitation code, sent as `invite`. {_choice(open_teams)}"
         raise Problem("team_not_open", errors=[FieldError(field="team", code="not_open", message=message)])
+
+
+def _choice(open_teams: list[str]) -> str:
+    if not open_teams:
+        return "Ask an administrator for an invitation: no team is open to everyone."
+    return f"Choose one of: {', '.join(open_teams)}."
 
 
 def _write(session: Session, body: Signup, password_hash: str, own: list[str]) -> Job:

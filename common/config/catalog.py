@@ -135,8 +135,15 @@ def shared_namespace(teams: Iterable[CatalogTeam]) -> str | None:
 
 
 def load(settings: Settings) -> Catalog:
-    """Read the catalog. Raises SettingsError that names what is wrong in the file."""
-    return parse(read(settings.catalog_file), settings)
+    """Read the catalog. Raises SettingsError that names what is wrong in the file.
+
+    The teams of the bundled one are open to everyone only where a setting says so.
+    """
+    loaded = parse(read(settings.catalog_file), settings)
+    if settings.catalog_file is not None or settings.signup_bundled_teams_open:
+        return loaded
+    closed = {name: team.model_copy(update={"self_join": False}) for name, team in loaded.teams.items()}
+    return loaded.model_copy(update={"teams": closed})
 
 
 def read(file: Path | None) -> str:

@@ -33,6 +33,7 @@ EMBEDDED_ENV = Path("var/embedded.env")
 ENV_FILES = (EMBEDDED_ENV, Path(".env"))
 OF_AN_INTERFACE = re.compile(r"/api(/v\d+|/json|/graphql)?$")
 KIBANA_PORT = 5601
+DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", re.IGNORECASE)
 LOGIN = re.compile(r"[^:,]+:[^,]+")  # as HTTP's basic authentication has it
 
 AT_ONCE = "Steps that run on {} at once, over all workers: fewer than their threads, or a slow upstream holds them all"
@@ -242,6 +243,16 @@ class Settings(CommonSettings):
     signups_per_name: int = Field(
         10, ge=0, description="Sign-ups in an hour for one id, and for one e-mail address. 0: unlimited"
     )
+    signup_email_domains: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Domains whose e-mail addresses may sign up, comma-separated: example.com. A domain does not stand "
+        "for those below it. Unset: any",
+    )
+    signup_bundled_teams_open: bool = Field(
+        False,
+        description="Anybody may join the teams of the bundled catalog. Otherwise people need invitations, unless your "
+        "own catalog opens a team (CATALOG_FILE)",
+    )
     retention_days: int = Field(
         0,
         ge=0,
@@ -288,7 +299,14 @@ class Settings(CommonSettings):
         own = (self.gitlab_read_user, self.jenkins_auth_id, self.elasticsearch_user)
         return frozenset(login.lower() for login in own if login)
 
-    @field_validator("secret_keys", "trusted_hosts", "cors_origins", mode="before")
+    @field_validator("signup_email_domains")
+    @classmethod
+    def _are_domains(cls, domains: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [domain for domain in domains if not DOMAIN.fullmatch(domain)]:
+            raise ValueError(f"has {len(wrong)} that are no domains: write them as example.com")
+        return tuple(domain.lower() for domain in domains)
+
+    @field_validator("secret_keys", "trusted_hosts", "cors_origins", "signup_email_domains", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -350,6 +368,11 @@ class WorkerSettings(Settings):
     """Settings of workers: the above, and how to log in to the upstreams."""
 
     gitlab_token: SecretStr = Field(description="An administrator's token with the scope `api`")
+    gitlab_skip_confirmation: bool = Field(
+        False,
+        description="Let GitLab take the addresses of new accounts for confirmed: only where others vouch for them. "
+        "Otherwise GitLab mails each person a link",
+    )
     gitlab_read_token: SecretStr | None = Field(
         None,
         description="A token that may only read repositories: Argo CD clones with it. Unset: Argo CD's own templates",

@@ -51,6 +51,7 @@ ENVIRONMENT = {
     "CONTAINER_REPOSITORY_IMAGE_NAME": "registry.example.com/apps",
     "METRICS_TOKEN": "canary-metrics-token",
     "COOKIE_SECURE": "false",
+    "SIGNUP_BUNDLED_TEAMS_OPEN": "true",
     "LOGIN_FAILURES_PER_ACCOUNT_AND_ADDRESS": "0",  # unlimited: all the people of a test have one address
     "LOGIN_FAILURES_PER_ACCOUNT": "0",
     "LOGIN_FAILURES_PER_ADDRESS": "0",

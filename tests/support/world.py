@@ -76,6 +76,7 @@ def settings_for(harbour: Harbour, db_url: str, *, redis_url: str = "redis://127
         **upstreams_of(harbour),
         container_repository_image_name="registry.example.com/apps",
         cookie_secure=False,
+        gitlab_skip_confirmation=True,
         outage_after=0,  # a harbour that misbehaves for one test is not down
     )
 

@@ -93,8 +93,6 @@ class SettingsChecks:
             empty = [field for field, value in entry.model_dump().items() if value == "" and field != "jenkins_role"]
             if empty:
                 raise CheckFailedError(f"{name} has an empty {empty[0]}")
-        if not any(team.self_join for team in teams.values()):
-            raise CheckFailedError("nobody can sign up: no team has self_join = true")
         for kind in types.values():
             for path in (kind.source_template, kind.helm_template):
                 if "/" not in path:

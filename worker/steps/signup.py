@@ -57,7 +57,7 @@ def check_kibana_name(job: StepContext, upstreams: Upstreams) -> CheckedName:
 
 
 def create_gitlab_user(job: StepContext, upstreams: Upstreams) -> GitLabUser:
-    """Make the GitLab account, usable at once and without personal projects or groups; find one that is external."""
+    """Make the GitLab account, without personal projects or groups; find one that is external."""
     if job.accounts.gitlab == "none":
         return {"user_id": NOBODY, "not_done": NOTHING.format("GitLab")}
     login, email = job.input("login"), job.input("email")
@@ -77,6 +77,7 @@ def create_gitlab_user(job: StepContext, upstreams: Upstreams) -> GitLabUser:
             password=None if provider else job.password(),
             marker=job.marker,
             on_create=entry.intend,
+            is_confirmed=job.settings.gitlab_skip_confirmation,
             extern_uid=uid,
             provider=provider,
         )

@@ -37,11 +37,13 @@ class Accounts:
         password: str | None,
         marker: str,
         on_create: Callable[[], None],
+        is_confirmed: bool = False,
         extern_uid: str | None = None,
         provider: str | None = None,
     ) -> User:
-        """Return the user `login`, creating it, confirmed and without rights of its own, when absent.
+        """Return the user `login`, creating it, without rights of its own, when absent.
 
+        `is_confirmed`: somebody vouches that the address is the person's; otherwise GitLab asks them by mail.
         `extern_uid` and `provider` name the identity with which the person signs in elsewhere; without a `password`,
         GitLab makes a random one that nobody knows. Safe to repeat: a user with our marker and the same e-mail is ours.
         An existing user's password is never touched. Raises Conflict when the name (also as a group's) or the e-mail
@@ -52,7 +54,8 @@ class Accounts:
         if user is None:
             on_create()
             identity = {"extern_uid": extern_uid, "provider": provider} if extern_uid and provider else {}
-            reply = self._create_user(login, email, name, password, marker, identity)
+            options = {**identity, "skip_confirmation": is_confirmed}
+            reply = self._create_user(login, email, name, password, marker, options)
             if reply.status == 201:
                 return self._usable(reply.read_as(UserSchema), found=False)
             user = self._by_login(login) if reply.status in (400, 409) else None
@@ -132,16 +135,15 @@ class Accounts:
         return self._api.expect(reply, f"reading {what}").read_as(list[UserSchema])
 
     def _create_user(
-        self, login: str, email: str, name: str, password: str | None, marker: str, identity: dict[str, str]
+        self, login: str, email: str, name: str, password: str | None, marker: str, options: dict[str, object]
     ) -> Reply:
         user = {
             "username": login,
             "email": email,
             "name": name,
             **({"password": password} if password else {"force_random_password": True}),
-            **identity,
+            **options,
             "note": marker,
-            "skip_confirmation": True,
             "projects_limit": 0,
             "can_create_group": False,
         }

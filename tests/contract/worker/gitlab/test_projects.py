@@ -52,8 +52,13 @@ class Bench:
         self.service.calls.clear()
         return reply.json() if reply.body else None
 
-    def user(self, **changes: str) -> User:
-        wanted = {"login": "anna", "email": "anna@corp.example", "name": "Anna Bell", "password": PASSWORD}
+    def user(self, **changes: Any) -> User:
+        wanted: dict[str, Any] = {
+            "login": "anna",
+            "email": "anna@corp.example",
+            "name": "Anna Bell",
+            "password": PASSWORD,
+        }
         return self.client.accounts.ensure_user(**{**wanted, **changes}, marker=MARKER, on_create=self.on_create)
 
     def member(self, group: str = "dev", level: int = 30) -> Membership:
@@ -265,8 +270,12 @@ def test_no_answer_of_another_shape_is_a_crash(steady: Bench, call: Operation, s
 # -- users ----------------------------------------------------------------------------------------------------
 
 
+def test_an_address_that_nobody_vouches_for_is_confirmed_by_gitlab(bench: Bench) -> None:
+    assert bench.service.state.users[bench.user().id].confirmed_at is None
+
+
 def test_a_user_can_sign_in_at_once_and_do_nothing_alone(bench: Bench) -> None:
-    made = bench.user()
+    made = bench.user(is_confirmed=True)
     record = bench.service.state.users[made.id]
 
     assert (record.username, record.email, record.note) == ("anna", "anna@corp.example", MARKER)

@@ -211,3 +211,34 @@ def test_what_is_taken_is_named(api: Api, db: Database, login: str, email: str, 
     assert (answer.status_code, answer.json["code"]) == (409, "taken")
     assert _faults(answer) == faults
     assert row_counts(db) == before
+
+
+# -- what an operator allows --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("email", "status"),
+    [
+        ("grace@example.com", 202),
+        ("Grace@EXAMPLE.com", 202),
+        ("grace@sub.example.com", 422),
+        ("grace@example.com.evil.example", 422),
+        ("grace@notexample.com", 422),
+    ],
+)
+@pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
+def test_addresses_of_other_domains_are_refused(db_url: str, time: Time, email: str, status: int) -> None:
+    with open_api(db_url, time, signup_email_domains=("example.com", "corp.example")) as api:
+        answer = api.sign_up("grace", email=email)
+
+    assert answer.status_code == status
+    if status == 422:
+        assert _faults(answer) == {"email": "domain_not_allowed"}
+
+
+@pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
+def test_no_team_of_the_bundled_catalog_is_open_unless_the_operator_says_so(db_url: str, time: Time) -> None:
+    with open_api(db_url, time, signup_bundled_teams_open=False) as api:
+        answers = [api.sign_up("grace", team=team) for team in ("dev", "ops")]
+
+    assert [(answer.status_code, answer.json["code"]) for answer in answers] == [(403, "team_not_open")] * 2

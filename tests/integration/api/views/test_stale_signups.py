@@ -19,6 +19,8 @@ from common.jobs import attempts, claims, outcomes
 from common.states import Provenance
 from common.workflows import NAME_CHECKS
 
+pytestmark = pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
+
 
 def _fail(api: Api, job_id: str, *, code: str) -> None:
     """End every lane of a sign-up at its first step."""
