@@ -16,6 +16,7 @@ worker_class = "server.worker.PatientWorker"
 logger_class = "server.lines.Lines"  # --statsd-host needs --logger-class gunicorn.instrument.statsd.Statsd
 workers = 2
 threads = 8
+worker_connections = 4000  # of each process; what waits costs some kilobytes, and one address gets a share of it
 timeout = 30
 graceful_timeout = 30
 max_requests = 20_000

@@ -8,6 +8,7 @@ from api import cli
 from api.access import cors, proxies
 from api.contract import parsing, problems
 from api.contract.endpoint import BASE
+from api.contract.problems import Problem
 from api.follow.hub import Hub
 from api.monitoring.backlog import BacklogCollector
 from api.monitoring.readiness import Readiness
@@ -77,6 +78,7 @@ def create_app(config: Settings | None = None, *, now: Now | None = None) -> Fla
     telemetry.install(app)
     cors.install(app, config.cors_origins)
     _bound_database_work(app, config.db_seconds_per_request)
+    app.before_request(_require_host)
     app.before_request(_require_readiness)
     app.after_request(_add_headers)
     proxies.trust_proxies(app, config.proxy_count)
@@ -123,6 +125,12 @@ def _bound_database_work(app: Flask, seconds: float) -> None:
 
     app.before_request(lambda: time_budget.begin(seconds))
     app.teardown_request(lambda _error: time_budget.end())
+
+
+def _require_host() -> None:
+    """Refuse HTTP/1.1 without a host, or with something else in its place, as RFC 9112, 3.2, wants it."""
+    if request.environ["SERVER_PROTOCOL"] == "HTTP/1.1" and not ("Host" in request.headers and request.host):
+        raise Problem("bad_request")
 
 
 def _require_readiness() -> None:

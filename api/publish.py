@@ -27,8 +27,8 @@ while the setting is empty, every request is refused.
 
 The **API** serves `/metrics` on its own port: the counters of all its processes, and gauges that it queries from the
 database and the broker, at most 5 seconds old. Every replica of the API queries the same values: aggregate them with
-`max`, not `sum`. Each **worker** serves `/metrics` on WORKER_METRICS_PORT; several workers on one host use the next
-free ports, at most ten.
+`max`, not `sum`. Each **worker** serves `/metrics` on WORKER_METRICS_PORT, to this machine only unless
+WORKER_METRICS_ADDRESS says otherwise; several workers on one host use the next free ports, at most ten.
 
 ```yaml
 scrape_configs:

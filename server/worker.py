@@ -17,7 +17,7 @@ import contextlib
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from io import BytesIO
 from itertools import takewhile
@@ -30,6 +30,7 @@ from gunicorn.http.message import Request
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from server.arrival import Arrival, Progress
+from server.crowd import Waiting
 from server.outbox import Outbox
 
 ARRIVES_WITHIN_S = 10.0
@@ -64,8 +65,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        self._arriving: dict[TConn, Arrival] = {}
-        self._leaving: dict[TConn, Leaving] = {}
+        self._arriving: Waiting[Arrival] = Waiting()
+        self._leaving: Waiting[Leaving] = Waiting()
         self._parting: dict[TConn, float] = {}  # the deadline
 
     def init_process(self) -> None:
@@ -106,8 +107,14 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             self._watch(conn, EVENT_WRITE, self._write)
 
     def murder_pending(self) -> None:
-        """Close connections after their deadline. Called after every event, and once a second."""
+        """Close connections after their deadline, and what one address has beyond its share.
+
+        Called after the events of each turn, and once a second. During a turn nothing that waits may be closed: its own
+        event may be next.
+        """
         super().murder_pending()
+        self._drop_surplus(self._arriving)
+        self._drop_surplus(self._leaving)
         now_s = time.monotonic()
         for conn in _late(self._arriving, lambda arrival: arrival.ends_at_s <= now_s):
             self._refuse(conn, TOO_LATE if self._arriving[conn].received else "")
@@ -178,7 +185,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         if _received(conn.sock) == b"":
             self._drop(conn, self._parting)
 
-    def _drop(self, conn: TConn, place: dict[TConn, V]) -> None:
+    def _drop_surplus(self, place: Waiting[V]) -> None:
+        """Keep one address from taking every place: its oldest connections go, without a word."""
+        for conn in place.take_surplus():
+            self._drop(conn, place)
+
+    def _drop(self, conn: TConn, place: MutableMapping[TConn, V]) -> None:
         del place[conn]
         with contextlib.suppress(KeyError, ValueError):  # is not watched
             self.poller.unregister(conn.sock)

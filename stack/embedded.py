@@ -1,7 +1,8 @@
 """Directory, ports and secrets of an embedded stack.
 
-Everything is below one directory. Ports have their usual numbers, or the next free ones when those are in use. Secrets
-are generated once and kept in a file that only its owner can read: values sealed earlier must still open.
+Everything is below one directory, which is open to its owner alone. Ports have their usual numbers, or the next free
+ones when those are in use. Secrets are generated once and kept in a file that only its owner can read: values sealed
+earlier must still open.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def prepare(root: Path, *, ports: Ports = Ports(), db_url: str | None = None) ->
 
     `db_url` is the address of an external database; None is a SQLite file in the directory.
     """
-    root.mkdir(parents=True, exist_ok=True)
+    _make_private(root)
     kept = _kept_secrets(root / "secrets.env")
     api_port, flower_port, broker_port = (_free_port(port) for port in (ports.api, ports.flower, ports.broker))
     harbour_port = _free_port(ports.harbour, count=PORT_COUNT)
@@ -120,6 +121,14 @@ def _kept_secrets(file: Path) -> dict[str, str]:
     return kept
 
 
+def _make_private(root: Path) -> None:
+    """Make the directory, or close one of an earlier version; one that somebody else made stays as it is."""
+    is_ours = not root.exists() or (root / "secrets.env").exists()
+    root.mkdir(parents=True, exist_ok=True)
+    if is_ours:
+        root.chmod(0o700)
+
+
 def _write_private(file: Path, text: str) -> None:
     file.unlink(missing_ok=True)
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
@@ -148,7 +157,7 @@ def _is_free(port: int) -> bool:
 
 def _broker_command(root: Path, port: int, password: str) -> list[str]:
     data = root / "broker"
-    data.mkdir(exist_ok=True)
+    data.mkdir(exist_ok=True, mode=0o700)
     settings = (
         f"bind {HOST}",
         f"port {port}",

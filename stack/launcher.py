@@ -22,21 +22,29 @@ RESTART_FIRST_S, RESTART_CAP_S = 0.5, 30.0
 NEWER_NAMES = ("ARGOCD_", "ELASTICSEARCH_")  # of settings that the stack gives under their former names
 STEADY_S = 60.0  # a program that ran this long is restarted after the first, short pause again
 LAST_LINES = 10  # of a program that does not start, shown with the error
+FOR_US_ALONE = 0o077  # the umask of all programs
 COLOURS = ("36", "33", "32", "35", "34", "31")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One child process. The next program starts when `is_ready` returns True. `cwd` None is the current directory."""
+    """One child process. The next program starts when `is_ready` returns True. `cwd` None is the current directory.
+
+    `withheld` names what it does not get of the launcher's environment, or of the one that we were started in.
+    """
 
     name: str
     command: Sequence[str]
     is_ready: Callable[[], bool] | None = None
     cwd: Path | None = None
+    withheld: frozenset[str] = frozenset()
 
 
 class Launcher:
-    """Keeps programs running between `start` and `stop`; one thread for each program watches it."""
+    """Keeps programs running between `start` and `stop`; one thread for each program watches it.
+
+    What they write is for their user alone, whatever the umask of the shell.
+    """
 
     def __init__(
         self, environment: Mapping[str, str], log: Callable[[str, str], None], *, steady_s: float = STEADY_S
@@ -61,10 +69,19 @@ class Launcher:
         self._watchers.append(watcher)
         self._await_ready(program, ready_within_s)
 
-    def run_once(self, name: str, command: Sequence[str], *, cwd: Path | None = None) -> None:
+    def run_once(
+        self, name: str, command: Sequence[str], *, cwd: Path | None = None, withheld: frozenset[str] = frozenset()
+    ) -> None:
         """Run a command to its end. Raises StackError with its output when it fails."""
         done = subprocess.run(  # noqa: S603 - our own command line
-            command, env=self._environment, cwd=cwd, capture_output=True, text=True, check=False, timeout=60
+            command,
+            env=self._environment_without(withheld),
+            cwd=cwd,
+            umask=FOR_US_ALONE,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
         )
         for line in (done.stdout + done.stderr).splitlines():
             self._log(name, line)
@@ -98,14 +115,18 @@ class Launcher:
         """Return the process id of a running program."""
         return self._running[name].pid
 
+    def _environment_without(self, withheld: frozenset[str]) -> dict[str, str]:
+        return {name: value for name, value in self._environment.items() if name.upper() not in withheld}
+
     def _spawn(self, program: Program) -> None:
         with self._lock:
             if self._stopping.is_set():
                 return
             self._running[program.name] = subprocess.Popen(  # noqa: S603 - our own command lines
                 program.command,
-                env=self._environment,
+                env=self._environment_without(program.withheld),
                 cwd=program.cwd,
+                umask=FOR_US_ALONE,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -9,11 +9,24 @@ from urllib.parse import urlsplit
 
 import requests
 
-from stack.embedded import HOST, Embedded
+from harbour.config import CREDENTIALS
+from stack.embedded import HOST, USERS, Embedded
 from stack.launcher import Launcher, Program
 
 PYTHON = sys.executable
 CELERY = (PYTHON, "-m", "celery", "-A", "worker")
+
+TOKENS = frozenset(CREDENTIALS) - frozenset(USERS)  # of the upstreams
+OWN = frozenset({"DB_URL", "REDIS_URL", "SECRET_KEYS", "METRICS_TOKEN"})
+SECRETS = TOKENS | OWN | {"FLOWER_BASIC_AUTH"}
+NEEDED = {  # the secrets of each program; the broker has its password in a file
+    "broker": frozenset[str](),
+    "harbour": TOKENS,
+    "api": OWN,
+    "worker": TOKENS | OWN,
+    "flower": frozenset({"REDIS_URL", "FLOWER_BASIC_AUTH"}),
+}
+WITHHELD = {program: SECRETS - needed for program, needed in NEEDED.items()}
 
 
 def start(
@@ -32,7 +45,8 @@ def start(
     """
     launcher.start(broker(stack))
     launcher.start(harbour(stack, harbour_options))
-    launcher.run_once("migrate", (PYTHON, "-m", "flask", "--app", "api", "db", "upgrade"))
+    migrate = (PYTHON, "-m", "flask", "--app", "api", "db", "upgrade")
+    launcher.run_once("migrate", migrate, withheld=WITHHELD["api"])
     launcher.start(api(stack))
     for number in range(1, workers + 1):
         launcher.start(worker(number, queues=queues[number - 1] if queues else None))
@@ -41,12 +55,18 @@ def start(
 
 
 def broker(stack: Embedded) -> Program:
-    return Program(name="broker", command=stack.broker, is_ready=_listens(stack.environment["REDIS_URL"]))
+    return Program(
+        name="broker",
+        command=stack.broker,
+        is_ready=_listens(stack.environment["REDIS_URL"]),
+        withheld=WITHHELD["broker"],
+    )
 
 
 def worker(number: int, *, queues: str | None = None) -> Program:
     only = ("-Q", queues) if queues else ()
-    return Program(name=f"worker{number}", command=(*CELERY, "worker", "-n", f"worker{number}@%h", *only))
+    command = (*CELERY, "worker", "-n", f"worker{number}@%h", *only)
+    return Program(name=f"worker{number}", command=command, withheld=WITHHELD["worker"])
 
 
 def harbour(stack: Embedded, options: Sequence[str]) -> Program:
@@ -55,6 +75,7 @@ def harbour(stack: Embedded, options: Sequence[str]) -> Program:
         name="harbour",
         command=(PYTHON, "-m", "harbour", *where, *options),
         is_ready=_answers(f"{stack.environment['HARBOUR_CONTROL_URL']}/healthz"),
+        withheld=WITHHELD["harbour"],
     )
 
 
@@ -63,11 +84,17 @@ def api(stack: Embedded) -> Program:
         name="api",
         command=(PYTHON, "-m", "gunicorn", "api:create_app()", "--bind", urlsplit(stack.api_url).netloc),
         is_ready=_answers(f"{stack.api_url}/readyz"),
+        withheld=WITHHELD["api"],
     )
 
 
 def flower(stack: Embedded) -> Program:
-    return Program(name="flower", command=(*CELERY, "flower"), is_ready=_answers(f"{stack.flower_url}/healthcheck"))
+    return Program(
+        name="flower",
+        command=(*CELERY, "flower"),
+        is_ready=_answers(f"{stack.flower_url}/healthcheck"),
+        withheld=WITHHELD["flower"],
+    )
 
 
 def _listens(url: str) -> Callable[[], bool]:

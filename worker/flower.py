@@ -78,10 +78,15 @@ def prepare(app: Celery, config: FlowerSettings | None, *, refuse: Refuse) -> No
 
 
 def _begin(app: Celery, options: Any, refuse: Refuse, **_: Any) -> None:
+    from flower.views.monitor import Metrics
+    from tornado.web import authenticated
+
     if not options.auth and not all(LOGIN.fullmatch(each) for each in options.basic_auth or [""]):
         refuse(UnguardedError())
     if any(map(is_weak_login, options.basic_auth or ())):  # of Flower's own option, too, which settings do not see
         refuse(WeakPasswordError())
+    # Flower shows these figures to everybody, with the names of tasks and workers. `/healthcheck` says no more than OK.
+    Metrics.get = authenticated(Metrics.get)
     State.Task = DescribedTask
     # Workers send no heartbeat by themselves: towards a dead broker it would block everything else they do.
     PeriodicThread("flower", HeartbeatRequest(app).send, every_s=ASK_EVERY_S).start()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import logging
 import secrets
+import sys
 import threading
 from socketserver import ThreadingTCPServer
+from typing import Any
 
 from celery.signals import worker_init, worker_shutdown
 from prometheus_client import MetricsHandler, ProcessCollector
@@ -25,7 +27,8 @@ READS_WITHIN_S = 5.0
 class MetricsServer:
     """`GET /metrics` on the first free port at `port` or above; `start` and `stop` the thread that serves it."""
 
-    def __init__(self, port: int, token: str) -> None:
+    def __init__(self, address: str, port: int, token: str) -> None:
+        self._address = address
         self._port = port
         self._handler = type("Handler", (_Handler,), {"registry": WORKER, "authorization": f"Bearer {token}"})
         self._server: _Server | None = None
@@ -48,7 +51,7 @@ class MetricsServer:
     def _first_free(self) -> _Server | None:
         for port in range(self._port, self._port + PORTS):
             try:
-                return _Server(("", port), self._handler)
+                return _Server((self._address, port), self._handler)
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise
@@ -67,7 +70,8 @@ def _begin_at_zero() -> None:
 def serve_while_running(config: Settings) -> None:
     """Serve as long as the worker runs, if a port is set."""
     if config.worker_metrics_port and config.metrics_token:
-        served = MetricsServer(config.worker_metrics_port, config.metrics_token.get_secret_value())
+        token = config.metrics_token.get_secret_value()
+        served = MetricsServer(config.worker_metrics_address, config.worker_metrics_port, token)
         worker_init.connect(lambda **_: served.start(), weak=False)
         worker_shutdown.connect(lambda **_: served.stop(), weak=False)
 
@@ -77,6 +81,11 @@ class _Server(ThreadingTCPServer):
 
     allow_reuse_address = True
     daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the library's
+        """Log what breaks, as everything else is logged. A client that hangs up, or is silent, breaks nothing."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            log.exception("metrics_request_failed")
 
 
 class _Handler(MetricsHandler):

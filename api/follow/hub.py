@@ -37,7 +37,7 @@ SESSIONS_EVERY_S = 2.0  # so long may a subscriber outlive its session
 ERROR_PAUSE_S = 1.0  # between polls after a database error
 STOP_TIMEOUT_S = 3.0
 MAX_SUBSCRIBERS = 5000  # of one process
-RESERVED_FILES = 1200  # file descriptors for other connections: of the server and the database
+RESERVED_FILES = 4200  # file descriptors for other connections: of the server and the database
 BATCH_SIZE = 500  # ids in one query
 
 NO_EVENTS = EventBatch((), is_all=True)  # for a job with poll subscribers only, who need its document

@@ -278,6 +278,9 @@ class Settings(CommonSettings):
     metrics_token: SecretStr | None = Field(
         None, description="Bearer token that Prometheus sends to the API and the workers. Unset: no metrics"
     )
+    worker_metrics_address: str = Field(
+        "127.0.0.1", description="Address on which a worker's metrics listen: 0.0.0.0 in a container"
+    )
     worker_metrics_port: int = Field(
         0,
         ge=0,

@@ -26,7 +26,7 @@ from common.config.settings import WorkerSettings
 
 NewName = Callable[[str], str]
 COMMAND = (sys.executable, "-m", "celery", "-A", "worker", "flower")
-OPEN = ("/metrics", "/healthcheck", "/logout")  # figures by step and worker, for Prometheus; OK; nothing
+OPEN = ("/healthcheck", "/logout")  # OK; nothing
 EX_CONFIG = 78
 
 

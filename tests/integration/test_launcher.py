@@ -9,10 +9,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.settings import EVERY
 
+from common.config.renamed import FORMER_NAMES
+from common.config.settings import CommonSettings, FlowerSettings, Settings, WorkerSettings
 from stack import __main__ as entry
-from stack.launcher import Launcher
+from stack import programs
+from stack.embedded import prepare
+from stack.launcher import Launcher, Program
 from stack.programs import PYTHON
+
+SECRET_FIELDS = {name for name, field in EVERY.items() if "Secret" in str(field.annotation)}
+
+
+def former_name(field: str) -> str:
+    return FORMER_NAMES.get(field, field).upper()
 
 
 @pytest.mark.parametrize("name", ["ARGO_URL", "ARGOCD_URL", "argocd_url", "KIBANA_USER", "ELASTICSEARCH_USER"])
@@ -21,6 +32,78 @@ def test_a_setting_of_the_shell_does_not_contradict_the_stack(monkeypatch: pytes
     launcher = Launcher({"ARGO_URL": "ours", "KIBANA_USER": "ours"}, lambda _program, _line: None)
 
     launcher.run_once("check", (PYTHON, "-c", "import os; assert 'of-the-shell' not in os.environ.values()"))
+
+
+@pytest.mark.parametrize(
+    ("program", "kinds"),
+    [
+        ("broker", ()),
+        ("harbour", ()),
+        ("api", (Settings,)),
+        ("worker", (WorkerSettings,)),
+        ("flower", (FlowerSettings,)),
+    ],
+)
+def test_a_program_gets_the_secrets_that_it_reads_and_no_others(
+    tmp_path: Path, program: str, kinds: tuple[type[CommonSettings], ...]
+) -> None:
+    stack = prepare(tmp_path / "var")
+    secrets = {name for name in stack.environment if name in programs.SECRETS}
+    made = {
+        "broker": programs.broker(stack),
+        "harbour": programs.harbour(stack, ()),
+        "api": programs.api(stack),
+        "worker": programs.worker(1),
+        "flower": programs.flower(stack),
+    }[program]
+
+    given = secrets - made.withheld
+
+    read = {former_name(name) for kind in kinds for name in kind.model_fields if name in SECRET_FIELDS}
+    assert given == ((read & secrets) if kinds else {"broker": set(), "harbour": programs.TOKENS}[program])
+    assert secrets == {former_name(name) for name in SECRET_FIELDS} & set(stack.environment)
+
+
+def test_a_program_does_not_see_what_is_withheld_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITLAB_TOKEN", "canary-of-the-shell")
+    launcher = Launcher({"ARGO_TOKEN": "canary", "KIBANA_USER": "shown"}, lambda _program, _line: None)
+    seen = "import os; assert 'KIBANA_USER' in os.environ; assert 'canary' not in ' '.join(os.environ.values())"
+
+    launcher.run_once("check", (PYTHON, "-c", seen), withheld=frozenset({"GITLAB_TOKEN", "ARGO_TOKEN"}))
+
+
+def test_what_programs_write_is_for_their_user_alone(tmp_path: Path) -> None:
+    launcher = Launcher({}, lambda _program, _line: None)
+
+    launcher.run_once("write", (PYTHON, "-c", "open('file', 'w'); import os; os.mkdir('place')"), cwd=tmp_path)
+    launcher.start(
+        Program(name="touch", command=("touch", "other"), cwd=tmp_path, is_ready=(tmp_path / "other").exists)
+    )
+    launcher.stop()
+
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes == {"file": 0o600, "place": 0o700, "other": 0o600}
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_the_directory_of_the_stack_is_for_its_owner_alone(tmp_path: Path, earlier: bool) -> None:
+    root = tmp_path / "var"
+    if earlier:
+        root.mkdir(mode=0o755)
+        (root / "secrets.env").touch()
+
+    prepare(root)
+
+    assert root.stat().st_mode & 0o777 == 0o700
+    assert (root / "broker").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_directory_of_somebody_else_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+
+    prepare(tmp_path)
+
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
 
 
 def test_a_stack_that_is_told_to_end_while_it_says_that_it_runs_ends_well(

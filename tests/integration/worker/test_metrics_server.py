@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import struct
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from socket import create_server
+from socket import SO_LINGER, SOL_SOCKET, create_connection, create_server
 from typing import Any
 
 import pytest
@@ -16,12 +19,13 @@ from support.services import free_port
 from worker.metrics_server import PORTS, MetricsServer
 
 TOKEN = "a-token-of-the-metrics"
+RESET = struct.pack("ii", 1, 0)  # what is closed is reset at once
 
 
 @contextmanager
 def _exposed(port: int) -> Iterator[dict[str, Any]]:
     """Serve from this port on; yields the line that is logged of it."""
-    served = MetricsServer(port, TOKEN)
+    served = MetricsServer("127.0.0.1", port, TOKEN)
     with heard() as lines:
         served.start()
     try:
@@ -49,6 +53,29 @@ def test_the_page_is_for_whoever_has_the_token(path: str, token: str, status: in
 
     with _exposed(port):
         assert _get(port, path, token.encode().decode("latin-1")).status_code == status
+
+
+def test_only_the_given_address_is_served() -> None:
+    port = free_port()
+
+    with _exposed(port), pytest.raises(ConnectionRefusedError):
+        create_connection(("127.0.0.2", port))  # this machine, too, but another address: 0.0.0.0 would listen there
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /met", b"GET /metrics HTTP/1.1\r\n", b"GET /metrics HTTP/1.1\r\n\r\n"])
+def test_a_client_that_hangs_up_is_not_worth_a_line(sent: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    port = free_port()
+
+    with _exposed(port):
+        for _ in range(3):
+            with create_connection(("127.0.0.1", port)) as client:
+                client.setsockopt(SOL_SOCKET, SO_LINGER, RESET)
+                client.sendall(sent)
+        assert _get(port).status_code == 200  # the others are over by then
+        while any("process_request_thread" in thread.name for thread in threading.enumerate()):
+            time.sleep(0.01)
+
+    assert capfd.readouterr() == ("", "")
 
 
 def test_what_is_rare_is_there_before_it_happens() -> None:

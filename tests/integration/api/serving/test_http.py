@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import time as clock
@@ -13,7 +14,7 @@ from flask import Flask
 from sqlalchemy import text
 from support.api import V1, Api, newcomer, open_api, row_counts
 from support.world import Time
-from werkzeug.test import TestResponse
+from werkzeug.test import TestResponse, create_environ, run_wsgi_app
 
 from api.contract.endpoint import Policy
 from api.contract.problems import CODES, Problem
@@ -199,6 +200,26 @@ def test_an_unknown_host_is_refused(db_url: str, time: Time) -> None:
 
     assert known.status_code == 200
     _assert_problem(unknown, 400, "bad_request")
+
+
+@pytest.mark.parametrize("host", [None, "", "slipway.example.com,evil.example", "http://slipway", "a b", "a@b"])
+def test_http_1_1_without_one_host_is_refused(api: Api, host: str | None) -> None:
+    environ = create_environ("/healthz")
+    del environ["HTTP_HOST"]
+
+    given = {} if host is None else {"HTTP_HOST": host}
+    body, status, headers = run_wsgi_app(api.app.wsgi_app, environ | given)
+
+    assert status == "400 BAD REQUEST"
+    assert headers["Content-Type"] == "application/problem+json"
+    assert json.loads(b"".join(body))["code"] == "bad_request"
+
+
+def test_http_1_0_needs_no_host(api: Api) -> None:
+    environ = create_environ("/healthz") | {"SERVER_PROTOCOL": "HTTP/1.0"}
+    del environ["HTTP_HOST"]
+
+    assert run_wsgi_app(api.app.wsgi_app, environ)[1] == "200 OK"
 
 
 def test_a_call_that_nobody_declared_stops_the_start() -> None:

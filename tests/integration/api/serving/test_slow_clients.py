@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import resource
+import select
 import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from support.api import V1, serve
 
 from server import worker
+from server.crowd import PER_ADDRESS
 
 CROWD = 40  # more than twice the threads of both processes
 ANSWERS_WITHIN_S = 2.0
@@ -91,6 +93,31 @@ def test_a_crowd_that_falls_silent_keeps_nobody_waiting(address: Address, beginn
         _crowd(stack, address, beginning)
 
         assert _longest_wait_s(address, WATCHED_S) < ANSWERS_WITHIN_S
+
+
+def test_one_address_gives_up_its_oldest_requests_for_new_ones_and_no_other_address_waits(address: Address) -> None:
+    beyond = 50
+    with ExitStack() as stack:
+        clients = [
+            stack.enter_context(socket.create_connection(address, timeout=worker.ARRIVES_WITHIN_S / 2))
+            for _ in range(2 * PER_ADDRESS + beyond)  # of two processes
+        ]
+        for client in clients:
+            with suppress(OSError):
+                client.sendall(GET)
+
+        neighbour = stack.enter_context(socket.create_connection(address, timeout=5, source_address=("127.0.0.2", 0)))
+        neighbour.sendall(GET + b"Connection: close\r\n\r\n")
+        assert _last_words(neighbour).startswith(b"HTTP/1.1 200 ")
+        until_s = time.monotonic() + worker.ARRIVES_WITHIN_S / 2
+        while len(_closed(clients)) < beyond and time.monotonic() < until_s:
+            time.sleep(0.05)
+        assert beyond <= len(_closed(clients)) < 2 * beyond
+
+
+def _closed(clients: list[socket.socket]) -> list[socket.socket]:
+    """Return those that the server has closed: it has sent nothing that could be read."""
+    return select.select(clients, (), (), 0)[0]
 
 
 def test_a_crowd_that_sends_byte_by_byte_keeps_nobody_waiting(address: Address) -> None:
