@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from api.contract.problems import Problem
 from api.service import service
 from common.database.models import Job, User
-from common.states import JobState
-from common.workflows import SIGNUP
+from common.states import OPEN, JobState
+from common.workflows import OFFBOARD, SIGNUP
 
 
 def require_admission(user: User) -> None:
@@ -25,23 +25,39 @@ def require_admission(user: User) -> None:
         raise Problem("account_closed", f"The account {user.login} was closed.")
     job = service().db.read(lambda session: find_unfinished_sign_up(session, user))
     if job is not None:
-        raise Problem("signup_unfinished", f"The sign-up of {user.login} is {job.state.value}.", job_id=job.id)
+        detail = (
+            f"The sign-up of {user.login} is {job.state.value}."
+            if job.kind == SIGNUP.name
+            else f"{user.login} had left, and may sign up again with the same password."
+        )
+        raise Problem("signup_unfinished", detail, job_id=job.id)
 
 
 def find_unfinished_sign_up(session: Session, user: User) -> Job | None:
-    """Return the sign-up that keeps a person from logging in, None when they may.
+    """Return the job that keeps a person from logging in, None when they may: their sign-up, or that they had left.
 
     Retention deletes only sign-ups that succeeded: none means that it did, or that a command made the account.
     """
     if user.admitted_at is not None:
         return None
-    job = find_sign_up(session, user)
-    return job if job is not None and job.state is not JobState.SUCCEEDED else None
+    job = _newest(session, user, (SIGNUP.name, OFFBOARD.name))
+    is_finished = job is None or (job.kind == SIGNUP.name and job.state is JobState.SUCCEEDED)
+    return None if is_finished else job
+
+
+def may_return(session: Session, user: User) -> bool:
+    """Say whether a person who had left may sign up again: an administrator said so, and their accounts are closed."""
+    job = find_unfinished_sign_up(session, user) if user.left_at is None else None
+    return job is not None and job.kind == OFFBOARD.name and job.state not in OPEN
 
 
 def find_sign_up(session: Session, user: User) -> Job | None:
     """Return a person's newest sign-up, None when it was deleted or there was none."""
-    own = select(Job).where(Job.subject_id == user.id, Job.kind == SIGNUP.name)
+    return _newest(session, user, (SIGNUP.name,))
+
+
+def _newest(session: Session, user: User, kinds: tuple[str, ...]) -> Job | None:
+    own = select(Job).where(Job.subject_id == user.id, Job.kind.in_(kinds))
     return session.scalar(own.order_by(Job.id.desc()).limit(1))
 
 

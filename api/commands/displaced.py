@@ -46,15 +46,20 @@ def list_displaced(*, limit: int, is_json: bool) -> None:
 @click.argument("login", metavar="ID")
 @as_json
 def restore(login: str, is_json: bool) -> None:
-    """Give a renamed account its name back.
+    """Restore a renamed account, or let a person who left return.
 
-    ID is the login that it has now, such as gone-…: `users displaced` lists them. The person can log in with the
-    former password at once. If another account has the name or the e-mail address meanwhile, off-board that one first:
-    then it is renamed.
+    Of a renamed account, ID is the login that it has now, such as gone-…: `users displaced` lists them. The person can
+    log in with the former password at once. If another account has the name or the e-mail address meanwhile, off-board
+    that one first: then it is renamed.
+
+    A person who has left signs up again with the same ID, e-mail address and password; the accounts are then made anew.
     """
 
     def work(session: Session) -> str:
         person = options.find_user(session, login, for_update=True)
+        if person.left_at is not None and not login.startswith(RENAMED):
+            _let_return(session, person)
+            return person.login
         signup = admission.find_sign_up(session, person)
         if not login.startswith(RENAMED) or signup is None:
             raise Refusal(f"{login} was not renamed by a later sign-up, or its own sign-up was deleted for its age.")
@@ -65,15 +70,27 @@ def restore(login: str, is_json: bool) -> None:
         return person.login
 
     former_login = service().db.transaction(work)
-    print_result(is_json, {"id": former_login, "was": login}, f"{former_login} can log in again.")
+    what = "sign up again, with the same e-mail address and password" if former_login == login else "log in again"
+    print_result(is_json, {"id": former_login, "was": login}, f"{former_login} can {what}.")
+
+
+def _let_return(session: Session, person: User) -> None:
+    """Raises Refusal while accounts of the person are being closed."""
+    if (job_id := _open_job(session, person)) is not None:
+        raise Refusal(f"The accounts of {person.login} are being closed: wait for the job {job_id} to finish.")
+    person.left_at = person.admitted_at = None
+    person.is_admin = False
+
+
+def _open_job(session: Session, person: User) -> str | None:
+    return session.scalar(select(Job.id).where(Job.subject_id == person.id, Job.state.in_(OPEN)).limit(1))
 
 
 def _make_room(session: Session, person: User, *, login: str, email: str) -> None:
     """Rename those who have left and hold one of the two. Raises Refusal when somebody holds it who has not."""
     held = or_(User.login == login, User.email == email)
     for holder in session.scalars(select(User).where(held, User.id != person.id).with_for_update()).all():
-        is_open = session.scalar(select(Job.id).where(Job.subject_id == holder.id, Job.state.in_(OPEN)).limit(1))
-        if holder.left_at is None or is_open is not None:
+        if holder.left_at is None or _open_job(session, holder) is not None:
             raise Refusal(
                 f"{holder.login} ({holder.email}) has the name or the address now. If it is a stranger, off-board it: "
                 f"slipway offboard {holder.login}. Then try again."

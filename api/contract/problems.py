@@ -53,7 +53,7 @@ CODES: dict[str, ProblemType] = {
         403, "The request comes from another site", "Send the token as Authorization: Bearer, not as a cookie."
     ),
     "account_closed": ProblemType(
-        403, "The account was closed", "Ask an administrator to bring the account back, if it was closed by mistake."
+        403, "The account was closed", "If it was closed by mistake, ask an administrator to let you sign up again."
     ),
     "signup_unfinished": ProblemType(
         403,
@@ -74,7 +74,7 @@ CODES: dict[str, ProblemType] = {
         409,
         "Already taken",
         "Choose another value for the field listed in `errors`. If your own failed sign-up has it, sign up with the "
-        "same password as then. If your account was closed, ask an administrator to bring it back.",
+        "same password as then. If your account was closed, ask an administrator to let you sign up again.",
     ),
     "busy": ProblemType(
         409,

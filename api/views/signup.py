@@ -98,16 +98,12 @@ def _choice(open_teams: list[str]) -> str:
 def _write(session: Session, body: Signup, password_hash: str, own: list[str]) -> Job:
     now = service().db.now()
     inputs: dict[str, Any] = {"login": body.id, "email": body.email.lower(), "name": body.name, "team": body.team}
-    user = User(
-        id=new_id(),
-        login=body.id,
-        email=inputs["email"],
-        name=body.name,
-        password_hash=password_hash,
-        team_id=body.team,
-        created_at=now,
-    )
-    stale_signups.release_names(session, login=user.login, email=user.email, of=own)
+    names = {"login": body.id, "email": inputs["email"]}
+    user = stale_signups.find_returning(session, **names, of=own) if own else None
+    if user is None:
+        stale_signups.release_names(session, **names, of=own)
+        user = User(id=new_id(), **names, created_at=now)
+    user.name, user.password_hash, user.team_id = body.name, password_hash, body.team
     invite = invites.find(session, body.invite, team_id=body.team, now=now) if body.invite is not None else None
     user.invite_id = invite.id if invite else None
     session.add(user)

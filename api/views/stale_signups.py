@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import ColumnElement, Select, exists, or_, select
 from sqlalchemy.orm import Session
 
-from api.access import auth, rate_limits
+from api.access import admission, auth, rate_limits
 from api.contract import accounts, validation
 from api.contract.problems import Problem
 from api.service import service
@@ -27,20 +27,27 @@ from common.workflows import SIGNUP
 
 
 def find_own(*, login: str, email: str, password: str) -> list[str]:
-    """Return the ids of those who hold either name by a stale sign-up with this password.
+    """Return the ids of those who hold either name by a stale sign-up, or may return, and have this password.
 
     Passwords are verified outside any transaction, because hashing takes tens of milliseconds. Raises Problem `taken`
     when one has another password, which counts as a wrong one, and `too_many_requests`.
     """
-    stale = service().db.read(
-        lambda session: [each for each in _holders(session, login, email) if _is_stale(session, each)]
+    free = service().db.read(
+        lambda session: [each for each in _holders(session, login, email) if _is_free(session, each)]
     )
-    for person in stale:
+    for person in free:
         with rate_limits.limit_password_attempts(person.login):
             if not service().passwords.is_right(password, person.password_hash):
                 taken = service().db.read(lambda session: accounts.find_taken(session, login=login, email=email))
                 raise Problem("taken", errors=taken)
-    return [person.id for person in stale]
+    return [person.id for person in free]
+
+
+def find_returning(session: Session, *, login: str, email: str, of: Collection[str]) -> User | None:
+    """Return the person with both names who left and may return, locked; `of` are those whose password was right."""
+    own = select(User).where(User.login == login, User.email == email, User.id.in_(of)).with_for_update()
+    person = session.scalar(own)
+    return person if person is not None and admission.may_return(session, person) else None
 
 
 def release_names(session: Session, *, login: str, email: str, of: Collection[str] | None = None) -> None:
@@ -69,8 +76,12 @@ def _holders(session: Session, login: str, email: str) -> Sequence[User]:
     return session.scalars(select(User).where(or_(User.login == login, User.email == email))).all()
 
 
+def _is_free(session: Session, person: User) -> bool:
+    return _is_stale(session, person) or admission.may_return(session, person)
+
+
 def _is_stale(session: Session, person: User) -> bool:
-    if person.admitted_at is not None or person.is_admin:
+    if person.admitted_at is not None or person.is_admin or admission.may_return(session, person):
         return False
     is_running = exists().where(Job.subject_id == person.id, Job.state.in_(OPEN))
     has_resources = exists().where(

@@ -176,3 +176,31 @@ def test_nobody_is_made_an_administrator_before_they_can_log_in(api: Api) -> Non
 
     assert refused.exit_code == 3
     assert "cannot log in yet" in refused.stderr
+
+
+# -- who comes back -----------------------------------------------------------------------------------------------
+
+
+def test_who_has_left_comes_back_by_an_administrators_word_and_the_former_password(
+    api: Api, chief: FlaskClient, db: Database
+) -> None:
+    succeed(db, api.sign_up("grace").json["job_id"])
+    assert _log_in(api, "grace") == (201, None)
+    leaving = chief.delete(f"{V1}/users/grace").json["job_id"]
+    operator = Operator(api)
+    too_early = operator.types("users", "restore", "grace")
+    succeed(db, leaving)
+    before = api.sign_up("grace")
+
+    restored = operator.reads("users", "restore", "grace")
+    unfinished = _log_in(api, "grace")
+    stranger = api.sign_up("grace", password="mallory has another one")
+    other_name = api.sign_up("grace2", email="grace@example.com")
+    again = api.sign_up("grace")
+    succeed(db, again.json["job_id"])
+
+    assert (too_early.exit_code, before.status_code, restored["id"]) == (3, 409, "grace")
+    assert (unfinished, stranger.status_code, other_name.status_code) == ((403, leaving), 409, 409)
+    assert again.status_code == 202
+    assert _log_in(api, "grace") == (201, None)
+    assert db.read(lambda session: len(session.scalars(select(User).where(User.login == "grace")).all())) == 1
