@@ -97,10 +97,11 @@ docs: $(VENV)/tools ## Write .env.example, compose/harbour.env, docs/openapi.jso
 	@$(BIN)/python -m api.publish
 	@$(BIN)/python -m harbour.compose_env
 
-proofs: $(VENV)/tools ## Run the seeded proofs at full count (about two hours): builds, worlds, every failure of every call, every refusal, commands
+proofs: $(VENV)/tools ## Run the seeded proofs at full count (about two hours): builds, worlds, every failure of every call, hostile answers, every refusal, commands
 	@SLIPWAY_RUNS=300 $(SERVICES) $(PYTEST) tests/integration/worker/test_worlds.py tests/integration/worker/test_builds.py
 	@SLIPWAY_RUNS=300 $(SERVICES) $(PYTEST) -s tests/integration/worker/test_passing_refusals.py
 	@SLIPWAY_RUNS=2 $(SERVICES) $(PYTEST) tests/integration/worker/test_steps.py tests/integration/worker/test_every_call.py
+	@SLIPWAY_RUNS=30 $(SERVICES) $(PYTEST) tests/integration/worker/test_hostile_answers.py
 	@SLIPWAY_BUILDS=500 $(SERVICES) $(PYTEST) -s tests/integration/worker/test_waiting.py
 	@SLIPWAY_COMMANDS=100 $(SERVICES) $(PYTEST) tests/integration/api/commands/test_commands.py
 

@@ -12,6 +12,8 @@ _INVISIBLE = re.compile(
     "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 _COLOURS = re.compile(r"\x1b\[[0-9;]{0,32}m")
+_QUOTED = re.compile("(?::? )?“[^“”]*(?:”|$)")  # a reason may have been cut
+_PLAIN_QUOTES = str.maketrans({"“": '"', "”": '"'})
 _HARMLESS = str.maketrans({"<": "‹", ">": "›"})
 
 
@@ -20,6 +22,16 @@ def without_invisible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return _INVISIBLE.sub("", _COLOURS.sub("", text.replace("\r\n", "\n")).replace("\r", "\n"))
+
+
+def quoted(words: str) -> str:
+    """Return somebody else's words within a sentence of ours: `own_words` takes them out again."""
+    return "“" + words.translate(_PLAIN_QUOTES) + "”"
+
+
+def own_words(reason: str) -> str:
+    """Return a reason without what it quotes: what an upstream says in general is for those who operate it."""
+    return _QUOTED.sub("", reason) if "“" in reason else reason
 
 
 def harmless(text: str) -> str:

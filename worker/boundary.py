@@ -13,6 +13,7 @@ from typing import Any
 
 from common.errors import Conflict, StepError
 from common.plain_text import harmless
+from common.telemetry import sent
 from worker.context import StepContext
 from worker.upstreams import Upstreams
 
@@ -20,20 +21,22 @@ StepFunction = Callable[[StepContext, Upstreams], Mapping[str, object]]
 
 REASON_CHARACTERS = 4_000
 TEXT_CHARACTERS = 4_000
+READ_CHARACTERS = 64 * 1024  # of each text
 ITEMS = 1_000
 
 
 def guarded(step: StepFunction) -> StepFunction:
-    """Return the step with everything that it returns or says fit to be shown."""
+    """Return the step with everything that it returns or says fit to be shown, and without a secret of ours."""
 
     @wraps(step)
     def run(context: StepContext, upstreams: Upstreams) -> Mapping[str, object]:
-        try:
-            output = step(context, upstreams)
-        except StepError as error:
-            _clean(error)
-            raise
-        return {name: presentable(value) for name, value in output.items()}
+        with sent.scope(context.worker.secrets):
+            try:
+                output = step(context, upstreams)
+            except StepError as error:
+                _clean(error)
+                raise
+            return {name: presentable(value) for name, value in output.items()}
 
     return run
 
@@ -42,11 +45,11 @@ def presentable(value: Any) -> Any:
     """Return a JSON value in which every text may be shown; lists and texts that are too long are cut."""
     match value:
         case str():
-            return _short(harmless(value[: 2 * TEXT_CHARACTERS]), TEXT_CHARACTERS)
+            return _shown(value, TEXT_CHARACTERS)
         case float():
             return value if math.isfinite(value) else None
         case dict():
-            return {harmless(str(name)): presentable(each) for name, each in list(value.items())[:ITEMS]}
+            return {presentable(str(name)): presentable(each) for name, each in list(value.items())[:ITEMS]}
         case list() | tuple():
             return [presentable(each) for each in value[:ITEMS]]
         case _:
@@ -54,11 +57,12 @@ def presentable(value: Any) -> Any:
 
 
 def _clean(error: StepError) -> None:
-    error.reason = _short(harmless(error.reason[: 2 * REASON_CHARACTERS]), REASON_CHARACTERS)
+    error.reason = _shown(error.reason, REASON_CHARACTERS)
     error.args = (error.reason,)
     if isinstance(error, Conflict):
         error.choices = tuple(presentable(each) for each in error.choices)
 
 
-def _short(text: str, characters: int) -> str:
+def _shown(text: str, characters: int) -> str:
+    text = harmless(sent.hide(text[:READ_CHARACTERS]))
     return text if len(text) <= characters else text[: characters - 1] + "…"

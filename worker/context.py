@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import TypeVar
 
 from sqlalchemy import select, update
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 from common.config.accounts import Accounts
 from common.config.catalog import AppType, Catalog, CatalogTeam
 from common.config.settings import WorkerSettings
+from common.config.upstreams import is_known_address
 from common.database.engine import Database
 from common.database.models import App, Resource
 from common.errors import ActionBy, Permanent
@@ -22,9 +24,12 @@ from common.jobs.ledger import Entry
 from common.plain_text import without_invisible
 from common.states import Provenance
 from common.step_outputs import StepOutput
+from common.telemetry import redaction, sent
+from common.telemetry.spellings import Secrets
 from common.vault import sealed_passwords
 from common.vault.cipher import CannotOpenError, Vault
 
+OUTSIDE_ID_CHARACTERS = 255
 Recorded = TypeVar("Recorded", bound=Mapping[str, object])
 
 
@@ -36,6 +41,25 @@ class WorkerContext:
     settings: WorkerSettings
     catalog: Catalog
     vault: Vault
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """The values of all secret settings."""
+        return redaction.secrets(self.settings)
+
+
+class StepEntry(Entry):
+    """The ledger's entry of a step: it keeps no address that leads to a host of nobody's settings."""
+
+    def __init__(self, worker: WorkerContext, claim: Claim, *, upstream: str, kind: str, ref: str) -> None:
+        super().__init__(worker.db, claim, upstream=upstream, kind=kind, ref=ref)
+        self._settings = worker.settings
+
+    def settle(self, *, outside_id: str, url: str | None, found: bool) -> None:
+        link = url if url and is_known_address(url, self._settings) else None
+        super().settle(
+            outside_id=sent.hide(without_invisible(outside_id))[:OUTSIDE_ID_CHARACTERS], url=link, found=found
+        )
 
 
 class StepContext:
@@ -119,6 +143,7 @@ class StepContext:
             raise Permanent(f"The password cannot be read: {error}.", action_by=ActionBy.OPERATOR) from None
         if password is None:
             raise Permanent("The password is kept for a day only and has been deleted.", action_by=ActionBy.USER)
+        sent.note(Secrets((password,)))
         return password
 
     def read_earlier(self, upstream: str, kind: str) -> list[Resource]:
@@ -176,7 +201,7 @@ class StepContext:
         return self.worker.db.read(lambda session: build_log.position(session, self.id))
 
     def keep_console(self, text: str, *, after: tuple[int, int], upstream_next: int) -> None:
-        shown = without_invisible(text)
+        shown = without_invisible(sent.hide(text))
         self._record(
             lambda session: build_log.append(session, self.id, shown, after=after, upstream_next=upstream_next)
         )
@@ -190,4 +215,4 @@ class StepContext:
 
     def resource(self, upstream: str, kind: str, ref: str) -> Entry:
         """Return the ledger's entry for one outside object of this step."""
-        return Entry(self.worker.db, self.claim, upstream=upstream, kind=kind, ref=ref)
+        return StepEntry(self.worker, self.claim, upstream=upstream, kind=kind, ref=ref)

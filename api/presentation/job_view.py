@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import BindParameter, Select, bindparam, select
 from sqlalchemy.orm import Session
@@ -37,8 +37,10 @@ from common.admission.outages import HoldCode
 from common.config.settings import Settings
 from common.database.models import Attempt, Job, Resource, Step, UpstreamStatus
 from common.jobs import outputs
+from common.plain_text import own_words
 from common.states import CLAIMABLE, OPEN, PASSED, StepState
 
+Part = TypeVar("Part", StepShown, AttemptShown, WaitingOn, Failure)
 WAITING = frozenset({StepState.WAITING, StepState.RETRYING})
 
 _IDS: BindParameter[list[str]] = bindparam("job_ids", expanding=True)
@@ -121,6 +123,22 @@ class JobView:
             )
             for summary, job in zip(summaries(session, jobs), jobs, strict=True)
         ]
+
+    def for_members(self, body: JobShown) -> JobShown:
+        """Return the document without what reasons quote of upstreams; the job of a sign-up needs no log-in."""
+        lanes = [
+            lane.model_copy(
+                update={
+                    "steps": [
+                        _in_own_words(step).model_copy(update={"attempts": [*map(_in_own_words, step.attempts)]})
+                        for step in lane.steps
+                    ]
+                }
+            )
+            for lane in body.lanes
+        ]
+        said = {"waiting_on": [*map(_in_own_words, body.waiting_on)], "errors": [*map(_in_own_words, body.errors)]}
+        return body.model_copy(update={**said, "lanes": lanes})
 
     def for_operators(self, body: JobShown) -> JobShown:
         """Return the document with a link to the job's tasks in Flower, which only administrators can open."""
@@ -205,6 +223,10 @@ def summaries(session: Session, jobs: Sequence[Job]) -> list[JobSummary]:
         )
         for job in jobs
     ]
+
+
+def _in_own_words(part: Part) -> Part:
+    return part.model_copy(update={"reason": own_words(part.reason)}) if part.reason else part
 
 
 def steps_of(session: Session, job_id: str) -> Sequence[Step]:

@@ -9,7 +9,7 @@ from flask import has_request_context, request
 
 from api.contract.endpoint import BASE
 from common.config.settings import Settings
-from common.config.upstreams import settings_of
+from common.config.upstreams import is_known_address, settings_of
 from common.workflows import EXTERNAL
 
 
@@ -20,7 +20,10 @@ def of_call(path: str) -> str:
 
 
 def external(url: str | None, settings: Settings) -> str | None:
-    """Return `url` with the base URL for workers replaced by the base URL for users."""
+    """Return `url` with the base URL for workers replaced by the base URL for users.
+
+    None for an address on a host that the settings do not name: it is an upstream's word, and may lead anywhere.
+    """
     if url is None:
         return None
     for upstream in filter(lambda each: each.has_pages, EXTERNAL):
@@ -28,16 +31,19 @@ def external(url: str | None, settings: Settings) -> str | None:
         inner, outer = base.url, base.external_url
         if outer and (url == inner or url.startswith(f"{inner}/")):
             return outer + url.removeprefix(inner)
-    return url
+    return url if is_known_address(url, settings) else None
 
 
 def external_within(value: Any, settings: Settings) -> Any:
-    """Return a JSON value in which each URL is what `external` makes of it."""
+    """Return a JSON value in which each URL, by its name, is what `external` makes of it, "" for None."""
     match value:
-        case str():
-            return external(value, settings)
         case dict():
-            return {name: external_within(each, settings) for name, each in value.items()}
+            return {
+                name: (external(each, settings) or "")
+                if name.endswith("url") and isinstance(each, str)
+                else external_within(each, settings)
+                for name, each in value.items()
+            }
         case list():
             return [external_within(each, settings) for each in value]
         case _:

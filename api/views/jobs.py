@@ -149,7 +149,8 @@ def follow_job(job_id: str, query: Resume) -> Answer | Response:
 
 
 def _adapt_for(user: User | None) -> Adapt:
-    return service().view.for_operators if user is not None and user.is_admin else lambda body: body
+    view = service().view
+    return view.for_operators if user is not None and user.is_admin else view.for_members
 
 
 def _show(session: Session, job: Job, query: Wait, adapt: Adapt) -> Answer:

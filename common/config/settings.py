@@ -175,7 +175,9 @@ class Settings(CommonSettings):
     )
 
     gitlab_url: HttpUrl = Field(description="GitLab as the workers reach it")
-    gitlab_ext_url: HttpUrl | None = Field(None, description="GitLab as users reach it, for links")
+    gitlab_ext_url: HttpUrl | None = Field(
+        None, description="GitLab as it names itself to users: for links, and for its repositories' addresses"
+    )
     gitlab_credential: str = Field("gitlab", description="Id of the Jenkins credential with which pipelines clone")
     gitlab_read_user: str | None = Field(None, description="User of GITLAB_READ_TOKEN; nobody can sign up as that")
 

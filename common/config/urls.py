@@ -49,6 +49,27 @@ DatabaseUrl = Annotated[SecretStr, AfterValidator(database_url.checked)]
 BrokerUrl = Annotated[SecretStr, AfterValidator(broker_url.checked)]  # with the password of the field `redis_password`
 
 
+_LONGEST = 1_000  # characters, as the ledger keeps them
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def is_on_host(url: str, base: str) -> bool:
+    """Say whether an address that somebody else names is http(s) on the host and port of `base`, a setting of ours.
+
+    With a base of https, nothing else will do: a token would be sent in clear.
+    """
+    try:
+        parts, ours = urlsplit(url), urlsplit(base)
+        ports = [each.port or _DEFAULT_PORTS.get(each.scheme) for each in (parts, ours)]
+    except ValueError:
+        return False
+    if len(url) > _LONGEST or "@" in parts.netloc or not url.isprintable() or set(url) & set(" \\<>\"'`"):
+        return False
+    is_safe = parts.scheme in ((ours.scheme, "https") if ours.scheme == "http" else ("https",))
+    is_port = ports[0] == ports[1] or (parts.port, ours.port) == (None, None)
+    return is_safe and is_port and parts.hostname is not None and parts.hostname == ours.hostname
+
+
 def is_loopback(host: str) -> bool:
     """Say whether the host is this machine."""
     try:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, object_session
 
 from common.admission.outages import HoldCode
 from common.database.models import Event, Job, Step
+from common.plain_text import own_words
 from common.states import JobState, StepState, require_job_transition, require_step_transition
 
 CHANGED = "changed steps"  # of the session: those of the one job that its transaction has locked
@@ -60,7 +61,7 @@ def transition_job(job: Job, state: JobState) -> None:
 
 def shown(step: str, state: StepState, code: str | None = None, reason: str | None = None) -> dict[str, Any]:
     """Return what an event says of a step that changed."""
-    headline = reason.partition("\n")[0][:REASON_CHARACTERS] if reason else None
+    headline = own_words(reason.partition("\n")[0])[:REASON_CHARACTERS] if reason else None
     return {"name": step, "state": state.value, "code": code, "reason": headline}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from pydantic import SecretStr
@@ -10,7 +9,10 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from common.config.settings import CommonSettings
+from common.telemetry import sent
+from common.telemetry.spellings import Secrets
 
+INSTEAD = "***"
 SHORTEST_SECRET = 8  # a shorter one would be removed from other words
 
 
@@ -33,16 +35,16 @@ def _password_in(address: str) -> str:
         return ""
 
 
+def secrets(settings: CommonSettings) -> Secrets:
+    """Return the same, to be hidden in whichever spelling."""
+    return Secrets(secrets_of(settings), shortest=SHORTEST_SECRET)
+
+
 class Redaction:
-    """The last processor of a log line: it removes every value of a secret setting."""
+    """The last processor of a log line: it removes every value of a secret setting, and what this thread has sent."""
 
     def __init__(self, settings: CommonSettings) -> None:
-        secrets = {secret for secret in secrets_of(settings) if len(secret) >= SHORTEST_SECRET}
-        in_json = {json.dumps(secret)[1:-1] for secret in secrets}
-        self._secrets = sorted(secrets | in_json, key=len, reverse=True)  # an address before the password in it
+        self._secrets = secrets(settings)
 
     def __call__(self, _logger: object, _method: str, line: Any) -> str:
-        text = str(line)
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
+        return sent.hide(self._secrets.hide(str(line), INSTEAD), INSTEAD)

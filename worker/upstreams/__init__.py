@@ -86,9 +86,11 @@ def _identity(adapter: Adapter[Any], settings: WorkerSettings) -> str:
 
 def _connection(adapter: Adapter[Any], settings: WorkerSettings, rate_limit: RateLimit | None) -> Http:
     login, route = adapter.login(settings), route_to(settings, adapter.upstream)
+    addresses = settings_of(settings, adapter.upstream)
     return Http(
         adapter.upstream.label,
-        settings_of(settings, adapter.upstream).url,
+        addresses.url,
+        external_url=addresses.external_url,
         headers=login.headers,
         auth=login.auth,
         limits=adapter.limits,

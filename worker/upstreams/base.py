@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from typing import Protocol, Unpack
+from urllib.parse import urlsplit
 
 from common.errors import ActionBy, Conflict, NotYet, Permanent, StepError, Transient
-from worker.upstreams.http import Http, SendOptions, unexpected
+from common.workflows import Upstream
+from worker.upstreams.error_text import cleaned
+from worker.upstreams.http import Http, SendOptions, build_url, unexpected
 from worker.upstreams.replies import Reply, is_login_redirect, refused
+
+
+def origin_of(url: str) -> str:
+    """Return scheme and host of an address, as a sentence can name it: somebody else wrote it."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "no address"
+    return cleaned(f"{parts.scheme}://{parts.hostname}") if parts.hostname else "no address"
 
 
 class Translate(Protocol):
@@ -33,6 +45,21 @@ class Api:
         if is_login_redirect(reply):
             raise refused(reply, f"A log-in page is in front of {self.name}")
         return reply
+
+    def link(self, url: str, *segments: str) -> str:
+        """Return an address of an answer when it is on a host of our settings, else where we would look for it."""
+        return url if self._http.is_own(url) else build_url(self._http.base_url, *segments) + "/"
+
+    def require_own(self, url: str, what: str) -> str:
+        """Return an address of an answer that others will send secrets to. Raises Permanent: on an unknown host."""
+        if self._http.is_own(url):
+            return url
+        upstream = Upstream.labelled(self.name)
+        prefix = upstream.prefix if upstream else ""
+        raise self.permanent(
+            f"{self.name} names {origin_of(url)} for {what}, which is the host of neither {prefix}_URL nor "
+            f"{prefix}_EXT_URL: set {prefix}_EXT_URL to the address that {self.name} gives to people"
+        )
 
     def expect(self, reply: Reply, doing: str) -> Reply:
         """Return a 200. Raises for any other status what `failed` returns."""

@@ -13,6 +13,7 @@ import re
 from typing import Any
 
 from common.plain_text import harmless, without_invisible
+from common.telemetry import sent
 from common.telemetry.spellings import Secrets
 
 READ_CHARACTERS = 16 * 1024
@@ -52,14 +53,14 @@ def text_in(value: Any, depth: int = 0) -> str:
 
 
 def cleaned(text: str, *, secrets: tuple[str, ...] = (), at_most: int = _MAX_CHARS) -> str:
-    """Return `text` as one line of `at_most` characters: no markup, nothing invisible, no secret.
+    """Return `text` as one line of `at_most` characters: no markup, nothing invisible, none of the secrets we sent.
 
     What is longer than 16 KiB is read no further. A secret is searched for before the cut and after the cleaning: an
     upstream may have spelt it in either.
     """
     hidden = Secrets(secrets)
     text = " ".join(_without_markup(_decoded(_bounded(text, hidden))).split())
-    text = harmless(hidden.hide(text))
+    text = harmless(_hide(text, hidden))
     return text if len(text) <= at_most else text[: at_most - 1] + "…"
 
 
@@ -69,7 +70,11 @@ def bounded(text: str, *, secrets: tuple[str, ...] = ()) -> str:
 
 
 def _bounded(text: str, hidden: Secrets) -> str:
-    return hidden.hide(text[: READ_CHARACTERS + _LONGEST_SECRET])[:READ_CHARACTERS]
+    return _hide(text[: READ_CHARACTERS + _LONGEST_SECRET], hidden)[:READ_CHARACTERS]
+
+
+def _hide(text: str, hidden: Secrets) -> str:
+    return hidden.hide(sent.hide(text))
 
 
 def _decoded(text: str) -> str:

@@ -7,14 +7,15 @@
     a reply that a client has no rule of its own for           -> `unexpected`
     a write on a connection that only reads                    -> WouldWrite, which is no outcome of a step
 
-Redirects are replies: none is followed. Nothing is retried. Bodies are neither logged nor kept in errors.
+Redirects are replies: none is followed. Nothing is retried. Bodies are neither logged nor kept in errors. What a call
+sends of our secrets is noted (`common/telemetry/sent.py`), and no reason shows it, however the answer spells it.
 """
 
 from __future__ import annotations
 
 import copy
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any, Self, TypedDict
@@ -23,7 +24,11 @@ from urllib.parse import quote, urlsplit
 import requests
 from urllib3.exceptions import HTTPError
 
+from common.config.urls import is_on_host
 from common.errors import ActionBy, Permanent, StepError, Transient
+from common.plain_text import quoted
+from common.telemetry import sent
+from common.telemetry.spellings import Secrets
 from common.uptime import uptime_s
 from worker.upstreams import call_telemetry
 from worker.upstreams.error_text import reason_in
@@ -32,6 +37,7 @@ from worker.upstreams.transport import Watch, open_session
 from worker.upstreams.unreachable import why_unreachable
 
 _CHUNK_BYTES = 64 * 1024
+_SECRET_NAMES = ("password", "token", "secret")
 _READS = frozenset({"GET", "HEAD"})
 
 
@@ -124,9 +130,12 @@ class Http:
         pool_size: int = 32,
         limits: Limits = Limits(),
         rate_limit: RateLimit | None = None,
+        external_url: str | None = None,
     ) -> None:
+        """`external_url` is where people reach it; the addresses that it names itself may be there."""
         self.name = upstream
         self._base_url = base_url
+        self._own_urls = tuple(filter(None, (base_url, external_url)))
         self._headers = dict(headers or {})
         self._auth = auth
         self._verify: bool | str = ca_file or True
@@ -137,10 +146,15 @@ class Http:
         self._only_reads = False
         self._accepted: set[bool] = set()
         self._session = open_session(pool_size, proxy=proxy)
+        self._secrets = _login_secrets(self._headers, auth)
 
     @property
     def base_url(self) -> str:
         return self._base_url
+
+    def is_own(self, url: str) -> bool:
+        """Say whether an address out of an answer is on a host that our settings name for this upstream."""
+        return any(is_on_host(url, each) for each in self._own_urls)
 
     @property
     def login(self) -> str:
@@ -197,6 +211,7 @@ class Http:
         request = requests.Request(
             method, url, sent_headers, params=params, json=json, data=body, auth=_basic(auth or self._auth)
         )
+        sent.note(self._secrets, _carried(json, form, auth))
         if self._rate_limit is not None:
             self._rate_limit(self._deadline)
         if self._before_write is not None and may_write:
@@ -261,6 +276,27 @@ class Http:
         return Transient(reason, upstream=upstream, is_unavailable=not is_ours, is_unsent=True)
 
 
+def _login_secrets(headers: Mapping[str, str], auth: tuple[str, str] | None) -> Secrets:
+    """Return what shows who we are, a token also without the word before it."""
+    tokens = [each for value in headers.values() for each in (value, *value.split()[-1:])]
+    return Secrets([*tokens, auth[1]] if auth else tokens)
+
+
+def _carried(json: Any, form: Mapping[str, str] | None, auth: tuple[str, str] | None) -> Secrets | None:
+    """Return the secrets of one call, None when it has none of its own."""
+    found = {*_secrets_in(json), *_secrets_in(form), *(auth[1:] if auth else ())}
+    return Secrets(found) if found else None
+
+
+def _secrets_in(body: Any) -> Iterator[str]:
+    """Yield the values whose names say that they are secret."""
+    for name, value in body.items() if isinstance(body, Mapping) else ():
+        if isinstance(value, str) and any(word in name.lower() for word in _SECRET_NAMES):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from _secrets_in(value)
+
+
 def _basic(auth: tuple[str, str] | None) -> tuple[bytes, bytes] | None:
     """Encode as UTF-8: requests would use Latin-1 and fail on any other letter."""
     return (auth[0].encode(), auth[1].encode()) if auth else None
@@ -274,7 +310,7 @@ def unexpected(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...]
     are Refused, everything else is Permanent.
     """
     why = reason_in(reply.body, secrets=secrets)
-    tail = f" while {doing}" + (f": {why}" if why else "")
+    tail = f" while {doing}" + (f": {quoted(why)}" if why else "")
     if reply.status in (408, 425, 429) or reply.status >= 500:
         reason = f"{http.name} answered {reply.status}{tail}"
         hint_s, is_unavailable = retry_after_s(reply), reply.status >= 500

@@ -38,6 +38,10 @@ class Probe:
             transient = Transient(reason, upstream=error.upstream, is_unavailable=is_unavailable)
             raise CheckFailedError(reason, self._how_to_reach(error.reason), transient=transient) from None
 
+    def is_own(self, url: str) -> bool:
+        """Say whether an address out of an answer is on a host that our settings name for this upstream."""
+        return self._http.is_own(url)
+
     def expect(self, reply: Reply, doing: str) -> Reply:
         """Return a 200. Raises CheckFailedError for any other status; `doing` completes "while …"."""
         if reply.status != 200:

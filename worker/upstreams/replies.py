@@ -19,6 +19,7 @@ from common.workflows import DELAY_AT_MOST_S
 
 T = TypeVar("T")
 _MAX_RETRY_AFTER_S = DELAY_AT_MOST_S
+_HALF_A_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LOGIN_PATH = re.compile(  # one whole segment of a path
     r"/(log[-_]?in|sign[-_]?in|commenceLogin|sso|cas|saml2?|oauth2?|oidc|openid-connect|authorize|auth)(/|$)",
@@ -57,7 +58,8 @@ class Reply:
     def json(self) -> Any:
         """Return the decoded body. Raises Transient when it is not JSON: a proxy's page, a truncated body."""
         try:
-            return jsonlib.loads(self.body)
+            value = jsonlib.loads(self.body)
+            return _whole(value) if _HALF_A_CHARACTER.search(self.body) else value
         except (ValueError, RecursionError):
             reason = f"{self.upstream} answered with something that is not JSON"
             raise Transient(reason, upstream=self.upstream) from None
@@ -73,6 +75,19 @@ class Reply:
             reason = f"{self.upstream} answered with JSON of an unknown shape"
             raise Transient(reason, upstream=self.upstream) from None
         return value
+
+
+def _whole(value: Any) -> Any:
+    """Return the value with a replacement for each half of a character: no database and no page can hold one."""
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case dict():
+            return {_whole(key): _whole(each) for key, each in value.items()}
+        case list():
+            return [_whole(each) for each in value]
+        case _:
+            return value
 
 
 @cache

@@ -338,7 +338,7 @@ def test_a_stumble_is_transient_and_keeps_the_servers_hint(http: Http, status: i
 
     assert isinstance(error, Transient)
     assert error.retry_after_s == 9
-    assert str(error) == f"GitLab answered {status} while looking: Retry later"
+    assert str(error) == f"GitLab answered {status} while looking: “Retry later”"
 
 
 @pytest.mark.parametrize(

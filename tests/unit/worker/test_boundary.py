@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from common.errors import Conflict, NotYet, Permanent, StepError
+from common.telemetry.spellings import Secrets
 from worker.boundary import ITEMS, REASON_CHARACTERS, guarded, presentable
 
+NOBODY: Any = SimpleNamespace(worker=SimpleNamespace(secrets=Secrets(["a-token-of-ours"])))
 HOSTILE = "a\u202eb\u200bc\x1b[31m<svg onload=x>\ud800"
 
 
@@ -23,7 +26,7 @@ def _raising(error: StepError) -> Any:
 @pytest.mark.parametrize("kind", [NotYet, Permanent, Conflict])
 def test_a_reason_is_harmless(kind: type[StepError]) -> None:
     with pytest.raises(kind) as raised:
-        _raising(kind(f"Jenkins has it in its queue: {HOSTILE}"))(None, None)
+        _raising(kind(f"Jenkins has it in its queue: {HOSTILE}"))(NOBODY, None)
 
     assert raised.value.reason == "Jenkins has it in its queue: abc‹svg onload=x›"
     assert str(raised.value) == raised.value.reason
@@ -31,14 +34,14 @@ def test_a_reason_is_harmless(kind: type[StepError]) -> None:
 
 def test_the_lines_of_a_console_stay_lines() -> None:
     with pytest.raises(Permanent) as raised:
-        _raising(Permanent("Its last lines:\none\r\n\ttwo\x1b[0m"))(None, None)
+        _raising(Permanent("Its last lines:\none\r\n\ttwo\x1b[0m"))(NOBODY, None)
 
     assert raised.value.reason == "Its last lines:\none\n\ttwo"
 
 
 def test_a_reason_is_bounded() -> None:
     with pytest.raises(Permanent) as raised:
-        _raising(Permanent("x" * 1_000_000))(None, None)
+        _raising(Permanent("x" * 1_000_000))(NOBODY, None)
 
     assert len(raised.value.reason) == REASON_CHARACTERS
 
@@ -46,7 +49,7 @@ def test_a_reason_is_bounded() -> None:
 def test_an_output_is_harmless_at_every_depth() -> None:
     output = guarded(lambda _context, _upstreams: {"images": [HOSTILE], "deep": {HOSTILE: {"x": HOSTILE}}, "n": 3})
 
-    shown = output(None, None)  # type: ignore[arg-type] # neither is used
+    shown = output(NOBODY, None)  # type: ignore[arg-type] # no context of a job is needed
 
     assert shown == {
         "images": ["abc‹svg onload=x›"],
@@ -58,3 +61,10 @@ def test_an_output_is_harmless_at_every_depth() -> None:
 def test_an_output_has_an_end_and_no_number_that_json_lacks() -> None:
     assert len(presentable(["x"] * 100_000)) == ITEMS
     assert presentable([math.inf, math.nan, 1.5]) == [None, None, 1.5]
+
+
+def test_a_secret_of_ours_does_not_leave_a_step() -> None:
+    with pytest.raises(Permanent) as raised:
+        _raising(Permanent("it says a-token-of-ours, or YS10b2tlbi1vZi1vdXJz"))(NOBODY, None)
+
+    assert raised.value.reason == "it says •••, or •••"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from common.errors import ActionBy, Conflict, NotYet, Permanent, StepError, Transient
+from common.plain_text import quoted
 from worker.upstreams.argocd.causes import GIT, KUBERNETES, Cause, Failure, read_failure
 from worker.upstreams.argocd.denials import BARE, denied, rights_in
 from worker.upstreams.error_text import cleaned
@@ -122,7 +123,7 @@ def _denial(reply: Reply, body: _Body, doing: str, secrets: tuple[str, ...]) -> 
         return None
     if body.message == BARE:
         return denied(reply, f"Argo CD hides it while {doing}: it is absent, or our token may not see it", says=says)
-    reason = f"Our token lacks a permission on Argo CD while {doing}: {says}"
+    reason = f"Our token lacks a permission on Argo CD while {doing}: {quoted(says)}"
     return denied(reply, reason, says=says, rights=rights_in(body.message))
 
 
@@ -141,9 +142,9 @@ def error_of(failure: Failure, doing: str) -> StepError | None:
         case Cause.PROJECT:
             return Permanent(f"The project on Argo CD does not permit it, while {doing}: {words}")
         case Cause.UNREACHABLE:
-            reason = f"Argo CD cannot reach {failure.place} while {doing}: {words}"
+            reason = f"Argo CD cannot reach {failure.place} while {doing}: {quoted(words)}"
             return Transient(reason, is_unavailable=failure.is_of_argocd)
         case Cause.REFUSED:
-            return Permanent(f"{failure.place} refuses Argo CD while {doing}: {words}")
+            return Permanent(f"{failure.place} refuses Argo CD while {doing}: {quoted(words)}")
         case _:
             return None

@@ -10,6 +10,23 @@ from typing import Any
 from urllib.parse import urlsplit
 
 Spec = dict[str, Any]
+"""As `checked_spec` lets it in."""
+
+
+def checked_spec(spec: Spec) -> Spec:
+    """Return a spec of Argo CD's whose parts have the types that are read here. Raises ValueError: another shape."""
+    source = spec.get("source") or {}
+    helm = source.get("helm") or {} if isinstance(source, dict) else None
+    rows = helm.get("parameters") or [] if isinstance(helm, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError("a source of another shape")
+    if not isinstance(spec.get("syncPolicy") or {}, dict):
+        raise ValueError("a policy of another shape")  # noqa: TRY004 - as pydantic wants it
+    if not all(isinstance(row.get("name"), str) for row in rows):
+        raise ValueError("a parameter without a name")
+    return spec
+
+
 SYNC_OPTIONS = ("CreateNamespace=true", "FailOnSharedResource=true")
 """The second one stops a sync that would take over what another application of Argo CD has."""
 

@@ -50,7 +50,7 @@ def _is_ours(item: ManagedResource, instance: str) -> bool:
 def _tracking_id(state: str) -> str:
     try:
         return str(json.loads(state)["metadata"]["annotations"][TRACKING_ID])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return ""
 
 

@@ -6,11 +6,11 @@ The fields have its own names. It omits what is empty, so everything that can be
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import AwareDatetime
+from pydantic import AfterValidator, AwareDatetime
 
-from worker.upstreams.argocd.manifest import Spec
+from worker.upstreams.argocd.manifest import Spec, checked_spec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +121,7 @@ class Object:
     """An application as Argo CD shows it. `operation` is there from the request for one to its end."""
 
     metadata: Metadata
-    spec: Spec
+    spec: Annotated[Spec, AfterValidator(checked_spec)]
     operation: Operation | None = None
     status: Status = Status()
 

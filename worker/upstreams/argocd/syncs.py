@@ -122,7 +122,7 @@ class Syncs:
 
         Argo CD renders every revision, but shows of the cluster only what the objects of its comparison have there.
         """
-        followed = str(app.spec["source"].get("targetRevision", "HEAD"))
+        followed = str((app.spec.get("source") or {}).get("targetRevision", "HEAD"))
         if revision not in (followed, app.status.sync.revision):
             raise self._api.permanent(
                 f"the first deployment cannot be of {revision}: Argo CD has compared the cluster only with {followed}, "

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from common.errors import ActionBy, Conflict, StepError
+from common.plain_text import quoted
 from worker.upstreams.base import Api
 from worker.upstreams.elasticsearch.identity import foreign_answer
 from worker.upstreams.error_text import reason_in
@@ -177,7 +178,7 @@ class Users:
         why = reason_in(reply.body, secrets=(secret,))
         if any(words in why for words in _NOT_OURS_TO_WRITE):
             return self._taken(login)
-        reason = f"Elasticsearch does not accept the user {login}: {why}"
+        reason = f"Elasticsearch does not accept the user {login}: {quoted(why)}"
         return self._api.permanent(reason, ActionBy.USER)
 
 

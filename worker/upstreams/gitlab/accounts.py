@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from common.errors import ActionBy, StepError, Transient
+from common.plain_text import quoted
 from worker.upstreams.base import Api
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.gitlab.errors import is_locked, not_ours
@@ -18,6 +19,7 @@ from worker.upstreams.gitlab.schemas import GroupSchema, User, UserSchema, same_
 from worker.upstreams.marker import is_line_of
 from worker.upstreams.replies import Reply
 
+_FIELDS = frozenset({"email", "name", "password", "username"})  # that a person chooses
 _PENDING = "blocked_pending_approval"
 _BLOCKED = frozenset({"blocked", "ldap_blocked", _PENDING, "banned"})  # a block changes none of them
 
@@ -172,8 +174,9 @@ class Accounts:
             return self._api.failed(reply, doing, secrets=(password,))
         why = reason_in(reply.body, secrets=(password,))
         if "base" in faults:  # users and groups share one set of names
-            return not_ours(self._api, f"the id {login} is taken on GitLab: {why}", "choose another id")
-        return self._api.permanent(f"GitLab refused {doing}: {why}", ActionBy.USER)
+            return not_ours(self._api, f"the id {login} is taken on GitLab: {quoted(why)}", "choose another id")
+        fields = ", ".join(sorted(_FIELDS & faults.keys())) or "what was sent"
+        return self._api.permanent(f"GitLab refused {doing}: it does not accept {fields}: {quoted(why)}", ActionBy.USER)
 
     def block_user(self, user_id: int, *, login: str, marker: str) -> bool:
         """Return True once the user cannot sign in: blocked, or gone.

@@ -177,4 +177,5 @@ def clone_base(probe: Probe, catalog: Catalog) -> str:
     except CheckFailedError:  # GitLab's own checks report it
         return ""
     url, path = str(project.get("http_url_to_repo", "")), str(project.get("path_with_namespace", ""))
-    return url.removesuffix(f"/{path}.git") if path and url.endswith(f"/{path}.git") else ""
+    is_ours = probe.is_own(url) and path and url.endswith(f"/{path}.git")
+    return url.removesuffix(f"/{path}.git") if is_ours else ""

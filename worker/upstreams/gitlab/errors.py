@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from common.errors import Conflict, Permanent, StepError, Transient
+from common.plain_text import quoted
 from worker.upstreams.base import Api
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.http import Http, unexpected
@@ -21,7 +22,7 @@ def failure(http: Http, reply: Reply, doing: str, *, secrets: tuple[str, ...] = 
         return Transient(f"GitLab holds a lock while {doing}", retry_after_s=1.0, upstream=http.name)
     if reply.status in (403, 503) and any(words in reply.text for words in PASSING):
         says = reason_in(reply.body, secrets=secrets)
-        return refused(reply, f"GitLab refuses it for now while {doing}: {says}", says=says)
+        return refused(reply, f"GitLab refuses it for now while {doing}: {quoted(says)}", says=says)
     if target := _other_origin(reply):
         return Permanent(f"GitLab redirects to {target}: set GITLAB_URL to its address", upstream=http.name)
     return unexpected(http, reply, doing, secrets=secrets)

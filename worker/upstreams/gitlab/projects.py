@@ -43,7 +43,7 @@ class Projects:
         Source: GitLab projects API, "Get a single project".
         """
         project = self._at_path(path)
-        return project_of(project, found=True) if project else None
+        return self._with_own_address(project) if project else None
 
     def get(self, path: str) -> Project:
         """Return the project at the full `path`. Raises Permanent when there is none."""
@@ -169,6 +169,11 @@ class Projects:
             status = cleaned(project.import_status or "unknown")
             reason = f"GitLab is copying the template into {path} ({status})"
             raise self._api.not_yet(reason, retry_after_s=POLL_S)
+        return self._with_own_address(project)
+
+    def _with_own_address(self, project: ProjectSchema) -> Project:
+        """Check where the repository is: Jenkins and Argo CD go there, and take a token along."""
+        self._api.require_own(project.http_url_to_repo, "the repository")
         return project_of(project, found=True)
 
     def _at_path(self, path: str) -> ProjectSchema | None:

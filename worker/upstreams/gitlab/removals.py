@@ -112,7 +112,7 @@ class Removals:
         return self._api.not_yet(f"GitLab is removing the project {path}", retry_after_s=POLL_S)
 
     def _marked(self, project: ProjectSchema) -> Remains:
-        until = self._kept_until(date.fromisoformat((project.marked_for_deletion_on or "")[:10]))
+        until = self._kept_until(project.marked_for_deletion_on or "")
         return Remains(
             name=project.path_with_namespace,
             url=project.web_url,
@@ -120,8 +120,8 @@ class Removals:
             reason="GitLab keeps it under this name until its retention is over; an owner can restore it until then.",
         )
 
-    def _kept_until(self, marked_on: date) -> date | None:
-        """Return the day of the final deletion, None when GitLab does not show its settings.
+    def _kept_until(self, marked_on: str) -> date | None:
+        """Return the day of the final deletion, None when GitLab does not show its settings, or no day.
 
         Source: GitLab settings API: `deletion_adjourned_period`, in days.
         """
@@ -130,7 +130,10 @@ class Removals:
             return None
         settings = self._api.expect(reply, "reading GitLab's retention of projects").read_as(SettingsSchema)
         days = settings.deletion_adjourned_period
-        return marked_on + timedelta(days=days) if days else None
+        try:
+            return date.fromisoformat(marked_on[:10]) + timedelta(days=days) if days else None
+        except (ValueError, OverflowError):
+            return None
 
     # -- GitLab 17 --------------------------------------------------------------------------------------------
 

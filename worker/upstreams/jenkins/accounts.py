@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import ActionBy, Permanent
+from common.plain_text import quoted
 from worker.upstreams.base import Api
 from worker.upstreams.jenkins.errors import form_errors, location, still_there, unseen
 from worker.upstreams.marker import is_line_of
@@ -118,7 +119,10 @@ class Accounts:
         if reply.status == 302 and location(reply).endswith("/securityRealm/"):
             return None
         if reply.status == 200:
-            return self._api.permanent(form_errors(reply, secrets=(password,)), ActionBy.USER)
+            return self._api.permanent(
+                f"Jenkins does not accept the user {login}: {quoted(form_errors(reply, secrets=(password,)))}",
+                ActionBy.USER,
+            )
         if reply.status == 404:
             raise self._api.permanent("Jenkins does not keep its own users: another security realm is active")
         raise self._api.failed(reply, f"creating the user {login}", secrets=(password,))

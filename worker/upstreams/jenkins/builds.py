@@ -154,7 +154,8 @@ class Builds:
         reply = self._api.send("GET", *job_path(folder, name), str(number), "api", "json", params={"tree": _BUILD})
         if reply.status == 404:
             return None
-        return build_of(self._api.expect(reply, f"reading the build {number} of {name}").read_as(BuildSchema))
+        build = self._api.expect(reply, f"reading the build {number} of {name}").read_as(BuildSchema)
+        return build_of(build, url=self._api.link(build.url, *job_path(folder, name), str(number)))
 
     def read_console(self, folder: str, name: str, number: int, *, start: int, at_most_bytes: int) -> Console:
         """Return what the build has printed from the raw byte `start` on, its last `at_most_bytes` when it is more.

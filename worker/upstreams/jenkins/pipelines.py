@@ -83,7 +83,8 @@ class Pipelines:
             self._write(folder, name, actual)
             if lost := self._read_back(folder, name).drift(definition):
                 raise self._not_kept(name, lost)
-        return Pipeline(full_name=f"{home.fullName}/{name}", url=f"{home.url}job/{quote(name)}/", found=found)
+        url = self._api.link(f"{home.url}job/{quote(name)}/", *job_path(folder, name))
+        return Pipeline(full_name=f"{home.fullName}/{name}", url=url, found=found)
 
     def declare_parameters(self, folder: str, name: str, *, parameters: tuple[Parameter, ...], marker: str) -> None:
         """Declare those of `parameters` that the pipeline does not take as a text any more.
@@ -107,7 +108,7 @@ class Pipelines:
         item = self._find_item(folder, name)
         if item is None:
             return None
-        return Pipeline(full_name=item.fullName, url=item.url, found=True)
+        return Pipeline(full_name=item.fullName, url=self._api.link(item.url, *job_path(folder, name)), found=True)
 
     def remove(self, folder: str, name: str, *, marker: str) -> bool:
         """Delete the pipeline `folder/name` with its builds; return True when it is gone.

@@ -25,6 +25,24 @@ class RoleAssignment:
     found: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class _SidSchema:
+    sid: str
+    type: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _RoleSchema:
+    """Jenkins answers `{}` for a role that it does not have; one that it has shows its permissions at least."""
+
+    permissionIds: dict[str, Any] | None = None  # noqa: N815 - Jenkins' word
+    sids: list[str | _SidSchema] | None = None
+
+    @property
+    def is_absent(self) -> bool:
+        return self.permissionIds is None and self.sids is None
+
+
 class Roles:
     """The roles of one Jenkins."""
 
@@ -59,7 +77,7 @@ class Roles:
         reply = self._api.send("GET", *_STRATEGY, "getAllRoles", params={"type": role_type})
         if reply.status == 404:
             raise self._no_role_strategy()
-        roles = self._api.expect(reply, "reading the roles").read_as(dict[str, list[Any]])
+        roles = self._api.expect(reply, "reading the roles").read_as(dict[str, list[str | _SidSchema]])
         return [
             role
             for role, entries in roles.items()
@@ -68,17 +86,17 @@ class Roles:
 
     def _members(self, role: str, role_type: str) -> set[str]:
         details = self._read_role(role, role_type)
-        if not details:
+        if details.is_absent:
             raise self._api.permanent(f"Jenkins has no role {role} among its {role_type}")
-        return {name for entry in details.get("sids") or () if (name := _user_of(entry))}
+        return {name for entry in details.sids or () if (name := _user_of(entry))}
 
-    def _read_role(self, role: str, role_type: str) -> dict[str, Any]:
-        """Return the role, empty when there is none of that name."""
+    def _read_role(self, role: str, role_type: str) -> _RoleSchema:
+        """Return the role, one without anything when there is none of that name."""
         params = {"type": role_type, "roleName": role}
         reply = self._api.send("GET", *_STRATEGY, "getRole", params=params)
         if reply.status == 404:
             raise self._no_role_strategy()
-        return self._api.expect(reply, f"reading the role {role}").read_as(dict[str, Any])
+        return self._api.expect(reply, f"reading the role {role}").read_as(_RoleSchema)
 
     def _assign(self, login: str, role: str, role_type: str) -> None:
         form = {"type": role_type, "roleName": role}
@@ -113,20 +131,20 @@ class Roles:
 
     def _entries_of(self, login: str, role: str, role_type: str) -> set[str]:
         """Return the kinds of the entries with which `login` has the role; none when there is no such role."""
-        sids = self._read_role(role, role_type).get("sids") or ()
+        sids = self._read_role(role, role_type).sids or ()
         return {_kind_of(entry) for entry in sids if _user_of(entry) == login}
 
     def _no_role_strategy(self) -> Permanent:
         return self._api.permanent("role-strategy is not the active authorization of Jenkins")
 
 
-def _user_of(entry: Any) -> str | None:
+def _user_of(entry: str | _SidSchema) -> str | None:
     """Return the user of a role's member: a plain name before role-strategy 657, else an object with a type."""
-    if isinstance(entry, dict):
-        return entry.get("sid") if entry.get("type") != "GROUP" else None
-    return entry if isinstance(entry, str) else None
+    if isinstance(entry, str):
+        return entry
+    return entry.sid if entry.type != "GROUP" else None
 
 
-def _kind_of(entry: Any) -> str:
+def _kind_of(entry: str | _SidSchema) -> str:
     """Return whom a member's entry is for: plain names and entries of a deprecated call are for either."""
-    return str(entry.get("type")) if isinstance(entry, dict) else "EITHER"
+    return "EITHER" if isinstance(entry, str) else entry.type

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 _TEXTS = frozenset({"StringParameterDefinition", "TextParameterDefinition"})
+_LONGEST_MS = 2**53
 QueueState = Literal["waiting", "blocked", "buildable", "left", "cancelled", "gone"]
 
 
@@ -128,7 +129,7 @@ class BuildSchema:
     building: bool
     inProgress: bool = False  # noqa: N815 - Jenkins' word; since 2.369
     result: str | None = None
-    duration: int = 0
+    duration: Annotated[int, Field(le=_LONGEST_MS)] = 0
     description: str | None = None
     actions: list[SourceSchema] = field(default_factory=list)
 
@@ -186,12 +187,12 @@ def _state_of(item: QueueItemSchema) -> QueueState:
             return "buildable"
 
 
-def build_of(build: BuildSchema) -> Build:
-    """A pipeline may set its result while it runs: only the end makes it one."""
+def build_of(build: BuildSchema, *, url: str) -> Build:
+    """A pipeline may set its result while it runs: only the end makes it one. `url`: where people find it."""
     is_running = build.building or build.inProgress
     return Build(
         number=build.number,
-        url=build.url,
+        url=url,
         is_running=is_running,
         result=None if is_running else build.result,
         duration_s=build.duration / 1000,

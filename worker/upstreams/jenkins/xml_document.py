@@ -19,6 +19,7 @@ _ENCODING = re.compile(r"""\bencoding\s*=\s*["']([^"']*)["']""")
 _REFERENCE = re.compile(r"&#(?:x([0-9a-fA-F]{1,8})|([0-9]{1,10}));")
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # in XML 1.0
 _RESTRICTED = re.compile("[\x7f-\x9f\u2028]")  # legal in XML 1.0; XML 1.1 wants references, or reads a line end
+_DEEPEST = 200  # elements within elements
 _PRIVATE_USE = range(0x100000, 0x10FFFE)
 _LOWEST_CONTROL, _LOWEST_PRINTABLE = 0x01, 0x20
 
@@ -96,6 +97,20 @@ def _decoded(xml: bytes) -> str:
 
 
 class _WithoutDoctype(ElementTree.TreeBuilder):
+    """Builds a tree that can be written again: not deeper than the library's own writer goes."""
+
+    depth = 0
+
+    def start(self, tag: str, attrs: dict[str, str], /) -> Element:
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise ElementTree.ParseError("elements within elements")
+        return super().start(tag, attrs)
+
+    def end(self, tag: str, /) -> Element:
+        self.depth -= 1
+        return super().end(tag)
+
     def doctype(self, *_declaration: str | None) -> None:
         """Stop at `<!DOCTYPE`, before any entity is declared."""
         raise ElementTree.ParseError("a document type is refused")

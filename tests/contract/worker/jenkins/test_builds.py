@@ -479,7 +479,12 @@ def test_a_build_of_a_jenkins_before_2_369_has_no_in_progress(jenkins: Jenkins, 
     service.inject(Fault(kind="status", path="/1/api/json", status=200, body=body))
 
     assert jenkins.builds.find_run(*WHERE, 1) == Build(
-        number=1, url="http://ci/1/", is_running=False, result="SUCCESS", duration_s=1.5, queue_id=4
+        number=1,
+        url=f"{service.url}/job/dev/job/shop_dev/1/",
+        is_running=False,
+        result="SUCCESS",
+        duration_s=1.5,
+        queue_id=4,
     )
 
 

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.pumped import patterns_in, patterns_of, pumps_of
@@ -48,9 +49,10 @@ HOSTILE = (
 )  # fmt: skip
 
 
-def _search(pattern: re.Pattern[str], text: str) -> None:
-    pattern.match(text)
-    deque(pattern.finditer(text), maxlen=0)
+def _search(pattern: re.Pattern[Any], text: str) -> None:
+    searched = text.encode() if isinstance(pattern.pattern, bytes) else text
+    pattern.match(searched)
+    deque(pattern.finditer(searched), maxlen=0)
 
 
 def _cpu_s(work: Callable[[str], object], text: str, *, times: int) -> float:
