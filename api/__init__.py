@@ -31,6 +31,7 @@ from api.views import (
     projects,
     sessions,
     signup,
+    tokens,
     upstreams,
     users,
 )
@@ -90,7 +91,7 @@ def create_app(config: Settings | None = None, *, now: Now | None = None) -> Fla
 
 def register_endpoints(app: Flask) -> None:
     """Register every endpoint, in the order of the OpenAPI document."""
-    people, work = (signup, login, sessions), (projects, apps, builds, deploys, lifecycle, jobs, interventions)
+    people, work = (signup, login, sessions, tokens), (projects, apps, builds, deploys, lifecycle, jobs, interventions)
     for module in (*people, *work, upstreams, users):
         app.register_blueprint(module.blueprint)
     for module in (health, metrics, route, swagger_ui):

@@ -1,4 +1,4 @@
-"""Accounts: sign-up, log-in, log-out, sessions, off-boarding."""
+"""Accounts: sign-up, log-in, log-out, sessions, API tokens, off-boarding."""
 
 from __future__ import annotations
 
@@ -47,6 +47,22 @@ class Accounts(BaseClient):
     def end_other_sessions(self) -> Document:
         """End all your sessions but this one. Returns `{ended}`, a number."""
         return self._write("me", "sessions", method="DELETE")
+
+    def list_tokens(self) -> list[Document]:
+        """Return `[{token_id, name, scope, created_at, expires_at, last_used_at}]`, newest first."""
+        return list(self._read("me", "tokens")["tokens"])
+
+    def create_token(self, name: str, *, scope: str, expires_in_days: int | None = None) -> Document:
+        """Create an API token and return it; `token` is its value, which the server shows only now.
+
+        `scope`: read, build, deploy or team. Raises ProblemError `taken`, `too_many_tokens`, `invalid_fields`.
+        """
+        days = {} if expires_in_days is None else {"expires_in_days": expires_in_days}
+        return self._write("me", "tokens", body={"name": name, "scope": scope, **days})
+
+    def revoke_token(self, token_id: str) -> None:
+        """Revoke one of your API tokens. Raises ProblemError `not_found`."""
+        self._write("me", "tokens", token_id, method="DELETE")
 
     def remove_person(self, login: str) -> Document:
         """Start the job that closes a person's accounts. Administrators only. Returns `{job_id, …}`."""

@@ -18,6 +18,7 @@ from slipway.commands.jobs import jobs
 from slipway.commands.projects import project
 from slipway.commands.releases import build, builds, deploy, deploys, rollback
 from slipway.commands.sessions import sessions
+from slipway.commands.tokens import tokens as api_tokens
 from slipway.commands.upstreams import upstreams
 from slipway.retry import RetryPolicy
 
@@ -25,7 +26,7 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 EPILOG = """\b
 Environment:
   SLIPWAY_URL    the server, instead of --url
-  SLIPWAY_TOKEN  a token, instead of `slipway login`
+  SLIPWAY_TOKEN  an API token or the token of a log-in, instead of `slipway login`
 
 \b
 Exit codes:
@@ -69,6 +70,7 @@ for command in (
     logout,
     me,
     sessions,
+    api_tokens,
     project,
     app,
     build,

@@ -1,4 +1,4 @@
-"""Authentication: opaque session tokens, stored as SHA-256, that expire after 2 idle hours or 12 hours in total."""
+"""Authentication: sessions, which expire after 2 idle hours or 12 hours in total, and API tokens with a scope."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from flask import g, request
-from sqlalchemy import delete, update
+from sqlalchemy import delete, or_, update
 from sqlalchemy.orm import Session
 
 from api import credentials
+from api.contract.endpoint import Endpoint
 from api.contract.problems import Problem
 from api.credentials import Credential
 from api.service import service
-from common.database.models import LoginSession, User
+from common.database.models import ApiToken, LoginSession, User
 
 TOUCH_EVERY = timedelta(minutes=1)
 ADDRESS_CHARACTERS, USER_AGENT_CHARACTERS = 64, 200  # what is kept of a session's origin
@@ -59,6 +60,23 @@ def end_sessions_of(session: Session, user: User, *, but: str | None = None) -> 
     others = (LoginSession.token_hash != but,) if but is not None else ()
     ended = session.execute(delete(LoginSession).where(LoginSession.user_id == user.id, *others))
     return int(cast("Any", ended).rowcount)
+
+
+def revoke_tokens_of(session: Session, user: User) -> int:
+    """Delete every API token of a user and return how many there were."""
+    revoked = session.execute(delete(ApiToken).where(ApiToken.user_id == user.id))
+    return int(cast("Any", revoked).rowcount)
+
+
+def require_scope(call: Endpoint) -> None:
+    """Refuse an API token that may not make this call. Raises Problem `scope`, which names the scope that may."""
+    credential = find_credential() if credentials.is_api_token(_bearer()) else None
+    if credential is None or credential.scope is None:
+        return
+    if call.scope is None:
+        raise Problem("scope", "No API token may do this: log in.")
+    if not credential.scope.includes(call.scope):
+        raise Problem("scope", f"This call needs the scope `{call.scope}`; the token has `{credential.scope}`.")
 
 
 def require_user() -> User:
@@ -127,7 +145,11 @@ def _bearer() -> str | None:
 
 
 def _token() -> str | None:
-    return _bearer() or _cookie()
+    bearer = _bearer()
+    if bearer is not None:
+        return bearer
+    cookie = _cookie()
+    return None if credentials.is_api_token(cookie) else cookie
 
 
 def _cookie() -> str | None:
@@ -155,10 +177,20 @@ def _find_by_token(token: str, within: Session | None) -> Credential | None:
         if within
         else db.read(lambda session: credentials.find(session, token, now))
     )
-    if found is not None and now - found.used_at >= TOUCH_EVERY:
-        is_it = LoginSession.token_hash == found.token_hash
-        db.execute(update(LoginSession).where(is_it).values(last_seen_at=now))
+    if found is not None and (found.used_at is None or now - found.used_at >= TOUCH_EVERY):
+        _touch(found, now)
     return found
+
+
+def _touch(used: Credential, now: datetime) -> None:
+    """Record the use of a session or token, with no lock that outlasts the statement."""
+    if used.scope is None:
+        is_session = LoginSession.token_hash == used.token_hash
+        service().db.execute(update(LoginSession).where(is_session).values(last_seen_at=now))
+        return
+    is_older = or_(ApiToken.last_used_at.is_(None), ApiToken.last_used_at <= now - TOUCH_EVERY)
+    is_token = ApiToken.token_hash == used.token_hash
+    service().db.execute(update(ApiToken).where(is_token, is_older).values(last_used_at=now))
 
 
 def _user_agent() -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from api.contract.scopes import SCOPES, Scope
 from common.jobs.lane_messages import LaneMessage
 
 BASE = "/api/v1"
@@ -112,17 +113,21 @@ class Endpoint:
         return self.policy not in (Policy.PUBLIC, Policy.BEARER, Policy.SCRAPER)
 
     @property
+    def takes_person(self) -> bool:
+        """Whether it may depend on who sends it."""
+        return self.policy not in (Policy.PUBLIC, Policy.SCRAPER)
+
+    @property
+    def scope(self) -> Scope | None:
+        """The scope that an API token needs for it; None: no token may make this call."""
+        return SCOPES.get(self.name)
+
+    @property
     def problems(self) -> list[str]:
         """Every problem code that it may return, including those common to all endpoints."""
-        codes = {"bad_request", "internal", *self.raises}
+        codes = {"bad_request", "internal", *self.raises, *self._refusals}
         if self.path.startswith(BASE):
             codes.add("unavailable")
-        if self.needs_login or self.policy is Policy.VISITOR:
-            codes.add("not_logged_in")
-        if self.takes_cookie and self.method != "GET":
-            codes.add("cross_site")
-        if self.policy is Policy.ADMIN:
-            codes.add("not_admin")
         if "<" in self.path:
             codes.add("not_found")
         if self.takes is not None:
@@ -132,3 +137,15 @@ class Endpoint:
         if self.takes_idempotency_key:
             codes |= {"invalid_fields", "key_reused"}
         return sorted(codes)
+
+    @property
+    def _refusals(self) -> set[str]:
+        """The problem codes of callers who may not make the call."""
+        codes = {"scope"} if self.takes_person else set()
+        if self.needs_login or self.policy is Policy.VISITOR:
+            codes.add("not_logged_in")
+        if self.takes_cookie and self.method != "GET":
+            codes.add("cross_site")
+        if self.policy is Policy.ADMIN:
+            codes.add("not_admin")
+        return codes

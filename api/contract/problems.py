@@ -61,6 +61,11 @@ CODES: dict[str, ProblemType] = {
         "Read the job in `job_id`. Log in once it has succeeded; if it has failed, its steps say what to do.",
     ),
     "not_admin": ProblemType(403, "Only administrators may do this", "Ask an administrator to do it."),
+    "scope": ProblemType(
+        403,
+        "The API token may not do this",
+        "Use a token with the scope that `detail` names, or log in.",
+    ),
     "team_not_open": ProblemType(
         403, "The team is not open to everyone", "Ask an administrator for an invitation, or choose an open team."
     ),
@@ -75,6 +80,9 @@ CODES: dict[str, ProblemType] = {
         "Already taken",
         "Choose another value for the field listed in `errors`. If your own failed sign-up has it, sign up with the "
         "same password as then. If your account was closed, ask an administrator to let you sign up again.",
+    ),
+    "too_many_tokens": ProblemType(
+        409, "You have as many API tokens as a person may have", "Revoke a token that is not used any more."
     ),
     "busy": ProblemType(
         409,

@@ -51,7 +51,11 @@ def document(calls: Sequence[Endpoint], catalog: Catalog, *, cookie: str) -> Sch
         "components": {
             "schemas": {name: schema for name, schema in schemas.items() if name not in _query_names(calls)},
             "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "description": "The `token` of a login."},
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The `token` of a login, or an API token.",
+                },
                 "metrics": {
                     "type": "http",
                     "scheme": "bearer",
@@ -83,7 +87,7 @@ def _operation(call: Endpoint, schemas: Schema) -> Schema:
         "operationId": call.name,
         "tags": [call.tag],
         "summary": title.rstrip("."),
-        "description": "\n\n".join(filter(None, (description.strip(), f"Access: {call.policy.value}."))),
+        "description": "\n\n".join(filter(None, (description.strip(), f"Access: {call.policy.value}.", _tokens(call)))),
         "security": SECURITY[call.policy],
         "parameters": [*_path_parameters(call), *_query_parameters(call, schemas), *_header_parameters(call)],
         "responses": {**_successes(call), **_problems(call)},
@@ -91,6 +95,13 @@ def _operation(call: Endpoint, schemas: Schema) -> Schema:
     if call.takes is not None:
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": _ref(call.takes)}}}
     return operation
+
+
+def _tokens(call: Endpoint) -> str:
+    """Say which API tokens may make the call."""
+    if not call.takes_person:
+        return ""
+    return f"API tokens: scope `{call.scope}`." if call.scope else "API tokens: none."
 
 
 def _path_parameters(call: Endpoint) -> list[Schema]:

@@ -81,6 +81,14 @@ SESSION: dict[str, Any] = {
     "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
     "current": True,
 }
+TOKEN: dict[str, Any] = {
+    "token_id": "01a20684-0b1c-7d2e-8f30-4a5b6c7d8e9f",
+    "name": "deployments of the shop",
+    "scope": "deploy",
+    "created_at": AT,
+    "expires_at": "2026-04-13T09:26:53.589793Z",
+    "last_used_at": None,
+}
 APP: dict[str, Any] = {
     "app_id": APP_ID,
     "project_id": PROJECT_ID,
@@ -153,6 +161,9 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "LoggedIn": {"token": "shown once; store it safely", "expires_at": LATER, "user": PERSON},
     "Sessions": {"sessions": [SESSION]},
     "SessionsEnded": {"ended": 2},
+    "NewToken": {"name": "deployments of the shop", "scope": "deploy", "expires_in_days": 30},
+    "Tokens": {"tokens": [TOKEN]},
+    "TokenCreated": {**TOKEN, "token": "slp_ shown once; store it safely"},
     "NewProject": {"name": "webshop", "description": "Apps of the online shop"},
     "ProjectShown": PROJECT,
     "Projects": {**LAST_PAGE, "projects": [PROJECT]},

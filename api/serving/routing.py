@@ -81,10 +81,11 @@ def _authorize(call: Endpoint) -> None:
         auth.require_bearer()
     if call.policy is Policy.SCRAPER:
         auth.require_scraper()
-    if call.needs_login:
-        user = auth.require_user()
-        if call.policy is Policy.ADMIN and not user.is_admin:
-            raise Problem("not_admin")
+    user = auth.require_user() if call.needs_login else None
+    if call.takes_person:
+        auth.require_scope(call)
+    if call.policy is Policy.ADMIN and not (user and user.is_admin):
+        raise Problem("not_admin")
 
 
 def declared_endpoints(app: Flask) -> list[Endpoint]:

@@ -20,7 +20,17 @@ from common.admission.slots import Limits
 from common.database import expiry
 from common.database.engine import Database
 from common.database.ids import EPOCH
-from common.database.models import Attempt, Base, IdempotencyRecord, Job, LoginSession, RateCount, Step
+from common.database.models import (
+    ApiToken,
+    Attempt,
+    Base,
+    IdempotencyRecord,
+    Job,
+    LoginSession,
+    PasswordReset,
+    RateCount,
+    Step,
+)
 from common.jobs import lane_messages, lifecycle
 from common.jobs.lane_messages import LaneMessage
 from common.states import CLAIMABLE, StepState
@@ -30,7 +40,7 @@ from common.workflows import Upstream
 RESEND_DOUBLINGS = 6
 LONG_HELD_AT_ONCE = 100
 LAST_CALL_S = 1.0  # what a dead worker had sent may still arrive: the next attempt starts after this, not before
-EXPIRING: tuple[type[Base], ...] = (LoginSession, IdempotencyRecord, RateCount)
+EXPIRING: tuple[type[Base], ...] = (LoginSession, ApiToken, PasswordReset, IdempotencyRecord, RateCount)
 
 
 def take_due(

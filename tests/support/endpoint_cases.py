@@ -24,6 +24,7 @@ NOWHERE = {  # of each parameter that names a thing: a value that nothing has
     "login": "nobody-has-it",
     "user": "nobody-has-it",
     "session_id": "0" * 32,
+    "token_id": ABSENT,
     "team_id": "no-such-team",
     "team": "no-such-team",
 }
@@ -109,6 +110,9 @@ ABOUT = (
     About(call="list_sessions", make=Objects.nothing, hidden=None),
     About(call="end_session", make=Objects.session, is_personal=True),
     About(call="end_other_sessions", make=Objects.nothing, hidden=None),
+    About(call="list_tokens", make=Objects.nothing, hidden=None),
+    About(call="create_token", make=Objects.new_token, hidden=None),
+    About(call="revoke_token", make=Objects.api_token, is_personal=True),
     About(call="create_project", make=Objects.new_project, hidden=None),
     About(call="list_projects", make=Objects.team),
     About(call="list_projects", kind="of a person", make=Objects.team_and_person),

@@ -60,6 +60,17 @@ class Objects:
         """A session of the member."""
         return {"session_id": hash_of(self.api.token(f"member-{team}"))[:32]}
 
+    def new_token(self, _team: str) -> Values:
+        return {"name": self.name("token")}
+
+    def api_token(self, team: str) -> Values:
+        """An API token of the member, who has few others."""
+        member = self.api.bearer(self.api.token(f"member-{team}"))
+        for token in member.get(f"{V1}/me/tokens").json["tokens"][5:]:
+            member.delete(f"{V1}/me/tokens/{token['token_id']}")
+        answer = member.post(f"{V1}/me/tokens", json={"name": self.name("token"), "scope": "team"})
+        return {"token_id": answer.json["token_id"]}
+
     def person(self, team: str) -> Values:
         return {"user": f"member-{team}"}
 

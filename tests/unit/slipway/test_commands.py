@@ -29,6 +29,9 @@ SESSION = {
     "session_id": SESSION_ID, "created_at": AT, "last_used_at": AT, "expires_at": AT, "address": None,
     "user_agent": "Firefox", "current": True,
 }  # fmt: skip
+API_TOKEN = {
+    "token_id": JOB_ID, "name": "ci", "scope": "build", "created_at": AT, "expires_at": AT, "last_used_at": None,
+}  # fmt: skip
 ACCEPTED = ok({"job_id": JOB_ID, "status_url": f"/api/v1/jobs/{JOB_ID}", "app_id": APP_ID}, 202)
 PIECE = {"text": "one\n", "start": 0, "next_start": 4, "more": False, "truncated": False}
 CHECK = {
@@ -238,6 +241,9 @@ IN_JSON = {
     "logout": dict,
     "me": dict,
     "sessions list": list,
+    "tokens create ci --scope build --days 30": dict,
+    "tokens list": list,
+    f"tokens revoke {JOB_ID}": dict,
     f"sessions end {SESSION_ID}": dict,
     "sessions end --others": dict,
     "signup ada --email a@b.co --name Ada --team dev --password-stdin": dict,
@@ -311,6 +317,9 @@ def results(server: StandIn) -> None:
     server.on("DELETE", f"/app/{APP_ID}", lambda asked: preview if "dry_run" in asked.query else ACCEPTED)
     server.on("POST", "/project", ok(PROJECT, 201))
     server.on("POST", "/logout", Say(status=204))
+    server.on("GET", "/me/tokens", ok({"tokens": [API_TOKEN]}))
+    server.on("POST", "/me/tokens", ok({**API_TOKEN, "token": "slp_new"}, 201))
+    server.on("DELETE", f"/me/tokens/{JOB_ID}", Say(status=204))
     server.on("GET", "/me/sessions", ok({"sessions": [SESSION]}))
     server.on("DELETE", f"/me/sessions/{SESSION_ID}", Say(status=204))
     server.on("DELETE", "/me/sessions", ok({"ended": 2}))
