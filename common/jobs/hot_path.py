@@ -31,7 +31,7 @@ from common.database.ids import new_id
 from common.database.models import Base
 from common.jobs import events
 from common.jobs.claims import LEASE_S, Claim, ClaimedJob, ClaimedStep, ClaimLostError
-from common.jobs.lifecycle import RESEND_S, settled_state
+from common.jobs.lifecycle import RESEND_S, limit_password, settled_state
 from common.states import OPEN, PASSED, JobState, Outcome, StepState, require_job_transition, require_step_transition
 from common.telemetry.metrics import JOBS_FINISHED, count_when_committed
 from common.vault import sealed_passwords
@@ -246,6 +246,8 @@ def succeed(
         sealed_passwords.wipe(session, [claim.job.id])
     job_state = None if following else _ended_state(rows, step)
     _change_job(session, claim, step, job_state, now)
+    if job_state is JobState.FAILED:  # another lane had failed before
+        limit_password(session, claim.job.id, now)
     _add_event(connection, claim.job.id, step.version + 1, now, job_state or step.job_state, changed)
     return next_claim
 

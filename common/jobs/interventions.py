@@ -106,6 +106,8 @@ def _reopen(session: Session, job: Job, now: datetime) -> Job:
     is_cancelled = any(step.lane == lifecycle.CANCEL_LANE for step in _steps(session, job))
     transition_job(job, JobState.CANCELLING if is_cancelled else JobState.RUNNING)
     job.finished_at = None
+    if needs_secret(session, job):  # for the steps that run again, but no longer than without the failure
+        sealed_passwords.prolong(session, job.id, until=job.created_at + sealed_passwords.LIVES)
     lifecycle.settle(session, job, now)
     return job
 

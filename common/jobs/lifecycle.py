@@ -20,11 +20,13 @@ from sqlalchemy.orm import Session
 from common import horizons
 from common.database.ids import new_id
 from common.database.models import Job, Step
+from common.errors import Conflict
 from common.jobs import events
 from common.jobs.events import transition, transition_job
 from common.states import PASSED, UNSETTLED, JobState, StepState
 from common.telemetry import tracing
 from common.telemetry.metrics import JOBS_FINISHED, count_when_committed
+from common.vault import sealed_passwords
 from common.workflows import Workflow, find_step
 
 RESEND_S = 5.0  # a step whose turn it is and that nobody began is sent again after this, then ever more rarely
@@ -131,6 +133,8 @@ def settle(session: Session, job: Job, now: datetime) -> None:
     if state is not None:
         job.finished_at = now
         transition_job(job, state)
+        if state is JobState.FAILED:
+            limit_password(session, job.id, now)
         count_when_committed(session, JOBS_FINISHED.labels(job.kind, job.state.value))
     touch(session, job, now)
 
@@ -145,6 +149,16 @@ def settled_state(state: JobState, steps: Iterable[tuple[StepState, str]]) -> Jo
     if any(each is StepState.FAILED for each, lane in known if not is_cancelled or lane == CANCEL_LANE):
         return JobState.FAILED
     return JobState.CANCELLED if is_cancelled else JobState.SUCCEEDED
+
+
+def limit_password(session: Session, job_id: str, now: datetime) -> None:
+    """Keep the password of a failed job while a retry is likely: not at all when something foreign is in the way."""
+    is_concerned = (Step.job_id == job_id, Step.needs_secret, Step.state == StepState.FAILED)
+    codes = session.scalars(select(Step.code).where(*is_concerned)).all()
+    if Conflict.code in codes:
+        sealed_passwords.wipe(session, [job_id])
+    elif codes:
+        sealed_passwords.shorten(session, job_id, until=now + sealed_passwords.RETRY_WITHIN)
 
 
 def lock(session: Session, job_id: str) -> Job | None:

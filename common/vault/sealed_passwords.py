@@ -1,7 +1,8 @@
-"""The sealed password of a sign-up's job: seal, unseal, wipe and expire.
+"""The sealed password of a job: seal, unseal, wipe and expire.
 
-It exists from the request until the last account is made, at most LIVES long; nothing else touches its table, apart
-from the rotation of keys, which seals every kind of row afresh.
+It exists from the request until the last step that needs it is done, at most LIVES long, and after a failure for
+RETRY_WITHIN only. Nothing else touches its table, apart from the rotation of keys, which seals every kind of row
+afresh.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Select, delete, select
+from sqlalchemy import Select, delete, select, update
 from sqlalchemy.orm import Session
 
 from common.database import expiry
@@ -20,6 +21,7 @@ from common.vault.cipher import Vault
 
 PURPOSE = "password"
 LIVES = timedelta(hours=24)
+RETRY_WITHIN = timedelta(hours=1)  # after a failure; a later retry asks for the password again
 
 SealedPassword = Secret  # its row, for the rotation of keys
 
@@ -44,6 +46,18 @@ def unseal(session: Session, vault: Vault, job_id: str) -> str | None:
 
 def is_kept(session: Session, job_id: str) -> bool:
     return session.scalar(select(Secret.job_id).where(Secret.job_id == job_id)) is not None
+
+
+def shorten(session: Session, job_id: str, *, until: datetime) -> None:
+    """Let the password of a job expire then, at the latest."""
+    is_longer = (Secret.job_id == job_id, Secret.expires_at > until)
+    session.execute(update(Secret).where(*is_longer).values(expires_at=until))
+
+
+def prolong(session: Session, job_id: str, *, until: datetime) -> None:
+    """Let the password of a job expire then, at the earliest."""
+    is_shorter = (Secret.job_id == job_id, Secret.expires_at < until)
+    session.execute(update(Secret).where(*is_shorter).values(expires_at=until))
 
 
 def wipe(session: Session, job_ids: Collection[str] | Select[str]) -> int:
