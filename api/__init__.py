@@ -28,6 +28,7 @@ from api.views import (
     lifecycle,
     login,
     metrics,
+    passwords,
     projects,
     sessions,
     signup,
@@ -91,7 +92,10 @@ def create_app(config: Settings | None = None, *, now: Now | None = None) -> Fla
 
 def register_endpoints(app: Flask) -> None:
     """Register every endpoint, in the order of the OpenAPI document."""
-    people, work = (signup, login, sessions, tokens), (projects, apps, builds, deploys, lifecycle, jobs, interventions)
+    people, work = (
+        (signup, login, passwords, sessions, tokens),
+        (projects, apps, builds, deploys, lifecycle, jobs, interventions),
+    )
     for module in (*people, *work, upstreams, users):
         app.register_blueprint(module.blueprint)
     for module in (health, metrics, route, swagger_ui):

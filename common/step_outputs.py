@@ -56,6 +56,12 @@ class KibanaUser(NotDone):
     roles: list[str]
 
 
+class PasswordSet(NotDone):
+    """`is_set`: whether the account has the new password now."""
+
+    is_set: bool
+
+
 class KeptObject(TypedDict):
     """What an off-boarding left: its upstream, kind and name there, and why it was left, in a sentence."""
 
@@ -271,6 +277,9 @@ BLOCK_GITLAB_USER = StepOutput("block_gitlab_user", ClosedAccount)
 REVOKE_JENKINS_ROLE = StepOutput("revoke_jenkins_role", ClosedAccount)
 DELETE_JENKINS_USER = StepOutput("delete_jenkins_user", ClosedAccount)
 DELETE_KIBANA_USER = StepOutput("delete_kibana_user", ClosedAccount)
+SET_GITLAB_PASSWORD = StepOutput("set_gitlab_password", PasswordSet)
+SET_JENKINS_PASSWORD = StepOutput("set_jenkins_password", PasswordSet)
+SET_KIBANA_PASSWORD = StepOutput("set_kibana_password", PasswordSet)
 
 OUTPUTS: Mapping[str, StepOutput[Any]] = {
     each.step: each for each in list(globals().values()) if isinstance(each, StepOutput)

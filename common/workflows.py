@@ -344,10 +344,30 @@ OFFBOARD = Workflow(
     ),
 )  # fmt: skip
 
+CHANGE_PASSWORD = Workflow(
+    name="change_password",
+    title="New password on GitLab, Jenkins and Kibana",
+    lanes=(
+        Lane(name="gitlab", steps=(
+            StepPlan(name="set_gitlab_password", upstream=G, retry=PATIENT, secret=True,
+                     repeat="the note of the account names the job that set its password last"),
+        )),
+        Lane(name="jenkins", steps=(
+            StepPlan(name="set_jenkins_password", upstream=J, retry=PATIENT, secret=True,
+                     repeat="an account that the new password opens is done; only what carries our marker is replaced"),
+        )),
+        Lane(name="kibana", steps=(
+            StepPlan(name="set_kibana_password", upstream=E, retry=PATIENT, secret=True,
+                     repeat="an account that the new password opens is done; only what carries our marker is changed"),
+        )),
+    ),
+)  # fmt: skip
+
 WORKFLOWS: dict[str, Workflow] = {
     workflow.name: workflow
     for workflow in (
         *(SIGNUP, PROVISION, BUILD, DEPLOY, DEPROVISION, REMOVAL_PREVIEW, RECONCILE, DRIFT, PLAN, CHECKUP, OFFBOARD),
+        CHANGE_PASSWORD,
     )
 }
 

@@ -1,4 +1,4 @@
-"""Accounts: sign-up, log-in, log-out, sessions, API tokens, off-boarding."""
+"""Accounts: sign-up, log-in, log-out, passwords, sessions, API tokens, off-boarding."""
 
 from __future__ import annotations
 
@@ -35,6 +35,27 @@ class Accounts(BaseClient):
     def get_me(self) -> Document:
         """Return `{id, email, name, team, is_admin}` of the person who is logged in."""
         return self._read("me")
+
+    def change_password(self, password: str, new_password: str) -> Document:
+        """Start the job that sets your new password everywhere; your other sessions end. Returns `{job_id, …}`.
+
+        Raises ProblemError `invalid_credentials`, `invalid_fields`, `busy`.
+        """
+        body = {"password": password, "new_password": new_password}
+        return self._write("me", "password", method="PUT", body=body)
+
+    def create_password_reset(self, login: str) -> Document:
+        """Return `{reset_code, expires_at}`: a person's one-time code for a new password. Administrators only."""
+        return self._write("users", login, "password-reset")
+
+    def confirm_password_reset(self, login: str, *, reset_code: str, password: str) -> Document:
+        """Start the job that sets a new password by a code. Needs no log-in. Returns `{job_id, …}`.
+
+        Raises ProblemError `invalid_code`, `invalid_fields`, `busy`.
+        """
+        return self._write(
+            "password-resets", "confirm", body={"id": login, "reset_code": reset_code, "password": password}
+        )
 
     def list_sessions(self) -> list[Document]:
         """Return `[{session_id, created_at, last_used_at, expires_at, address, user_agent, current}]`, newest first."""

@@ -15,6 +15,7 @@ from slipway.commands.apps import app
 from slipway.commands.base import Program
 from slipway.commands.context import CommandContext
 from slipway.commands.jobs import jobs
+from slipway.commands.passwords import password, reset_password
 from slipway.commands.projects import project
 from slipway.commands.releases import build, builds, deploy, deploys, rollback
 from slipway.commands.sessions import sessions
@@ -69,6 +70,7 @@ for command in (
     login,
     logout,
     me,
+    password,
     sessions,
     api_tokens,
     project,
@@ -81,6 +83,7 @@ for command in (
     jobs,
     upstreams,
     offboard,
+    reset_password,
 ):
     slipway.add_command(command)
 

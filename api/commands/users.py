@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import click
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.exc import IntegrityError
@@ -15,7 +17,7 @@ from api.commands.text import columns, format_time
 from api.contract import accounts, validation
 from api.contract.problems import FieldError
 from api.service import service
-from api.views import stale_signups
+from api.views import passwords, stale_signups
 from common.database.ids import new_id
 from common.database.models import User
 
@@ -124,6 +126,27 @@ def log_out(login: str, is_json: bool) -> None:
         lambda session: auth.end_sessions_of(session, options.find_user(session, login, for_update=True))
     )
     print_result(is_json, {"id": login, "ended": ended}, f"{ended} sessions of {login} have ended.")
+
+
+@users.command("reset-password")
+@click.argument("login", metavar="ID")
+@as_json
+def reset_password(login: str, is_json: bool) -> None:
+    """Print a one-time code with which a user sets a new password.
+
+    It is valid for one hour and replaces an earlier one. The user types: slipway password --reset
+    """
+
+    def work(session: Session) -> tuple[str, datetime]:
+        user = options.find_user(session, login, for_update=True)
+        if user.left_at is not None:
+            raise Refusal(f"{login} has been off-boarded and cannot log in.")
+        return passwords.create_code(session, user, service().db.now())
+
+    code, expires_at = service().db.transaction(work)
+    document = {"id": login, "reset_code": code, "expires_at": format_time(expires_at)}
+    print_result(is_json, document, code)
+    print_note(f"Give {login} this code, valid until {format_time(expires_at)}: slipway password --reset {login}")
 
 
 users.add_command(displaced.list_displaced)

@@ -44,6 +44,11 @@ CODES: dict[str, ProblemType] = {
         "Invalid credentials",
         "Check your ID and password. For security we don't say which one was wrong.",
     ),
+    "invalid_code": ProblemType(
+        401,
+        "Invalid code",
+        "Check your ID and the code, or ask an administrator for a new code. For security we don't say which is wrong.",
+    ),
     "no_metrics_token": ProblemType(
         401,
         "The metrics token is missing or wrong",
@@ -95,7 +100,9 @@ CODES: dict[str, ProblemType] = {
         409, "The step cannot be skipped", "Later steps need the output of this step. Retry the job instead."
     ),
     "password_needed": ProblemType(
-        409, "The password is needed again", "Send the retry with the password of the sign-up."
+        409,
+        "The password is needed again",
+        "Send the retry with the password of the sign-up, or the new one of a change.",
     ),
     "not_provisioned": ProblemType(
         409, "The app is not fully provisioned", "Retry the job that provisions it, or remove the app with DELETE."

@@ -34,6 +34,8 @@ SCOPES: Mapping[str, Scope | None] = {  # by the name of the call; None: no toke
     "list_tokens": None,
     "create_token": None,
     "revoke_token": None,
+    "change_password": None,
+    "reset_password": None,
     "create_project": Scope.TEAM,
     "list_projects": Scope.READ,
     "create_app": Scope.TEAM,

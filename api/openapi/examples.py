@@ -161,6 +161,13 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "LoggedIn": {"token": "shown once; store it safely", "expires_at": LATER, "user": PERSON},
     "Sessions": {"sessions": [SESSION]},
     "SessionsEnded": {"ended": 2},
+    "PasswordChange": {"password": "engines weave numbers", "new_password": "looms weave flowers"},
+    "ResetCode": {"reset_code": "shown once; give it to the person", "expires_at": LATER},
+    "NewPasswordByCode": {
+        "id": "ada",
+        "reset_code": "x1mPzV0bU3Ck9wq7RrYtGhJ2LsDfNa4QeWv8XyTzKoM",
+        "password": "looms weave flowers",
+    },
     "NewToken": {"name": "deployments of the shop", "scope": "deploy", "expires_in_days": 30},
     "Tokens": {"tokens": [TOKEN]},
     "TokenCreated": {**TOKEN, "token": "slp_ shown once; store it safely"},

@@ -32,6 +32,7 @@ Sign-ups, apps, builds and deployments. Each request is accepted as a **job**, a
 TAGS = {
     "signup": "Sign-up: accounts for a new user.",
     "login": "Login, logout and the current user.",
+    "passwords": "Change of a password, and reset by an administrator's code.",
     "sessions": "Your sessions: list and end them.",
     "tokens": "Your API tokens, for automation.",
     "projects": "Projects, which group apps.",

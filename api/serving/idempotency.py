@@ -34,6 +34,7 @@ HEADER, REPLAYED_HEADER = "Idempotency-Key", "Idempotency-Replayed"
 KEY = re.compile(r'[A-Za-z0-9._:-]{8,128}|"[A-Za-z0-9._:-]{8,128}"')  # the quoted form is a string of RFC 8941
 LIFETIME = timedelta(hours=24)
 ANONYMOUS = "anyone"
+SECRET_FIELDS = ("password", "new_password", "reset_code")  # of bodies
 
 
 class Replayed(Exception):
@@ -50,7 +51,7 @@ class KeyInUseError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class IdempotentRequest:
-    """A request with an idempotency key. `content` is all of the request except the password."""
+    """A request with an idempotency key. `content` is all of the request except what is secret: `password`."""
 
     owner: str
     key: str
@@ -72,7 +73,7 @@ def begin(call: Endpoint, body: RequestBody | None) -> None:
         message = "Use a key of 8 to 128 characters: letters, digits and . _ : - (for example, a UUID)."
         raise Problem("invalid_fields", errors=[FieldError(field=HEADER, code="invalid", message=message)])
     idempotent = IdempotentRequest(
-        owner=_owner(call), key=key.strip('"'), content=_content_of(body), password=getattr(body, "password", None)
+        owner=_owner(call), key=key.strip('"'), content=_content_of(body), password=_password_of(body)
     )
     _replay_if_known(idempotent)
     g.idempotent_request = idempotent
@@ -105,8 +106,14 @@ def _owner(call: Endpoint) -> str:
 
 
 def _content_of(body: RequestBody | None) -> str:
-    content = body.model_dump(mode="json", exclude={"password"}) if body is not None else None
+    content = body.model_dump(mode="json", exclude=set(SECRET_FIELDS)) if body is not None else None
     return json.dumps([request.method, request.path, sorted(request.args.items()), content], sort_keys=True)
+
+
+def _password_of(body: RequestBody | None) -> str | None:
+    """Return what is secret in the body, None when nothing is."""
+    secrets = [secret for field in SECRET_FIELDS if (secret := getattr(body, field, None)) is not None]
+    return "\n".join(secrets) if secrets else None
 
 
 def _replay_if_known(idempotent: IdempotentRequest) -> None:

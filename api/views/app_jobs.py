@@ -24,6 +24,7 @@ from common.jobs import lifecycle
 from common.states import OPEN, JobState
 from common.workflows import (
     BUILD,
+    CHANGE_PASSWORD,
     DEPLOY,
     DEPROVISION,
     HARMLESS,
@@ -107,7 +108,8 @@ def _require_confirmed(app: App, confirmed: str) -> None:
 
 def require_relevant(session: Session, job: Job) -> None:
     """Refuse to resume a job that is obsolete. Raises Problem `is_over`, `busy`."""
-    if job.kind == SIGNUP.name and session.get_one(User, job.subject_id, with_for_update=True).left_at is not None:
+    is_of_person = job.kind in (SIGNUP.name, CHANGE_PASSWORD.name)
+    if is_of_person and session.get_one(User, job.subject_id, with_for_update=True).left_at is not None:
         raise Problem("is_over", "The user has been off-boarded.")
     if job.app_id is None:
         return
@@ -124,7 +126,10 @@ def still_relevant() -> list[ColumnElement[bool]]:
     """Return the permanent conditions of `require_relevant` for use in a query."""
     newer = aliased(Job)
     return [
-        or_(Job.kind != SIGNUP.name, ~exists().where(User.id == Job.subject_id, User.left_at.is_not(None))),
+        or_(
+            Job.kind.not_in((SIGNUP.name, CHANGE_PASSWORD.name)),
+            ~exists().where(User.id == Job.subject_id, User.left_at.is_not(None)),
+        ),
         or_(Job.app_id.is_(None), exists().where(App.id == Job.app_id, App.claimed_name.is_not(None))),
         ~exists().where(newer.app_id == Job.app_id, newer.kind == Job.kind, newer.id > Job.id),
     ]

@@ -23,13 +23,13 @@ from common.jobs import build_log, interventions, lane_messages
 from common.jobs.interventions import NotPossibleError
 from common.states import OPEN, JobState
 from common.vault import sealed_passwords
-from common.workflows import OFFBOARD, SIGNUP
+from common.workflows import CHANGE_PASSWORD, OFFBOARD, SIGNUP
 
 blueprint = Blueprint("interventions", __name__)
 
 
 class Retry(RequestBody):
-    """`password`: the password of the sign-up, if the retry was refused with `password_needed`."""
+    """`password`: that of the sign-up, or the new one of a change, if the retry was refused with `password_needed`."""
 
     password: Annotated[str | None, Field(max_length=256, repr=False)] = None
 
@@ -208,7 +208,7 @@ def _require_admin_for_leaving(job: Job, user: User | None) -> None:
 
 
 def _check_password(job_id: str, user: User | None, password: str) -> None:
-    """Accept a password only for a failed sign-up that still needs it, and only the original one. Raises Problem.
+    """Accept a password only for a failed job of a person that still needs it, and only theirs. Raises Problem.
 
     It is verified outside any transaction, because hashing takes tens of milliseconds.
     """
@@ -217,13 +217,13 @@ def _check_password(job_id: str, user: User | None, password: str) -> None:
         job = permissions.job(session, user, job_id)
         if job.state is not JobState.FAILED:
             raise Problem("not_failed", "Only a failed job can be retried.")
-        if job.kind != SIGNUP.name or not interventions.needs_secret(session, job):
+        if job.kind not in (SIGNUP.name, CHANGE_PASSWORD.name) or not interventions.needs_secret(session, job):
             return None
         return session.get_one(User, job.subject_id)
 
     person = service().db.read(work)
     if person is None:
-        message = "Remove the password: only the retry of a failed sign-up that still needs it accepts one."
+        message = "Remove the password: only the retry of a failed sign-up or password change takes one."
         raise Problem("invalid_fields", errors=[FieldError(field="password", code="not_needed", message=message)])
     with rate_limits.limit_password_attempts(person.login):
         if not service().passwords.is_right(password, person.password_hash):

@@ -84,6 +84,8 @@ def _user(gitlab: GitLabBase, request: Request) -> User | None:
         return None
     if name == config.gitlab_user and _equal(password, config.gitlab_read_token):
         return user
+    if user.is_password_expired:  # until its owner has signed in and chosen another
+        return None
     return user if passwords.matches(password, user.digest, owner=user.username) else None
 
 

@@ -26,6 +26,7 @@ class User:
     email: str
     name: str
     digest: str | None = None
+    is_password_expired: bool = False
     state: str = "active"
     note: str | None = None
     is_admin: bool = False

@@ -27,7 +27,7 @@ class UserStates(Users):
 
     @route("PUT", USER)
     def change_user(self, request: Request, user_id: str) -> Response:
-        """Change the fields that are given."""
+        """Change the fields that are given. A password that an administrator sets for somebody else has expired."""
         user, params = self.find_user(user_id), Params(request)
         others = [each for each in self.state.users.values() if each is not user]
         if any(each.email.lower() == str(params.get("email")).lower() for each in others):
@@ -36,15 +36,24 @@ class UserStates(Users):
             refuse(409, "Username has already been taken")
         if params.given("username") and (problems := rules.username_problems(str(params.text("username")))):
             refuse(400, {"username": problems})
+        if params.given("password"):
+            self._refuse_password(user, str(params.text("password")))
         for name in params.given("email", "username", "name", "note"):
             setattr(user, name, params.text(name))
         if params.given("password"):
             user.digest = digest(str(params.text("password")), owner=user.username)
+            user.is_password_expired = user is not self.caller()
         if "admin" in params:
             user.is_admin = params.flag("admin")
         user.options |= {name: params.flag(name) for name in SETTABLE_FLAGS if name in params}
         user.options |= {name: params.text(name) for name in SETTABLE_TEXTS if name in params}
         return as_json(self.views.user(user))
+
+    @staticmethod
+    def _refuse_password(user: User, password: str) -> None:
+        problems = rules.password_problems(password, username=user.username, name=user.name, email=user.email)
+        if problems:
+            refuse(400, {"password": problems})
 
     @route("POST", f"{USER}/block")
     def block_user(self, _request: Request, user_id: str) -> Response:

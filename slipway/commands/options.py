@@ -66,12 +66,17 @@ step = click.argument("step", type=PathPart())
 
 def read_password(*, is_piped: bool, is_new: bool = False) -> str:
     """Return a password: asked for without an echo, or from standard input. Raises UsageError."""
+    return read_secret("Password", is_piped=is_piped, is_new=is_new)
+
+
+def read_secret(name: str, *, is_piped: bool, is_new: bool = False) -> str:
+    """Return a password or code: asked for without an echo, or the next line of standard input. Raises UsageError."""
     if is_piped:
-        return _read_line("password")
+        return _read_line(name.lower())
     if not sys.stdin.isatty():
-        raise click.UsageError("There is no terminal to ask for the password. Use --password-stdin.")
-    password: str = click.prompt("Password", hide_input=True, confirmation_prompt=is_new, err=True)
-    return password
+        raise click.UsageError(f"There is no terminal to ask for the {name.lower()}. Use --password-stdin.")
+    secret: str = click.prompt(name, hide_input=True, confirmation_prompt=is_new, err=True)
+    return secret
 
 
 def read_invite(*, is_piped: bool) -> str:

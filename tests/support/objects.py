@@ -5,10 +5,14 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from sqlalchemy import select
+
 from api.credentials import hash_of
 from api.openapi.examples import EXAMPLES
 from common.database.engine import Database
-from common.states import Provenance, StepState
+from common.database.models import Job
+from common.states import OPEN, Provenance, StepState
+from common.workflows import CHANGE_PASSWORD, SIGNUP
 from support.api import PASSWORD, V1, Api, add_app, add_project
 from support.fake_worker import add_build, admin, fail, names, prints, record, succeed
 
@@ -59,6 +63,20 @@ class Objects:
     def session(self, team: str) -> Values:
         """A session of the member."""
         return {"session_id": hash_of(self.api.token(f"member-{team}"))[:32]}
+
+    def same_password(self, _team: str) -> Values:
+        """The password that those have who try it, with no job of theirs that goes on; it stays the same."""
+        is_person_s = Job.kind.in_((SIGNUP.name, CHANGE_PASSWORD.name))
+        open_jobs = select(Job.id).where(is_person_s, Job.state.in_(OPEN))
+        for job_id in self.db.read(lambda session: session.scalars(open_jobs).all()):
+            succeed(self.db, job_id)
+        return {"password": PASSWORD, "new_password": PASSWORD}
+
+    def reset(self, team: str) -> Values:
+        """A person's code for a new password."""
+        login = self.login(team)["login"]
+        code = self.administrator.post(f"{V1}/users/{login}/password-reset").json["reset_code"]
+        return {"id": login, "reset_code": code, "password": "looms weave flowers"}
 
     def new_token(self, _team: str) -> Values:
         return {"name": self.name("token")}

@@ -77,6 +77,7 @@ class Stages:
             "drift": lambda _: world.accept_for(self._app, "drift"),
             "plan": lambda _: world.accept_for(self._app, "plan", app=new_name("planned")),
             "checkup": lambda _: world.accept_for(self._app, "checkup"),
+            "change_password": lambda _: world.change_password(world.drive(world.sign_up(new_name("person")))),
             "offboard": lambda _: world.accept_for(world.drive(world.sign_up(new_name("person"))), "offboard"),
         }
 

@@ -24,7 +24,7 @@ from common.jobs import dispatch, interventions, lifecycle
 from common.jobs.lane_messages import LaneMessage
 from common.states import UNSETTLED, JobState, StepState
 from common.vault.cipher import Vault
-from common.workflows import NAME_CHECKS, PROVISION, SIGNUP, WORKFLOWS
+from common.workflows import CHANGE_PASSWORD, NAME_CHECKS, PROVISION, SIGNUP, WORKFLOWS
 from harbour.config import CREDENTIALS, STAND_INS
 from harbour.world import Harbour
 from worker import upstreams
@@ -35,6 +35,7 @@ from worker.runner import NextAction, Runner, StepResult
 from worker.upstreams import Upstreams
 
 PASSWORD = "engines weave numbers"
+NEW_PASSWORD = "looms weave flowers"
 ROUNDS = 200
 UNCHECKED_SIGNUP = replace(
     SIGNUP,
@@ -148,6 +149,12 @@ class World:
             return job
 
         return self.db.transaction(work)
+
+    def change_password(self, signup: Job, password: str = NEW_PASSWORD) -> Job:
+        """Accept the change of the password of the person who signed up."""
+        job = self.accept_for(signup, CHANGE_PASSWORD.name)
+        self.db.transaction(lambda session: session.add(self._sealed_password(job.id, password)))
+        return job
 
     def _sealed_password(self, job_id: str, password: str = PASSWORD) -> Secret:
         key_id, sealed = self.context.vault.seal(password, job_id=job_id, purpose="password")

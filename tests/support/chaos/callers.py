@@ -33,6 +33,10 @@ class Caller:
         self._url = f"{api_url}/api/v1"
         self._token = ""
 
+    @property
+    def is_logged_in(self) -> bool:
+        return bool(self._token)
+
     def send(
         self, method: str, path: str, body: Any = None, *, request_id: str = "", **query: str
     ) -> requests.Response:

@@ -41,6 +41,7 @@ class Scenarios:
         self._apps: list[str] = []  # complete, and never built, deployed or removed yet
         self._people: list[str] = []
         self._given: dict[str, str] = {}  # app or person, by the request that is about it
+        self._changing: dict[str, Caller] = {}  # who changes a password, by that request
         self.everything: list[Accepted] = []
         self.admin = installation.caller()
         self._project = ""
@@ -131,6 +132,15 @@ class Scenarios:
         answer = self.admin.accept("DELETE", f"/users/{login}", request_id=request_id)
         return self._note("offboard", answer, request_id)
 
+    def change_password(self, request_id: str) -> Accepted:
+        login = self._take_person(request_id)
+        caller = self._changing.setdefault(request_id, self._caller())
+        if not caller.is_logged_in:  # asked again, the request is in the same session: the password has changed
+            caller.log_in(login, PASSWORD)
+        body = {"password": PASSWORD, "new_password": "looms weave flowers"}
+        answer = caller.accept("PUT", "/me/password", body, request_id=request_id)
+        return self._note("change_password", answer, request_id)
+
     def keep_open(self, request_id: str) -> None:
         """Let the build of this request not come to its end before it is cancelled, however long that takes."""
         self._installation.harbour.fault("jenkins", kind="hold", user_agent=f"^slipway {request_id}/await_executor$")
@@ -202,7 +212,8 @@ ACCEPT: dict[str, Callable[[Scenarios, str], Accepted]] = {
     "plan": Scenarios.plan,
     "checkup": Scenarios.checkup,
     "offboard": Scenarios.offboard,
+    "change_password": Scenarios.change_password,
 }
 NEEDS_APP = frozenset({"build", "deploy", "deprovision", "removal_preview", "reconcile", "drift"})
-NEEDS_PERSON = frozenset({"offboard"})
+NEEDS_PERSON = frozenset({"offboard", "change_password"})
 CANCELS = BUILD.on_cancel.name if BUILD.on_cancel else ""  # the step that needs a cancellation to run

@@ -59,6 +59,9 @@ GIVES_UP_AFTER_S = {
     "offboard.revoke_jenkins_role": 1111,
     "offboard.delete_jenkins_user": 1111,
     "offboard.delete_kibana_user": 1111,
+    "change_password.set_gitlab_password": 1111,
+    "change_password.set_jenkins_password": 1111,
+    "change_password.set_kibana_password": 1111,
 }
 WAITS_S = {
     "signup.assign_jenkins_role": 60,

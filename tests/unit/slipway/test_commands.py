@@ -240,6 +240,10 @@ IN_JSON = {
     "login ada --password-stdin": dict,
     "logout": dict,
     "me": dict,
+    "password --password-stdin": dict,
+    "password --no-wait --password-stdin": dict,
+    "password --reset ada --password-stdin": dict,
+    "reset-password bob": dict,
     "sessions list": list,
     "tokens create ci --scope build --days 30": dict,
     "tokens list": list,
@@ -310,6 +314,8 @@ def results(server: StandIn) -> None:
         ("POST", f"/jobs/{JOB_ID}/steps/start_build/skip"),
         ("POST", "/upstreams/checkups"),
         ("DELETE", "/users/bob"),
+        ("PUT", "/me/password"),
+        ("POST", "/password-resets/confirm"),
     ):
         server.on(method, path, ACCEPTED)
     item = {"kind": "project", "name": "shop", "url": None, "reason": "We made it."}
@@ -317,6 +323,7 @@ def results(server: StandIn) -> None:
     server.on("DELETE", f"/app/{APP_ID}", lambda asked: preview if "dry_run" in asked.query else ACCEPTED)
     server.on("POST", "/project", ok(PROJECT, 201))
     server.on("POST", "/logout", Say(status=204))
+    server.on("POST", "/users/bob/password-reset", ok({"reset_code": "x1mPzV", "expires_at": AT}, 201))
     server.on("GET", "/me/tokens", ok({"tokens": [API_TOKEN]}))
     server.on("POST", "/me/tokens", ok({**API_TOKEN, "token": "slp_new"}, 201))
     server.on("DELETE", f"/me/tokens/{JOB_ID}", Say(status=204))
@@ -332,7 +339,7 @@ def results(server: StandIn) -> None:
 @pytest.mark.usefixtures("results")
 @pytest.mark.parametrize("line", IN_JSON)
 def test_with_json_standard_output_is_one_document_and_nothing_else(run: Run, line: str) -> None:
-    ended = run(*line.split(), "--json", input=f"{PASSWORD}\n")
+    ended = run(*line.split(), "--json", input=f"{PASSWORD}\n{PASSWORD}\n")
 
     assert ended.exit_code == 0, ended.output
     assert isinstance(json.loads(ended.stdout), IN_JSON[line])
@@ -341,7 +348,7 @@ def test_with_json_standard_output_is_one_document_and_nothing_else(run: Run, li
 @pytest.mark.usefixtures("results")
 @pytest.mark.parametrize("line", IN_JSON)
 def test_without_json_it_is_said_in_words(run: Run, line: str) -> None:
-    ended = run(*line.split(), input=f"{PASSWORD}\n")
+    ended = run(*line.split(), input=f"{PASSWORD}\n{PASSWORD}\n")
 
     assert ended.exit_code == 0, ended.output
     assert ended.stdout

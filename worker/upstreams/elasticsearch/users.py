@@ -102,6 +102,32 @@ class Users:
             login=login, web_url="", found=not created
         )  # another request created it first: then it is not ours to undo
 
+    def set_password(self, login: str, password: str, *, marker: str) -> bool:
+        """Set the password of our user `login`; return False when there is no such user.
+
+        Safe to repeat: a user whom the password opens is done. Raises Conflict when the user is somebody else's,
+        Permanent when the password is refused. Source: Elasticsearch security API, "Change passwords".
+        """
+        if self._ours(login, marker) is None:
+            return False
+        if self._opens_with(login, password):
+            return True
+        reply = self._api.send("PUT", "user", login, "_password", json={"password": password})
+        if reply.status == 400 and self._find(login) is None:
+            return False
+        if reply.status == 400:
+            raise self._refused(reply, login, password)
+        if reply.status != 200:
+            raise self._api.failed(reply, f"setting the password of {login}", secrets=(password,))
+        return True
+
+    def _opens_with(self, login: str, password: str) -> bool:
+        """Say whether the user can log in with this password. Source: "Authenticate"."""
+        reply = self._api.send("GET", "_authenticate", auth=(login, password))
+        if reply.status not in (200, 401) or foreign_answer(reply):
+            raise self._api.failed(reply, f"checking the user {login}", secrets=(password,))
+        return reply.status == 200 and reply.read_as(_WhoSchema).username == login
+
     def remove(self, login: str, *, marker: str) -> bool:
         """Return True once our user `login` is gone; safe to repeat.
 
@@ -180,6 +206,11 @@ class Users:
             return self._taken(login)
         reason = f"Elasticsearch does not accept the user {login}: {quoted(why)}"
         return self._api.permanent(reason, ActionBy.USER)
+
+
+@dataclass(frozen=True)
+class _WhoSchema:
+    username: str
 
 
 @dataclass(frozen=True)

@@ -201,6 +201,31 @@ class Accounts:
             raise self._api.transient(f"GitLab does not show the user {login} as blocked")
         return True
 
+    def set_password(self, login: str, password: str, *, marker: str, trace: str) -> bool:
+        """Set the password of our user `login`; return False when there is no such user.
+
+        Safe to repeat: `trace`, a line of the note that is written with the password, shows that it was set. GitLab
+        regards a password that an administrator has set as expired. Raises Conflict when the user is not ours,
+        Permanent with GitLab's reasons when it does not accept the password.
+        Source: GitLab users API, "Modify a user".
+        """
+        user = self._by_login(login)
+        if user is None:
+            return False
+        if not is_line_of(user.note, marker):
+            raise not_ours(self._api, f"GitLab's user {user.username} is not one that we made", "change it on GitLab")
+        if is_line_of(user.note, trace):
+            return True
+        kept = [line for line in (user.note or "").splitlines() if not line.startswith(trace.partition(":")[0])]
+        change = {"password": password, "note": "\n".join([*kept, trace])}
+        reply = self._api.send("PUT", "users", str(user.id), json=change)
+        if reply.status == 400 and _validation_faults(reply):
+            why = reason_in(reply.body, secrets=(password,))
+            raise self._api.permanent(f"GitLab refused the password of {login}: {why}", ActionBy.USER)
+        if reply.status not in (200, 404):
+            raise self._api.failed(reply, f"setting the password of {login}", secrets=(password,))
+        return reply.status == 200
+
     def _by_id(self, user_id: int) -> UserSchema | None:
         reply = self._api.send("GET", "users", str(user_id))
         if reply.status not in (200, 404):

@@ -129,17 +129,21 @@ class Accounts:
 
     def _prove_ours(self, login: str, password: str) -> None:
         """Log in with the password: two creations of one name can both succeed, and the last password wins."""
-        if self._opens_with(login, password):
+        if self.opens_with(login, password):
             return
         self._require_log_ins()
-        if not self._opens_with(login, password):
+        if not self.opens_with(login, password):
             raise self._api.conflict(
                 f"Jenkins already has a user {login} with another password",
                 "choose another login",
                 "ask an operator to remove the Jenkins user",
             )
 
-    def _opens_with(self, login: str, password: str) -> bool:
+    def opens_with(self, login: str, password: str) -> bool:
+        """Say whether this password is the account's. While Jenkins starts, no password is right.
+
+        Source: `WhoAmI`, `BasicHeaderRealPasswordAuthenticator`.
+        """
         reply = self._api.send("GET", "whoAmI", "api", "json", auth=(login, password))
         if reply.status == 401:
             return False

@@ -41,6 +41,7 @@ LINES = {  # every command, with the code that it ends with here; one of each gr
     "users log-out linus": 0,
     "users displaced": 0,
     "users restore gone-nobody": 3,
+    "users reset-password linus": 0,
     "teams list": 0,
     "invites list": 0,
     f"invites revoke {ABSENT}": 3,

@@ -253,7 +253,7 @@ def test_these_calls_and_no_others_are_open_to_anyone(api: Api) -> None:
     is_open = {call.name for call in routing.declared_endpoints(api.app) if call.policy in OPEN}
 
     of_a_job = {"show_job", "follow_job", "retry_job"}
-    of_a_person = {"sign_up", "log_in", "log_in_as_published", "log_out"}
+    of_a_person = {"sign_up", "log_in", "log_in_as_published", "log_out", "confirm_reset"}
     of_the_document = {"show_document", "show_docs", "send_asset"}
     assert is_open == {"is_alive", "is_ready", *of_a_job, *of_a_person, *of_the_document}
 

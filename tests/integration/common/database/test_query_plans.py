@@ -88,6 +88,7 @@ COMMANDS = (
     "users create-admin hopper --email h@example.com --name Grace --team dev --password-stdin",
     "users displaced", "users restore gone-nobody",
     "users grant-admin {login}", "users revoke-admin {login}", "users log-out {login}",
+    "users reset-password {login}",
     "teams list", "teams add qa --title Quality --cluster qa",
     "invites create --team dev", "invites list", "invites list --team dev --all", f"invites revoke {ABSENT}",
     "keys status", "keys rotate",
