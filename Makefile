@@ -77,7 +77,7 @@ fuzz: $(VENV)/tools ## Send what the OpenAPI document allows and what it forbids
 	@SLIPWAY_CASES=100 SLIPWAY_SEED=$${SLIPWAY_SEED:-$$(date +%s)} $(SERVICES) $(PYTEST) -v tests/fuzz
 
 bench: $(VENV)/tools ## Measure following, looking, listing and pruning on MariaDB and SQLite, a million jobs (about 40 minutes)
-	@SLIPWAY_FOLLOWERS=1000 SLIPWAY_JOBS=1000000 SLIPWAY_OLD_JOBS=100000 $(PYTEST) -s tests/bench
+	@SLIPWAY_FOLLOWERS=1000 SLIPWAY_JOBS=1000000 SLIPWAY_OLD_JOBS=100000 SLIPWAY_LOG_INS=200 $(PYTEST) -s tests/bench
 
 compose: $(VENV)/tools ## Run the services of docker-compose.yml as processes, no engine: the main job on its stand-ins
 	@$(PYTEST) tests/integration/test_composition.py tests/compose

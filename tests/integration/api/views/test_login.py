@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -86,6 +87,19 @@ def test_an_unknown_user_costs_one_verification_as_a_known_one_does() -> None:
     assert not passwords.is_right("nobody has this password", None)
     assert len(hasher.verified) == 4
     assert hasher.verified[2].split("$")[:4] == stored.split("$")[:4], "the stand-in costs as much"
+
+
+@pytest.mark.parametrize(
+    ("login", "password"),
+    [("grace", PASSWORD), ("grace", "wrong"), ("nobody", PASSWORD), ("Grace", PASSWORD), ("grac\u0435", "wrong")],
+)
+def test_a_log_in_costs_one_verification_whether_the_name_is_known_or_not(api: Api, login: str, password: str) -> None:
+    hasher = CountingHasher()
+    api.app.extensions["slipway"] = replace(api.service, passwords=Passwords(hasher))
+
+    api.visitor.post(f"{V1}/login", json={"id": login, "password": password})
+
+    assert len(hasher.verified) == 1
 
 
 def test_the_token_itself_is_not_stored(api: Api, db: Database) -> None:
