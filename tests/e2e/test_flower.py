@@ -23,6 +23,7 @@ from support.stack import PASSWORD, Stack, wait_for
 from api.presentation import links
 from common.broker import QUEUES, celery_app
 from common.config.settings import WorkerSettings
+from common.workflows import SIGNUP
 
 NewName = Callable[[str], str]
 COMMAND = (sys.executable, "-m", "celery", "-A", "worker", "flower")
@@ -40,7 +41,7 @@ def busy(stack: Stack, flower: Flower, new_name: NewName) -> Flower:
     """Flower when there is something to be seen in it."""
     person = stack.anyone()
     job_id = person.sign_up(new_name("ada"))
-    wait_for("Flower shows the sign-up", lambda: _done(flower, job_id, 5))
+    wait_for("Flower shows the sign-up", lambda: _done(flower, job_id, len(SIGNUP.steps)))
     wait_for("Flower shows the worker", flower.workers)
     return flower
 
@@ -136,13 +137,13 @@ def test_a_sign_up_is_shown_by_step_job_and_person_and_a_retry_by_its_reason(
     stack: Stack, flower: Flower, new_name: NewName
 ) -> None:
     person, login = stack.anyone(), new_name("ada")
-    stack.harbour.fault("elasticsearch", kind="status", status=503, path="^/_security/user/")
+    stack.harbour.fault("elasticsearch", kind="status", status=503, method="PUT", path="^/_security/user/")
     job_id = person.sign_up(login)
 
     retried = wait_for("Flower shows the retry", lambda: flower.tasks(job_id, "RETRY").get("signup.create_kibana_user"))
     stack.harbour.clear_faults()
     person.follow(job_id)
-    done = wait_for("Flower shows the rest", lambda: _done(flower, job_id, 5))
+    done = wait_for("Flower shows the rest", lambda: _done(flower, job_id, len(SIGNUP.steps)))
 
     reasons = {attempt["reason"] for attempt in person.step(job_id, "create_kibana_user")["attempts"]}
     assert retried["exception"] in reasons - {None}
@@ -178,7 +179,7 @@ def test_a_message_that_comes_twice_is_shown_as_refused_and_not_as_running(
     stack: Stack, flower: Flower, config: WorkerSettings, new_name: NewName
 ) -> None:
     person = stack.anyone()
-    stack.harbour.fault("elasticsearch", kind="delay", delay_s=2.0, path="^/_security/user/", times=1)
+    stack.harbour.fault("elasticsearch", kind="delay", delay_s=2.0, method="PUT", path="^/_security/user/", times=1)
     job_id = person.sign_up(new_name("ada"))
     wait_for("it is at it", lambda: person.step(job_id, "create_kibana_user")["state"] == "running" or None)
 
@@ -196,7 +197,7 @@ def test_the_link_of_a_job_leads_to_its_tasks(
 ) -> None:
     person = stack.anyone()
     job_id, other = person.sign_up(new_name("ada")), person.sign_up(new_name("ada"))
-    wait_for("Flower shows both", lambda: _done(flower, job_id, 5) and _done(flower, other, 5))
+    wait_for("Flower shows both", lambda: _done(flower, job_id, len(SIGNUP.steps)) and _done(flower, other, 5))
 
     link = links.flower_tasks_url("signup", job_id, config)
 

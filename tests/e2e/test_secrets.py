@@ -28,7 +28,7 @@ def test_the_password_is_readable_nowhere_while_a_sign_up_stands_still_and_gone_
 ) -> None:
     login, canary = new_name("ada"), f'ü"&/+{secrets.token_hex(16)}\\~é'
     person = stack.anyone()
-    stack.harbour.fault("elasticsearch", kind="status", status=503, path="^/_security/user/")
+    stack.harbour.fault("elasticsearch", kind="status", status=503, method="PUT", path="^/_security/user/")
     job_id = person.sign_up(login, password=canary)
     wait_for("only Kibana is missing", lambda: _stands_still(person.job(job_id)) or None)
     person.log_in(login, password=canary)
