@@ -15,7 +15,7 @@ PROCESSES ?= 3
 LONGEST_FIRST := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up harbour doctor secrets services quick unit test databases other fuzz bench load chaos chaos-quick proofs simulate mutation compose docs check lint types imports format requirements clean
+.PHONY: help install sbom advisories security demo up harbour doctor secrets services quick unit test databases other fuzz bench load chaos chaos-quick proofs simulate mutation compose docs check lint types imports format requirements clean
 .PHONY: matching-tests all-tests other-tests
 
 help: ## List the targets
@@ -113,7 +113,7 @@ simulate: $(VENV)/tools ## Play runs of steps with faults in virtual time: every
 mutation: $(VENV)/tools ## Change the code that must not fail, a little at a time, and see whether the fast tests notice (about an hour; MODULES=)
 	@PYTHONPATH=.:tests $(BIN)/python -m mutation $(MODULES)
 
-check: lint types imports test other ## What CI runs: lint, types, import contracts, tests, tests on a second Python
+check: lint types imports security test other ## What CI runs: lint, types, import contracts, unsafe code, tests, tests on a second Python
 
 lint: $(VENV)/tools ## Check style
 	@$(BIN)/ruff format --check .
@@ -124,6 +124,21 @@ types: $(VENV)/tools ## Check types
 
 imports: $(VENV)/tools ## Check that the packages import each other only as declared
 	@$(BIN)/lint-imports --no-logo
+
+# B104 is left out: ruff's S104 asks the same.
+security: $(VENV)/tools ## Check what we ship for unsafe code. Secrets and licences are tests: tests/unit
+	@$(BIN)/bandit --quiet --severity-level medium --skip B104 --recursive api client common harbour server slipway stack worker
+
+sbom: $(VENV)/tools ## Write var/sbom.json: what a release consists of (CycloneDX)
+	@mkdir -p var
+	@$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-file var/sbom.json requirements.txt
+	@echo "Written: var/sbom.json"
+
+# --strict: a package that nobody knows anything about is no clean one.
+advisories: $(VENV)/tools ## Ask whether known weaknesses concern what we ship; it fails if nobody can be asked, too
+	@$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+		--requirement requirements.txt --requirement requirements-embedded.txt || { \
+		echo "Not clean: either weaknesses are listed above, or nobody could be asked about them." >&2; exit 1; }
 
 format: $(VENV)/tools ## Put the code into its one form
 	@$(BIN)/ruff format .

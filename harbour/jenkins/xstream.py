@@ -30,7 +30,7 @@ def read(document: bytes | str) -> ET.Element:
     text = document.decode("utf-8-sig") if isinstance(document, bytes) else document
     if _IS_1_1.match(text):
         text = _CONTROL_REFERENCE.sub(_as_private, text)
-    root = ET.fromstring(text, ET.XMLParser(target=_WithoutDoctype()))  # noqa: S314 - a DOCTYPE is refused
+    root = ET.fromstring(text, ET.XMLParser(target=_WithoutDoctype()))  # noqa: S314 - no DOCTYPE  # nosec B314
     for element in root.iter():
         element.text = element.text and element.text.translate(_TO_CONTROL)
     return root

@@ -696,6 +696,16 @@ def test_a_credential_for_all_teams_is_told(clinic: Clinic) -> None:
 
 
 @on_sqlite
+def test_a_credential_for_all_beside_those_of_the_folders_is_told(clinic: Clinic) -> None:
+    clinic.harbour.jenkins.credential_ids.append("gitlab")
+
+    found = [each for each in clinic.examine() if each.state is not CheckState.PASSED]
+
+    assert [(each.check, each.state) for each in found] == [("credential gitlab", CheckState.INCONCLUSIVE)]
+    assert "without a word" in found[0].said
+
+
+@on_sqlite
 def test_a_global_role_of_the_teams_opens_jenkins_as_well(clinic: Clinic) -> None:
     clinic.harbour.jenkins.roles["globalRoles"]["reader"].sids.clear()
     clinic.teams(jenkins_global_role="reader")

@@ -91,9 +91,16 @@ class PlaceChecks:
     def _credential(self, credential: str) -> str:
         folders = sorted({team.jenkins_folder for team in self._teams})
         without = [each for each in folders if credential not in self._ids(*job_path(each), kind="folder")]
+        is_for_all = credential in self._ids(kind="system")
+        if not without and is_for_all and len(folders) > 1:
+            raise CheckInconclusiveError(
+                f"in {', '.join(folders)}; but a folder that is made later, or loses its own, uses the one of all of "
+                "Jenkins without a word",
+                f"delete the credential {credential} that is for all of Jenkins",
+            )
         if not without:
             return f"in {', '.join(folders)}"
-        if credential not in self._ids(kind="system"):
+        if not is_for_all:
             raise CheckFailedError(f"neither Jenkins nor its folder {without[0]} has a credential of this ID")
         if len(folders) == 1:
             return "for all folders"

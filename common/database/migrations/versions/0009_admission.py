@@ -24,7 +24,7 @@ HAVE_BEEN_HERE = (
 def upgrade() -> None:
     op.add_column("users", sa.Column("admitted_at", UtcDateTime(), nullable=True))
     for condition in HAVE_BEEN_HERE:
-        op.execute(f"UPDATE users SET admitted_at = created_at WHERE admitted_at IS NULL AND {condition}")  # noqa: S608
+        op.execute(f"UPDATE users SET admitted_at = created_at WHERE admitted_at IS NULL AND {condition}")  # noqa: S608 - constants  # nosec B608
 
 
 def downgrade() -> None:
