@@ -15,7 +15,7 @@ PROCESSES ?= 3
 LONGEST_FIRST := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install sbom advisories security demo up harbour doctor secrets services quick unit test databases other fuzz bench load chaos chaos-quick proofs simulate mutation compose docs check lint types imports format requirements clean
+.PHONY: help install browser sbom advisories security demo up harbour doctor secrets services quick unit test databases other fuzz bench load chaos chaos-quick proofs simulate mutation compose docs check lint types imports format requirements clean
 .PHONY: matching-tests all-tests other-tests
 
 help: ## List the targets
@@ -128,6 +128,9 @@ imports: $(VENV)/tools ## Check that the packages import each other only as decl
 # B104 is left out: ruff's S104 asks the same.
 security: $(VENV)/tools ## Check what we ship for unsafe code. Secrets and licences are tests: tests/unit
 	@$(BIN)/bandit --quiet --severity-level medium --skip B104 --recursive api client common harbour server slipway stack worker
+
+browser: $(VENV)/tools ## Let foreign pages attack somebody who is logged in, in a real Chromium (some minutes)
+	@$(PYTEST) -v tests/browser
 
 sbom: $(VENV)/tools ## Write var/sbom.json: what a release consists of (CycloneDX)
 	@mkdir -p var
