@@ -222,7 +222,7 @@ def succeed(
         raise ClaimLostError
     require_step_transition(step.state, StepState.SUCCEEDED)
     now = clock()
-    following = _following(rows, step)
+    following, others = _turns(rows, step, claim.job.kind)
     ending = Ending(slots=claim.admission.slots, token=claim.token)
     next_claim = _next_claim(connection, claim, ending, following, now, onward) if following and onward else None
     ended = {"ended": step.id, "result": dict(output), "now": now}
@@ -240,6 +240,9 @@ def succeed(
             resend_at = now + timedelta(seconds=RESEND_S)
             connection.execute(MAKE_READY, {"next": following.id, "now": now, "resend_at": resend_at})
             changed.append(events.shown(following.name, StepState.READY))
+    for other in others:  # their messages ended at the barrier: the clock sends them at once
+        connection.execute(MAKE_READY, {"next": other.id, "now": now, "resend_at": now})
+        changed.append(events.shown(other.name, StepState.READY))
     quick_slots.release(connection, ending, now)  # one that the lane goes on with has another holder now
     connection.execute(END_ATTEMPT, {"ended": step.id, "attempt": claim.attempt, "now": now})
     if step.needs_secret and not any(_is_to_read_secret(row, step) for row in rows):
@@ -252,10 +255,22 @@ def succeed(
     return next_claim
 
 
-def _following(rows: Sequence[StepRow], step: StepRow) -> StepRow | None:
-    """Return the next step of the lane if its turn comes now."""
+def _turns(rows: Sequence[StepRow], step: StepRow, kind: str) -> tuple[StepRow | None, list[StepRow]]:
+    """Return the next step of the lane if its turn comes now, and those of other lanes whose barrier opens with it."""
     place = (step.lane, step.position + 1, StepState.PENDING)
-    return next((row for row in rows if (row.lane, row.position, row.state) == place), None)
+    following = next((row for row in rows if (row.lane, row.position, row.state) == place), None)
+    after = _after(kind, following) if following is not None else ()
+    if not after:
+        return following, []
+    if any(row.name in after and row.id != step.id and row.state not in PASSED for row in rows):
+        return None, []
+    beside = (row for row in rows if row.lane != step.lane and row.state is StepState.PENDING)
+    return following, [row for row in beside if _after(kind, row) == after]
+
+
+def _after(kind: str, row: StepRow) -> tuple[str, ...]:
+    plan = workflows.find_step(kind, row.name)
+    return plan.after if plan else ()
 
 
 def _next_claim(

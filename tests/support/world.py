@@ -275,8 +275,14 @@ class World:
         return min(movable, key=lambda step: step.due_at or step.lease_until or self.time(), default=None)
 
     def retry(self, job: Job) -> None:
-        """Retry a failed job, as a person does."""
-        self.db.transaction(lambda session: interventions.retry(session, job.id, self.time()))
+        """Retry a failed job, as a person does, who sends the password of a sign-up again."""
+
+        def work(session):  # type: ignore[no-untyped-def] # a closure of a few lines
+            if job.kind == SIGNUP.name:
+                session.merge(self._sealed_password(job.id))
+            interventions.retry(session, job.id, self.time())
+
+        self.db.transaction(work)
 
     def deliver_again(self, job: Job, step: str) -> StepResult:
         """Run a step that is done once more, as if its success had never been recorded."""
