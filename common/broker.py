@@ -127,6 +127,22 @@ class Publisher:
             sent += 1
         return sent
 
+    def backlog(self) -> frozenset[str]:
+        """Return the queues in which messages wait; none while that cannot be asked."""
+        if self.is_resting:
+            return frozenset()
+        try:
+            with self._app.producer_or_acquire() as producer:
+                pipeline = producer.channel.client.pipeline(transaction=False)
+                for name in QUEUES:
+                    pipeline.llen(name)
+                lengths = pipeline.execute()
+        except Exception as error:  # noqa: BLE001 - as in `_send`
+            self._rest_until = time.monotonic() + REST_AFTER_FAILURE_S
+            self._report.failed(error)
+            return frozenset()
+        return frozenset(name for name, length in zip(QUEUES, lengths, strict=True) if length)
+
     def _send(self, lane: LaneMessage) -> bool:
         try:
             chain(*map(self._signature, lane.tasks), app=self._app).apply_async()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn
 
-from celery import Celery
+from celery import Celery, current_task
 from celery.apps.worker import Worker
 from celery.exceptions import Ignore, Retry
 from celery.signals import celeryd_after_setup, setup_logging, worker_init, worker_shutdown, worker_shutting_down
@@ -34,11 +34,13 @@ from common.vault.cipher import Vault
 from common.workflows import WORKFLOWS, task_name
 from worker import flower, heartbeat, leases, liveness, metrics_server, transport, upstreams
 from worker.broker_link import BrokerLink
+from worker.chained_lane import ChainedLane
 from worker.clock import TICK_S, Clock
 from worker.consumer import LeanConsumer
 from worker.context import WorkerContext
 from worker.direct_lanes import DirectLanes
 from worker.flower import TaskEvents
+from worker.lane import Intake
 from worker.leases import LeaseRenewal
 from worker.liveness import WorkerRegister
 from worker.outage_probe import INTERVAL_S, OutageProbe
@@ -116,7 +118,7 @@ def configure_app(app: Celery, config: WorkerSettings) -> None:
         refusal_probe=PeriodicThread("refusal_probe", refusal_probe.run, every_s=INTERVAL_S),
         retention=PeriodicThread("keeper", RetentionSweeper(db, config).sweep_some, every_s=EVERY_S),
     )
-    task_events = TaskEvents()
+    task_events, intake = TaskEvents(), Intake()
     runner = Runner(
         context,
         clients,
@@ -129,32 +131,33 @@ def configure_app(app: Celery, config: WorkerSettings) -> None:
     )
     for flow in WORKFLOWS.values():
         for step in flow.steps:
-            _add_task(app, runner, task_events, flow.name, step.name)
+            _add_task(app, runner, task_events, intake, task_name(flow.name, step.name))
     _check_schema(db)
     _sign_on_before_work(register, name)
-    _tick_while_running(threads, clock, runner, db)
+    _tick_while_running(threads, clock, runner, db, intake)
     _renew_leases(PeriodicThread("leases", renewal.renew, every_s=leases.EVERY_S))  # after it: it ends in this order
     heartbeat.watch(app, register, link)
     metrics_server.serve_while_running(config)
     worker_init.connect(lambda **_: tracing.configure(config, "slipway-worker"), weak=False)
 
 
-def _add_task(app: Celery, runner: Runner, task_events: TaskEvents, flow: str, step: str) -> None:
+def _add_task(app: Celery, runner: Runner, task_events: TaskEvents, intake: Intake, name: str) -> None:
     def run(*given: object, **named: object) -> None:
         job_id = given[0] if len(given) == 1 and not named else None
         if not isinstance(job_id, str) or len(job_id) > ID_LENGTH:  # anybody's message: the log must not quote it
             transport.reject(TypeError("no job's id"))
             raise Ignore
-        _end_task(task_events, runner.run(job_id, step))
+        lane = ChainedLane(current_task.request, job_id, intake, task_events)
+        _end_task(task_events, runner.run(job_id, name.partition(".")[2], lane))
 
-    app.task(name=task_name(flow, step), throws=(StepFailedError,))(run)
+    app.task(name=name, throws=(StepFailedError,), Request=task_events.request_class())(run)
 
 
 def _end_task(task_events: TaskEvents, result: StepResult) -> None:
     """End the task so that Flower shows what happened, and so that the chain continues or stops."""
     match result.action:
         case NextAction.GO_ON:
-            return  # the chain sends the next step
+            return  # Celery sends what is left of the chain
         case NextAction.LATER:
             raise LaterError(result.headline)  # raised, not sent: the row has the time, and no message waits anywhere
         case NextAction.STOP:
@@ -198,22 +201,24 @@ def _renew_leases(thread: PeriodicThread) -> None:
     worker_shutdown.connect(lambda **_: thread.stop(), weak=False)
 
 
-def _tick_while_running(threads: PeriodicThreads, clock: Clock, runner: Runner, db: Database) -> None:
+def _tick_while_running(threads: PeriodicThreads, clock: Clock, runner: Runner, db: Database, intake: Intake) -> None:
     """Start before the worker connects, which it may never do; end after its last step."""
 
     def start(instance: Any, **_: Any) -> None:
         queues = set(instance.app.amqp.queues.consume_from)  # those of the option -Q
+        intake.queues = None if queues >= set(QUEUES) else queues
         clock.direct = DirectLanes(
             db,
-            lambda job_id, step: runner.run(job_id, step).action is NextAction.GO_ON,
+            lambda job_id, step, rest: runner.run(job_id, step, rest).action is NextAction.GO_ON,
             threads=instance.concurrency,
-            queues=None if queues >= set(QUEUES) else queues,
+            queues=intake.queues,
             busy=lambda: len(state.reserved_requests),
             on_room=threads.clock.wake,
         )
         threads.start()
 
     def end(**_: Any) -> None:
+        intake.close()
         if clock.direct:
             clock.direct.end()
 

@@ -44,6 +44,9 @@ class Sender(Protocol):
     def send(self, lanes: Iterable[LaneMessage]) -> int:
         """Return how many were taken."""
 
+    def backlog(self) -> Collection[str]:
+        """Return the queues in which messages wait."""
+
 
 class Clock:
     """`tick` does one round; in a worker a PeriodicThread calls it."""
@@ -107,7 +110,7 @@ class Clock:
 
     def _dispatch(self, sender: Sender, *, limit: int, queues: Collection[str] | None = None) -> int:
         takes_over = self._clock_s() >= self._takes_over_at_s
-        due = dispatch.take_due(self._db, limit=limit, queues=queues, takes_over=takes_over)
+        due = dispatch.take_due(self._db, limit=limit, queues=queues, takes_over=takes_over, backlog=sender.backlog)
         sent = self._send(sender, due)
         if time.monotonic() >= self._overtaken_at and sent < limit:
             self._overtaken_at = time.monotonic() + OVERTAKEN_EVERY_S

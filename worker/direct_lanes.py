@@ -17,11 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from common.database.engine import Database
 from common.database.repeats import CommitUnknownError
 from common.jobs import dispatch
-from common.jobs.lane_messages import LaneMessage
+from common.jobs.lane_messages import LaneMessage, TaskMessage
+from worker.lane import Lane, LaneRest
 
 log = logging.getLogger(__name__)
 
-RunStep = Callable[[str, str], bool]  # with the job's id and the step's name; says whether the lane goes on
+RunStep = Callable[[str, str, Lane], bool]  # with the job's id, the step's name, what follows; whether it succeeded
 
 
 class DirectLanes:
@@ -69,6 +70,10 @@ class DirectLanes:
             begun += 1
         return begun
 
+    def backlog(self) -> Collection[str]:
+        """Return nothing: no lane waits here."""
+        return ()
+
     def end(self) -> None:
         """Begin no lane and no further step. Steps that run are not interrupted."""
         self._is_ending = True
@@ -90,13 +95,16 @@ class DirectLanes:
             self._on_room()
 
     def _run_steps(self, lane: LaneMessage) -> None:
-        for place, (step, task) in enumerate(zip(lane.steps, lane.tasks, strict=True)):
-            if self._is_ending or (self.queues is not None and task.queue not in self.queues):
-                rest = LaneMessage(job_id=lane.job_id, kind=lane.kind, steps=lane.steps[place:])
-                dispatch.put_back(self._db, [rest])  # for other workers
+        """Run step by step: `_run` goes on by itself as long as it can, and leaves to us what it has not begun."""
+        rest = LaneRest(lane, self._takes)
+        while (step := rest.next_step()) is not None:
+            if not self._run(lane.job_id, step, rest):
                 return
-            if not self._run(lane.job_id, step):
-                return
+        if rest.message.steps:
+            dispatch.put_back(self._db, [rest.message])  # for other workers
+
+    def _takes(self, task: TaskMessage) -> bool:
+        return not self._is_ending and (self.queues is None or task.queue in self.queues)
 
     def _add(self, lanes: int) -> None:
         with self._lock:

@@ -7,8 +7,11 @@ is read-only. Flower's own options and variables (`FLOWER_…`) win over what is
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
+from threading import local
 from typing import Any, NoReturn
 
 from celery import Celery, current_task
@@ -18,6 +21,7 @@ from celery.states import PENDING
 from celery.utils.sysinfo import load_average
 from celery.worker import state as worker_state
 from celery.worker.control import control_command
+from celery.worker.request import Request
 
 from common.broker_errors import BROKER_ERRORS, TroubleReport
 from common.config.settings import LOGIN, FlowerSettings
@@ -135,11 +139,25 @@ def send_heartbeat(state: Any) -> None:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Following:
+    """A step that runs without a message of its own, as the task that it is in the chain. `head`: of the message."""
+
+    head: str
+    id: str
+    began_s: float
+
+
 class TaskEvents:
-    """Sends to Flower what Celery's own events leave out, in order among them: they are sent in batches."""
+    """Sends to Flower what Celery's own events leave out, in order among them: they are sent in batches.
+
+    Each step of a lane is a task of its own, with its id in the chain, though one message brought them all: each is
+    received, started and succeeded. What Celery reports at the end of the message is about the last of them.
+    """
 
     def __init__(self) -> None:
         self._consumer: Any = None
+        self._thread = local()  # a message is run, and its end reported, by one thread
         worker_ready.connect(self._connect, weak=False)
 
     def _connect(self, sender: Any, **_: Any) -> None:
@@ -157,6 +175,39 @@ class TaskEvents:
 
         return run
 
+    def request_class(self) -> type[Request]:
+        """Return Celery's class of a message that runs here, made to report its end as that of the last step."""
+        events = self
+
+        class LaneRequest(Request):  # type: ignore[misc] # Celery ships no types
+            def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - Celery's name
+                following = events._following(self.id)
+                if following is None:
+                    super().send_event(type, **fields)
+                elif self._eventer and self._eventer.enabled:
+                    if "runtime" in fields:
+                        fields["runtime"] = time.monotonic() - following.began_s
+                    self._eventer.send(type, uuid=following.id, **fields)
+
+        return LaneRequest
+
+    def go_on(self, task: str, task_id: str, job_id: str, *, began_s: float) -> None:
+        """Show that the running step has succeeded, and that the next one of its lane has begun."""
+        request = current_task.request
+        former = self._following(request.id)
+        runtime_s = time.monotonic() - (former.began_s if former else began_s)
+        self._send("task-succeeded", result=repr(None), runtime=runtime_s)
+        parent_id = former.id if former else request.id
+        self._thread.following = _Following(head=request.id, id=task_id, began_s=time.monotonic())
+        worker_state.all_total_count[0] += 1
+        origin = {"root_id": request.root_id, "parent_id": parent_id}
+        self._send("task-received", name=task, args=repr((job_id,)), kwargs="{}", retries=0, **origin)
+        self._send("task-started")
+
+    def _following(self, head: str) -> _Following | None:
+        following: _Following | None = getattr(self._thread, "following", None)
+        return following if following and following.head == head else None
+
     def refused(self, reason: str) -> None:
         """Show that the task was not run, and why. After `task-rejected` it would stay started for ever."""
         self._send("task-refused", exception=reason)
@@ -164,4 +215,5 @@ class TaskEvents:
     def _send(self, event: str, **fields: Any) -> None:
         dispatcher = self._consumer and self._consumer.event_dispatcher  # none while the broker is away
         if dispatcher and current_task:  # no task: a step that runs without a message, of which Flower learns nothing
-            dispatcher.send(event, uuid=current_task.request.id, **fields)
+            following = self._following(current_task.request.id)
+            dispatcher.send(event, uuid=following.id if following else current_task.request.id, **fields)

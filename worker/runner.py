@@ -1,13 +1,13 @@
 """The runner of steps: the one place that claims, runs, records, retries and fails.
 
 the step …                   the runner …                                  Celery and Flower see
-returns                      records the output; the lane continues        SUCCESS
+returns                      records the output, and runs the next step    SUCCESS
 raises NotYet                writes when to poll again                     RETRY, with the reason
 raises Transient             writes when to try again, or fails            RETRY, or FAILURE
 raises Refused               asks for our standing (`worker/refusals.py`)  RETRY, or FAILURE
 raises Conflict, Permanent   fails                                         FAILURE, with the reason
 raises anything else         fails as internal, the trace goes to the log  FAILURE
-cannot be claimed            does nothing, or passes on a finished step    REFUSED, or SUCCESS
+cannot be claimed            does nothing: the message came twice, or late REFUSED
 its upstream is closed       parks it: no attempt, no message until then   RETRY, with the reason
 """
 
@@ -30,13 +30,14 @@ from common.admission.slots import Limits
 from common.database.repeats import CommitUnknownError
 from common.errors import Conflict, Kept, NotYet, Permanent, Refused, StepError, Transient
 from common.jobs import attempts, claims, ledger, outcomes
-from common.jobs.attempts import ClaimRefused
-from common.jobs.claims import Claim, ClaimLostError
+from common.jobs.claims import Claim, ClaimLostError, ClaimRefused
+from common.jobs.hot_path import Onward
 from common.jobs.outcomes import INTERNAL, UNDECIDED
 from common.states import StepState
 from common.workflows import Upstream, task_name
 from worker import telemetry
 from worker.context import StepContext, WorkerContext
+from worker.lane import ONE_STEP, Lane
 from worker.refusals import Ask, Refusals, asking, log_over
 from worker.registry import StepFunction
 from worker.upstreams import Upstreams
@@ -68,12 +69,16 @@ class NextAction(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult:
-    """`state` is the step's after an attempt; None: it was not this worker's to change."""
+    """`state` is the step's after an attempt; None: it was not this worker's to change.
+
+    `following` is the claim of the lane's next step, which this worker has to run now.
+    """
 
     action: NextAction
     state: StepState | None = None
     code: str = ""
     reason: str = ""
+    following: Claim | None = None
 
     @property
     def headline(self) -> str:
@@ -82,7 +87,7 @@ class StepResult:
 
 
 class Runner:
-    """Runs one attempt at a time in whatever thread calls it."""
+    """Runs one attempt after another in whatever thread calls it."""
 
     def __init__(
         self,
@@ -116,38 +121,56 @@ class Runner:
         self._keep_lease = keep_lease
         self._jitter = jitter
 
-    def run(self, job_id: str, step: str) -> StepResult:
-        """Run one attempt of a step if it is to be run, and record its outcome.
+    def run(self, job_id: str, step: str, lane: Lane = ONE_STEP) -> StepResult:
+        """Run one attempt of a step if it is to be run, and record its outcome. Return that of the last step.
 
-        While the database is away nothing can be: the step is left as it is, and a clock sends it again.
+        After a success it goes on with the next step, for as long as `lane` permits it and nothing keeps the step:
+        success and claim are one transaction. While the database is away nothing can be run: the step is left as it
+        is, and a clock sends it again.
         """
+        result = self._recording(job_id, step, lambda: self._claim_and_run(job_id, step, lane))
+        while (following := result.following) is not None:
+            result = self._go_on(following, lane)
+        return result
+
+    def _go_on(self, claim: Claim, lane: Lane) -> StepResult:
+        lane.begin(task_name(claim.job.kind, claim.step.name))
+        return self._recording(claim.job.id, claim.step.name, lambda: self._run_claimed(claim, lane))
+
+    def _recording(self, job_id: str, step: str, work: Callable[[], StepResult]) -> StepResult:
         with telemetry.message(job_id, step):
             try:
-                claim = attempts.claim(self._db, job_id, step, worker=self._worker, limits=self._limits)
-                if not isinstance(claim, Claim):
-                    telemetry.not_run(claim)
-                    return _not_run(claim)
-                with self._keep_lease(claim), telemetry.attempt(claim, self._worker) as attempt:
-                    result = self._run_claimed(claim)
-                    attempt.ended(result.state, code=result.code, reason=result.headline)
+                return work()
             except DATABASE_ERRORS:
                 log.exception("database_failed")
                 return StepResult(action=NextAction.LATER, code=DATABASE_AWAY, reason="Slipway's database is away.")
-            return result
 
-    def _run_claimed(self, claim: Claim) -> StepResult:
+    def _claim_and_run(self, job_id: str, step: str, lane: Lane) -> StepResult:
+        claim = attempts.claim(self._db, job_id, step, worker=self._worker, limits=self._limits)
+        if not isinstance(claim, Claim):
+            telemetry.not_run(claim)
+            return _not_run(claim)
+        return self._run_claimed(claim, lane)
+
+    def _run_claimed(self, claim: Claim, lane: Lane) -> StepResult:
+        with self._keep_lease(claim), telemetry.attempt(claim, self._worker) as attempt:
+            result = self._run_unless_lost(claim, lane)
+            attempt.ended(result.state, code=result.code, reason=result.headline)
+        return result
+
+    def _run_unless_lost(self, claim: Claim, lane: Lane) -> StepResult:
         try:
-            result = self._attempt(claim)
+            result = self._attempt(claim, lane)
         except ClaimLostError:
             claims.release(self._db, claim)
             return StepResult(action=NextAction.NOT_OURS, code="claim_lost", reason="its lease ran out while it ran")
         self._on_room()
         return result
 
-    def _attempt(self, claim: Claim) -> StepResult:
+    def _attempt(self, claim: Claim, lane: Lane) -> StepResult:
         context = StepContext(claim, self._context)
         upstreams = self._upstreams.within(Deadline.within(claim.plan.limit_s), before_write=context.require_claim)
-        result = self._run_step(claim, context, upstreams)
+        result = self._run_step(claim, context, upstreams, lane)
         if result.code not in (HoldCode.REFUSED, UNDECIDED):
             self._end_trials(claim, upstreams)
         return result
@@ -161,7 +184,7 @@ class Runner:
             if is_to_end and refusals.end(self._db, row, now, is_accepted=is_accepted):
                 log_over(row, now)
 
-    def _run_step(self, claim: Claim, context: StepContext, upstreams: Upstreams) -> StepResult:
+    def _run_step(self, claim: Claim, context: StepContext, upstreams: Upstreams, lane: Lane) -> StepResult:
         name = task_name(claim.job.kind, claim.step.name)
         try:
             output = self._steps[name](context, upstreams)
@@ -177,8 +200,9 @@ class Runner:
             reason = "An internal error occurred in Slipway. Its log has the details under this job's ID."
             outcomes.record_failure(self._db, claim, code=INTERNAL, reason=reason)
             return StepResult(action=NextAction.STOP, state=StepState.FAILED, code=INTERNAL, reason=reason)
-        outcomes.record_success(self._db, claim, output)
-        return StepResult(action=NextAction.GO_ON, state=StepState.SUCCEEDED)
+        onward = Onward(worker=self._worker, limits=self._limits, may_begin=lane.may_begin)
+        following = outcomes.record_success(self._db, claim, output, onward=onward)
+        return StepResult(action=NextAction.GO_ON, state=StepState.SUCCEEDED, following=following)
 
     def _not_done(self, claim: Claim, error: StepError) -> StepResult:
         if isinstance(error, Refused) and (refusing := Upstream.labelled(error.upstream)):
@@ -230,7 +254,8 @@ class Runner:
 def _not_run(why: ClaimRefused | Hold) -> StepResult:
     if isinstance(why, Hold):
         return StepResult(action=NextAction.LATER, reason=why.reason)
-    return StepResult(action=NextAction.GO_ON if why is ClaimRefused.DONE else NextAction.NOT_OURS, reason=why.value)
+    # One that is done as well: whoever did it has gone on with the lane, or the clock does.
+    return StepResult(action=NextAction.NOT_OURS, reason=why.value)
 
 
 REMEDIES: dict[Any, str] = {

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from structlog.contextvars import bound_contextvars
 
 from common.admission.outages import Hold
-from common.jobs.attempts import ClaimRefused
-from common.jobs.claims import Claim
+from common.jobs.claims import Claim, ClaimRefused
 from common.states import StepState
 from common.telemetry import metrics, tracing
 from common.telemetry.span import Kind, Span

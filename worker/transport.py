@@ -30,8 +30,8 @@ class _QoS(redis.QoS):
     """The messages that a worker has, and how many more it may take.
 
     One that the broker does not let it acknowledge leaves its place all the same, or a worker whose places are all
-    taken so would never take a message again. The broker gives such a message out once more; a step that is done
-    passes it on.
+    taken so would never take a message again. The broker gives such a message out once more; it ends at a step that
+    is done.
     """
 
     def ack(self, delivery_tag: str) -> None:

@@ -5,11 +5,11 @@ That is what nearly every step finds. In any other case nothing is acquired here
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, exists, null, or_, select, true, update
+from sqlalchemy import Connection, Select, bindparam, exists, null, or_, select, true, update
 
 from common import horizons
 from common.admission.slots import RAMP_S, Admission, Lease, Limits, UpstreamLimits
@@ -34,15 +34,15 @@ _has_parked = exists().where(
     _steps.c.parked_at.is_not(None),
     or_(*(_steps.c.state == state for state in sorted(CLAIMABLE))),
 )
-UNDISTURBED = select(true()).where(
+OPEN = select(true()).where(
     _upstreams.c.name == bindparam("upstream"),
     _upstreams.c.failures == 0,
     _upstreams.c.paused_at.is_(None),
     _upstreams.c.look_at.is_(None),
     or_(_upstreams.c.open_since.is_(None), _upstreams.c.open_since <= bindparam("lately")),
     ~_is_refused,
-    ~_has_parked,
 )
+OPEN_AND_NOBODY_WAITS = OPEN.where(~_has_parked)
 FREE_SLOT = (
     select(_slots.c.number)
     .where(
@@ -83,28 +83,23 @@ def acquire(
 ) -> Admission | None:
     """Acquire a slot of the one upstream that the step visits; None: it has to be acquired with `slots.acquire`.
 
-    A slot goes on with its lane to the next step, which saves releasing and finding it, but only while no step is
-    parked for that upstream: otherwise it is released and those that have waited longest go first, as ever.
+    A slot goes on with its lane to the next step at the same upstream, also past steps that are parked there. So those
+    wait for a few steps of a lane at most, jobs that were begun end before others begin, and an upstream at its limit
+    costs no parking at every step of every lane. A lane that comes from elsewhere queues behind those that are parked.
     """
     if not visits:
         return Admission(slots=(), is_doubted=False)
     name, *others = visits
     limit = limits.get(name)
-    if others or limit is None or not _is_undisturbed(connection, name, limit, lease):
+    if others or limit is None:
         return None
-    kept = dict(ending.slots).get(name) if ending else None
-    if ending is not None and kept is not None and kept < limit.at_once:
-        is_ours = _hold(connection, name, kept, lease, former=ending.token)
-        return _admission(name, kept) if is_ours else None
-    free = connection.execute(
-        FREE_SLOT,
-        {
-            "upstream": name,
-            "at_once": limit.at_once,
-            "now": lease.now,
-            "too_far": lease.now + timedelta(seconds=horizons.LEASE_S),
-        },
-    ).scalar()
+    kept = dict(ending.slots).get(name, limit.at_once) if ending else limit.at_once
+    if ending is not None and kept < limit.at_once:
+        is_kept = _is(OPEN, connection, name, limit, lease) and _hold(connection, name, kept, lease, ending.token)
+        return _admission(name, kept) if is_kept else None
+    if not _is(OPEN_AND_NOBODY_WAITS, connection, name, limit, lease):
+        return None
+    free = _free(connection, name, limit, lease)
     if free is None:
         return None
     _hold(connection, name, free, lease)
@@ -115,9 +110,15 @@ def _admission(upstream: Upstream, number: int) -> Admission:
     return Admission(slots=((upstream, number),), is_doubted=False)
 
 
-def _is_undisturbed(connection: Connection, upstream: Upstream, limit: UpstreamLimits, lease: Lease) -> bool:
+def _is(state: Select[bool], connection: Connection, upstream: Upstream, limit: UpstreamLimits, lease: Lease) -> bool:
     given = {"upstream": upstream, "login": limit.login, "lately": lease.now - FULL_AGAIN}
-    return connection.execute(UNDISTURBED, given).scalar() is not None
+    return connection.execute(state, given).scalar() is not None
+
+
+def _free(connection: Connection, upstream: Upstream, limit: UpstreamLimits, lease: Lease) -> int | None:
+    too_far = lease.now + timedelta(seconds=horizons.LEASE_S)
+    given = {"upstream": upstream, "at_once": limit.at_once, "now": lease.now, "too_far": too_far}
+    return connection.execute(FREE_SLOT, given).scalar()
 
 
 def _hold(connection: Connection, upstream: Upstream, number: int, lease: Lease, former: str | None = None) -> bool:
@@ -127,7 +128,7 @@ def _hold(connection: Connection, upstream: Upstream, number: int, lease: Lease,
     return bool(matched(connection.execute(HAND_ON, {**given, "former": former})))
 
 
-def release(connection: Connection, ending: Ending, now: datetime) -> None:
-    """Release the slots of a claim that the lane does not go on with."""
-    for upstream, number in ending.slots:
-        connection.execute(RELEASE, {"at": upstream, "place": number, "former": ending.token, "now": now})
+def release(connection: Connection, held: Iterable[tuple[Upstream, int]], holder: str, now: datetime) -> None:
+    """Release these slots of a claim."""
+    for upstream, number in held:
+        connection.execute(RELEASE, {"at": upstream, "place": number, "former": holder, "now": now})

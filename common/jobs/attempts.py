@@ -16,7 +16,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -28,20 +27,11 @@ from common.admission.slots import Lease, Limits
 from common.database.engine import Database, Now
 from common.database.models import Attempt, Job, Step
 from common.jobs import hot_path
-from common.jobs.claims import LEASE_S, Claim, ClaimedJob, ClaimedStep, renew_in
+from common.jobs.claims import LEASE_S, Claim, ClaimedJob, ClaimedStep, ClaimRefused, renew_in
 from common.jobs.events import transition, transition_job
 from common.jobs.lifecycle import is_of_the_future, lock, settle, touch
-from common.states import OPEN, PASSED, JobState, Outcome, StepState
+from common.states import JobState, Outcome, StepState
 from common.telemetry.metrics import ATTEMPTS_LOST, count_when_committed
-
-
-class ClaimRefused(StrEnum):
-    """Why a claim was not granted."""
-
-    DONE = "the step has been done"
-    NOT_NOW = "it is not the step's turn, or another worker has it"
-    OVER = "the job is over"
-    UNKNOWN = "this version knows no such step"
 
 
 def claim(db: Database, job_id: str, step_name: str, *, worker: str, limits: Limits) -> Claim | ClaimRefused | Hold:
@@ -67,15 +57,14 @@ def claim(db: Database, job_id: str, step_name: str, *, worker: str, limits: Lim
 def _claim(
     session: Session, job_id: str, step_name: str, token: str, *, worker: str, limits: Limits, clock: Now
 ) -> Claim | ClaimRefused | Hold:
+    """Claim it in whatever state it is. `hot_path` has looked first: the job is open, and the step is not done."""
     job = lock(session, job_id)
     now = clock()  # after the lock: waiting for it must not use up the lease
     step = session.scalar(select(Step).where(Step.job_id == job_id, Step.name == step_name))
-    if job is None or step is None:
+    if job is None or step is None or (plan := workflows.find_step(job.kind, step_name)) is None:
         return ClaimRefused.UNKNOWN
-    plan = workflows.find_step(job.kind, step_name)
-    refused = _refused(job, step, plan, now)
-    if refused or plan is None:
-        return refused or ClaimRefused.UNKNOWN
+    if not _is_claimable(job, step, plan, now):
+        return ClaimRefused.NOT_NOW
     if step.state is StepState.RUNNING:
         count_when_committed(session, ATTEMPTS_LOST.labels(workflows.task_name(job.kind, step_name)))
     if step.state is StepState.RUNNING and step.attempts - step.forgiven >= plan.retry.attempts:
@@ -119,16 +108,6 @@ def _claim(
         admission=admission,
         at=now,
     )
-
-
-def _refused(job: Job, step: Step, plan: workflows.StepPlan | None, now: datetime) -> ClaimRefused | None:
-    if step.state in PASSED:
-        return ClaimRefused.DONE
-    if job.state not in OPEN:
-        return ClaimRefused.OVER
-    if plan is None:
-        return ClaimRefused.UNKNOWN
-    return None if _is_claimable(job, step, plan, now) else ClaimRefused.NOT_NOW
 
 
 def _park(session: Session, job: Job, step: Step, hold: Hold, now: datetime) -> None:

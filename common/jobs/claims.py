@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, TypeVar
 
 from sqlalchemy import select, update
@@ -24,6 +25,15 @@ from common.states import OPEN
 T = TypeVar("T")
 
 LEASE_S = 8.0  # a worker that renews no more loses its claims after this
+
+
+class ClaimRefused(StrEnum):
+    """Why a claim was not granted."""
+
+    DONE = "the step has been done"
+    NOT_NOW = "it is not the step's turn, or another worker has it"
+    OVER = "the job is over"
+    UNKNOWN = "this version knows no such step"
 
 
 class ClaimLostError(Exception):

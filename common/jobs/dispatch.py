@@ -5,7 +5,7 @@ A row that somebody else has locked is left out: a process that is frozen in a t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -38,25 +38,49 @@ from common.vault import sealed_passwords
 from common.workflows import Upstream
 
 RESEND_DOUBLINGS = 6
+QUEUED_FOR_S = 60.0  # so long a step may wait in a queue before its message counts as lost
+LEFT_AT_ONCE = 1000
 LONG_HELD_AT_ONCE = 100
 LAST_CALL_S = 1.0  # what a dead worker had sent may still arrive: the next attempt starts after this, not before
 EXPIRING: tuple[type[Base], ...] = (LoginSession, ApiToken, PasswordReset, IdempotencyRecord, RateCount)
 
 
 def take_due(
-    db: Database, *, limit: int, queues: Collection[str] | None = None, takes_over: bool = True
+    db: Database,
+    *,
+    limit: int,
+    queues: Collection[str] | None = None,
+    takes_over: bool = True,
+    backlog: Callable[[], Collection[str]] = tuple,
 ) -> list[LaneMessage]:
     """Return lanes whose head step is due and has no message that anyone acted on; each to one caller only.
 
     Safe to call from any number of clocks: a row goes to the one that moves its `nudge_at`. `queues` None: of all.
-    Without `takes_over`, steps whose leases ran out are left to the workers that had them.
+    Without `takes_over`, steps whose leases ran out are left to the workers that had them. `backlog`, asked only when
+    something is due, returns the queues of the broker in which messages wait.
     """
     now = db.now()
     is_free = () if takes_over else (Step.state != StepState.RUNNING,)
     due = select(Step.id, Step.nudges).where(Step.nudge_at <= now, *is_free, *_of(queues)).order_by(Step.nudge_at)
     if db.read(lambda session: session.execute(due.limit(1)).first()) is None:
         return []  # most rounds: a transaction that writes would be for nothing
+    if full := backlog():
+        _leave_in_queue(db, full, now)
     return _take(db, due.limit(limit), now)
+
+
+def _leave_in_queue(db: Database, queues: Collection[str], now: datetime) -> None:
+    """Look again later after steps whose messages wait in these queues, as far as can be known.
+
+    To send them again would make the queues longer, most of all when there is least room. A message that is lost while
+    others wait is sent again `QUEUED_FOR_S` after its step became due: this cannot tell it from those.
+    """
+    is_sent = or_(Step.nudges > 0, Step.state == StepState.READY)
+    lately = Step.due_at.between(now - timedelta(seconds=QUEUED_FOR_S), now + timedelta(seconds=horizons.SKEW_S))
+    queued = select(Step.id).where(Step.nudge_at <= now, Step.upstream.in_(queues), is_sent, lately)
+    locked = queued.limit(LEFT_AT_ONCE).with_for_update(skip_locked=True)
+    later = now + timedelta(seconds=lifecycle.RESEND_S)
+    db.transaction(lambda session: _set(session, session.scalars(locked).all(), nudge_at=later))
 
 
 def take_overtaken(db: Database, *, limit: int, queues: Collection[str] | None = None) -> list[LaneMessage]:

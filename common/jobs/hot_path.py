@@ -30,14 +30,14 @@ from common.database.engine import Now
 from common.database.ids import new_id
 from common.database.models import Base
 from common.jobs import events
-from common.jobs.claims import LEASE_S, Claim, ClaimedJob, ClaimedStep, ClaimLostError
-from common.jobs.lifecycle import RESEND_S, limit_password, settled_state
+from common.jobs.claims import LEASE_S, Claim, ClaimedJob, ClaimedStep, ClaimLostError, ClaimRefused
+from common.jobs.lifecycle import RESEND_S, limit_password, next_steps, settled_state
 from common.states import OPEN, PASSED, JobState, Outcome, StepState, require_job_transition, require_step_transition
 from common.telemetry.metrics import JOBS_FINISHED, count_when_committed
 from common.vault import sealed_passwords
 from common.workflows import task_name
 
-StepRow = Row[Any]  # of JOB_AND_STEPS
+StepRow = Row[*tuple[Any, ...]]  # of a job and a step
 
 _jobs, _steps, _attempts, _events = (Base.metadata.tables[name] for name in ("jobs", "steps", "attempts", "events"))
 _now = bindparam("now", type_=_steps.c.finished_at.type)
@@ -125,7 +125,7 @@ END_STEP_AND_BEGIN_NEXT = (
 MAKE_READY = (
     update(_steps)
     .where(_steps.c.id == bindparam("next"))
-    .values(state=StepState.READY, due_at=_now, nudge_at=bindparam("resend_at"), code=null(), reason=null())
+    .values(state=StepState.READY, due_at=_now, nudge_at=bindparam("nudge"), code=null(), reason=null())
 )
 BEGIN_ATTEMPT = insert(_attempts).inline()
 END_ATTEMPT = (
@@ -155,11 +155,13 @@ ADD_EVENT = insert(_events).inline()
 
 def claim_ready(
     session: Session, job_id: str, step: str, token: str, *, worker: str, limits: Limits, clock: Now
-) -> Claim | None:
+) -> Claim | ClaimRefused | None:
     """Claim a step that is ready; None: it is not, or has to be claimed in another way. The job is locked then."""
     connection = session.connection()
     row = connection.execute(JOB_AND_STEP, {"job": job_id, "step": step}).one_or_none()
-    if row is None or row.job_state not in OPEN or row.state is not StepState.READY or row.parked_at is not None:
+    if refused := _refused(row):
+        return refused
+    if row is None or row.state is not StepState.READY or row.parked_at is not None:
         return None
     now = clock()  # after the lock: waiting for it must not use up the lease
     plan = workflows.find_step(row.kind, step)
@@ -198,6 +200,15 @@ def claim_ready(
     )
 
 
+def _refused(row: StepRow | None) -> ClaimRefused | None:
+    """Return why a message is of no use: most that are come for a second time."""
+    if row is None:
+        return ClaimRefused.UNKNOWN
+    if row.state in PASSED:
+        return ClaimRefused.DONE
+    return None if row.job_state in OPEN else ClaimRefused.OVER
+
+
 @dataclass(frozen=True, kw_only=True)
 class Onward:
     """How a worker goes on with a lane: its name and limits, and whether it may begin a task, by name and queue."""
@@ -222,32 +233,30 @@ def succeed(
         raise ClaimLostError
     require_step_transition(step.state, StepState.SUCCEEDED)
     now = clock()
-    following, others = _turns(rows, step, claim.job.kind)
+    ready = next_steps(claim.job.kind, rows, step)
+    following = next((row for row in ready if row.lane == step.lane), None)
     ending = Ending(slots=claim.admission.slots, token=claim.token)
     next_claim = _next_claim(connection, claim, ending, following, now, onward) if following and onward else None
     ended = {"ended": step.id, "result": dict(output), "now": now}
     changed = [events.shown(step.name, StepState.SUCCEEDED)]
-    if following is not None:
-        require_step_transition(following.state, StepState.READY)  # and from there to RUNNING, if it is claimed as well
     if next_claim is not None and onward is not None:
         begun = {"begun": next_claim.step.id, "token": next_claim.token, "until": now + timedelta(seconds=LEASE_S)}
         connection.execute(END_STEP_AND_BEGIN_NEXT, {**ended, **begun})
         connection.execute(BEGIN_ATTEMPT, _attempt(next_claim.step.id, next_claim.attempt, onward.worker, now))
-        changed.append(events.shown(next_claim.step.name, StepState.RUNNING))
     else:
         connection.execute(END_STEP, ended)
-        if following is not None:
-            resend_at = now + timedelta(seconds=RESEND_S)
-            connection.execute(MAKE_READY, {"next": following.id, "now": now, "resend_at": resend_at})
-            changed.append(events.shown(following.name, StepState.READY))
-    for other in others:  # their messages ended at the barrier: the clock sends them at once
-        connection.execute(MAKE_READY, {"next": other.id, "now": now, "resend_at": now})
-        changed.append(events.shown(other.name, StepState.READY))
-    quick_slots.release(connection, ending, now)  # one that the lane goes on with has another holder now
+    for row in ready:
+        require_step_transition(row.state, StepState.READY)  # and from there to RUNNING, if it is claimed as well
+        is_begun = next_claim is not None and row.id == next_claim.step.id
+        changed.append(events.shown(row.name, StepState.RUNNING if is_begun else StepState.READY))
+        if not is_begun:
+            connection.execute(MAKE_READY, {"next": row.id, "now": now, "nudge": _nudge_at(row, step, now)})
+    handed_on = next_claim.admission.slots if next_claim else ()
+    quick_slots.release(connection, [slot for slot in ending.slots if slot not in handed_on], ending.token, now)
     connection.execute(END_ATTEMPT, {"ended": step.id, "attempt": claim.attempt, "now": now})
     if step.needs_secret and not any(_is_to_read_secret(row, step) for row in rows):
         sealed_passwords.wipe(session, [claim.job.id])
-    job_state = None if following else _ended_state(rows, step)
+    job_state = None if ready else _ended_state(rows, step)
     _change_job(session, claim, step, job_state, now)
     if job_state is JobState.FAILED:  # another lane had failed before
         limit_password(session, claim.job.id, now)
@@ -255,22 +264,9 @@ def succeed(
     return next_claim
 
 
-def _turns(rows: Sequence[StepRow], step: StepRow, kind: str) -> tuple[StepRow | None, list[StepRow]]:
-    """Return the next step of the lane if its turn comes now, and those of other lanes whose barrier opens with it."""
-    place = (step.lane, step.position + 1, StepState.PENDING)
-    following = next((row for row in rows if (row.lane, row.position, row.state) == place), None)
-    after = _after(kind, following) if following is not None else ()
-    if not after:
-        return following, []
-    if any(row.name in after and row.id != step.id and row.state not in PASSED for row in rows):
-        return None, []
-    beside = (row for row in rows if row.lane != step.lane and row.state is StepState.PENDING)
-    return following, [row for row in beside if _after(kind, row) == after]
-
-
-def _after(kind: str, row: StepRow) -> tuple[str, ...]:
-    plan = workflows.find_step(kind, row.name)
-    return plan.after if plan else ()
+def _nudge_at(ready: StepRow, ended: StepRow, now: datetime) -> datetime:
+    """Return when the clock sends it: at once if it is of another lane, whose message has ended."""
+    return now + timedelta(seconds=RESEND_S) if ready.lane == ended.lane else now
 
 
 def _next_claim(

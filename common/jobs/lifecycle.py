@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -91,38 +91,54 @@ def make_ready(step: Step, now: datetime) -> None:
     step.nudge_at = now + timedelta(seconds=RESEND_S)  # only if the message that is sent now is lost
 
 
-def make_next_ready(session: Session, step: Step, now: datetime) -> None:
-    """Make the next step of the lane ready, if there is one; one that waits for other lanes, once they are so far."""
-    following = session.scalar(
-        select(Step).where(Step.job_id == step.job_id, Step.lane == step.lane, Step.position == step.position + 1)
-    )
-    if following is None or following.state is not StepState.PENDING:
-        return
-    if after := _after(session, following):
-        _open_barrier(session, step, after, now)
-    else:
-        make_ready(following, now)
+class PlannedStep(Protocol):
+    """What of a step's row says whose turn is next."""
+
+    id: Any
+    name: Any
+    lane: Any
+    position: Any
+    state: Any
 
 
-def _after(session: Session, step: Step) -> tuple[str, ...]:
-    plan = find_step(session.get_one(Job, step.job_id).kind, step.name)
+S = TypeVar("S", bound=PlannedStep)
+
+
+def next_steps(kind: str, steps: Iterable[S], passed: S) -> list[S]:
+    """Return the steps of a job of this kind whose turn comes because this one has passed.
+
+    That is the next one of its lane, or none. One that waits for steps of other lanes (`StepPlan.after`) gets its turn
+    when all of them have passed, together with those of other lanes that wait for the same ones. A job that began on
+    an older plan has only some of the steps.
+    """
+    known = list(steps)
+    place = (passed.lane, passed.position + 1, StepState.PENDING)
+    following = next((step for step in known if (step.lane, step.position, step.state) == place), None)
+    if following is None:
+        return []
+    after = _after(kind, following.name)
+    if not after:
+        return [following]
+    if any(step.name in after and step.state not in PASSED and step.id != passed.id for step in known):
+        return []
+    return [step for step in known if step.state is StepState.PENDING and _after(kind, step.name) == after]
+
+
+def _after(kind: str, step: str) -> tuple[str, ...]:
+    plan = find_step(kind, step)
     return plan.after if plan else ()
 
 
-def _open_barrier(session: Session, passed: Step, after: tuple[str, ...], now: datetime) -> None:
-    """Make all steps ready that wait for the steps `after`, once these have passed.
+def make_next_ready(session: Session, step: Step, now: datetime) -> None:
+    """Make the steps ready whose turn comes because this one has passed.
 
-    The message of this lane goes on by itself; those of other lanes have ended at the barrier, so that the clock
-    dispatches what is left of them. A job that began on an older plan has only some of the steps.
+    The message of this lane goes on by itself; those of other lanes have ended, so that the clock dispatches the rest.
     """
-    steps = session.scalars(select(Step).where(Step.job_id == passed.job_id)).all()
-    if any(step.name in after and step.state not in PASSED for step in steps):
-        return
-    for step in steps:
-        if step.state is StepState.PENDING and _after(session, step) == after:
-            make_ready(step, now)
-            if step.lane != passed.lane:
-                step.nudge_at = now
+    kind = session.get_one(Job, step.job_id).kind
+    for following in next_steps(kind, session.scalars(select(Step).where(Step.job_id == step.job_id)), step):
+        make_ready(following, now)
+        if following.lane != step.lane:
+            following.nudge_at = now
 
 
 def settle(session: Session, job: Job, now: datetime) -> None:

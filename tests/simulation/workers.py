@@ -13,6 +13,7 @@ from worker import leases, upstreams
 from worker.broker_link import BrokerLink
 from worker.clock import TICK_S, Clock
 from worker.context import WorkerContext
+from worker.lane import LaneRest
 from worker.leases import LeaseRenewal
 from worker.outage_probe import OutageProbe
 from worker.refusals import RefusalProbe, asking
@@ -80,6 +81,9 @@ class Sender:
             sent += 1
         return sent
 
+    def backlog(self) -> set[str]:
+        return {lane.tasks[0].queue for lane in self.broker.messages}
+
 
 @dataclass(frozen=True)
 class Host:
@@ -136,16 +140,16 @@ class Worker:
         def work() -> None:
             while True:
                 lane = broker.take()
-                job, step, *rest = lane.job_id, *lane.steps
-                if not is_wanted(job, step):
+                rest = LaneRest(lane, lambda task: is_wanted(task.job_id, task.name.partition(".")[2]))
+                if (step := rest.next_step()) is None:
                     continue
                 try:
-                    result = runner.run(job, step)
+                    result = runner.run(lane.job_id, step, rest)
                 except Exception as error:  # noqa: BLE001 - the task has failed: the rest of its chain is not sent
                     simulation.log.append(f"{self.name}: {step}: {type(error).__name__}: {error}")
                     continue
-                if result.action is NextAction.GO_ON and rest:
-                    broker.put(LaneMessage(job_id=job, kind=lane.kind, steps=tuple(rest)))
+                if result.action is NextAction.GO_ON and rest.message.steps:
+                    broker.put(rest.message)
 
         broker.idle.append(simulation.start(self.process, "work", work))
         self.clock = simulation.start(self.process, "clock", self._tick)

@@ -15,6 +15,7 @@ from sqlalchemy import event
 from common.database.engine import Database
 from common.jobs.lane_messages import LaneMessage
 from support.world import World
+from worker.lane import LaneRest
 from worker.runner import NextAction
 
 
@@ -65,15 +66,14 @@ class Workers:
 
     def _run(self, lane: LaneMessage) -> None:
         began_s, computed_s = clock.perf_counter(), clock.thread_time()
-        runs = 0
-        for step in lane.steps:
-            runs += 1
-            if self._world.runner.run(lane.job_id, step).action is not NextAction.GO_ON:
+        rest = LaneRest(lane, lambda _task: True)
+        while (step := rest.next_step()) is not None:
+            if self._world.runner.run(lane.job_id, step, rest).action is not NextAction.GO_ON:
                 break
         with self._lock:
             self.busy_s += clock.perf_counter() - began_s
             self.computing_s += clock.thread_time() - computed_s
-            self.runs[lane.kind] += runs
+            self.runs[lane.kind] += len(lane.steps) - len(rest.message.steps)
 
 
 @contextmanager

@@ -15,8 +15,7 @@ from support.world import Time, World
 from common.database.engine import Database
 from common.database.models import Job, Slot
 from common.jobs import attempts, claims, dispatch, outcomes
-from common.jobs.attempts import ClaimRefused
-from common.jobs.claims import Claim, ClaimLostError
+from common.jobs.claims import Claim, ClaimLostError, ClaimRefused
 from common.states import Outcome, StepState
 from worker import leases
 from worker.context import StepContext

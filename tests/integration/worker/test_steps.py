@@ -101,13 +101,11 @@ def test_twice_changes_nothing(world: World, stages: Stages, case: Case) -> None
 
 
 @pytest.mark.parametrize(("kind", "case"), ON_BOTH)
-def test_a_second_delivery_of_a_finished_step_passes_on_without_a_call(
-    world: World, stages: Stages, case: Case
-) -> None:
+def test_a_second_delivery_of_a_finished_step_ends_without_a_call(world: World, stages: Stages, case: Case) -> None:
     done = stages.done(case)
     calls = world.call_count()
 
-    assert world.runner.run(done.job.id, case.step.name).action is NextAction.GO_ON
+    assert world.runner.run(done.job.id, case.step.name).action is NextAction.NOT_OURS
 
     assert world.call_count() == calls
 

@@ -61,6 +61,15 @@ def test_a_message_that_cannot_be_sent_raises_nothing_and_quotes_nothing(
     assert "canary" not in caplog.text + str([vars(record) for record in caplog.records])
 
 
+def test_a_broker_that_cannot_be_asked_has_no_backlog_and_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    publisher = Publisher(_app("redis://127.0.0.1:1/0"))
+
+    assert (publisher.backlog(), publisher.backlog()) == (frozenset(), frozenset())
+
+    assert publisher.is_resting
+    assert [record.message for record in caplog.records if record.name == "common.broker"] == ["broker_unreachable"]
+
+
 def test_a_broker_that_is_silent_is_left_alone_for_a_while(silent: str) -> None:
     publisher = BackgroundPublisher(_app(silent))
 

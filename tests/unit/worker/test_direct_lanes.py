@@ -18,7 +18,7 @@ def test_a_worker_that_stops_while_lanes_are_sent_takes_none() -> None:
         lanes.join()
         return 0
 
-    lanes = DirectLanes(no_database, lambda _job, step: ran.append(step) is None, threads=1, busy=stop_meanwhile)
+    lanes = DirectLanes(no_database, lambda _job, step, _rest: ran.append(step) is None, threads=1, busy=stop_meanwhile)
 
     assert lanes.send([LANE]) == 0
     assert ran == []

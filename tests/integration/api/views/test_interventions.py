@@ -23,8 +23,7 @@ from support.world import Time
 from common.database.engine import Database
 from common.database.models import App, ConsoleChunk, Secret
 from common.jobs import attempts, build_log, outcomes
-from common.jobs.attempts import ClaimRefused
-from common.jobs.claims import ClaimLostError
+from common.jobs.claims import ClaimLostError, ClaimRefused
 from common.states import JobState, Outcome, StepState
 from common.workflows import BUILD, PROVISION, SIGNUP, find_step
 

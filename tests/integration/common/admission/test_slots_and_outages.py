@@ -22,8 +22,7 @@ from common.database.engine import Database
 from common.database.models import Job, Slot, Step, UpstreamStatus
 from common.errors import Transient
 from common.jobs import attempts, dispatch, interventions, outcomes
-from common.jobs.attempts import ClaimRefused
-from common.jobs.claims import Claim
+from common.jobs.claims import Claim, ClaimRefused
 from common.jobs.lane_messages import LaneMessage
 from common.states import JobState, Outcome, StepState
 from common.workflows import Upstream

@@ -17,8 +17,7 @@ from common.database.engine import Database
 from common.database.ids import new_id as make_id
 from common.database.models import Attempt, Job, Resource, Secret, Step, Team, User
 from common.jobs import attempts, claims, dispatch, lifecycle, outcomes
-from common.jobs.attempts import ClaimRefused
-from common.jobs.claims import Claim, ClaimLostError
+from common.jobs.claims import Claim, ClaimLostError, ClaimRefused
 from common.jobs.lane_messages import LaneMessage
 from common.jobs.ledger import Entry
 from common.states import JobState, Outcome, Provenance, StepState

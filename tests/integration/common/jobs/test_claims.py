@@ -15,8 +15,7 @@ from common import horizons
 from common.admission.outages import Hold
 from common.database.models import Attempt, Job, Slot, Step
 from common.jobs import attempts, claims, interventions, outcomes
-from common.jobs.attempts import ClaimRefused
-from common.jobs.claims import Claim, ClaimLostError
+from common.jobs.claims import Claim, ClaimLostError, ClaimRefused
 from common.states import JobState, Outcome, StepState
 from worker.context import StepContext
 

@@ -73,6 +73,51 @@ def test_a_clock_takes_the_queues_that_it_serves_and_no_more_than_its_limit_the_
     assert _due(world, queues=[]) == set()
 
 
+def test_what_waits_in_a_queue_is_not_sent_again_for_a_minute(world: World, job: Job) -> None:
+    sent = []
+    for _ in range(13):
+        world.time.advance(lifecycle.RESEND_S)
+        sent.append(_due(world, backlog=lambda: {"gitlab", "jenkins"}))
+
+    assert sent[0] == {OTHER}  # of a queue that is empty
+    assert [heads - {OTHER} for heads in sent] == [set()] * 12 + [HEADS - {OTHER}]
+    assert world.step(job, STEP).nudges == 1
+
+
+def test_a_queue_that_has_become_empty_has_lost_what_was_sent(world: World, job: Job) -> None:
+    world.time.advance(lifecycle.RESEND_S)
+    assert _due(world, backlog=lambda: {"gitlab", "jenkins", "elasticsearch"}) == set()
+    assert world.step(job, STEP).nudges == 0
+
+    world.time.advance(lifecycle.RESEND_S)
+
+    assert _due(world, backlog=tuple) == HEADS
+
+
+def test_a_backlog_keeps_no_wait_and_no_retry_from_being_sent(world: World, job: Job) -> None:
+    outcomes.record_success(world.db, _claim(world, job, "create_jenkins_user"), {})
+    wait = _claim(world, job, "assign_jenkins_role")
+    outcomes.record_wait(world.db, wait, code="c", reason="r", retry_after_s=2)
+    outcomes.record_retry(world.db, _claim(world, job), code="c", reason="r", delay_s=2)
+    world.time.advance(2)
+
+    assert _due(world, backlog=lambda: set(Upstream)) == {STEP, "assign_jenkins_role"}
+
+
+def test_a_backlog_keeps_no_lost_lease_from_being_taken_over(world: World, job: Job) -> None:
+    _claim(world, job)
+    world.time.advance(claims.LEASE_S)
+
+    assert _due(world, backlog=lambda: set(Upstream)) == {STEP}
+
+
+def test_the_backlog_is_asked_for_only_when_something_is_due(world: World, job: Job) -> None:
+    def ask() -> set[str]:
+        raise AssertionError(job.id)
+
+    assert _due(world, backlog=ask) == set()
+
+
 def test_leases_that_ran_out_are_taken_unless_they_are_left_to_their_workers(world: World, job: Job) -> None:
     _claim(world, job)
     world.time.advance(claims.LEASE_S)

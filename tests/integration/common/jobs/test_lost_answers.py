@@ -14,8 +14,7 @@ from support.world import World
 from common.database.engine import CommitUnknownError
 from common.database.models import Job, Slot
 from common.jobs import attempts, claims, outcomes
-from common.jobs.attempts import ClaimRefused
-from common.jobs.claims import Claim
+from common.jobs.claims import Claim, ClaimRefused
 from common.states import Outcome, StepState
 
 NewName = Callable[[str], str]

@@ -16,8 +16,7 @@ from common.admission import outages
 from common.admission.outages import Hold, HoldCode
 from common.database.models import Job, Step
 from common.jobs import attempts, claims, outcomes
-from common.jobs.attempts import ClaimRefused
-from common.jobs.claims import Claim
+from common.jobs.claims import Claim, ClaimRefused
 from common.states import JobState, Outcome, StepState
 from common.workflows import Upstream
 

@@ -21,8 +21,7 @@ from common.admission.slots import UpstreamLimits
 from common.database.models import Base, Job, Refusal
 from common.database.types import UtcDateTime
 from common.jobs import attempts, dispatch, ledger, outcomes
-from common.jobs.attempts import ClaimRefused
-from common.jobs.claims import Claim
+from common.jobs.claims import Claim, ClaimRefused
 from common.workflows import SIGNUP, Upstream
 from worker import upstreams
 

@@ -19,8 +19,7 @@ from support.world import Time, World
 from common.database.engine import CommitUnknownError, Database
 from common.database.models import App, Attempt, ConsoleChunk, Event, Job, Resource, Slot, Step, UpstreamStatus
 from common.jobs import attempts, claims, interventions, ledger, outcomes
-from common.jobs.attempts import ClaimRefused
-from common.jobs.claims import Claim, ClaimLostError
+from common.jobs.claims import Claim, ClaimLostError, ClaimRefused
 from common.jobs.ledger import Entry
 from common.states import Outcome
 from common.workflows import Upstream
