@@ -152,7 +152,7 @@ class Runner:
             return _not_run(claim)
         return self._run_claimed(claim, lane)
 
-    def _run_claimed(self, claim: Claim, lane: Lane) -> StepResult:
+    def _run_claimed(self, claim: Claim, lane: Lane = ONE_STEP) -> StepResult:
         with self._keep_lease(claim), telemetry.attempt(claim, self._worker) as attempt:
             result = self._run_unless_lost(claim, lane)
             attempt.ended(result.state, code=result.code, reason=result.headline)
