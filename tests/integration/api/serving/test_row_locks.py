@@ -9,7 +9,6 @@ from flask.testing import FlaskClient
 from support.api import V1, Api, add_app, add_project, newcomer, open_api
 from support.row_locks import finding_locks
 from support.world import Time
-from werkzeug.test import TestResponse
 
 from api.access import auth
 from common.database.models import LoginSession, Project, RateCount, Team, User
@@ -26,19 +25,15 @@ def api(db_url: str, time: Time) -> Iterator[Api]:
         yield opened
 
 
-def _sign_up_and_admit(api: Api, login: str) -> TestResponse:
-    answer = api.sign_up(login)
-    api.admit(login)
-    return answer
-
-
 def test_no_request_keeps_a_row_locked_that_others_need(api: Api, dev: FlaskClient, db_url: str, time: Time) -> None:
     project_id = add_project(dev)
+    api.sign_up("ada")
+    api.admit("ada")
     with finding_locks(api.service.db, db_url, *SHARED) as found:
         time.advance(auth.TOUCH_EVERY.total_seconds())
         answers = [
             dev.get(f"{V1}/me"),
-            _sign_up_and_admit(api, "ada"),
+            api.sign_up("mary"),
             api.sign_up("grace", email="other@example.com"),
             api.visitor.post(f"{V1}/login", json={"id": "ada", "password": newcomer("ada")["password"]}),
             dev.post(f"{V1}/project", json={"name": "linkers"}),
