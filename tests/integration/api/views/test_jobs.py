@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from flask.testing import FlaskClient
 from support.api import V1, Api, add_app, add_project, without_request_id
-from support.fake_worker import claim, succeed
+from support.fake_worker import admin, claim, fail, succeed
 
 from common.database.engine import Database
 from common.jobs import outcomes
+from common.plain_text import quoted
 from common.workflows import PROVISION, SIGNUP, WORKFLOWS
 
 pytestmark = pytest.mark.one_database
@@ -99,6 +100,23 @@ def test_a_job_says_what_it_waits_for_and_what_failed(api: Api, db: Database) ->
     (attempt,) = job["lanes"][0]["steps"][1]["attempts"]
     assert (attempt["number"], attempt["outcome"], attempt["code"]) == (1, "stumbled", "busy")
     assert "worker" not in attempt
+
+
+def test_what_an_upstream_says_is_for_administrators(api: Api, db: Database) -> None:
+    administrator = admin(api, db)
+    job_id = api.sign_up("grace").json["job_id"]
+    said = "GitLab answered 502 while creating the user grace"
+    fail(db, job_id, "create_gitlab_user", f"{said}: {quoted('PRIVATE-TOKEN: of a proxy')}")
+
+    shown = {
+        who: client.get(f"{V1}/jobs/{job_id}") for who, client in (("anyone", api.visitor), ("admin", administrator))
+    }
+    events = api.visitor.get(f"{V1}/jobs/{job_id}/events").get_data(as_text=True)
+
+    assert shown["anyone"].json["errors"][0]["reason"] == said
+    assert said in events
+    assert "PRIVATE-TOKEN" not in shown["anyone"].get_data(as_text=True) + events
+    assert shown["admin"].json["errors"][0]["reason"] == f"{said}: “PRIVATE-TOKEN: of a proxy”"
 
 
 def test_an_unchanged_job_is_not_sent_again(api: Api) -> None:
