@@ -101,7 +101,7 @@ proofs: $(VENV)/tools ## Run the seeded proofs at full count (about two hours): 
 	@SLIPWAY_RUNS=300 $(SERVICES) $(PYTEST) tests/integration/worker/test_worlds.py tests/integration/worker/test_builds.py
 	@SLIPWAY_RUNS=300 $(SERVICES) $(PYTEST) -s tests/integration/worker/test_passing_refusals.py
 	@SLIPWAY_RUNS=2 $(SERVICES) $(PYTEST) tests/integration/worker/test_steps.py tests/integration/worker/test_every_call.py
-	@SLIPWAY_RUNS=30 $(SERVICES) $(PYTEST) tests/integration/worker/test_hostile_answers.py
+	@SLIPWAY_RUNS=40 $(SERVICES) $(PYTEST) tests/integration/worker/test_hostile_answers.py
 	@SLIPWAY_BUILDS=500 $(SERVICES) $(PYTEST) -s tests/integration/worker/test_waiting.py
 	@SLIPWAY_COMMANDS=100 $(SERVICES) $(PYTEST) tests/integration/api/commands/test_commands.py
 
