@@ -168,9 +168,11 @@ def settled_state(state: JobState, steps: Iterable[tuple[StepState, str]]) -> Jo
 
 
 def limit_password(session: Session, job_id: str, now: datetime) -> None:
-    """Keep the password of a failed job while a retry is likely: not at all when something foreign is in the way."""
-    is_concerned = (Step.job_id == job_id, Step.needs_secret, Step.state == StepState.FAILED)
-    codes = session.scalars(select(Step.code).where(*is_concerned)).all()
+    """Keep the password of a failed job while a retry is likely: not at all when something foreign is in the way.
+
+    Whichever step has failed: a check that needs no password keeps those that need it from their turn.
+    """
+    codes = session.scalars(select(Step.code).where(Step.job_id == job_id, Step.state == StepState.FAILED)).all()
     if Conflict.code in codes:
         sealed_passwords.wipe(session, [job_id])
     elif codes:

@@ -43,6 +43,20 @@ def test_where_something_foreign_is_in_the_way_it_is_gone_at_once(world: World) 
     assert not _is_kept(world, _failed(world, Conflict.code))
 
 
+def test_where_a_check_finds_something_foreign_it_is_gone_at_once(world: World) -> None:
+    """The check needs no password itself; the steps that do never get their turn."""
+    job = world.sign_up("ada", is_checked=True)
+    checks = ("check_gitlab_name", "check_jenkins_name")
+    for check in checks:
+        outcomes.record_success(world.db, claim(world.db, job.id, check), {"not_done": ""})
+
+    claimed = claim(world.db, job.id, "check_kibana_name")
+    outcomes.record_failure(world.db, claimed, code=Conflict.code, reason="It is theirs.")
+
+    assert world.job(job).state is JobState.FAILED
+    assert not _is_kept(world, job)
+
+
 def test_a_lane_that_failed_leaves_it_to_the_others(world: World) -> None:
     job = world.sign_up("ada")
 
