@@ -11,6 +11,9 @@ from worker.upstreams import Upstreams
 from worker.upstreams.jenkins.adapter import MARK
 
 NOT_OURS = "The account on {} was not made here and keeps its password: change it there."
+BY_PROVIDER = (
+    "People sign in to GitLab by {}, as the catalog says: the account there keeps what password it has, and needs none."
+)
 GONE = "There is no account {} on {} any more: nothing was done there."
 ASKS_AGAIN = (
     "GitLab takes a password that an administrator has set for an expired one: it asks for another one at the next "
@@ -26,6 +29,8 @@ def set_gitlab_password(job: StepContext, upstreams: Upstreams) -> PasswordSet:
     login = job.input("login")
     if not _is_ours(job, "gitlab"):
         return _left(Upstream.GITLAB)
+    if provider := job.accounts.gitlab_provider:  # it was made with a password that nobody knows
+        return {"is_set": False, "not_done": BY_PROVIDER.format(provider)}
     is_set = upstreams.gitlab.accounts.set_password(
         login, job.password(), marker=job.marker, trace=f"slipway-password:{job.id}"
     )
@@ -35,15 +40,15 @@ def set_gitlab_password(job: StepContext, upstreams: Upstreams) -> PasswordSet:
 def set_jenkins_password(job: StepContext, upstreams: Upstreams) -> PasswordSet:
     """Make the Jenkins account anew with the new password: its API cannot change one.
 
-    The role assignments stay, because Jenkins keeps them by name. What was removed and not yet made again stands in the
-    ledger as intended: the next attempt finds nothing and makes it.
+    The role assignments stay, because Jenkins keeps them by name. The removal changes nothing in the ledger: should the
+    account prove to be somebody else's, whether ours is closed stays a question of the off-boarding; should it be gone,
+    the next attempt makes it.
     """
     login, accounts = job.input("login"), upstreams.jenkins.accounts
     if not _is_ours(job, "jenkins") or not _is_marked(job, login):
         return _left(Upstream.JENKINS)
     entry = job.resource("jenkins", "user", login)
     if not accounts.opens_with(login, job.password()):
-        entry.intend()
         accounts.remove_user(login, marker=job.marker)
     user = accounts.ensure_user(
         login=login,

@@ -125,3 +125,21 @@ def test_accounts_of_ours_are_made_with_the_identity_of_the_provider(opened: Ope
     assert (job.state, _result(world, job)) == (JobState.SUCCEEDED, [])
     assert found is not None
     assert {"user_id": found.id, "not_done": ""} == world.step(job, "create_gitlab_user").output
+
+
+def test_where_people_sign_in_to_gitlab_by_a_provider_the_account_gets_no_password(
+    opened: Open, new_name: Name
+) -> None:
+    world = opened('gitlab_provider = "saml"\ngitlab_extern_uid = "{email}"')
+    login = new_name("ada")
+    signup = world.drive(world.sign_up(login))
+    user = world.harbour.gitlab.state.user_named(login)
+    assert user is not None
+    before = user.digest
+
+    job = world.drive(world.change_password(signup))
+
+    assert job.state is JobState.SUCCEEDED
+    assert user.digest == before
+    said = (world.step(job, "set_gitlab_password").output or {})["not_done"]
+    assert said.startswith("People sign in to GitLab by saml")

@@ -80,6 +80,20 @@ def test_accounts_of_others_keep_their_password(world: World, new_name: Name) ->
     assert passwords.matches("it is somebody else's", world.harbour.jenkins.users[login].digest, owner=login)
 
 
+def test_a_change_that_is_refused_does_not_hide_the_account_from_an_off_boarding(world: World, new_name: Name) -> None:
+    """A person may edit the description of their own account, and so remove the line that shows it is ours."""
+    login = new_name("dora")
+    signup = world.drive(world.sign_up(login))
+    Hands(world.harbour).describe_jenkins_user(login, "I am Dora")
+
+    change = world.drive(world.change_password(signup))
+    leaving = world.drive(world.accept_for(signup, "offboard"))
+
+    assert world.step(change, "set_jenkins_password").code == "conflict"
+    assert (leaving.state, world.step(leaving, "delete_jenkins_user").code) == (JobState.FAILED, "kept")
+    assert login in world.harbour.jenkins.users
+
+
 def test_what_was_found_and_not_made_is_left_alone_and_said(world: World, new_name: Name) -> None:
     signup = world.drive(world.sign_up(new_name("ada")))
     for row in world.ledger(signup):
