@@ -81,7 +81,7 @@ def retry_job(job_id: str, body: Retry) -> Answer:
 
     def work(session: Session) -> Job:
         job = permissions.job(session, user, job_id)
-        _require_admin_for_leaving(job, user)
+        _require_may_change(job, user)
         return retry_failed(session, job, password=password)
 
     return _resume(work)
@@ -153,7 +153,7 @@ def cancel_job(job_id: str, body: Cancel) -> Answer:  # noqa: ARG001 - an empty 
 
     def work(session: Session) -> Job:
         job = permissions.own_job(session, user, job_id)
-        _require_admin_for_leaving(job, user)
+        _require_may_change(job, user)
         return interventions.cancel(session, job.id, service().db.now())
 
     return _resume(work)
@@ -201,10 +201,17 @@ def _resume(work: Callable[[Session], Job]) -> Answer:
         raise Problem(error.code, str(error)) from None
 
 
-def _require_admin_for_leaving(job: Job, user: User | None) -> None:
-    """Refuse changes of an off-boarding: a colleague must not prevent the closing of accounts. Raises Problem."""
-    if job.kind == OFFBOARD.name and (user is None or not user.is_admin):
+def _require_may_change(job: Job, user: User | None) -> None:
+    """Refuse what is not a colleague's business: the closing of accounts, and another person's password.
+
+    Raises Problem `not_admin`.
+    """
+    if user is not None and user.is_admin:
+        return
+    if job.kind == OFFBOARD.name:
         raise Problem("not_admin", "Only administrators may change an off-boarding.")
+    if job.kind == CHANGE_PASSWORD.name and (user is None or user.id != job.subject_id):
+        raise Problem("not_admin", "Only the person and administrators may change the job of a new password.")
 
 
 def _check_password(job_id: str, user: User | None, password: str) -> None:
@@ -215,6 +222,7 @@ def _check_password(job_id: str, user: User | None, password: str) -> None:
 
     def work(session: Session) -> User | None:
         job = permissions.job(session, user, job_id)
+        _require_may_change(job, user)
         if job.state is not JobState.FAILED:
             raise Problem("not_failed", "Only a failed job can be retried.")
         if job.kind not in (SIGNUP.name, CHANGE_PASSWORD.name) or not interventions.needs_secret(session, job):

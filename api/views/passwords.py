@@ -130,10 +130,12 @@ def confirm_reset(body: NewPasswordByCode) -> Answer:
     As a change of the password; all sessions end and all API tokens are revoked. A refusal takes the same time whether
     or not the user exists.
     """
-    password_hash = service().passwords.hash(body.password)
     with rate_limits.limit_password_attempts(body.id):
         user = _find_by_code(body)
     _require_good(user, body.password, field="password")
+    password_hash = service().passwords.hash(
+        body.password
+    )  # after the limit: a hash is work that strangers could cause
 
     def work(session: Session) -> Answer:
         person = session.get_one(User, user.id, with_for_update=True, populate_existing=True)
@@ -174,6 +176,7 @@ def _find_by_code(body: NewPasswordByCode) -> User:
             )
         )
     if found is None:
+        service().passwords.is_right(body.password, None)  # as much work as for a right code
         raise Problem("invalid_code")
     return found
 

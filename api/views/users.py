@@ -15,18 +15,24 @@ from api.serving.accepted import JobAccepted, accepted, request_id
 from api.serving.idempotency import once
 from api.serving.routing import route
 from common.database.models import Job, User
-from common.jobs import lifecycle
+from common.jobs import interventions, lifecycle
 from common.states import OPEN
-from common.workflows import OFFBOARD
+from common.workflows import CHANGE_PASSWORD, OFFBOARD
 
 blueprint = Blueprint("users", __name__)
+
+SIGN_UP_RUNS = (
+    "The sign-up of this person is still running, so nothing was closed. Wait for it to finish, or cancel it; then "
+    "off-board the person."
+)
 
 
 @route(blueprint, "DELETE", "/users/<login>", policy=Policy.ADMIN, answers={202: JobAccepted}, raises=("busy",))
 def remove_user(login: str) -> Answer:
     """Off-board a user.
 
-    The user's sessions end immediately; a job closes the accounts that Slipway created.
+    The user's sessions end immediately, and a password change that is still running is cancelled; a job closes the
+    accounts that Slipway created.
     """
     if not validation.NAME.fullmatch(login):
         raise Problem("not_found")
@@ -35,15 +41,14 @@ def remove_user(login: str) -> Answer:
         person = session.scalar(select(User).where(User.login == login).with_for_update())
         if person is None:
             raise Problem("not_found")
-        open_job = session.scalar(
-            select(Job).where(Job.subject_id == person.id, Job.state.in_(OPEN)).order_by(Job.id).limit(1)
-        )
-        if open_job is not None and open_job.kind == OFFBOARD.name:
-            return open_job
-        if open_job is not None:
-            raise Problem(
-                "busy", "The sign-up is still running. Wait for it to finish, or cancel it.", job_id=open_job.id
-            )
+        for job in session.scalars(select(Job).where(Job.subject_id == person.id, Job.state.in_(OPEN))).all():
+            if job.kind == OFFBOARD.name:
+                return job
+            if job.kind != CHANGE_PASSWORD.name:
+                raise Problem("busy", SIGN_UP_RUNS, job_id=job.id)
+            # People begin these themselves, one after another: nobody may put off their own off-boarding. A call that
+            # is under way opens nothing anew, and an account that it makes is found by the ledger's intent.
+            interventions.cancel(session, job.id, service().db.now())
         return _offboard(session, person)
 
     return once(lambda session: accepted(work(session)))

@@ -59,6 +59,16 @@ def _confirm(api: Api, code: str, login: str = "grace", password: str = NEW) -> 
     return api.app.test_client(use_cookies=False).post(f"{V1}/password-resets/confirm", json=body)
 
 
+def _count_hashes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the list to which each password is added for which a hash is computed, be it made or verified."""
+    hashes: list[str] = []
+    for method in ("hash", "is_right"):
+        real = getattr(Passwords, method)
+        counting = lambda self, password, *stored, real=real: hashes.append(password) or real(self, password, *stored)  # noqa: E731
+        monkeypatch.setattr(Passwords, method, counting)
+    return hashes
+
+
 # -- change -------------------------------------------------------------------------------------------------------
 
 
@@ -163,6 +173,25 @@ def test_guesses_of_the_present_password_are_counted_as_log_ins(db_url: str, db:
         assert _log_in(api, PASSWORD) == 429
 
 
+def test_a_colleague_has_no_hand_in_the_job_of_a_new_password(
+    api: Api, db: Database, grace: FlaskClient, chief: FlaskClient
+) -> None:
+    job_id = _change(grace).json["job_id"]
+    linus = api.member("linus")
+    token = linus.post(f"{V1}/me/tokens", json={"name": "ci", "scope": "team"}).json["token"]
+    colleagues = (linus, api.bearer(token))
+
+    cancelled = [client.post(f"{V1}/jobs/{job_id}/cancel", json={}) for client in colleagues]
+    succeed(db, job_id, but=("set_gitlab_password",))
+    fail(db, job_id, "set_gitlab_password")
+    bodies = ({}, {"password": NEW})
+    retried = [client.post(f"{V1}/jobs/{job_id}/retry", json=body) for client in colleagues for body in bodies]
+
+    assert {(answer.status_code, answer.json["code"]) for answer in cancelled + retried} == {(403, "not_admin")}
+    assert grace.post(f"{V1}/jobs/{job_id}/retry", json={}).status_code == 202
+    assert chief.post(f"{V1}/jobs/{job_id}/cancel", json={}).status_code == 202
+
+
 # -- reset --------------------------------------------------------------------------------------------------------
 
 
@@ -214,16 +243,22 @@ def test_whether_a_person_exists_is_told_neither_by_the_answer_nor_by_the_work(
     api: Api, chief: FlaskClient, monkeypatch: pytest.MonkeyPatch, login: str
 ) -> None:
     _code(chief)
-    hashed: list[str] = []
-    real = Passwords.hash
-    monkeypatch.setattr(Passwords, "hash", lambda self, password: hashed.append(password) or real(self, password))
+    hashes = _count_hashes(monkeypatch)
 
     known = _confirm(api, "x" * 43)
     unknown = _confirm(api, "x" * 43, login=login)
 
     assert known.status_code == 401
     assert without_request_id(known) == without_request_id(unknown)
-    assert hashed == [NEW, NEW], "one hash either way"
+    assert hashes == [NEW, NEW], "one hash either way"
+
+
+def test_beyond_the_limit_no_guess_costs_a_hash(db_url: str, time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashes = _count_hashes(monkeypatch)
+    with open_api(db_url, time, login_failures_per_account_and_address=2) as api:
+        answers = [_confirm(api, "x" * 43, login="nobody").status_code for _ in range(5)]
+
+    assert (answers, len(hashes)) == ([401, 401, 429, 429, 429], 2)
 
 
 def test_guesses_of_a_code_are_counted_as_log_ins(db_url: str, db: Database, time: Time) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 from flask.testing import FlaskClient
 from support.api import PASSWORD, V1, Api, add_app, add_project, without_request_id
-from support.fake_worker import count_jobs, fail, job, succeed
+from support.fake_worker import claim, count_jobs, fail, job, succeed
 
 from common.database.engine import Database
+from common.database.models import Secret
+from common.jobs import outcomes
+from common.jobs.claims import ClaimLostError
 from common.states import JobState
 
 pytestmark = pytest.mark.one_database
@@ -65,7 +68,26 @@ def test_a_sign_up_that_runs_is_waited_for(api: Api, chief: FlaskClient, signup:
     answer = chief.delete(f"{V1}/users/grace")
 
     assert (answer.status_code, answer.json["code"], answer.json["job_id"]) == (409, "busy", signup)
+    assert "The sign-up of this person is still running" in answer.json["detail"]
     assert api.token("grace"), "nothing was done by halves"
+
+
+def test_nobody_puts_off_their_own_off_boarding_with_a_new_password(
+    api: Api, chief: FlaskClient, db: Database, signup: str
+) -> None:
+    succeed(db, signup)
+    grace = api.bearer(api.token("grace"))
+    change = grace.put(f"{V1}/me/password", json={"password": PASSWORD, "new_password": "looms weave flowers"})
+    running = claim(db, change.json["job_id"], "set_jenkins_password")
+
+    answer = chief.delete(f"{V1}/users/grace")
+
+    assert (answer.status_code, job(db, answer.json["job_id"]).kind) == (202, "offboard")
+    assert job(db, change.json["job_id"]).state is JobState.CANCELLED
+    assert db.read(lambda session: session.get(Secret, (change.json["job_id"], "password"))) is None
+    assert grace.get(f"{V1}/me").status_code == 401
+    with pytest.raises(ClaimLostError):
+        outcomes.record_success(db, running, {})
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled"])
