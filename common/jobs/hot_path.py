@@ -20,13 +20,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, case, func, insert, literal, null, select, update
+from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
 from common import workflows
 from common.admission import quick_slots
 from common.admission.quick_slots import Ending
 from common.admission.slots import Lease, Limits
-from common.database.engine import Now
+from common.database.engine import Now, matched
 from common.database.ids import new_id
 from common.database.models import Base
 from common.jobs import events
@@ -253,7 +254,8 @@ def succeed(
             connection.execute(MAKE_READY, {"next": row.id, "now": now, "nudge": _nudge_at(row, step, now)})
     handed_on = next_claim.admission.slots if next_claim else ()
     quick_slots.release(connection, [slot for slot in ending.slots if slot not in handed_on], ending.token, now)
-    connection.execute(END_ATTEMPT, {"ended": step.id, "attempt": claim.attempt, "now": now})
+    if not matched(connection.execute(END_ATTEMPT, {"ended": step.id, "attempt": claim.attempt, "now": now})):
+        raise NoResultFound("the attempt that ends has no row")
     if step.needs_secret and not any(_is_to_read_secret(row, step) for row in rows):
         sealed_passwords.wipe(session, [claim.job.id])
     job_state = None if ready else _ended_state(rows, step)

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import event, select
+from sqlalchemy import Connection, Engine, Update, event, select
 from sqlalchemy.orm import Session
 
 from common.database.models import Step
 from common.states import SCHEDULING_COLUMNS, Presence, StepState
 
 WRITTEN = "ids of written steps"
+IDS = ("ended", "begun", "next")  # the parameters of `common/jobs/hot_path.py` that name a step
 
 
 class Checked:
@@ -42,8 +43,13 @@ def checked_commits() -> Iterator[Checked]:
         written = [each.id for each in session.new | session.dirty if isinstance(each, Step)]
         session.info.setdefault(WRITTEN, set()).update(written)
 
+    def note_statement(connection: Connection, statement: Any, _many: Any, given: Any, _options: Any) -> None:
+        if isinstance(statement, Update) and statement.table is Step.__table__:  # without objects: the hot path
+            written = {given[name] for name in IDS if name in given}
+            connection.info.setdefault(WRITTEN, set()).update(written)
+
     def check(session: Session) -> None:
-        ids = session.info.pop(WRITTEN, set())
+        ids = session.info.pop(WRITTEN, set()) | session.connection().info.pop(WRITTEN, set())
         if ids:
             rows = select(Step).where(Step.id.in_(ids)).execution_options(populate_existing=True)
             for step in session.scalars(rows):
@@ -51,8 +57,10 @@ def checked_commits() -> Iterator[Checked]:
 
     event.listen(Session, "after_flush", note)
     event.listen(Session, "before_commit", check)
+    event.listen(Engine, "before_execute", note_statement)
     try:
         yield checked
     finally:
         event.remove(Session, "after_flush", note)
         event.remove(Session, "before_commit", check)
+        event.remove(Engine, "before_execute", note_statement)

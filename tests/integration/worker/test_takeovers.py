@@ -37,6 +37,9 @@ class Outbox:
         self.heads += sent
         return len(sent)
 
+    def backlog(self) -> tuple[str, ...]:
+        return ()
+
 
 def _claim(world: World, job_id: str, worker: str) -> Claim:
     claim = attempts.claim(world.db, job_id, STEP, worker=worker, limits=world.limits)

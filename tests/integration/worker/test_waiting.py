@@ -119,6 +119,6 @@ def test_other_jobs_go_on_while_builds_run(plant: Plant, workers: Workers, new_n
     _tell(f"a sign-up takes {median(alone):.3f} s alone, {median(beside):.3f} s beside {BUILDS} builds: {ratio:.2f}")
 
     job = plant.world.sign_up(new_name("same-moment"))
-    workers.send(lane_messages.of_new_job(job))
+    workers.send(plant.world.db.read(lambda session: lane_messages.of_resumed_job(session, job)))  # on the plan it has
     workers.pause(60)
     assert plant.world.job(job).state is JobState.SUCCEEDED  # and no time has passed: no lane waited for a slot
