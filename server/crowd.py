@@ -49,5 +49,7 @@ def _address(conn: TConn) -> str:
     host = conn.client[0] if isinstance(conn.client, tuple) else f"local {id(conn)}"
     if ":" not in host:
         return host
-    number = int(ipaddress.IPv6Address(host.partition("%")[0]))
-    return str(number >> IPV6_NETWORK_BITS)
+    address = ipaddress.IPv6Address(host.partition("%")[0])
+    if address.ipv4_mapped:  # an IPv4 client of a socket that listens for both
+        return str(address.ipv4_mapped)
+    return str(address) if address.is_loopback else str(int(address) >> IPV6_NETWORK_BITS)

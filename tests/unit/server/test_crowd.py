@@ -51,6 +51,31 @@ def test_a_network_of_one_customer_is_one_address() -> None:
     assert waiting.take_surplus() == conns[:1]
 
 
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        [f"::ffff:203.0.113.{number % 250}" for number in range(PER_ADDRESS + 1)],
+        ["::1", *["::ffff:203.0.113.7"] * PER_ADDRESS],
+        ["::1", *["::2"] * PER_ADDRESS],
+    ],
+    ids=["IPv4 clients", "IPv4 and this machine", "IPv6 and this machine"],
+)
+def test_clients_of_a_socket_for_both_families_are_told_apart(hosts: list[str]) -> None:
+    waiting = Waiting[None]()
+
+    _crowd(waiting, hosts)
+
+    assert waiting.take_surplus() == []
+
+
+def test_an_ipv4_client_is_one_address_in_either_spelling() -> None:
+    waiting = Waiting[None]()
+
+    conns = _crowd(waiting, ["203.0.113.7", *["::ffff:203.0.113.7"] * PER_ADDRESS])
+
+    assert waiting.take_surplus() == conns[:1]
+
+
 def test_a_socket_of_this_machine_is_not_limited() -> None:
     waiting = Waiting[None]()
 
