@@ -6,9 +6,11 @@ for a check that everybody runs.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,9 @@ MADE_UP = {
     "glpat-Xq3_v7Lm2ZkU",
     "eyJhbGciOiJIUzI1NiJ9.made.up",
 }  # each in one test
+OWN = (".venv*", "var", "secrets", ".env", "__pycache__", ".*_cache", ".hypothesis", "build", "*.egg-info")
+"""Whoever runs this made it, and git has none of it."""
+
 DETECTORS = [
     kind()
     for kind in get_mapping_from_secret_type_to_class().values()
@@ -51,9 +56,19 @@ def _secrets_in(text: str) -> Iterator[str]:
                     yield detector.secret_type
 
 
-def _files() -> list[Path]:
-    listed = subprocess.run(("git", "ls-files", "-z"), cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return [file for name in listed.split("\0") if name and (file := ROOT / name).is_file()]
+def _files(root: Path = ROOT) -> list[Path]:
+    """Return what git has, also where the checkout is another user's; all files but our own ones where it has none."""
+    if not (root / ".git").exists():
+        return [*_walked(root)]
+    command = ("git", "-c", "safe.directory=*", "ls-files", "-z")
+    listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    return [file for name in listed.split("\0") if name and (file := root / name).is_file()]
+
+
+def _walked(root: Path) -> Iterator[Path]:
+    for place, directories, names in os.walk(root):
+        directories[:] = [name for name in directories if not any(fnmatch(name, own) for own in OWN)]
+        yield from (Path(place, name) for name in names if not any(fnmatch(name, own) for own in OWN))
 
 
 def test_no_file_holds_a_secret() -> None:
@@ -64,6 +79,20 @@ def test_no_file_holds_a_secret() -> None:
 
     assert len(files) > 100
     assert found == {}
+
+
+def test_a_release_without_git_is_searched_but_for_what_is_made_there(tmp_path: Path) -> None:
+    for name in ("api/app.py", ".env.example", ".venv/lib.py", "var/embedded.env", ".env"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+
+    assert {str(file.relative_to(tmp_path)) for file in _files(tmp_path)} == {"api/app.py", ".env.example"}
+
+
+def test_a_checkout_of_another_user_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+
+    assert len(_files()) > 100
 
 
 @pytest.mark.parametrize(
