@@ -22,7 +22,7 @@ from kombu import Queue as TaskQueue  # type: ignore[attr-defined] # it ships no
 from kombu.utils.url import parse_ssl_cert_reqs
 
 from common.broker_errors import TroubleReport
-from common.config.broker_url import SENTINEL, SENTINEL_TLS, WITH_TLS
+from common.config.broker_url import SENTINEL, SENTINEL_TLS, WITH_TLS, checks_host
 from common.config.settings import CommonSettings
 from common.jobs.lane_messages import LaneMessage, TaskMessage
 from common.workflows import Upstream
@@ -91,9 +91,9 @@ def _tls(address: SplitResult, ca_file: Path | None) -> dict[str, Any]:
     if address.scheme not in WITH_TLS and not options:
         return {}
     trust = parse_ssl_cert_reqs(options.get("ssl_cert_reqs", "required"))
-    checks_host = options.get("ssl_check_hostname", str(trust != ssl.CERT_NONE)).lower() != "false"
+    is_host_checked = checks_host({"ssl_check_hostname": str(trust != ssl.CERT_NONE), **options})
     trusted = {"ssl_ca_certs": str(ca_file)} if ca_file else {}
-    return {**trusted, **options, "ssl_cert_reqs": trust, "ssl_check_hostname": checks_host}
+    return {**trusted, **options, "ssl_cert_reqs": trust, "ssl_check_hostname": is_host_checked}
 
 
 def _sentinel(settings: CommonSettings, connection: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
@@ -38,9 +39,14 @@ def _server(parts: SplitResult) -> Server:
         host=str(parts.hostname),
         password=unquote(parts.password) if parts.password else None,
         has_tls=parts.scheme in WITH_TLS,
-        is_verified=options.get("ssl_cert_reqs") not in TRUST_ANYBODY,
+        is_verified=options.get("ssl_cert_reqs") not in TRUST_ANYBODY and checks_host(options),
         has_certificate="ssl_certfile" in options,
     )
+
+
+def checks_host(options: Mapping[str, str]) -> bool:
+    """Say whether the name in the certificate is checked, by the options of an address that checks certificates."""
+    return options.get("ssl_check_hostname", "true").lower() != "false"
 
 
 def checked(value: SecretStr, info: ValidationInfo) -> SecretStr:

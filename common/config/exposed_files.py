@@ -1,7 +1,8 @@
 """Files of settings that other users of the machine may write, or read.
 
-"Others" are all users: a group is somebody's decision. In a directory with the sticky bit, and on a file system that is
-mounted read-only, nobody replaces a file of ours; so Kubernetes mounts secrets.
+"Others" are all users: a group is somebody's decision. In a directory with the sticky bit nobody replaces a file of
+ours, and on a file system that is mounted read-only nobody writes one, whatever its mode says: so Kubernetes mounts
+secrets, and Docker on Windows, where every file has mode 777.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ from common.config.renamed import FORMER_NAMES
 def writable_by_others(config: BaseSettings) -> list[Path]:
     """Return the files, and the directory of secrets, through which any user could change our settings."""
     named = [value for name, value in config if isinstance(value, Path) and name != "secrets_dir"]
-    files = [file for file in (*_with_secrets(config), *named) if _mode(file) & stat.S_IWOTH]
+    files = [
+        file
+        for file in (*_with_secrets(config), *named)
+        if _mode(file) & stat.S_IWOTH and not _is_on_read_only_mount(file)
+    ]
     directory = _secrets_dir(config)
     return [directory, *files] if _takes_files_of_others(directory) else files
 
@@ -50,9 +55,12 @@ def _secrets_dir(config: BaseSettings) -> Path:
 
 def _takes_files_of_others(directory: Path) -> bool:
     mode = _mode(directory)
-    if not mode & stat.S_IWOTH or mode & stat.S_ISVTX:
-        return False
-    return not os.statvfs(directory).f_flag & os.ST_RDONLY
+    is_open = bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX
+    return is_open and not _is_on_read_only_mount(directory)
+
+
+def _is_on_read_only_mount(path: Path) -> bool:
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def _mode(path: Path) -> int:

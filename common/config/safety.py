@@ -26,6 +26,7 @@ Values = Mapping[str, Any]
 RANDOM = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
 MADE_FOR_US = ("secret_keys", "metrics_token")  # more is asked of them than of what the upstreams issue
 WITH_PASSWORDS = ("db_url", "redis_url")
+WITHOUT_VERIFICATION = ("ssl_disabled", "ssl_verify_cert", "ssl_verify_identity")
 SAME_AS_BROKER = "redis_sentinel_password"  # sentinels may have their broker's password: both protect the same
 LIMITS = (
     "login_failures_per_account_and_address",
@@ -77,7 +78,8 @@ def _risks(config: BaseSettings) -> Iterator[Risk]:
         yield from rule(values)
     for path in exposed_files.writable_by_others(config):
         setting = "SECRETS_DIR" if path == values["secrets_dir"] else str(path)
-        yield Risk(setting=setting, problem=f"every user of this machine may write it: chmod o-w {path}")
+        problem = f"every user of this machine may write it: chmod o-w {path}"
+        yield Risk(setting=setting, problem=problem, switch="allow_writable_files")
 
 
 # -- what crosses the network -----------------------------------------------------------------------------------------
@@ -107,7 +109,10 @@ def _broker(values: Values) -> Iterator[Risk]:
         problem = "the password and all messages would go there in clear text: write rediss:// (sentinels://)"
         yield Risk(setting="REDIS_URL", problem=problem, switch="allow_plain_broker")
     elif not all(each.is_verified for each in remote):
-        problem = "ssl_cert_reqs=none trusts any server: leave it out, and name the CA in REDIS_CA_FILE"
+        problem = (
+            "ssl_cert_reqs=none and ssl_check_hostname=false trust servers of others: "
+            "leave them out, and name the CA in REDIS_CA_FILE"
+        )
         yield Risk(setting="REDIS_URL", problem=problem, switch="allow_plain_broker")
     if not all(each.password or each.has_certificate for each in remote):
         yield Risk(setting="REDIS_URL", problem="it is on another machine and has no password: set REDIS_PASSWORD")
@@ -117,12 +122,24 @@ def _database(values: Values) -> Iterator[Risk]:
     url = _database_url(values)
     if url is None or "unix_socket" in url.query or is_loopback(url.host or "localhost"):
         return
-    verifies = {"ssl_ca", "ssl_verify_cert", "ssl_verify_identity"} & set(url.query)
-    if not verifies or "ssl_disabled" in url.query:
-        problem = "the password and all data would go to a server that nothing verifies: add ?ssl_ca=/path/to/ca.pem"
+    if not _verifies_server(url):
+        problem = (
+            "the password and all data would go to a server whose certificate and name are not both verified: "
+            "write ?ssl_ca=/path/to/ca.pem, and no other ssl_ argument but ssl_cert and ssl_key"
+        )
         yield Risk(setting="DB_URL", problem=problem, switch="allow_plain_database")
     if not url.password and "ssl_cert" not in url.query:
         yield Risk(setting="DB_URL", problem="it is on another machine and has no password: set DB_PASSWORD")
+
+
+def _verifies_server(url: URL) -> bool:
+    """Say whether the driver checks the certificate and the name in it.
+
+    With `ssl_verify_cert` or `ssl_verify_identity`, PyMySQL forgets the CA that SQLAlchemy has given it: it then trusts
+    every public CA, for whatever name.
+    """
+    checks_name = url.query.get("ssl_check_hostname", "true") == "true"
+    return "ssl_ca" in url.query and checks_name and not set(WITHOUT_VERIFICATION) & set(url.query)
 
 
 def _database_url(values: Values) -> URL | None:

@@ -87,6 +87,9 @@ class CommonSettings(BaseSettings):
     allow_plain_broker: bool = Field(
         False, description="Accept a broker on another machine without TLS, or whose certificate is not verified"
     )
+    allow_writable_files: bool = Field(
+        False, description="Accept files of settings that every user may write, as all are on a Windows drive under WSL"
+    )
     log_format: str = Field("auto", pattern="^(auto|json|text)$", description="json, text, or auto: text in a terminal")
     log_level: str = Field(
         "info",

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import secrets
+import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import certifi
+import pymysql
 import pytest
+from sqlalchemy import create_engine, make_url
 from support.settings import NAMES
 
 from common.config import exposed_files, safety, settings
@@ -38,6 +42,17 @@ SAFE = {
     "CONTAINER_REPOSITORY_IMAGE_NAME": "registry.example.com/apps",
     "FLOWER_BASIC_AUTH": "operator:nine-knots-by-night",
 }
+DATABASE = "mysql+pymysql://u:sea-worthy-hull@db.example.com/s"
+BROKER = "rediss://:deep-water-port@redis.example.com/0"
+VERIFIED = f"ssl_ca={BUNDLE}&ssl_check_hostname=true"
+UNVERIFIED = (
+    "ssl_verify_cert=true",
+    "ssl_verify_identity=true",
+    "ssl_check_hostname=true",
+    f"ssl_ca={BUNDLE}&ssl_check_hostname=false",
+    f"ssl_ca={BUNDLE}&ssl_verify_cert=true",
+    f"ssl_ca={BUNDLE}&ssl_verify_identity=true",
+)
 NO_LIMIT = dict.fromkeys(map(str.upper, safety.LIMITS), "0")
 SENTINELS = {"REDIS_SENTINEL_MASTER": "mymaster"}
 
@@ -78,6 +93,8 @@ def test_settings_of_a_careful_operator_are_taken(load: Load, kind: Kind) -> Non
         ("REDIS_URL", {"REDIS_URL": "redis://:deep-water-port@redis.example.com/0"}, "ALLOW_PLAIN_BROKER"),
         ("REDIS_URL", {"REDIS_URL": "rediss://:deep-water-port@redis/0?ssl_cert_reqs=none"}, "ALLOW_PLAIN_BROKER"),
         ("REDIS_URL", {"REDIS_URL": "rediss://:deep-water-port@redis/0?ssl_cert_reqs=CERT_NONE"}, "ALLOW_PLAIN_BROKER"),
+        ("REDIS_URL", {"REDIS_URL": f"{BROKER}?ssl_check_hostname=false"}, "ALLOW_PLAIN_BROKER"),
+        ("REDIS_URL", {"REDIS_URL": f"{BROKER}?ssl_check_hostname=False"}, "ALLOW_PLAIN_BROKER"),
         (
             "REDIS_URL",
             {"REDIS_URL": "redis://127.0.0.1/0;redis://:deep-water-port@b.example.com/0"},
@@ -90,6 +107,7 @@ def test_settings_of_a_careful_operator_are_taken(load: Load, kind: Kind) -> Non
             {"DB_URL": f"mysql+pymysql://u:sea-worthy-hull@db.example.com/s?ssl_ca={BUNDLE}&ssl_disabled=true"},
             "ALLOW_PLAIN_DATABASE",
         ),
+        *(("DB_URL", {"DB_URL": f"{DATABASE}?{query}"}, "ALLOW_PLAIN_DATABASE") for query in UNVERIFIED),
         ("COOKIE_SECURE", {"COOKIE_SECURE": "false"}, "ALLOW_INSECURE_COOKIE"),
         (
             "COOKIE_SECURE",
@@ -178,7 +196,8 @@ def test_a_weak_password_of_flower_is_refused(load: Load, logins: str) -> None:
         {"DB_URL": "sqlite:////tmp/slipway.db"},
         {"DB_URL": "mysql+pymysql://root@127.0.0.1/slipway"},
         {"DB_URL": "mysql+pymysql://root@localhost/slipway?unix_socket=/run/mysqld/mysqld.sock"},
-        {"DB_URL": "mysql+pymysql://u:sea-worthy-hull@db.example.com/s?ssl_verify_identity=true"},
+        {"DB_URL": f"{DATABASE}?{VERIFIED}"},
+        {"REDIS_URL": f"{BROKER}?ssl_check_hostname=true"},
         {"GITLAB_URL": "http://127.0.0.1:18080", "JENKINS_URL": "http://[::1]:18081"},
         {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"},
         {"COOKIE_SECURE": "false", "GITLAB_EXT_URL": "", "CORS_ORIGINS": "http://localhost:3000"},
@@ -192,6 +211,16 @@ def test_what_stays_on_this_machine_or_is_protected_otherwise_is_taken(load: Loa
     assert load(WorkerSettings, changes)
 
 
+@pytest.mark.parametrize(("query", "is_verified"), [(VERIFIED, True), *((query, False) for query in UNVERIFIED)])
+def test_the_driver_verifies_certificate_and_name_with_what_is_taken_alone(query: str, is_verified: bool) -> None:
+    url = make_url(f"{DATABASE}?{query}")
+    args, options = create_engine(url).dialect.create_connect_args(url)
+
+    context = pymysql.Connection(*args, **{**options, "defer_connect": True}).ctx
+
+    assert (context.check_hostname and context.verify_mode == ssl.CERT_REQUIRED) is is_verified
+
+
 def test_every_risk_is_reported_at_once(load: Load) -> None:
     changes = {"GITLAB_URL": "http://gitlab", "REDIS_URL": "redis://redis", "DB_URL": "mysql+pymysql://root@db/s",
                "COOKIE_SECURE": "false", "ARGO_TOKEN": "changeme", **NO_LIMIT}  # fmt: skip
@@ -200,7 +229,9 @@ def test_every_risk_is_reported_at_once(load: Load) -> None:
 
 
 @pytest.mark.parametrize("place", [".env", "var/embedded.env", "secrets/gitlab_token", "catalog.toml", "ca.pem"])
-def test_a_file_that_anybody_may_write_is_refused(load: Load, tmp_path: Path, place: str) -> None:
+def test_a_file_that_anybody_may_write_is_refused(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
     file = tmp_path / place
     file.parent.mkdir(exist_ok=True)
     (tmp_path / "secrets").mkdir(exist_ok=True)
@@ -215,8 +246,23 @@ def test_a_file_that_anybody_may_write_is_refused(load: Load, tmp_path: Path, pl
     (problem,) = _problems(load, WorkerSettings, changes)
 
     assert f"every user of this machine may write it: chmod o-w {place}" in problem
+    assert load(WorkerSettings, {**changes, "ALLOW_WRITABLE_FILES": "true"})
+    monkeypatch.delenv("ALLOW_WRITABLE_FILES")
     file.chmod(0o664)
     assert load(WorkerSettings, changes)
+
+
+def test_on_a_read_only_mount_nobody_writes_a_file_whatever_its_mode(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "secrets"
+    place.mkdir()
+    (place / "gitlab_token").touch()
+    for path in (place, place / "gitlab_token"):
+        path.chmod(0o777)  # as Docker on Windows mounts it
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_flag=os.ST_RDONLY))
+
+    assert load(WorkerSettings, {"SECRETS_DIR": str(place)})
 
 
 def test_a_directory_of_secrets_in_which_anybody_may_put_files_is_refused(load: Load, tmp_path: Path) -> None:
