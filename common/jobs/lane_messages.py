@@ -71,13 +71,14 @@ def from_steps(session: Session, step_ids: Sequence[str]) -> list[LaneMessage]:
 def _from(session: Session, *is_head: ColumnElement[bool]) -> list[LaneMessage]:
     head = select(Step.job_id, Step.lane, Step.position).where(*is_head).subquery()
     rows = session.execute(
-        select(Job.id, Job.kind, Step.lane, Step.name)
+        select(Job.id, Job.kind, Job.state, Step.lane, Step.name)
         .join(Step, Step.job_id == Job.id)
         .join(head, (head.c.job_id == Step.job_id) & (head.c.lane == Step.lane) & (head.c.position <= Step.position))
-        .where(Job.state.in_(OPEN))
         .order_by(Job.id, Step.position)
     ).all()
+    # The state is compared here: as a condition, a database would begin with all jobs that are open.
     return [
         LaneMessage(job_id=job_id, kind=kind, steps=tuple(row.name for row in lane))
-        for (job_id, kind, _), lane in groupby(rows, key=lambda row: (row.id, row.kind, row.lane))
+        for (job_id, kind, state, _), lane in groupby(rows, key=lambda row: (row.id, row.kind, row.state, row.lane))
+        if state in OPEN
     ]

@@ -150,6 +150,7 @@ class Accounts:
         if reply.status != 200:
             raise self._api.failed(reply, f"checking the user {login}", secrets=(password,))
         if reply.read_as(_WhoSchema).name.casefold() != login.casefold():  # then nobody has read the password
+            self._require_log_ins()
             raise self._api.transient(f"Jenkins does not say that {login} is logged in: a proxy may drop the login")
         return True
 
