@@ -61,7 +61,7 @@ all-tests:
 databases: $(VENV)/tools ## Run the integration tests on MariaDB, too, where the database should make no difference
 	@SLIPWAY_DATABASES=all $(SERVICES) $(PYTEST) $(LONGEST_FIRST) tests/integration
 
-other: ## Run unit and contract tests on the newest Python, or on the oldest if the newest runs the rest
+other: ## Run the unit tests on the newest Python, or on the oldest if the newest runs the rest
 	@used=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 	other=$(NEWEST); [ "$$used" != "$$other" ] || other=$(OLDEST); \
 	if python=$$(.ci/find-python "$$other"); then \
@@ -71,7 +71,7 @@ other: ## Run unit and contract tests on the newest Python, or on the oldest if 
 	fi
 
 other-tests: $(VENV)/tools
-	@$(PYTEST) tests/unit tests/contract --numprocesses $(PROCESSES) --dist loadfile
+	@$(PYTEST) tests/unit --numprocesses $(PROCESSES) --dist loadfile
 
 fuzz: $(VENV)/tools ## Send what the OpenAPI document allows and what it forbids, more than 10,000 times, and count the answers
 	@SLIPWAY_CASES=100 SLIPWAY_SEED=$${SLIPWAY_SEED:-$$(date +%s)} $(SERVICES) $(PYTEST) -v tests/fuzz

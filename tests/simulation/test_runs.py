@@ -22,7 +22,7 @@ from simulation.scenes import Run, Stage
 from worker.leases import LeaseRenewal
 from worker.upstreams.jenkins.builds import Builds, BuildSearch
 
-SINGLES, PAIRS, INTERLEAVINGS = 4, 2, 2  # of each case
+SINGLES, PAIRS, INTERLEAVINGS = 2, 1, 1  # of each case
 PINNED = [
     line.split()
     for line in Path(__file__).with_name("pinned.txt").read_text().splitlines()
