@@ -64,5 +64,5 @@ def _clean(error: StepError) -> None:
 
 
 def _shown(text: str, characters: int) -> str:
-    text = harmless(sent.hide(text[:READ_CHARACTERS]))
+    text = harmless(sent.visible(text[:READ_CHARACTERS]))
     return text if len(text) <= characters else text[: characters - 1] + "…"

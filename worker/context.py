@@ -21,7 +21,6 @@ from common.errors import ActionBy, Permanent
 from common.jobs import build_log, claims, ledger, outputs
 from common.jobs.claims import Claim, ClaimLostError
 from common.jobs.ledger import Entry
-from common.plain_text import without_invisible
 from common.states import Provenance
 from common.step_outputs import StepOutput
 from common.telemetry import redaction, sent
@@ -57,9 +56,7 @@ class StepEntry(Entry):
 
     def settle(self, *, outside_id: str, url: str | None, found: bool) -> None:
         link = url if url and is_known_address(url, self._settings) else None
-        super().settle(
-            outside_id=sent.hide(without_invisible(outside_id))[:OUTSIDE_ID_CHARACTERS], url=link, found=found
-        )
+        super().settle(outside_id=sent.visible(outside_id)[:OUTSIDE_ID_CHARACTERS], url=link, found=found)
 
 
 class StepContext:
@@ -201,7 +198,7 @@ class StepContext:
         return self.worker.db.read(lambda session: build_log.position(session, self.id))
 
     def keep_console(self, text: str, *, after: tuple[int, int], upstream_next: int) -> None:
-        shown = without_invisible(sent.hide(text))
+        shown = sent.visible(text)
         self._record(
             lambda session: build_log.append(session, self.id, shown, after=after, upstream_next=upstream_next)
         )

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from common.plain_text import without_invisible
 from common.telemetry.spellings import HIDDEN, Secrets
 
 
@@ -50,3 +51,8 @@ def hide(text: str, instead: str = HIDDEN) -> str:
     for each in _known.get().sets:
         text = each.hide(text, instead)
     return text
+
+
+def visible(text: str) -> str:
+    """Return the text as people see it, without what was sent, also where characters that nobody sees are amid it."""
+    return hide(without_invisible(hide(text)))

@@ -13,12 +13,13 @@ from worker.upstreams.replies import Reply, is_login_redirect, refused
 
 
 def origin_of(url: str) -> str:
-    """Return scheme and host of an address, as a sentence can name it: somebody else wrote it."""
+    """Return scheme, host and port of an address, as a sentence can name it: somebody else wrote it."""
     try:
         parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
     except ValueError:
         return "no address"
-    return cleaned(f"{parts.scheme}://{parts.hostname}") if parts.hostname else "no address"
+    return cleaned(f"{parts.scheme}://{parts.hostname}{port}") if parts.hostname else "no address"
 
 
 class Translate(Protocol):
@@ -51,14 +52,14 @@ class Api:
         return url if self._http.is_own(url) else build_url(self._http.base_url, *segments) + "/"
 
     def require_own(self, url: str, what: str) -> str:
-        """Return an address of an answer that others will send secrets to. Raises Permanent: on an unknown host."""
+        """Return an address of an answer that others will send secrets to. Raises Permanent: it is elsewhere."""
         if self._http.is_own(url):
             return url
         upstream = Upstream.labelled(self.name)
         prefix = upstream.prefix if upstream else ""
         raise self.permanent(
-            f"{self.name} names {origin_of(url)} for {what}, which is the host of neither {prefix}_URL nor "
-            f"{prefix}_EXT_URL: set {prefix}_EXT_URL to the address that {self.name} gives to people"
+            f"{self.name} names {origin_of(url)} for {what}. Neither {prefix}_URL nor {prefix}_EXT_URL has this "
+            f"address, with its scheme and port: set {prefix}_EXT_URL to the one that {self.name} gives to people"
         )
 
     def expect(self, reply: Reply, doing: str) -> Reply:

@@ -38,6 +38,7 @@ from worker.upstreams.unreachable import why_unreachable
 
 _CHUNK_BYTES = 64 * 1024
 _SECRET_NAMES = ("password", "token", "secret")
+_ABOUT_THE_FORMAT = frozenset({"accept", "accept-language", "content-type"})  # headers of a login that are no secret
 _READS = frozenset({"GET", "HEAD"})
 
 
@@ -278,7 +279,8 @@ class Http:
 
 def _login_secrets(headers: Mapping[str, str], auth: tuple[str, str] | None) -> Secrets:
     """Return what shows who we are, a token also without the word before it."""
-    tokens = [each for value in headers.values() for each in (value, *value.split()[-1:])]
+    secret = [value for name, value in headers.items() if name.lower() not in _ABOUT_THE_FORMAT]
+    tokens = [each for value in secret for each in (value, *value.split()[-1:])]
     return Secrets([*tokens, auth[1]] if auth else tokens)
 
 

@@ -17,8 +17,10 @@ from support.raw_server import saying, slowly
 from werkzeug.wrappers import Request, Response
 
 from common.errors import ActionBy, Permanent, StepError, Transient
+from common.telemetry import sent
 from harbour.faults import Fault
 from harbour.server import Service, route
+from worker.upstreams.base import origin_of
 from worker.upstreams.error_text import cleaned, reason_in
 from worker.upstreams.http import Deadline, Http, Limits, build_url, unexpected
 from worker.upstreams.replies import Reply, retry_after_s
@@ -107,6 +109,28 @@ def test_the_environment_has_no_say(http: Http, tmp_path: Path, monkeypatch: pyt
     monkeypatch.delenv("no_proxy", raising=False)
 
     assert http.send("GET", "echo", "a").text == "a||"
+
+
+def test_headers_about_the_format_are_no_secret(echo: Echo) -> None:
+    login = {"PRIVATE-TOKEN": CANARY, "Content-Type": "application/json", "Accept-Language": "en-GB"}
+    http = Http("GitLab", echo.url, headers=login, limits=QUICK)
+
+    http.send("GET", "echo", "a")
+
+    assert sent.hide(f"no application/json in en-GB for {CANARY}") == "no application/json in en-GB for •••"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://git.example:8443/dev/shop.git", "https://git.example:8443"),
+        ("http://u:p@git.example/dev", "http://git.example"),
+        ("https://git.example:port/dev", "no address"),
+        ("javascript:alert(1)", "no address"),
+    ],
+)
+def test_an_address_is_named_with_scheme_and_port_and_nothing_else(url: str, shown: str) -> None:
+    assert origin_of(url) == shown
 
 
 def test_basic_credentials_are_utf_8(http: Http) -> None:

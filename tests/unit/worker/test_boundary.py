@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from common.errors import Conflict, NotYet, Permanent, StepError
+from common.jobs import build_log
+from common.telemetry import sent
 from common.telemetry.spellings import Secrets
 from worker.boundary import ITEMS, REASON_CHARACTERS, guarded, presentable
+from worker.context import StepContext
 
 NOBODY: Any = SimpleNamespace(worker=SimpleNamespace(secrets=Secrets(["a-token-of-ours"])))
 HOSTILE = "a\u202eb\u200bc\x1b[31m<svg onload=x>\ud800"
@@ -63,8 +66,21 @@ def test_an_output_has_an_end_and_no_number_that_json_lacks() -> None:
     assert presentable([math.inf, math.nan, 1.5]) == [None, None, 1.5]
 
 
-def test_a_secret_of_ours_does_not_leave_a_step() -> None:
+@pytest.mark.parametrize("between", ["", "\u200b", "\x1b[31m", "\x00", "\u202e"])
+def test_a_secret_of_ours_does_not_leave_a_step(between: str) -> None:
+    reason = f"it says a-token{between}-of-ours, or YS10b2t{between}lbi1vZi1vdXJz"
     with pytest.raises(Permanent) as raised:
-        _raising(Permanent("it says a-token-of-ours, or YS10b2tlbi1vZi1vdXJz"))(NOBODY, None)
+        _raising(Permanent(reason))(NOBODY, None)
 
     assert raised.value.reason == "it says •••, or •••"
+
+
+def test_a_secret_of_ours_is_in_no_console(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[str] = []
+    monkeypatch.setattr(build_log, "append", lambda _session, _id, text, **_position: kept.append(text))
+    context: Any = SimpleNamespace(id="1", _record=lambda work: work(None))
+
+    with sent.scope(NOBODY.worker.secrets):
+        StepContext.keep_console(context, "a-tok\u200ben-of-ours\n", after=(0, 0), upstream_next=1)
+
+    assert kept == ["•••\n"]
