@@ -45,9 +45,8 @@ def _cloning(settings: WorkerSettings) -> Probe | None:
 
 def remove_project(client: GitLab, target: Target) -> bool | Remains:
     """Remove a project, and return what GitLab keeps; one whose id was never recorded is found by its path."""
-    is_known = target.outside_id is not None
-    project = None if is_known else client.projects.find(target.ref)
-    project_id = int(target.outside_id) if target.outside_id else project.id if project else None
+    is_known = bool(target.outside_id)
+    project_id = int(target.outside_id) if target.outside_id else client.projects.find_id(target.ref)
     if project_id is None:
         return True
     kept = client.removals.remove(

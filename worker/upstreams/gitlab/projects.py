@@ -39,11 +39,17 @@ class Projects:
         """Return the project at the full `path`, None when the place is free.
 
         GitLab's redirect and a project that is marked for deletion leave the place free: since GitLab 18 a deleted
-        project is renamed and its old path points to the remains. Raises Permanent for a redirect of somebody else's.
+        project is renamed and its old path points to the remains. Raises Permanent for a redirect of somebody else's,
+        and for a repository whose address is not on GitLab.
         Source: GitLab projects API, "Get a single project".
         """
         project = self._at_path(path)
         return self._with_own_address(project) if project else None
+
+    def find_id(self, path: str) -> int | None:
+        """Return the id of the project that `find` would return, wherever GitLab says that its repository is."""
+        project = self._at_path(path)
+        return project.id if project else None
 
     def get(self, path: str) -> Project:
         """Return the project at the full `path`. Raises Permanent when there is none."""

@@ -15,6 +15,8 @@ from common.errors import ActionBy, Conflict, NotYet, Permanent, StepError, Tran
 from harbour.config import HarbourConfig
 from harbour.faults import Fault
 from harbour.gitlab.app import GitLab as GitLabService
+from worker.upstreams.adapter import Target
+from worker.upstreams.gitlab.adapter import remove_project
 from worker.upstreams.gitlab.client import GitLab
 from worker.upstreams.http import Http, Limits
 
@@ -299,6 +301,21 @@ def test_a_reply_lost_in_the_middle_converges(bench: Bench, settings: Settings, 
 
     assert bench.purged(shop) is None
     assert bench.service.snapshot() == bench.before
+
+
+@pytest.mark.parametrize("outside_id", [None, ""])
+def test_an_undo_does_not_ask_where_the_repository_is(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, outside_id: str | None
+) -> None:
+    bench.fork()
+    monkeypatch.setattr(Http, "is_own", lambda _http, _url: False)
+    target = Target(ref=PATH, outside_id=outside_id, marker=MARKER, team=lambda: pytest.fail("not needed"))
+
+    with pytest.raises(Permanent, match="address, with its scheme and port"):
+        bench.client.projects.find(PATH)
+    remove_project(bench.client, target)
+
+    assert bench.client.projects.find_id(PATH) is None
 
 
 @removing_at_once
