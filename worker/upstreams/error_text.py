@@ -24,6 +24,11 @@ _ROUNDS = 6
 _REASON_KEYS = ("reason", "message", "error_description", "error")
 _TAG = re.compile(r"<(/?)([a-zA-Z]{0,16})[^<>]*>")
 _AMPERSANDS = re.compile(r"&(?:amp;|#38;|#x26;)+", re.IGNORECASE)
+_CHOSEN = {  # what a person chooses at a sign-up, and how upstreams call it
+    "password": re.compile("password", re.IGNORECASE),
+    "name": re.compile("(?<!role )name", re.IGNORECASE),
+    "e-mail address": re.compile("e-?mail", re.IGNORECASE),
+}
 _HIDDEN_ELEMENTS = frozenset({"script", "style", "head"})
 
 
@@ -67,6 +72,15 @@ def cleaned(text: str, *, secrets: tuple[str, ...] = (), at_most: int = _MAX_CHA
 def bounded(text: str, *, secrets: tuple[str, ...] = ()) -> str:
     """Return the first 16 KiB of `text`, without a secret, of which the cut might leave a half."""
     return _bounded(text, Secrets(secrets))
+
+
+def what_to_change(why: str) -> str:
+    """Return what goes on a sentence about a refused account, in our words: whoever signs up does not see theirs.
+
+    "" when the reason names nothing that the person has chosen.
+    """
+    fields = [field for field, pattern in _CHOSEN.items() if pattern.search(why)]
+    return f": change the {' or the '.join(fields)}" if fields else ""
 
 
 def _bounded(text: str, hidden: Secrets) -> str:

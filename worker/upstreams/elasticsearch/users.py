@@ -14,7 +14,7 @@ from common.errors import ActionBy, Conflict, StepError
 from common.plain_text import quoted
 from worker.upstreams.base import Api
 from worker.upstreams.elasticsearch.identity import foreign_answer
-from worker.upstreams.error_text import reason_in
+from worker.upstreams.error_text import reason_in, what_to_change
 from worker.upstreams.replies import Reply
 
 _NOT_OURS_TO_WRITE = ("is reserved", "is anonymous", "is internal")
@@ -204,7 +204,7 @@ class Users:
         why = reason_in(reply.body, secrets=(secret,))
         if any(words in why for words in _NOT_OURS_TO_WRITE):
             return self._taken(login)
-        reason = f"Elasticsearch does not accept the user {login}: {quoted(why)}"
+        reason = f"Elasticsearch does not accept the user {login}{what_to_change(why)}: {quoted(why)}"
         return self._api.permanent(reason, ActionBy.USER)
 
 

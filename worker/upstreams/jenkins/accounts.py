@@ -12,6 +12,7 @@ from typing import Any
 from common.errors import ActionBy, Permanent
 from common.plain_text import quoted
 from worker.upstreams.base import Api
+from worker.upstreams.error_text import what_to_change
 from worker.upstreams.jenkins.errors import form_errors, location, still_there, unseen
 from worker.upstreams.marker import is_line_of
 from worker.upstreams.replies import refused
@@ -119,9 +120,9 @@ class Accounts:
         if reply.status == 302 and location(reply).endswith("/securityRealm/"):
             return None
         if reply.status == 200:
+            why = form_errors(reply, secrets=(password,))
             return self._api.permanent(
-                f"Jenkins does not accept the user {login}: {quoted(form_errors(reply, secrets=(password,)))}",
-                ActionBy.USER,
+                f"Jenkins does not accept the user {login}{what_to_change(why)}: {quoted(why)}", ActionBy.USER
             )
         if reply.status == 404:
             raise self._api.permanent("Jenkins does not keep its own users: another security realm is active")

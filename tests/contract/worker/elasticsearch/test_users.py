@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from common.errors import ActionBy, Conflict, Permanent, StepError, Transient
+from common.plain_text import own_words
 from harbour.config import HarbourConfig
 from harbour.elasticsearch.app import Elasticsearch as ElasticsearchService
 from harbour.faults import Fault
@@ -203,6 +204,16 @@ def test_a_short_password_is_for_the_person_to_mend(bench: Bench) -> None:
         bench.ensure(password="short")
 
     assert caught.value.action_by is ActionBy.USER
+    assert own_words(caught.value.reason) == "Elasticsearch does not accept the user anna: change the password"
+
+
+def test_a_reason_that_names_no_field_of_the_person_asks_for_no_change(bench: Bench) -> None:
+    bench.service.inject(Fault(kind="status", method="PUT", status=400, body='{"error":"invalid role name [é]"}'))
+
+    with pytest.raises(Permanent) as caught:
+        bench.ensure()
+
+    assert own_words(caught.value.reason) == "Elasticsearch does not accept the user anna"
 
 
 def test_an_echoed_password_is_not_shown(bench: Bench) -> None:

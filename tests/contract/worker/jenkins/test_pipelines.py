@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from common.errors import ActionBy, Conflict, Permanent, StepError, Transient
+from common.plain_text import own_words
 from harbour.config import HarbourConfig
 from harbour.faults import Fault
 from harbour.jenkins import xml
@@ -264,16 +265,17 @@ def test_a_full_name_is_not_a_login(jenkins: Jenkins, service: StandIn, intents:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "says", "field"),
     [
-        ({"login": "an.na"}, "only contain alphanumeric"),
-        ({"login": "SYSTEM"}, "prohibited"),
-        ({"email": "nowhere"}, "Invalid e-mail"),
-        ({"password": "ö" * 37}, "longer than 72"),
+        ({"login": "an.na"}, "only contain alphanumeric", "name"),
+        ({"login": "SYSTEM"}, "prohibited", "name"),
+        ({"email": "nowhere"}, "Invalid e-mail", "e-mail address"),
+        ({"password": "ö" * 37}, "longer than 72", "password"),
+        ({"email": "nowhere", "password": "ö" * 37}, "longer than 72", "password or the e-mail address"),
     ],
 )
 def test_a_rejected_form_is_the_users_to_mend(
-    jenkins: Jenkins, service: StandIn, intents: Intents, change: dict[str, str], says: str
+    jenkins: Jenkins, service: StandIn, intents: Intents, change: dict[str, str], says: str, field: str
 ) -> None:
     form = {**FORM, **change}
     before = service.snapshot()
@@ -282,6 +284,7 @@ def test_a_rejected_form_is_the_users_to_mend(
         jenkins.accounts.ensure_user(**form, on_create=intents)
 
     assert raised.value.action_by is ActionBy.USER
+    assert own_words(raised.value.reason) == f"Jenkins does not accept the user {form['login']}: change the {field}"
     assert form["password"] not in raised.value.reason
     assert "<" not in raised.value.reason
     assert service.snapshot() == before
