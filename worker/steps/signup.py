@@ -17,6 +17,7 @@ from common.workflows import Upstream
 from worker.context import StepContext
 from worker.upstreams import Upstreams
 from worker.upstreams.jenkins.adapter import MARK
+from worker.upstreams.jenkins.folder_permissions import MEMBER
 from worker.upstreams.jenkins.roles import GLOBAL, ITEM
 
 DEVELOPER = 30  # GitLab's access level
@@ -41,10 +42,8 @@ def check_jenkins_name(job: StepContext, upstreams: Upstreams) -> CheckedName:
     login = job.input("login")
     if job.accounts.jenkins != "ours" or upstreams.jenkins.accounts.is_the_persons(login, job.password()):
         return {"not_done": ""}
-    if job.team.jenkins_authorization == "role-strategy":
-        given = {(ITEM, job.team.jenkins_role), (GLOBAL, job.team.jenkins_global_role)}
-        left = [role for _, role in sorted(upstreams.jenkins.roles.held_by(login) - given)]
-        _require_no_rights(login, Upstream.JENKINS, [f"the role {role}" for role in left])
+    rights = _roles_left if job.team.jenkins_authorization == "role-strategy" else _folder_permissions_left
+    _require_no_rights(login, Upstream.JENKINS, rights(job, upstreams))
     return {"not_done": ""}
 
 
@@ -152,6 +151,21 @@ def create_kibana_user(job: StepContext, upstreams: Upstreams) -> KibanaUser:
     )
     entry.settle(outside_id=user.login, url=job.settings.kibana_ext_url, found=user.found)
     return {"roles": [role], "not_done": ""}
+
+
+def _roles_left(job: StepContext, upstreams: Upstreams) -> list[str]:
+    given = {(ITEM, job.team.jenkins_role), (GLOBAL, job.team.jenkins_global_role)}
+    left = upstreams.jenkins.roles.held_by(job.input("login")) - given
+    return [f"the role {role}" for _, role in sorted(left)]
+
+
+def _folder_permissions_left(job: StepContext, upstreams: Upstreams) -> list[str]:
+    """Return the folders of the catalog with entries for the login. No call shows the matrix of the whole Jenkins."""
+    login, own = job.input("login"), job.team.jenkins_folder
+    folders = sorted({team.jenkins_folder for team in job.worker.catalog.teams.values()})
+    held = {folder: upstreams.jenkins.folder_permissions.held_by(login, folder=folder) for folder in folders}
+    given = {own: set(MEMBER)}
+    return [f"permissions in the folder {folder}" for folder in folders if held[folder] - given.get(folder, set())]
 
 
 def _require_no_rights(login: str, upstream: Upstream, rights: list[str]) -> None:

@@ -27,10 +27,11 @@ def jenkins(world: World) -> Iterator[World]:
     service = world.harbour.jenkins
     kept = {name: getattr(service, name) for name in ("plugins", "has_role_strategy", "matrix")}
     service.plugins = dict(kept["plugins"])
-    roles, folder = service.roles, service.items["dev"]
+    roles, folders = service.roles, {name: service.items[name] for name in ("dev", "ops")}
     service.roles = copy.deepcopy(roles)
     yield world
-    service.roles, service.items["dev"] = roles, folder
+    service.roles = roles
+    service.items.update(folders)
     for name, value in kept.items():
         setattr(service, name, value)
 
@@ -108,6 +109,36 @@ def test_with_a_matrix_a_person_gets_permissions_in_the_folder(jenkins: World, n
     assert status_of(jenkins, other, "/job/dev/api/json") == 200
     assert jenkins.drive(jenkins.accept_for(second, "offboard")).state is JobState.SUCCEEDED
     assert service.items["dev"] == before
+
+
+@pytest.mark.parametrize(
+    ("folder", "entry", "is_conflict"),
+    [
+        ("ops", "USER:hudson.model.Item.Read:{}", True),
+        ("ops", "hudson.model.Item.Read:{}", True),
+        ("dev", "USER:hudson.model.Item.Configure:{}", True),
+        ("dev", "USER:hudson.model.Item.Read:{}", False),
+        ("ops", "GROUP:hudson.model.Item.Read:{}", False),
+        ("ops", "USER:hudson.model.Item.Read:{}-too", False),
+    ],
+)
+def test_permissions_of_a_former_person_in_a_folder_stop_a_sign_up(
+    jenkins: World, new_name: Name, folder: str, entry: str, is_conflict: bool
+) -> None:
+    service = jenkins.harbour.jenkins
+    service.use_matrix()
+    configure(jenkins, jenkins_authorization="matrix", jenkins_role="")
+    login = new_name("dora")
+    held = f"<{MATRIX}><permission>{entry.format(login.title())}</permission></{MATRIX}>"
+    service.items[folder] = xml.serialised(xml.parse(f"<{xml.FOLDER}><properties>{held}</properties></{xml.FOLDER}>"))
+    signup = jenkins.sign_up(login, is_checked=True)
+
+    jenkins.run_through(signup, "check_jenkins_name")
+
+    check = jenkins.step(signup, "check_jenkins_name")
+    assert check.code == ("conflict" if is_conflict else None)
+    if is_conflict:
+        assert f"permissions in the folder {folder}" in (check.reason or "")
 
 
 def test_a_matrix_entry_that_is_lost_to_another_change_is_made_again(jenkins: World, new_name: Name) -> None:

@@ -119,7 +119,9 @@ class AuthorizationChecks:
         reason = "Jenkins does not say which authorization is active, nor what its matrix allows"
         place = _AUTHORIZATION.removeprefix("on Jenkins: ")
         raise CheckInconclusiveError(
-            reason, f"open {place}: it must be Project-based Matrix, with Overall/Read for Authenticated Users"
+            reason,
+            f"open {place}: it must be Project-based Matrix, with Overall/Read for Authenticated Users; sign-ups do "
+            "not see who has rights in it, so remove the entries of people who leave",
         )
 
     def _is_role_based(self) -> bool:

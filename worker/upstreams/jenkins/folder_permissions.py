@@ -62,6 +62,15 @@ class FolderPermissions:
             )
         raise self._changed(login, folder)
 
+    def held_by(self, login: str, *, folder: str) -> set[str]:
+        """Return the permissions that a user `login` has or would have by entries of the folder. Reads only.
+
+        Jenkins keeps entries of users that it does not have, for whoever gets the name; it compares names without
+        regard to case, and an entry without a kind may have been meant for a group.
+        """
+        entries = [_parts(entry) for entry in self._held_in(folder)]
+        return {permission for permission, user in entries if user and user.casefold() == login.casefold()}
+
     def remove(self, login: str, *, folder: str) -> bool:
         """Take a member's permissions in the folder from `login`; return True when there are none any more.
 
@@ -107,6 +116,15 @@ def _entries_for(login: str) -> set[str]:
 
 def _held(document: XmlDocument) -> set[str]:
     return {_text(each) for each in document.root.iterfind(f"properties/{_MATRIX}/permission")}
+
+
+def _parts(entry: str) -> tuple[str, str | None]:
+    """Return the permission of an entry, and its user: None for a group's."""
+    kind, _, rest = entry.partition(":")
+    if kind == "GROUP":
+        return rest, None
+    permission, _, user = (rest if kind == "USER" else entry).partition(":")
+    return permission.strip(), user.strip()
 
 
 def _text(element: Element) -> str:
