@@ -72,7 +72,7 @@ class KeptObject(TypedDict):
 
 
 class ClosedAccount(NotDone):
-    """`kept`: what may be somebody else's. Older rows have names only."""
+    """`kept`: what may be somebody else's, or what waits for the next of that name. Older rows: names only."""
 
     kept: list[KeptObject]
 

@@ -22,8 +22,12 @@ NOT_OURS = (
     "The account {login} on Jenkins was kept, with its rights: its description has no line {marker}, so it may not be "
     "the one that was made here."
 )
-THEIR_OWN = (
-    "The account {login} on {label} was kept: it was there before the sign-up, and opened with this person's password."
+THEIR_OWN = "The account {login} on {label} was kept: it was there before the sign-up{proof}."
+OPENED = ", and opened with this person's password"
+WHOSE_KEY = "The API key {name} was kept: {label} does not say to the {login} of which realm it belongs."
+LATENT = (
+    "Slipway did not give {login} the role {role}: let an administrator of Jenkins take it back, or the next user of "
+    "that name has it."
 )
 UNPROVED = "It was kept: nothing proves that it was made here."
 CHOICES = (
@@ -42,7 +46,9 @@ def block_gitlab_user(job: StepContext, upstreams: Upstreams) -> ClosedAccount:
     """Block the account. It stays in the ledger: it exists, and deleting it would delete the person's projects."""
     for row in _ours(job, "gitlab", "user"):
         is_removed(job, upstreams, row)
-    kept = _found_before(job, "gitlab", job.accounts.gitlab)
+    found = _found_before(job, "gitlab", job.accounts.gitlab)
+    accounts = upstreams.gitlab.accounts
+    kept = [_kept_account(row) for row in found if row.outside_id is None or accounts.may_sign_in(int(row.outside_id))]
     return _closed(Upstream.GITLAB, {"kept": kept, "not_done": _left(job, "gitlab", job.accounts.gitlab)})
 
 
@@ -66,17 +72,20 @@ def delete_jenkins_user(job: StepContext, upstreams: Upstreams) -> ClosedAccount
     why = NOT_OURS.format(login=job.input("login"), marker=job.marker)
     kept = [_kept(row, why) for row in _ours(job, "jenkins", "user") if row.ref in replaced]
     kept += [
-        each
-        for each in _found_before(job, "jenkins", job.accounts.jenkins)
-        if upstreams.jenkins.accounts.is_marked(each["name"], marker=job.marker) is not None
+        _kept_account(row, proof=OPENED)
+        for row in _found_before(job, "jenkins", job.accounts.jenkins)
+        if upstreams.jenkins.accounts.is_marked(row.ref, marker=job.marker) is not None
     ]
-    return _closed(Upstream.JENKINS, {"kept": kept, "not_done": _left(job, "jenkins", job.accounts.jenkins)})
+    closed = _closed(Upstream.JENKINS, {"kept": kept, "not_done": _left(job, "jenkins", job.accounts.jenkins)})
+    return {**closed, "kept": _latent_roles(job, upstreams)}
 
 
 def delete_kibana_user(job: StepContext, upstreams: Upstreams) -> ClosedAccount:
     """Delete the Elasticsearch user, and invalidate the API keys, which would outlive the user."""
     kept = _close(job, upstreams, "elasticsearch", "user", is_marked=True)
-    kept += _found_before(job, "elasticsearch", job.accounts.kibana)
+    found = _found_before(job, "elasticsearch", job.accounts.kibana)
+    kept += [_kept_account(row) for row in found if upstreams.elasticsearch.users.may_sign_in(row.ref)]
+    kept += _keys_in_doubt(job, upstreams)
     return _closed(Upstream.ELASTICSEARCH, {"kept": kept, "not_done": _left(job, "elasticsearch", job.accounts.kibana)})
 
 
@@ -93,13 +102,51 @@ def _kept(row: Resource, why: str) -> KeptObject:
     return {"upstream": row.upstream, "kind": row.kind, "name": row.ref, "why": why}
 
 
-def _found_before(job: StepContext, upstream: str, owner: Owner) -> list[KeptObject]:
+def _kept_account(row: Resource, *, proof: str = "") -> KeptObject:
+    return _kept(row, THEIR_OWN.format(login=row.ref, label=Upstream(row.upstream).label, proof=proof))
+
+
+def _found_before(job: StepContext, upstream: str, owner: Owner) -> list[Resource]:
     """Return the accounts that the sign-up found to be the person's own; of external ones, their owner is in charge."""
     if owner != "ours":
         return []
-    label = Upstream(upstream).label
-    rows = [row for row in job.read_earlier(upstream, "user") if row.provenance is Provenance.ADOPTED]
-    return [_kept(row, THEIR_OWN.format(login=row.ref, label=label)) for row in rows]
+    return [row for row in job.read_earlier(upstream, "user") if row.provenance is Provenance.ADOPTED]
+
+
+def _was_ours(job: StepContext, upstream: str) -> bool:
+    return any(row.provenance is not Provenance.ADOPTED for row in job.read_earlier(upstream, "user"))
+
+
+def _keys_in_doubt(job: StepContext, upstreams: Upstreams) -> list[KeptObject]:
+    """Return the API keys that go on working and may be of the account that was made here."""
+    if not _was_ours(job, "elasticsearch"):
+        return []
+    login, upstream = job.input("login"), Upstream.ELASTICSEARCH
+    return [
+        {
+            "upstream": upstream.value,
+            "kind": "api_key",
+            "name": name,
+            "why": WHOSE_KEY.format(name=name, login=login, label=upstream.label),
+        }
+        for name in upstreams.elasticsearch.rights.keys_of_unknown_realm(login)
+    ]
+
+
+def _latent_roles(job: StepContext, upstreams: Upstreams) -> list[KeptObject]:
+    """Return the roles that outlive the account. Nobody can use them now, so the account is closed all the same."""
+    login, team = job.input("login"), job.worker.catalog.teams.get(job.input("team"))
+    if team is None or team.jenkins_authorization != "role-strategy" or not _was_ours(job, "jenkins"):
+        return []
+    return [
+        {
+            "upstream": Upstream.JENKINS.value,
+            "kind": "role_assignment",
+            "name": f"{role}/{login}",
+            "why": LATENT.format(login=login, role=role),
+        }
+        for _, role in sorted(upstreams.jenkins.roles.held_by(login))
+    ]
 
 
 def _replaced_on_jenkins(job: StepContext, upstreams: Upstreams) -> list[str]:
@@ -131,8 +178,7 @@ def _close(job: StepContext, upstreams: Upstreams, upstream: str, kind: str, *, 
 
 def _left(job: StepContext, upstream: str, owner: Owner) -> str:
     """Return what somebody else has to do; "" when the account was made here, whatever the catalog says by now."""
-    rows = job.read_earlier(upstream, "user")
-    if owner == "ours" or any(row.provenance is not Provenance.ADOPTED for row in rows):
+    if owner == "ours" or _was_ours(job, upstream):
         return ""
     return f"The account on {Upstream(upstream).label} was not made here and stays open: close it where it is managed."
 

@@ -16,7 +16,7 @@ from support.runs import runs
 from support.world import World
 
 from common.database.models import Job
-from common.states import JobState, StepState
+from common.states import JobState, Provenance, StepState
 from common.workflows import NAME_CHECKS
 
 Name = Callable[[str], str]
@@ -179,3 +179,55 @@ def test_api_keys_of_who_leaves_work_no_more(world: World, hands: Hands, new_nam
 
     assert left.state is JobState.SUCCEEDED
     assert (before, requests.get(url, headers=authorization, timeout=5).status_code) == (200, 401)
+
+
+@pytest.mark.parametrize(
+    ("shown", "is_invalidated", "state"),
+    [
+        ({"realm": "default_native"}, True, JobState.SUCCEEDED),
+        ({"realm": "corporate"}, False, JobState.FAILED),
+        ({"realm": "corporate", "realm_type": "ldap"}, False, JobState.SUCCEEDED),
+        ({"realm": "people", "realm_type": "native"}, True, JobState.SUCCEEDED),
+    ],
+    ids=["usual name, no type", "other name, no type", "another realm", "a native realm with a name"],
+)
+def test_only_keys_of_the_native_user_are_invalidated_and_those_in_doubt_are_kept(
+    world: World, new_name: Name, shown: dict[str, str], is_invalidated: bool, state: JobState
+) -> None:
+    """Older versions of Elasticsearch do not say of which type a key's realm is."""
+    login = new_name("dora")
+    signup = world.drive(world.sign_up(login))
+    keys = world.harbour.elasticsearch.api_keys
+    keys[login] = {"id": login, "name": "for a script", "invalidated": False, "username": login, **shown}
+
+    left = world.drive(world.accept_for(signup, "offboard"))
+
+    step = world.step(left, "delete_kibana_user")
+    assert (keys[login]["invalidated"], left.state) == (is_invalidated, state)
+    assert [each["kind"] for each in (step.output or {})["kept"]] == (["api_key"] if state is JobState.FAILED else [])
+    keys[login]["invalidated"] = True
+    if state is JobState.FAILED:
+        world.retry(left)
+        assert world.drive(left).state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("upstream", ["gitlab", "elasticsearch"])
+def test_an_off_boarding_ends_once_the_account_that_was_there_before_is_closed(
+    world: World, hands: Hands, new_name: Name, upstream: str
+) -> None:
+    login = new_name("dora")
+    signup = world.drive(world.sign_up(login))
+    (row,) = [each for each in world.ledger(signup) if (each.upstream, each.kind) == (upstream, "user")]
+    world.db.transaction(lambda session: setattr(session.merge(row), "provenance", Provenance.ADOPTED))
+
+    left = world.drive(world.accept_for(signup, "offboard"))
+    (failed,) = [step for step in world.step_rows(left) if step.state is StepState.FAILED]
+    if upstream == "gitlab":
+        hands.gitlab("POST", f"users/{row.outside_id}/block")
+    else:
+        hands.elastic("PUT", f"user/{login}/_disable")
+    world.retry(left)
+
+    assert (failed.upstream, failed.code) == (upstream, "kept")
+    assert "password" not in (failed.reason or "")
+    assert world.drive(left).state is JobState.SUCCEEDED

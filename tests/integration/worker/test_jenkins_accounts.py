@@ -153,3 +153,14 @@ def test_an_account_that_the_person_had_before_is_neither_marked_nor_closed(
 
     assert _account(world, signup) is account
     assert _kept(world, job) == [("user", login)]
+
+
+def test_roles_that_wait_for_the_next_of_that_name_are_told(world: World, hands: Hands, signup: Job) -> None:
+    login = signup.input["login"]
+    take_back = hands.assign_role(login, role="admin", role_type="globalRoles")
+
+    job = _offboard(world, signup)
+    take_back()
+
+    assert _account(world, signup) is None
+    assert _kept(world, job) == [("role_assignment", f"admin/{login}")]

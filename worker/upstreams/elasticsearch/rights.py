@@ -14,6 +14,7 @@ from typing import Any
 from worker.upstreams.base import Api
 
 _NATIVE = "native"
+_USUAL_NATIVE = "default_native"  # the name of the realm unless its operator has chosen one
 _KEYS_ARE_OFF = "api keys are not enabled"
 _USERNAME = "username"
 
@@ -24,7 +25,15 @@ class _KeySchema:
     name: str | None = None
     invalidated: bool = False
     expiration: int | None = None  # milliseconds since the epoch
+    realm: str | None = None
     realm_type: str | None = None  # newer versions say so
+
+    @property
+    def is_native(self) -> bool | None:
+        """Whether its owner is a native user; None: the realm has a name that its operator chose, and no type."""
+        if self.realm_type is not None:
+            return self.realm_type == _NATIVE
+        return True if self.realm == _USUAL_NATIVE else None
 
     @property
     def works(self) -> bool:
@@ -65,7 +74,8 @@ class Rights:
     def invalidate_keys(self, login: str) -> None:
         """Invalidate the API keys of the native user `login`; safe to repeat.
 
-        Those of another realm's user of the same name stay. Raises Transient when one still works afterwards.
+        Those of another realm's user of the same name stay, and those of `keys_of_unknown_realm`.
+        Raises Transient when one still works afterwards.
         Source: Elasticsearch security API, "Invalidate API keys".
         """
         ids = self._native_keys(login)
@@ -77,8 +87,12 @@ class Rights:
         if self._native_keys(login):
             raise self._api.transient(f"Elasticsearch still shows API keys of {login}")
 
+    def keys_of_unknown_realm(self, login: str) -> list[str]:
+        """Return the names of working API keys of `login` that may be the native user's or another's. Reads only."""
+        return [key.name or key.id for key in self._working_keys(login) if key.is_native is None]
+
     def _native_keys(self, login: str) -> list[str]:
-        return [key.id for key in self._working_keys(login) if key.realm_type in (None, _NATIVE)]
+        return [key.id for key in self._working_keys(login) if key.is_native]
 
     def _working_keys(self, login: str) -> list[_KeySchema]:
         reply = self._api.send("GET", "api_key", params={"username": login})

@@ -91,6 +91,11 @@ class Users:
             raise self._taken(login)
         return user is not None
 
+    def may_sign_in(self, login: str) -> bool:
+        """Say whether there is a user `login`, who is enabled. Reads only."""
+        user = self._find(login)
+        return user is not None and user.enabled
+
     def _create(
         self, login: str, wanted: dict[str, Any], password: str, marker: str, on_create: Callable[[], None]
     ) -> User:

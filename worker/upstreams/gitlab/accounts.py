@@ -88,6 +88,11 @@ class Accounts:
         user = self._by_login(login)
         return user_of(user, found=True) if user else None
 
+    def may_sign_in(self, user_id: int) -> bool:
+        """Say whether there is a user of this id, who is not blocked. Reads only."""
+        user = self._by_id(user_id)
+        return user is not None and user.state not in _BLOCKED
+
     def find_person(
         self, *, login: str, email: str, extern_uid: str | None = None, provider: str | None = None
     ) -> User | None:
