@@ -160,7 +160,7 @@ def _roles_left(job: StepContext, upstreams: Upstreams) -> list[str]:
 
 
 def _folder_permissions_left(job: StepContext, upstreams: Upstreams) -> list[str]:
-    """Return the folders of the catalog with entries for the login. No call shows the matrix of the whole Jenkins."""
+    """Return the folders of the catalog with entries for the login. The matrix of the whole Jenkins is not read."""
     login, own = job.input("login"), job.team.jenkins_folder
     folders = sorted({team.jenkins_folder for team in job.worker.catalog.teams.values()})
     held = {folder: upstreams.jenkins.folder_permissions.held_by(login, folder=folder) for folder in folders}
