@@ -372,6 +372,7 @@ WORKFLOWS: dict[str, Workflow] = {
 }
 
 MADE_BY = (PROVISION.name, RECONCILE.name)  # their steps make or confirm the parts of an app
+MEMBERSHIP = (SIGNUP.name, OFFBOARD.name)  # the newest of a person holds: it made the accounts, or closed them
 HARMLESS = frozenset(
     {DRIFT.name, PLAN.name, REMOVAL_PREVIEW.name}
 )  # these run beside anything, and say nothing of how an app is

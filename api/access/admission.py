@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from api.contract.problems import Problem
 from api.service import service
 from common.database.models import Job, User
-from common.states import OPEN, JobState
-from common.workflows import OFFBOARD, SIGNUP
+from common.states import JobState
+from common.workflows import MEMBERSHIP, OFFBOARD, SIGNUP
 
 
 def require_admission(user: User) -> None:
@@ -40,15 +40,23 @@ def find_unfinished_sign_up(session: Session, user: User) -> Job | None:
     """
     if user.admitted_at is not None:
         return None
-    job = _newest(session, user, (SIGNUP.name, OFFBOARD.name))
+    job = _newest(session, user, MEMBERSHIP)
     is_finished = job is None or (job.kind == SIGNUP.name and job.state is JobState.SUCCEEDED)
     return None if is_finished else job
 
 
 def may_return(session: Session, user: User) -> bool:
     """Say whether a person who had left may sign up again: an administrator said so, and their accounts are closed."""
-    job = find_unfinished_sign_up(session, user) if user.left_at is None else None
-    return job is not None and job.kind == OFFBOARD.name and job.state not in OPEN
+    if user.left_at is not None or user.admitted_at is not None:
+        return False
+    job = find_off_boarding(session, user)
+    return job is not None and job.state is JobState.SUCCEEDED
+
+
+def find_off_boarding(session: Session, user: User) -> Job | None:
+    """Return the job that closes or closed the accounts, None when a sign-up is newer, or when it was deleted."""
+    job = _newest(session, user, MEMBERSHIP)
+    return job if job is not None and job.kind == OFFBOARD.name else None
 
 
 def find_sign_up(session: Session, user: User) -> Job | None:

@@ -15,7 +15,7 @@ from api.contract.endpoint import Endpoint
 from api.contract.problems import Problem
 from api.credentials import Credential
 from api.service import service
-from common.database.models import ApiToken, LoginSession, User
+from common.database.models import ApiToken, LoginSession, PasswordReset, User
 
 TOUCH_EVERY = timedelta(minutes=1)
 ADDRESS_CHARACTERS, USER_AGENT_CHARACTERS = 64, 200  # what is kept of a session's origin
@@ -66,6 +66,13 @@ def revoke_tokens_of(session: Session, user: User) -> int:
     """Delete every API token of a user and return how many there were."""
     revoked = session.execute(delete(ApiToken).where(ApiToken.user_id == user.id))
     return int(cast("Any", revoked).rowcount)
+
+
+def revoke_access_of(session: Session, user: User) -> None:
+    """Delete the sessions, the API tokens and the reset code of a user: who comes back has to prove it anew."""
+    end_sessions_of(session, user)
+    revoke_tokens_of(session, user)
+    session.execute(delete(PasswordReset).where(PasswordReset.user_id == user.id))
 
 
 def require_scope(call: Endpoint) -> None:

@@ -1,7 +1,7 @@
-"""Commands for accounts whose owner is in doubt: `flask --app api users displaced, restore`.
+"""Commands for accounts whose owner is in doubt: `flask --app api users displaced, restore, release, admit`.
 
 Until sign-ups had to succeed before anybody could log in, a failed one was a working account, and another sign-up could
-take its name. These commands find both kinds, and give a name back.
+take its name. These commands find both kinds, give a name to its owner, and let a person log in.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import click
 from sqlalchemy import Select, exists, or_, select
 from sqlalchemy.orm import Session
 
-from api.access import admission
+from api.access import admission, auth
 from api.commands import options
 from api.commands.base import Command, Refusal, as_json, print_result
 from api.commands.options import at_most, hint_at_more
@@ -55,31 +55,117 @@ def restore(login: str, is_json: bool) -> None:
     A person who has left signs up again with the same ID, e-mail address and password; the accounts are then made anew.
     """
 
-    def work(session: Session) -> str:
+    def work(session: Session) -> tuple[str, str]:
         person = options.find_user(session, login, for_update=True)
-        if person.left_at is not None and not login.startswith(RENAMED):
+        if login.startswith(RENAMED):
+            has_left = admission.find_off_boarding(session, person) is not None
+            _give_name_back(session, person)
+        else:
+            has_left = person.left_at is not None
+            if not has_left:
+                raise Refusal(f"{login} was not renamed, and has not left.")
+        if has_left:
             _let_return(session, person)
-            return person.login
-        signup = admission.find_sign_up(session, person)
-        if not login.startswith(RENAMED) or signup is None:
-            raise Refusal(f"{login} was not renamed by a later sign-up, or its own sign-up was deleted for its age.")
-        former = {"login": str(signup.input["login"]), "email": str(signup.input["email"])}
-        _make_room(session, person, **former)
-        person.login, person.email = former["login"], former["email"]
+            return person.login, "sign up again, with the same e-mail address and password"
         person.left_at, person.admitted_at = None, service().db.now()
-        return person.login
+        return person.login, "log in again"
 
-    former_login = service().db.transaction(work)
-    what = "sign up again, with the same e-mail address and password" if former_login == login else "log in again"
+    former_login, what = service().db.transaction(work)
     print_result(is_json, {"id": former_login, "was": login}, f"{former_login} can {what}.")
 
 
+@click.command("release", cls=Command)
+@click.argument("login", metavar="ID")
+@as_json
+def release(login: str, is_json: bool) -> None:
+    """Take ID and e-mail address from an account, for their owner.
+
+    The account is renamed to gone-…, and nobody can log in with it; `users restore` undoes that. It must be of somebody
+    who has been off-boarded, or whose sign-up failed and made nothing on the upstreams.
+    """
+
+    def work(session: Session) -> str:
+        person = options.find_user(session, login, for_update=True)
+        _require_unused(session, person)
+        stale_signups.rename_away(session, person)
+        return person.login
+
+    new_login = service().db.transaction(work)
+    print_result(
+        is_json, {"id": new_login, "was": login}, f"{login} is free to sign up with. The account is {new_login}."
+    )
+
+
+@click.command("admit", cls=Command)
+@click.argument("login", metavar="ID")
+@as_json
+def admit(login: str, is_json: bool) -> None:
+    """Let a person log in though their sign-up did not succeed.
+
+    Ask the person first: the account has the rights of its team, and a stranger may have signed up with that name.
+    """
+
+    def work(session: Session) -> None:
+        person = options.find_user(session, login, for_update=True)
+        if person.left_at is not None or admission.find_off_boarding(session, person) is not None:
+            raise Refusal(
+                f"{login} has been off-boarded. To let the person return: flask --app api users restore {login}"
+            )
+        _require_no_open_job(session, person)
+        admission.admit(session, person)
+
+    service().db.transaction(work)
+    print_result(is_json, {"id": login}, f"{login} can log in.")
+
+
+def _give_name_back(session: Session, person: User) -> None:
+    signup = admission.find_sign_up(session, person)
+    if signup is None:
+        raise Refusal(f"The former name of {person.login} is not known: its sign-up was deleted for its age.")
+    former = {"login": str(signup.input["login"]), "email": str(signup.input["email"])}
+    _make_room(session, person, **former)
+    person.login, person.email = former["login"], former["email"]
+
+
 def _let_return(session: Session, person: User) -> None:
-    """Raises Refusal while accounts of the person are being closed."""
-    if (job_id := _open_job(session, person)) is not None:
-        raise Refusal(f"The accounts of {person.login} are being closed: wait for the job {job_id} to finish.")
+    """Raises Refusal unless the accounts of the person are closed: they would keep the rights of the former team."""
+    _require_off_boarded(session, person)
     person.left_at = person.admitted_at = None
     person.is_admin = False
+    auth.revoke_access_of(session, person)
+
+
+def _require_unused(session: Session, person: User) -> None:
+    """Refuse to rename an account that somebody uses, or that would leave accounts behind. Raises Refusal."""
+    if person.login.startswith(RENAMED):
+        raise Refusal(f"{person.login} has no name to release.")
+    _require_no_open_job(session, person)
+    if person.left_at is None and admission.find_unfinished_sign_up(session, person) is None:
+        raise Refusal(f"{person.login} can log in. If it is a stranger, off-board it: slipway offboard {person.login}")
+    if session.scalar(select(stale_signups.has_accounts(person))):
+        _require_off_boarded(session, person)
+
+
+def _require_off_boarded(session: Session, person: User) -> None:
+    """Raises Refusal, with what to do, unless the newest off-boarding of a person has succeeded."""
+    _require_no_open_job(session, person)
+    job = admission.find_off_boarding(session, person)
+    if job is None or job.state is JobState.CANCELLED:
+        raise Refusal(
+            f"The accounts of {person.login} were not closed, or it is no longer known that they were. Close them: "
+            f"slipway offboard {person.login}. Then try again."
+        )
+    if job.state is not JobState.SUCCEEDED:
+        raise Refusal(
+            f"Accounts of {person.login} are not closed: the job {job.id} has failed. Retry it, or skip the steps that "
+            f"you have checked. Then try again."
+        )
+
+
+def _require_no_open_job(session: Session, person: User) -> None:
+    """Raises Refusal while accounts of the person are being made, changed or closed."""
+    if (job_id := _open_job(session, person)) is not None:
+        raise Refusal(f"The accounts of {person.login} are being changed: wait for the job {job_id} to finish.")
 
 
 def _open_job(session: Session, person: User) -> str | None:

@@ -58,8 +58,9 @@ def prune(*, age: timedelta, is_dry: bool, is_confirmed: bool, is_json: bool) ->
     """Delete old jobs with their steps, attempts, events and logs.
 
     Jobs that are still needed are kept: those that the ledger refers to, the newest job of each app, deployments that a
-    rollback may return to, and sign-ups that did not succeed. Jobs are deleted in small batches with pauses, so the
-    command can run during normal operation. Ctrl-C stops it; the next run continues.
+    rollback may return to, sign-ups that did not succeed, and the off-boarding of each person who is gone. Jobs are
+    deleted in small batches with pauses, so the command can run during normal operation. Ctrl-C stops it; the next run
+    continues.
 
     If RETENTION_DAYS is set, workers do the same automatically.
     """

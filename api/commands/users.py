@@ -151,6 +151,8 @@ def reset_password(login: str, is_json: bool) -> None:
 
 users.add_command(displaced.list_displaced)
 users.add_command(displaced.restore)
+users.add_command(displaced.release)
+users.add_command(displaced.admit)
 
 
 def _set_admin(login: str, *, is_admin: bool) -> User:

@@ -29,6 +29,8 @@ from common.workflows import (
     DEPROVISION,
     HARMLESS,
     MADE_BY,
+    MEMBERSHIP,
+    OFFBOARD,
     PROVISION,
     RECONCILE,
     SIGNUP,
@@ -38,6 +40,7 @@ from common.workflows import (
 
 Present = Callable[[Session, Answer], Answer]  # the answer to an accepted job, as something else
 EXCLUSIVE = frozenset({PROVISION.name, DEPROVISION.name, RECONCILE.name})  # no other job may run at the same time
+OF_A_PERSON = (SIGNUP.name, OFFBOARD.name, CHANGE_PASSWORD.name)  # their subject is a user
 RESEND_WINDOW = timedelta(seconds=10)  # a GET that is repeated so soon was resent by the browser or a proxy
 
 
@@ -108,9 +111,8 @@ def _require_confirmed(app: App, confirmed: str) -> None:
 
 def require_relevant(session: Session, job: Job) -> None:
     """Refuse to resume a job that is obsolete. Raises Problem `is_over`, `busy`."""
-    is_of_person = job.kind in (SIGNUP.name, CHANGE_PASSWORD.name)
-    if is_of_person and session.get_one(User, job.subject_id, with_for_update=True).left_at is not None:
-        raise Problem("is_over", "The user has been off-boarded.")
+    if job.kind in OF_A_PERSON:
+        _require_relevant_to_person(session, job)
     if job.app_id is None:
         return
     app = session.get_one(App, job.app_id, with_for_update=True)
@@ -122,9 +124,22 @@ def require_relevant(session: Session, job: Job) -> None:
     _require_free(WORKFLOWS[job.kind], [each for each in _open_jobs(session, app) if each.id != job.id])
 
 
+def _require_relevant_to_person(session: Session, job: Job) -> None:
+    """Refuse what would give the rights of a former team, or close the accounts of somebody who came back."""
+    person = session.get_one(User, job.subject_id, with_for_update=True)
+    if job.kind != OFFBOARD.name and person.left_at is not None:
+        raise Problem("is_over", "The user has been off-boarded.")
+    of_person = select(Job).where(Job.subject_id == person.id)
+    if session.scalar(of_person.where(Job.kind.in_(MEMBERSHIP), Job.id > job.id).limit(1)) is not None:
+        raise Problem("is_over", "A newer sign-up or off-boarding of this user has replaced it.")
+    running = session.scalar(of_person.where(Job.state.in_(OPEN), Job.id != job.id).limit(1))
+    if running is not None:
+        raise Problem("busy", f"A {running.kind} job of this user is running. Wait for it.", job_id=running.id)
+
+
 def still_relevant() -> list[ColumnElement[bool]]:
     """Return the permanent conditions of `require_relevant` for use in a query."""
-    newer = aliased(Job)
+    newer, later = aliased(Job), aliased(Job)
     return [
         or_(
             Job.kind.not_in((SIGNUP.name, CHANGE_PASSWORD.name)),
@@ -132,6 +147,10 @@ def still_relevant() -> list[ColumnElement[bool]]:
         ),
         or_(Job.app_id.is_(None), exists().where(App.id == Job.app_id, App.claimed_name.is_not(None))),
         ~exists().where(newer.app_id == Job.app_id, newer.kind == Job.kind, newer.id > Job.id),
+        or_(
+            Job.kind.not_in(OF_A_PERSON),
+            ~exists().where(later.subject_id == Job.subject_id, later.kind.in_(MEMBERSHIP), later.id > Job.id),
+        ),
     ]
 
 

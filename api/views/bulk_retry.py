@@ -101,11 +101,11 @@ def retry_matching(which: RetryAll, retry_one: RetryOne) -> tuple[Retries, list[
     """Retry the matching jobs with `retry_one`. Returns the outcome, and the lane messages that may be sent."""
     matches, following = service().db.read(lambda session: _find(session, which))
     batch = (_DryRun if which.dry_run else _Batch)(retry_one)
-    for job_id, app_id in matches:
+    for job_id, subject_id in matches:
         if time_budget.is_spent():
             batch.give_up(job_id)
         else:
-            batch.attempt(job_id, app_id)
+            batch.attempt(job_id, subject_id)
     done = Retries(retried=batch.retried, refused=batch.refused, more=following is not None, next=following)
     return done, batch.lanes
 
@@ -119,9 +119,9 @@ class _Batch:
         self.refused: list[NotRetried] = []
         self.lanes: list[LaneMessage] = []
 
-    def attempt(self, job_id: str, app_id: str | None) -> None:
+    def attempt(self, job_id: str, subject_id: str) -> None:
         try:
-            self.run(job_id, app_id)
+            self.run(job_id, subject_id)
         except Problem as refusal:
             self._refuse(job_id, refusal.code, refusal.detail or CODES[refusal.code].title)
         except NotPossibleError as refusal:
@@ -137,7 +137,7 @@ class _Batch:
     def give_up(self, job_id: str) -> None:
         self._refuse(job_id, "unavailable", "The database is unavailable. Check the state of the job and try again.")
 
-    def run(self, job_id: str, app_id: str | None) -> None:  # noqa: ARG002 - used by a dry run
+    def run(self, job_id: str, subject_id: str) -> None:  # noqa: ARG002 - used by a dry run
         """Raises Problem, NotPossibleError."""
         db = service().db
         self.lanes += db.transaction(
@@ -155,17 +155,17 @@ class _RolledBackError(Exception):
 class _DryRun(_Batch):
     """The same, with each transaction rolled back.
 
-    A retried job may conflict with the next one of the same app, so each transaction first repeats the retries of the
-    app's earlier jobs.
+    A retried job may conflict with the next one of the same app or person, so each transaction first repeats the
+    retries of the earlier jobs of that subject.
     """
 
     def __init__(self, retry_one: RetryOne) -> None:
         super().__init__(retry_one)
-        self._of_app: dict[str | None, list[str]] = defaultdict(list)
+        self._of_subject: dict[str, list[str]] = defaultdict(list)
 
-    def run(self, job_id: str, app_id: str | None) -> None:
+    def run(self, job_id: str, subject_id: str) -> None:
         """Raises Problem, NotPossibleError."""
-        before = self._of_app[app_id] if app_id is not None else []
+        before = self._of_subject[subject_id]
 
         def work(session: Session) -> None:
             for each in (*before, job_id):
@@ -177,20 +177,20 @@ class _DryRun(_Batch):
         before.append(job_id)
 
 
-def _find(session: Session, which: RetryAll) -> tuple[Sequence[tuple[str, str | None]], str | None]:
-    """Return the ids of matching jobs that are still relevant, with the ids of their apps, and the next cursor."""
+def _find(session: Session, which: RetryAll) -> tuple[Sequence[tuple[str, str]], str | None]:
+    """Return the ids of matching jobs that are still relevant, with those of their subjects, and the next cursor."""
     user_id = accounts.find_id(session, which.user) if which.user is not None else None
     if which.user is not None and user_id is None:
         return [], None
     columns = {"kind": which.kind, "state": JobState.FAILED, "user_id": user_id}
     filters = {name: value for name, value in columns.items() if value is not None}
     conditions = [*_conditions(which, filters), *app_jobs.still_relevant()]
-    matches: list[tuple[str, str | None]] = []
+    matches: list[tuple[str, str]] = []
     below = which.cursor
     for _ in range(MAX_BATCHES):
         batch_ids = session.scalars(_failed(which, filters, below).limit(BATCH_SIZE)).all()
-        matching = select(Job.id, Job.app_id).where(Job.id.in_(batch_ids), *conditions).order_by(Job.id.desc())
-        matches += [(job_id, app_id) for job_id, app_id in session.execute(matching)]
+        matching = select(Job.id, Job.subject_id).where(Job.id.in_(batch_ids), *conditions).order_by(Job.id.desc())
+        matches += [(job_id, subject_id) for job_id, subject_id in session.execute(matching)]
         if len(matches) > which.limit:
             return matches[: which.limit], matches[which.limit - 1][0]
         if len(batch_ids) < BATCH_SIZE:

@@ -23,7 +23,7 @@ from common.database.models import Job, Project, Resource, Step, User
 from common.errors import Conflict
 from common.states import OPEN, Provenance
 from common.vault import sealed_passwords
-from common.workflows import SIGNUP
+from common.workflows import CHANGE_PASSWORD, SIGNUP
 
 
 def find_own(*, login: str, email: str, password: str) -> list[str]:
@@ -68,7 +68,7 @@ def rename_away(session: Session, person: User) -> None:
     person.left_at = person.left_at or service().db.now()
     person.login, person.email = f"{validation.RENAMED}{person.id}", f"{person.id}@gone.invalid"
     invites.return_use(session, person)
-    auth.end_sessions_of(session, person)
+    auth.revoke_access_of(session, person)
     sealed_passwords.wipe(session, _jobs_of(person))
 
 
@@ -84,16 +84,21 @@ def _is_stale(session: Session, person: User) -> bool:
     if person.admitted_at is not None or person.is_admin or admission.may_return(session, person):
         return False
     is_running = exists().where(Job.subject_id == person.id, Job.state.in_(OPEN))
-    has_resources = exists().where(
-        Resource.subject_id == person.id, Resource.provenance.in_((Provenance.INTENDED, Provenance.CREATED))
-    )
     has_conflict = exists().where(Step.job_id.in_(_jobs_of(person)), Step.code == Conflict.code)
-    return bool(session.scalar(select(~is_running & ~has_resources & has_conflict & ~_has_made_anything(person))))
+    return bool(
+        session.scalar(select(~is_running & ~has_accounts(person) & has_conflict & ~_has_made_anything(person)))
+    )
+
+
+def has_accounts(person: User) -> ColumnElement[bool]:
+    """Return whether anything may exist on upstreams that was made for a person."""
+    is_there = Resource.provenance.in_((Provenance.INTENDED, Provenance.CREATED))
+    return exists().where(Resource.subject_id == person.id, is_there)
 
 
 def _has_made_anything(person: User) -> ColumnElement[bool]:
     has_projects = exists().where(Project.created_by == person.id)
-    has_jobs = exists().where(Job.user_id == person.id, Job.kind != SIGNUP.name)
+    has_jobs = exists().where(Job.user_id == person.id, Job.kind.not_in((SIGNUP.name, CHANGE_PASSWORD.name)))
     return has_projects | has_jobs
 
 

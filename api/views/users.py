@@ -57,8 +57,7 @@ def remove_user(login: str) -> Answer:
 def _offboard(session: Session, person: User) -> Job:
     now = service().db.now()
     person.left_at = person.left_at or now
-    auth.end_sessions_of(session, person)
-    auth.revoke_tokens_of(session, person)
+    auth.revoke_access_of(session, person)
     return lifecycle.accept(
         session,
         OFFBOARD,

@@ -6,9 +6,11 @@ What stays, however old it is:
     of an app          the newest job that people see of it; the last good one that made its parts, for their addresses;
                        the deployments that a rollback may go back to; the newest build whose tag is known, and
                        the newest good build, so that the one before does not pass for it
-    of a person        the sign-up, unless it succeeded: it can be retried, or has to free their names
+    of a person        the newest sign-up or off-boarding: a sign-up unless it succeeded, since it can be retried, or
+                       has to free their names; an off-boarding until they are back, since it lets them return
     what failed        and stays for one of these reasons keeps the newer ones of its kind and app: without them it
-                       would appear to be the newest, and could be retried
+                       would appear to be the newest, and could be retried; so does every sign-up and off-boarding
+                       that stays, of its person
 
 Jobs are deleted oldest first, in small transactions, so a pass may stop anywhere and a later one continues. Any number
 of passes may run at once.
@@ -24,7 +26,7 @@ from functools import partial
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from common.config.settings import Settings
 from common.database.engine import Database
@@ -34,7 +36,7 @@ from common.jobs import builds, deployments
 from common.jobs.ledger import OF_A_RUN
 from common.states import OPEN, JobState
 from common.vault import sealed_passwords
-from common.workflows import HARMLESS, MADE_BY, SIGNUP
+from common.workflows import HARMLESS, MADE_BY, MEMBERSHIP, OFFBOARD, SIGNUP
 
 JOBS = 50  # examined at once, and deleted in one transaction
 EVERY_S = 60.0  # between two batches of a worker
@@ -85,9 +87,9 @@ class RetentionSweeper:
 
 
 def _next(after: str, before: datetime, session: Session) -> Sequence[Any]:
-    """Return the next jobs in the order of their ids: id, kind, state, app."""
+    """Return the next jobs in the order of their ids: id, kind, state, app, subject."""
     return session.execute(
-        select(Job.id, Job.kind, Job.state, Job.app_id)
+        select(Job.id, Job.kind, Job.state, Job.app_id, Job.subject_id)
         .where(Job.id > after, Job.id < first_id(before + SKEW))
         .order_by(Job.id)
         .limit(JOBS)
@@ -104,7 +106,7 @@ class _Selection:
         self._settings = settings
         self._before = before
         self._needed: dict[str, frozenset[str]] = {}  # by app
-        self._held: set[tuple[str, str]] = set()  # app and kind of which an older job has failed and stays
+        self._held: set[tuple[str, str]] = set()  # series of which an older job stays that could pass for the newest
 
     def going(self, page: Sequence[Any], session: Session) -> set[str]:
         """Return the ids of those that are deleted."""
@@ -112,16 +114,23 @@ class _Selection:
         free = set(session.scalars(select(Job.id).where(Job.id.in_(ids), *_is_over(self._before), ~_is_needed())))
         going = set()
         for job in page:
-            if job.id in free and (job.app_id is None or self._is_needless(job, session)):
+            if job.id in free and _series(job) not in self._held and self._is_needless(job, session):
                 going.add(job.id)
-            elif job.state is JobState.FAILED and job.app_id is not None:
-                self._held.add((job.app_id, job.kind))
+            elif job.state is JobState.FAILED or job.kind in MEMBERSHIP:
+                self._held.add(_series(job))
         return going
 
     def _is_needless(self, job: Any, session: Session) -> bool:
+        if job.app_id is None:
+            return True
         if job.app_id not in self._needed:
             self._needed[job.app_id] = frozenset(_needed_of_app(session, self._settings, job.app_id))
-        return job.id not in self._needed[job.app_id] and (job.app_id, job.kind) not in self._held
+        return job.id not in self._needed[job.app_id]
+
+
+def _series(job: Any) -> tuple[str, str]:
+    """Return what a job has in common with those that it replaces: the app or the person, and the kind."""
+    return (job.subject_id, "membership" if job.kind in MEMBERSHIP else job.kind)
 
 
 def _is_over(before: datetime) -> tuple[ColumnElement[bool], ...]:
@@ -130,12 +139,16 @@ def _is_over(before: datetime) -> tuple[ColumnElement[bool], ...]:
 
 def _is_needed() -> ColumnElement[bool]:
     is_in_ledger = exists().where(Resource.job_id == Job.id, Resource.kind.not_in(OF_A_RUN))
+    newer = aliased(Job)
+    is_replaced = exists().where(newer.subject_id == Job.subject_id, newer.kind.in_(MEMBERSHIP), newer.id > Job.id)
+    person = exists().where(User.id == Job.subject_id)
     is_unfinished_sign_up = and_(
-        Job.kind == SIGNUP.name,
-        Job.state != JobState.SUCCEEDED,
-        exists().where(User.id == Job.subject_id, User.left_at.is_(None)),
+        Job.kind == SIGNUP.name, Job.state != JobState.SUCCEEDED, person.where(User.left_at.is_(None))
     )
-    return or_(is_in_ledger, is_unfinished_sign_up)
+    is_of_who_left = and_(
+        Job.kind == OFFBOARD.name, person.where(or_(User.left_at.is_not(None), User.admitted_at.is_(None)))
+    )
+    return or_(is_in_ledger, and_(or_(is_unfinished_sign_up, is_of_who_left), ~is_replaced))
 
 
 def _needed_of_app(session: Session, settings: Settings, app_id: str) -> Iterator[str]:

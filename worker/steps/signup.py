@@ -102,6 +102,8 @@ def create_jenkins_user(job: StepContext, upstreams: Upstreams) -> JenkinsUser:
     if job.accounts.jenkins == "external":
         return {"user_id": job.input("login"), "not_done": EXTERNAL.format("Jenkins")}
     entry = job.resource("jenkins", "user", job.input("login"))
+    if not entry.is_ours():  # of a retry, the check may have passed long ago
+        check_jenkins_name(job, upstreams)
     user = upstreams.jenkins.accounts.ensure_user(
         login=job.input("login"),
         password=job.password(),
@@ -140,6 +142,8 @@ def create_kibana_user(job: StepContext, upstreams: Upstreams) -> KibanaUser:
     if job.accounts.kibana == "external":
         return {"roles": [], "not_done": f"{EXTERNAL.format('Kibana')} A role mapping there has to give it {role}."}
     entry = job.resource("elasticsearch", "user", job.input("login"))
+    if not entry.is_ours():  # as on Jenkins
+        check_kibana_name(job, upstreams)
     user = upstreams.elasticsearch.users.ensure(
         login=job.input("login"),
         password=job.password(),

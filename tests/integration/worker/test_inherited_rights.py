@@ -130,6 +130,31 @@ def test_rights_of_a_former_person_stop_a_sign_up_until_they_are_removed(
     assert world.drive(job).state is JobState.SUCCEEDED
 
 
+@pytest.mark.parametrize(
+    ("arrange", "step"),
+    [
+        (lambda hands, login: hands.assign_role(login, role="admin", role_type="globalRoles"), "create_jenkins_user"),
+        (lambda hands, login: hands.leave_api_key(login), "create_kibana_user"),
+    ],
+    ids=["Jenkins", "Elasticsearch"],
+)
+def test_a_right_that_appears_after_the_check_is_not_inherited(
+    world: World, hands: Hands, new_name: Name, arrange: Callable[[Hands, str], Callable[[], None]], step: str
+) -> None:
+    login = new_name("dora")
+    job = world.sign_up(login, is_checked=True)
+    for check in NAME_CHECKS:
+        world.run_through(job, check)
+    remove = arrange(hands, login)
+
+    assert world.drive(job).state is JobState.FAILED
+    assert world.step(job, step).code == "conflict"
+    assert login not in (world.harbour.jenkins.users if "jenkins" in step else world.harbour.elasticsearch.users)
+    remove()
+    world.retry(job)
+    assert world.drive(job).state is JobState.SUCCEEDED
+
+
 def test_the_role_of_the_team_may_be_there_before(world: World, hands: Hands, new_name: Name) -> None:
     login = new_name("dora")
     hands.assign_role(login, role="dev", role_type="projectRoles")

@@ -41,6 +41,8 @@ LINES = {  # every command, with the code that it ends with here; one of each gr
     "users log-out linus": 0,
     "users displaced": 0,
     "users restore gone-nobody": 3,
+    "users release gone-nobody": 3,
+    "users admit linus": 0,
     "users reset-password linus": 0,
     "teams list": 0,
     "invites list": 0,

@@ -11,12 +11,12 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from support.api import PASSWORD, V1, Api
 from support.commands import Operator
-from support.fake_worker import succeed
+from support.fake_worker import fail, job, succeed
 
 from common.database.engine import Database
-from common.database.models import Job, Project, Resource, User
+from common.database.models import ApiToken, Base, Job, LoginSession, PasswordReset, Project, Resource, User
 from common.jobs import attempts, claims, outcomes
-from common.states import Provenance
+from common.states import JobState, Provenance
 from common.workflows import NAME_CHECKS
 
 pytestmark = pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
@@ -204,3 +204,202 @@ def test_who_has_left_comes_back_by_an_administrators_word_and_the_former_passwo
     assert again.status_code == 202
     assert _log_in(api, "grace") == (201, None)
     assert db.read(lambda session: len(session.scalars(select(User).where(User.login == "grace")).all())) == 1
+
+
+def _leave(chief: FlaskClient, db: Database, login: str, *, but: str = "") -> str:
+    """Off-board a person, to the end or until this step has failed, and return the job's id."""
+    job_id: str = chief.delete(f"{V1}/users/{login}").json["job_id"]
+    succeed(db, job_id, but=(but,))
+    if but:
+        fail(db, job_id, but)
+    return job_id
+
+
+def _return(api: Api, db: Database, login: str) -> None:
+    Operator(api).reads("users", "restore", login)
+    succeed(db, api.sign_up(login).json["job_id"])
+
+
+@pytest.mark.parametrize(("end", "advice"), [("failed", "Retry it, or skip"), ("cancelled", "slipway offboard grace")])
+def test_nobody_returns_before_an_off_boarding_has_succeeded(
+    api: Api, chief: FlaskClient, db: Database, end: str, advice: str
+) -> None:
+    succeed(db, api.sign_up("grace", team="ops").json["job_id"])
+    job_id = _leave(chief, db, "grace", but="leave_gitlab_group") if end == "failed" else ""
+    if end == "cancelled":
+        job_id = chief.delete(f"{V1}/users/grace").json["job_id"]
+        chief.post(f"{V1}/jobs/{job_id}/cancel", json={})
+
+    refused = Operator(api).types("users", "restore", "grace")
+
+    assert (refused.exit_code, job(db, job_id).state) == (3, end)
+    assert advice in refused.stderr
+    assert end == "cancelled" or job_id in refused.stderr
+    assert api.sign_up("grace").status_code == 409
+    _leave(chief, db, "grace")
+    _return(api, db, "grace")
+    assert _log_in(api, "grace") == (201, None)
+
+
+def test_whoever_was_let_return_does_not_while_the_off_boarding_has_not_succeeded(
+    api: Api, chief: FlaskClient, db: Database
+) -> None:
+    succeed(db, api.sign_up("grace").json["job_id"])
+    _leave(chief, db, "grace", but="leave_gitlab_group")
+    db.transaction(lambda session: session.execute(update(User).values(left_at=None, admitted_at=None)))
+
+    assert api.sign_up("grace").status_code == 409
+
+
+def test_no_job_of_before_the_return_is_resumed(api: Api, chief: FlaskClient, db: Database) -> None:
+    signup = api.sign_up("grace", team="ops").json["job_id"]
+    succeed(db, signup, but=("assign_jenkins_role",))
+    fail(db, signup, "assign_jenkins_role")
+    leaving = _leave(chief, db, "grace", but="leave_gitlab_group")
+    _leave(chief, db, "grace")
+    _return(api, db, "grace")
+
+    by_stranger = api.visitor.post(f"{V1}/jobs/{signup}/retry", json={})
+    by_chief = chief.post(f"{V1}/jobs/{leaving}/retry", json={})
+    skipped = chief.post(f"{V1}/jobs/{leaving}/steps/block_gitlab_user/skip", json={"reason": "checked"})
+    all_together = chief.post(f"{V1}/jobs/retry", json={})
+
+    refused = [(answer.status_code, answer.json["code"]) for answer in (by_stranger, by_chief, skipped)]
+    assert refused == [(409, "is_over")] * 3
+    assert (all_together.json["retried"], all_together.json["refused"]) == ([], [])
+    assert {job(db, each).state for each in (signup, leaving)} == {JobState.FAILED}
+
+
+def test_jobs_of_one_person_run_one_after_the_other(api: Api, chief: FlaskClient, db: Database) -> None:
+    signup = api.sign_up("grace").json["job_id"]
+    succeed(db, signup, but=("assign_jenkins_role",))
+    fail(db, signup, "assign_jenkins_role")
+    api.admit("grace")
+    grace = api.bearer(api.token("grace"))
+    change = grace.put(f"{V1}/me/password", json={"password": PASSWORD, "new_password": "looms weave flowers"})
+    running = chief.post(f"{V1}/jobs/{signup}/retry", json={})
+    succeed(db, change.json["job_id"], but=("set_gitlab_password",))
+    fail(db, change.json["job_id"], "set_gitlab_password")
+
+    foretold = chief.post(f"{V1}/jobs/retry", json={"dry_run": True}).json
+
+    assert (running.status_code, running.json["code"]) == (409, "busy")
+    assert [each["job_id"] for each in foretold["retried"]] == [change.json["job_id"]]
+    assert [(each["job_id"], each["code"]) for each in foretold["refused"]] == [(signup, "busy")]
+
+
+def test_what_somebody_had_before_they_left_opens_nothing_when_they_may_return(
+    api: Api, chief: FlaskClient, db: Database
+) -> None:
+    succeed(db, api.sign_up("grace").json["job_id"])
+    session_token = api.token("grace")
+    chief.post(f"{V1}/users/grace/password-reset")
+    token = api.bearer(session_token).post(f"{V1}/me/tokens", json={"name": "ci", "scope": "team"}).json["token"]
+    rows = {table: _rows(db, table, "grace") for table in (ApiToken, LoginSession, PasswordReset)}
+    _leave(chief, db, "grace")
+    assert [len(_rows(db, table, "grace")) for table in rows] == [0, 0, 0]
+    db.transaction(lambda session: [session.add(_copy(row)) for kept in rows.values() for row in kept])  # of a race
+
+    Operator(api).reads("users", "restore", "grace")
+
+    assert [api.bearer(each).get(f"{V1}/me").status_code for each in (token, session_token)] == [401, 401]
+    assert [len(_rows(db, table, "grace")) for table in rows] == [0, 0, 0]
+
+
+def _rows(db: Database, table: type[Base], login: str) -> list[Base]:
+    own = select(table).where(table.user_id.in_(select(User.id).where(User.login == login)))  # type: ignore[attr-defined]
+    return list(db.read(lambda session: session.scalars(own).all()))
+
+
+def _copy(row: Base) -> Base:
+    return type(row)(**{column.key: getattr(row, column.key) for column in type(row).__mapper__.column_attrs})
+
+
+# -- names given by an operator -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("before", ["failed", "off-boarded"])
+def test_an_operator_gives_the_name_of_a_stranger_to_its_owner(
+    api: Api, chief: FlaskClient, db: Database, before: str
+) -> None:
+    _fail(api, api.sign_up("carol", password="mallory has another one").json["job_id"], code="rejected")
+    if before == "off-boarded":
+        _leave(chief, db, "carol")
+    assert api.sign_up("carol").status_code == 409
+
+    released = Operator(api).reads("users", "release", "carol")
+
+    assert released["was"] == "carol"
+    assert released["id"].startswith("gone-")
+    assert _log_in(api, "carol", "mallory has another one") == (401, None)
+    succeed(db, api.sign_up("carol").json["job_id"])
+    assert _log_in(api, "carol") == (201, None)
+
+
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        ("running", "wait for the job"),
+        ("working", "can log in"),
+        ("made something", "slipway offboard carol"),
+        ("not closed", "Retry it, or skip"),
+    ],
+)
+def test_no_name_is_released_that_somebody_uses(
+    api: Api, chief: FlaskClient, db: Database, state: str, why: str
+) -> None:
+    job_id = api.sign_up("carol").json["job_id"]
+    if state == "working":
+        succeed(db, job_id)
+    if state in ("made something", "not closed"):
+        _fail(api, job_id, code="conflict")
+        _make_something(api, job_id)
+    if state == "not closed":
+        _leave(chief, db, "carol", but="leave_gitlab_group")
+
+    refused = Operator(api).types("users", "release", "carol")
+
+    assert refused.exit_code == 3
+    assert why in refused.stderr
+
+
+def test_who_left_and_was_renamed_signs_up_again_before_they_log_in(api: Api, chief: FlaskClient, db: Database) -> None:
+    succeed(db, api.sign_up("carol").json["job_id"])
+    _leave(chief, db, "carol")
+    operator = Operator(api)
+    renamed = operator.reads("users", "release", "carol")["id"]
+
+    restored = operator.reads("users", "restore", renamed)
+
+    assert restored["id"] == "carol"
+    assert _log_in(api, "carol")[0] == 403
+    succeed(db, api.sign_up("carol").json["job_id"])
+    assert _log_in(api, "carol") == (201, None)
+
+
+def test_an_operator_admits_who_logged_in_before_though_their_sign_up_failed(
+    api: Api, chief: FlaskClient, db: Database
+) -> None:
+    operator = Operator(api)
+    job_id = api.sign_up("bob").json["job_id"]
+    while_running = operator.types("users", "admit", "bob")
+    _fail(api, job_id, code="conflict")
+
+    admitted = operator.reads("users", "admit", "bob")
+
+    assert (while_running.exit_code, admitted) == (3, {"id": "bob"})
+    assert _log_in(api, "bob") == (201, None)
+    _leave(chief, db, "bob")
+    assert operator.types("users", "admit", "bob").exit_code == 3
+
+
+def test_a_password_reset_does_not_keep_the_names_of_a_failed_sign_up(
+    api: Api, chief: FlaskClient, db: Database
+) -> None:
+    _fail(api, api.sign_up("dave").json["job_id"], code="conflict")
+    code = chief.post(f"{V1}/users/dave/password-reset").json["reset_code"]
+    new = "looms weave flowers"
+    body = {"id": "dave", "reset_code": code, "password": new}
+    succeed(db, api.visitor.post(f"{V1}/password-resets/confirm", json=body).json["job_id"])
+
+    assert api.sign_up("dave2", email="dave@example.com", password=new).status_code == 202

@@ -86,7 +86,7 @@ COMMANDS = (
     "db upgrade", "db check",
     "users list", "users list --team dev", "users list --admins",
     "users create-admin hopper --email h@example.com --name Grace --team dev --password-stdin",
-    "users displaced", "users restore gone-nobody",
+    "users displaced", "users restore gone-nobody", "users release {login}", "users admit {login}",
     "users grant-admin {login}", "users revoke-admin {login}", "users log-out {login}",
     "users reset-password {login}",
     "teams list", "teams add qa --title Quality --cluster qa",

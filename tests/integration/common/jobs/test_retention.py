@@ -167,6 +167,34 @@ def test_a_sign_up_that_did_not_succeed_stays_as_long_as_the_person(
     assert bool(_left(db)) is stays
 
 
+@pytest.mark.parametrize(
+    ("has_left", "is_back", "stays"), [(True, False, True), (False, False, True), (False, True, False)]
+)
+def test_the_off_boarding_stays_until_the_person_is_back(
+    before: Past, db: Database, has_left: bool, is_back: bool, stays: bool
+) -> None:
+    signup = before.job("signup", FAILED, days=130)
+    earlier = before.job("offboard", FAILED, days=120)
+    leaving = before.job("offboard", days=110)
+    if has_left:
+        before.person_leaves()
+    if is_back:  # but has not logged in yet
+        before.job("signup", days=100)
+
+    _sweep(db)
+
+    assert {signup, earlier}.isdisjoint(_left(db))
+    assert _left(db) == ({leaving} if stays else set())
+
+
+def test_an_earlier_sign_up_that_the_ledger_names_does_not_pass_for_the_newest(before: Past, db: Database) -> None:
+    signup = before.job("signup", FAILED, days=130)
+    before.in_ledger(signup, provenance=Provenance.GONE)
+    stays = {signup, before.job("offboard", days=120), before.job("signup", days=110)}
+
+    assert (_sweep(db), _left(db)) == ({}, stays)
+
+
 def test_no_job_passes_for_the_newest_of_its_kind_because_those_behind_it_are_gone(before: Past, db: Database) -> None:
     app, removed = before.app(), before.app(is_removed=True)
     stays = {
