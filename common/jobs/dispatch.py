@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, exists, not_, or_, select, update
 from sqlalchemy.orm import Session
 
 from common import horizons
@@ -38,8 +38,10 @@ from common.vault import sealed_passwords
 from common.workflows import Upstream
 
 RESEND_DOUBLINGS = 6
-QUEUED_FOR_S = 60.0  # so long a step may wait in a queue before its message counts as lost
-LEFT_AT_ONCE = 1000
+SECOND_AFTER_S = 8.0  # so long a step may wait in a queue for its first message, before a second one is sent
+QUEUED_FOR_S = 60.0  # the same for the second message, and all after it
+LOOK_AGAIN_S = SECOND_AFTER_S - lifecycle.RESEND_S
+LEFT_AT_ONCE = 100  # rows that a clock which freezes may keep locked
 LONG_HELD_AT_ONCE = 100
 LAST_CALL_S = 1.0  # what a dead worker had sent may still arrive: the next attempt starts after this, not before
 EXPIRING: tuple[type[Base], ...] = (LoginSession, ApiToken, PasswordReset, IdempotencyRecord, RateCount)
@@ -65,21 +67,30 @@ def take_due(
     if db.read(lambda session: session.execute(due.limit(1)).first()) is None:
         return []  # most rounds: a transaction that writes would be for nothing
     if full := backlog():
-        _leave_in_queue(db, full, now)
+        is_queued = _is_queued(full, now)
+        _look_again_later(db, is_queued, now)
+        due = due.where(not_(is_queued))  # there may be more of them than were moved
     return _take(db, due.limit(limit), now)
 
 
-def _leave_in_queue(db: Database, queues: Collection[str], now: datetime) -> None:
-    """Look again later after steps whose messages wait in these queues, as far as can be known.
+def _is_queued(queues: Collection[str], now: datetime) -> ColumnElement[bool]:
+    """Say whether a step's message waits in one of these queues, as far as can be known.
 
-    To send them again would make the queues longer, most of all when there is least room. A message that is lost while
-    others wait is sent again `QUEUED_FOR_S` after its step became due: this cannot tell it from those.
+    To send it again would make the queue longer, most of all when there is least room. But a message that died with
+    the worker that had fetched it looks the same, so that each step gets a second one early. While queues are longer
+    than `SECOND_AFTER_S`, this costs one message a step that is refused in the end; without a limit it would be one
+    after 5, 10, 20 and 40 seconds. The loss of both costs a step up to `QUEUED_FOR_S`.
     """
-    is_sent = or_(Step.nudges > 0, Step.state == StepState.READY)
-    lately = Step.due_at.between(now - timedelta(seconds=QUEUED_FOR_S), now + timedelta(seconds=horizons.SKEW_S))
-    queued = select(Step.id).where(Step.nudge_at <= now, Step.upstream.in_(queues), is_sent, lately)
+    after_s = ((Step.nudges == 1, SECOND_AFTER_S), (Step.nudges > 1, QUEUED_FOR_S))
+    lately = (and_(sent, Step.due_at > now - timedelta(seconds=seconds)) for sent, seconds in after_s)
+    is_possible = Step.due_at <= now + timedelta(seconds=horizons.SKEW_S)
+    return and_(Step.due_at.is_not(None), Step.upstream.in_(queues), is_possible, or_(*lately))
+
+
+def _look_again_later(db: Database, is_queued: ColumnElement[bool], now: datetime) -> None:
+    queued = select(Step.id).where(Step.nudge_at <= now, is_queued).order_by(Step.nudge_at)
     locked = queued.limit(LEFT_AT_ONCE).with_for_update(skip_locked=True)
-    later = now + timedelta(seconds=lifecycle.RESEND_S)
+    later = now + timedelta(seconds=LOOK_AGAIN_S)
     db.transaction(lambda session: _set(session, session.scalars(locked).all(), nudge_at=later))
 
 
@@ -203,7 +214,8 @@ def _end_lease(db: Database, step_id: str, token: str | None, session: Session) 
 
 
 def _resend_s(nudges: int) -> float:
-    return float(lifecycle.RESEND_S * 2 ** min(nudges, RESEND_DOUBLINGS))
+    """Return how long the next message has, after this many: the second as long as the first, then ever longer."""
+    return float(lifecycle.RESEND_S * 2 ** min(max(nudges - 1, 0), RESEND_DOUBLINGS))
 
 
 def delete_expired(db: Database) -> None:

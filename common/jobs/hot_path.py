@@ -126,7 +126,14 @@ END_STEP_AND_BEGIN_NEXT = (
 MAKE_READY = (
     update(_steps)
     .where(_steps.c.id == bindparam("next"))
-    .values(state=StepState.READY, due_at=_now, nudge_at=bindparam("nudge"), code=null(), reason=null())
+    .values(
+        state=StepState.READY,
+        due_at=_now,
+        nudge_at=bindparam("nudge"),
+        nudges=bindparam("sent"),
+        code=null(),
+        reason=null(),
+    )
 )
 BEGIN_ATTEMPT = insert(_attempts).inline()
 END_ATTEMPT = (
@@ -251,7 +258,7 @@ def succeed(
         is_begun = next_claim is not None and row.id == next_claim.step.id
         changed.append(events.shown(row.name, StepState.RUNNING if is_begun else StepState.READY))
         if not is_begun:
-            connection.execute(MAKE_READY, {"next": row.id, "now": now, "nudge": _nudge_at(row, step, now)})
+            connection.execute(MAKE_READY, {"next": row.id, "now": now, **_dispatched(row, step, now)})
     handed_on = next_claim.admission.slots if next_claim else ()
     quick_slots.release(connection, [slot for slot in ending.slots if slot not in handed_on], ending.token, now)
     if not matched(connection.execute(END_ATTEMPT, {"ended": step.id, "attempt": claim.attempt, "now": now})):
@@ -266,9 +273,11 @@ def succeed(
     return next_claim
 
 
-def _nudge_at(ready: StepRow, ended: StepRow, now: datetime) -> datetime:
-    """Return when the clock sends it: at once if it is of another lane, whose message has ended."""
-    return now + timedelta(seconds=RESEND_S) if ready.lane == ended.lane else now
+def _dispatched(ready: StepRow, ended: StepRow, now: datetime) -> dict[str, Any]:
+    """Return when the clock sends it, and how often it was sent: at once and never if another lane's message ended."""
+    if ready.lane == ended.lane:
+        return {"sent": 1, "nudge": now + timedelta(seconds=RESEND_S)}
+    return {"sent": 0, "nudge": now}
 
 
 def _next_claim(

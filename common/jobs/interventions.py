@@ -98,7 +98,6 @@ def _steps(session: Session, job: Job) -> list[Step]:
 def _begin_again(step: Step, now: datetime) -> None:
     step.forgiven = step.attempts
     step.remedy = step.finished_at = step.waiting_since = None
-    step.nudges = 0
     lifecycle.make_ready(step, now)
 
 

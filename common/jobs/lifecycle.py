@@ -88,7 +88,8 @@ def make_ready(step: Step, now: datetime) -> None:
     """Make a step ready, to be dispatched."""
     transition(step, StepState.READY)
     step.due_at = now
-    step.nudge_at = now + timedelta(seconds=RESEND_S)  # only if the message that is sent now is lost
+    step.nudges = 1  # the caller sends it, or the message of its lane goes on
+    step.nudge_at = now + timedelta(seconds=RESEND_S)  # only if that message is lost
 
 
 class PlannedStep(Protocol):
@@ -138,7 +139,7 @@ def make_next_ready(session: Session, step: Step, now: datetime) -> None:
     for following in next_steps(kind, session.scalars(select(Step).where(Step.job_id == step.job_id)), step):
         make_ready(following, now)
         if following.lane != step.lane:
-            following.nudge_at = now
+            following.nudge_at, following.nudges = now, 0
 
 
 def settle(session: Session, job: Job, now: datetime) -> None:

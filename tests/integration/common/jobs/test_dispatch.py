@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 from support.outages import take_down
 from support.world import World
 
@@ -19,6 +21,7 @@ from common.jobs.claims import Claim
 from common.jobs.dispatch import Released
 from common.jobs.lane_messages import LaneMessage
 from common.workflows import Upstream
+from worker.clock import TICK_S
 
 NewName = Callable[[str], str]
 STEP, OTHER = "create_gitlab_user", "create_kibana_user"
@@ -55,7 +58,7 @@ def test_a_step_is_due_at_its_time_and_goes_to_one_clock(world: World, job: Job)
     assert (_due(world), _due(world)) == (HEADS, set())
 
     step = world.step(job, STEP)
-    assert (step.nudges, step.nudge_at) == (1, world.time() + timedelta(seconds=lifecycle.RESEND_S))
+    assert (step.nudges, step.nudge_at) == (2, world.time() + timedelta(seconds=lifecycle.RESEND_S))
 
 
 def test_a_clock_takes_the_queues_that_it_serves_and_no_more_than_its_limit_the_oldest_first(
@@ -73,21 +76,68 @@ def test_a_clock_takes_the_queues_that_it_serves_and_no_more_than_its_limit_the_
     assert _due(world, queues=[]) == set()
 
 
-def test_what_waits_in_a_queue_is_not_sent_again_for_a_minute(world: World, job: Job) -> None:
-    sent = []
-    for _ in range(13):
-        world.time.advance(lifecycle.RESEND_S)
-        sent.append(_due(world, backlog=lambda: {"gitlab", "jenkins"}))
+def test_what_waits_in_a_queue_is_sent_a_second_time_within_ten_seconds_and_then_not_for_a_minute(
+    world: World, job: Job
+) -> None:
+    sent: dict[str, list[float]] = {head: [] for head in HEADS}
+    for tick in range(1, 131):
+        world.time.advance(TICK_S)
+        for head in _due(world, backlog=lambda: {"gitlab", "jenkins"}):
+            sent[head].append(tick * TICK_S)
 
-    assert sent[0] == {OTHER}  # of a queue that is empty
-    assert [heads - {OTHER} for heads in sent] == [set()] * 12 + [HEADS - {OTHER}]
-    assert world.step(job, STEP).nudges == 1
+    assert sent.pop(OTHER) == [5.0, 10.0, 20.0, 40.0]  # of a queue that is empty
+    assert all(second <= 10 and third >= dispatch.QUEUED_FOR_S for second, third in sent.values()), sent
+    assert world.step(job, STEP).nudges == 3
+
+
+def test_more_that_waits_in_queues_than_is_moved_at_once_is_not_sent_again_either(
+    world: World, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "LEFT_AT_ONCE", 1)
+    world.time.advance(lifecycle.RESEND_S)
+
+    assert _due(world, backlog=lambda: set(Upstream)) == set()
+
+    assert Counter(world.step(job, head).nudge_at > world.time() for head in HEADS) == {True: 1, False: 2}
+
+
+@pytest.mark.parametrize("is_success", [True, False])
+def test_a_backlog_keeps_no_step_from_being_sent_that_another_lane_released(
+    world: World, new_name: NewName, is_success: bool
+) -> None:
+    job = world.sign_up(new_name("ada"), is_checked=True)
+    checks = [_claim(world, job, f"check_{name}_name") for name in ("gitlab", "kibana", "jenkins")]
+    for check in checks[:2]:
+        outcomes.record_success(world.db, check, {})
+
+    if is_success:
+        outcomes.record_success(world.db, checks[2], {})
+    else:
+        _skip(world, checks[2])
+
+    assert _due(world, backlog=lambda: set(Upstream)) == HEADS - {"create_jenkins_user"}
+
+
+def _skip(world: World, claim: Claim) -> None:
+    """Let the lane go on as when a person skips the step."""
+
+    def work(session: Session) -> None:
+        lifecycle.make_next_ready(session, session.get_one(Step, claim.step.id), world.time())
+
+    world.db.transaction(work)
+
+
+def test_a_backlog_keeps_nothing_from_being_sent_that_was_put_back(world: World, job: Job) -> None:
+    dispatch.put_back(world.db, [LaneMessage(job_id=job.id, kind="signup", steps=(head,)) for head in HEADS])
+
+    assert _due(world, backlog=lambda: set(Upstream)) == HEADS
+    assert _due(world, backlog=lambda: set(Upstream)) == set()
 
 
 def test_a_queue_that_has_become_empty_has_lost_what_was_sent(world: World, job: Job) -> None:
     world.time.advance(lifecycle.RESEND_S)
     assert _due(world, backlog=lambda: {"gitlab", "jenkins", "elasticsearch"}) == set()
-    assert world.step(job, STEP).nudges == 0
+    assert world.step(job, STEP).nudges == 1
 
     world.time.advance(lifecycle.RESEND_S)
 
@@ -108,7 +158,7 @@ def test_a_backlog_keeps_no_lost_lease_from_being_taken_over(world: World, job: 
     _claim(world, job)
     world.time.advance(claims.LEASE_S)
 
-    assert _due(world, backlog=lambda: set(Upstream)) == {STEP}
+    assert STEP in _due(world, backlog=lambda: set(Upstream))
 
 
 def test_the_backlog_is_asked_for_only_when_something_is_due(world: World, job: Job) -> None:
@@ -137,17 +187,18 @@ def test_what_could_not_be_sent_is_due_again_at_once_as_if_never_taken(
 
     dispatch.put_back(world.db, unsent)
 
-    for step, nudges in ((STEP, 0), (OTHER, 0), ("create_jenkins_user", 1)):
+    for step, nudges in ((STEP, 1), (OTHER, 1), ("create_jenkins_user", 2)):
         assert world.step(job, step).nudges == nudges
     assert world.step(job, STEP).nudge_at == world.time()
-    assert world.step(other, STEP).nudges == 1
+    assert world.step(other, STEP).nudges == 2
     assert {lane.job_id for lane in dispatch.take_due(world.db, limit=100)} == {job.id}
     dispatch.put_back(world.db, [])
 
 
-def test_a_step_that_was_sent_for_the_first_time_is_put_back_to_no_less_than_none(world: World, job: Job) -> None:
+def test_a_step_that_was_never_sent_is_put_back_to_no_less_than_none(world: World, job: Job) -> None:
     lane = LaneMessage(job_id=job.id, kind="signup", steps=(STEP,))
 
+    dispatch.put_back(world.db, [lane])
     dispatch.put_back(world.db, [lane])
 
     assert (world.step(job, STEP).nudges, world.step(job, STEP).nudge_at) == (0, world.time())
