@@ -18,6 +18,7 @@ from support.stack import FLOWER, Person, Stack, processes_of, wait_for
 
 from common.database.engine import Database
 from common.database.models import Secret
+from slipway.errors import ProblemError
 
 NewName = Callable[[str], str]
 
@@ -31,7 +32,8 @@ def test_the_password_is_readable_nowhere_while_a_sign_up_stands_still_and_gone_
     stack.harbour.fault("elasticsearch", kind="status", status=503, method="PUT", path="^/_security/user/")
     job_id = person.sign_up(login, password=canary)
     wait_for("only Kibana is missing", lambda: _stands_still(person.job(job_id)) or None)
-    person.log_in(login, password=canary)
+    with pytest.raises(ProblemError, match="not finished"):
+        person.log_in(login, password=canary)
 
     sealed = _sealed(stack, job_id)
     places = list(_places(stack, collector, person, job_id))
@@ -39,6 +41,7 @@ def test_the_password_is_readable_nowhere_while_a_sign_up_stands_still_and_gone_
     found_during = [place for place, content in places if _tells(content, canary)]
     stack.harbour.clear_faults()
     person.follow(job_id)
+    person.log_in(login, password=canary)
     found_after = [place for place, content in _places(stack, collector, person, job_id) if _tells(content, canary)]
 
     assert looked_at >= {"table", "log", "API", "traces"}  # these do tell of the job: the search reads what it should
