@@ -1,7 +1,8 @@
 """Databases for every test that wants one: the same tests on SQLite and on MariaDB.
 
 A module marked `one_database` is about something else: what it sends to the database, other tests send to both. It runs
-on SQLite alone, and on both where SLIPWAY_DATABASES is `all` (`make databases`).
+on SQLite alone, and on both where SLIPWAY_DATABASES is `all` (`make databases`). Of a module marked `half`, which is
+generated from a table, every other test runs, and all with SLIPWAY_RUNS (`make proofs`).
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from zlib import crc32
 
 import pymysql
 import pytest
 from pymysql.cursors import Cursor
 from sqlalchemy import make_url
+from support.runs import runs
 from support.services import mariadb_database
 from support.world import Time
 
@@ -24,10 +27,14 @@ from common.database.models import Base
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the MariaDB half of tests to which the database makes no difference."""
-    if os.environ.get("SLIPWAY_DATABASES") == "all":
-        return
-    left_out = [item for item in items if item.get_closest_marker("one_database") and _database_of(item) == "mariadb"]
+    """Leave out the MariaDB half of tests to which the database makes no difference, and what is drawn from."""
+    on_all = os.environ.get("SLIPWAY_DATABASES") == "all"
+    left_out = [
+        item
+        for item in items
+        if (item.get_closest_marker("one_database") and not on_all and _database_of(item) == "mariadb")
+        or (item.get_closest_marker("half") and runs(1) == 1 and crc32(item.nodeid.encode()) % 2)
+    ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]

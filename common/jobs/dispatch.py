@@ -39,7 +39,7 @@ from common.workflows import Upstream
 
 RESEND_DOUBLINGS = 6
 SECOND_AFTER_S = 8.0  # so long a step may wait in a queue for its first message, before a second one is sent
-QUEUED_FOR_S = 60.0  # the same for the second message, and all after it
+QUEUED_FOR_S = 20.0  # the same for the second message: it may have died with a worker, too
 LOOK_AGAIN_S = SECOND_AFTER_S - lifecycle.RESEND_S
 LEFT_AT_ONCE = 100  # rows that a clock which freezes may keep locked
 LONG_HELD_AT_ONCE = 100
@@ -78,8 +78,9 @@ def _is_queued(queues: Collection[str], now: datetime) -> ColumnElement[bool]:
 
     To send it again would make the queue longer, most of all when there is least room. But a message that died with
     the worker that had fetched it looks the same, so that each step gets a second one early. While queues are longer
-    than `SECOND_AFTER_S`, this costs one message a step that is refused in the end; without a limit it would be one
-    after 5, 10, 20 and 40 seconds. The loss of both costs a step up to `QUEUED_FOR_S`.
+    than `SECOND_AFTER_S`, this costs a step few messages that are refused in the end, instead of one after 5, 10, 20
+    and 40 seconds. The loss of both costs a step up to `QUEUED_FOR_S`, which is often while workers die again and
+    again.
     """
     after_s = ((Step.nudges == 1, SECOND_AFTER_S), (Step.nudges > 1, QUEUED_FOR_S))
     lately = (and_(sent, Step.due_at > now - timedelta(seconds=seconds)) for sent, seconds in after_s)

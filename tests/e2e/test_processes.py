@@ -33,13 +33,31 @@ def launched(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_sigterm_ends_the_stack_with_all_its_processes(launched: subprocess.Popen[str], tmp_path: Path) -> None:
-    assert len(processes_of(tmp_path)) >= 7  # broker, harbour, API with two processes, worker, Flower; the launcher
+    family = _family(launched.pid)
+    assert len(family) >= 7  # broker, harbour, API with two processes, worker, Flower; the launcher
 
     launched.send_signal(signal.SIGTERM)
     launched.communicate(timeout=STOP_S)
 
     assert launched.returncode == 0
+    assert [pid for pid in family if Path(f"/proc/{pid}").exists()] == []
     assert processes_of(tmp_path) == []
+
+
+def _family(ancestor: int) -> set[int]:
+    """Return the ids of a process and of all that come from it: not each of them names the stack's directory."""
+    parents = {int(stat.parent.name): _parent(stat) for stat in Path("/proc").glob("[0-9]*/stat")}
+    family = {ancestor}
+    while more := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= more
+    return family
+
+
+def _parent(stat: Path) -> int | None:
+    try:
+        return int(stat.read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None  # it has ended meanwhile
 
 
 def test_an_api_that_is_killed_in_the_middle_is_started_again_and_the_job_goes_on(

@@ -34,6 +34,8 @@ from worker.outage_probe import OutageProbe
 from worker.refusals import RefusalProbe, asking
 from worker.runner import NextAction, StepResult
 
+pytestmark = pytest.mark.half
+
 LASTS_S = (5.0, 10.0, 20.0, 60.0, 300.0, 900.0)  # what passes while the situation lasts, between looks
 RELEASED_AFTER_S = 15.0
 LOOKS = 80

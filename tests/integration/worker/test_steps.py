@@ -25,6 +25,8 @@ from common.workflows import APP, Upstream
 from harbour.faults import Call, Fault
 from worker.runner import NextAction
 
+pytestmark = pytest.mark.half
+
 NO_GIT = r"^(?!.*\.git/)"  # what Argo CD fetches from GitLab is no call of ours
 
 OF_ONE_UPSTREAM = [

@@ -76,8 +76,9 @@ def test_a_clock_takes_the_queues_that_it_serves_and_no_more_than_its_limit_the_
     assert _due(world, queues=[]) == set()
 
 
-def test_what_waits_in_a_queue_is_sent_a_second_time_within_ten_seconds_and_then_not_for_a_minute(
-    world: World, job: Job
+def test_what_waits_in_a_queue_is_sent_a_second_time_within_ten_seconds_and_then_not_for_twenty(
+    world: World,
+    job: Job,  # noqa: ARG001 - it is due
 ) -> None:
     sent: dict[str, list[float]] = {head: [] for head in HEADS}
     for tick in range(1, 131):
@@ -86,8 +87,10 @@ def test_what_waits_in_a_queue_is_sent_a_second_time_within_ten_seconds_and_then
             sent[head].append(tick * TICK_S)
 
     assert sent.pop(OTHER) == [5.0, 10.0, 20.0, 40.0]  # of a queue that is empty
-    assert all(second <= 10 and third >= dispatch.QUEUED_FOR_S for second, third in sent.values()), sent
-    assert world.step(job, STEP).nudges == 3
+    for second, third, *later in sent.values():
+        assert second <= 10, sent
+        assert third >= dispatch.QUEUED_FOR_S, sent
+        assert len(later) <= 2, sent
 
 
 def test_more_that_waits_in_queues_than_is_moved_at_once_is_not_sent_again_either(
