@@ -40,7 +40,9 @@ scrape_configs:
     dns_sd_configs: [{names: [worker], type: A, port: 9100}] # each container of the service `worker`
 ```
 
-Alerting rules are in [`alerts.yml`](alerts.yml).
+Alerting rules are in [`alerts.yml`](../deploy/helm/slipway/files/alerts.yml), and a dashboard for Grafana is in
+[`dashboard.json`](../deploy/helm/slipway/files/dashboard.json): import it, or let the chart install both. The
+[runbook](runbook.md) says what to do about each alert.
 
 | metric | type | labels | meaning | served by |
 | --- | --- | --- | --- | --- |

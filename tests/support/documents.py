@@ -17,6 +17,7 @@ from support.checkout import ROOT
 README, CHANGELOG = "README.md", "CHANGELOG.md"
 HTTP_API, COMMAND_LINE = "docs/http-api.md", "docs/command-line.md"
 INSTALLATION, OPERATIONS = "docs/installation.md", "docs/operations.md"
+RUNBOOK = "docs/runbook.md"
 INSTALL_UPSTREAMS = "docs/install-upstreams.md"
 DOCUMENTS = tuple(sorted(str(file.relative_to(ROOT)) for file in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))))
 ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"

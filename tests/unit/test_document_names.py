@@ -10,7 +10,7 @@ import click
 import pytest
 import yaml
 from support.checkout import ROOT
-from support.documents import DOCUMENTS, OPERATIONS, README, commands, mismatch, named, text_of
+from support.documents import DOCUMENTS, README, RUNBOOK, commands, mismatch, named, text_of
 
 from api.cli import GROUPS
 from slipway.cli import slipway
@@ -51,10 +51,11 @@ def test_every_target_that_is_named_is_one_and_make_alone_explains_all_of_them()
 
 
 def test_whoever_is_alerted_finds_the_section() -> None:
-    groups = yaml.safe_load(text_of("docs/alerts.yml"))["groups"]
-    table = text_of(OPERATIONS).partition("\n## Alerts\n")[2].partition("\n## ")[0]
+    groups = yaml.safe_load(text_of("deploy/helm/slipway/files/alerts.yml"))["groups"]
+    rules = {rule["alert"]: rule["annotations"]["runbook_url"] for group in groups for rule in group["rules"]}
 
-    assert {rule["alert"] for group in groups for rule in group["rules"]} == set(re.findall(r"`(Slipway\w+)`", table))
+    assert rules == {alert: f"{RUNBOOK}#{alert.lower()}" for alert in rules}
+    assert {url.partition("#")[2] for url in rules.values()} == _anchors(ROOT / RUNBOOK) - {"runbook"}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
