@@ -1,9 +1,14 @@
-"""The HTTP server of a worker's metrics, on a port of its own, with the token of the API's metrics."""
+"""The HTTP server of a worker: its metrics, with the token of the API's metrics, and its health, without.
+
+`GET /healthz` is `python -m worker.healthcheck` for this process alone, without the start of another Python: on a busy
+machine that start takes longer than a cluster waits, and the cluster would restart workers that are well.
+"""
 
 from __future__ import annotations
 
 import errno
 import logging
+import os
 import secrets
 import sys
 import threading
@@ -17,6 +22,7 @@ from common.config.settings import Settings
 from common.states import OPEN, JobState
 from common.telemetry.metrics import ATTEMPTS_LOST, JOBS_FINISHED, WORKER
 from common.workflows import WORKFLOWS, task_name
+from worker import healthcheck
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +31,7 @@ READS_WITHIN_S = 5.0
 
 
 class MetricsServer:
-    """`GET /metrics` on the first free port at `port` or above; `start` and `stop` the thread that serves it."""
+    """Serves on the first free port from `port` on; `start` and `stop` the thread that does."""
 
     def __init__(self, address: str, port: int, token: str) -> None:
         self._address = address
@@ -93,6 +99,9 @@ class _Handler(MetricsHandler):
     authorization: str
 
     def do_GET(self) -> None:  # noqa: N802 - the library's name
+        if self.path == "/healthz":
+            self._send_health()
+            return
         sent = self.headers.get("Authorization", "")
         if not secrets.compare_digest(sent.encode(), self.authorization.encode()):
             self.send_error(401)
@@ -100,6 +109,16 @@ class _Handler(MetricsHandler):
             self.send_error(404)
         else:
             super().do_GET()
+
+    def _send_health(self) -> None:
+        """Answer 503 when this process hangs. What hangs is for its log and for `python -m worker.healthcheck`."""
+        hangs = healthcheck.problem(max_age_s=healthcheck.MAX_AGE_S, pid=str(os.getpid()))
+        body = b'{"status":"unavailable"}\n' if hangs else b'{"status":"ok"}\n'
+        self.send_response(503 if hangs else 200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
 
 ProcessCollector(registry=WORKER)

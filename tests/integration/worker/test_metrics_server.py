@@ -1,12 +1,15 @@
-"""A worker's own page of metrics: for the token only, on the first free port, and whole from the beginning."""
+"""A worker's own server: metrics for the token only, health for everybody, on the first free port."""
 
 from __future__ import annotations
 
+import os
 import struct
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from socket import SO_LINGER, SOL_SOCKET, create_connection, create_server
 from typing import Any
 
@@ -16,6 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.captured_telemetry import heard, samples_of
 from support.services import free_port
 
+from worker.healthcheck import HeartbeatRecord
+from worker.liveness import WorkerRegister, directory_for
 from worker.metrics_server import PORTS, MetricsServer
 
 TOKEN = "a-token-of-the-metrics"
@@ -53,6 +58,23 @@ def test_the_page_is_for_whoever_has_the_token(path: str, token: str, status: in
 
     with _exposed(port):
         assert _get(port, path, token.encode().decode("latin-1")).status_code == status
+
+
+def test_health_is_that_of_this_process_and_needs_no_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    port, register = free_port(), WorkerRegister(directory_for("mysql+pymysql://here/slipway"))
+    shown: list[tuple[int, str]] = []
+
+    with _exposed(port):
+        for turn in ("no worker", "well", "hangs"):
+            if turn == "well":
+                register.sign_on(f"host:{os.getpid()}:1")
+            if turn == "hangs":
+                register.write_heartbeat(HeartbeatRecord(at_s=time.monotonic() - 121, turned_at_s=0))
+            answer = _get(port, "/healthz", "no token")
+            shown.append((answer.status_code, answer.json()["status"]))
+
+    assert shown == [(503, "unavailable"), (200, "ok"), (503, "unavailable")]
 
 
 def test_only_the_given_address_is_served() -> None:
