@@ -30,6 +30,7 @@ FROM base AS slipway
 COPY api api
 COPY worker worker
 COPY common common
+COPY console/static console/static
 COPY gunicorn.conf.py .
 RUN python -m compileall -q .
 USER 10001:10001

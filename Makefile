@@ -15,7 +15,7 @@ PROCESSES ?= 3
 LONGEST_FIRST := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser sbom advisories security demo up harbour doctor secrets services quick unit test databases other fuzz bench load chaos chaos-quick proofs simulate mutation compose docs check lint types imports format requirements clean
+.PHONY: help install browser console console-full console-tools console-types sbom advisories security demo up harbour doctor secrets services quick unit test databases other fuzz bench load chaos chaos-quick proofs simulate mutation compose docs check lint types imports format requirements clean
 .PHONY: matching-tests all-tests other-tests
 
 help: ## List the targets
@@ -93,7 +93,7 @@ chaos: $(VENV)/tools ## Break real processes on two hosts at every call of every
 chaos-quick: $(VENV)/tools ## The same in short: every step once, 6 faults, a short soak (some minutes on two idle cores)
 	@SLIPWAY_CHAOS=quick timeout --foreground --kill-after=30 --signal=INT 1200 $(PYTEST) -s --durations=5 tests/chaos
 
-docs: $(VENV)/tools ## Write .env.example, compose/harbour.env, docs/openapi.json, docs/problems.md and docs/metrics.md afresh
+docs: $(VENV)/tools ## Write .env.example, compose/harbour.env, docs/openapi.json, docs/problems.md, docs/metrics.md and console/types afresh
 	@$(BIN)/python -m api.publish
 	@$(BIN)/python -m harbour.compose_env
 
@@ -131,6 +131,24 @@ security: $(VENV)/tools ## Check what we ship for unsafe code. Secrets and licen
 
 browser: $(VENV)/tools ## Let foreign pages attack somebody who is logged in, in a real Chromium (some minutes)
 	@$(PYTEST) -v tests/browser
+
+# Node.js checks the console and is not needed to run it: on a machine without it, this says so and passes.
+console: console-types $(VENV)/tools ## Check the console: its types, and the main path in a real Chromium by mouse and keyboard (needs Node.js)
+	@$(PYTEST) -v tests/browser/test_console.py -k path
+
+console-full: console-types $(VENV)/tools ## The same with every page, scheme and language, faults, reconnects and hostile texts (some minutes)
+	@$(PYTEST) -v tests/browser/test_console.py
+
+console-types: console-tools ## Check the types of the console's JavaScript against those of the interface
+	@if [ -d console/node_modules ]; then cd console && npm run --silent types; fi
+
+console-tools: ## Install the tools that check the console, from a lock file
+	@if command -v npm >/dev/null; then \
+		cmp -s console/package-lock.json console/node_modules/.lock || { \
+			(cd console && npm ci --ignore-scripts --silent) && cp console/package-lock.json console/node_modules/.lock; }; \
+	else \
+		echo "Node.js is not installed: the types and the pages of the console are not checked."; \
+	fi
 
 sbom: $(VENV)/tools ## Write var/sbom.json: what a release consists of (CycloneDX)
 	@mkdir -p var

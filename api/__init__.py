@@ -21,6 +21,7 @@ from api.serving import telemetry
 from api.views import (
     apps,
     builds,
+    console,
     deploys,
     health,
     interventions,
@@ -98,7 +99,7 @@ def register_endpoints(app: Flask) -> None:
     )
     for module in (*people, *work, upstreams, users):
         app.register_blueprint(module.blueprint)
-    for module in (health, metrics, route, swagger_ui):
+    for module in (health, metrics, route, swagger_ui, console):
         app.register_blueprint(module.blueprint)
 
 

@@ -1,4 +1,4 @@
-"""Write `.env.example` and the reference in `docs/` (OpenAPI, problems, metrics): `python -m api.publish`."""
+"""Write `.env.example`, the reference in `docs/` and the types of the console: `python -m api.publish`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from api import register_endpoints
 from api.contract.problems import CODES
-from api.openapi import build
+from api.openapi import build, typescript
 from api.openapi.texts import Schema
 from api.serving.routing import declared_endpoints
 from common.config import catalog, example
@@ -71,9 +71,11 @@ def files() -> dict[Path, str]:
     """Return the content of each file to write."""
     rows = sorted(CODES.items(), key=lambda row: row[1].status)
     table = "".join(f"| {problem.status} | `{code}` | {problem.title} | {problem.remedy} |\n" for code, problem in rows)
+    interface = document()
     return {
         Path(".env.example"): example.text(),
-        Path("docs/openapi.json"): json.dumps(document(), indent=1) + "\n",
+        Path("docs/openapi.json"): json.dumps(interface, indent=1) + "\n",
+        Path("console/types/api.d.ts"): typescript.text(interface),
         Path("docs/problems.md"): PROBLEMS + table,
         Path("docs/metrics.md"): METRICS + "".join(_metric_rows()),
     }
@@ -102,5 +104,5 @@ def _metric_row(name: str, kind: str, labels: Sequence[str], meaning: str, serve
 
 if __name__ == "__main__":
     for path, text in files().items():
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -116,6 +116,7 @@ def _to_files(directory: Path) -> Callable[[str, str], None]:
 def _next_commands(stack: Embedded) -> str:
     user, _, password = stack.flower_login.partition(":")
     urls = {
+        "Console": f"{stack.api_url}/console",
         "API": f"{stack.api_url}/readyz",
         "Flower": f"{stack.flower_url}  (user {user}, password {password})",
         "Metrics": f"{stack.api_url}/metrics  (METRICS_TOKEN is in {stack.root / 'embedded.env'})",

@@ -49,6 +49,7 @@ SCOPES: Mapping[str, Scope | None] = {  # by the name of the call; None: no toke
     "list_deploys": Scope.READ,
     "reconcile_app": Scope.TEAM,
     "compare_app": Scope.TEAM,
+    "start_comparison": Scope.TEAM,
     "remove_app": Scope.TEAM,
     "list_jobs": Scope.READ,
     "show_job": Scope.READ,

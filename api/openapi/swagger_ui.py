@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
-from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
 from importlib.resources import files
 from string import Template
 from typing import ClassVar
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from api.contract.endpoint import Policy, ResponseBody
 from api.contract.problems import Problem
+from api.serving import static_files
 from api.serving.routing import route
 
 blueprint = Blueprint("docs", __name__)
@@ -25,19 +23,6 @@ ASSETS = {
     "swagger-ui.css": (SWAGGER_UI / "swagger-ui.css", "text/css"),
     "icon.png": (SWAGGER_UI / "favicon-32x32.png", "image/png"),
 }
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",  # the style sheet embeds icons as data URLs
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
-)
-A_YEAR = "public, max-age=31536000, immutable"  # the page requests each file with its hash, see _page
 PAGE = Template("""\
 <!doctype html>
 <html lang="en">
@@ -70,23 +55,10 @@ class DocsFile(ResponseBody):
     media_type: ClassVar[str] = "*/*"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asset:
-    """One file, plain and compressed."""
-
-    content: bytes
-    zipped: bytes
-    media_type: str
-    digest: str
-
-
 @route(blueprint, "GET", "/docs", policy=Policy.PUBLIC, answers={200: DocsPage}, base="")
 def show_docs() -> Response:
     """Read the API reference in a browser, and try requests."""
-    page = Response(_page(), mimetype=DocsPage.media_type)
-    page.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-    page.headers["Cross-Origin-Opener-Policy"] = "same-origin"  # the page that opened it cannot control it
-    return page
+    return static_files.page(_page())
 
 
 @route(blueprint, "GET", "/docs/assets/<file>", policy=Policy.PUBLIC, answers={200: DocsFile, 304: None}, base="")
@@ -94,16 +66,7 @@ def send_asset(file: str) -> Response:
     """Get a file of the API reference page."""
     if file not in ASSETS:
         raise Problem("not_found")
-    asset = _asset(file)
-    is_zipped = request.accept_encodings["gzip"] > 0
-    answer = Response(asset.zipped if is_zipped else asset.content, mimetype=asset.media_type)
-    if is_zipped:
-        answer.content_encoding = "gzip"
-    answer.vary.add("Accept-Encoding")
-    answer.headers["Cache-Control"] = A_YEAR
-    answer.set_etag(asset.digest, weak=True)  # the same file, zipped or not
-    answer.make_conditional(request)
-    return answer
+    return static_files.send(_asset(file), cache_control=static_files.A_YEAR)  # asked for with its hash, see _page
 
 
 @cache
@@ -114,10 +77,6 @@ def _page() -> str:
 
 
 @cache
-def _asset(file: str) -> Asset:
+def _asset(file: str) -> static_files.Asset:
     source, media_type = ASSETS[file]
-    content = source.read_bytes()
-    digest = sha256(content).hexdigest()[:16]
-    return Asset(
-        content=content, zipped=gzip.compress(content, compresslevel=6, mtime=0), media_type=media_type, digest=digest
-    )
+    return static_files.load(source.read_bytes, media_type)

@@ -48,6 +48,7 @@ TAGS = {
     "metrics": "Metrics for Prometheus.",
     "document": "The OpenAPI document.",
     "docs": "The API reference for browsers.",
+    "console": "The web console.",
 }
 EVENTS = "text/event-stream"
 EVENT: Mapping[str, Schema] = {
@@ -74,6 +75,7 @@ PATH: Mapping[str, Schema] = {
     "session_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
     "upstream": {"type": "string", "enum": list(EXTERNAL)},
     "step": {"type": "string", "pattern": "^[a-z_]{3,40}$"},
+    "version": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
     "file": {"type": "string", "pattern": "^[a-z-]{1,40}\\.[a-z]{2,4}$"},
 }
 

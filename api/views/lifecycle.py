@@ -127,6 +127,16 @@ def compare_app(app_id: str) -> Answer:
     """Compare an app with what was created.
 
     A job compares them without changing anything. Its result lists what is missing, changed or not created by Slipway.
+    A browser that is logged in with the cookie sends a POST instead.
+    """
+    return app_jobs.begin(auth.require_user(), app_id, DRIFT, {})
+
+
+@route(blueprint, "POST", "/app/<app_id>/drift", policy=Policy.MEMBER, takes=Nothing, answers={202: JobAccepted})
+def start_comparison(app_id: str, body: Nothing) -> Answer:  # noqa: ARG001 - an empty body is still checked
+    """Compare an app with what was created, from a browser.
+
+    The same as with GET, which takes no cookie: a page of another site could make a browser send it.
     """
     return app_jobs.begin(auth.require_user(), app_id, DRIFT, {})
 

@@ -141,6 +141,7 @@ ABOUT = (
     About(call="list_deploys", make=Objects.app),
     About(call="reconcile_app", make=Objects.app),
     About(call="compare_app", make=Objects.app),
+    About(call="start_comparison", make=Objects.app),
     About(call="list_jobs", kind="of a team", make=Objects.other_team),
     About(call="list_jobs", kind="of an app", make=Objects.app, hidden=200),
     About(call="list_jobs", kind="of a person", make=Objects.person, hidden=200),
@@ -173,4 +174,7 @@ ABOUT = (
     About(call="show_document", make=Objects.nothing, hidden=None),
     About(call="show_docs", make=Objects.nothing, hidden=None),
     About(call="send_asset", make=Objects.file, hidden=None),
+    About(call="show_start", make=Objects.nothing, hidden=None),
+    About(call="show_console", make=Objects.nothing, hidden=None),
+    About(call="send_console_file", make=Objects.console_file, hidden=None),
 )

@@ -48,6 +48,9 @@ class Objects:
     def file(self, _team: str) -> Values:
         return {"file": "docs.js"}
 
+    def console_file(self, _team: str) -> Values:
+        return {"version": "0123456789abcdef", "file": "main.js"}
+
     def upstream(self, _team: str) -> Values:
         return {"upstream": "jenkins"}
 

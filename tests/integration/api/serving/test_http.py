@@ -145,7 +145,18 @@ def test_another_method_is_answered_with_those_that_are_allowed(
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/api", "/api/v2/me", "/api/v1/", "/api/v1/me/", "/api//v1/me", "/api/v1/SIGNUP", "/static/x", "/%00"]
+    "path",
+    [
+        "/index.html",
+        "/api",
+        "/api/v2/me",
+        "/api/v1/",
+        "/api/v1/me/",
+        "/api//v1/me",
+        "/api/v1/SIGNUP",
+        "/static/x",
+        "/%00",
+    ],
 )
 def test_an_unknown_path_is_a_problem(api: Api, path: str) -> None:
     _assert_problem(api.visitor.get(path), 404, "not_found")
@@ -255,7 +266,8 @@ def test_these_calls_and_no_others_are_open_to_anyone(api: Api) -> None:
     of_a_job = {"show_job", "follow_job", "retry_job"}
     of_a_person = {"sign_up", "log_in", "log_in_as_published", "log_out", "confirm_reset"}
     of_the_document = {"show_document", "show_docs", "send_asset"}
-    assert is_open == {"is_alive", "is_ready", *of_a_job, *of_a_person, *of_the_document}
+    of_the_console = {"show_start", "show_console", "send_console_file"}
+    assert is_open == {"is_alive", "is_ready", *of_a_job, *of_a_person, *of_the_document, *of_the_console}
 
 
 def test_every_other_call_needs_a_login(api: Api) -> None:

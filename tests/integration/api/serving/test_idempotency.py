@@ -81,6 +81,7 @@ def test_whoever_has_the_key_but_not_the_password_gets_nothing(api: Api) -> None
         ("/app/{app}/builds", {"branch": "main"}, {"branch": "trunk"}),
         ("/app/{app}/deploys", {"image_tag": "7", "force": True}, {"image_tag": "8"}),
         ("/app/{app}/reconcile", {}, None),
+        ("/app/{app}/drift", {}, None),
         ("/jobs/{failed}/retry", {}, None),
         ("/jobs/{failed}/steps/compare_app/skip", {"reason": "by hand"}, {"reason": "by foot"}),
     ],

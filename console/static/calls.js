@@ -1,0 +1,48 @@
+// Every call of the API that the console makes. A test compares this table with docs/openapi.json, and another one
+// sees to it that no other file sends a request.
+
+/** @import { Calls } from "../types/api.js" */
+
+/** @type {{ readonly [K in keyof Calls]?: readonly [Calls[K]["method"], Calls[K]["path"]] }} */
+export const CALLS = {
+  sign_up: ["POST", "/api/v1/signup"],
+  log_in: ["POST", "/api/v1/login"],
+  log_out: ["POST", "/api/v1/logout"],
+  who_am_i: ["GET", "/api/v1/me"],
+  change_password: ["PUT", "/api/v1/me/password"],
+  confirm_reset: ["POST", "/api/v1/password-resets/confirm"],
+  reset_password: ["POST", "/api/v1/users/{login}/password-reset"],
+  list_sessions: ["GET", "/api/v1/me/sessions"],
+  end_session: ["DELETE", "/api/v1/me/sessions/{session_id}"],
+  end_other_sessions: ["DELETE", "/api/v1/me/sessions"],
+  list_tokens: ["GET", "/api/v1/me/tokens"],
+  create_token: ["POST", "/api/v1/me/tokens"],
+  revoke_token: ["DELETE", "/api/v1/me/tokens/{token_id}"],
+  create_project: ["POST", "/api/v1/project"],
+  list_projects: ["GET", "/api/v1/project/{team_id}"],
+  create_app: ["POST", "/api/v1/app"],
+  list_apps: ["GET", "/api/v1/apps/{project_id}"],
+  show_app: ["GET", "/api/v1/app/{app_id}"],
+  remove_app: ["DELETE", "/api/v1/app/{app_id}"],
+  start_build: ["POST", "/api/v1/app/{app_id}/builds"],
+  list_builds: ["GET", "/api/v1/app/{app_id}/builds"],
+  start_deploy: ["POST", "/api/v1/app/{app_id}/deploys"],
+  list_deploys: ["GET", "/api/v1/app/{app_id}/deploys"],
+  roll_back: ["POST", "/api/v1/app/{app_id}/rollback"],
+  start_comparison: ["POST", "/api/v1/app/{app_id}/drift"],
+  reconcile_app: ["POST", "/api/v1/app/{app_id}/reconcile"],
+  list_jobs: ["GET", "/api/v1/jobs"],
+  show_job: ["GET", "/api/v1/jobs/{job_id}"],
+  follow_job: ["GET", "/api/v1/jobs/{job_id}/events"],
+  read_log: ["GET", "/api/v1/jobs/{job_id}/log"],
+  retry_job: ["POST", "/api/v1/jobs/{job_id}/retry"],
+  retry_jobs: ["POST", "/api/v1/jobs/retry"],
+  skip_step: ["POST", "/api/v1/jobs/{job_id}/steps/{step}/skip"],
+  cancel_job: ["POST", "/api/v1/jobs/{job_id}/cancel"],
+  list_upstreams: ["GET", "/api/v1/upstreams"],
+  check_up: ["POST", "/api/v1/upstreams/checkups"],
+  pause_upstream: ["POST", "/api/v1/upstreams/{upstream}/pause"],
+  resume_upstream: ["POST", "/api/v1/upstreams/{upstream}/resume"],
+  remove_user: ["DELETE", "/api/v1/users/{login}"],
+  show_document: ["GET", "/openapi.json"],
+};
