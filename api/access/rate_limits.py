@@ -3,6 +3,7 @@
     wrong passwords     10 in 15 minutes for one account from one address
                        100 in an hour for one account: locking somebody out takes ten addresses
                        200 in 15 minutes from one address
+    replays             as many as wrong passwords, of answers to requests with a password
     sign-ups            60 an hour from one address, 10 an hour for one id and for one e-mail address
 
 These are the defaults of the settings. Accounts that do not exist are counted like existing ones. The database holds
@@ -50,6 +51,19 @@ def limit_password_attempts(account: str) -> Iterator[None]:
         rate_counter.release(service().db, permits)
         raise
     rate_counter.release(service().db, permits)
+
+
+def limit_replays(record: str) -> None:
+    """Count a replay that verifies a password, whatever its outcome: each costs a hash, and a replay no log-in.
+
+    As many as wrong passwords may be sent. Raises Problem `too_many_requests`.
+    """
+    config, address = service().settings, client_address()
+    _acquire(
+        ("replay of answer from address", config.login_failures_per_account_and_address, QUARTER_S, (record, address)),
+        ("replay of answer", config.login_failures_per_account, HOUR_S, (record,)),
+        ("replay from address", config.login_failures_per_address, QUARTER_S, (address,)),
+    )
 
 
 def limit_sign_ups(login: str, email: str) -> None:

@@ -173,10 +173,10 @@ def _is_same(record: IdempotencyRecord, stored: dict[str, Any], idempotent: Idem
         return False
     if idempotent.password is None:
         return True
-    # Knowing a key must not be a way to guess passwords.
-    with rate_limits.limit_password_attempts(f"{record.owner} {record.key}"):
-        if not service().passwords.is_right(idempotent.password, record.password_hash):
-            raise Problem("key_reused")
+    # Knowing a key must not be a way to guess passwords, nor to cause hashes without limit.
+    rate_limits.limit_replays(f"{record.owner} {record.key}")
+    if not service().passwords.is_right(idempotent.password, record.password_hash):
+        raise Problem("key_reused")
     return True
 
 

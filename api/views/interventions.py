@@ -7,6 +7,7 @@ from typing import Annotated
 
 from flask import Blueprint
 from pydantic import Field
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.access import auth, permissions, rate_limits
@@ -225,6 +226,8 @@ def _check_password(job_id: str, user: User | None, password: str) -> None:
         _require_may_change(job, user)
         if job.state is not JobState.FAILED:
             raise Problem("not_failed", "Only a failed job can be retried.")
+        if session.scalar(select(Job.id).where(Job.id == job.id, *app_jobs.still_relevant())) is None:
+            raise Problem("is_over", "A newer job has replaced it, or the user has been off-boarded.")
         if job.kind not in (SIGNUP.name, CHANGE_PASSWORD.name) or not interventions.needs_secret(session, job):
             return None
         return session.get_one(User, job.subject_id)

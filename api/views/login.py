@@ -77,7 +77,9 @@ def log_in(body: Credentials) -> Answer:
     """
     with rate_limits.limit_password_attempts(body.id):
         user = _authenticate(body)
-    admission.require_admission(user)
+        admission.require_admission(
+            user
+        )  # within the limit: anybody can sign up, and cause hashes by the right password
     return once(lambda session: _begin(session, user))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
-from sqlalchemy import delete, event, select
+from sqlalchemy import delete, event, select, update
 from sqlalchemy.exc import OperationalError
 from support.api import PASSWORD, V1, Api, newcomer, open_api, serve, without_request_id
 from support.fake_worker import fail, succeed
@@ -26,7 +26,7 @@ from api.access import rate_limits
 from api.access.rate_counter import EPOCH
 from api.passwords import Passwords
 from common.database.engine import Database
-from common.database.models import Job, RateCount, Secret
+from common.database.models import Job, RateCount, Secret, User
 
 OpenApi = Callable[..., Api]
 Address = tuple[str, int]
@@ -325,6 +325,40 @@ def test_the_answer_kept_under_a_key_is_no_way_around(limited: OpenApi) -> None:
 
     assert [answer.status_code for answer in tries] == [422, 422, 422, 429]
     assert [answer.json["code"] for answer in tries][:3] == ["key_reused"] * 3
+
+
+def test_replays_with_the_right_password_cost_so_many_hashes_and_no_more(limited: OpenApi) -> None:
+    api, hasher = _counted(limited(login_failures_per_account_and_address=3))
+    key, person = {"Idempotency-Key": "the-same-every-day"}, newcomer("ada")
+    assert api.visitor.post(f"{V1}/signup", json=person, headers=key).status_code == 202
+
+    replays = [api.visitor.post(f"{V1}/signup", json=person, headers=key) for _ in range(5)]
+
+    assert [answer.status_code for answer in replays] == [202, 202, 202, 429, 429]
+    assert hasher.asked == 3
+
+
+def test_who_has_signed_up_and_cannot_log_in_yet_costs_so_many_hashes_and_no_more(limited: OpenApi) -> None:
+    api, hasher = _counted(limited(login_failures_per_account_and_address=3))
+    assert _sign_up(api, "ada").status_code == 202
+
+    tries = [_log_in(api, "ada", password=PASSWORD) for _ in range(5)]
+
+    assert [answer.status_code for answer in tries] == [403, 403, 403, 429, 429]
+    assert hasher.asked == 3
+
+
+def test_the_retry_of_a_sign_up_that_was_replaced_costs_no_hash(limited: OpenApi, db: Database) -> None:
+    api, hasher = _counted(limited())
+    job_id = _sign_up(api, "ada").json["job_id"]
+    fail(db, job_id, "check_gitlab_name")
+    fail(db, job_id, "check_jenkins_name")
+    fail(db, job_id, "check_kibana_name")
+    db.transaction(lambda session: session.execute(update(User).values(left_at=User.created_at)))
+
+    answer = api.visitor.post(f"{V1}/jobs/{job_id}/retry", json={"password": PASSWORD})
+
+    assert (answer.status_code, answer.json["code"], hasher.asked) == (409, "is_over", 0)
 
 
 # -- several processes --------------------------------------------------------------------------------------------
