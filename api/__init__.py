@@ -21,6 +21,8 @@ from api.serving import telemetry
 from api.views import (
     apps,
     builds,
+    confirm_page,
+    confirmations,
     console,
     deploys,
     health,
@@ -33,6 +35,7 @@ from api.views import (
     projects,
     sessions,
     signup,
+    signups,
     tokens,
     upstreams,
     users,
@@ -94,12 +97,12 @@ def create_app(config: Settings | None = None, *, now: Now | None = None) -> Fla
 def register_endpoints(app: Flask) -> None:
     """Register every endpoint, in the order of the OpenAPI document."""
     people, work = (
-        (signup, login, passwords, sessions, tokens),
+        (signup, confirmations, login, passwords, sessions, tokens),
         (projects, apps, builds, deploys, lifecycle, jobs, interventions),
     )
-    for module in (*people, *work, upstreams, users):
+    for module in (*people, *work, upstreams, users, signups):
         app.register_blueprint(module.blueprint)
-    for module in (health, metrics, route, swagger_ui, console):
+    for module in (health, metrics, route, swagger_ui, confirm_page, console):
         app.register_blueprint(module.blueprint)
 
 

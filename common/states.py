@@ -61,6 +61,23 @@ class Provenance(StrEnum):
     GONE = "gone"
 
 
+class ReviewState(StrEnum):
+    """unconfirmed: the person has to confirm the e-mail address · waiting: for an administrator · confirmed: by the
+    person, and nobody had to approve · approved · rejected: by an administrator · lapsed: the address was not confirmed
+    in time · expired: no administrator answered in time · cancelled: the job was cancelled.
+    """
+
+    UNCONFIRMED = "unconfirmed"
+    WAITING = "waiting"
+    CONFIRMED = "confirmed"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    LAPSED = "lapsed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+UNDECIDED = frozenset({ReviewState.UNCONFIRMED, ReviewState.WAITING})  # the others are final
 OPEN = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.CANCELLING})
 CLAIMABLE = frozenset({StepState.READY, StepState.WAITING, StepState.RETRYING})
 PASSED = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})
@@ -72,6 +89,7 @@ UNSETTLED = CLAIMABLE | {StepState.RUNNING}
 S, J = StepState, JobState
 
 STEP_TRANSITIONS: frozenset[tuple[StepState, StepState]] = frozenset({
+    (S.PENDING, S.PENDING),  # the job is held, and now it says why
     (S.PENDING, S.READY),  # its turn has come
     (S.READY, S.RUNNING),  # claimed
     (S.WAITING, S.RUNNING),

@@ -86,7 +86,7 @@ def prepare(root: Path, *, ports: Ports = Ports(), db_url: str | None = None) ->
         **dict.fromkeys(LIMITS, "0"),  # unlimited: everybody here has the same address
         "ALLOW_UNLIMITED_ATTEMPTS": "true",
         "SIGNUP_BUNDLED_TEAMS_OPEN": "true",
-        "GITLAB_SKIP_CONFIRMATION": "true",  # the stand-in sends no mail
+        "GITLAB_SKIP_CONFIRMATION": "true",  # neither the stand-in nor this stack sends mails
         "HARBOUR_CONTROL_URL": f"http://{HOST}:{harbour_port + CONTROL_OFFSET}",
         "METRICS_TOKEN": kept["METRICS_TOKEN"],
         "WORKER_METRICS_PORT": str(_free_port(ports.metrics)),

@@ -32,7 +32,7 @@ from common.jobs.retention import EVERY_S, RetentionSweeper
 from common.telemetry import logs, tracing
 from common.vault.cipher import Vault
 from common.workflows import WORKFLOWS, task_name
-from worker import flower, heartbeat, leases, liveness, metrics_server, transport, upstreams
+from worker import flower, heartbeat, leases, liveness, mailer, metrics_server, transport, upstreams
 from worker.broker_link import BrokerLink
 from worker.chained_lane import ChainedLane
 from worker.clock import TICK_S, Clock
@@ -43,6 +43,7 @@ from worker.flower import TaskEvents
 from worker.lane import Intake
 from worker.leases import LeaseRenewal
 from worker.liveness import WorkerRegister
+from worker.mailer import Mailer
 from worker.outage_probe import INTERVAL_S, OutageProbe
 from worker.periodic import PeriodicThread
 from worker.rate_limit import rate_limiters
@@ -117,6 +118,7 @@ def configure_app(app: Celery, config: WorkerSettings) -> None:
         outage_probe=PeriodicThread("lookout", OutageProbe(db, connections).run, every_s=INTERVAL_S),
         refusal_probe=PeriodicThread("refusal_probe", refusal_probe.run, every_s=INTERVAL_S),
         retention=PeriodicThread("keeper", RetentionSweeper(db, config).sweep_some, every_s=EVERY_S),
+        mailer=PeriodicThread("mailer", Mailer(db, config).send_due, every_s=mailer.EVERY_S),
     )
     task_events, intake = TaskEvents(), Intake()
     runner = Runner(
@@ -175,14 +177,19 @@ class PeriodicThreads:
     outage_probe: PeriodicThread
     refusal_probe: PeriodicThread
     retention: PeriodicThread
+    mailer: PeriodicThread
 
     def start(self) -> None:
-        for thread in (self.clock, self.outage_probe, self.refusal_probe, self.retention):
+        for thread in self._all:
             thread.start()
 
     def stop(self) -> None:
-        for thread in (self.clock, self.outage_probe, self.refusal_probe, self.retention):
+        for thread in self._all:
             thread.stop()
+
+    @property
+    def _all(self) -> tuple[PeriodicThread, ...]:
+        return self.clock, self.outage_probe, self.refusal_probe, self.retention, self.mailer
 
 
 def _sign_on_before_work(register: WorkerRegister, name: str) -> None:

@@ -22,7 +22,7 @@ from common.admission.slots import Limits
 from common.broker import Publisher
 from common.database.engine import Database
 from common.database.repeats import CommitUnknownError, is_away
-from common.jobs import dispatch
+from common.jobs import dispatch, signup_reviews
 from common.jobs.lane_messages import LaneMessage
 from common.uptime import uptime_s
 from worker.broker_link import BrokerLink
@@ -96,6 +96,7 @@ class Clock:
             self._clean_at = time.monotonic() + CLEAN_EVERY_S
             dispatch.delete_expired(self._db)
             dispatch.send_long_held(self._db)
+            signup_reviews.expire(self._db)
         self._release_dead_workers()
         if self._link.is_lost or self._publisher.is_resting:
             return self._run_directly()

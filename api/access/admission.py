@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 
 from api.contract.problems import Problem
 from api.service import service
-from common.database.models import Job, User
-from common.states import JobState
+from common.database.models import Job, SignupReview, User
+from common.jobs import signup_reviews
+from common.states import UNDECIDED, JobState
 from common.workflows import MEMBERSHIP, OFFBOARD, SIGNUP
 
 
@@ -25,12 +26,16 @@ def require_admission(user: User) -> None:
         raise Problem("account_closed", f"The account {user.login} was closed.")
     job = service().db.read(lambda session: find_unfinished_sign_up(session, user))
     if job is not None:
-        detail = (
-            f"The sign-up of {user.login} is {job.state.value}."
-            if job.kind == SIGNUP.name
-            else f"{user.login} had left, and may sign up again with the same password."
-        )
-        raise Problem("signup_unfinished", detail, job_id=job.id)
+        raise Problem("signup_unfinished", _why_unfinished(user, job), job_id=job.id)
+
+
+def _why_unfinished(user: User, job: Job) -> str:
+    if job.kind != SIGNUP.name:
+        return f"{user.login} had left, and may sign up again with the same password."
+    review = service().db.read(lambda session: session.get(SignupReview, job.id))
+    if review is not None and review.state in UNDECIDED | signup_reviews.REFUSED:
+        return signup_reviews.describe(review)
+    return f"The sign-up of {user.login} is {job.state.value}."
 
 
 def find_unfinished_sign_up(session: Session, user: User) -> Job | None:

@@ -5,6 +5,8 @@
                        200 in 15 minutes from one address
     replays             as many as wrong passwords, of answers to requests with a password
     sign-ups            60 an hour from one address, 10 an hour for one id and for one e-mail address
+    confirmations       60 an hour from one address
+    mails               3 an hour to one e-mail address, 60 asked for from one address
 
 These are the defaults of the settings. Accounts that do not exist are counted like existing ones. The database holds
 names and addresses as keyed hashes only.
@@ -25,6 +27,7 @@ from api.contract.problems import Problem
 from api.service import service
 
 QUARTER_S, HOUR_S = 15 * 60, 60 * 60
+MAILS_AN_HOUR = 3  # to one address: strangers can ask for them
 IPV6_CUSTOMER_BITS = 64  # the owner of one IPv6 address can use any address of a network of at least this size
 
 Rule = tuple[str, int, int, tuple[str, ...]]  # name, limit, window in seconds, subject that is counted
@@ -73,6 +76,20 @@ def limit_sign_ups(login: str, email: str) -> None:
         ("sign-up from address", config.signups_per_address, HOUR_S, (client_address(),)),
         ("sign-up of login", config.signups_per_name, HOUR_S, (login,)),
         ("sign-up of e-mail", config.signups_per_name, HOUR_S, (email.lower(),)),
+    )
+
+
+def limit_confirmations() -> None:
+    """Count the use of a link, whatever its outcome. Raises Problem `too_many_requests`."""
+    _acquire(("confirmation from address", service().settings.signups_per_address, HOUR_S, (client_address(),)))
+
+
+def limit_mails(email: str) -> None:
+    """Count a mail that somebody asks for, whether or not it is sent. Raises Problem `too_many_requests`."""
+    config = service().settings
+    _acquire(
+        ("mail from address", config.signups_per_address, HOUR_S, (client_address(),)),
+        ("mail to address", min(config.signups_per_name, MAILS_AN_HOUR), HOUR_S, (email.lower(),)),
     )
 
 

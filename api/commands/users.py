@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from api.access import admission, auth
-from api.commands import displaced, options
+from api.commands import displaced, options, signups
 from api.commands.base import Group, Refusal, as_json, print_note, print_result
 from api.commands.options import at_most, hint_at_more, password_stdin, read_password
 from api.commands.text import columns, format_time
@@ -149,6 +149,9 @@ def reset_password(login: str, is_json: bool) -> None:
     print_note(f"Give {login} this code, valid until {format_time(expires_at)}: slipway password --reset {login}")
 
 
+users.add_command(signups.list_signups)
+users.add_command(signups.approve)
+users.add_command(signups.reject)
 users.add_command(displaced.list_displaced)
 users.add_command(displaced.restore)
 users.add_command(displaced.release)

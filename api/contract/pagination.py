@@ -22,11 +22,11 @@ from api.contract.endpoint import BooleanFlag, Query, ResponseBody, WholeNumber
 from api.contract.fields import ExistingId
 from api.contract.timestamps import Timestamp
 from common.database.ids import EPOCH, first_id
-from common.database.models import App, Job, Project
+from common.database.models import App, Job, Project, SignupReview
 from common.states import JobState
 from common.workflows import WORKFLOWS
 
-Row = TypeVar("Row", Project, App, Job)
+Row = TypeVar("Row", Project, App, Job, SignupReview)
 Filters = dict[str, str]  # column: value
 
 # For each table, the columns that precede the id in one of its indexes; the first entry that fits the filters is used.
@@ -45,10 +45,11 @@ INDEX_PREFIXES: dict[type, Sequence[tuple[str, ...]]] = {
     ),
     App: (("project_id",),),
     Project: (("team_id",),),
+    SignupReview: (("state",),),
 }
 MAX_TOTAL = 10_000  # counting further would cost more than the number is worth
 CLOCK_SKEW = timedelta(minutes=5)  # an id has the time of the API's host, `created_at` the time of the database's host
-CREATOR_COLUMN: dict[type, str] = {Project: "created_by", App: "created_by", Job: "user_id"}
+CREATOR_COLUMN: dict[type, str] = {Project: "created_by", App: "created_by", Job: "user_id", SignupReview: "user_id"}
 NO_VALUE = ""  # a value that no column holds
 
 

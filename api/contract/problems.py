@@ -49,6 +49,11 @@ CODES: dict[str, ProblemType] = {
         "Invalid code",
         "Check your ID and the code, or ask an administrator for a new code. For security we don't say which is wrong.",
     ),
+    "invalid_link": ProblemType(
+        401,
+        "The link is invalid or has expired",
+        "Ask for another mail with POST /api/v1/signups/resend, or sign up again.",
+    ),
     "no_metrics_token": ProblemType(
         401,
         "The metrics token is missing or wrong",
@@ -93,6 +98,9 @@ CODES: dict[str, ProblemType] = {
         409,
         "Another job is already running for this app or user",
         "Wait for the job in `job_id` to finish, or cancel it.",
+    ),
+    "not_waiting": ProblemType(
+        409, "The sign-up does not wait for an answer", "List those that wait: GET /api/v1/signups."
     ),
     "is_over": ProblemType(409, "The job is over", "A job that is over cannot be changed. Start a new job."),
     "not_failed": ProblemType(409, "Nothing has failed", "Only a failed job or step can be retried or skipped."),

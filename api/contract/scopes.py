@@ -64,4 +64,7 @@ SCOPES: Mapping[str, Scope | None] = {  # by the name of the call; None: no toke
     "pause_upstream": None,
     "resume_upstream": None,
     "remove_user": None,
+    "list_signups": None,
+    "approve_signup": None,
+    "reject_signup": None,
 }

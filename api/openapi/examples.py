@@ -146,6 +146,20 @@ DEPLOY: dict[str, Any] = {
     "finished_at": LATER,
     "user": "ada",
 }
+REVIEW: dict[str, Any] = {
+    "signup_id": JOB_ID,
+    "id": "ada",
+    "email": "ada@example.com",
+    "name": "Ada Lovelace",
+    "team": "dev",
+    "is_invited": False,
+    "state": "waiting",
+    "created_at": AT,
+    "expires_at": "2026-03-21T09:26:53.589793Z",
+    "decided_at": None,
+    "decided_by": None,
+    "reason": None,
+}
 LAST_PAGE: dict[str, Any] = {"next": None, "total": 1, "total_is_capped": False}
 
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -156,9 +170,21 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "password": "engines weave numbers",
         "team": "dev",
     },
+    "LinkToken": {"token": "x1mPzV0bU3Ck9wq7RrYtGhJ2LsDfNa4QeWv8XyTzKoM"},
+    "Resend": {"email": "ada@example.com"},
     "Credentials": {"id": "ada", "password": "engines weave numbers"},
     "Person": PERSON,
     "LoggedIn": {"token": "shown once; store it safely", "expires_at": LATER, "user": PERSON},
+    "Signups": {**LAST_PAGE, "signups": [REVIEW]},
+    "SignupShown": {
+        **REVIEW,
+        "state": "rejected",
+        "decided_at": LATER,
+        "decided_by": "grace",
+        "reason": "Nobody of this name works here",
+    },
+    "Approve": {},
+    "Reject": {"reason": "Nobody of this name works here"},
     "Sessions": {"sessions": [SESSION]},
     "SessionsEnded": {"ended": 2},
     "PasswordChange": {"password": "engines weave numbers", "new_password": "looms weave flowers"},

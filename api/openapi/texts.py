@@ -31,6 +31,7 @@ Sign-ups, apps, builds and deployments. Each request is accepted as a **job**, a
 """
 TAGS = {
     "signup": "Sign-up: accounts for a new user.",
+    "confirmations": "Confirmation of the e-mail address of a new user.",
     "login": "Login, logout and the current user.",
     "passwords": "Change of a password, and reset by an administrator's code.",
     "sessions": "Your sessions: list and end them.",
@@ -44,9 +45,11 @@ TAGS = {
     "interventions": "Retry, skip, cancel and build logs.",
     "upstreams": f"State of {_UPSTREAMS}: outages, refusals, pauses and checks.",
     "users": "Off-boarding of users.",
+    "signups": "Sign-ups that wait for the approval of an administrator.",
     "health": "Health checks for operators.",
     "metrics": "Metrics for Prometheus.",
     "document": "The OpenAPI document.",
+    "confirm_page": "The page behind the link in a mail.",
     "docs": "The API reference for browsers.",
     "console": "The web console.",
 }
@@ -69,6 +72,7 @@ PATH: Mapping[str, Schema] = {
     "app_id": _ID,
     "project_id": _ID,
     "job_id": _ID,
+    "signup_id": _ID,
     "team_id": {"type": "string", "pattern": f"^{validation.TEAM.pattern}$"},
     "login": _NAME,
     "token_id": _ID,

@@ -78,7 +78,8 @@ class WaitingOn(ResponseBody):
 
     `code` is `outage` while the upstream does not answer, `refused` while it refuses Slipway's account or all calls of
     a kind, `paused` while an administrator has paused it, and `busy` while it is at its concurrency limit. In these
-    cases the lane resumes automatically, and `next_look_at` is null.
+    cases the lane resumes automatically, and `next_look_at` is null. With the upstream `slipway`, the
+    whole job waits: `confirmation` until the person opens the link in the mail, `approval` for an administrator.
     """
 
     step: str

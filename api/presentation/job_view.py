@@ -39,6 +39,7 @@ from common.database.models import Attempt, Job, Resource, Step, UpstreamStatus
 from common.jobs import outputs
 from common.plain_text import own_words
 from common.states import CLAIMABLE, OPEN, PASSED, StepState
+from common.workflows import Upstream
 
 Part = TypeVar("Part", StepShown, AttemptShown, WaitingOn, Failure)
 WAITING = frozenset({StepState.WAITING, StepState.RETRYING})
@@ -171,9 +172,13 @@ class JobView:
                 remaining=self._remaining(job, steps, now),
             ),
             waiting_on=[
-                _parked(job, step, statuses) if step.parked_at else _waiting_on(step)
+                _pending(step)
+                if step.state is StepState.PENDING
+                else _parked(job, step, statuses)
+                if step.parked_at
+                else _waiting_on(step)
                 for step in steps
-                if step.state in WAITING or (step.parked_at and step.state in CLAIMABLE)
+                if _waits(step)
             ],
             errors=[_failure(step) for step in steps if step.state is StepState.FAILED],
             lanes=[
@@ -184,7 +189,8 @@ class JobView:
         )
 
     def _remaining(self, job: Job, steps: Sequence[Step], now: datetime) -> Remaining | None:
-        typical = self._durations.remaining(job, steps, now) if job.state in OPEN else None
+        is_known = job.state in OPEN and not any(step.state is StepState.PENDING and step.code for step in steps)
+        typical = self._durations.remaining(job, steps, now) if is_known else None
         return Remaining(p50_s=round(typical.p50_s, 1), p90_s=round(typical.p90_s, 1)) if typical else None
 
     def _links(self, resources: Sequence[Resource]) -> list[Link]:
@@ -256,6 +262,23 @@ def _step(job: Job, step: Step, attempts: Sequence[Attempt]) -> StepShown:
         started_at=step.started_at,
         finished_at=step.finished_at,
         attempts=[AttemptShown.model_validate(attempt, from_attributes=True) for attempt in attempts],
+    )
+
+
+def _waits(step: Step) -> bool:
+    is_parked = step.parked_at and step.state in CLAIMABLE
+    return step.state in WAITING or bool(is_parked) or (step.state is StepState.PENDING and step.code is not None)
+
+
+def _pending(step: Step) -> WaitingOn:
+    """Return why the whole job is pending: its first step says it, and no upstream has to do with it."""
+    return WaitingOn(
+        step=step.name,
+        upstream=Upstream.SLIPWAY.value,
+        code=step.code,
+        reason=step.reason,
+        since=step.waiting_since,
+        next_look_at=None,
     )
 
 

@@ -20,7 +20,8 @@ from api.serving.routing import route
 from api.views import invites, stale_signups
 from common.database.ids import new_id
 from common.database.models import Job, User
-from common.jobs import lifecycle
+from common.jobs import lifecycle, signup_reviews
+from common.states import ReviewState
 from common.vault import sealed_passwords
 from common.workflows import SIGNUP
 
@@ -53,13 +54,15 @@ def sign_up(body: Signup) -> Answer:
     A job creates the user's accounts on GitLab, Jenkins and Kibana with the roles of the team. Anyone who knows the
     job's ID can follow it without a login. The password is stored encrypted, and deleted once the last account exists.
     To join a team that is not open to everyone, send an invitation code as `invite`; an accepted sign-up uses it up.
+    The job may have to wait until the person confirms the e-mail address, or an administrator approves: `waiting_on`
+    of the job says so.
     """
     _check(body)
     rate_limits.limit_sign_ups(body.id, body.email)
     own = stale_signups.find_own(login=body.id, email=body.email.lower(), password=body.password)
     password_hash = service().passwords.hash(body.password)
     try:
-        return once(lambda session: accepted(_write(session, body, password_hash, own)))
+        return once(lambda session: _accept(session, body, password_hash, own))
     except IntegrityError:
         if not (
             taken := service().db.read(lambda session: accounts.find_taken(session, login=body.id, email=body.email))
@@ -95,7 +98,13 @@ def _choice(open_teams: list[str]) -> str:
     return f"Choose one of: {', '.join(open_teams)}."
 
 
-def _write(session: Session, body: Signup, password_hash: str, own: list[str]) -> Job:
+def _accept(session: Session, body: Signup, password_hash: str, own: list[str]) -> Answer:
+    state = signup_reviews.first_state(service().settings)
+    job = _write(session, body, password_hash, own, state)
+    return accepted(job, lanes=None if state is None else [])
+
+
+def _write(session: Session, body: Signup, password_hash: str, own: list[str], review: ReviewState | None) -> Job:
     now = service().db.now()
     inputs: dict[str, Any] = {"login": body.id, "email": body.email.lower(), "name": body.name, "team": body.team}
     names = {"login": body.id, "email": inputs["email"]}
@@ -117,8 +126,11 @@ def _write(session: Session, body: Signup, password_hash: str, own: list[str]) -
         user_id=user.id,
         request_id=request_id(),
         inputs=inputs,
+        pending=signup_reviews.PENDING[review] if review else None,
     )
-    sealed_passwords.seal(session, service().vault, job_id=job.id, password=body.password, now=now)
+    undecided = signup_reviews.begin(session, job, review, service().settings, now) if review else None
+    until = undecided.expires_at if undecided else None
+    sealed_passwords.seal(session, service().vault, job_id=job.id, password=body.password, now=now, until=until)
     session.flush()
     if invite is not None:
         invites.redeem(session, invite, now=now)

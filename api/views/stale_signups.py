@@ -1,7 +1,9 @@
 """Release the login and e-mail address of stale sign-ups, so that the same person can sign up again.
 
 A sign-up is stale when it failed because somebody else has the login on an upstream: the person has to choose another
-login, with the same e-mail address. While anything that was created for the failed sign-up exists, both stay taken.
+login, with the same e-mail address. So is one that an administrator has rejected, or that nobody answered in time.
+While anything that was created for the failed sign-up exists, both stay taken. One whose e-mail address was to be
+confirmed, and never was, holds its names against nobody.
 
 Only the person who has the password of that sign-up, or an operator, releases its names: else anybody could put others
 out of the way. Whoever has logged in, is an administrator or made something is never renamed.
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import ColumnElement, Select, exists, or_, select
+from sqlalchemy import ColumnElement, Select, exists, or_, select, true
 from sqlalchemy.orm import Session
 
 from api.access import admission, auth, rate_limits
@@ -19,9 +21,10 @@ from api.contract import accounts, validation
 from api.contract.problems import Problem
 from api.service import service
 from api.views import invites
-from common.database.models import Job, Project, Resource, Step, User
+from common.database.models import Job, Project, Resource, SignupReview, Step, User
 from common.errors import Conflict
-from common.states import OPEN, Provenance
+from common.jobs import signup_reviews
+from common.states import OPEN, Provenance, ReviewState
 from common.vault import sealed_passwords
 from common.workflows import CHANGE_PASSWORD, SIGNUP
 
@@ -33,14 +36,18 @@ def find_own(*, login: str, email: str, password: str) -> list[str]:
     when one has another password, which counts as a wrong one, and `too_many_requests`.
     """
     free = service().db.read(
-        lambda session: [each for each in _holders(session, login, email) if _is_free(session, each)]
+        lambda session: [
+            (each, _is_anybodys(session, each)) for each in _holders(session, login, email) if _is_free(session, each)
+        ]
     )
-    for person in free:
+    for person, is_anybodys in free:
+        if is_anybodys:
+            continue
         with rate_limits.limit_password_attempts(person.login):
             if not service().passwords.is_right(password, person.password_hash):
                 taken = service().db.read(lambda session: accounts.find_taken(session, login=login, email=email))
                 raise Problem("taken", errors=taken)
-    return [person.id for person in free]
+    return [person.id for person, _ in free]
 
 
 def find_returning(session: Session, *, login: str, email: str, of: Collection[str]) -> User | None:
@@ -85,9 +92,21 @@ def _is_stale(session: Session, person: User) -> bool:
         return False
     is_running = exists().where(Job.subject_id == person.id, Job.state.in_(OPEN))
     has_conflict = exists().where(Step.job_id.in_(_jobs_of(person)), Step.code == Conflict.code)
-    return bool(
-        session.scalar(select(~is_running & ~has_accounts(person) & has_conflict & ~_has_made_anything(person)))
-    )
+    review = _review_of(session, person)
+    is_refused = review is not None and review.state in signup_reviews.REFUSED
+    has_failed = ~is_running & (true() if is_refused else has_conflict)
+    return bool(session.scalar(select(has_failed & ~has_accounts(person) & ~_has_made_anything(person))))
+
+
+def _is_anybodys(session: Session, person: User) -> bool:
+    """Say whether nobody has shown that either name is theirs: the address was to be confirmed, and never was."""
+    review = _review_of(session, person)
+    return review is not None and review.state is ReviewState.LAPSED
+
+
+def _review_of(session: Session, person: User) -> SignupReview | None:
+    job = admission.find_sign_up(session, person)
+    return session.get(SignupReview, job.id) if job else None
 
 
 def has_accounts(person: User) -> ColumnElement[bool]:

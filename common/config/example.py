@@ -18,6 +18,7 @@ HEADER = """\
 # Keep secrets in files of their own: see SECRETS_DIR. For `docker compose`, `make secrets` makes these files.
 """
 OWN, APPS, PROCESSES = "Slipway", "What apps are made of", "How the processes behave"
+MAIL = "Mails to people"
 RISKS = "Risks that start-up refuses, and that you accept: see docs/installation.md"
 LONGER = {
     Upstream.ARGOCD: "Argo CD (ARGOCD_… in place of ARGO_… is the newer name of each setting; both work)",
@@ -29,6 +30,7 @@ ORDER = (  # heading, and how the names of a group in this section begin; in a g
     *((OWN, start) for start in ("SECRETS_DIR", "DB_PASSWORD", "DB_", "REDIS_PASSWORD", "REDIS_", "SECRET_KEYS")),
     *((LONGER.get(each, each.label), f"{each.prefix}_(?!CONCURRENCY|CALLS_PER_SECOND)") for each in EXTERNAL),
     *((APPS, start) for start in ("DEV_CLUSTER|OPS_CLUSTER", "CONTAINER_|REGISTRY_|CATALOG_|CA_")),
+    (MAIL, "SMTP_|SLIPWAY_EXT_"),
     REST,
     *((PROCESSES, start) for start in ("WORKER_CONCURRENCY", ".*_CONCURRENCY", ".*_CALLS_PER_SECOND", "OUTAGE_")),
     *((PROCESSES, start) for start in ("LOG_", "METRICS_|WORKER_METRICS_|OTEL_|TRACE_", "FLOWER_")),

@@ -74,7 +74,7 @@ def _is_accepted(risk: Risk, config: BaseSettings) -> bool:
 
 def _risks(config: BaseSettings) -> Iterator[Risk]:
     values = dict(config)
-    for rule in (_upstreams, _traces, _broker, _database, _secrets, _shared_secrets, _flower, _cookie, _limits):
+    for rule in (_upstreams, _traces, _mail, _broker, _database, _secrets, _shared_secrets, _flower, _cookie, _limits):
         yield from rule(values)
     for path in exposed_files.writable_by_others(config):
         setting = "SECRETS_DIR" if path == values["secrets_dir"] else str(path)
@@ -97,6 +97,16 @@ def _traces(values: Values) -> Iterator[Risk]:
     if _is_plain(values.get("otel_exporter_otlp_endpoint")):
         problem = "traces would leave this machine in clear text: write https://"
         yield Risk(setting="OTEL_EXPORTER_OTLP_ENDPOINT", problem=problem, switch="allow_plain_traces")
+
+
+def _mail(values: Values) -> Iterator[Risk]:
+    host = values.get("smtp_host")
+    if host is not None and values["smtp_tls"] == "none" and not is_loopback(host):
+        problem = "mails, and the password, would go there in clear text: leave it out, or write implicit"
+        yield Risk(setting="SMTP_TLS", problem=problem, switch="allow_plain_mail")
+    if _is_plain(values.get("slipway_ext_url")):
+        problem = "what people send after opening a link would travel in clear text: write https://"
+        yield Risk(setting="SLIPWAY_EXT_URL", problem=problem, switch="allow_plain_mail")
 
 
 def _is_plain(url: str | None) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from os import PathLike
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -34,6 +34,7 @@ ENV_FILES = (EMBEDDED_ENV, Path(".env"))
 OF_AN_INTERFACE = re.compile(r"/api(/v\d+|/json|/graphql)?$")
 KIBANA_PORT = 5601
 DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", re.IGNORECASE)
+ADDRESS = re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)*[A-Za-z0-9-]{1,63}")
 LOGIN = re.compile(r"[^:,]+:[^,]+")  # as HTTP's basic authentication has it
 
 AT_ONCE = "Steps that run on {} at once, over all workers: fewer than their threads, or a slow upstream holds them all"
@@ -212,6 +213,10 @@ class Settings(CommonSettings):
     allow_plain_traces: bool = Field(
         False, description="Accept an http:// address of a collector of traces on another machine"
     )
+    allow_plain_mail: bool = Field(
+        False,
+        description="Accept a mail server on another machine without TLS, and links in mails that begin with http://",
+    )
     allow_insecure_cookie: bool = Field(
         False, description="Accept COOKIE_SECURE=false although people come from other machines: sessions in clear text"
     )
@@ -252,6 +257,17 @@ class Settings(CommonSettings):
         (),
         description="Domains whose e-mail addresses may sign up, comma-separated: example.com. A domain does not stand "
         "for those below it. Unset: any",
+    )
+    signup_confirmation: bool = Field(
+        False,
+        description="Mail each new person a link to confirm the e-mail address; nothing is made before. The workers "
+        "send it: SMTP_HOST",
+    )
+    signup_approval: bool = Field(
+        False, description="Let each sign-up wait until an administrator approves or rejects it. Nothing is made before"
+    )
+    signup_approval_days: int = Field(
+        7, ge=1, le=90, description="Days after which a sign-up that no administrator has answered is cancelled"
     )
     signup_bundled_teams_open: bool = Field(
         False,
@@ -402,10 +418,56 @@ class WorkerSettings(Settings):
     elasticsearch_proxy: HttpUrl | None = Field(None, description=PROXY.format("Elasticsearch"))
     elasticsearch_ca_file: Path | None = Field(None, description=CA_FILE.format("Elasticsearch"))
 
+    smtp_host: str | None = Field(
+        None, validate_default=True, description="Server that takes our mails. Unset: none are sent"
+    )
+    smtp_tls: Literal["starttls", "implicit", "none"] = Field(
+        "starttls", description="TLS to that server: starttls, implicit (from the first byte), or none"
+    )
+    smtp_port: int | None = Field(
+        None, ge=1, le=65_535, description="Its port. Unset: 587, with implicit TLS 465, without TLS 25"
+    )
+    smtp_user: str | None = Field(None, description="Login on that server. Unset: it asks for none")
+    smtp_password: SecretStr | None = Field(None, description="That login's password")
+    smtp_ca_file: Path | None = Field(None, description="CA bundle for that server. Unset: those the system trusts")
+    smtp_from: str | None = Field(
+        None, validate_default=True, description="Address from which our mails come: slipway@example.com"
+    )
+    slipway_ext_url: HttpUrl | None = Field(
+        None, validate_default=True, description="Slipway's API as people reach it, for links in mails"
+    )
+
     worker_concurrency: int = Field(16, ge=1, le=256, description="Steps that one worker process runs at once")
 
+    @field_validator("smtp_host", "smtp_from", "slipway_ext_url")
+    @classmethod
+    def _for_confirmations(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("signup_confirmation"):
+            raise ValueError("is needed where SIGNUP_CONFIRMATION is set")
+        return value
+
+    @field_validator("smtp_from")
+    @classmethod
+    def _is_address(cls, address: str | None) -> str | None:
+        if address is not None and not ADDRESS.fullmatch(address):
+            raise ValueError("must be an e-mail address alone: slipway@example.com")
+        return address
+
+    @field_validator("smtp_password")
+    @classmethod
+    def _with_its_login(cls, password: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if password is not None and not info.data.get("smtp_user"):
+            raise ValueError("needs SMTP_USER beside it")
+        return password
+
     @field_validator(
-        "ca_file", "gitlab_ca_file", "jenkins_ca_file", "argocd_ca_file", "elasticsearch_ca_file", mode="after"
+        "smtp_ca_file",
+        "ca_file",
+        "gitlab_ca_file",
+        "jenkins_ca_file",
+        "argocd_ca_file",
+        "elasticsearch_ca_file",
+        mode="after",
     )
     @classmethod
     def _with_certificates(cls, file: Path | None) -> Path | None:

@@ -27,7 +27,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from common.database.ids import new_id
 from common.database.types import ID, NAME, UtcDateTime, identity, states
-from common.states import JobState, Outcome, Provenance, StepState
+from common.states import JobState, Outcome, Provenance, ReviewState, StepState
 
 TABLE_OPTIONS = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_unicode_ci"}
 
@@ -202,6 +202,42 @@ class Job(Base):
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class SignupReview(Base):
+    """The review of one sign-up, whose job is pending until it is decided; its id is the job's. Kept when it is over.
+
+    First the person confirms the e-mail address, then an administrator approves: as far as the settings ask for it.
+    """
+
+    __tablename__ = "signup_reviews"
+    __table_args__ = _table(Index(None, "state", "id"), Index(None, "state", "expires_at"))
+
+    id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    state: Mapped[ReviewState] = mapped_column(states(ReviewState))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)  # undecided until then, it ends by itself
+    token_hash: Mapped[str | None] = mapped_column(identity(64), unique=True)  # SHA-256, of the link mailed last
+    confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    decided_by: Mapped[str | None] = mapped_column(ID)  # an administrator; None: a command, or nobody
+    reason: Mapped[str | None] = mapped_column(String(500))  # of a rejection
+
+
+class Mail(Base):
+    """A mail that is to be sent, one of a kind to a person; deleted when it was sent.
+
+    What is secret in it is made when it is sent, so that no row has it.
+    """
+
+    __tablename__ = "mails"
+
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(NAME, primary_key=True)
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
 class Step(Base):

@@ -27,6 +27,7 @@ from common.database.models import (
     IdempotencyRecord,
     Job,
     LoginSession,
+    Mail,
     PasswordReset,
     RateCount,
     Step,
@@ -44,7 +45,7 @@ LOOK_AGAIN_S = SECOND_AFTER_S - lifecycle.RESEND_S
 LEFT_AT_ONCE = 100  # rows that a clock which freezes may keep locked
 LONG_HELD_AT_ONCE = 100
 LAST_CALL_S = 1.0  # what a dead worker had sent may still arrive: the next attempt starts after this, not before
-EXPIRING: tuple[type[Base], ...] = (LoginSession, ApiToken, PasswordReset, IdempotencyRecord, RateCount)
+EXPIRING: tuple[type[Base], ...] = (LoginSession, ApiToken, PasswordReset, IdempotencyRecord, RateCount, Mail)
 
 
 def take_due(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from common import workflows
-from common.database.models import Attempt, Job, Step
+from common.database.models import Attempt, Job, SignupReview, Step
 from common.jobs import lifecycle
 from common.jobs.events import transition, transition_job
-from common.states import OPEN, PASSED, UNSETTLED, JobState, Outcome, StepState
+from common.states import OPEN, PASSED, UNDECIDED, UNSETTLED, JobState, Outcome, ReviewState, StepState
 from common.vault import sealed_passwords
 
 
@@ -59,11 +59,12 @@ def skip(session: Session, job_id: str, step_name: str, *, reason: str, now: dat
     return _reopen(session, job, now)
 
 
-def cancel(session: Session, job_id: str, now: datetime) -> Job:
+def cancel(session: Session, job_id: str, now: datetime, *, code: str | None = None, reason: str | None = None) -> Job:
     """Stop before the next step; what the workflow began on upstreams and can stop is stopped by a last step.
 
     A step that runs now can record neither its outcome nor an intent any more: it stops at its next access to the
-    database. Raises NotPossibleError `is_over`; cancelling twice is fine.
+    database. `code` and `reason` say why, if there is more to say than that somebody did it. Raises NotPossibleError
+    `is_over`; cancelling twice is fine.
     """
     job = lifecycle.lock(session, job_id)
     if job is None or job.state not in OPEN:
@@ -74,9 +75,12 @@ def cancel(session: Session, job_id: str, now: datetime) -> Job:
     has_begun = any(step.attempts for step in steps)
     for step in steps:
         if step.state in UNSETTLED or step.state is StepState.PENDING:
-            _stop(session, step, now)
+            _stop(session, step, now, code=code, reason=reason)
     transition_job(job, JobState.CANCELLING)
     sealed_passwords.wipe(session, [job.id])  # the job cannot be retried any more
+    if job.kind == workflows.SIGNUP.name:
+        waits = (SignupReview.id == job.id, SignupReview.state.in_(sorted(UNDECIDED)))
+        session.execute(update(SignupReview).where(*waits).values(state=ReviewState.CANCELLED, decided_at=now))
     flow = workflows.WORKFLOWS.get(job.kind)
     if flow is not None and flow.on_cancel is not None and has_begun:
         _add_last_step(session, job, flow.on_cancel, position=len(steps), now=now)
@@ -111,12 +115,12 @@ def _reopen(session: Session, job: Job, now: datetime) -> Job:
     return job
 
 
-def _stop(session: Session, step: Step, now: datetime) -> None:
+def _stop(session: Session, step: Step, now: datetime, *, code: str | None, reason: str | None) -> None:
     if step.attempts and step.state in UNSETTLED:
         attempt = session.scalar(select(Attempt).where(Attempt.step_id == step.id, Attempt.number == step.attempts))
         if attempt is not None and attempt.outcome is None:
             attempt.outcome, attempt.finished_at = Outcome.CANCELLED, now
-    transition(step, StepState.CANCELLED)
+    transition(step, StepState.CANCELLED, code=code, reason=reason)
     step.finished_at = now
     step.claim_token = step.lease_until = step.nudge_at = step.due_at = step.parked_at = None
 

@@ -11,6 +11,7 @@ would notice of the change is recorded as an event with that number (`events.py`
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -31,6 +32,15 @@ from common.workflows import Workflow, find_step
 
 RESEND_S = 5.0  # a step whose turn it is and that nobody began is sent again after this, then ever more rarely
 
+
+@dataclass(frozen=True, kw_only=True)
+class Pending:
+    """Why a job that was accepted may not begin yet."""
+
+    code: str
+    reason: str
+
+
 CANCEL_LANE = "cancel"  # holds the step that stops what a cancelled job began outside
 
 
@@ -45,8 +55,12 @@ def accept(
     request_id: str,
     inputs: dict[str, Any],
     app_id: str | None = None,
+    pending: Pending | None = None,
 ) -> Job:
-    """Write a job and its whole plan into the caller's transaction. Send its messages after the commit."""
+    """Write a job and its whole plan into the caller's transaction. Send its messages after the commit.
+
+    While a job is pending, none of its steps has its turn and nobody dispatches it: `begin` ends that.
+    """
     job = Job(
         id=new_id(),
         kind=workflow.name,
@@ -77,11 +91,36 @@ def accept(
                 state=StepState.PENDING,
             )
             session.add(step)
-            if index == 0:
+            if pending is not None and position == 0:
+                _say(step, pending, now)
+            elif pending is None and index == 0:
                 make_ready(step, now)
             position += 1
     events.write(session, job, now)
     return job
+
+
+def keep_pending(session: Session, job: Job, pending: Pending, now: datetime) -> None:
+    """Let a pending job, which the caller has locked, wait for something else."""
+    first = session.scalars(select(Step).where(Step.job_id == job.id, Step.position == 0)).one()
+    _say(first, pending, now)
+    touch(session, job, now)
+
+
+def _say(step: Step, pending: Pending, now: datetime) -> None:
+    transition(step, StepState.PENDING, code=pending.code, reason=pending.reason)
+    step.waiting_since = now
+
+
+def begin(session: Session, job: Job, now: datetime) -> None:
+    """Give the first step of each lane of a pending job, which the caller has locked, its turn."""
+    lanes: set[str] = set()
+    for step in session.scalars(select(Step).where(Step.job_id == job.id).order_by(Step.position)):
+        if step.lane not in lanes:
+            lanes.add(step.lane)
+            step.waiting_since = None
+            make_ready(step, now)
+    touch(session, job, now)
 
 
 def make_ready(step: Step, now: datetime) -> None:

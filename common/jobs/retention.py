@@ -31,7 +31,7 @@ from sqlalchemy.orm import Session, aliased
 from common.config.settings import Settings
 from common.database.engine import Database
 from common.database.ids import first_id
-from common.database.models import App, Attempt, ConsoleChunk, Event, Job, Resource, Step, User
+from common.database.models import App, Attempt, ConsoleChunk, Event, Job, Resource, SignupReview, Step, User
 from common.jobs import builds, deployments
 from common.jobs.ledger import OF_A_RUN
 from common.states import OPEN, JobState
@@ -181,6 +181,7 @@ def _delete(ids: Iterable[str], before: datetime, session: Session) -> int:
         delete(Attempt).where(Attempt.step_id.in_(steps)),
         delete(Step).where(Step.job_id.in_(jobs)),
         delete(Event).where(Event.job_id.in_(jobs)),
+        delete(SignupReview).where(SignupReview.id.in_(jobs)),
         delete(ConsoleChunk).where(ConsoleChunk.job_id.in_(jobs)),
         delete(Resource).where(Resource.job_id.in_(jobs), Resource.kind.in_(OF_A_RUN)),
         delete(Job).where(Job.id.in_(jobs)),

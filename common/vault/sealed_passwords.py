@@ -1,8 +1,8 @@
 """The sealed password of a job: seal, unseal, wipe and expire.
 
 It exists from the request until the last step that needs it is done, at most LIVES long, and after a failure for
-RETRY_WITHIN only. Nothing else touches its table, apart from the rotation of keys, which seals every kind of row
-afresh.
+RETRY_WITHIN only. While a sign-up waits for approval, it exists until somebody answers or the time for that is over.
+Nothing else touches its table, apart from the rotation of keys, which seals every kind of row afresh.
 """
 
 from __future__ import annotations
@@ -26,9 +26,13 @@ RETRY_WITHIN = timedelta(hours=1)  # after a failure; a later retry asks for the
 SealedPassword = Secret  # its row, for the rotation of keys
 
 
-def seal(session: Session, vault: Vault, *, job_id: str, password: str, now: datetime) -> None:
-    """Keep the password of a job that has none yet."""
-    session.add(_row(vault, job_id, password, now))
+def seal(
+    session: Session, vault: Vault, *, job_id: str, password: str, now: datetime, until: datetime | None = None
+) -> None:
+    """Keep the password of a job that has none yet; `until` another time than usual."""
+    row = _row(vault, job_id, password, now)
+    row.expires_at = until or row.expires_at
+    session.add(row)
 
 
 def seal_again(session: Session, vault: Vault, *, job_id: str, password: str, now: datetime) -> None:
@@ -58,6 +62,11 @@ def prolong(session: Session, job_id: str, *, until: datetime) -> None:
     """Let the password of a job expire then, at the earliest."""
     is_shorter = (Secret.job_id == job_id, Secret.expires_at < until)
     session.execute(update(Secret).where(*is_shorter).values(expires_at=until))
+
+
+def expire_at(session: Session, job_id: str, at: datetime) -> None:
+    """Let the password of a job expire then."""
+    session.execute(update(Secret).where(Secret.job_id == job_id).values(expires_at=at))
 
 
 def wipe(session: Session, job_ids: Collection[str] | Select[str]) -> int:

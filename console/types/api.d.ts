@@ -1,6 +1,7 @@
 // Written by `make docs` from the declarations of the endpoints, as docs/openapi.json is.
 export type AppDetail = { "app_id": string; "project_id": string; "name": string; "type": string; "team": string; "namespace": string; "description": string; "created_at": string; "parts": Array<Part>; "job_id": string | null; "state": JobState | null };
 export type AppShown = { "app_id": string; "project_id": string; "name": string; "type": string; "team": string; "namespace": string; "description": string; "created_at": string };
+export type Approve = {  };
 export type Apps = { "next": string | null; "total": number | null; "total_is_capped": boolean | null; "apps": Array<AppShown> };
 export type AttemptShown = { "number": number; "outcome": Outcome | null; "polls": number; "code": string | null; "reason": string | null; "started_at": string; "finished_at": string | null };
 export type BuildShown = { "job_id": string; "state": JobState; "image_tag": string | null; "branch": string | null; "number": number | null; "url": string | null; "commit": string | null; "image": string | null; "created_at": string; "finished_at": string | null; "user": string | null };
@@ -8,6 +9,7 @@ export type Builds = { "next": string | null; "total": number | null; "total_is_
 export type Cancel = {  };
 export type Check = { "check": string; "question": string; "state": string; "said": string; "remedy": string };
 export type Checkup = {  };
+export type ConfirmPage = {  };
 export type ConsoleFile = {  };
 export type ConsolePage = {  };
 export type Credentials = { "id": string; "password": string };
@@ -27,6 +29,7 @@ export type JobSummary = { "job_id": string; "kind": string; "title": string; "s
 export type Jobs = { "next": string | null; "total": number | null; "total_is_capped": boolean | null; "jobs": Array<JobSummary> };
 export type LaneShown = { "name": string; "steps": Array<StepShown> };
 export type Link = { "upstream": string; "kind": string; "name": string; "url": string };
+export type LinkToken = { "token": string };
 export type Log = { "text": string; "start": number; "next_start": number; "more": boolean; "truncated": boolean };
 export type LoggedIn = { "token": string; "expires_at": string; "user": Person };
 export type MetricsPage = {  };
@@ -51,18 +54,23 @@ export type Progress = { "done": number; "total": number; "remaining": Remaining
 export type ProjectShown = { "project_id": string; "name": string; "description": string; "team": string; "created_at": string };
 export type Projects = { "next": string | null; "total": number | null; "total_is_capped": boolean | null; "projects": Array<ProjectShown> };
 export type Provenance = "intended" | "created" | "adopted" | "gone";
+export type Reject = { "reason": string };
 export type Remaining = { "p50_s": number; "p90_s": number };
+export type Resend = { "email": string };
 export type ResetCode = { "reset_code": string; "expires_at": string };
 export type ResumeUpstream = {  };
 export type Retried = { "job_id": string; "status_url": string };
 export type Retries = { "retried": Array<Retried>; "refused": Array<NotRetried>; "more": boolean; "next": string | null };
 export type Retry = { "password"?: string | null };
 export type RetryAll = { "kind"?: "signup" | "provision" | "build" | "deploy" | "deprovision" | "removal_preview" | "reconcile" | "drift" | "plan" | "checkup" | "offboard" | "change_password" | null; "app_id"?: string | null; "team"?: string | null; "user"?: string | null; "code"?: string | null; "since"?: string | null; "cursor"?: string | null; "limit"?: number; "dry_run"?: boolean };
+export type ReviewState = "unconfirmed" | "waiting" | "confirmed" | "approved" | "rejected" | "lapsed" | "expired" | "cancelled";
 export type Scope = "read" | "build" | "deploy" | "team";
 export type SessionShown = { "session_id": string; "created_at": string; "last_used_at": string; "expires_at": string; "address": string | null; "user_agent": string | null; "current": boolean };
 export type Sessions = { "sessions": Array<SessionShown> };
 export type SessionsEnded = { "ended": number };
 export type Signup = { "id": string; "email": string; "name": string; "password": string; "team": "dev" | "ops"; "invite"?: string | null };
+export type SignupShown = { "signup_id": string; "id": string; "email": string; "name": string; "team": string; "is_invited": boolean; "state": ReviewState; "created_at": string; "expires_at": string; "decided_at": string | null; "decided_by": string | null; "reason": string | null };
+export type Signups = { "next": string | null; "total": number | null; "total_is_capped": boolean | null; "signups": Array<SignupShown> };
 export type Skip = { "reason": string };
 export type StartPage = {  };
 export type StepMoved = { "name": string; "state": StepState; "code": string | null; "reason": string | null };
@@ -77,6 +85,8 @@ export type Upstreams = { "upstreams": Array<UpstreamShown>; "others": Array<Che
 export type WaitingOn = { "step": string; "upstream": string; "code": string | null; "reason": string | null; "since": string | null; "next_look_at": string | null };
 export interface Calls {
   sign_up: { method: "POST"; path: "/api/v1/signup"; values: {}; query: {}; body: Signup; answer: JobAccepted };
+  confirm_signup: { method: "POST"; path: "/api/v1/signups/confirm"; values: {}; query: {}; body: LinkToken; answer: JobAccepted };
+  resend_confirmation: { method: "POST"; path: "/api/v1/signups/resend"; values: {}; query: {}; body: Resend; answer: null };
   log_in: { method: "POST"; path: "/api/v1/login"; values: {}; query: {}; body: Credentials; answer: LoggedIn };
   log_in_as_published: { method: "POST"; path: "/api/v1/Login"; values: {}; query: {}; body: Credentials; answer: LoggedIn };
   log_out: { method: "POST"; path: "/api/v1/logout"; values: {}; query: {}; body: undefined; answer: null };
@@ -118,12 +128,16 @@ export interface Calls {
   pause_upstream: { method: "POST"; path: "/api/v1/upstreams/{upstream}/pause"; values: { "upstream": "gitlab" | "jenkins" | "argocd" | "elasticsearch" }; query: {}; body: PauseUpstream; answer: UpstreamShown };
   resume_upstream: { method: "POST"; path: "/api/v1/upstreams/{upstream}/resume"; values: { "upstream": "gitlab" | "jenkins" | "argocd" | "elasticsearch" }; query: {}; body: ResumeUpstream; answer: UpstreamShown };
   remove_user: { method: "DELETE"; path: "/api/v1/users/{login}"; values: { "login": string }; query: {}; body: undefined; answer: JobAccepted };
+  list_signups: { method: "GET"; path: "/api/v1/signups"; values: {}; query: { "limit"?: number; "cursor"?: string; "user"?: string; "since"?: string; "total"?: boolean; "state"?: ReviewState }; body: undefined; answer: Signups };
+  approve_signup: { method: "POST"; path: "/api/v1/signups/{signup_id}/approve"; values: { "signup_id": string }; query: {}; body: Approve; answer: JobAccepted };
+  reject_signup: { method: "POST"; path: "/api/v1/signups/{signup_id}/reject"; values: { "signup_id": string }; query: {}; body: Reject; answer: SignupShown };
   is_alive: { method: "GET"; path: "/healthz"; values: {}; query: {}; body: undefined; answer: Health };
   is_ready: { method: "GET"; path: "/readyz"; values: {}; query: {}; body: undefined; answer: Health };
   show_metrics: { method: "GET"; path: "/metrics"; values: {}; query: {}; body: undefined; answer: string };
   show_document: { method: "GET"; path: "/openapi.json"; values: {}; query: {}; body: undefined; answer: OpenApi };
   show_docs: { method: "GET"; path: "/docs"; values: {}; query: {}; body: undefined; answer: string };
   send_asset: { method: "GET"; path: "/docs/assets/{file}"; values: { "file": string }; query: {}; body: undefined; answer: string };
+  show_confirm_page: { method: "GET"; path: "/confirm"; values: {}; query: {}; body: undefined; answer: string };
   show_start: { method: "GET"; path: "/"; values: {}; query: {}; body: undefined; answer: string };
   show_console: { method: "GET"; path: "/console"; values: {}; query: {}; body: undefined; answer: string };
   send_console_file: { method: "GET"; path: "/console/assets/{version}/{file}"; values: { "version": string; "file": string }; query: {}; body: undefined; answer: string };

@@ -25,7 +25,13 @@ WHO = ("nobody", "member", "administrator")
 LOGINS = {"member": "member-dev", "administrator": "chief"}
 OWN, FOREIGN, ABSENT = "dev", "ops", None
 WHOSE = (OWN, OWN, OWN, FOREIGN, ABSENT)
-LOGGING_IN = ("log_in", "log_in_as_published", "change_password", "confirm_reset")  # or proving it otherwise
+LOGGING_IN = (
+    "log_in",
+    "log_in_as_published",
+    "change_password",
+    "confirm_reset",
+    "confirm_signup",
+)  # or proving it otherwise
 SIGNUP = {"name": "Ada Lovelace", "password": PASSWORD}
 LAST_UNSEEN = "\U000e0fff"  # for those who make things up; what is behind it is not taken either
 WAIT_SHARE = 30  # nobody waits for a minute here: of 60 seconds, 2 are left

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import secrets
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from api.credentials import hash_of
 from api.openapi.examples import EXAMPLES
 from common.database.engine import Database
-from common.database.models import Job
+from common.database.models import Job, User
+from common.jobs import signup_reviews
 from common.states import OPEN, Provenance, StepState
 from common.workflows import CHANGE_PASSWORD, SIGNUP
 from support.api import PASSWORD, V1, Api, add_app, add_project
@@ -122,6 +126,31 @@ class Objects:
         succeed(self.db, job_id, but=("join_gitlab_group",))
         fail(self.db, job_id, "join_gitlab_group")
         return {"job_id": job_id}
+
+    def waiting_signup(self, team: str) -> Values:
+        """It waits for an administrator."""
+        return {"signup_id": self._sign_up_where(team, "signup_approval")}
+
+    def unconfirmed_signup(self, team: str) -> Values:
+        """It waits for the person, who has got a mail."""
+        job_id, token = self._sign_up_where(team, "signup_confirmation"), secrets.token_urlsafe(32)
+
+        def renew(session: Session) -> str:
+            person = session.get_one(User, session.get_one(Job, job_id).subject_id)
+            signup_reviews.renew_link(session, person.id, token, self.db.now())
+            return person.email
+
+        return {"token": token, "email": self.db.transaction(renew)}
+
+    def _sign_up_where(self, team: str, setting: str) -> str:
+        """Sign a person up where this setting is set."""
+        own = self.api.service
+        config = own.settings.model_copy(update={setting: True})
+        self.api.app.extensions["slipway"] = replace(own, settings=config)
+        try:
+            return self._sign_up(team)[1]
+        finally:
+            self.api.app.extensions["slipway"] = own
 
     def leaving(self, team: str) -> Values:
         answer = self.administrator.delete(f"{V1}/users/{self.login(team)['login']}")

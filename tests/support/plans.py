@@ -15,7 +15,18 @@ from common.database.engine import Database
 from common.database.models import Base
 
 SHORT = frozenset(
-    {"teams", "users", "api_tokens", "password_resets", "invites", "upstreams", "refusals", "slots"}
+    {
+        "teams",
+        "users",
+        "api_tokens",
+        "password_resets",
+        "invites",
+        "signup_reviews",
+        "mails",
+        "upstreams",
+        "refusals",
+        "slots",
+    }
 )  # may be read as a whole: few have many rows
 LONG = frozenset(Base.metadata.tables) - SHORT
 STEPS_A_ROW, STEPS_A_SORTED_ROW = 3, 30  # of SQLite's machine, at least

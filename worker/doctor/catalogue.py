@@ -12,6 +12,7 @@ from common.workflows import Upstream
 from worker import upstreams
 from worker.doctor.broker import BrokerChecks
 from worker.doctor.database import DatabaseChecks
+from worker.doctor.mail import MailChecks
 from worker.doctor.settings import SettingsChecks
 from worker.upstreams import ADAPTERS
 from worker.upstreams.adapter import CheckContext
@@ -27,9 +28,10 @@ def groups_for(settings: WorkerSettings, catalog: Catalog) -> list[Group]:
         "Settings": SettingsChecks(settings, catalog).all(),
         "Database": database.all(),
         "Broker": BrokerChecks(settings).all(),
+        "Mail": MailChecks(settings).all(),
         **_of_upstreams(settings, catalog, namespaces=database.namespaces),
     }
-    return [Group(name=name, checks=_distinct(table)) for name, table in tables.items()]
+    return [Group(name=name, checks=_distinct(table)) for name, table in tables.items() if table]
 
 
 def _of_upstreams(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from common.errors import ActionBy, Conflict, Permanent
 from common.jobs.ledger import Entry
+from common.jobs.signup_reviews import CONFIRMED_INPUT
 from common.step_outputs import (
     CREATE_GITLAB_USER,
     CheckedName,
@@ -76,7 +77,7 @@ def create_gitlab_user(job: StepContext, upstreams: Upstreams) -> GitLabUser:
             password=None if provider else job.password(),
             marker=job.marker,
             on_create=entry.intend,
-            is_confirmed=job.settings.gitlab_skip_confirmation,
+            is_confirmed=job.settings.gitlab_skip_confirmation or job.option(CONFIRMED_INPUT) is not None,
             extern_uid=uid,
             provider=provider,
         )

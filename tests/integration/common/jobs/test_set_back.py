@@ -205,6 +205,9 @@ ONLY_SHOWN = {
     "sessions.created_at", "sessions.last_seen_at",
     "api_tokens.created_at", "api_tokens.last_used_at", "api_tokens.expires_at",
     "password_resets.created_at", "password_resets.expires_at",
+    "signup_reviews.created_at", "signup_reviews.expires_at", "signup_reviews.decided_at",
+    "signup_reviews.confirmed_at", "mails.expires_at",
+    "mails.due_at",  # far in the future: due
     "sessions.expires_at", "secrets.expires_at", "invites.expires_at", "kept_answers.expires_at", "tallies.expires_at",
 }  # fmt: skip
 

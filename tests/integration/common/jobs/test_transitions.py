@@ -30,7 +30,8 @@ def test_what_is_over_stays_so() -> None:
 
 
 def test_every_state_can_be_reached() -> None:
-    assert {after for _, after in STEP_TRANSITIONS} == set(StepState) - {StepState.PENDING}
+    changes = {(before, after) for before, after in STEP_TRANSITIONS if before is not after}
+    assert {after for _, after in changes} == set(StepState) - {StepState.PENDING}
     assert {after for _, after in JOB_TRANSITIONS} == set(JobState) - {JobState.QUEUED}
 
 
@@ -156,7 +157,7 @@ def test_every_allowed_transition_of_a_step_happens(world: World, new_name: Call
     assert seen - {pair for pair in seen if pair[0] is pair[1]} == {
         pair for pair in STEP_TRANSITIONS if pair[0] is not pair[1]
     }
-    assert {StepState.READY, StepState.WAITING, StepState.RETRYING, StepState.RUNNING} == {
+    assert {StepState.PENDING, StepState.READY, StepState.WAITING, StepState.RETRYING, StepState.RUNNING} == {
         before for before, after in STEP_TRANSITIONS if before is after
     }
 

@@ -54,6 +54,12 @@ UNVERIFIED = (
     f"ssl_ca={BUNDLE}&ssl_verify_identity=true",
 )
 NO_LIMIT = dict.fromkeys(map(str.upper, safety.LIMITS), "0")
+MAIL = {
+    "SIGNUP_CONFIRMATION": "true",
+    "SMTP_HOST": "mail.example.com",
+    "SMTP_FROM": "slipway@example.com",
+    "SLIPWAY_EXT_URL": "https://slipway.example.com",
+}
 SENTINELS = {"REDIS_SENTINEL_MASTER": "mymaster"}
 
 
@@ -80,7 +86,11 @@ def _problems(load: Load, kind: Kind, changes: Mapping[str, str]) -> list[str]:
 
 @pytest.mark.parametrize("kind", [FlowerSettings, Settings, WorkerSettings])
 def test_settings_of_a_careful_operator_are_taken(load: Load, kind: Kind) -> None:
-    assert load(kind, {})
+    assert load(kind, MAIL)
+
+
+def test_a_mail_server_of_this_machine_needs_no_tls(load: Load) -> None:
+    assert load(WorkerSettings, {**MAIL, "SMTP_HOST": "127.0.0.1", "SMTP_TLS": "none"})
 
 
 @pytest.mark.parametrize(
@@ -120,6 +130,8 @@ def test_settings_of_a_careful_operator_are_taken(load: Load, kind: Kind) -> Non
             "ALLOW_INSECURE_COOKIE",
         ),
         ("LOGIN_FAILURES_PER_ACCOUNT_AND_ADDRESS", NO_LIMIT, "ALLOW_UNLIMITED_ATTEMPTS"),
+        ("SMTP_TLS", {**MAIL, "SMTP_TLS": "none"}, "ALLOW_PLAIN_MAIL"),
+        ("SLIPWAY_EXT_URL", {**MAIL, "SLIPWAY_EXT_URL": "http://slipway.example.com"}, "ALLOW_PLAIN_MAIL"),
         (
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"},

@@ -366,6 +366,24 @@ def test_a_read_token_without_its_user_is_named(load: Load) -> None:
     assert _problems(load, GITLAB_READ_TOKEN="made-up-token") == ["GITLAB_READ_TOKEN: needs GITLAB_READ_USER beside it"]
 
 
+def test_confirmations_need_a_mail_server_a_sender_and_our_address(load: Load) -> None:
+    problems = _problems(load, SIGNUP_CONFIRMATION="true")
+
+    assert [problem.partition(":")[0] for problem in problems] == ["SMTP_HOST", "SMTP_FROM", "SLIPWAY_EXT_URL"]
+    assert load(Settings, SIGNUP_CONFIRMATION="true"), "the API sends none"
+
+
+@pytest.mark.parametrize("sender", ["Slipway <slipway@example.com>", "slipway", "a@b.example\r\nBcc: c@d.example"])
+def test_a_sender_that_is_no_address_alone_is_refused(load: Load, sender: str) -> None:
+    (problem,) = _problems(load, SMTP_FROM=sender)
+
+    assert problem == "SMTP_FROM: must be an e-mail address alone: slipway@example.com"
+
+
+def test_a_password_of_the_mail_server_without_its_login_is_named(load: Load) -> None:
+    assert _problems(load, SMTP_PASSWORD="made-up-word") == ["SMTP_PASSWORD: needs SMTP_USER beside it"]
+
+
 def test_a_token_of_the_metrics_that_can_be_guessed_is_refused(load: Load) -> None:
     assert _problems(load, METRICS_TOKEN="prometheus") == ["METRICS_TOKEN: needs 16 characters or more"]
 

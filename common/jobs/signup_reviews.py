@@ -1,0 +1,195 @@
+"""Reviews of sign-ups: the person confirms the e-mail address, and an administrator approves, before anything is made.
+
+    unconfirmed ─▶ waiting ─▶ approved      the job begins
+         │    └──▶ confirmed                the same, where nobody has to approve
+         └─▶ lapsed    └─▶ expired          nobody answered in time: the job is cancelled, its sealed password wiped
+    rejected, cancelled                     the same, by an administrator
+
+The settings say which of the two are needed. The job is accepted at once and pending until the review is decided. Each
+change locks the job first, as everywhere, and then the review.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import partial
+from hashlib import sha256
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from common.config.settings import Settings
+from common.database.engine import Database
+from common.database.models import Job, SignupReview
+from common.jobs import interventions, lifecycle, outbox
+from common.jobs.interventions import NotPossibleError
+from common.jobs.lifecycle import Pending
+from common.plain_text import harmless
+from common.states import UNDECIDED, ReviewState
+from common.vault import sealed_passwords
+
+PENDING = {
+    ReviewState.UNCONFIRMED: Pending(
+        code="confirmation", reason="The person has to confirm the e-mail address: a mail has the link."
+    ),
+    ReviewState.WAITING: Pending(
+        code="approval", reason="An administrator has to approve this sign-up. Nothing is made before."
+    ),
+}
+REFUSED = frozenset({ReviewState.REJECTED, ReviewState.EXPIRED, ReviewState.LAPSED})
+CONFIRMED_INPUT = "email_confirmed"  # of the job: the person has proved that the address is theirs
+UNCONFIRMED_FOR = timedelta(days=7)  # at most, while mails cannot be sent or are asked for again
+LINK_LIVES = timedelta(hours=24)
+ENDED_AT_ONCE = 100
+
+
+def first_state(config: Settings) -> ReviewState | None:
+    """Return in which state the review of a new sign-up begins, None where it needs none."""
+    if config.signup_confirmation:
+        return ReviewState.UNCONFIRMED
+    return ReviewState.WAITING if config.signup_approval else None
+
+
+def begin(session: Session, job: Job, state: ReviewState, config: Settings, now: datetime) -> SignupReview:
+    """Open the review of a sign-up whose job was accepted as pending, and have the mail sent if it needs one."""
+    expires_at = now + (UNCONFIRMED_FOR if state is ReviewState.UNCONFIRMED else _answered_within(config))
+    review = SignupReview(id=job.id, user_id=job.subject_id, state=state, created_at=now, expires_at=expires_at)
+    session.add(review)
+    if state is ReviewState.UNCONFIRMED:
+        outbox.put(session, job.subject_id, outbox.CONFIRM_SIGNUP, now=now, expires_at=expires_at)
+    return review
+
+
+def hash_of(token: str) -> str:
+    """Return what is stored of the token in a link: so many random bits need neither salt nor a slow hash."""
+    return sha256(token.encode()).hexdigest()
+
+
+def renew_link(session: Session, user_id: str, token: str, now: datetime) -> Job | None:
+    """Store the token of the link that is about to be mailed; an earlier one is void. Returns the job.
+
+    None when nothing is left to be confirmed.
+    """
+    awaited = (SignupReview.user_id == user_id, SignupReview.state == ReviewState.UNCONFIRMED)
+    review_id = session.scalar(select(SignupReview.id).where(*awaited).limit(1))
+    if review_id is None:
+        return None
+    job, review = _lock(session, review_id)
+    if review.state is not ReviewState.UNCONFIRMED:
+        return None
+    review.token_hash = hash_of(token)
+    review.expires_at = min(now + LINK_LIVES, review.created_at + UNCONFIRMED_FOR)
+    return job
+
+
+def confirm(session: Session, token: str, config: Settings, now: datetime) -> Job:
+    """Let the job go on, or wait for an administrator. Raises NotPossibleError `invalid_link`. Twice is fine."""
+    review_id = session.scalar(select(SignupReview.id).where(SignupReview.token_hash == hash_of(token)))
+    if review_id is None:
+        raise NotPossibleError("invalid_link", "The link is unknown, or a later mail has replaced it.")
+    job, review = _lock(session, review_id)
+    if review.confirmed_at is not None and review.state not in REFUSED:
+        return job
+    if review.state is not ReviewState.UNCONFIRMED or review.expires_at <= now:
+        raise NotPossibleError("invalid_link", "The link has expired, or the sign-up has ended.")
+    review.confirmed_at = now
+    job.input = {**job.input, CONFIRMED_INPUT: True}
+    if config.signup_approval:
+        _await_answer(session, job, review, config, now)
+    else:
+        _decide(review, ReviewState.CONFIRMED, by=None, now=now)
+        _let_begin(session, job, now)
+    return job
+
+
+def approve(session: Session, review_id: str, *, by: str | None, now: datetime) -> Job:
+    """Let the job begin; `by` is the id of an administrator. Raises NotPossibleError `not_waiting`. Twice is fine."""
+    job, review = _lock(session, review_id)
+    if review.state is ReviewState.APPROVED:
+        return job
+    if review.state is ReviewState.UNCONFIRMED:
+        raise NotPossibleError("not_waiting", "The person has not confirmed the e-mail address yet.")
+    _decide(review, ReviewState.APPROVED, by=by, now=now)
+    _let_begin(session, job, now)
+    return job
+
+
+def reject(session: Session, review_id: str, *, by: str | None, reason: str, now: datetime) -> SignupReview:
+    """Cancel the job. Its names can be signed up with again, with the same password. Raises NotPossibleError."""
+    job, review = _lock(session, review_id)
+    review.reason = harmless(reason)
+    _end(session, job, review, ReviewState.REJECTED, by=by, now=now)
+    return review
+
+
+def expire(db: Database) -> None:
+    """Cancel sign-ups that nobody answered in time, a hundred at most. Safe to call from any number of clocks."""
+    now = db.now()
+    is_over = (SignupReview.state.in_(sorted(UNDECIDED)), SignupReview.expires_at <= now)
+    over = select(SignupReview.id).where(*is_over).limit(ENDED_AT_ONCE)
+    for review_id in db.read(lambda session: session.scalars(over).all()):
+        db.transaction(partial(_expire, review_id, now))
+
+
+def describe(review: SignupReview) -> str:
+    """Return what has become of the sign-up, for the person."""
+    match review.state:
+        case ReviewState.UNCONFIRMED | ReviewState.WAITING:
+            return PENDING[review.state].reason
+        case ReviewState.REJECTED:
+            return f"An administrator has rejected this sign-up: {review.reason}"
+        case ReviewState.LAPSED:
+            return "The e-mail address was not confirmed in time. Sign up again."
+        case ReviewState.EXPIRED:
+            return "No administrator has answered in time. Sign up again with the same password."
+        case _:
+            return f"The sign-up was {review.state.value}."
+
+
+def _answered_within(config: Settings) -> timedelta:
+    return timedelta(days=config.signup_approval_days)
+
+
+def _await_answer(session: Session, job: Job, review: SignupReview, config: Settings, now: datetime) -> None:
+    review.state, review.expires_at = ReviewState.WAITING, now + _answered_within(config)
+    sealed_passwords.expire_at(session, job.id, review.expires_at)
+    lifecycle.keep_pending(session, job, PENDING[ReviewState.WAITING], now)
+
+
+def _let_begin(session: Session, job: Job, now: datetime) -> None:
+    sealed_passwords.expire_at(session, job.id, now + sealed_passwords.LIVES)
+    lifecycle.begin(session, job, now)
+
+
+def _expire(review_id: str, now: datetime, session: Session) -> None:
+    try:
+        job, review = _lock(session, review_id)
+    except NotPossibleError:
+        return
+    if review.state in UNDECIDED and review.expires_at <= now:  # else somebody was quicker
+        is_unconfirmed = review.state is ReviewState.UNCONFIRMED
+        state = ReviewState.LAPSED if is_unconfirmed else ReviewState.EXPIRED
+        _end(session, job, review, state, by=None, now=now)
+
+
+def _end(
+    session: Session, job: Job, review: SignupReview, state: ReviewState, *, by: str | None, now: datetime
+) -> None:
+    _decide(review, state, by=by, now=now)
+    session.flush()
+    interventions.cancel(session, job.id, now, code=state.value, reason=describe(review))
+
+
+def _decide(review: SignupReview, state: ReviewState, *, by: str | None, now: datetime) -> None:
+    if review.state not in UNDECIDED:
+        raise NotPossibleError("not_waiting", f"The sign-up is {review.state.value} already.")
+    review.state, review.decided_at, review.decided_by = state, now, by
+
+
+def _lock(session: Session, review_id: str) -> tuple[Job, SignupReview]:
+    """Raises NotPossibleError when retention has deleted both meanwhile."""
+    job = lifecycle.lock(session, review_id)
+    review = session.get(SignupReview, review_id, with_for_update=True, populate_existing=True)
+    if job is None or review is None:
+        raise NotPossibleError("not_waiting", "There is no such sign-up any more.")
+    return job, review

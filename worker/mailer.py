@@ -1,0 +1,107 @@
+"""The thread that sends mails from the outbox, over SMTP, while the mail server takes them.
+
+A mail stays in the outbox until the server has taken it: whoever dies before, and however long the server is away, it
+is sent later. When the answer of a server that took it is lost, another one follows, and the link in that one counts.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import smtplib
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import formatdate, make_msgid
+from functools import partial
+
+from sqlalchemy.orm import Session
+
+from common.config.settings import WorkerSettings
+from common.database.engine import Database
+from common.jobs import outbox, signup_reviews
+from common.jobs.outbox import TakenMail
+from worker.mail_server import connected
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 5.0
+IN_A_ROUND = 50
+TOKEN_BYTES = 32
+CONFIRM_SUBJECT = "Confirm your e-mail address"
+CONFIRM_TEXT = """\
+Somebody, probably you, has signed up as {login} with this e-mail address.
+
+To go on, open this link within 24 hours, and press the button there:
+
+{link}
+
+If it was not you, do nothing: no account is made, and the sign-up ends by itself.
+"""
+
+
+class Mailer:
+    """Sends what is due; without SMTP_HOST nothing is."""
+
+    def __init__(self, db: Database, settings: WorkerSettings) -> None:
+        self._db = db
+        self._settings = settings
+
+    def send_due(self) -> int:
+        """Send what is due, over one connection, and return how many mails the server took.
+
+        A round ends with the first error of the server: each mail that was tried is due again after a pause.
+        """
+        if self._settings.smtp_host is None:
+            return 0
+        mail, sent = outbox.take_next(self._db), 0
+        if mail is None:
+            return 0
+        try:
+            with connected(self._settings) as server:
+                while mail is not None and sent < IN_A_ROUND:
+                    sent += self._send(server, mail)
+                    mail = outbox.take_next(self._db)
+        except (OSError, smtplib.SMTPException) as error:  # its text may quote the address
+            log.warning("mail_server_failed", extra={"error": type(error).__name__})
+        return sent
+
+    def _send(self, server: smtplib.SMTP, mail: TakenMail) -> int:
+        message = self._db.transaction(partial(self._compose, mail))
+        if message is None:
+            return 0
+        try:
+            server.send_message(message)
+        except smtplib.SMTPRecipientsRefused as refused:
+            if not all(code >= 500 for code, _ in refused.recipients.values()):
+                raise  # it may take it later
+            log.warning("mail_refused", extra={"kind": mail.kind})
+            taken = 0
+        else:
+            taken = 1
+        self._db.transaction(partial(outbox.remove, mail=mail))
+        return taken
+
+    def _compose(self, mail: TakenMail, session: Session) -> EmailMessage | None:
+        """Return the message, with a new token whose hash is stored; None, and no mail any more, if it is of no use."""
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        is_known = mail.kind == outbox.CONFIRM_SIGNUP
+        job = signup_reviews.renew_link(session, mail.user_id, token, self._db.now()) if is_known else None
+        if job is None:
+            outbox.remove(session, mail)
+            return None
+        link = f"{self._settings.slipway_ext_url}/confirm#{token}"
+        text = CONFIRM_TEXT.format(login=job.input["login"], link=link)
+        return message_to(job.input["email"], str(self._settings.smtp_from), subject=CONFIRM_SUBJECT, text=text)
+
+
+def message_to(address: str, sender: str, *, subject: str, text: str) -> EmailMessage:
+    """Return a mail of plain text. Raises ValueError for an address with a line break: it could add headers."""
+    message = EmailMessage(policy=SMTP)
+    message["From"] = f"Slipway <{sender}>"
+    message["To"] = address
+    message["Subject"] = subject
+    message["Date"] = formatdate()
+    message["Message-ID"] = make_msgid(domain=sender.partition("@")[2])
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's absence notice answers it
+    message.set_content(text)
+    return message
