@@ -20,11 +20,11 @@ from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
 from api.contract.fields import NewPassword
 from api.contract.problems import FieldError, Problem
 from api.service import service
-from api.serving.accepted import JobAccepted, accepted, request_id
+from api.serving.accepted import JobAccepted, accepted
 from api.serving.idempotency import once
 from api.serving.routing import route
+from api.views import person_jobs
 from common.database.models import Job, PasswordReset, User
-from common.jobs import lifecycle
 from common.states import OPEN
 from common.vault import sealed_passwords
 from common.workflows import CHANGE_PASSWORD
@@ -200,16 +200,4 @@ def _begin(session: Session, person: User, *, password: str, password_hash: str)
             raise Problem("busy", f"The job {job.kind} of this person is still running.", job_id=job.id)
     sealed_passwords.wipe(session, [job.id for job in jobs])
     person.password_hash = password_hash
-    now = service().db.now()
-    accepted_job = lifecycle.accept(
-        session,
-        CHANGE_PASSWORD,
-        now=now,
-        subject_id=person.id,
-        team_id=person.team_id,
-        user_id=person.id,
-        request_id=request_id(),
-        inputs={"login": person.login, "email": person.email, "name": person.name, "team": person.team_id},
-    )
-    sealed_passwords.seal(session, service().vault, job_id=accepted_job.id, password=password, now=now)
-    return accepted_job
+    return person_jobs.accept(session, CHANGE_PASSWORD, person, password=password)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Blueprint
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -14,15 +12,14 @@ from api.contract.endpoint import Answer, Policy, RequestBody
 from api.contract.fields import Email, InviteCode, JoinedTeam, NewLogin, NewPassword, PersonName
 from api.contract.problems import FieldError, Problem
 from api.service import service
-from api.serving.accepted import JobAccepted, accepted, request_id
+from api.serving.accepted import JobAccepted, accepted
 from api.serving.idempotency import once
 from api.serving.routing import route
-from api.views import invites, stale_signups
+from api.views import invites, person_jobs, stale_signups
 from common.database.ids import new_id
 from common.database.models import Job, User
-from common.jobs import lifecycle, signup_reviews
+from common.jobs import signup_reviews
 from common.states import ReviewState
-from common.vault import sealed_passwords
 from common.workflows import SIGNUP
 
 blueprint = Blueprint("signup", __name__)
@@ -105,9 +102,8 @@ def _accept(session: Session, body: Signup, password_hash: str, own: list[str]) 
 
 
 def _write(session: Session, body: Signup, password_hash: str, own: list[str], review: ReviewState | None) -> Job:
-    now = service().db.now()
-    inputs: dict[str, Any] = {"login": body.id, "email": body.email.lower(), "name": body.name, "team": body.team}
-    names = {"login": body.id, "email": inputs["email"]}
+    now, config = service().db.now(), service().settings
+    names = {"login": body.id, "email": body.email.lower()}
     user = stale_signups.find_returning(session, **names, of=own) if own else None
     if user is None:
         stale_signups.release_names(session, **names, of=own)
@@ -117,20 +113,12 @@ def _write(session: Session, body: Signup, password_hash: str, own: list[str], r
     user.invite_id = invite.id if invite else None
     session.add(user)
     session.flush()  # the job refers to it
-    job = lifecycle.accept(
-        session,
-        SIGNUP,
-        now=now,
-        subject_id=user.id,
-        team_id=body.team,
-        user_id=user.id,
-        request_id=request_id(),
-        inputs=inputs,
-        pending=signup_reviews.PENDING[review] if review else None,
-    )
-    undecided = signup_reviews.begin(session, job, review, service().settings, now) if review else None
-    until = undecided.expires_at if undecided else None
-    sealed_passwords.seal(session, service().vault, job_id=job.id, password=body.password, now=now, until=until)
+    if review is None:
+        job = person_jobs.accept(session, SIGNUP, user, password=body.password)
+    else:
+        pending, until = signup_reviews.PENDING[review], signup_reviews.ends_at(review, config, now)
+        job = person_jobs.accept(session, SIGNUP, user, password=body.password, pending=pending, until=until)
+        signup_reviews.begin(session, job, review, now=now, ends_at=until)
     session.flush()
     if invite is not None:
         invites.redeem(session, invite, now=now)

@@ -50,14 +50,16 @@ def first_state(config: Settings) -> ReviewState | None:
     return ReviewState.WAITING if config.signup_approval else None
 
 
-def begin(session: Session, job: Job, state: ReviewState, config: Settings, now: datetime) -> SignupReview:
+def ends_at(state: ReviewState, config: Settings, now: datetime) -> datetime:
+    """Return when a review that begins in this state ends at the latest, if nobody answers."""
+    return now + (UNCONFIRMED_FOR if state is ReviewState.UNCONFIRMED else _answered_within(config))
+
+
+def begin(session: Session, job: Job, state: ReviewState, *, now: datetime, ends_at: datetime) -> None:
     """Open the review of a sign-up whose job was accepted as pending, and have the mail sent if it needs one."""
-    expires_at = now + (UNCONFIRMED_FOR if state is ReviewState.UNCONFIRMED else _answered_within(config))
-    review = SignupReview(id=job.id, user_id=job.subject_id, state=state, created_at=now, expires_at=expires_at)
-    session.add(review)
+    session.add(SignupReview(id=job.id, user_id=job.subject_id, state=state, created_at=now, expires_at=ends_at))
     if state is ReviewState.UNCONFIRMED:
-        outbox.put(session, job.subject_id, outbox.CONFIRM_SIGNUP, now=now, expires_at=expires_at)
-    return review
+        outbox.put(session, job.subject_id, outbox.CONFIRM_SIGNUP, now=now, expires_at=ends_at)
 
 
 def hash_of(token: str) -> str:

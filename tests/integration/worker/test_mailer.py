@@ -54,7 +54,8 @@ def _sign_up(world: World, login: str) -> Job:
             session, SIGNUP, now=now, subject_id=user.id, team_id="dev", user_id=user.id, request_id="r", inputs=inputs,
             pending=signup_reviews.PENDING[state],
         )  # fmt: skip
-        signup_reviews.begin(session, job, state, world.settings, now)
+        ends_at = signup_reviews.ends_at(state, world.settings, now)
+        signup_reviews.begin(session, job, state, now=now, ends_at=ends_at)
         sealed_passwords.seal(session, world.context.vault, job_id=job.id, password="engines weave numbers", now=now)
         return job
 
