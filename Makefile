@@ -9,13 +9,16 @@ SERVICES := .ci/services run --
 # The oldest and the newest Python that Slipway is made for. PYTHON runs everything, the other one what `other` says.
 OLDEST := 3.11
 NEWEST := 3.13
+# With which the chart is rendered.
+HELM_3 := v3.22.0
+HELM_4 := v4.3.2
 # Test processes: they wait for networks and disks, so there are more than cores.
 PROCESSES ?= 3
 # Files in the order that they are named in: at the end there are short ones, and all processes are done together.
 LONGEST_FIRST := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install browser console console-full console-tools console-types sbom advisories security demo up harbour doctor secrets services quick unit test databases other fuzz bench load chaos chaos-quick proofs simulate mutation compose docs check lint types imports format requirements clean
+.PHONY: help install browser console console-full console-tools console-types sbom advisories security demo up harbour doctor secrets services quick unit test databases other fuzz bench load chaos chaos-quick proofs simulate mutation compose chart docs check lint types imports format requirements clean
 .PHONY: matching-tests all-tests other-tests
 
 help: ## List the targets
@@ -53,7 +56,7 @@ matching-tests:
 	@$(PYTEST) tests/unit tests/contract tests/integration -k '$(k)' --numprocesses $(PROCESSES) --dist loadfile
 
 all-tests:
-	@$(PYTEST) $(LONGEST_FIRST) tests/integration tests/simulation tests/contract tests/unit
+	@$(PYTEST) $(LONGEST_FIRST) tests/integration tests/simulation tests/contract tests/unit tests/chart
 	@$(PYTEST) tests/fuzz
 	@$(PYTEST) tests/e2e --ignore tests/e2e/test_pace.py --numprocesses $(PROCESSES) --dist loadfile
 	@$(PYTEST) tests/e2e/test_pace.py
@@ -93,9 +96,20 @@ chaos: $(VENV)/tools ## Break real processes on two hosts at every call of every
 chaos-quick: $(VENV)/tools ## The same in short: every step once, 6 faults, a short soak (some minutes on two idle cores)
 	@SLIPWAY_CHAOS=quick timeout --foreground --kill-after=30 --signal=INT 1200 $(PYTEST) -s --durations=5 tests/chaos
 
-docs: $(VENV)/tools ## Write .env.example, compose/harbour.env, docs/openapi.json, docs/problems.md, docs/metrics.md and console/types afresh
+chart: $(VENV)/chart var/chart/bin/helm3 var/chart/bin/helm4 ## Render the Helm chart for five sets of values, validate and compare it (installs helm 3 and 4 with go, the first time some minutes)
+	@$(PYTEST) tests/unit/test_chart.py tests/chart
+
+var/chart/bin/helm%:
+	@command -v go > /dev/null || { echo "make chart needs Go: https://go.dev/dl" >&2; exit 1; }
+	@mkdir -p var/chart/bin
+	@echo "Installing helm $(HELM_$*) …"
+	@GOBIN=$(CURDIR)/var/chart/bin/v$* go install helm.sh/helm/v$*/cmd/helm@$(HELM_$*)
+	@mv var/chart/bin/v$*/helm $@
+
+docs: $(VENV)/tools ## Write .env.example, compose/harbour.env, the generated pages of docs/, console/types and the reference of the chart afresh
 	@$(BIN)/python -m api.publish
 	@$(BIN)/python -m harbour.compose_env
+	@$(BIN)/python -m deploy.chart
 
 proofs: $(VENV)/tools ## Run the seeded proofs at full count (about two hours): builds, worlds, every failure of every call, hostile answers, every refusal, commands
 	@SLIPWAY_RUNS=300 $(SERVICES) $(PYTEST) tests/integration/worker/test_worlds.py tests/integration/worker/test_builds.py
@@ -166,7 +180,7 @@ format: $(VENV)/tools ## Put the code into its one form
 	@$(BIN)/ruff check --fix .
 
 requirements: $(VENV)/tools ## Pin requirements*.in in requirements*.txt; pins stay (upgrade=NAME: except that one's, upgrade=all)
-	@for set in requirements requirements-embedded requirements-dev; do \
+	@for set in requirements requirements-embedded requirements-dev requirements-chart; do \
 		UV_CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/uv pip compile --quiet $$set.in --output-file $$set.txt \
 			--universal --python-version $(OLDEST) --generate-hashes --no-emit-index-url --no-emit-find-links \
 			$(if $(upgrade),$(if $(filter all,$(upgrade)),--upgrade,--upgrade-package $(upgrade))) || exit; \
@@ -190,4 +204,9 @@ $(VENV)/runtime: requirements.txt requirements-embedded.txt pyproject.toml | $(B
 $(VENV)/tools: requirements-dev.txt $(VENV)/runtime
 	@echo "Installing the tools …"
 	@$(PIP) install --quiet --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# Apart from the other tools: the schemas of all versions of Kubernetes are 17,000 files.
+$(VENV)/chart: requirements-chart.txt $(VENV)/tools
+	@$(PIP) install --quiet --require-hashes -r requirements-chart.txt
 	@touch $@

@@ -8,7 +8,7 @@ import tomllib
 import pytest
 from support.images import ROOT
 
-SETS = ("requirements", "requirements-embedded", "requirements-dev")
+SETS = ("requirements", "requirements-embedded", "requirements-dev", "requirements-chart")
 PIN = re.compile(r"^([a-z0-9.-]+)==(\S+)(?: ; .+?)?((?: --hash=sha256:[0-9a-f]{64})+)$")
 
 

@@ -1,0 +1,1 @@
+"""The Helm chart, and what writes its reference: `python -m deploy.chart`."""
