@@ -118,4 +118,4 @@ def test_the_chart_installs_this_version() -> None:
 def test_links_of_the_readme_lead_somewhere() -> None:
     links = re.findall(r"\]\(([^):#]+)(?:#[^)]*)?\)", (CHART / "README.md").read_text(encoding="utf-8"))
 
-    assert [link for link in links if not (CHART / link).exists() and not link.endswith("sizing.md")] == []
+    assert [link for link in links if not (CHART / link).exists()] == []
