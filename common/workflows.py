@@ -212,7 +212,8 @@ BUILD = Workflow(
     ),
     lanes=(
         Lane(name="build", steps=(
-            StepPlan(name="start_build", upstream=J, retry=PATIENT, wait=WaitPolicy(at_most_s=HOUR_S),
+            StepPlan(name="start_build", upstream=J, retry=PATIENT,
+                     wait=WaitPolicy(at_most_s=20 * HOUR_S),  # for the build before it, with all of its waits
                      repeat="our job's id is a build parameter; queue and builds are searched for it before a trigger"),
             StepPlan(name="await_executor", upstream=J, retry=POLLED, wait=WaitPolicy(at_most_s=6 * HOUR_S),
                      repeat="only reads"),

@@ -16,12 +16,12 @@ from common.config.catalog import AppType, Catalog, CatalogTeam
 from common.config.settings import WorkerSettings
 from common.config.upstreams import is_known_address
 from common.database.engine import Database
-from common.database.models import App, Resource
+from common.database.models import App, Job, Resource
 from common.errors import ActionBy, Permanent
 from common.jobs import build_log, claims, ledger, outputs
 from common.jobs.claims import Claim, ClaimLostError
 from common.jobs.ledger import Entry
-from common.states import Provenance
+from common.states import OPEN, Provenance
 from common.step_outputs import StepOutput
 from common.telemetry import redaction, sent
 from common.telemetry.spellings import Secrets
@@ -154,6 +154,14 @@ class StepContext:
     def may_arrive_for_s(self, resource: Resource) -> float:
         """Return for how many seconds a call that creates it may still arrive, 0 when none can."""
         return ledger.may_arrive_for_s(self.worker.db, self.claim, resource)
+
+    @property
+    def is_next(self) -> bool:
+        """Whether it is the turn of this job: no earlier one of its kind and app is open."""
+        job = self.claim.job
+        of_app = select(Job.id, Job.kind).where(Job.app_id == job.app_id, Job.state.in_(OPEN))
+        rows = self.worker.db.read(lambda session: session.execute(of_app).all())
+        return not any(row.kind == job.kind and row.id < job.id for row in rows)
 
     @property
     def namespace(self) -> str:

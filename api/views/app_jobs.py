@@ -20,7 +20,7 @@ from api.service import service
 from api.serving.accepted import accepted, request_id
 from api.serving.idempotency import once
 from common.database.models import App, Job, User
-from common.jobs import lifecycle
+from common.jobs import builds, lifecycle
 from common.states import OPEN, JobState
 from common.workflows import (
     BUILD,
@@ -64,6 +64,8 @@ def begin(
 ) -> Answer:
     """Answer with a new job, or an open job that does the same. Raises Problem `not_found` and the `REFUSALS`.
 
+    A build that may have checked out does not do the same as one that is requested now: one more is queued.
+
     What `choose` adds to the inputs of a new job is recorded there as `chosen`. `confirmed` must be the app's name:
     Problem `invalid_fields` otherwise. `present` returns another answer than 202.
     """
@@ -72,7 +74,7 @@ def begin(
         app = permissions.app(session, user, app_id, for_update=True)
         if confirmed is not None:
             _require_confirmed(app, confirmed)
-        open_jobs = _open_jobs(session, app)
+        open_jobs = _that_matter(session, workflow, app, _open_jobs(session, app))
         wanted = {"app": app.name, "type": app.type, "team": app.team_id, **inputs}
         same = next((job for job in open_jobs if _is_same(job, workflow, wanted)), None)
         if same is None and is_resendable:
@@ -156,17 +158,32 @@ def still_relevant() -> list[ColumnElement[bool]]:
 
 def _is_same(job: Job, workflow: Workflow, wanted: dict[str, Any]) -> bool:
     """Return whether the job does what is requested; one that is being cancelled does not, it is a conflict."""
-    return job.kind == workflow.name and _asked(job) == wanted and job.state is not JobState.CANCELLING
+    return job.kind == workflow.name and _asked(job) == _given(wanted) and job.state is not JobState.CANCELLING
 
 
 def _asked(job: Job) -> dict[str, Any]:
-    """Return the inputs of a job as the user sent them: without a value where one was chosen."""
-    asked = {name: value for name, value in job.input.items() if name != "chosen"}
-    return asked | dict.fromkeys(job.input.get("chosen", ()))
+    """Return the inputs of a job that the user sent: without those that were chosen."""
+    chosen = {"chosen", *job.input.get("chosen", ())}
+    return _given({name: value for name, value in job.input.items() if name not in chosen})
+
+
+def _given(inputs: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in inputs.items() if value is not None}
 
 
 def _open_jobs(session: Session, app: App) -> list[Job]:
     return list(session.scalars(select(Job).where(Job.app_id == app.id, Job.state.in_(OPEN))))
+
+
+def _that_matter(session: Session, workflow: Workflow, app: App, open_jobs: list[Job]) -> list[Job]:
+    """Return the open jobs that a new one may be answered with, or conflict with.
+
+    A build that may have checked out is neither: it lacks what was pushed since, and the next one waits until it ends.
+    """
+    if workflow is not BUILD:
+        return open_jobs
+    begun = builds.with_jenkins(session, app.id, [job for job in open_jobs if job.kind == BUILD.name])
+    return [job for job in open_jobs if job.id not in begun]
 
 
 def _find_recent(session: Session, app: App, user: User, workflow: Workflow, wanted: dict[str, Any]) -> Job | None:
@@ -176,7 +193,7 @@ def _find_recent(session: Session, app: App, user: User, workflow: Workflow, wan
         .where(Job.app_id == app.id, Job.kind == workflow.name, Job.user_id == user.id, Job.created_at >= since)
         .order_by(Job.id.desc())
     )
-    return next((job for job in recent if _asked(job) == wanted), None)
+    return next((job for job in recent if _asked(job) == _given(wanted)), None)
 
 
 def _require_free(workflow: Workflow, open_jobs: list[Job]) -> None:

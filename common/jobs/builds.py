@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from common.database.models import App, Job
+from common.database.models import App, Job, Resource
 from common.jobs import outputs
 from common.states import JobState
 from common.step_outputs import FinishedBuild
-from common.workflows import BUILD
+from common.workflows import BUILD, Upstream
 
 SEARCHED = 100  # good builds back whose tags are known
 OWN_CHARACTERS = 8  # of the app's id, random ones: an app of the same name has others
@@ -20,10 +20,11 @@ OWN_CHARACTERS = 8  # of the app's id, random ones: an app of the same name has 
 
 @dataclass(frozen=True, kw_only=True)
 class GoodBuild:
-    """A build that succeeded, and the tags that it pushed: none when it has reported no image."""
+    """A build that succeeded, the tags that it pushed, none when it has reported no image, and the commit it built."""
 
     job: Job
     tags: tuple[str, ...]
+    commit: str | None
 
 
 def next_tag(app: App) -> str:
@@ -40,7 +41,20 @@ def newest_good(session: Session, app_id: str) -> list[GoodBuild]:
     statement = select(Job).where(Job.app_id == app_id, Job.kind == BUILD.name, Job.state == JobState.SUCCEEDED)
     jobs = list(session.scalars(statement.order_by(Job.id.desc()).limit(SEARCHED)))
     found = outputs.finished_builds(session, jobs)
-    return [GoodBuild(job=job, tags=tuple(_tags(job, found.get(job.id)))) for job in jobs]
+    return [_good_build(job, found.get(job.id)) for job in jobs]
+
+
+def with_jenkins(session: Session, app_id: str, jobs: Iterable[Job]) -> set[str]:
+    """Return the ids of those jobs whose build may be on Jenkins already, and so may have checked out.
+
+    The ledger has the intent of each build before it is triggered. What is pushed while it has none is in the build.
+    """
+    is_build = (Resource.subject_id == app_id, Resource.upstream == Upstream.JENKINS.value, Resource.kind == "build")
+    return set(session.scalars(select(Resource.ref).where(*is_build, Resource.ref.in_([job.id for job in jobs]))))
+
+
+def _good_build(job: Job, output: FinishedBuild | None) -> GoodBuild:
+    return GoodBuild(job=job, tags=tuple(_tags(job, output)), commit=output.get("commit") if output else None)
 
 
 def _tags(job: Job, output: FinishedBuild | None) -> Iterator[str]:

@@ -13,6 +13,7 @@ from worker.upstreams.jenkins.builds import Build, Force
 from worker.upstreams.jenkins.schemas import QueueItem
 
 POLL_AGAIN_S = 3.0
+TURN = {"first_s": 2.0, "cap_s": 15.0}
 POLL = {"first_s": 2.0, "cap_s": 30.0}  # Jenkins forgets a queue item five minutes after it left
 TERMINATE_AFTER_S = 60.0  # Jenkins itself offers it 15 s after a stop, and a kill 15 s after that
 KILL_AFTER_S = 120.0
@@ -24,7 +25,12 @@ SEARCHED_CHARACTERS = 64 * 1024  # of the console's end, for the image that was 
 
 
 def start_build(job: StepContext, upstreams: Upstreams) -> QueuedBuild:
-    """Trigger the build unless it exists; after a lost answer, wait until it can no longer arrive."""
+    """Trigger the build unless it exists; after a lost answer, wait until it can no longer arrive.
+
+    Builds of an app run one after another: while one runs, a second job stands for all that is pushed meanwhile.
+    """
+    if not job.is_next:
+        raise NotYet("Another build of this app is running; this one follows it", retry_after_s=job.pause_s(**TURN))
     folder, name = _pipeline(job)
     entry = job.resource("jenkins", "build", job.id)
     seen = upstreams.jenkins.builds.find(folder, name, key=BUILD_KEY, value=job.id)

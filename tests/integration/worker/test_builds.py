@@ -142,6 +142,23 @@ def test_a_job_is_built_exactly_once(plant: Plant, trouble: str) -> None:
         assert plant.kept_console(job) == plant.console(number), f"seed {seed}"
 
 
+def test_builds_of_an_app_run_one_after_another(plant: Plant) -> None:
+    """Of whatever is pushed while one runs, the next one is built: it begins, and checks out, when that has ended."""
+    pace(plant.jenkins, build_s=100.0)
+    first = plant.accept()
+    plant.world.drive(first, until="await_result")
+    second = plant.accept()
+
+    for _ in range(3):
+        assert plant.try_once(second, "start_build").action is NextAction.LATER
+    assert plant.started(second) == 0
+    assert "Another build of this app is running" in str(plant.world.step(second, "start_build").reason)
+
+    assert plant.world.drive(first).state is JobState.SUCCEEDED
+    assert plant.world.drive(second).state is JobState.SUCCEEDED
+    assert (plant.started(first), plant.started(second)) == (1, 1)
+
+
 # -- a build that does not succeed --------------------------------------------------------------------------------
 
 

@@ -69,7 +69,7 @@ WAITS_S = {
     "provision.open_to_developers": 3600,
     "provision.await_helm": 600,
     "provision.create_application": 300,
-    "build.start_build": 3600,
+    "build.start_build": 72000,
     "build.await_executor": 21600,
     "build.await_result": 43200,
     "build.stop_build": 300,

@@ -12,11 +12,12 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import update
 from support.api import PASSWORD, V1, Api, add_app, add_project, open_api, row_counts, serve, without_request_id
-from support.fake_worker import ABSENT, add_build, add_provisioned, claim, count_jobs, fail, job, succeed
+from support.fake_worker import ABSENT, add_build, add_provisioned, claim, count_jobs, fail, job, record, succeed
 from support.world import Time
 
 from common.database.engine import Database
 from common.database.models import App
+from common.states import Provenance
 
 pytestmark = pytest.mark.one_database
 
@@ -74,6 +75,35 @@ def test_a_build_that_is_open_is_the_answer_to_the_same_wish(dev: FlaskClient, d
     claim(db, first, "start_build")
     assert _build(dev, app_id, branch="main") == first
     assert count_jobs(db, "build") == 1
+
+
+def test_a_build_that_may_have_checked_out_is_followed_by_one_more(dev: FlaskClient, db: Database, app_id: str) -> None:
+    """What is pushed after the first build has begun is built by the second, however often it is asked for."""
+    first = _build(dev, app_id)
+    _reach_jenkins(db, first)
+
+    second = _build(dev, app_id)
+
+    assert (second != first, _build(dev, app_id)) == (True, second)
+    other = dev.post(f"{V1}/app/{app_id}/builds", json={"branch": "other"})
+    assert (other.status_code, other.json["code"], other.json["job_id"]) == (409, "busy", second)
+    _reach_jenkins(db, second)
+    assert _build(dev, app_id) not in (first, second)
+
+
+def test_a_build_can_follow_one_that_is_being_stopped(dev: FlaskClient, db: Database, app_id: str) -> None:
+    first = _build(dev, app_id)
+    _reach_jenkins(db, first)
+    claim(db, first, "start_build")
+    assert dev.post(f"{V1}/jobs/{first}/cancel", json={}).json["job_id"] == first
+    assert job(db, first).state == "cancelling"
+
+    assert _build(dev, app_id) != first
+
+
+def _reach_jenkins(db: Database, job_id: str) -> None:
+    """Write the intent that precedes the trigger."""
+    record(db, job_id, "build", job_id, Provenance.INTENDED, "jenkins")
 
 
 def test_another_build_waits_for_the_open_one(dev: FlaskClient, db: Database, app_id: str) -> None:
