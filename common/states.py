@@ -38,6 +38,28 @@ class StepState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class AppState(StrEnum):
+    """making: its parts are being made · incomplete: some may be missing: making them, or removing them, did not
+    succeed · ready: it can be built and deployed · removing: its parts are being removed · removed: the name is free.
+    """
+
+    MAKING = "making"
+    INCOMPLETE = "incomplete"
+    READY = "ready"
+    REMOVING = "removing"
+    REMOVED = "removed"
+
+
+class RunHealth(StrEnum):
+    """healthy: Argo CD said so at the end of the deployment, and nothing was deployed since · progressing: another
+    deployment is running · unknown: a later deployment began and did not succeed.
+    """
+
+    HEALTHY = "healthy"
+    PROGRESSING = "progressing"
+    UNKNOWN = "unknown"
+
+
 class Outcome(StrEnum):
     """How an attempt ended: succeeded · stumbled: it failed temporarily, another follows unless it was the last ·
     failed: trying again cannot help · lost: its worker died · cancelled. Null while it runs.

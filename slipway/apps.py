@@ -30,16 +30,19 @@ class Apps(BaseClient):
         return self._write("app", body=body, dry_run=True)
 
     def list_apps(self, project_id: str) -> Iterator[Document]:
-        """Yield the project's apps, newest first."""
+        """Yield the project's apps, newest first, each with its `state` and what is `running`."""
         return self._pages("apps", "apps", project_id)
 
     def get_app(self, app_id: str) -> Document:
-        """Return the app with its `parts`, and the `job_id` and `state` of the job that last worked on it."""
+        """Return the app with its `state`, its `parts`, what is `running`, its last build, deployment and comparison.
+
+        `job_id` and `job_state` are of the job that last worked on it.
+        """
         return self._read("app", app_id)
 
     def compare_app(self, app_id: str) -> Document:
         """Start a job that only reads; its result is `{drifted, repairable, parts}`."""
-        return self._write("app", app_id, "drift", method="GET")  # a GET that starts a job needs a key, too
+        return self._write("app", app_id, "drift", method="GET")  # as earlier servers know it; it needs a key, too
 
     def reconcile_app(self, app_id: str) -> Document:
         """Start the job that restores what is missing or was changed. Raises ProblemError `busy`."""

@@ -37,9 +37,17 @@ class Releases(BaseClient):
         """Yield the app's deployments, newest first; `limit` is the size of a page."""
         return self._pages("deploys", "app", app_id, "deploys", limit=limit)
 
-    def roll_back(self, app_id: str) -> Document:
-        """Start the previous good deployment again. Raises ProblemError `nothing_to_roll_back_to`."""
-        return self._write("app", app_id, "rollback", body={})
+    def roll_back(self, app_id: str, *, to: str | None = None) -> Document:
+        """Start an earlier good deployment again: the previous one, or the one of the job `to`.
+
+        Raises ProblemError `nothing_to_roll_back_to`, and `invalid_fields` for a job that is none.
+        """
+        return self._write("app", app_id, "rollback", body=_given(to=to))
+
+    def list_rollback_targets(self, app_id: str) -> list[Document]:
+        """Return the deployments that `roll_back` may go to, newest first."""
+        targets: list[Document] = self._read("app", app_id, "rollback")["targets"]
+        return targets
 
 
 def _given(**fields: str | None) -> Document:

@@ -33,10 +33,13 @@ def project(session: Session, user: User, project_id: str) -> Project:
     return _require_own(_find(session, Project, project_id), user)
 
 
-def app(session: Session, user: User, app_id: str, *, for_update: bool = False) -> App:
-    """Return an app of the user's team that was not removed; `for_update` locks its row. Raises Problem `not_found`."""
+def app(session: Session, user: User, app_id: str, *, for_update: bool = False, removed: bool = False) -> App:
+    """Return an app of the user's team, with `removed` also one that was removed; `for_update` locks its row.
+
+    Raises Problem `not_found`.
+    """
     row = _require_own(_find(session, App, app_id, for_update=for_update), user)
-    if row.claimed_name is None:
+    if row.claimed_name is None and not removed:
         raise Problem("not_found")
     return row
 

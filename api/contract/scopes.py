@@ -47,6 +47,7 @@ SCOPES: Mapping[str, Scope | None] = {  # by the name of the call; None: no toke
     "start_deploy": Scope.DEPLOY,
     "roll_back": Scope.DEPLOY,
     "list_deploys": Scope.READ,
+    "list_rollback_targets": Scope.READ,
     "reconcile_app": Scope.TEAM,
     "compare_app": Scope.TEAM,
     "start_comparison": Scope.TEAM,

@@ -89,16 +89,6 @@ TOKEN: dict[str, Any] = {
     "expires_at": "2026-04-13T09:26:53.589793Z",
     "last_used_at": None,
 }
-APP: dict[str, Any] = {
-    "app_id": APP_ID,
-    "project_id": PROJECT_ID,
-    "name": "storefront",
-    "type": "Spring",
-    "team": "dev",
-    "namespace": "dev-storefront",
-    "description": "Online shop",
-    "created_at": AT,
-}
 PROJECT: dict[str, Any] = {
     "project_id": PROJECT_ID,
     "name": "webshop",
@@ -140,6 +130,7 @@ DEPLOY: dict[str, Any] = {
     "state": "succeeded",
     "image_tag": "17-b2c3d4e5",
     "revision": "5d6e7f8091920a4f6b9e7c10b1b2c3d4e5f60718",
+    "commit": BUILD["commit"],
     "images": ["registry.example.com/apps/storefront:17-b2c3d4e5"],
     "rollback_of": None,
     "created_at": AT,
@@ -159,6 +150,30 @@ REVIEW: dict[str, Any] = {
     "decided_at": None,
     "decided_by": None,
     "reason": None,
+}
+APP: dict[str, Any] = {
+    "app_id": APP_ID,
+    "project_id": PROJECT_ID,
+    "name": "storefront",
+    "type": "Spring",
+    "team": "dev",
+    "namespace": "dev-storefront",
+    "description": "Online shop",
+    "created_at": AT,
+    "created_by": "ada",
+    "state": "ready",
+    "running": {
+        "image_tag": DEPLOY["image_tag"],
+        "revision": DEPLOY["revision"],
+        "commit": BUILD["commit"],
+        "since": LATER,
+        "by": "ada",
+        "health": "healthy",
+        "job_id": JOB_ID,
+    },
+    "last_build": BUILD,
+    "last_deploy": DEPLOY,
+    "last_drift": {"job_id": JOB_ID, "at": LATER, "drifted": False, "repairable": False, "parts": 0},
 }
 LAST_PAGE: dict[str, Any] = {"next": None, "total": 1, "total_is_capped": False}
 
@@ -207,13 +222,14 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "description": "Online shop",
     },
     "AppShown": APP,
-    "AppDetail": {**APP, "parts": [PART], "job_id": JOB_ID, "state": "succeeded"},
+    "AppDetail": {**APP, "parts": [PART], "job_id": JOB_ID, "job_state": "succeeded"},
     "Apps": {**LAST_PAGE, "apps": [APP]},
     "NewBuild": {"branch": "main"},
     "Builds": {**LAST_PAGE, "builds": [BUILD]},
     "NewDeploy": {"image_tag": "17-b2c3d4e5"},
     "Deploys": {**LAST_PAGE, "deploys": [DEPLOY]},
     "NewRollback": {},
+    "RollbackTargets": {"targets": [DEPLOY]},
     "Nothing": {},
     "Retry": {},
     "RetryAll": {"kind": "provision", "code": "upstream_unavailable", "limit": 20},

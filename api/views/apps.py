@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from flask import Blueprint
@@ -13,20 +12,20 @@ from sqlalchemy.orm import Session
 
 from api.access import auth, permissions
 from api.contract import pagination, validation
-from api.contract.endpoint import Answer, BooleanFlag, Policy, Query, RequestBody, ResponseBody
+from api.contract.endpoint import Answer, BooleanFlag, Policy, Query, RequestBody
 from api.contract.fields import Description, ExistingId, NewAppName, TypeName
 from api.contract.pagination import Page, PageBody
 from api.contract.problems import FieldError, Problem
-from api.presentation import links
+from api.presentation import app_view
+from api.presentation.app_schemas import AppDetail, AppShown
 from api.service import service
 from api.serving.accepted import JobAccepted, accepted, request_id
 from api.serving.idempotency import once
 from api.serving.routing import route
 from common.database.ids import new_id
-from common.database.models import App, Job, Project, Resource, User
-from common.jobs import ledger, lifecycle, outputs
-from common.states import JobState, Provenance
-from common.workflows import HARMLESS, PLAN, PROVISION, Workflow
+from common.database.models import App, Job, Project, User
+from common.jobs import lifecycle
+from common.workflows import PLAN, PROVISION, Workflow
 
 blueprint = Blueprint("apps", __name__)
 
@@ -46,19 +45,6 @@ class CreateAppQuery(Query):
     dry_run: BooleanFlag = False
 
 
-class AppShown(ResponseBody):
-    """An app of a team. `namespace`: where it runs on the team's cluster."""
-
-    app_id: str
-    project_id: str
-    name: str
-    type: str
-    team: str
-    namespace: str
-    description: str
-    created_at: datetime
-
-
 class AppFilter(Page):
     """The page of a list of apps to return, newest first."""
 
@@ -69,25 +55,6 @@ class Apps(PageBody):
     """A page of apps."""
 
     apps: list[AppShown]
-
-
-class Part(ResponseBody):
-    """An object of the app on an upstream. `state`: intended, created, adopted (it existed before) or gone."""
-
-    upstream: str
-    kind: str
-    name: str
-    state: Provenance
-    url: str | None
-    clone_url: str | None
-
-
-class AppDetail(AppShown):
-    """An app, its parts, and the last job that changed it."""
-
-    parts: list[Part]
-    job_id: str | None
-    state: JobState | None
 
 
 @route(
@@ -128,16 +95,20 @@ def list_apps(project_id: str, query: AppFilter) -> Answer:
         project = permissions.project(session, user, project_id)
         filters = {"project_id": project.id, **pagination.filters_of(query, "type")}
         found = pagination.read(session, App, query, filters, App.claimed_name.is_not(None))
-        return Apps(apps=[AppShown(**_fields(app)) for app in found.rows], **found.fields)
+        return Apps(apps=app_view.apps(session, found.rows, service().settings), **found.fields)
 
     return Answer(body=service().db.read(work))
 
 
 @route(blueprint, "GET", "/app/<app_id>", policy=Policy.MEMBER, answers={200: AppDetail})
 def show_app(app_id: str) -> Answer:
-    """Show an app with the state and links of its parts."""
+    """Show an app with the state and links of its parts, also after its removal."""
     user = auth.require_user()
-    return Answer(body=service().db.read(lambda session: _detail(session, permissions.app(session, user, app_id))))
+
+    def work(session: Session) -> AppDetail:
+        return app_view.detail(session, permissions.app(session, user, app_id, removed=True), service().settings)
+
+    return Answer(body=service().db.read(work))
 
 
 def _check(body: NewApp) -> None:
@@ -224,40 +195,3 @@ def _accept(
         request_id=request_id(),
         inputs={"app": body.name, "type": body.type, "team": project.team_id},
     )
-
-
-def _fields(app: App) -> dict[str, object]:
-    return {
-        "app_id": app.id,
-        "project_id": app.project_id,
-        "name": app.name,
-        "type": app.type,
-        "team": app.team_id,
-        "namespace": app.kubernetes_namespace,
-        "description": app.description,
-        "created_at": app.created_at,
-    }
-
-
-def _detail(session: Session, app: App) -> AppDetail:
-    is_change = (Job.app_id == app.id, Job.kind.not_in(HARMLESS))
-    job = session.scalar(select(Job).where(*is_change).order_by(Job.id.desc()).limit(1))
-    resources = session.scalars(
-        select(Resource)
-        .where(Resource.subject_id == app.id, Resource.kind.not_in(ledger.OF_A_RUN))
-        .order_by(Resource.id)
-    )
-    clone_urls = outputs.clone_urls(session, app.id)
-    settings = service().settings
-    parts = [
-        Part(
-            upstream=row.upstream,
-            kind=row.kind,
-            name=row.ref,
-            state=row.provenance,
-            url=links.external(row.url, settings),
-            clone_url=links.external(clone_urls.get((row.upstream, row.outside_id)), settings),
-        )
-        for row in resources
-    ]
-    return AppDetail(**_fields(app), parts=parts, job_id=job.id if job else None, state=job.state if job else None)

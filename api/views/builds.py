@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from flask import Blueprint, request
 from sqlalchemy.orm import Session
 
 from api.access import auth, permissions
 from api.contract import accounts, pagination
-from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
+from api.contract.endpoint import Answer, Policy, RequestBody
 from api.contract.fields import ImageTag, Revision
 from api.contract.pagination import JobPage, PageBody
 from api.contract.problems import Problem
-from api.presentation import links
+from api.presentation import app_view, links
+from api.presentation.app_schemas import BuildShown
 from api.service import service
 from api.serving.accepted import JobAccepted
 from api.serving.routing import route
 from api.views import app_jobs
 from common.database.models import Job
 from common.jobs import builds, outputs
-from common.jobs.outputs import KnownBuild
-from common.states import JobState
 from common.workflows import BUILD
 
 blueprint = Blueprint("builds", __name__)
@@ -32,26 +29,6 @@ class NewBuild(RequestBody):
 
     image_tag: ImageTag = None
     branch: Revision = None
-
-
-class BuildShown(ResponseBody):
-    """A build. `number` and `url` come from Jenkins once the build has an executor; `user` is who started it.
-
-    `image_tag` is the requested tag, or else the one that was chosen when the build was accepted. `commit` and `image`
-    are what a successful build has built and pushed, as Jenkins reports it; null where it reports nothing.
-    """
-
-    job_id: str
-    state: JobState
-    image_tag: str | None
-    branch: str | None
-    number: int | None
-    url: str | None
-    commit: str | None
-    image: str | None
-    created_at: datetime
-    finished_at: datetime | None
-    user: str | None
 
 
 class Builds(PageBody):
@@ -89,7 +66,8 @@ def list_builds(app_id: str, query: JobPage) -> Answer:
         found = pagination.read(session, Job, query, filters)
         known = outputs.known_builds(session, found.rows)
         logins = accounts.logins(session, (job.user_id for job in found.rows))
-        shown = [_shown(job, known.get(job.id, {}), logins.get(job.user_id)) for job in found.rows]
+        settings = service().settings
+        shown = [app_view.build(job, known.get(job.id, {}), logins.get(job.user_id), settings) for job in found.rows]
         return Builds(builds=shown, **found.fields)
 
     return Answer(body=service().db.read(work))
@@ -125,23 +103,6 @@ def start_build_by_get(app_id: str) -> Answer:
 def _chosen(body: NewBuild) -> app_jobs.Choose:
     """Return what gives a build its tag where the request does not."""
     return lambda _session, app: {"image_tag": builds.next_tag(app)} if body.image_tag is None else {}
-
-
-def _shown(job: Job, build: KnownBuild, user: str | None) -> BuildShown:
-    number = build.get("number")
-    return BuildShown(
-        job_id=job.id,
-        state=job.state,
-        image_tag=job.input.get("image_tag") or (str(number) if number is not None else None),
-        branch=job.input.get("branch"),
-        number=number,
-        url=links.external(build.get("url"), service().settings),
-        commit=build.get("commit"),
-        image=build.get("image"),
-        created_at=job.created_at,
-        finished_at=job.finished_at,
-        user=user,
-    )
 
 
 def _refuse_prefetch() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -12,17 +12,18 @@ from sqlalchemy.orm import Session
 from api.access import auth, permissions
 from api.contract import accounts, pagination
 from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
-from api.contract.fields import ImageTag, Revision
+from api.contract.fields import ExistingId, ImageTag, Revision
 from api.contract.pagination import JobPage, PageBody
 from api.contract.problems import FieldError, Problem
+from api.presentation import app_view
+from api.presentation.app_schemas import DeployShown
 from api.service import service
 from api.serving.accepted import JobAccepted
 from api.serving.routing import route
 from api.views import app_jobs
 from common.database.models import App, Job
 from common.jobs import builds, deployments, outputs
-from common.states import JobState
-from common.step_outputs import Deployed
+from common.jobs.builds import GoodBuild
 from common.workflows import DEPLOY
 
 blueprint = Blueprint("deploys", __name__)
@@ -44,27 +45,21 @@ class NewDeploy(RequestBody):
 
 
 class NewRollback(RequestBody):
-    """An empty object: the target is the previous successful deployment."""
+    """`to` is the `job_id` of a deployment that succeeded; without it, it is the last one of another version."""
 
-
-class DeployShown(ResponseBody):
-    """A deployment. `revision` and `images` are what was deployed, once it succeeded; `user` is who started it."""
-
-    job_id: str
-    state: JobState
-    image_tag: str | None
-    revision: str | None
-    images: list[str]
-    rollback_of: str | None
-    created_at: datetime
-    finished_at: datetime | None
-    user: str | None
+    to: ExistingId | None = None
 
 
 class Deploys(PageBody):
     """A page of deployments."""
 
     deploys: list[DeployShown]
+
+
+class RollbackTargets(ResponseBody):
+    """Deployments that a rollback may go to, the last one of each version; without `to`, it goes to the first."""
+
+    targets: list[DeployShown]
 
 
 @route(
@@ -95,11 +90,27 @@ def start_deploy(app_id: str, body: NewDeploy) -> Answer:
     answers={202: JobAccepted},
     raises=("nothing_to_roll_back_to", *app_jobs.REFUSALS),
 )
-def roll_back(app_id: str, body: NewRollback) -> Answer:  # noqa: ARG001 - an empty body is still checked
-    """Roll an app back to its previous successful deployment."""
+def roll_back(app_id: str, body: NewRollback) -> Answer:
+    """Roll an app back to an earlier deployment that succeeded.
+
+    Without `to`, it is the last one of another version than the newest deployment. `GET` lists all of them.
+    """
     user = auth.require_user()
-    target = service().db.read(lambda session: _previous_good(session, permissions.app(session, user, app_id)))
+    target = service().db.read(lambda session: _target(session, permissions.app(session, user, app_id), body.to))
     return app_jobs.begin(user, app_id, DEPLOY, target)
+
+
+@route(blueprint, "GET", "/app/<app_id>/rollback", policy=Policy.MEMBER, answers={200: RollbackTargets})
+def list_rollback_targets(app_id: str) -> Answer:
+    """List the deployments that a rollback may go to, newest first."""
+    user = auth.require_user()
+
+    def work(session: Session) -> RollbackTargets:
+        app = permissions.app(session, user, app_id)
+        found = deployments.targets(deployments.newest_first(session, service().settings, app.id))
+        return RollbackTargets(targets=_shown(session, [each.job for each in found]))
+
+    return Answer(body=service().db.read(work))
 
 
 @route(blueprint, "GET", "/app/<app_id>/deploys", policy=Policy.MEMBER, query=JobPage, answers={200: Deploys})
@@ -111,26 +122,33 @@ def list_deploys(app_id: str, query: JobPage) -> Answer:
         app = permissions.app(session, user, app_id)
         filters = {"app_id": app.id, "kind": DEPLOY.name, **pagination.filters_of(query, "state")}
         found = pagination.read(session, Job, query, filters)
-        deployed = outputs.deployed(session, found.rows)
-        logins = accounts.logins(session, (job.user_id for job in found.rows))
-        shown = [_shown(job, deployed.get(job.id), logins.get(job.user_id)) for job in found.rows]
-        return Deploys(deploys=shown, **found.fields)
+        return Deploys(deploys=_shown(session, found.rows), **found.fields)
 
     return Answer(body=service().db.read(work))
 
 
-def _choose(body: NewDeploy, session: Session, app: App) -> dict[str, str]:
-    """Return the tag to deploy where the request has none. Raises Problem `not_built`, `invalid_fields`.
+def _shown(session: Session, jobs: Sequence[Job]) -> list[DeployShown]:
+    deployed = outputs.deployed(session, jobs)
+    logins = accounts.logins(session, (job.user_id for job in jobs))
+    return [app_view.deploy(job, deployed.get(job.id), logins.get(job.user_id)) for job in jobs]
 
-    A newest build without a known tag is no reason to deploy the one before it, as if that were the newest.
+
+def _choose(body: NewDeploy, session: Session, app: App) -> dict[str, str]:
+    """Return the tag to deploy where the request has none, and its commit.
+
+    A newest build without a known tag is no reason to deploy the one before it, as if that were the newest. Raises
+    Problem `not_built`, `invalid_fields`.
     """
     good = builds.newest_good(session, app.id)
     newest = good[0].tags if good else ()
     if body.image_tag is None and newest:
-        return {"image_tag": newest[0]}
-    tags = [tag for build in good for tag in build.tags]
-    if body.force or body.image_tag in tags:
+        return {"image_tag": newest[0], **_commit(good[0])}
+    built = next((build for build in good if body.image_tag in build.tags), None)
+    if built is not None:
+        return _commit(built)
+    if body.force:
         return {}
+    tags = [tag for build in good for tag in build.tags]
     is_cut = len(good) == builds.SEARCHED  # what older builds did is not known
     none_good = f"None of the last {builds.SEARCHED} successful builds" if is_cut else "No successful build"
     if body.image_tag is None:
@@ -147,24 +165,21 @@ def _choose(body: NewDeploy, session: Session, app: App) -> dict[str, str]:
     raise Problem("invalid_fields", errors=[FieldError(field="image_tag", code="not_built", message=message)])
 
 
-def _previous_good(session: Session, app: App) -> dict[str, Any]:
-    """Return the last successful version before the newest deployment. Raises Problem `nothing_to_roll_back_to`."""
+def _commit(build: GoodBuild) -> dict[str, str]:
+    return {"commit": build.commit} if build.commit else {}
+
+
+def _target(session: Session, app: App, wanted: str | None) -> dict[str, Any]:
+    """Return the inputs of a rollback. Raises Problem `nothing_to_roll_back_to`, `invalid_fields`."""
     newest_first = deployments.newest_first(session, service().settings, app.id)
-    target = deployments.previous_good(newest_first)
-    if target is None:
+    if wanted is None:
+        target = deployments.previous_good(newest_first)
+    else:
+        target = next((each for each in newest_first if each.job.id == wanted and each.is_good), None)
+    if target is None and wanted is None:
         raise Problem("nothing_to_roll_back_to", "No deployment before the newest one has succeeded.")
-    return {"image_tag": target.image_tag, "revision": target.revision, "rollback_of": newest_first[0].job.id}
-
-
-def _shown(job: Job, output: Deployed | None, user: str | None) -> DeployShown:
-    return DeployShown(
-        job_id=job.id,
-        state=job.state,
-        image_tag=job.input.get("image_tag"),
-        revision=(output.get("revision") if output else None) or job.input.get("revision"),
-        images=output.get("images", []) if output else [],
-        rollback_of=job.input.get("rollback_of"),
-        created_at=job.created_at,
-        finished_at=job.finished_at,
-        user=user,
-    )
+    if target is None:
+        message = f"This is none of the last {deployments.SEARCHED} deployments of the app that succeeded."
+        raise Problem("invalid_fields", errors=[FieldError(field="to", code="unknown", message=message)])
+    version = {"image_tag": target.image_tag, "revision": target.revision, "commit": target.job.input.get("commit")}
+    return {**version, "rollback_of": newest_first[0].job.id}

@@ -41,15 +41,21 @@ def newest_first(session: Session, settings: Settings, app_id: str) -> list[Depl
     statement = select(Job).where(Job.app_id == app_id, Job.kind == DEPLOY.name).order_by(Job.id.desc())
     jobs = list(session.scalars(statement.limit(SEARCHED)))
     found = outputs.deployed(session, jobs)
-    return [_deployment(settings, job, found.get(job.id)) for job in jobs]
+    return [deployment(settings, job, found.get(job.id)) for job in jobs]
+
+
+def targets(newest_first: Sequence[Deployment]) -> list[Deployment]:
+    """Return what a rollback may go to: of each other version than the newest one's, the last good deployment."""
+    found: dict[tuple[str | None, str | None], Deployment] = {}
+    for each in newest_first[1:]:
+        if each.is_good and not each.is_as(newest_first[0]):
+            found.setdefault((each.image_tag, each.revision), each)
+    return list(found.values())
 
 
 def previous_good(newest_first: Sequence[Deployment]) -> Deployment | None:
     """Return the last good deployment before the newest one that is of another version."""
-    return next(
-        (each for each in newest_first[1:] if each.is_good and not each.is_as(newest_first[0])),
-        None,
-    )
+    return next(iter(targets(newest_first)), None)
 
 
 def needed(newest_first: Sequence[Deployment]) -> Iterator[Deployment]:
@@ -64,7 +70,8 @@ def needed(newest_first: Sequence[Deployment]) -> Iterator[Deployment]:
     yield from [each for each in good if not each.is_as(good[0])][:1]
 
 
-def _deployment(settings: Settings, job: Job, output: Deployed | None) -> Deployment:
+def deployment(settings: Settings, job: Job, output: Deployed | None) -> Deployment:
+    """Return the version that a deployment is of; `output` is what it recorded, where it succeeded."""
     asked_tag, asked_revision = job.input.get("image_tag"), job.input.get("revision")
     if not output:
         return Deployment(job=job, image_tag=asked_tag, revision=asked_revision)

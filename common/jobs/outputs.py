@@ -21,9 +21,11 @@ from common.step_outputs import (
     AWAIT_HELM,
     AWAIT_RESULT,
     AWAIT_SOURCE,
+    COMPARE_APP,
     EXAMINE,
     CheckupOutput,
     Deployed,
+    Drift,
     FinishedBuild,
     RepositoryOutput,
     StepOutput,
@@ -115,6 +117,11 @@ def finished_builds(session: Session, jobs: Sequence[Job]) -> dict[str, Finished
 def deployed(session: Session, jobs: Sequence[Job]) -> dict[str, Deployed]:
     """Map the ids of deployments to what they deployed, where they succeeded."""
     return _of_step(session, jobs, AWAIT_HEALTHY)
+
+
+def compared(session: Session, jobs: Sequence[Job]) -> dict[str, Drift]:
+    """Map the ids of comparisons to what they found, where they succeeded."""
+    return _of_step(session, jobs, COMPARE_APP)
 
 
 def last_checkup(session: Session, subject_id: str) -> tuple[Job, CheckupOutput] | None:

@@ -3,9 +3,9 @@
 What stays, however old it is:
 
     of the ledger      a job that a row names, unless that is the trace of the job's own run: a build, a sync
-    of an app          the newest job that people see of it; the last good one that made its parts, for their addresses;
-                       the deployments that a rollback may go back to; the newest build whose tag is known, and
-                       the newest good build, so that the one before does not pass for it
+    of an app          the newest job of each kind and the last good ones, which say how the app is, what runs, and the
+                       addresses of its parts; the deployments that a rollback may go back to; the newest build whose
+                       tag is known, and the newest good build, so that the one before does not pass for it
     of a person        the newest sign-up or off-boarding: a sign-up unless it succeeded, since it can be retried, or
                        has to free their names; an off-boarding until they are back, since it lets them return
     what failed        and stays for one of these reasons keeps the newer ones of its kind and app: without them it
@@ -25,18 +25,18 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, delete, exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from common.config.settings import Settings
 from common.database.engine import Database
 from common.database.ids import first_id
 from common.database.models import App, Attempt, ConsoleChunk, Event, Job, Resource, SignupReview, Step, User
-from common.jobs import builds, deployments
+from common.jobs import app_facts, builds, deployments
 from common.jobs.ledger import OF_A_RUN
 from common.states import OPEN, JobState
 from common.vault import sealed_passwords
-from common.workflows import HARMLESS, MADE_BY, MEMBERSHIP, OFFBOARD, SIGNUP
+from common.workflows import MEMBERSHIP, OFFBOARD, SIGNUP
 
 JOBS = 50  # examined at once, and deleted in one transaction
 EVERY_S = 60.0  # between two batches of a worker
@@ -155,9 +155,7 @@ def _needed_of_app(session: Session, settings: Settings, app_id: str) -> Iterato
     """Yield the ids of the jobs that an app needs, as long as it is not removed."""
     if session.scalar(select(App.id).where(App.id == app_id, App.claimed_name.is_not(None))) is None:
         return
-    newest = select(func.max(Job.id)).where(Job.app_id == app_id)
-    yield session.scalar(newest.where(Job.kind.not_in(HARMLESS))) or ""
-    yield session.scalar(newest.where(Job.kind.in_(MADE_BY), Job.state == JobState.SUCCEEDED)) or ""
+    yield from app_facts.sources(session, app_id)
     good = builds.newest_good(session, app_id)
     if (known := next((each for each in good if each.tags), None)) is not None:
         yield from (known.job.id, good[0].job.id)

@@ -1,6 +1,7 @@
 // Written by `make docs` from the declarations of the endpoints, as docs/openapi.json is.
-export type AppDetail = { "app_id": string; "project_id": string; "name": string; "type": string; "team": string; "namespace": string; "description": string; "created_at": string; "parts": Array<Part>; "job_id": string | null; "state": JobState | null };
-export type AppShown = { "app_id": string; "project_id": string; "name": string; "type": string; "team": string; "namespace": string; "description": string; "created_at": string };
+export type AppDetail = { "app_id": string; "project_id": string; "name": string; "type": string; "team": string; "namespace": string; "description": string; "created_at": string; "created_by": string | null; "state": AppState; "running": Running | null; "last_build": BuildShown | null; "last_deploy": DeployShown | null; "last_drift": Comparison | null; "parts": Array<Part>; "job_id": string | null; "job_state": JobState | null };
+export type AppShown = { "app_id": string; "project_id": string; "name": string; "type": string; "team": string; "namespace": string; "description": string; "created_at": string; "created_by": string | null; "state": AppState; "running": Running | null; "last_build": BuildShown | null; "last_deploy": DeployShown | null; "last_drift": Comparison | null };
+export type AppState = "making" | "incomplete" | "ready" | "removing" | "removed";
 export type Approve = {  };
 export type Apps = { "next": string | null; "total": number | null; "total_is_capped": boolean | null; "apps": Array<AppShown> };
 export type AttemptShown = { "number": number; "outcome": Outcome | null; "polls": number; "code": string | null; "reason": string | null; "started_at": string; "finished_at": string | null };
@@ -9,11 +10,12 @@ export type Builds = { "next": string | null; "total": number | null; "total_is_
 export type Cancel = {  };
 export type Check = { "check": string; "question": string; "state": string; "said": string; "remedy": string };
 export type Checkup = {  };
+export type Comparison = { "job_id": string; "at": string | null; "drifted": boolean; "repairable": boolean; "parts": number };
 export type ConfirmPage = {  };
 export type ConsoleFile = {  };
 export type ConsolePage = {  };
 export type Credentials = { "id": string; "password": string };
-export type DeployShown = { "job_id": string; "state": JobState; "image_tag": string | null; "revision": string | null; "images": Array<string>; "rollback_of": string | null; "created_at": string; "finished_at": string | null; "user": string | null };
+export type DeployShown = { "job_id": string; "state": JobState; "image_tag": string | null; "revision": string | null; "commit": string | null; "images": Array<string>; "rollback_of": string | null; "created_at": string; "finished_at": string | null; "user": string | null };
 export type Deploys = { "next": string | null; "total": number | null; "total_is_capped": boolean | null; "deploys": Array<DeployShown> };
 export type DocsFile = {  };
 export type DocsPage = {  };
@@ -38,7 +40,7 @@ export type NewBuild = { "image_tag"?: string | null; "branch"?: string | null }
 export type NewDeploy = { "image_tag"?: string | null; "revision"?: string | null; "force"?: boolean };
 export type NewPasswordByCode = { "id": string; "reset_code": string; "password": string };
 export type NewProject = { "name": string; "description"?: string };
-export type NewRollback = {  };
+export type NewRollback = { "to"?: string | null };
 export type NewToken = { "name": string; "scope": Scope; "expires_in_days"?: number };
 export type NotRetried = { "job_id": string; "code": string; "reason": string };
 export type Nothing = {  };
@@ -64,6 +66,9 @@ export type Retries = { "retried": Array<Retried>; "refused": Array<NotRetried>;
 export type Retry = { "password"?: string | null };
 export type RetryAll = { "kind"?: "signup" | "provision" | "build" | "deploy" | "deprovision" | "removal_preview" | "reconcile" | "drift" | "plan" | "checkup" | "offboard" | "change_password" | null; "app_id"?: string | null; "team"?: string | null; "user"?: string | null; "code"?: string | null; "since"?: string | null; "cursor"?: string | null; "limit"?: number; "dry_run"?: boolean };
 export type ReviewState = "unconfirmed" | "waiting" | "confirmed" | "approved" | "rejected" | "lapsed" | "expired" | "cancelled";
+export type RollbackTargets = { "targets": Array<DeployShown> };
+export type RunHealth = "healthy" | "progressing" | "unknown";
+export type Running = { "image_tag": string | null; "revision": string | null; "commit": string | null; "since": string | null; "by": string | null; "health": RunHealth; "job_id": string };
 export type Scope = "read" | "build" | "deploy" | "team";
 export type SessionShown = { "session_id": string; "created_at": string; "last_used_at": string; "expires_at": string; "address": string | null; "user_agent": string | null; "current": boolean };
 export type Sessions = { "sessions": Array<SessionShown> };
@@ -112,6 +117,7 @@ export interface Calls {
   start_deploy: { method: "POST"; path: "/api/v1/app/{app_id}/deploys"; values: { "app_id": string }; query: {}; body: NewDeploy; answer: JobAccepted };
   list_deploys: { method: "GET"; path: "/api/v1/app/{app_id}/deploys"; values: { "app_id": string }; query: { "limit"?: number; "cursor"?: string; "user"?: string; "since"?: string; "total"?: boolean; "state"?: JobState }; body: undefined; answer: Deploys };
   roll_back: { method: "POST"; path: "/api/v1/app/{app_id}/rollback"; values: { "app_id": string }; query: {}; body: NewRollback; answer: JobAccepted };
+  list_rollback_targets: { method: "GET"; path: "/api/v1/app/{app_id}/rollback"; values: { "app_id": string }; query: {}; body: undefined; answer: RollbackTargets };
   reconcile_app: { method: "POST"; path: "/api/v1/app/{app_id}/reconcile"; values: { "app_id": string }; query: {}; body: Nothing; answer: JobAccepted };
   compare_app: { method: "GET"; path: "/api/v1/app/{app_id}/drift"; values: { "app_id": string }; query: {}; body: undefined; answer: JobAccepted };
   start_comparison: { method: "POST"; path: "/api/v1/app/{app_id}/drift"; values: { "app_id": string }; query: {}; body: Nothing; answer: JobAccepted };

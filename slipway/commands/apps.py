@@ -76,7 +76,10 @@ def plan(context: CommandContext, *, name: str, project: str, type_: str, descri
 def list_all(context: CommandContext, project: str | None) -> None:
     """List the apps of your team, or of one project."""
     apps = _apps(context, project)
-    rows = [(each["app_id"], each["name"], each["type"], moment(each["created_at"])) for each in apps]
+    rows = [
+        (each["app_id"], each["name"], each["type"], each.get("state", ""), _running(each), moment(each["created_at"]))
+        for each in apps
+    ]
     context.output.show(apps, columns(rows, nothing="There are no apps."))
 
 
@@ -95,8 +98,16 @@ def show(context: CommandContext, app: str) -> None:
     shown = context.client.get_app(context.app_id(app))
     parts = [("", part["state"], part["kind"], part["url"] or part["name"]) for part in shown["parts"]]
     head = f"{shown['name']}: type {shown['type']}, team {shown['team']}, id {shown['app_id']}"
-    last = f"\nLast job: {shown['job_id']} {shown['state']}" if shown["job_id"] else ""
-    context.output.show(shown, f"{head}\n{columns(parts, nothing='The app has no parts yet.')}{last}")
+    runs = _running(shown)
+    state = f"\nState: {shown['state']}{f', runs {runs}' if runs else ''}"
+    last = f"\nLast job: {shown['job_id']} {shown.get('job_state', '')}".rstrip() if shown["job_id"] else ""
+    context.output.show(shown, f"{head}{state}\n{columns(parts, nothing='The app has no parts yet.')}{last}")
+
+
+def _running(app: Document) -> str:
+    """Return what runs, such as `17-b2c3d4e5 (healthy)`; an earlier server does not say it."""
+    running = app.get("running")
+    return f"{running['image_tag'] or running['revision']} ({running['health']})" if running else ""
 
 
 @app.command("drift")

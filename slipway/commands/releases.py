@@ -53,11 +53,15 @@ def deploy(
 
 @click.command(cls=Command)
 @options.app
+@click.option("--to", metavar="JOB", help="The deployment to go back to (default: the previous good version).")
 @awaited
 @pass_context
-def rollback(context: CommandContext, app: str, is_awaited: bool) -> None:
-    """Deploy the previous good version again."""
-    accepted = context.client.roll_back(context.app_id(app))
+def rollback(context: CommandContext, app: str, to: str | None, is_awaited: bool) -> None:
+    """Deploy the previous good version again, or an earlier one.
+
+    `slipway deploys` lists the deployments with their jobs.
+    """
+    accepted = context.client.roll_back(context.app_id(app), to=to)
     _show_deployed(context, context.finish(accepted, f"Rollback of {app}", is_awaited=is_awaited))
 
 

@@ -142,6 +142,7 @@ ABOUT = (
     About(call="start_deploy", make=Objects.built_app),
     About(call="roll_back", make=Objects.twice_deployed_app),
     About(call="list_deploys", make=Objects.app),
+    About(call="list_rollback_targets", make=Objects.twice_deployed_app),
     About(call="reconcile_app", make=Objects.app),
     About(call="compare_app", make=Objects.app),
     About(call="start_comparison", make=Objects.app),

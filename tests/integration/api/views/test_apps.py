@@ -43,7 +43,7 @@ def test_an_accepted_app_answers_job_and_app(dev: FlaskClient, db: Database) -> 
         "team": "dev",
     }
     shown = dev.get(f"{V1}/app/{app_id}").json
-    assert (shown["name"], shown["type"], shown["state"], shown["job_id"]) == ("compiler", "Flask", "queued", job_id)
+    assert (shown["name"], shown["type"], shown["state"], shown["job_id"]) == ("compiler", "Flask", "making", job_id)
     assert shown["description"] == "Turns A-0 into\nmachine code. \U0001f6a2"
 
 

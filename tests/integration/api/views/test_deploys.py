@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from support.api import V1, add_app, add_project
-from support.fake_worker import add_build, add_provisioned, count_jobs, fail, job, succeed
+from support.fake_worker import ABSENT, add_build, add_provisioned, count_jobs, fail, job, succeed
 
 from common.database.engine import Database
 from common.jobs import builds
@@ -260,6 +260,32 @@ def test_a_rollback_passes_over_a_repetition_of_the_newest(dev: FlaskClient, db:
     _deploy(dev, db, app_id, "2", revision="bbb")
 
     assert job(db, _roll_back(dev, app_id).json["job_id"]).input["image_tag"] == "1"
+
+
+def test_a_rollback_goes_to_the_chosen_one_of_those_that_are_listed(
+    dev: FlaskClient, db: Database, app_id: str
+) -> None:
+    first = _deploy(dev, db, app_id, "1", revision="aaa")
+    _deploy(dev, db, app_id, "2", ok=False)
+    third = _deploy(dev, db, app_id, "3", revision="ccc")
+    newest = _deploy(dev, db, app_id, "4", revision="ddd")
+
+    targets = dev.get(f"{V1}/app/{app_id}/rollback").json["targets"]
+    answer = dev.post(f"{V1}/app/{app_id}/rollback", json={"to": first})
+
+    assert [each["job_id"] for each in targets] == [third, first]
+    inputs = job(db, answer.json["job_id"]).input
+    assert (inputs["image_tag"], inputs["revision"], inputs["rollback_of"]) == ("1", "aaa", newest)
+
+
+def test_a_rollback_to_what_did_not_succeed_is_refused(dev: FlaskClient, db: Database, app_id: str) -> None:
+    _deploy(dev, db, app_id, "1", revision="aaa")
+    bad = _deploy(dev, db, app_id, "2", ok=False)
+
+    answers = [dev.post(f"{V1}/app/{app_id}/rollback", json={"to": to}) for to in (bad, ABSENT, "x")]
+
+    assert [(each.status_code, each.json["errors"][0]["field"]) for each in answers] == [(422, "to")] * 3
+    assert count_jobs(db, "deploy") == 2
 
 
 @pytest.mark.parametrize("tags", [(), ("1",), ("1", "1")])

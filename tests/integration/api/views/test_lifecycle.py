@@ -159,8 +159,9 @@ def test_a_removed_app_is_not_found_and_its_name_is_free(dev: FlaskClient, db: D
 
     path = f"{V1}/app/{app_id}"
     posts = [dev.post(f"{path}/{each}", json={}) for each in ("builds", "deploys", "rollback", "reconcile")]
-    gets = [dev.get(each) for each in (path, f"{path}/drift", f"{path}/deploys", f"{V1}/jenkins/{app_id}")]
-    assert [answer.status_code for answer in (*posts, *gets, dev.delete(path))] == [404] * 9
+    gets = [dev.get(each) for each in (f"{path}/drift", f"{path}/deploys", f"{V1}/jenkins/{app_id}")]
+    assert [answer.status_code for answer in (*posts, *gets, dev.delete(path))] == [404] * 8
+    assert dev.get(path).json["state"] == "removed"
     assert (again.status_code, again.json["app_id"] != app_id) == (202, True)
     assert [app["app_id"] for app in dev.get(f"{V1}/apps/{project_id}").json["apps"]] == [again.json["app_id"]]
     assert dev.get(f"{V1}/jobs/{removal}").json["state"] == "succeeded"

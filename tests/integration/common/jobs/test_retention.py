@@ -79,25 +79,27 @@ def test_what_the_ledger_names_stays(before: Past, db: Database, provenance: Pro
     assert (_sweep(db), _left(db)) == ({}, {job_id})
 
 
-def test_the_newest_job_of_an_app_stays_unless_it_only_looked(before: Past, db: Database) -> None:
+def test_the_newest_job_of_each_kind_stays_and_says_how_the_app_is(before: Past, db: Database) -> None:
     app = before.app()
     before.job("build", app_id=app, days=120)
     newest = before.job("build", FAILED, app_id=app, days=110)
-    before.job("drift", app_id=app, days=100)
+    before.job("drift", app_id=app, days=105)
+    compared = before.job("drift", app_id=app, days=100)
 
     assert _sweep(db) == {"build": 1, "drift": 1}
-    assert _left(db) == {newest}
+    assert _left(db) == {newest, compared}
 
 
 def test_the_last_good_job_that_made_the_parts_of_an_app_stays(before: Past, db: Database) -> None:
     app = before.app()
-    before.job("provision", app_id=app, days=130)
+    first = before.job("provision", app_id=app, days=130)
+    before.job("reconcile", app_id=app, days=125)
     maker = before.job("reconcile", app_id=app, days=120)
-    before.job("reconcile", FAILED, app_id=app, days=110)
+    failed = before.job("reconcile", FAILED, app_id=app, days=110)
     newest = before.job("build", app_id=app, days=100)
 
-    assert _sweep(db) == {"provision": 1, "reconcile": 1}
-    assert _left(db) == {maker, newest}
+    assert _sweep(db) == {"reconcile": 1}
+    assert _left(db) == {first, maker, failed, newest}
 
 
 def test_of_a_removed_app_nothing_stays_but_what_the_ledger_names(before: Past, db: Database) -> None:
@@ -137,7 +139,7 @@ def test_the_build_stays_whose_tag_a_deployment_takes(before: Past, db: Database
 
     _sweep(db)
 
-    assert _left(db) & set(ids) == {ids[1]}
+    assert _left(db) & set(ids) == {ids[1], ids[2]}, "the newest one, too"
 
 
 def test_a_newer_good_build_whose_tag_is_not_known_stays_beside_it(before: Past, db: Database) -> None:
