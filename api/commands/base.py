@@ -20,8 +20,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from api.commands.text import plain
-from api.contract.problems import Problem
 from api.service import service
+from common.database import failures
+from common.database.migrate import SchemaError
 from common.database.repeats import CommitUnknownError
 
 WRONG, INTERRUPTED = 1, 130
@@ -57,13 +58,12 @@ class Command(click.Command):
         with ctx.ensure_object(ScriptInfo).load_app().app_context():
             try:
                 if self.needs_schema:
-                    _check_schema()
+                    service().readiness.verify()  # it adds missing teams of the catalog, as the API does
                 return super().invoke(ctx)
+            except SchemaError as problem:
+                raise Unavailable(plain(str(problem))) from None
             except (DBAPIError, PoolTimeoutError) as error:
-                why = type(getattr(error, "orig", None) or error).__name__
-                raise Unavailable(
-                    f"The database is unavailable ({why}). Check DB_URL and the database, then try again."
-                ) from None
+                raise Unavailable(plain(failures.explained(error))) from None
             except CommitUnknownError:
                 raise Unavailable(
                     "The connection broke during the commit, so the change may have been saved. "
@@ -72,14 +72,6 @@ class Command(click.Command):
             except (KeyboardInterrupt, click.Abort):
                 click.echo("Stopped.", err=True)
                 ctx.exit(INTERRUPTED)
-
-
-def _check_schema() -> None:
-    """Check the schema and add missing teams of the catalog, as the API does at its first request."""
-    try:
-        service().readiness.check()
-    except Problem as problem:
-        raise Unavailable(problem.detail) from None
 
 
 class Group(click.Group):

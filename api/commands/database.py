@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
-from api.commands.base import Command, Group, Unavailable
+from api.commands.base import Command, Group
 from api.service import service
-from common.database import migrate
+from common.database import migrate, servers
 from common.database.engine import Database
 from common.database.migrate import SchemaError
+from common.database.servers import Support
 
 
 class SchemaCommand(Command):
@@ -33,16 +34,13 @@ def upgrade() -> None:
 
     Waits while another upgrade is running, and continues one that was interrupted.
     """
-    try:
-        migrate.upgrade(_database())
-    except SchemaError as problem:
-        raise Unavailable(str(problem)) from None
+    migrate.upgrade(_database())
     click.echo("The schema is current.")
 
 
 @database.command(cls=SchemaCommand)
 def check() -> None:
-    """Check whether the schema is current; exit code 1 if it is not."""
+    """Check the schema and the server's version; exit code 1 if one is wrong."""
     db = _database()
     try:
         migrate.check(db)
@@ -50,4 +48,13 @@ def check() -> None:
         raise click.ClickException(str(problem)) from None
     if differences := migrate.differences(db):
         raise click.ClickException("The schema differs from the models:\n" + "\n".join(differences))
+    _require_supported(db)
     click.echo("The schema is current.")
+
+
+def _require_supported(db: Database) -> None:
+    version = servers.version_of(db)
+    if version is not None and (support := servers.support_of(version)) is not Support.SUPPORTED:
+        raise click.ClickException(
+            f"The schema is current, but the server's version is {support}: {version}. Supported: {servers.SUPPORTED}."
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -64,6 +65,12 @@ class Readiness:
             raise Problem("unavailable", problem)
         self._is_ready = True
 
+    def verify(self) -> None:
+        """Check in this thread, without a limit of its own. Raises SchemaError, or the database's own error."""
+        migrate.check(self._db)
+        with contextlib.suppress(IntegrityError):  # another process added the same teams at the same moment
+            self._db.transaction(self._add_missing_teams)
+
     def _shared_check(self) -> Future[str | None]:
         with self._starting:
             if self._running is None or self._running.done():
@@ -73,12 +80,9 @@ class Readiness:
     def _problem(self) -> str | None:
         """Return why requests cannot be accepted, None when they can."""
         try:
-            migrate.check(self._db)
-            self._db.transaction(self._add_missing_teams)
+            self.verify()
         except SchemaError as error:
             return str(error)
-        except IntegrityError:
-            return None  # another process added the same teams at the same moment
         except (SQLAlchemyError, CommitUnknownError):
             return "The database is unavailable."
         return None

@@ -6,6 +6,7 @@ starts again at the revision that it did not complete, and skips what is done.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -118,9 +119,18 @@ def _compare(db: Database) -> list[tuple[str, bool]]:
 
 def _await_turn(connection: Connection) -> None:
     """Take a lock that ends with the connection: any other would end with the first statement of the schema."""
-    name = func.concat("slipway.", func.md5(func.database()))
-    if connection.scalar(select(func.get_lock(name, LONG_S))) != 1:
+    database = str(connection.scalar(select(func.database())))
+    if connection.scalar(select(func.get_lock(lock_name(database), LONG_S))) != 1:
         raise SchemaError("Another upgrade of this database has been running for a day", "check what it waits for")
+
+
+def lock_name(database: str) -> str:
+    """Return the name of the lock of upgrades, the same as always: an older version may be upgrading just now.
+
+    Names of databases may be longer than those of locks, so it is a hash. The server would not make it: MySQL 9.6 has
+    no MD5() any more.
+    """
+    return "slipway." + hashlib.md5(database.encode(), usedforsecurity=False).hexdigest()
 
 
 @contextmanager

@@ -1,8 +1,12 @@
-"""A MariaDB of a test's own: to be stopped, killed and set as it likes. It starts in a fifth of a second."""
+"""A MariaDB of a test's own: to be stopped, killed and set as it likes. It starts in a fifth of a second.
+
+`TEST_MYSQLD` names a real `mysqld` that takes its place; it starts in some seconds.
+"""
 
 from __future__ import annotations
 
 import getpass
+import os
 import shutil
 import signal
 import subprocess
@@ -18,6 +22,8 @@ from support.services import free_port, missing
 
 HOST = "127.0.0.1"
 WITHIN_S = 20.0
+TEST_MYSQLD = os.environ.get("TEST_MYSQLD")
+PROGRAM = TEST_MYSQLD or "mariadbd"
 
 
 class Server:
@@ -27,11 +33,16 @@ class Server:
         self._root = root
         self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
-        (root / "data").mkdir()
+        if TEST_MYSQLD is None:
+            (root / "data").mkdir()
+        else:  # it wants tables of its own even where nobody's rights are asked for
+            made = ("--initialize-insecure", f"--datadir={root / 'data'}", f"--user={getpass.getuser()}")
+            subprocess.run((TEST_MYSQLD, "--no-defaults", *made), check=True, capture_output=True)
 
     def url(self, name: str) -> str:
         """Make an empty database and return its address."""
-        self.run(f"CREATE OR REPLACE DATABASE {name}")
+        self.run(f"DROP DATABASE IF EXISTS {name}")
+        self.run(f"CREATE DATABASE {name}")
         return f"mysql+pymysql://root@{HOST}:{self._port}/{name}?ssl_disabled=true"
 
     def start(self) -> None:
@@ -42,10 +53,12 @@ class Server:
             "port": self._port,
             "bind-address": HOST,
             "innodb-buffer-pool-size": "64M",
-            "innodb-log-file-size": "16M",
             "innodb-flush-log-at-trx-commit": 2,  # survives the death of the server, if not of the machine
-        }
-        command = ["mariadbd", "--no-defaults", "--skip-grant-tables", *(f"--{k}={v}" for k, v in options.items())]
+        } | ({"innodb-log-file-size": "16M"} if TEST_MYSQLD is None else {"mysqlx": "OFF", "disable-log-bin": "ON"})
+        rights = (
+            "--skip-grant-tables" if TEST_MYSQLD is None else "--skip-name-resolve"
+        )  # the first would close the port
+        command = [PROGRAM, "--no-defaults", rights, *(f"--{k}={v}" for k, v in options.items())]
         with (self._root / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         wait_until("the server answers", self._answers)
@@ -80,8 +93,8 @@ class Server:
 
 @contextmanager
 def server(root: Path) -> Iterator[Server]:
-    if shutil.which("mariadbd") is None:
-        missing("mariadbd")
+    if shutil.which(PROGRAM) is None:
+        missing(PROGRAM)
     made = Server(root)
     made.start()
     made.end()  # a directory of no age at all does not survive a kill

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import threading
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +12,11 @@ from sqlalchemy import func, make_url, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from common.admission import refusals
-from common.database import connections, migrate
+from common.database import connections, failures, migrate, servers
 from common.database.engine import Database
 from common.database.migrate import SchemaError
 from common.database.models import App, Base
+from common.database.servers import Support
 from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError
 
 UPGRADE = "flask --app api db upgrade"
@@ -78,8 +78,8 @@ class DatabaseChecks:
         return [
             Check(
                 name="version",
-                question="Can it leave out rows that another session has locked?",
-                remedy="upgrade the server: MariaDB 10.6 or newer, MySQL 8.0 or newer",
+                question="Is the server of a version that is supported?",
+                remedy=f"take a server that is supported: {servers.SUPPORTED}",
                 run=self._version,
                 needs=("answers",),
             ),
@@ -88,7 +88,7 @@ class DatabaseChecks:
                 question="Does it end a transaction whose process says nothing any more?",
                 remedy="let DB_URL lead to the server itself, or to a proxy that passes SET on to it",
                 run=self._silent_sessions,
-                needs=("version",),
+                needs=("answers",),
             ),
             Check(
                 name="character set",
@@ -135,16 +135,18 @@ class DatabaseChecks:
         if code == _NO_DATABASE_RIGHT:
             remedy = f"GRANT ALL ON {name}.* TO '{user}'"
             return CheckFailedError(f"the user {user} has no right on the database {name}", remedy)
-        return CheckFailedError("the database cannot be reached")
+        said = f" ({failures.said(error)})" if isinstance(error, DBAPIError) else ""
+        return CheckFailedError(f"the database cannot be reached{said}")
 
     def _schema(self) -> str:
         try:
             migrate.check(self._db)
         except SchemaError as error:
             raise CheckFailedError(error.what, error.remedy) from None
-        except SQLAlchemyError:
+        except DBAPIError as error:
             raise CheckFailedError(
-                "the schema cannot be read", "give the user of DB_URL the right to read and write all tables"
+                f"the schema cannot be read ({failures.said(error)})",
+                "give the user of DB_URL the right to read and write all tables",
             ) from None
         return "current"
 
@@ -174,15 +176,19 @@ class DatabaseChecks:
         return f"{len(rows)} tables"
 
     def _version(self) -> str:
-        """SKIP LOCKED: MariaDB 10.6, MySQL 8.0."""
         version = self._server_version()
-        if not skips_locked_rows(version):
-            raise CheckFailedError(f"the server is {version}")
+        support = servers.support_of(version)
+        if support is Support.TOO_OLD:
+            raise CheckFailedError(f"the server is too old: {version}")
+        if support is Support.UNTRIED:
+            raise CheckInconclusiveError(
+                f"nobody has tried this version: {version}", f"take one that is supported: {servers.SUPPORTED}"
+            )
         return version
 
     def _silent_sessions(self) -> str:
         """Read what `common/database/connections.py` asked the server for: a proxy may have kept it to itself."""
-        if is_mariadb(self._server_version()):
+        if servers.is_mariadb(self._server_version()):
             name, most_s = "idle_transaction_timeout", connections.IDLE_TRANSACTION_S
         else:
             name, most_s = "wait_timeout", connections.IDLE_SESSION_S
@@ -218,15 +224,3 @@ class DatabaseChecks:
     def _read(self, statement: str) -> list[Any]:
         with self._db.read_engine.connect() as connection:
             return list(connection.execute(text(statement)).all())
-
-
-def is_mariadb(version: str) -> bool:
-    """Say whose server answers so to `SELECT VERSION()`."""
-    return "mariadb" in version.lower()
-
-
-def skips_locked_rows(version: str) -> bool:
-    """Say whether a server of this version knows SKIP LOCKED. MariaDB may put 5.5.5- in front, for old clients."""
-    numbers = re.match(r"(?:5\.5\.5-)?(\d+)\.(\d+)", version)
-    found = (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
-    return found >= ((10, 6) if is_mariadb(version) else (8, 0))

@@ -162,7 +162,9 @@ def test_without_a_database_it_says_so_and_ends_with_4(time: Time) -> None:
     with open_api(f"mysql+pymysql://root@127.0.0.1:{free_port()}/slipway", time) as api:
         ended = Operator(api).types("users", "list")
 
-    assert (ended.exit_code, ended.stderr) == (4, "Error: The database is unavailable.\n")
+    assert ended.exit_code == 4
+    assert ended.stderr.startswith("Error: The database cannot be reached (error 2003: Can't connect to MySQL server")
+    assert "Check DB_URL" in ended.stderr
 
 
 def test_a_schema_that_is_not_current_says_what_to_type_and_ends_with_4(time: Time, tmp_path: Path) -> None:
@@ -182,10 +184,9 @@ def test_a_database_that_fails_in_the_middle_ends_with_4_and_shows_no_trace(api:
     ended = operator.types("keys", "status")
 
     assert (ended.exit_code, ended.stdout) == (4, "")
-    assert (
-        ended.stderr
-        == "Error: The database is unavailable (OperationalError). Check DB_URL and the database, then try again.\n"
-    )
+    assert ended.stderr.startswith("Error: The database failed (")
+    assert "kept_answers" in ended.stderr
+    assert "DB_URL" not in ended.stderr
 
 
 # -- help ---------------------------------------------------------------------------------------------------------
