@@ -21,6 +21,8 @@ RUN apt-get update \
 COPY harbour harbour
 COPY slipway slipway
 COPY stack stack
+# Whatever the umask of whoever made the clone was: COPY keeps the modes of files.
+RUN chmod -R u=rwX,go=rX .
 USER 10001:10001
 VOLUME /var/lib/harbour
 EXPOSE 18080-18084
@@ -32,7 +34,7 @@ COPY worker worker
 COPY common common
 COPY console/static console/static
 COPY gunicorn.conf.py .
-RUN python -m compileall -q .
+RUN chmod -R u=rwX,go=rX . && python -m compileall -q .
 USER 10001:10001
 EXPOSE 8000
 CMD ["gunicorn", "api:create_app()", "--bind", "0.0.0.0:8000"]

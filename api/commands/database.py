@@ -40,7 +40,10 @@ def upgrade() -> None:
 
 @database.command(cls=SchemaCommand)
 def check() -> None:
-    """Check the schema and the server's version; exit code 1 if one is wrong."""
+    """Check the schema and the version of the server.
+
+    Exit code 1: one of them is wrong.
+    """
     db = _database()
     try:
         migrate.check(db)

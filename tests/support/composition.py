@@ -195,7 +195,7 @@ class Container:
     def await_condition(self, condition: str) -> None:
         if condition == "service_completed_successfully":
             assert self.process.wait(WITHIN_S) == 0, f"{self.service.name} has failed:\n{self.log}"
-        else:
+        elif condition != "service_started":
             assert condition == "service_healthy"
             self.await_health()
 

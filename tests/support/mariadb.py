@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import getpass
-import os
 import shutil
 import signal
 import subprocess
@@ -18,11 +17,10 @@ from typing import Any
 
 import pymysql
 
-from support.services import free_port, missing
+from support.services import TEST_MYSQLD, free_port, missing
 
 HOST = "127.0.0.1"
 WITHIN_S = 20.0
-TEST_MYSQLD = os.environ.get("TEST_MYSQLD")
 PROGRAM = TEST_MYSQLD or "mariadbd"
 
 

@@ -15,6 +15,7 @@ from pymysql.err import OperationalError
 from sqlalchemy import make_url
 
 # No TLS: the driver reads all of the host's certificates again for each connection, a fifth of the tests' time.
+TEST_MYSQLD = os.environ.get("TEST_MYSQLD")  # a real `mysqld`, for tests that start a server of their own
 MARIADB_SERVER = os.environ.get("TEST_MARIADB_URL", "mysql+pymysql://root@127.0.0.1:3306/?ssl_disabled=true")
 
 

@@ -40,6 +40,17 @@ def test_an_image_runs_as_nobody_and_keeps_no_installer() -> None:
     assert f'image.version="{version}"' in DOCKERFILE
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_everybody_in_the_container_may_read_what_was_copied(stage: str) -> None:
+    """A clone that was made with umask 077 has files that only their owner can read, and COPY keeps that."""
+    last = re.split(rf"^FROM \S+ AS {stage}$", DOCKERFILE, flags=re.M)[1].partition("FROM ")[0]
+    lines = [line for line in last.splitlines() if line]
+    opened = next(number for number, line in enumerate(lines) if line.startswith("RUN chmod -R u=rwX,go=rX ."))
+
+    assert max(number for number, line in enumerate(lines) if line.startswith("COPY ")) < opened
+    assert opened < lines.index("USER 10001:10001")
+
+
 def test_every_package_that_a_process_imports_is_copied() -> None:
     server_class = re.search(r'worker_class = "(\w+)\.', (ROOT / "gunicorn.conf.py").read_text(encoding="utf-8"))
 
