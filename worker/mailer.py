@@ -18,7 +18,8 @@ from sqlalchemy.orm import Session
 
 from common.config.settings import WorkerSettings
 from common.database.engine import Database
-from common.jobs import outbox, signup_reviews
+from common.database.models import User
+from common.jobs import outbox, reset_codes, signup_reviews
 from common.jobs.outbox import TakenMail
 from worker.mail_server import connected
 
@@ -28,6 +29,20 @@ EVERY_S = 5.0
 IN_A_ROUND = 50
 TOKEN_BYTES = 32
 CONFIRM_SUBJECT = "Confirm your e-mail address"
+RESET_SUBJECT = "Your code for a new password"
+RESET_TEXT = """\
+Somebody, probably you, has asked for a new password of {login}.
+
+To set one, type
+
+    slipway password --reset {login}
+
+and enter this code within an hour:
+
+{code}
+
+If it was not you, do nothing: the password stays as it is.
+"""
 CONFIRM_TEXT = """\
 Somebody, probably you, has signed up as {login} with this e-mail address.
 
@@ -82,16 +97,33 @@ class Mailer:
         return taken
 
     def _compose(self, mail: TakenMail, session: Session) -> EmailMessage | None:
-        """Return the message, with a new token whose hash is stored; None, and no mail any more, if it is of no use."""
-        token = secrets.token_urlsafe(TOKEN_BYTES)
-        is_known = mail.kind == outbox.CONFIRM_SIGNUP
-        job = signup_reviews.renew_link(session, mail.user_id, token, self._db.now()) if is_known else None
-        if job is None:
+        """Return the message, with a new secret whose hash is stored; None, and no mail any more, if it is no use."""
+        compose = {outbox.CONFIRM_SIGNUP: self._confirmation, outbox.RESET_PASSWORD: self._reset}.get(mail.kind)
+        message = compose(mail, session) if compose is not None else None
+        if message is None:
             outbox.remove(session, mail)
+        return message
+
+    def _confirmation(self, mail: TakenMail, session: Session) -> EmailMessage | None:
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        job = signup_reviews.renew_link(session, mail.user_id, token, self._db.now())
+        if job is None:
             return None
         link = f"{self._settings.slipway_ext_url}/confirm#{token}"
         text = CONFIRM_TEXT.format(login=job.input["login"], link=link)
-        return message_to(job.input["email"], str(self._settings.smtp_from), subject=CONFIRM_SUBJECT, text=text)
+        return message_to(job.input["email"], self._sender, subject=CONFIRM_SUBJECT, text=text)
+
+    def _reset(self, mail: TakenMail, session: Session) -> EmailMessage | None:
+        person = session.get_one(User, mail.user_id)
+        if not reset_codes.is_mailed_to(person):
+            return None
+        code, _ = reset_codes.create(session, person, self._db.now())
+        text = RESET_TEXT.format(login=person.login, code=code)
+        return message_to(person.email, self._sender, subject=RESET_SUBJECT, text=text)
+
+    @property
+    def _sender(self) -> str:
+        return str(self._settings.smtp_from)
 
 
 def message_to(address: str, sender: str, *, subject: str, text: str) -> EmailMessage:

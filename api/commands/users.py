@@ -17,9 +17,10 @@ from api.commands.text import columns, format_time
 from api.contract import accounts, validation
 from api.contract.problems import FieldError
 from api.service import service
-from api.views import passwords, stale_signups
+from api.views import stale_signups
 from common.database.ids import new_id
 from common.database.models import User
+from common.jobs import reset_codes
 
 ARGUMENTS = {"id": "ID", "email": "--email", "name": "--name", "password": "the password"}
 
@@ -141,7 +142,7 @@ def reset_password(login: str, is_json: bool) -> None:
         user = options.find_user(session, login, for_update=True)
         if user.left_at is not None:
             raise Refusal(f"{login} has been off-boarded and cannot log in.")
-        return passwords.create_code(session, user, service().db.now())
+        return reset_codes.create(session, user, service().db.now())
 
     code, expires_at = service().db.transaction(work)
     document = {"id": login, "reset_code": code, "expires_at": format_time(expires_at)}

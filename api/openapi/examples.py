@@ -185,6 +185,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "password": "engines weave numbers",
         "team": "dev",
     },
+    "ForgottenPassword": {"email": "ada@example.com"},
     "LinkToken": {"token": "x1mPzV0bU3Ck9wq7RrYtGhJ2LsDfNa4QeWv8XyTzKoM"},
     "Resend": {"email": "ada@example.com"},
     "Credentials": {"id": "ada", "password": "engines weave numbers"},

@@ -33,7 +33,7 @@ TAGS = {
     "signup": "Sign-up: accounts for a new user.",
     "confirmations": "Confirmation of the e-mail address of a new user.",
     "login": "Login, logout and the current user.",
-    "passwords": "Change of a password, and reset by an administrator's code.",
+    "passwords": "Change of a password, and reset by a one-time code.",
     "sessions": "Your sessions: list and end them.",
     "tokens": "Your API tokens, for automation.",
     "projects": "Projects, which group apps.",

@@ -1,23 +1,23 @@
-"""Passwords: people change their own, or set a new one with a one-time code of an administrator.
+"""Passwords: people change their own, or set a new one with a one-time code, of an administrator or from a mail.
 
 Our own log-in has the new password at once; a job sets it on the accounts that were made on upstreams.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 from flask import Blueprint
 from pydantic import Field
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api import credentials
 from api.access import auth, rate_limits
 from api.contract import validation
 from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
-from api.contract.fields import NewPassword
+from api.contract.fields import Email, NewPassword
 from api.contract.problems import FieldError, Problem
 from api.service import service
 from api.serving.accepted import JobAccepted, accepted
@@ -25,13 +25,12 @@ from api.serving.idempotency import once
 from api.serving.routing import route
 from api.views import person_jobs
 from common.database.models import Job, PasswordReset, User
+from common.jobs import outbox, reset_codes
 from common.states import OPEN
 from common.vault import sealed_passwords
 from common.workflows import CHANGE_PASSWORD
 
 blueprint = Blueprint("passwords", __name__)
-
-CODE_LIVES = timedelta(hours=1)
 
 
 class PasswordChange(RequestBody):
@@ -46,6 +45,12 @@ class ResetCode(ResponseBody):
 
     reset_code: str
     expires_at: datetime
+
+
+class ForgottenPassword(RequestBody):
+    """The e-mail address of an account."""
+
+    email: Email
 
 
 class NewPasswordByCode(RequestBody):
@@ -109,10 +114,42 @@ def create_reset(login: str) -> Answer:
         person = session.scalar(select(User).where(User.login == login, User.left_at.is_(None)))
         if person is None:
             raise Problem("not_found")
-        code, expires_at = create_code(session, person, service().db.now())
+        code, expires_at = reset_codes.create(session, person, service().db.now())
         return Answer(body=ResetCode(reset_code=code, expires_at=expires_at), status=201)
 
     return once(work)
+
+
+@route(
+    blueprint,
+    "POST",
+    "/password-resets",
+    policy=Policy.PUBLIC,
+    takes=ForgottenPassword,
+    answers={204: None},
+    raises=("too_many_requests",),
+)
+def request_reset(body: ForgottenPassword) -> Answer:
+    """Have a one-time code mailed to you.
+
+    It replaces an earlier code and is valid for one hour. The answer is the same whether or not there is an account: a
+    code is mailed if the address was confirmed at sign-up. Administrators get their codes from another administrator.
+    """
+    if problems := validation.email_problems(body.email):
+        raise Problem("invalid_fields", errors=problems)
+    rate_limits.limit_mails(body.email)
+
+    def work(session: Session) -> Answer:
+        person = session.scalar(select(User).where(User.email == body.email.lower()))
+        if person is not None and reset_codes.is_mailed_to(person):
+            now = service().db.now()
+            outbox.put(session, person.id, outbox.RESET_PASSWORD, now=now, expires_at=now + reset_codes.CODE_LIVES)
+        return Answer(status=204)
+
+    try:
+        return once(work)
+    except IntegrityError:  # another request has asked for it at the same time
+        return Answer(status=204)
 
 
 @route(
@@ -140,7 +177,7 @@ def confirm_reset(body: NewPasswordByCode) -> Answer:
     def work(session: Session) -> Answer:
         person = session.get_one(User, user.id, with_for_update=True, populate_existing=True)
         reset = session.get(PasswordReset, user.id)
-        if person.left_at is not None or reset is None or reset.code_hash != credentials.hash_of(body.reset_code):
+        if person.left_at is not None or reset is None or reset.code_hash != reset_codes.hash_of(body.reset_code):
             raise Problem("invalid_code")
         session.delete(reset)
         job = _begin(session, person, password=body.password, password_hash=password_hash)
@@ -149,14 +186,6 @@ def confirm_reset(body: NewPasswordByCode) -> Answer:
         return accepted(job)
 
     return once(work)
-
-
-def create_code(session: Session, person: User, now: datetime) -> tuple[str, datetime]:
-    """Return a new one-time code and when it expires; an earlier code of the person is void."""
-    code, expires_at = credentials.new_token(), now + CODE_LIVES
-    row = PasswordReset(user_id=person.id, code_hash=credentials.hash_of(code), created_at=now, expires_at=expires_at)
-    session.merge(row)
-    return code, expires_at
 
 
 def _find_by_code(body: NewPasswordByCode) -> User:
@@ -170,7 +199,7 @@ def _find_by_code(body: NewPasswordByCode) -> User:
                 .where(
                     User.login == body.id,
                     User.left_at.is_(None),
-                    PasswordReset.code_hash == credentials.hash_of(body.reset_code),
+                    PasswordReset.code_hash == reset_codes.hash_of(body.reset_code),
                     PasswordReset.expires_at > now,
                 )
             )

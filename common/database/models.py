@@ -84,6 +84,7 @@ class User(Base):
     invite_id: Mapped[str | None] = mapped_column(ID, index=True)  # the one they used
     admitted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # first log-in, or an administrator's word
     left_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # off-boarded: no more log-ins
+    email_confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # they opened a link that was mailed to it
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

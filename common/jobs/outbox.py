@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from common.database.engine import Database
 from common.database.models import Mail
 
-CONFIRM_SIGNUP = "confirm_signup"
+CONFIRM_SIGNUP, RESET_PASSWORD = "confirm_signup", "reset_password"
 AT_ONCE = 20
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 60, 900  # longer than a mail server may take; while it is away, ever more rarely
 

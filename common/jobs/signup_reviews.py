@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from common.config.settings import Settings
 from common.database.engine import Database
-from common.database.models import Job, SignupReview
+from common.database.models import Job, SignupReview, User
 from common.jobs import interventions, lifecycle, outbox
 from common.jobs.interventions import NotPossibleError
 from common.jobs.lifecycle import Pending
@@ -94,7 +94,7 @@ def confirm(session: Session, token: str, config: Settings, now: datetime) -> Jo
         return job
     if review.state is not ReviewState.UNCONFIRMED or review.expires_at <= now:
         raise NotPossibleError("invalid_link", "The link has expired, or the sign-up has ended.")
-    review.confirmed_at = now
+    review.confirmed_at = session.get_one(User, review.user_id).email_confirmed_at = now
     job.input = {**job.input, CONFIRMED_INPUT: True}
     if config.signup_approval:
         _await_answer(session, job, review, config, now)

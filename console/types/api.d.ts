@@ -21,6 +21,7 @@ export type DocsFile = {  };
 export type DocsPage = {  };
 export type Failure = { "step": string; "upstream": string; "code": string | null; "reason": string | null; "remedy": Array<string> };
 export type FieldError = { "field": string; "code": string; "message": string };
+export type ForgottenPassword = { "email": string };
 export type Health = { "status": string; "broker"?: string | null };
 export type Item = { "upstream": string; "kind": string; "name": string; "url": string | null; "reason": string };
 export type JobAccepted = { "job_id": string; "status_url": string; "app_id"?: string | null };
@@ -98,6 +99,7 @@ export interface Calls {
   who_am_i: { method: "GET"; path: "/api/v1/me"; values: {}; query: {}; body: undefined; answer: Person };
   change_password: { method: "PUT"; path: "/api/v1/me/password"; values: {}; query: {}; body: PasswordChange; answer: JobAccepted };
   reset_password: { method: "POST"; path: "/api/v1/users/{login}/password-reset"; values: { "login": string }; query: {}; body: undefined; answer: ResetCode };
+  request_reset: { method: "POST"; path: "/api/v1/password-resets"; values: {}; query: {}; body: ForgottenPassword; answer: null };
   confirm_reset: { method: "POST"; path: "/api/v1/password-resets/confirm"; values: {}; query: {}; body: NewPasswordByCode; answer: JobAccepted };
   list_sessions: { method: "GET"; path: "/api/v1/me/sessions"; values: {}; query: {}; body: undefined; answer: Sessions };
   end_other_sessions: { method: "DELETE"; path: "/api/v1/me/sessions"; values: {}; query: {}; body: undefined; answer: SessionsEnded };

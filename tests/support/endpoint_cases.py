@@ -104,14 +104,15 @@ def _body(call: Endpoint, values: Values) -> Mapping[str, Any] | None:
 
 ABOUT = (
     About(call="sign_up", make=Objects.newcomer, hidden=None),
-    About(call="confirm_signup", make=Objects.unconfirmed_signup, hidden=None),
-    About(call="resend_confirmation", make=Objects.unconfirmed_signup, hidden=None),
+    About(call="confirm_signup", make=Objects.link, hidden=None),
+    About(call="resend_confirmation", make=Objects.unconfirmed_address, hidden=None),
     About(call="log_in", make=Objects.account, hidden=None),
     About(call="log_in_as_published", make=Objects.account, hidden=None),
     About(call="log_out", make=Objects.nothing, hidden=None),
     About(call="who_am_i", make=Objects.nothing, hidden=None),
     About(call="change_password", make=Objects.same_password, hidden=None),
     About(call="reset_password", make=Objects.login),
+    About(call="request_reset", make=Objects.nothing, hidden=None),
     About(call="confirm_reset", make=Objects.reset, hidden=None),
     About(call="list_sessions", make=Objects.nothing, hidden=None),
     About(call="end_session", make=Objects.session, is_personal=True),

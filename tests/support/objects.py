@@ -131,8 +131,15 @@ class Objects:
         """It waits for an administrator."""
         return {"signup_id": self._sign_up_where(team, "signup_approval")}
 
-    def unconfirmed_signup(self, team: str) -> Values:
-        """It waits for the person, who has got a mail."""
+    def link(self, team: str) -> Values:
+        """The token of the link in the mail of a sign-up that waits for the person."""
+        return {"token": self._unconfirmed(team)[0]}
+
+    def unconfirmed_address(self, team: str) -> Values:
+        """The address of a sign-up that waits for the person."""
+        return {"email": self._unconfirmed(team)[1]}
+
+    def _unconfirmed(self, team: str) -> tuple[str, str]:
         job_id, token = self._sign_up_where(team, "signup_confirmation"), secrets.token_urlsafe(32)
 
         def renew(session: Session) -> str:
@@ -140,7 +147,7 @@ class Objects:
             signup_reviews.renew_link(session, person.id, token, self.db.now())
             return person.email
 
-        return {"token": token, "email": self.db.transaction(renew)}
+        return token, self.db.transaction(renew)
 
     def _sign_up_where(self, team: str, setting: str) -> str:
         """Sign a person up where this setting is set."""

@@ -15,8 +15,8 @@ from support.certificates import certify
 from support.mail_server import MailServer, serving
 from support.world import World
 
-from common.database.models import Base, Job, Mail, SignupReview
-from common.jobs import lifecycle, outbox, signup_reviews
+from common.database.models import Base, Job, Mail, PasswordReset, SignupReview, User
+from common.jobs import lifecycle, outbox, reset_codes, signup_reviews
 from common.jobs.interventions import NotPossibleError
 from common.states import JobState, ReviewState, StepState
 from common.vault import sealed_passwords
@@ -206,6 +206,32 @@ def test_an_address_that_the_server_refuses_holds_up_no_other(
     _sign_up(world, new_name("betty"))
 
     assert _mailer(world, server.port).send_due() == 1
+    assert _mails(world) == 0
+
+
+def test_a_forgotten_password_is_set_anew_with_the_code_of_a_mail(
+    world: World, new_name: NewName, server: MailServer
+) -> None:
+    person = world.add_user(new_name("ada"))
+
+    def ask(**changes: Any) -> int:
+        def work(session: Any) -> None:
+            session.execute(update(User).where(User.id == person.id).values(**changes))
+            now = world.db.now()
+            outbox.put(session, person.id, outbox.RESET_PASSWORD, now=now, expires_at=now + reset_codes.CODE_LIVES)
+
+        world.db.transaction(work)
+        return _mailer(world, server.port).send_due()
+
+    assert ask(is_admin=False) == 0, "nobody knows whose the address is"
+    assert ask(email_confirmed_at=world.db.now(), is_admin=True) == 0, "another administrator helps"
+    assert ask(is_admin=False) == 1
+
+    (message,) = server.messages
+    (code,) = re.findall(r"^([A-Za-z0-9_-]{43})\r?$", message.get_content(), re.M)
+    stored = world.db.read(lambda session: session.get_one(PasswordReset, person.id))
+    assert (message["To"], stored.code_hash) == (person.email, reset_codes.hash_of(code))
+    assert ask(left_at=world.db.now()) == 0
     assert _mails(world) == 0
 
 

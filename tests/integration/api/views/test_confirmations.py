@@ -100,6 +100,22 @@ def test_nobody_asks_for_a_mail_after_the_confirmation(api: Api, db: Database) -
     assert _mails(db) == []
 
 
+def test_a_code_is_mailed_to_a_confirmed_address_and_nobody_learns_which_are(api: Api, db: Database) -> None:
+    api.sign_up("grace")
+    _mail_sent(db)
+    _confirm(api)
+    api.sign_up("ada")  # her address is not confirmed yet
+
+    answers = [
+        api.visitor.post(f"{V1}/password-resets", json={"email": f"{name}@example.com"})
+        for name in ("grace", "ada", "nobody")
+    ]
+
+    assert {(answer.status_code, without_request_id(answer)) for answer in answers} == {(204, b"")}
+    kinds = db.read(lambda session: session.execute(select(User.login, Mail.kind).join(Mail)).all())
+    assert {tuple(row) for row in kinds} == {("grace", "reset_password"), ("ada", "confirm_signup")}
+
+
 def test_whoever_does_not_confirm_holds_a_name_against_nobody(api: Api, db: Database, time: Time) -> None:
     api.sign_up("grace", password="a stranger has this one")
     _mail_sent(db)

@@ -201,6 +201,7 @@ ONLY_SHOWN = {
     "upstreams.down_since", "upstreams.paused_at", "refusals.since",
     "refusals.accepted_at",  # in the future: as none
     "apps.created_at", "projects.created_at", "users.created_at", "users.admitted_at", "users.left_at",
+    "users.email_confirmed_at",
     "invites.created_at",
     "sessions.created_at", "sessions.last_seen_at",
     "api_tokens.created_at", "api_tokens.last_used_at", "api_tokens.expires_at",
