@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
+from api.commands import backups
 from api.commands.database import database
 from api.commands.invites import invites
 from api.commands.jobs import jobs
@@ -11,6 +12,9 @@ from api.commands.keys import keys
 from api.commands.ledger import ledger
 from api.commands.teams import teams
 from api.commands.users import users
+
+for command in (backups.backup, backups.verify, backups.restore):
+    database.add_command(command)
 
 GROUPS = {
     "db": database,

@@ -20,10 +20,10 @@ class SchemaCommand(Command):
 
 @click.group(cls=Group)
 def database() -> None:
-    """Upgrade and check the database schema."""
+    """Upgrade and check the schema, back up and restore the database."""
 
 
-def _database() -> Database:
+def connected() -> Database:
     """Connect without a query timeout: creating an index on a table with millions of rows takes minutes."""
     return Database(service().settings.db_url.get_secret_value(), answers_within_s=None)
 
@@ -34,7 +34,7 @@ def upgrade() -> None:
 
     Waits while another upgrade is running, and continues one that was interrupted.
     """
-    migrate.upgrade(_database())
+    migrate.upgrade(connected())
     click.echo("The schema is current.")
 
 
@@ -44,7 +44,7 @@ def check() -> None:
 
     Exit code 1: one of them is wrong.
     """
-    db = _database()
+    db = connected()
     try:
         migrate.check(db)
     except SchemaError as problem:

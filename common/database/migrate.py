@@ -18,7 +18,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from pymysql.err import MySQLError
-from sqlalchemy import Connection, Engine, event, func, select
+from sqlalchemy import Connection, Engine, event, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from common.database.connections import LONG_S
@@ -26,6 +26,7 @@ from common.database.engine import Database
 from common.database.models import Base
 
 HEAD = "head"
+RESTORING = "restoring"  # instead of a revision, while a backup is being read in: no process starts on half of it
 TABLE_IS_THERE, COLUMN_IS_THERE, INDEX_IS_THERE, IS_GONE = 1050, 1060, 1061, 1091
 DONE_BEFORE = frozenset({TABLE_IS_THERE, COLUMN_IS_THERE, INDEX_IS_THERE, IS_GONE})
 
@@ -56,9 +57,9 @@ def upgrade(db: Database, revision: str = HEAD) -> None:
 def _upgrade(db: Database, connection: Connection, revision: str) -> bool:
     with connection.begin():  # on SQLite this takes the one write lock
         if not db.is_sqlite:
-            _await_turn(connection)
+            await_turn(connection)
         current = _current(connection)
-        _require_known(current)
+        require_known(current)
         try:
             with _skipping_done(db.engine):
                 command.upgrade(_config(connection), revision)
@@ -74,7 +75,7 @@ def check(db: Database) -> None:
     """Raises SchemaError when the database is not at this version's schema."""
     with db.read_engine.connect() as connection:
         current = _current(connection)
-    _require_known(current)
+    require_known(current)
     if current != (wanted := revisions()[-1]):
         raise SchemaError(
             f"The database is at schema {current or 'none'}, this version needs {wanted}",
@@ -94,11 +95,31 @@ def differences(db: Database) -> list[str]:
     return [text for text, _ in _compare(db)]
 
 
+def known_revision(connection: Connection) -> str:
+    """Return the revision of the schema. Raises SchemaError when there is none, or this version does not know it."""
+    current = _current(connection)
+    require_known(current)
+    if current is None:
+        raise SchemaError("The database has no tables of Slipway", "check DB_URL, or run `flask --app api db upgrade`")
+    return current
+
+
+def set_revision(db: Database, revision: str) -> None:
+    """Record a revision, or `RESTORING`, without a migration."""
+    with db.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+
+
 def _current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _require_known(current: str | None) -> None:
+def require_known(current: str | None) -> None:
+    """Raises SchemaError when this version has no such revision."""
+    if current == RESTORING:
+        raise SchemaError(
+            "A backup was not restored to its end", "drop the database, create it again, and restore the backup again"
+        )
     if current not in (None, *revisions()):
         raise SchemaError(
             f"The database is at schema {current}, which this version does not know",
@@ -117,8 +138,8 @@ def _compare(db: Database) -> list[tuple[str, bool]]:
     return [(str(each), not str(each[0]).startswith("remove_")) for each in found]
 
 
-def _await_turn(connection: Connection) -> None:
-    """Take a lock that ends with the connection: any other would end with the first statement of the schema."""
+def await_turn(connection: Connection) -> None:
+    """Take the lock of upgrades, which ends with the connection: any other would end with their first statement."""
     database = str(connection.scalar(select(func.database())))
     if connection.scalar(select(func.get_lock(lock_name(database), LONG_S))) != 1:
         raise SchemaError("Another upgrade of this database has been running for a day", "check what it waits for")

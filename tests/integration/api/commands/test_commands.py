@@ -35,6 +35,9 @@ LINES = {  # every command, with the code that it ends with here; one of each gr
     "jobs prune --older-than 90d --yes": 0,
     "ledger export": 0,
     "db check": 0,
+    "db backup -": 0,
+    "db verify -": 1,  # nothing comes in
+    "db restore -": 1,
     "users list": 0,
     "users grant-admin grace": 0,
     "users revoke-admin linus": 0,

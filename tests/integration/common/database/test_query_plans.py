@@ -75,6 +75,7 @@ TO_SEE_ALL = (
     "api/commands/displaced.py",
     "api/commands/ledger.py",
     "api/commands/teams.py",
+    "common/database/backups.py",
     "common/vault/rotation.py",
     "worker/doctor/database.py",  # projects have to allow the namespace of every app
 )  # typed by hand, now and then
@@ -83,7 +84,7 @@ LIMITS = dict.fromkeys(
      "signups_per_address", "signups_per_name"), 1000
 )  # fmt: skip
 COMMANDS = (
-    "db upgrade", "db check",
+    "db upgrade", "db check", "db backup -", "db verify -", "db restore -",
     "users list", "users list --team dev", "users list --admins",
     "users create-admin hopper --email h@example.com --name Grace --team dev --password-stdin",
     "users displaced", "users restore gone-nobody", "users release {login}", "users admit {login}",
