@@ -14,12 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from common.config.settings import EMBEDDED_ENV
 from harbour.config import STAND_INS
-from stack import demo, programs
+from stack import demo, logs, programs
 from stack.demo import DemoResult
-from stack.embedded import Embedded, Ports, StackError, prepare
+from stack.embedded import ADMINISTRATOR, Embedded, Ports, StackError, only_stack_in, prepare
 from stack.inspector import Inspector
-from stack.launcher import Launcher, prefixed
+from stack.launcher import Launcher
 
 write = sys.stdout.write
 
@@ -41,10 +42,18 @@ def main() -> int:
 
 def up(options: argparse.Namespace, stop: threading.Event) -> int:
     """Start everything, print what to type next, and keep it running until Ctrl-C or SIGTERM."""
+    with only_stack_in(options.dir):
+        return _up(options, stop)
+
+
+def _up(options: argparse.Namespace, stop: threading.Event) -> int:
     stack = prepare(options.dir, ports=Ports.from_base(options.port_base) if options.port_base else Ports())
-    launcher = Launcher(stack.environment, prefixed())
+    shown = logs.in_terminal(is_complete=options.logs)
+    launcher = Launcher(stack.environment, logs.both(logs.to_files(stack.root / "logs"), shown))
+    write("Starting broker, harbour, API, worker and Flower …\n")
+    sys.stdout.flush()
     try:
-        programs.start(launcher, stack, workers=options.workers)
+        programs.start(launcher, stack, workers=options.workers, with_administrator=True)
         with contextlib.suppress(KeyboardInterrupt):  # the usual end, also while its reader has the text already
             write(_next_commands(stack))
             sys.stdout.flush()
@@ -63,7 +72,7 @@ def run_demo(root: Path) -> int:
     stack = prepare(root)
     write("Starting broker, harbour, API, worker and Flower …\n")
     sys.stdout.flush()
-    launcher = Launcher(stack.environment, _to_files(root / "logs"))
+    launcher = Launcher(stack.environment, logs.to_files(root / "logs"))
     try:
         programs.start(launcher, stack)
         write(f"Ready after {time.monotonic() - began_s:.1f} s.\n")
@@ -89,6 +98,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--port-base", type=int, metavar="N", help="first port that `up` tries (default: the usual ports)"
     )
+    parser.add_argument(
+        "--logs", action="store_true", help="show every line of every program of `up` here, not only warnings"
+    )
     return parser.parse_args()
 
 
@@ -102,32 +114,23 @@ def _stopper(stop: threading.Event) -> Callable[[int, FrameType | None], None]:
     return on_signal
 
 
-def _to_files(directory: Path) -> Callable[[str, str], None]:
-    directory.mkdir(parents=True)
-    lock = threading.Lock()
-
-    def log(name: str, line: str) -> None:
-        with lock, (directory / f"{name}.log").open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
-
-    return log
-
-
 def _next_commands(stack: Embedded) -> str:
     user, _, password = stack.flower_login.partition(":")
     urls = {
         "Console": f"{stack.api_url}/console",
-        "API": f"{stack.api_url}/readyz",
+        "API": f"{stack.api_url}/docs  (the reference; requests can be tried there)",
         "Flower": f"{stack.flower_url}  (user {user}, password {password})",
-        "Metrics": f"{stack.api_url}/metrics  (METRICS_TOKEN is in {stack.root / 'embedded.env'})",
+        "Metrics": f"{stack.api_url}/metrics  (METRICS_TOKEN is in {stack.settings_file})",
         **{each.label: stack.environment[each.url] for each in STAND_INS},
     }
     listed = "\n".join(f"  {name:<14}{url}" for name, url in urls.items())
     slipway = _slipway()
     return f"""
-Slipway is running. Its data is in {stack.root}; Ctrl-C stops it.
+Slipway is running. Its data is in {stack.root}, its logs are in {stack.root / "logs"}; Ctrl-C stops it.
 
 {listed}
+
+The administrator {ADMINISTRATOR} has the password {stack.admin_password}
 
 Next, in another terminal:
 
@@ -140,9 +143,21 @@ Next, in another terminal:
   {slipway} deploy storefront
   {slipway} --help
 
+As an operator: {slipway} login {ADMINISTRATOR}, and then {slipway} status.
+{_operators_note(stack)}
   curl {stack.api_url}/api/v1/jobs/<job_id>     # plain HTTP; the job of a sign-up needs no log-in
 
+Warnings of the programs follow here.
+
 """
+
+
+def _operators_note(stack: Embedded) -> str:
+    """Say how `make doctor` and other commands find this stack."""
+    commands = f"`make doctor` and `{os.path.relpath(sys.executable)} -m flask --app api --help`"
+    if stack.settings_file.absolute() == EMBEDDED_ENV.absolute():
+        return f"{commands} find this stack by themselves.\n"
+    return f"{commands} find this stack after: set -a; . {stack.settings_file}; set +a\n"
 
 
 def _slipway() -> str:

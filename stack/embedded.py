@@ -1,18 +1,22 @@
 """Directory, ports and secrets of an embedded stack.
 
 Everything is below one directory, which is open to its owner alone. Ports have their usual numbers, or the next free
-ones when those are in use. Secrets are generated once and kept in a file that only its owner can read: values sealed
-earlier must still open.
+ones when those are in use; they are chosen together, so that no two programs get the same one. Secrets are generated
+once and kept in a file that only its owner can read: values sealed earlier must still open.
 """
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import os
 import secrets
 import shutil
 import socket
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +24,9 @@ from harbour.config import CONTROL_OFFSET, CREDENTIALS, PORT_COUNT, STAND_INS
 
 HOST = "127.0.0.1"
 USERS = {"GITLAB_READ_USER": "slipway-read", "JENKINS_AUTH_ID": "provisioner", "KIBANA_USER": "elastic"}
+ADMINISTRATOR = "grace"  # of `up`; "admin" and the like are reserved
+PORTS_TRIED = 500
+FORMER_ENDS_WITHIN_S = 20.0  # a stack that was told to stop just now
 BROKER_VERSION = (6, 2)  # the oldest that kombu's commands work on
 LIMITS = (
     "LOGIN_FAILURES_PER_ACCOUNT_AND_ADDRESS",
@@ -59,6 +66,12 @@ class Embedded:
     api_url: str
     flower_url: str
     harbour_port: int
+    admin_password: str  # of ADMINISTRATOR, if it is made
+
+    @property
+    def settings_file(self) -> Path:
+        """The file of its settings; programs that are started where `var` is find it by themselves."""
+        return self.root / "embedded.env"
 
     @property
     def flower_login(self) -> str:
@@ -73,8 +86,9 @@ def prepare(root: Path, *, ports: Ports = Ports(), db_url: str | None = None) ->
     """
     _make_private(root)
     kept = _kept_secrets(root / "secrets.env")
-    api_port, flower_port, broker_port = (_free_port(port) for port in (ports.api, ports.flower, ports.broker))
-    harbour_port = _free_port(ports.harbour, count=PORT_COUNT)
+    free = FreePorts()
+    api_port, flower_port, broker_port = (free.take(port) for port in (ports.api, ports.flower, ports.broker))
+    harbour_port = free.take(ports.harbour, count=PORT_COUNT)
     environment = {
         "DB_URL": db_url or f"sqlite:///{root.absolute() / 'slipway.db'}",
         "REDIS_URL": f"redis://:{kept['BROKER_PASSWORD']}@{HOST}:{broker_port}/0",
@@ -89,21 +103,48 @@ def prepare(root: Path, *, ports: Ports = Ports(), db_url: str | None = None) ->
         "GITLAB_SKIP_CONFIRMATION": "true",  # neither the stand-in nor this stack sends mails
         "HARBOUR_CONTROL_URL": f"http://{HOST}:{harbour_port + CONTROL_OFFSET}",
         "METRICS_TOKEN": kept["METRICS_TOKEN"],
-        "WORKER_METRICS_PORT": str(_free_port(ports.metrics)),
+        "WORKER_METRICS_PORT": str(free.take(ports.metrics)),
         "FLOWER_ADDRESS": HOST,
         "FLOWER_PORT": str(flower_port),
         "FLOWER_BASIC_AUTH": f"operator:{kept['FLOWER_PASSWORD']}",
         "FLOWER_EXT_URL": f"http://{HOST}:{flower_port}",
     }
-    _write_private(root / "embedded.env", "".join(f"{key}={value}\n" for key, value in environment.items()))
-    return Embedded(
+    stack = Embedded(
         root=root,
         environment=environment,
         broker=_broker_command(root, broker_port, kept["BROKER_PASSWORD"]),
         api_url=f"http://{HOST}:{api_port}",
         flower_url=f"http://{HOST}:{flower_port}",
         harbour_port=harbour_port,
+        admin_password=kept["ADMIN_PASSWORD"],
     )
+    _write_private(stack.settings_file, "".join(f"{key}={value}\n" for key, value in environment.items()))
+    return stack
+
+
+@contextmanager
+def only_stack_in(root: Path, *, within_s: float = FORMER_ENDS_WITHIN_S) -> Iterator[None]:
+    """Be the only stack that runs in this directory; one that is about to end is waited for. Raises StackError.
+
+    Two would share a database file and the broker's data. The kernel ends the lock with the process, however that ends.
+    """
+    _make_private(root)
+    until_s = time.monotonic() + within_s
+    with (root / "up.lock").open("w") as lock:
+        while not _is_locked(lock.fileno()):
+            if time.monotonic() > until_s:
+                raise StackError(f"Another stack runs in {root}. Stop it, or choose another directory with --dir.")
+            time.sleep(0.1)
+        yield
+
+
+def _is_locked(file: int) -> bool:
+    """Lock the file and return True, or False while another process has it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _kept_secrets(file: Path) -> dict[str, str]:
@@ -112,6 +153,7 @@ def _kept_secrets(file: Path) -> dict[str, str]:
         "BROKER_PASSWORD",
         "FLOWER_PASSWORD",
         "METRICS_TOKEN",
+        "ADMIN_PASSWORD",
         *(name for name in CREDENTIALS if name not in USERS),
     )
     known = dict(line.split("=", 1) for line in file.read_text().splitlines()) if file.exists() else {}
@@ -135,14 +177,23 @@ def _write_private(file: Path, text: str) -> None:
         stream.write(text)
 
 
-def _free_port(usual: int, *, count: int = 1) -> int:
-    """Return the first of `count` consecutive free ports, from the usual one on."""
-    for first in range(usual, usual + 500, count):
-        if all(_is_free(port) for port in range(first, first + count)):
-            return first
-    raise StackError(
-        f"No free port from {usual} to {usual + 499}. Stop programs that listen there, or set --port-base of `up`."
-    )
+class FreePorts:
+    """Chooses the ports of one stack: none is taken twice, though nothing listens there yet."""
+
+    def __init__(self) -> None:
+        self._taken: set[int] = set()
+
+    def take(self, usual: int, *, count: int = 1) -> int:
+        """Take `count` consecutive free ports from the usual one on; return the first. Raises StackError."""
+        for first in range(usual, usual + PORTS_TRIED):
+            wanted = range(first, first + count)
+            if self._taken.isdisjoint(wanted) and all(map(_is_free, wanted)):
+                self._taken.update(wanted)
+                return first
+        raise StackError(
+            f"No free port from {usual} to {usual + PORTS_TRIED - 1}. Stop programs that listen there, "
+            "or set --port-base of `up`."
+        )
 
 
 def _is_free(port: int) -> bool:

@@ -1,4 +1,4 @@
-"""Several programs run as one: started in order, logged with a prefix, restarted after a crash, stopped together."""
+"""Several programs run as one: started in order, logged, restarted after a crash, stopped together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import defaultdict, deque
@@ -21,9 +20,9 @@ STOP_S = 15.0
 RESTART_FIRST_S, RESTART_CAP_S = 0.5, 30.0
 NEWER_NAMES = ("ARGOCD_", "ELASTICSEARCH_")  # of settings that the stack gives under their former names
 STEADY_S = 60.0  # a program that ran this long is restarted after the first, short pause again
+ENDED = "ended with exit code"  # how our own line about a program that ended begins
 LAST_LINES = 10  # of a program that does not start, shown with the error
 FOR_US_ALONE = 0o077  # the umask of all programs
-COLOURS = ("36", "33", "32", "35", "34", "31")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,14 +69,25 @@ class Launcher:
         self._await_ready(program, ready_within_s)
 
     def run_once(
-        self, name: str, command: Sequence[str], *, cwd: Path | None = None, withheld: frozenset[str] = frozenset()
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        withheld: frozenset[str] = frozenset(),
+        typed: str = "",
+        accepted: Sequence[int] = (0,),
     ) -> None:
-        """Run a command to its end. Raises StackError with its output when it fails."""
+        """Run a command to its end, with `typed` as its input. Raises StackError with its output when it fails.
+
+        `accepted` are the exit codes that are no failure.
+        """
         done = subprocess.run(  # noqa: S603 - our own command line
             command,
             env=self._environment_without(withheld),
             cwd=cwd,
             umask=FOR_US_ALONE,
+            input=typed,
             capture_output=True,
             text=True,
             check=False,
@@ -85,7 +95,7 @@ class Launcher:
         )
         for line in (done.stdout + done.stderr).splitlines():
             self._log(name, line)
-        if done.returncode:
+        if done.returncode not in accepted:
             raise StackError(f"{name} failed with exit code {done.returncode}: {done.stderr.strip()[-500:]}")
 
     def stop(self) -> None:
@@ -146,7 +156,7 @@ class Launcher:
                 return
             if time.monotonic() - began_s > self._steady_s:
                 pause_s = RESTART_FIRST_S
-            ended = f"ended with exit code {code}; restarting it in {pause_s:.1f} s"
+            ended = f"{ENDED} {code}; restarting it in {pause_s:.1f} s"
             self._last_lines[program.name].append(ended)
             self._log(program.name, ended)
             _signal_group(process, signal.SIGKILL)  # child processes of a killed program
@@ -185,18 +195,3 @@ def _signal_group(process: subprocess.Popen[str], number: signal.Signals) -> Non
         os.killpg(process.pid, number)
     except ProcessLookupError:
         return
-
-
-def prefixed(stream: IO[str] = sys.stdout) -> Callable[[str, str], None]:
-    """Return a log that writes `name | line`, coloured in a terminal."""
-    seen: dict[str, str] = {}
-    lock = threading.Lock()
-
-    def log(name: str, line: str) -> None:
-        with lock:
-            colour = seen.setdefault(name, COLOURS[len(seen) % len(COLOURS)])
-            label = f"\x1b[{colour}m{name:>8}\x1b[0m" if stream.isatty() else f"{name:>8}"
-            stream.write(f"{label} | {line}\n")
-            stream.flush()
-
-    return log

@@ -10,11 +10,13 @@ from urllib.parse import urlsplit
 import requests
 
 from harbour.config import CREDENTIALS
-from stack.embedded import HOST, USERS, Embedded
+from stack.embedded import ADMINISTRATOR, HOST, USERS, Embedded
 from stack.launcher import Launcher, Program
 
 PYTHON = sys.executable
 CELERY = (PYTHON, "-m", "celery", "-A", "worker")
+FLASK = (PYTHON, "-m", "flask", "--app", "api")
+REFUSED = 3  # exit code of a command: here, the administrator is there from an earlier start
 
 TOKENS = frozenset(CREDENTIALS) - frozenset(USERS)  # of the upstreams
 OWN = frozenset({"DB_URL", "REDIS_URL", "SECRET_KEYS", "METRICS_TOKEN"})
@@ -37,21 +39,35 @@ def start(
     with_flower: bool = True,
     harbour_options: Sequence[str] = (),
     queues: Sequence[str] = (),
+    with_administrator: bool = False,
 ) -> None:
-    """Start broker, harbour, schema, API, workers and Flower. Raises StackError.
+    """Start broker, harbour, schema, API, workers and Flower; make an administrator if wanted. Raises StackError.
 
     `harbour_options` are options of `python -m harbour`, such as its delays. `queues` has the option `-Q` of each
     worker; without it every worker takes from all queues.
     """
     launcher.start(broker(stack))
     launcher.start(harbour(stack, harbour_options))
-    migrate = (PYTHON, "-m", "flask", "--app", "api", "db", "upgrade")
-    launcher.run_once("migrate", migrate, withheld=WITHHELD["api"])
+    launcher.run_once("migrate", (*FLASK, "db", "upgrade"), withheld=WITHHELD["api"])
     launcher.start(api(stack))
     for number in range(1, workers + 1):
         launcher.start(worker(number, queues=queues[number - 1] if queues else None))
+    if with_administrator:
+        _ensure_administrator(launcher, stack)
     if with_flower:
         launcher.start(flower(stack))
+
+
+def _ensure_administrator(launcher: Launcher, stack: Embedded) -> None:
+    person = ("--email", f"{ADMINISTRATOR}@example.com", "--name", "Grace Hopper", "--team", "ops")
+    command = (*FLASK, "users", "create-admin", ADMINISTRATOR, *person, "--password-stdin")
+    launcher.run_once(
+        "administrator",
+        command,
+        withheld=WITHHELD["api"],
+        typed=f"{stack.admin_password}\n",  # not an argument, which every user of the machine can read
+        accepted=(0, REFUSED),
+    )
 
 
 def broker(stack: Embedded) -> Program:
