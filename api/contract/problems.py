@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from flask import Flask, Response, current_app, g, request
 from pydantic import BaseModel, ConfigDict
@@ -21,6 +22,7 @@ from common.database.repeats import CommitUnknownError
 
 log = logging.getLogger(__name__)
 
+LONGEST_PATH = 200  # characters of a path that a problem names
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -81,6 +83,9 @@ CODES: dict[str, ProblemType] = {
     ),
     "not_found": ProblemType(
         404, "Not found, or not visible to you", "Check the ID, and whether the resource belongs to your team."
+    ),
+    "no_such_path": ProblemType(
+        404, "There is nothing at this path", "Compare the path with the API reference, which `detail` names."
     ),
     "method_not_allowed": ProblemType(
         405, "The method is not allowed here", "Use one of the methods in the Allow header."
@@ -227,8 +232,17 @@ def _handle_http_exception(error: HTTPException) -> ResponseBase:
     if status < 400:
         return error.get_response()
     problem = Problem(BY_STATUS.get(status, "bad_request" if status < 500 else "internal"))
+    if status == 404 and request.url_rule is None:
+        problem = Problem("no_such_path", _where_to_look())
     kept = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
     return _respond(problem, status, {**problem.headers, **kept})
+
+
+def _where_to_look() -> str:
+    """Name the path that was asked for, quoted, as anybody may have written the link to it."""
+    root, path = request.script_root, quote(f"{request.script_root}{request.path}")
+    named = path if len(path) <= LONGEST_PATH else f"{path[:LONGEST_PATH]}…"
+    return f"There is nothing at {named}. The API is described at {root}/docs, for programs at {root}/openapi.json."
 
 
 def _handle_database_error(_error: SQLAlchemyError) -> Response:

@@ -7,15 +7,16 @@ from pathlib import Path
 from string import Template
 from typing import ClassVar
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
-from api.contract.endpoint import Policy, ResponseBody
+from api.contract.endpoint import BASE, JSON, Policy, ResponseBody
 from api.contract.problems import Problem
 from api.serving import static_files
 from api.serving.routing import route
 
 blueprint = Blueprint("console", __name__)
 
+HTML = "text/html"
 DIRECTORY = Path(__file__).parents[2] / "console/static"
 MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 FIRST = "main.js"  # imports all others
@@ -23,10 +24,15 @@ FIRST = "main.js"  # imports all others
 POLICY = f"{static_files.CONTENT_SECURITY_POLICY}; require-trusted-types-for 'script'; trusted-types 'none'"
 
 
-class StartPage(ResponseBody):
-    """A page with links to the console and the API reference."""
+class Start(ResponseBody):
+    """Paths of this server."""
 
-    media_type: ClassVar[str] = "text/html"
+    name: str
+    console: str
+    documentation: str
+    openapi: str
+    api: str
+    health: str
 
 
 class ConsolePage(ResponseBody):
@@ -41,10 +47,22 @@ class ConsoleFile(ResponseBody):
     media_type: ClassVar[str] = "*/*"
 
 
-@route(blueprint, "GET", "/", policy=Policy.PUBLIC, answers={200: StartPage}, base="")
+@route(blueprint, "GET", "/", policy=Policy.PUBLIC, answers={200: Start}, base="")
 def show_start() -> Response:
-    """Find the console and the API reference."""
-    return static_files.page(_page("start.html"), policy=POLICY)
+    """Find the console, the API reference and the description for programs.
+
+    Browsers get a page with links.
+    """
+    is_page = request.accept_mimetypes.best_match([JSON, HTML]) == HTML
+    if is_page:
+        answer = static_files.page(_page("start.html"), policy=POLICY)
+    else:
+        root = request.script_root
+        paths = {"console": "/console", "documentation": "/docs", "openapi": "/openapi.json", "health": "/readyz"}
+        start = Start(name="Slipway", api=f"{root}{BASE}", **{name: root + path for name, path in paths.items()})
+        answer = Response(start.model_dump_json(), mimetype=JSON)
+    answer.vary.add("Accept")
+    return answer
 
 
 @route(blueprint, "GET", "/console", policy=Policy.PUBLIC, answers={200: ConsolePage}, base="")

@@ -24,7 +24,7 @@ from api.serving.routing import declared_endpoints
 
 Document = dict[str, Any]
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
-OF_NO_CALL = {"method_not_allowed"}  # the answer where there is no such call
+OF_NO_CALL = {"method_not_allowed", "no_such_path"}  # the answers where there is no such call
 
 
 @pytest.fixture(scope="module")

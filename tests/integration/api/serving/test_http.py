@@ -146,20 +146,36 @@ def test_another_method_is_answered_with_those_that_are_allowed(
 
 @pytest.mark.parametrize(
     "path",
-    [
-        "/index.html",
-        "/api",
-        "/api/v2/me",
-        "/api/v1/",
-        "/api/v1/me/",
-        "/api//v1/me",
-        "/api/v1/SIGNUP",
-        "/static/x",
-        "/%00",
-    ],
+    ["/api", "/api/v2/me", "/api/v1/", "/api/v1/me/", "/api//v1/me", "/api/v1/SIGNUP", "/static/x", "/%00", "/%3Cb%3E"],
 )
-def test_an_unknown_path_is_a_problem(api: Api, path: str) -> None:
-    _assert_problem(api.visitor.get(path), 404, "not_found")
+def test_an_unknown_path_is_a_problem_that_names_it_and_the_description(api: Api, path: str) -> None:
+    answer = api.visitor.get(path)
+
+    _assert_problem(answer, 404, "no_such_path")
+    assert answer.json["detail"] == (
+        f"There is nothing at {path}. The API is described at /docs, for programs at /openapi.json."
+    )
+
+
+def test_a_long_unknown_path_is_not_repeated_as_a_whole(api: Api) -> None:
+    detail = api.visitor.get("/" + "x" * 1000).json["detail"]
+
+    assert ("x" * 199 in detail, "x" * 200 in detail) == (True, False)
+
+
+def test_programs_find_their_way_from_the_root(api: Api) -> None:
+    answer = api.visitor.get("/")
+
+    pages = [answer.json[name] for name in ("console", "documentation", "openapi", "health")]
+    assert pages == ["/console", "/docs", "/openapi.json", "/readyz"]
+    assert all(api.visitor.get(path).status_code == 200 for path in pages)
+
+
+def test_a_browser_finds_links_at_the_root(api: Api) -> None:
+    answer = api.visitor.get("/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+
+    assert (answer.status_code, answer.mimetype) == (200, "text/html")
+    assert all(f'<a href="{path}">' in answer.text for path in ("console", "docs"))
 
 
 def test_head_answers_as_get_without_a_body(api: Api) -> None:
@@ -199,7 +215,7 @@ def test_a_well_formed_request_id_is_taken_over(api: Api, db: Database, given: s
 def test_any_other_request_id_is_replaced(api: Api, given: str) -> None:
     answer = api.visitor.get("/nowhere", headers={"X-Request-Id": given})
 
-    _assert_problem(answer, 404, "not_found")
+    _assert_problem(answer, 404, "no_such_path")
     assert answer.headers["X-Request-Id"] != given
     assert len(answer.headers["X-Request-Id"]) == 36
 

@@ -39,6 +39,7 @@ def test_whatever_clients_are_led_to_is_below_the_prefix(proxy: str, db: Databas
     assert f"Path={PREFIX};" in f"{logged_in.headers['Set-Cookie']};"
     assert person.get(f"{here}{V1}/me").json()["id"] == "grace"
     assert person.get(f"{here}{V1}/jobs/none").json()["instance"] == f"{PREFIX}{V1}/jobs/none"
+    assert person.get(urljoin(proxy, person.get(f"{here}/").json()["documentation"])).status_code == 200
     for linked in ("docs/assets/docs.js", "docs/assets/swagger-ui-bundle.js"):
         assert linked in page.text
         assert person.get(urljoin(page.url, linked)).status_code == 200
