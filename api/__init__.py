@@ -36,6 +36,7 @@ from api.views import (
     sessions,
     signup,
     signups,
+    status,
     tokens,
     upstreams,
     users,
@@ -46,7 +47,9 @@ from common.config import settings as common_settings
 from common.config.settings import Settings, SettingsError
 from common.database import time_budget
 from common.database.engine import Database, Now
+from common.notifications import outbox
 from common.telemetry import logs, tracing
+from common.telemetry.metrics import begin_jobs_at_zero
 from common.vault.cipher import Vault
 
 HUB_QUERY_TIMEOUT_S = 3  # one thread runs it, and a thousand subscribers wait for that thread
@@ -75,6 +78,7 @@ def create_app(config: Settings | None = None, *, now: Now | None = None) -> Fla
         raise SystemExit(str(problem)) from None
     logs.configure(config)
     tracing.configure(config, "slipway-api")
+    begin_jobs_at_zero()
     app = Flask(__name__, static_folder=None)
     app.extensions["slipway"] = parts
     app.config.update(MAX_CONTENT_LENGTH=parsing.BODY_BYTES, PROPAGATE_EXCEPTIONS=False)
@@ -100,7 +104,7 @@ def register_endpoints(app: Flask) -> None:
         (signup, confirmations, login, passwords, sessions, tokens),
         (projects, apps, builds, deploys, lifecycle, jobs, interventions),
     )
-    for module in (*people, *work, upstreams, users, signups):
+    for module in (*people, *work, upstreams, status, users, signups):
         app.register_blueprint(module.blueprint)
     for module in (health, metrics, route, swagger_ui, confirm_page, console):
         app.register_blueprint(module.blueprint)
@@ -109,6 +113,7 @@ def register_endpoints(app: Flask) -> None:
 def _parts(config: Settings, now: Now | None) -> Service:
     db_url = config.db_url.get_secret_value()
     db = Database(db_url, now=now)
+    outbox.announce(db, config.notify_events)
     teams_and_types = catalog.load(config)
     durations = StepDurations(db)
     view = JobView(config, durations)

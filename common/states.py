@@ -100,6 +100,20 @@ class ReviewState(StrEnum):
 
 
 UNDECIDED = frozenset({ReviewState.UNCONFIRMED, ReviewState.WAITING})  # the others are final
+
+
+class NotificationKind(StrEnum):
+    """What operators may be notified of."""
+
+    JOB_SUCCEEDED = "job.succeeded"
+    JOB_FAILED = "job.failed"
+    JOB_CANCELLED = "job.cancelled"
+    UPSTREAM_DOWN = "upstream.down"
+    UPSTREAM_UP = "upstream.up"  # it answers again
+    UPSTREAM_REFUSED = "upstream.refused"  # it refuses our account
+    UPSTREAM_ACCEPTED = "upstream.accepted"  # that is over
+
+
 OPEN = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.CANCELLING})
 CLAIMABLE = frozenset({StepState.READY, StepState.WAITING, StepState.RETRYING})
 PASSED = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})

@@ -215,12 +215,15 @@ class Plan(TypedDict):
 
 
 class CheckReport(TypedDict):
+    """`expires_at`: when what was checked expires, in ISO 8601; None: it does not, or that is not known."""
+
     group: str
     check: str
     question: str
     state: str
     said: str
     remedy: str
+    expires_at: str | None
 
 
 class CheckupOutput(TypedDict):

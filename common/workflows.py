@@ -128,6 +128,7 @@ class Workflow:
         return (*planned, self.on_cancel) if self.on_cancel else planned
 
 
+INSTALLATION = "00000000-0000-0000-0000-000000000000"  # the subject of a check-up
 DELAY_AT_MOST_S = 600.0  # between two attempts or polls, a server's own hint included
 PATIENT = RetryPolicy(attempts=12, first_s=1, factor=2, cap_s=300)  # gives up after about 18.5 minutes
 POLLED = RetryPolicy(attempts=8, first_s=1, factor=2, cap_s=60)  # gives up after about 2 minutes, the wait apart

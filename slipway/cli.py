@@ -19,6 +19,7 @@ from slipway.commands.passwords import password, reset_password
 from slipway.commands.projects import project
 from slipway.commands.releases import build, builds, deploy, deploys, rollback
 from slipway.commands.sessions import sessions
+from slipway.commands.status import status
 from slipway.commands.tokens import tokens as api_tokens
 from slipway.commands.upstreams import upstreams
 from slipway.retry import RetryPolicy
@@ -81,6 +82,7 @@ for command in (
     builds,
     deploys,
     jobs,
+    status,
     upstreams,
     offboard,
     reset_password,

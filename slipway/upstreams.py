@@ -9,6 +9,10 @@ from slipway.errors import Document
 class Upstreams(BaseClient):
     """The calls about GitLab, Jenkins, Argo CD and Elasticsearch, as the workers see them. Administrators only."""
 
+    def get_status(self) -> Document:
+        """Return `{is_well, problems, upstreams, workers, queues, failures, targets, checkup}` of the installation."""
+        return self._read("status")
+
     def list_upstreams(self) -> Document:
         """Return `{upstreams, others, checkup, checked_at}`: each upstream's state, and the last check-up's checks."""
         return self._read("upstreams")

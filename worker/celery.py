@@ -10,6 +10,8 @@ import os
 import secrets
 import socket
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn
@@ -19,6 +21,7 @@ from celery.apps.worker import Worker
 from celery.exceptions import Ignore, Retry
 from celery.signals import celeryd_after_setup, setup_logging, worker_init, worker_shutdown, worker_shutting_down
 from celery.worker import state
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from common.admission import slots
@@ -28,11 +31,25 @@ from common.config.settings import FlowerSettings, SettingsError, WorkerSettings
 from common.database import migrate
 from common.database.engine import Database
 from common.database.migrate import SchemaError
+from common.database.models import Job
+from common.database.repeats import CommitUnknownError
 from common.jobs.retention import EVERY_S, RetentionSweeper
+from common.notifications import outbox
 from common.telemetry import logs, tracing
 from common.vault.cipher import Vault
 from common.workflows import WORKFLOWS, task_name
-from worker import flower, heartbeat, leases, liveness, mailer, metrics_server, transport, upstreams
+from worker import (
+    flower,
+    heartbeat,
+    leases,
+    liveness,
+    mailer,
+    metrics_server,
+    notifications,
+    presence,
+    transport,
+    upstreams,
+)
 from worker.broker_link import BrokerLink
 from worker.chained_lane import ChainedLane
 from worker.clock import TICK_S, Clock
@@ -46,10 +63,11 @@ from worker.liveness import WorkerRegister
 from worker.mailer import Mailer
 from worker.outage_probe import INTERVAL_S, OutageProbe
 from worker.periodic import PeriodicThread
+from worker.presence import Presence
 from worker.rate_limit import rate_limiters
 from worker.refusals import RefusalProbe, asking
 from worker.registry import load_steps
-from worker.runner import NextAction, Runner, StepResult
+from worker.runner import DATABASE_AWAY, NextAction, Runner, StepResult
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +114,7 @@ def configure_app(app: Celery, config: WorkerSettings) -> None:
     db_url = config.db_url.get_secret_value()
     app.conf.worker_concurrency = config.worker_concurrency
     db = Database(db_url, pool_size=config.worker_concurrency)
+    outbox.announce(db, config.notify_events)
     context = WorkerContext(
         db=db.patient(leases.RECORDS_WITHIN_S),
         settings=config,
@@ -113,12 +132,15 @@ def configure_app(app: Celery, config: WorkerSettings) -> None:
     app.conf.worker_consumer = partial(LeanConsumer, link=link)
     clock = Clock(db, Publisher(app), register, limits, link)
     renewal = LeaseRenewal(Database(db_url, now=db.now, pool_size=1, answers_within_s=leases.ANSWERS_WITHIN_S, tries=1))
+    shown = Presence(db, name, concurrency=config.worker_concurrency)
     threads = PeriodicThreads(
         clock=PeriodicThread("clock", clock.tick, every_s=TICK_S),
         outage_probe=PeriodicThread("lookout", OutageProbe(db, connections).run, every_s=INTERVAL_S),
         refusal_probe=PeriodicThread("refusal_probe", refusal_probe.run, every_s=INTERVAL_S),
         retention=PeriodicThread("keeper", RetentionSweeper(db, config).sweep_some, every_s=EVERY_S),
         mailer=PeriodicThread("mailer", Mailer(db, config).send_due, every_s=mailer.EVERY_S),
+        presence=PeriodicThread("presence", shown.show, every_s=presence.EVERY_S),
+        notifications=tuple(notifications.threads(db, config)),
     )
     task_events, intake = TaskEvents(), Intake()
     runner = Runner(
@@ -133,26 +155,39 @@ def configure_app(app: Celery, config: WorkerSettings) -> None:
     )
     for flow in WORKFLOWS.values():
         for step in flow.steps:
-            _add_task(app, runner, task_events, intake, task_name(flow.name, step.name))
+            _add_task(app, db, runner, task_events, intake, task_name(flow.name, step.name))
     _check_schema(db)
     _sign_on_before_work(register, name)
-    _tick_while_running(threads, clock, runner, db, intake)
+    _tick_while_running(threads, clock, runner, db, intake, shown)
     _renew_leases(PeriodicThread("leases", renewal.renew, every_s=leases.EVERY_S))  # after it: it ends in this order
     heartbeat.watch(app, register, link)
     metrics_server.serve_while_running(config)
     worker_init.connect(lambda **_: tracing.configure(config, "slipway-worker"), weak=False)
 
 
-def _add_task(app: Celery, runner: Runner, task_events: TaskEvents, intake: Intake, name: str) -> None:
+def _add_task(app: Celery, db: Database, runner: Runner, task_events: TaskEvents, intake: Intake, name: str) -> None:
     def run(*given: object, **named: object) -> None:
         job_id = given[0] if len(given) == 1 and not named else None
         if not isinstance(job_id, str) or len(job_id) > ID_LENGTH:  # anybody's message: the log must not quote it
             transport.reject(TypeError("no job's id"))
             raise Ignore
         lane = ChainedLane(current_task.request, job_id, intake, task_events)
-        _end_task(task_events, runner.run(job_id, name.partition(".")[2], lane))
+        result = runner.run(job_id, name.partition(".")[2], lane)
+        if (
+            result.state is None and result.code != DATABASE_AWAY
+        ):  # no step has run, which would have said what it is about
+            task_events.describe(_input_of(db, job_id))
+        _end_task(task_events, result)
 
     app.task(name=name, throws=(StepFailedError,), Request=task_events.request_class())(run)
+
+
+def _input_of(db: Database, job_id: str) -> Mapping[str, Any]:
+    """Return what a job is about, for Flower; nothing while that cannot be read."""
+    try:
+        return db.read(lambda session: session.scalar(select(Job.input).where(Job.id == job_id))) or {}
+    except SQLAlchemyError:
+        return {}
 
 
 def _end_task(task_events: TaskEvents, result: StepResult) -> None:
@@ -178,18 +213,29 @@ class PeriodicThreads:
     refusal_probe: PeriodicThread
     retention: PeriodicThread
     mailer: PeriodicThread
+    presence: PeriodicThread
+    notifications: tuple[PeriodicThread, ...]
+
+    @property
+    def _all(self) -> tuple[PeriodicThread, ...]:
+        return (
+            self.clock,
+            self.outage_probe,
+            self.refusal_probe,
+            self.retention,
+            self.mailer,
+            self.presence,
+            *self.notifications,
+        )
 
     def start(self) -> None:
         for thread in self._all:
             thread.start()
+        self.presence.wake()  # it is to be seen from the beginning
 
     def stop(self) -> None:
         for thread in self._all:
             thread.stop()
-
-    @property
-    def _all(self) -> tuple[PeriodicThread, ...]:
-        return self.clock, self.outage_probe, self.refusal_probe, self.retention, self.mailer
 
 
 def _sign_on_before_work(register: WorkerRegister, name: str) -> None:
@@ -208,7 +254,9 @@ def _renew_leases(thread: PeriodicThread) -> None:
     worker_shutdown.connect(lambda **_: thread.stop(), weak=False)
 
 
-def _tick_while_running(threads: PeriodicThreads, clock: Clock, runner: Runner, db: Database, intake: Intake) -> None:
+def _tick_while_running(
+    threads: PeriodicThreads, clock: Clock, runner: Runner, db: Database, intake: Intake, shown: Presence
+) -> None:
     """Start before the worker connects, which it may never do; end after its last step."""
 
     def start(instance: Any, **_: Any) -> None:
@@ -233,6 +281,8 @@ def _tick_while_running(threads: PeriodicThreads, clock: Clock, runner: Runner, 
         if clock.direct:
             clock.direct.join()
         threads.stop()
+        with suppress(SQLAlchemyError, CommitUnknownError):  # then it is shown as gone after some seconds
+            shown.leave()
         db.dispose()
 
     celeryd_after_setup.connect(start, weak=False)

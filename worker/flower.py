@@ -33,7 +33,7 @@ from worker.upstreams import Upstreams
 
 log = logging.getLogger(__name__)
 
-COLUMNS = "received,name,state,args,kwargs,exception,runtime,worker,uuid"
+COLUMNS = "received,name,state,exception,kwargs,args,runtime,worker,uuid"  # the reason in sight on a narrow screen
 WHERE_TO = ("queue", "exchange", "routing_key")  # what only the sender of a task reports
 FORGET_WORKERS_S = 3600  # that have ended, such as each container that was replaced
 ABOUT = ("app", "login", "team")  # of a job's input: what people know it by
@@ -167,13 +167,17 @@ class TaskEvents:
         """Return the step, made to show in Flower what its job is about: the message has the job's id only."""
 
         def run(job: StepContext, upstreams: Upstreams) -> Mapping[str, object]:
-            about = {name: value for name in ABOUT if (value := job.option(name)) is not None}
-            # An event that Celery does not know sets the state that it is named after, which is the present one.
-            # Were it `task-started`, Flower would count the task twice.
-            self._send("task-STARTED", kwargs=repr(about))
+            self.describe({name: job.option(name) for name in ABOUT})
             return step(job, upstreams)
 
         return run
+
+    def describe(self, inputs: Mapping[str, object]) -> None:
+        """Show what the job of the present task is about, as far as its input says so."""
+        about = {name: value for name in ABOUT if (value := inputs.get(name)) is not None}
+        # An event that Celery does not know sets the state that it is named after, which is the present one.
+        # Were it `task-started`, Flower would count the task twice.
+        self._send("task-STARTED", kwargs=repr(about))
 
     def request_class(self) -> type[Request]:
         """Return Celery's class of a message that runs here, made to report its end as that of the last step."""
@@ -201,7 +205,7 @@ class TaskEvents:
         self._thread.following = _Following(head=request.id, id=task_id, began_s=time.monotonic())
         worker_state.all_total_count[0] += 1
         origin = {"root_id": request.root_id, "parent_id": parent_id}
-        self._send("task-received", name=task, args=repr((job_id,)), kwargs="{}", retries=0, **origin)
+        self._send("task-received", name=task, args=repr([job_id]), kwargs="{}", retries=0, **origin)
         self._send("task-started")
 
     def _following(self, head: str) -> _Following | None:

@@ -18,9 +18,19 @@ from typing import Any
 from celery.signals import worker_init, worker_shutdown
 from prometheus_client import MetricsHandler, ProcessCollector
 
+from common.admission.outages import HoldCode
 from common.config.settings import Settings
-from common.states import OPEN, JobState
-from common.telemetry.metrics import ATTEMPTS_LOST, JOBS_FINISHED, WORKER
+from common.jobs.claims import ClaimRefused
+from common.telemetry.metrics import (
+    ATTEMPTS_LOST,
+    CALL_ERROR_KINDS,
+    CALL_ERRORS,
+    CLAIMS_REFUSED,
+    NOTIFICATION_OUTCOMES,
+    NOTIFICATIONS,
+    WORKER,
+    begin_jobs_at_zero,
+)
 from common.workflows import WORKFLOWS, task_name
 from worker import healthcheck
 
@@ -66,11 +76,17 @@ class MetricsServer:
 
 def _begin_at_zero() -> None:
     """Begin rare counters at 0: Prometheus sees no increase where a series begins with its first event."""
+    begin_jobs_at_zero()
     for flow in WORKFLOWS.values():
-        for state in set(JobState) - OPEN:
-            JOBS_FINISHED.labels(flow.name, state.value)
         for step in flow.steps:
             ATTEMPTS_LOST.labels(task_name(flow.name, step.name))
+            for upstream in step.visits:
+                for kind in CALL_ERROR_KINDS:
+                    CALL_ERRORS.labels(upstream.value, kind)
+    for why in (*ClaimRefused, *HoldCode):
+        CLAIMS_REFUSED.labels(why.name.lower())
+    for outcome in NOTIFICATION_OUTCOMES:
+        NOTIFICATIONS.labels(outcome)
 
 
 def serve_while_running(config: Settings) -> None:

@@ -60,6 +60,7 @@ SCOPES: Mapping[str, Scope | None] = {  # by the name of the call; None: no toke
     "cancel_job": Scope.TEAM,
     "retry_jobs": None,
     "skip_step": None,
+    "show_status": None,
     "list_upstreams": None,
     "check_up": None,
     "pause_upstream": None,

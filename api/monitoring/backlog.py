@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLateError
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from celery import Celery
@@ -25,20 +25,25 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from api.monitoring.queue_age import due_steps
 from common.admission import outages, parking, refusals, slots
 from common.admission.outages import HoldCode
 from common.broker import QUEUES
 from common.database.engine import Database
-from common.database.ids import EPOCH
-from common.database.models import Job, Step, Team, UpstreamStatus
-from common.states import CLAIMABLE, OPEN
+from common.database.models import Job, Step, Team, UpstreamStatus, WorkerPresence
+from common.jobs import outputs
+from common.notifications import queues
+from common.states import OPEN
+from common.step_outputs import CheckupOutput
 from common.telemetry import metrics
 from common.telemetry.metrics import QueriedGauge
-from common.workflows import WORKFLOWS, Upstream
+from common.workflows import INSTALLATION, WORKFLOWS, Upstream
 
 log = logging.getLogger(__name__)
 
 CACHE_S = 5.0
+GONE_AFTER = timedelta(seconds=35)  # a worker shows itself every 10 s
+WRONG = "wrong"  # the state of a check that found something
 TIMEOUT_S = 2.0
 
 Sample = tuple[QueriedGauge, tuple[str, ...], float]  # gauge, values of its labels, value
@@ -97,6 +102,7 @@ class BacklogCollector(Collector):
             BackgroundRead(database, partial(db.read, self._upstreams), up_gauge=metrics.DATABASE_UP),
             BackgroundRead(database, partial(db.read, self._jobs)),
             BackgroundRead(database, partial(db.read, self._due)),
+            BackgroundRead(database, partial(db.read, self._operations)),
             BackgroundRead(self._threads["broker"], self._messages, up_gauge=metrics.BROKER_UP),
         )
 
@@ -160,18 +166,27 @@ class BacklogCollector(Collector):
 
     def _due(self, session: Session) -> Samples:
         now = self._db.now()
-        is_due = (Step.nudge_at > EPOCH, Step.parked_at.is_(None), Step.state.in_(CLAIMABLE), Step.due_at <= now)
-        name = Step.upstream + ""  # with the plain column, SQLite would group all steps, including finished ones
-        rows = session.execute(select(name, func.count(), func.min(Step.due_at)).where(*is_due).group_by(name))
-        due = {upstream: (count, _age_s(since, now)) for upstream, count, since in rows}
+        due = due_steps(session, now)
         samples: Samples = []
         for upstream in Upstream:
-            count, age_s = due.get(upstream.value, (0, 0.0))
+            count, since = due.get(upstream.value, (0, None))
             samples += [
                 (metrics.STEPS_DUE, (upstream.value,), count),
-                (metrics.OLDEST_DUE_STEP_S, (upstream.value,), age_s),
+                (metrics.OLDEST_DUE_STEP_S, (upstream.value,), _age_s(since, now)),
             ]
         return samples
+
+    def _operations(self, session: Session) -> Samples:
+        """Query the workers that run, the last check-up, and the notifications that wait."""
+        now = self._db.now()
+        waiting = sum(queues.waiting(session).values())
+        running = select(func.count()).where(WorkerPresence.seen_at > now - GONE_AFTER)
+        samples: Samples = [
+            (metrics.WORKERS, (), session.scalar(running) or 0),
+            (metrics.NOTIFICATIONS_WAITING, (), waiting),
+        ]
+        found = outputs.last_checkup(session, INSTALLATION)
+        return samples if found is None else [*samples, *_of_checkup(*found, now)]
 
     def _messages(self) -> Samples:
         with self._queue.connection_for_write() as connection:
@@ -180,6 +195,19 @@ class BacklogCollector(Collector):
             # Redis does not store empty queues, so declaring a queue only reads it.
             sizes = {name: channel.queue_declare(queue=name).message_count for name in QUEUES}
         return [(metrics.BROKER_MESSAGES, (name,), size) for name, size in sizes.items()]
+
+
+def _of_checkup(job: Job, report: CheckupOutput, now: datetime) -> Samples:
+    samples: Samples = [
+        (metrics.CHECKUP_AGE_S, (), _age_s(job.finished_at, now)),
+        (metrics.CHECKUP_FAILED, (), report["counts"].get(WRONG, 0)),
+    ]
+    for check in report["checks"]:
+        upstream, expires_at = Upstream.labelled(check["group"]), check.get("expires_at")
+        if upstream is not None and expires_at:
+            left_s = (datetime.fromisoformat(expires_at) - now).total_seconds()
+            samples.append((metrics.TOKEN_EXPIRES_S, (upstream.value,), left_s))
+    return samples
 
 
 def _await_result(answer: Future[Samples | None], until_s: float) -> Samples | None:

@@ -247,6 +247,65 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "ResumeUpstream": {},
     "Upstreams": {"upstreams": [UPSTREAM], "others": [], "checkup": JOB_ID, "checked_at": LATER},
     "UpstreamShown": UPSTREAM,
+    "StatusShown": {
+        "is_well": False,
+        "problems": ["1 job has failed in the last hour."],
+        "upstreams": [
+            {
+                "name": "gitlab",
+                "title": "GitLab",
+                "state": "open",
+                "since": None,
+                "reason": None,
+                "at_work": 2,
+                "parked": 0,
+            }
+        ],
+        "workers": [
+            {
+                "name": "worker-1:4711:0a1b2c3d",
+                "started_at": AT,
+                "seen_at": LATER,
+                "is_running": True,
+                "concurrency": 16,
+                "at_work": 2,
+            }
+        ],
+        "queues": [{"upstream": "gitlab", "due": 1, "oldest_s": 0.4}],
+        "failures": [
+            {
+                "at": LATER,
+                "job_id": JOB_ID,
+                "kind": "build",
+                "team": "dev",
+                "app": "storefront",
+                "user": "ada",
+                "step": "await_result",
+                "upstream": "jenkins",
+                "code": "build_failed",
+                "reason": "Build 5 failed.",
+            }
+        ],
+        "targets": [
+            {
+                "host": "ops.example.com",
+                "waiting": 0,
+                "failures": 0,
+                "failing_since": None,
+                "reason": None,
+                "retry_at": None,
+            }
+        ],
+        "checkup": {"job_id": JOB_ID, "at": LATER, "failed": 0},
+    },
+    "Start": {
+        "name": "Slipway",
+        "console": "/console",
+        "documentation": "/docs",
+        "openapi": "/openapi.json",
+        "api": "/api/v1",
+        "health": "/readyz",
+    },
     "JobAccepted": {"job_id": JOB_ID, "status_url": f"/api/v1/jobs/{JOB_ID}", "app_id": None},
     "JobSummary": SUMMARY,
     "Jobs": {**LAST_PAGE, "jobs": [SUMMARY]},

@@ -44,6 +44,7 @@ TAGS = {
     "jobs": "Accepted jobs: their state, steps, events and results.",
     "interventions": "Retry, skip, cancel and build logs.",
     "upstreams": f"State of {_UPSTREAMS}: outages, refusals, pauses and checks.",
+    "status": "Status of the installation, for administrators.",
     "users": "Off-boarding of users.",
     "signups": "Sign-ups that wait for the approval of an administrator.",
     "health": "Health checks for operators.",

@@ -3,45 +3,27 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
-from typing import Annotated, Any
-from uuid import UUID
+from typing import Annotated
 
 from flask import Blueprint
 from pydantic import Field
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.access import auth
 from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
 from api.contract.problems import Problem
+from api.presentation.upstream_state import UpstreamState, parked_steps, state_of
 from api.service import service
 from api.serving.accepted import JobAccepted, accepted, request_id
 from api.serving.idempotency import once
 from api.serving.routing import route
-from common.admission import outages, refusals, slots
-from common.database.models import Job, Step, UpstreamStatus
+from common.admission import outages, slots
+from common.database.models import Job
 from common.jobs import lifecycle, outputs
 from common.step_outputs import CheckReport
-from common.workflows import CHECKUP, EXTERNAL, Upstream
+from common.workflows import CHECKUP, EXTERNAL, INSTALLATION, Upstream
 
 blueprint = Blueprint("upstreams", __name__)
-
-INSTALLATION = str(UUID(int=0))  # the subject of a check-up
-PARKED_COUNTED = 10_000  # the maximum of `parked`
-
-
-class UpstreamState(StrEnum):
-    """open: in use · in_doubt: steps got no answer, and a worker probes whether it is down · down: a worker probes it
-    until it answers · refused: it refuses Slipway's account, or all calls of a kind, and a worker checks until that is
-    over · paused: by an administrator. Steps are dispatched only to an upstream that is open.
-    """
-
-    OPEN = "open"
-    IN_DOUBT = "in_doubt"
-    DOWN = "down"
-    REFUSED = "refused"
-    PAUSED = "paused"
 
 
 class PauseUpstream(RequestBody):
@@ -203,9 +185,9 @@ def _shown(session: Session) -> Upstreams:
                 at_work=in_use.get(name, 0),
                 at_once=limits[name].at_once,
                 calls_per_second=limits[name].calls_per_s,
-                parked=_parked(session, name),
+                parked=parked_steps(session, name),
                 checks=checks.pop(name.label, []),
-                **_state(statuses.get(name)),
+                **state_of(statuses.get(name)),
             )
             for name in EXTERNAL
         ],
@@ -213,33 +195,6 @@ def _shown(session: Session) -> Upstreams:
         checkup=job.id if job else None,
         checked_at=job.finished_at if job else None,
     )
-
-
-def _state(status: UpstreamStatus | None) -> dict[str, Any]:
-    state, since, reason, remedy = UpstreamState.OPEN, status.open_since if status else None, None, None
-    next_look_at = status.look_at if status else None
-    refusal = refusals.of(status.refusals, None) if status else None
-    if status is not None and status.paused_at is not None:
-        state, since, reason = UpstreamState.PAUSED, status.paused_at, status.pause_reason
-    elif status is not None and status.look_at is not None:
-        state = UpstreamState.DOWN if status.down_since else UpstreamState.IN_DOUBT
-        since, reason = status.down_since, status.reason
-    elif refusal is not None:
-        state, since, next_look_at = UpstreamState.REFUSED, refusal.since, refusal.look_at
-        reason, remedy = refusal.cause, refusal.remedy
-    return {
-        "state": state,
-        "since": since,
-        "reason": reason,
-        "remedy": remedy,
-        "paused_by": status.paused_by if status else None,
-        "next_look_at": next_look_at,
-    }
-
-
-def _parked(session: Session, name: Upstream) -> int:
-    some = select(Step.id).where(Step.upstream == name, *slots.IS_PARKED).limit(PARKED_COUNTED)
-    return session.scalar(select(func.count()).select_from(some.subquery())) or 0
 
 
 def _last_checkup(session: Session) -> tuple[Job | None, dict[str, list[Check]]]:

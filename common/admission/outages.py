@@ -27,6 +27,9 @@ from common import horizons
 from common.admission import refusals
 from common.database.engine import Database
 from common.database.models import UpstreamStatus
+from common.notifications import outbox
+from common.notifications.outbox import News
+from common.states import NotificationKind
 from common.workflows import EXTERNAL, Upstream
 
 PROBE_PAUSES_S = (2.0, 4.0, 8.0, 15.0)  # between probes of what is down; the last one is repeated
@@ -153,6 +156,11 @@ def claim_probe(db: Database, probe: Probe, now: datetime) -> Probe | None:
 
 def mark_up(db: Database, probe: Probe, now: datetime) -> bool:
     """Open the upstream of a claimed probe again. Returns whether the claim still held."""
+    news = None
+    if probe.down_since is not None:
+        down_s = round((now - probe.down_since).total_seconds())
+        about = {"upstream": probe.upstream.value, "since": probe.down_since.isoformat(), "down_s": down_s}
+        news = News(NotificationKind.UPSTREAM_UP, about, now)
     return _change_probed(
         db,
         probe,
@@ -162,12 +170,14 @@ def mark_up(db: Database, probe: Probe, now: datetime) -> bool:
         (UpstreamStatus.look_at, None),
         (UpstreamStatus.down_since, None),
         (UpstreamStatus.open_since, now if probe.down_since else UpstreamStatus.open_since),
+        news=news,
     )
 
 
 def mark_down(db: Database, probe: Probe, reason: str, now: datetime) -> bool:
     """Regard the upstream of a claimed probe as down until the next one. Returns whether the claim still held."""
     pause_s = PROBE_PAUSES_S[min(probe.looks, len(PROBE_PAUSES_S) - 1)]
+    about = {"upstream": probe.upstream.value, "since": now.isoformat(), "reason": reason}
     return _change_probed(
         db,
         probe,
@@ -175,6 +185,7 @@ def mark_down(db: Database, probe: Probe, reason: str, now: datetime) -> bool:
         (UpstreamStatus.looks, probe.looks + 1),
         (UpstreamStatus.down_since, probe.down_since or now),
         (UpstreamStatus.reason, reason[:REASON_CHARACTERS]),
+        news=None if probe.down_since else News(NotificationKind.UPSTREAM_DOWN, about, now),
     )
 
 
@@ -226,10 +237,10 @@ def _change(db: Database, upstream: Upstream, *values: Assignment, within: Sessi
     db.execute(changed, within=within)
 
 
-def _change_probed(db: Database, probe: Probe, *values: Assignment) -> bool:
+def _change_probed(db: Database, probe: Probe, *values: Assignment, news: News | None = None) -> bool:
     """Change the row if nobody has claimed the probe since, and return whether that is so."""
     is_as_seen = (UpstreamStatus.name == probe.upstream, UpstreamStatus.look_at == probe.due_at)
-    return bool(db.execute(_update(is_as_seen, values)).rowcount)
+    return outbox.run(db, _update(is_as_seen, values), news)
 
 
 def _update(where: Iterable[ColumnElement[bool]], values: Iterable[Assignment]) -> Any:

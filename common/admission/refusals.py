@@ -25,6 +25,9 @@ from sqlalchemy.orm import Session
 from common import horizons
 from common.database.engine import Database
 from common.database.models import Refusal
+from common.notifications import outbox
+from common.notifications.outbox import News
+from common.states import NotificationKind
 from common.workflows import Upstream
 
 PAUSES_S = (2.0, 4.0, 8.0, 15.0, 30.0, 60.0)  # between checks in vain; the last one is repeated
@@ -55,7 +58,9 @@ def hold(db: Database, upstream: Upstream, login: str, found: Cause, now: dateti
     """
     row = find(db, upstream, login) or _insert(db, upstream, login, now)
     if row.since is None:
-        return _change(db, row, Refusal.since.is_(None), **_begun(found, now))
+        about = {"upstream": upstream.value, "since": now.isoformat(), "reason": found.cause, "remedy": found.remedy}
+        news = News(NotificationKind.UPSTREAM_REFUSED, about, now)
+        return _change(db, row, Refusal.since.is_(None), news=news, **_begun(found, now))
     if row.trial_since is not None:
         pause_s = max(pause_after_s(row.looks + 1), _pause_of_trial_s(row, now))
         look_at, is_write = now + timedelta(seconds=pause_s), row.is_write or found.is_write
@@ -141,7 +146,9 @@ def begin_trial(db: Database, row: Refusal, now: datetime) -> None:
 def end(db: Database, row: Refusal, now: datetime, *, is_accepted: bool) -> bool:
     """End a hold, and return whether it was still the same. `is_accepted`: a trial made a call like the refused one."""
     accepted = {"accepted_at": now} if is_accepted else {}
-    return _change(db, row, Refusal.since == row.since, **_over(now), **accepted)
+    since = row.since.isoformat() if row.since else None
+    news = News(NotificationKind.UPSTREAM_ACCEPTED, {"upstream": row.upstream, "since": since}, now)
+    return _change(db, row, Refusal.since == row.since, news=news, **_over(now), **accepted)
 
 
 def end_by_hand(db: Database, upstream: Upstream, now: datetime, *, within: Session | None = None) -> None:
@@ -225,10 +232,10 @@ def _insert(db: Database, upstream: Upstream, login: str, now: datetime) -> Refu
     return Refusal(upstream=upstream, login=login, **values)
 
 
-def _change(db: Database, row: Refusal, still: ColumnElement[bool], **values: Any) -> bool:
+def _change(db: Database, row: Refusal, still: ColumnElement[bool], *, news: News | None = None, **values: Any) -> bool:
     """Change a row if it is `still` as it was seen, and return whether it was."""
     key = (Refusal.upstream == row.upstream, Refusal.login == row.login)
-    return bool(db.execute(update(Refusal).where(*key, still).values(**values)).rowcount)
+    return outbox.run(db, update(Refusal).where(*key, still).values(**values), news)
 
 
 def _pause_of_trial_s(row: Refusal, now: datetime) -> float:

@@ -19,6 +19,7 @@ HEADER = """\
 """
 OWN, APPS, PROCESSES = "Slipway", "What apps are made of", "How the processes behave"
 MAIL = "Mails to people"
+NOTIFICATIONS = "Notifications of operators"
 RISKS = "Risks that start-up refuses, and that you accept: see docs/installation.md"
 LONGER = {
     Upstream.ARGOCD: "Argo CD (ARGOCD_… in place of ARGO_… is the newer name of each setting; both work)",
@@ -34,6 +35,7 @@ ORDER = (  # heading, and how the names of a group in this section begin; in a g
     REST,
     *((PROCESSES, start) for start in ("WORKER_CONCURRENCY", ".*_CONCURRENCY", ".*_CALLS_PER_SECOND", "OUTAGE_")),
     *((PROCESSES, start) for start in ("LOG_", "METRICS_|WORKER_METRICS_|OTEL_|TRACE_", "FLOWER_")),
+    (NOTIFICATIONS, "NOTIFY_|WEBHOOK_|HEARTBEAT_"),
     (RISKS, "ALLOW_"),
 )
 

@@ -24,7 +24,11 @@ from common.workflows import EXTERNAL
 Values = Mapping[str, Any]
 
 RANDOM = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
-MADE_FOR_US = ("secret_keys", "metrics_token")  # more is asked of them than of what the upstreams issue
+MADE_FOR_US = (
+    "secret_keys",
+    "metrics_token",
+    "webhook_secret",
+)  # more is asked of them than of what the upstreams issue
 WITH_PASSWORDS = ("db_url", "redis_url")
 WITHOUT_VERIFICATION = ("ssl_disabled", "ssl_verify_cert", "ssl_verify_identity")
 SAME_AS_BROKER = "redis_sentinel_password"  # sentinels may have their broker's password: both protect the same
@@ -74,7 +78,19 @@ def _is_accepted(risk: Risk, config: BaseSettings) -> bool:
 
 def _risks(config: BaseSettings) -> Iterator[Risk]:
     values = dict(config)
-    for rule in (_upstreams, _traces, _mail, _broker, _database, _secrets, _shared_secrets, _flower, _cookie, _limits):
+    for rule in (
+        _upstreams,
+        _traces,
+        _mail,
+        _webhooks,
+        _broker,
+        _database,
+        _secrets,
+        _shared_secrets,
+        _flower,
+        _cookie,
+        _limits,
+    ):
         yield from rule(values)
     for path in exposed_files.writable_by_others(config):
         setting = "SECRETS_DIR" if path == values["secrets_dir"] else str(path)
@@ -107,6 +123,20 @@ def _mail(values: Values) -> Iterator[Risk]:
     if _is_plain(values.get("slipway_ext_url")):
         problem = "what people send after opening a link would travel in clear text: write https://"
         yield Risk(setting="SLIPWAY_EXT_URL", problem=problem, switch="allow_plain_mail")
+
+
+def _webhooks(values: Values) -> Iterator[Risk]:
+    for name in ("webhook_urls", "heartbeat_url"):
+        setting = values.get(name)
+        urls = setting.get_secret_value().split(",") if setting else ()
+        if any(_is_plain(url.strip()) for url in urls):
+            problem = "notifications would leave this machine in clear text: write https://"
+            yield Risk(setting=name.upper(), problem=problem, switch="allow_plain_webhooks")
+    together = ("webhook_urls", "webhook_secret", "notify_events")
+    given = [name for name in together if values.get(name)]
+    if "webhook_urls" in values and given and len(given) < len(together):  # the API reads no address and no key
+        for name in sorted(set(together) - set(given)):
+            yield Risk(setting=name.upper(), problem=f"it is not set, and {given[0].upper()} needs it")
 
 
 def _is_plain(url: str | None) -> bool:

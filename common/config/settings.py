@@ -8,6 +8,7 @@ without values. No secret has a default here.
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
@@ -27,7 +28,9 @@ from common.config import safety
 from common.config.certificates import require_certificates
 from common.config.renamed import Ambiguous, WithFormerNames, shown
 from common.config.secret_files import USUAL_DIRECTORY, SecretFiles, Unreadable
-from common.config.urls import BrokerUrl, DatabaseUrl, HttpUrl, Origin
+from common.config.urls import BrokerUrl, DatabaseUrl, HttpUrl, Origin, require_web_address
+from common.config.weak_secrets import is_signing_key
+from common.states import NotificationKind
 
 EMBEDDED_ENV = Path("var/embedded.env")
 ENV_FILES = (EMBEDDED_ENV, Path(".env"))
@@ -217,6 +220,9 @@ class Settings(CommonSettings):
         False,
         description="Accept a mail server on another machine without TLS, and links in mails that begin with http://",
     )
+    allow_plain_webhooks: bool = Field(
+        False, description="Accept http:// addresses of other machines in WEBHOOK_URLS and HEARTBEAT_URL"
+    )
     allow_insecure_cookie: bool = Field(
         False, description="Accept COOKIE_SECURE=false although people come from other machines: sessions in clear text"
     )
@@ -296,6 +302,11 @@ class Settings(CommonSettings):
         le=100,
         description="Steps in a row without an answer before a probe decides if the upstream is down. 0: never",
     )
+    notify_events: Annotated[tuple[NotificationKind, ...], NoDecode] = Field(
+        (),
+        description="What WEBHOOK_URLS are notified of, comma-separated: job.succeeded, job.failed, job.cancelled, "
+        "upstream.down, upstream.up, upstream.refused, upstream.accepted. Unset: nothing",
+    )
     metrics_token: SecretStr | None = Field(
         None, description="Bearer token that Prometheus sends to the API and the workers. Unset: no metrics"
     )
@@ -330,7 +341,9 @@ class Settings(CommonSettings):
             raise ValueError(f"has {len(wrong)} that are no domains: write them as example.com")
         return tuple(domain.lower() for domain in domains)
 
-    @field_validator("secret_keys", "trusted_hosts", "cors_origins", "signup_email_domains", mode="before")
+    @field_validator(
+        "secret_keys", "trusted_hosts", "cors_origins", "signup_email_domains", "notify_events", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -436,8 +449,63 @@ class WorkerSettings(Settings):
     slipway_ext_url: HttpUrl | None = Field(
         None, validate_default=True, description="Slipway's API as people reach it, for links in mails"
     )
+    webhook_urls: SecretStr | None = Field(
+        None,
+        description="Addresses that get each notification by POST, comma-separated: https://ops.example.com/slipway. "
+        "Unset: none",
+    )
+    webhook_secret: SecretStr | None = Field(
+        None,
+        description="Keys of the signature of notifications, newest first, comma-separated: whsec_ and base64, or 32 "
+        "characters or more",
+    )
+    webhook_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (),
+        description="Networks of this machine or link-local ones that WEBHOOK_URLS and HEARTBEAT_URL may lead to, "
+        "comma-separated: 127.0.0.0/8. Unset: none",
+    )
+    webhook_ca_file: Path | None = Field(
+        None, description="CA bundle for WEBHOOK_URLS and HEARTBEAT_URL. Unset: certifi's"
+    )
+    heartbeat_url: SecretStr | None = Field(
+        None,
+        description="Address that gets a GET each minute while workers work, such as that of a dead man's switch. "
+        "Unset: none",
+    )
 
     worker_concurrency: int = Field(16, ge=1, le=256, description="Steps that one worker process runs at once")
+
+    @property
+    def webhook_targets(self) -> tuple[str, ...]:
+        """The addresses of WEBHOOK_URLS."""
+        return _listed(self.webhook_urls)
+
+    @property
+    def webhook_keys(self) -> tuple[str, ...]:
+        """The keys of WEBHOOK_SECRET, newest first."""
+        return _listed(self.webhook_secret)
+
+    @field_validator("webhook_networks", mode="before")
+    @classmethod
+    def _networks(cls, value: Any) -> Any:
+        try:
+            return tuple(ip_network(part) if isinstance(part, str) else part for part in cls._split(value))
+        except ValueError:
+            raise ValueError("must be networks: 127.0.0.0/8,fe80::/10") from None
+
+    @field_validator("webhook_urls", "heartbeat_url")
+    @classmethod
+    def _addresses(cls, urls: SecretStr | None) -> SecretStr | None:
+        for url in _listed(urls):
+            require_web_address(url)
+        return urls
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _long_keys(cls, secret: SecretStr | None) -> SecretStr | None:
+        if not all(map(is_signing_key, _listed(secret))):
+            raise ValueError("needs whsec_ and the base64 of 24 bytes or more, or 32 characters or more")
+        return secret
 
     @field_validator("smtp_host", "smtp_from", "slipway_ext_url")
     @classmethod
@@ -467,6 +535,7 @@ class WorkerSettings(Settings):
         "jenkins_ca_file",
         "argocd_ca_file",
         "elasticsearch_ca_file",
+        "webhook_ca_file",
         mode="after",
     )
     @classmethod
@@ -492,6 +561,12 @@ class WorkerSettings(Settings):
         if token is not None and not info.data.get("gitlab_read_user"):
             raise ValueError("needs GITLAB_READ_USER beside it")
         return token
+
+
+def _listed(setting: SecretStr | None) -> tuple[str, ...]:
+    """Return the parts of a comma-separated secret."""
+    text = setting.get_secret_value() if setting else ""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 Read = TypeVar("Read", bound=CommonSettings)

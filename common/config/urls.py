@@ -43,6 +43,15 @@ def _origin(value: str) -> str:
     return value
 
 
+def require_web_address(value: str) -> None:
+    """Raise ValueError unless it is http(s) with a host; a path and a query may follow, as they may hold a token."""
+    parts = _split(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not value.isprintable() or " " in value:
+        raise ValueError("must be http:// or https:// and a host")
+    if "@" in parts.netloc or parts.fragment:
+        raise ValueError("must not carry a user, a password or a #")
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Origin = Annotated[str, AfterValidator(_origin)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(database_url.checked)]

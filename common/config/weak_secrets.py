@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import re
 
 FEWEST_IN_A_PASSWORD = 12
 FEWEST_DIFFERENT = 8  # characters of a key: 32 random hexadecimal digits have fewer once in 25 million
 KEY_CHARACTERS = 32
+FEWEST_BYTES = 24  # of a key in base64, as Standard Webhooks has it
 _OF_DOCUMENTS = ("changeme", "changeit", "placeholder", "replaceme", "yourtoken", "yourpassword", "xxxxxxxx")
 _OF_DOCUMENTS_IN_KEYS = (*_OF_DOCUMENTS, "change", "replace", "example", "0123456789", "1234567890")
 _GUESSED_FIRST = re.compile(
@@ -19,6 +21,17 @@ def is_weak_key(key: str) -> bool:
     """Say whether a key or token that only programs use is visibly not random."""
     fewest = FEWEST_DIFFERENT if len(key) >= KEY_CHARACTERS else FEWEST_DIFFERENT // 2
     return len(set(key)) < fewest or _is_repeated(key) or _has(key, _OF_DOCUMENTS_IN_KEYS)
+
+
+def is_signing_key(key: str) -> bool:
+    """Say whether a key can sign: `whsec_` and the base64 of 24 bytes or more, or as many characters as any key."""
+    encoded = key.removeprefix("whsec_")
+    if encoded == key:
+        return len(key) >= KEY_CHARACTERS
+    try:
+        return len(base64.b64decode(encoded, validate=True)) >= FEWEST_BYTES
+    except ValueError:
+        return False
 
 
 def is_weak_secret(secret: str) -> bool:

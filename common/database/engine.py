@@ -97,7 +97,8 @@ class Database:
         self._answered_at_s = self._rests_until_s = 0.0
         self._within_s = repeats.REPEATED_WITHIN_S if answers_within_s else LONG_S
         self._set_patience(0.0)
-        self._write = sessionmaker(self.engine, expire_on_commit=False)
+        self.session_info: dict[str, Any] = {}  # what every session that writes has in its `info`
+        self._write = sessionmaker(self.engine, expire_on_commit=False, info=self.session_info)
         self._read = sessionmaker(self.read_engine, expire_on_commit=False)
 
     @property

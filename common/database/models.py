@@ -425,3 +425,60 @@ class RateCount(Base):
     period: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)  # its number since the epoch
     hits: Mapped[int] = mapped_column(Integer)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class Notification(Base):
+    """The outbox: something that operators want to know, written in the transaction in which it happened.
+
+    A worker gives it a body and a place in the queue of every target (`Delivery`).
+    """
+
+    __tablename__ = "notifications"
+    __table_args__ = _table(Index(None, "queued_at", "id"))
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)  # what receivers get, too: never used again
+    kind: Mapped[str] = mapped_column(identity(32))
+    about: Mapped[dict[str, Any]] = mapped_column(JSON)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    queued_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # null: it is in no queue yet
+    body: Mapped[str | None] = mapped_column(Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb"))
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class NotificationTarget(Base):
+    """What all workers know of one target: who sends there now, whether it answers, when it is tried again."""
+
+    __tablename__ = "notification_targets"
+
+    name: Mapped[str] = mapped_column(identity(16), primary_key=True)  # a hash of its address, which is a secret
+    host: Mapped[str] = mapped_column(String(255))
+    queued: Mapped[int] = mapped_column(BigInteger, default=0)  # the number of its last delivery
+    failures: Mapped[int] = mapped_column(Integer, default=0)  # in a row
+    failing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    reason: Mapped[str | None] = mapped_column(String(500))  # of the last failure
+    retry_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # nothing is sent before
+    claim_token: Mapped[str | None] = mapped_column(identity(32))
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Delivery(Base):
+    """A notification that a target has not accepted yet; the lowest number is sent first, and deleted then."""
+
+    __tablename__ = "deliveries"
+
+    target: Mapped[str] = mapped_column(identity(16), primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    notification_id: Mapped[str] = mapped_column(ID)
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class WorkerPresence(Base):
+    """A worker process that runs, or ran lately."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    concurrency: Mapped[int] = mapped_column(Integer)
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -33,6 +33,7 @@ from common.database.models import Base
 from common.jobs import events
 from common.jobs.claims import LEASE_S, Claim, ClaimedJob, ClaimedStep, ClaimLostError, ClaimRefused
 from common.jobs.lifecycle import RESEND_S, limit_password, next_steps, settled_state
+from common.notifications import outbox
 from common.states import OPEN, PASSED, JobState, Outcome, StepState, require_job_transition, require_step_transition
 from common.telemetry.metrics import JOBS_FINISHED, count_when_committed
 from common.vault import sealed_passwords
@@ -322,6 +323,7 @@ def _change_job(session: Session, claim: Claim, step: StepRow, ended_state: JobS
     require_job_transition(step.job_state, ended_state)
     session.connection().execute(END_JOB, {**changed, "new_state": ended_state})
     count_when_committed(session, JOBS_FINISHED.labels(claim.job.kind, ended_state.value))
+    outbox.add_ended_job(session, claim.job.id, ended_state, version=step.version + 1, now=now)
 
 
 def _attempt(step_id: str, number: int, worker: str, now: datetime) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from common.database.models import Job, Step
 from common.errors import Conflict
 from common.jobs import events
 from common.jobs.events import transition, transition_job
+from common.notifications import outbox
 from common.states import PASSED, UNSETTLED, JobState, StepState
 from common.telemetry import tracing
 from common.telemetry.metrics import JOBS_FINISHED, count_when_committed
@@ -192,6 +193,7 @@ def settle(session: Session, job: Job, now: datetime) -> None:
         if state is JobState.FAILED:
             limit_password(session, job.id, now)
         count_when_committed(session, JOBS_FINISHED.labels(job.kind, job.state.value))
+        outbox.add_ended_job(session, job.id, state, version=job.version + 1, now=now)
     touch(session, job, now)
 
 

@@ -17,6 +17,7 @@ from structlog.typing import EventDict, Processor
 from common.config.settings import CommonSettings
 from common.telemetry.redaction import Redaction
 
+FIRST = ("timestamp", "level", "event")  # fields of a line
 OURS = ("api", "common", "worker")
 SERVER = ("gunicorn.error", "gunicorn.access")  # it writes to standard error by itself, and to files if configured so
 # Celery logs each task twice in its own words; the runner logs it once in ours.
@@ -74,7 +75,14 @@ def _fields(*, is_text: bool) -> list[Processor]:
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         trace,
+        _time_first,
     ]
+
+
+def _time_first(_logger: object, _method: str, line: EventDict) -> EventDict:
+    """Put what people look for first, and ids behind it."""
+    first = {name: line.pop(name) for name in FIRST if name in line}
+    return {**first, **line}
 
 
 def _add_process(_logger: object, _method: str, line: EventDict) -> EventDict:

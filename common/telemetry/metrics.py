@@ -13,6 +13,9 @@ from prometheus_client.values import MutexValue
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
+from common.states import OPEN, JobState
+from common.workflows import WORKFLOWS
+
 disable_created_metrics()  # type: ignore[no-untyped-call] # they would be a second series for every one
 
 API, WORKER = CollectorRegistry(), CollectorRegistry()  # what each of them serves
@@ -58,6 +61,7 @@ CALL_S = Histogram(
     buckets=CALL_BUCKETS_S,
     registry=WORKER,
 )
+CALL_ERROR_KINDS = ("unreachable", "timed_out", "broken", "invalid")
 CALL_ERRORS = Counter(
     "slipway_upstream_errors",
     "Calls without a complete response: unreachable (nothing was sent), timed_out, broken, or invalid (our fault).",
@@ -67,9 +71,19 @@ CALL_ERRORS = Counter(
 TICK_S = Histogram(
     "slipway_tick_duration_seconds",
     "Duration of periodic work: `clock` (dispatch), `lookout` (outage probe), `refusal_probe`, `keeper` (retention), "
-    "`pulse` (heartbeat), `leases` (renewal of the claims of running steps).",
+    "`pulse` (heartbeat), `leases` (renewal of the claims of running steps), `presence`, `outbox`, `webhook` and "
+    "`dead_mans_switch` (notifications), `nightly` (checks at night).",
     ("ticker", "outcome"),
     buckets=TICK_BUCKETS_S,
+    registry=WORKER,
+)
+
+
+NOTIFICATION_OUTCOMES = ("accepted", "refused", "dropped")
+NOTIFICATIONS = Counter(
+    "slipway_notifications",
+    "Notifications sent to webhooks: accepted, refused (and tried again), or dropped after the retention.",
+    ("outcome",),
     registry=WORKER,
 )
 
@@ -93,6 +107,13 @@ JOBS_FINISHED = Counter(
     "slipway_jobs_finished", "Jobs that this process ended, by final state.", ("kind", "state"), registry=WORKER
 )
 API.register(JOBS_FINISHED)
+
+
+def begin_jobs_at_zero() -> None:
+    """Let there be a counter of every kind and end: Prometheus sees no increase where a series begins with 1."""
+    for kind in WORKFLOWS:
+        for state in set(JobState) - OPEN:
+            JOBS_FINISHED.labels(kind, state.value)
 
 
 def count_when_committed(session: Session, counter: Counter) -> None:
@@ -159,6 +180,21 @@ CLOCK_LAG_S = QueriedGauge(
     name="slipway_clock_lag_seconds",
     help="How long the oldest due step has waited for a clock to dispatch it; a few seconds mean that no clock runs.",
 )
+WORKERS = QueriedGauge(name="slipway_workers", help="Worker processes that run, as the database knows them.")
+CHECKUP_AGE_S = QueriedGauge(
+    name="slipway_checkup_age_seconds", help="Age of the last check-up that has finished; missing before the first one."
+)
+CHECKUP_FAILED = QueriedGauge(
+    name="slipway_checkup_failed_checks", help="Checks of the last check-up that found something wrong."
+)
+TOKEN_EXPIRES_S = QueriedGauge(
+    name="slipway_token_expires_seconds",
+    help="Time until our token of an upstream expires, as the last check-up found it; missing if it never does.",
+    labels=("upstream",),
+)
+NOTIFICATIONS_WAITING = QueriedGauge(
+    name="slipway_notifications_waiting", help="Notifications that some target has not accepted yet."
+)
 BROKER_UP = QueriedGauge(name="slipway_broker_up", help="1 when the broker answered within 2 s.")
 BROKER_MESSAGES = QueriedGauge(
     name="slipway_broker_messages", help="Messages in the queue that no worker has taken yet.", labels=("queue",)
@@ -166,5 +202,6 @@ BROKER_MESSAGES = QueriedGauge(
 
 QUERIED_GAUGES = (
     DATABASE_UP, JOBS, OLDEST_JOB_S, STEPS_DUE, OLDEST_DUE_STEP_S, STEPS_PARKED, UPSTREAM_UP, UPSTREAM_REFUSED,
-    UPSTREAM_PAUSED, SLOTS_IN_USE, CLOCK_LAG_S, BROKER_UP, BROKER_MESSAGES,
+    UPSTREAM_PAUSED, SLOTS_IN_USE, CLOCK_LAG_S, WORKERS, CHECKUP_AGE_S, CHECKUP_FAILED, TOKEN_EXPIRES_S,
+    NOTIFICATIONS_WAITING, BROKER_UP, BROKER_MESSAGES,
 )  # fmt: skip

@@ -10,6 +10,7 @@ export type Builds = { "next": string | null; "total": number | null; "total_is_
 export type Cancel = {  };
 export type Check = { "check": string; "question": string; "state": string; "said": string; "remedy": string };
 export type Checkup = {  };
+export type CheckupSummary = { "job_id": string; "at": string | null; "failed": number };
 export type Comparison = { "job_id": string; "at": string | null; "drifted": boolean; "repairable": boolean; "parts": number };
 export type ConfirmPage = {  };
 export type ConsoleFile = {  };
@@ -20,6 +21,7 @@ export type Deploys = { "next": string | null; "total": number | null; "total_is
 export type DocsFile = {  };
 export type DocsPage = {  };
 export type Failure = { "step": string; "upstream": string; "code": string | null; "reason": string | null; "remedy": Array<string> };
+export type FailureShown = { "at": string; "job_id": string; "kind": string; "team": string; "app": string | null; "user": string | null; "step": string; "upstream": string; "code": string | null; "reason": string | null };
 export type FieldError = { "field": string; "code": string; "message": string };
 export type ForgottenPassword = { "email": string };
 export type Health = { "status": string; "broker"?: string | null };
@@ -57,6 +59,7 @@ export type Progress = { "done": number; "total": number; "remaining": Remaining
 export type ProjectShown = { "project_id": string; "name": string; "description": string; "team": string; "created_at": string };
 export type Projects = { "next": string | null; "total": number | null; "total_is_capped": boolean | null; "projects": Array<ProjectShown> };
 export type Provenance = "intended" | "created" | "adopted" | "gone";
+export type QueueShown = { "upstream": string; "due": number; "oldest_s": number };
 export type Reject = { "reason": string };
 export type Remaining = { "p50_s": number; "p90_s": number };
 export type Resend = { "email": string };
@@ -78,17 +81,21 @@ export type Signup = { "id": string; "email": string; "name": string; "password"
 export type SignupShown = { "signup_id": string; "id": string; "email": string; "name": string; "team": string; "is_invited": boolean; "state": ReviewState; "created_at": string; "expires_at": string; "decided_at": string | null; "decided_by": string | null; "reason": string | null };
 export type Signups = { "next": string | null; "total": number | null; "total_is_capped": boolean | null; "signups": Array<SignupShown> };
 export type Skip = { "reason": string };
-export type StartPage = {  };
+export type Start = { "name": string; "console": string; "documentation": string; "openapi": string; "api": string; "health": string };
+export type StatusShown = { "is_well": boolean; "problems": Array<string>; "upstreams": Array<UpstreamSummary>; "workers": Array<WorkerShown>; "queues": Array<QueueShown>; "failures": Array<FailureShown>; "targets": Array<TargetShown>; "checkup": CheckupSummary | null };
 export type StepMoved = { "name": string; "state": StepState; "code": string | null; "reason": string | null };
 export type StepShown = { "name": string; "upstream": string; "state": StepState; "attempts_allowed": number | null; "expected_s": number | null; "code": string | null; "reason": string | null; "remedy": Array<string>; "started_at": string | null; "finished_at": string | null; "attempts": Array<AttemptShown> };
 export type StepState = "pending" | "ready" | "running" | "waiting" | "retrying" | "succeeded" | "failed" | "skipped" | "cancelled";
+export type TargetShown = { "host": string; "waiting": number; "failures": number; "failing_since": string | null; "reason": string | null; "retry_at": string | null };
 export type TokenCreated = { "token_id": string; "name": string; "scope": Scope; "created_at": string; "expires_at": string; "last_used_at": string | null; "token": string };
 export type TokenShown = { "token_id": string; "name": string; "scope": Scope; "created_at": string; "expires_at": string; "last_used_at": string | null };
 export type Tokens = { "tokens": Array<TokenShown> };
 export type UpstreamShown = { "name": string; "title": string; "state": UpstreamState; "since": string | null; "reason": string | null; "remedy": string | null; "paused_by": string | null; "next_look_at": string | null; "at_work": number; "at_once": number; "calls_per_second": number; "parked": number; "checks": Array<Check> };
 export type UpstreamState = "open" | "in_doubt" | "down" | "refused" | "paused";
+export type UpstreamSummary = { "name": string; "title": string; "state": UpstreamState; "since": string | null; "reason": string | null; "at_work": number; "parked": number };
 export type Upstreams = { "upstreams": Array<UpstreamShown>; "others": Array<Check>; "checkup": string | null; "checked_at": string | null };
 export type WaitingOn = { "step": string; "upstream": string; "code": string | null; "reason": string | null; "since": string | null; "next_look_at": string | null };
+export type WorkerShown = { "name": string; "started_at": string; "seen_at": string; "is_running": boolean; "concurrency": number; "at_work": number };
 export interface Calls {
   sign_up: { method: "POST"; path: "/api/v1/signup"; values: {}; query: {}; body: Signup; answer: JobAccepted };
   confirm_signup: { method: "POST"; path: "/api/v1/signups/confirm"; values: {}; query: {}; body: LinkToken; answer: JobAccepted };
@@ -135,6 +142,7 @@ export interface Calls {
   check_up: { method: "POST"; path: "/api/v1/upstreams/checkups"; values: {}; query: {}; body: Checkup; answer: JobAccepted };
   pause_upstream: { method: "POST"; path: "/api/v1/upstreams/{upstream}/pause"; values: { "upstream": "gitlab" | "jenkins" | "argocd" | "elasticsearch" }; query: {}; body: PauseUpstream; answer: UpstreamShown };
   resume_upstream: { method: "POST"; path: "/api/v1/upstreams/{upstream}/resume"; values: { "upstream": "gitlab" | "jenkins" | "argocd" | "elasticsearch" }; query: {}; body: ResumeUpstream; answer: UpstreamShown };
+  show_status: { method: "GET"; path: "/api/v1/status"; values: {}; query: {}; body: undefined; answer: StatusShown };
   remove_user: { method: "DELETE"; path: "/api/v1/users/{login}"; values: { "login": string }; query: {}; body: undefined; answer: JobAccepted };
   list_signups: { method: "GET"; path: "/api/v1/signups"; values: {}; query: { "limit"?: number; "cursor"?: string; "user"?: string; "since"?: string; "total"?: boolean; "state"?: ReviewState }; body: undefined; answer: Signups };
   approve_signup: { method: "POST"; path: "/api/v1/signups/{signup_id}/approve"; values: { "signup_id": string }; query: {}; body: Approve; answer: JobAccepted };
@@ -146,7 +154,7 @@ export interface Calls {
   show_docs: { method: "GET"; path: "/docs"; values: {}; query: {}; body: undefined; answer: string };
   send_asset: { method: "GET"; path: "/docs/assets/{file}"; values: { "file": string }; query: {}; body: undefined; answer: string };
   show_confirm_page: { method: "GET"; path: "/confirm"; values: {}; query: {}; body: undefined; answer: string };
-  show_start: { method: "GET"; path: "/"; values: {}; query: {}; body: undefined; answer: string };
+  show_start: { method: "GET"; path: "/"; values: {}; query: {}; body: undefined; answer: Start };
   show_console: { method: "GET"; path: "/console"; values: {}; query: {}; body: undefined; answer: string };
   send_console_file: { method: "GET"; path: "/console/assets/{version}/{file}"; values: { "version": string; "file": string }; query: {}; body: undefined; answer: string };
 }

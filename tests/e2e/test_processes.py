@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from support.checkout import ROOT
 from support.stack import API, APP_WRITES, Stack, processes_of, unused_ports, wait_for
+
+from slipway import Client
 
 NewName = Callable[[str], str]
 CELERY = (sys.executable, "-m", "celery", "-A", "worker")
@@ -21,25 +25,43 @@ EX_CONFIG = 78
 STOP_S = 20.0
 
 
+@dataclass
+class Launched:
+    """A `python -m stack up` of its own, up, and what it has printed so far."""
+
+    process: subprocess.Popen[str]
+    printed: str
+
+    def found(self, pattern: str) -> str:
+        found = re.search(pattern, self.printed)
+        assert found, self.printed
+        return found[1]
+
+
 @pytest.fixture
-def launched(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A `python -m stack up` of its own, up."""
+def launched(tmp_path: Path) -> Iterator[Launched]:
     command = (sys.executable, "-m", "stack", "up", "--dir", str(tmp_path), "--port-base", str(unused_ports().api))
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
-        assert any("Slipway is running" in line for line in process.stdout)
-        yield process
+        printed = "".join(iter(process.stdout.readline, "Warnings of the programs follow here.\n"))
+        yield Launched(process, printed)
         process.kill()
 
 
-def test_sigterm_ends_the_stack_with_all_its_processes(launched: subprocess.Popen[str], tmp_path: Path) -> None:
-    family = _family(launched.pid)
+def test_a_stack_can_be_operated_and_sigterm_ends_it_with_all_its_processes(launched: Launched, tmp_path: Path) -> None:
+    family = _family(launched.process.pid)
+    slipway = Client(launched.found(r"export SLIPWAY_URL=(\S+)"))
+    slipway.log_in("grace", launched.found(r"The administrator grace has the password (\S+)"))
+    status = wait_for("a worker runs", lambda: (shown := slipway.get_status())["workers"] and shown)
+    assert (status["problems"], status["is_well"]) == ([], True)
+    assert {"api.log", "worker1.log", "harbour.log"} <= {file.name for file in (tmp_path / "logs").iterdir()}
+    assert '"event"' not in launched.printed, "lines of the log are in files"
     assert len(family) >= 7  # broker, harbour, API with two processes, worker, Flower; the launcher
 
-    launched.send_signal(signal.SIGTERM)
-    launched.communicate(timeout=STOP_S)
+    launched.process.send_signal(signal.SIGTERM)
+    launched.process.communicate(timeout=STOP_S)
 
-    assert launched.returncode == 0
+    assert launched.process.returncode == 0
     assert [pid for pid in family if Path(f"/proc/{pid}").exists()] == []
     assert processes_of(tmp_path) == []
 

@@ -168,6 +168,7 @@ ABOUT = (
     About(call="cancel_job", kind="leaving", make=Objects.leaving, is_for_administrators=True),
     About(call="skip_step", make=Objects.failed_step),
     About(call="skip_step", kind="sign-up", make=Objects.failed_step_of_signup),
+    About(call="show_status", make=Objects.nothing, hidden=None),
     About(call="list_upstreams", make=Objects.nothing, hidden=None),
     About(call="check_up", make=Objects.nothing, hidden=None),
     About(call="pause_upstream", make=Objects.upstream, hidden=None),

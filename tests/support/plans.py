@@ -26,6 +26,8 @@ SHORT = frozenset(
         "upstreams",
         "refusals",
         "slots",
+        "workers",
+        "notification_targets",
     }
 )  # may be read as a whole: few have many rows
 LONG = frozenset(Base.metadata.tables) - SHORT

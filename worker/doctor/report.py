@@ -48,6 +48,7 @@ def _check(finding: Finding) -> CheckReport:
         "state": finding.state.value,
         "said": finding.said,
         "remedy": finding.remedy,
+        "expires_at": finding.expires_at,
     }
 
 

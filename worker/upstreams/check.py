@@ -10,8 +10,10 @@ or there was no time left for it             -> inconclusive
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Self
 
 from common.errors import StepError, Transient
 
@@ -28,10 +30,14 @@ class CheckFailedError(Exception):
     """Something is not as jobs need it. `remedy` replaces the check's own.
 
     `transient`: there was no usable answer, so nothing is known of what was asked; what a step would raise then.
+    `expires_at`: as of a `Finding`.
     """
 
-    def __init__(self, problem: str, remedy: str = "", *, transient: Transient | None = None) -> None:
+    def __init__(
+        self, problem: str, remedy: str = "", *, transient: Transient | None = None, expires_at: str | None = None
+    ) -> None:
         super().__init__(problem)
+        self.expires_at = expires_at
         self.problem = problem
         self.remedy = remedy
         self.transient = transient
@@ -44,6 +50,25 @@ class CheckInconclusiveError(Exception):
         super().__init__(reason)
         self.reason = reason
         self.remedy = remedy
+
+
+class Expiring(str):
+    """What a check found of something that expires."""
+
+    expires_at: str
+
+    def __new__(cls, said: str, expires_at: str) -> Self:
+        found = super().__new__(cls, said)
+        found.expires_at = expires_at
+        return found
+
+
+def token_that_expires(ends_at: datetime, *, soon: timedelta) -> Expiring:
+    """Return what is said of a token that expires. Raises CheckFailedError if it does so soon."""
+    day, at = ends_at.date().isoformat(), ends_at.astimezone(UTC).isoformat()
+    if ends_at <= datetime.now(UTC) + soon:
+        raise CheckFailedError(f"the token expires on {day}", expires_at=at)
+    return Expiring(f"it expires on {day}", at)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +92,10 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """How one check ended. `said` is what was found, what is wrong, or why nothing is proven. Published as it is."""
+    """How one check ended. `said` is what was found, what is wrong, or why nothing is proven. Published as it is.
+
+    `expires_at`: when what was checked expires, in ISO 8601.
+    """
 
     group: str
     check: str
@@ -75,6 +103,7 @@ class Finding:
     state: CheckState
     said: str
     remedy: str = ""
+    expires_at: str | None = None
 
 
 def find(group: Group, check: Check, earlier: dict[str, CheckState]) -> Finding:
@@ -83,9 +112,12 @@ def find(group: Group, check: Check, earlier: dict[str, CheckState]) -> Finding:
     if lacking is not None:
         return _finding(group, check, CheckState.INCONCLUSIVE, f"not checked, because this did not pass: {lacking}")
     try:
-        return _finding(group, check, CheckState.PASSED, check.run())
+        said = check.run()
+        expires_at = said.expires_at if isinstance(said, Expiring) else None
+        return replace(_finding(group, check, CheckState.PASSED, str(said)), expires_at=expires_at)
     except CheckFailedError as failed:
-        return _finding(group, check, CheckState.FAILED, failed.problem, failed.remedy or check.remedy)
+        wrong = _finding(group, check, CheckState.FAILED, failed.problem, failed.remedy or check.remedy)
+        return replace(wrong, expires_at=failed.expires_at)
     except CheckInconclusiveError as inconclusive:
         return _finding(group, check, CheckState.INCONCLUSIVE, inconclusive.reason, inconclusive.remedy)
     except StepError as error:  # what the upstreams' clients raise

@@ -75,13 +75,17 @@ def _shut(connection: socket.socket) -> None:
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
-class _WatchedHTTP(HTTPConnection):
+class WatchedHTTP(HTTPConnection):
+    """A connection whose socket the present `Watch` knows."""
+
     def send(self, data: Any) -> None:
         _notify_watch(self)
         super().send(data)
 
 
-class _WatchedHTTPS(HTTPSConnection):
+class WatchedHTTPS(HTTPSConnection):
+    """The same with TLS."""
+
     _is_connecting = False
 
     def connect(self) -> None:
@@ -109,11 +113,11 @@ def _notify_watch(connection: HTTPConnection) -> None:
 
 
 class _HTTPPool(HTTPConnectionPool):
-    ConnectionCls = _WatchedHTTP
+    ConnectionCls = WatchedHTTP
 
 
 class _HTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _WatchedHTTPS
+    ConnectionCls = WatchedHTTPS
 
 
 _POOLS = {"http": _HTTPPool, "https": _HTTPSPool}

@@ -108,6 +108,9 @@ def test_what_is_rare_is_there_before_it_happens() -> None:
 
     assert ("slipway_jobs_finished_total", "offboard", "failed") in shown
     assert ("slipway_attempts_lost_total", "offboard.block_gitlab_user") in shown
+    assert ("slipway_upstream_errors_total", "timed_out", "gitlab") in shown
+    assert ("slipway_claims_refused_total", "not_now") in shown
+    assert ("slipway_notifications_total", "dropped") in shown
 
 
 def test_the_next_worker_of_a_host_takes_another_port() -> None:

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from support.stand_in import JOB_ID, Clock, JobScript, Say, StandIn, job_of, lost, ok, page, problem, standing_in
 
+from api.openapi.examples import EXAMPLES
 from slipway import RetryPolicy
 from slipway.cli import slipway
 
@@ -277,6 +278,7 @@ IN_JSON = {
     f"jobs retry {JOB_ID}": dict,
     f"jobs cancel {JOB_ID}": dict,
     f"jobs skip {JOB_ID} start_build --reason because": dict,
+    "status": dict,
     "upstreams list": dict,
     "upstreams pause jenkins --reason Upgrade": dict,
     "upstreams resume jenkins": dict,
@@ -331,6 +333,7 @@ def results(server: StandIn) -> None:
     server.on("DELETE", f"/me/sessions/{SESSION_ID}", Say(status=204))
     server.on("DELETE", "/me/sessions", ok({"ended": 2}))
     server.on("GET", "/upstreams", ok(UPSTREAMS))
+    server.on("GET", "/status", ok({**EXAMPLES["StatusShown"], "is_well": True, "problems": []}))
     server.on("POST", "/upstreams/jenkins/pause", ok(PAUSED))
     server.on("POST", "/upstreams/jenkins/resume", ok(UPSTREAM))
     server.on("GET", f"/jobs/{JOB_ID}", ok(done))
@@ -571,3 +574,16 @@ def test_a_removal_is_confirmed_by_the_name_and_says_what_is_kept(run: Run, serv
 
     assert [asked.query for asked in server.calls("DELETE", f"/app/{APP_ID}")] == [{"confirm": "shop"}]
     assert "shop was removed.\n  kept until 2026-12-29  http://gitlab/7\n" in ended.stdout
+
+
+@pytest.mark.parametrize(("problems", "code"), [([], 0), (["GitLab is down, and 40 steps wait for it."], 1)])
+def test_the_status_fails_if_anything_is_wrong(server: StandIn, run: Run, problems: list[str], code: int) -> None:
+    shown = {**EXAMPLES["StatusShown"], "is_well": not problems, "problems": problems}
+    server.on("GET", "/status", ok(shown))
+
+    said, document = run("status"), run("status", "--json")
+
+    assert (said.exit_code, document.exit_code) == (code, code)
+    assert said.stdout.startswith("✗ GitLab is down" if problems else "All is well.")
+    assert "storefront" in said.stdout
+    assert json.loads(document.stdout) == shown

@@ -11,7 +11,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from worker.upstreams.argocd.causes import KUBERNETES, read_failure
-from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError
+from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError, token_that_expires
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.probe import Probe, at_least, json_object
 from worker.upstreams.replies import Reply
@@ -100,9 +100,7 @@ class _Access:
         ends_at = _expiry_of(self._token_text)
         if ends_at is None:
             return "no expiry date in the token"
-        if ends_at <= datetime.now(UTC) + SOON:
-            raise CheckFailedError(f"the token expires on {ends_at.date().isoformat()}")
-        return f"it expires on {ends_at.date().isoformat()}"
+        return token_that_expires(ends_at, soon=SOON)
 
     def _kubernetes(self) -> str:
         """Read projects, which Argo CD keeps there: the list, and one of it, as a list may come from memory."""

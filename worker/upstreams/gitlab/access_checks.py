@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError
+from worker.upstreams.check import Check, CheckFailedError, CheckInconclusiveError, token_that_expires
 from worker.upstreams.error_text import reason_in
 from worker.upstreams.probe import Probe, at_least, is_html, json_object
 
@@ -124,9 +124,8 @@ class _Access:
         ends_on = self._token_details().get("expires_at")
         if not ends_on:
             return "never"
-        if date.fromisoformat(str(ends_on)[:10]) <= (datetime.now(UTC) + SOON).date():
-            raise CheckFailedError(f"the token expires on {ends_on}")
-        return f"it expires on {ends_on}"
+        ends_at = datetime.fromisoformat(str(ends_on)[:10]).replace(tzinfo=UTC)  # GitLab says the day
+        return token_that_expires(ends_at, soon=SOON)
 
     def _token_details(self) -> dict[str, Any]:
         reply = self._probe.get(*_API, "personal_access_tokens", "self")

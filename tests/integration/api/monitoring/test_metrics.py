@@ -300,5 +300,5 @@ def test_whichever_process_is_asked_tells_the_requests_of_all_and_of_those_that_
         kept = sorted(file.name for file in tmp_path.glob("slipway-metrics-*/*"))
 
     assert (told_before, told_after) == ({20}, {40})
-    assert set(kept) <= {"histogram_0.db", "histogram_1.db"}
+    assert set(kept) <= {f"{kind}_{number}.db" for kind in ("histogram", "counter") for number in range(2)}
     assert list(tmp_path.glob("slipway-metrics-*")) == []

@@ -25,6 +25,7 @@ from support.commands import Operator
 from support.endpoint_cases import ABOUT, request
 from support.fake_worker import ABSENT, claim
 from support.mariadb import Server
+from support.notifications import Answers
 from support.objects import Objects, Values
 from support.plans import LONG, Asked, Plan
 from support.query_plans_probe import explaining
@@ -43,9 +44,25 @@ from common.config import catalog
 from common.database import migrate
 from common.database.engine import Database
 from common.database.ids import new_id
-from common.database.models import App, Base, IdempotencyRecord, Job, LoginSession, Project, RateCount, Secret, User
-from common.jobs import attempts, dispatch, retention
+from common.database.models import (
+    App,
+    Base,
+    Delivery,
+    IdempotencyRecord,
+    Job,
+    LoginSession,
+    Notification,
+    NotificationTarget,
+    Project,
+    RateCount,
+    Secret,
+    User,
+    WorkerPresence,
+)
+from common.jobs import attempts, dispatch, interventions, retention
 from common.jobs.claims import Claim
+from common.notifications import outbox, queues
+from common.states import NotificationKind
 from common.workflows import Upstream
 from harbour.faults import Fault
 from worker import upstreams
@@ -53,7 +70,12 @@ from worker.broker_link import BrokerLink
 from worker.clock import Clock
 from worker.doctor.database import DatabaseChecks
 from worker.liveness import WorkerRegister
+from worker.notifications import sender
+from worker.notifications.dispatcher import Dispatcher
+from worker.notifications.sender import Response
+from worker.notifications.signature import Signer
 from worker.outage_probe import OutageProbe
+from worker.presence import Presence
 
 Name = Callable[[str], str]
 JOBS = 2_000
@@ -162,6 +184,16 @@ def _rows(now: datetime, job_ids: Sequence[str], user_id: str) -> dict[type[Base
         RateCount: [{**expiring, "bucket": f"{number:064x}", "period": 1, "hits": 1} for number in range(ROWS)],
         LoginSession: [{**login, "token_hash": f"{number:064x}"} for number in range(ROWS)],
         Project: made,
+        Notification: [
+            {**expiring, "id": new_id(), "kind": "job.failed", "about": {}, "at": now, "queued_at": now, "body": "{}"}
+            for _ in range(ROWS)
+        ],
+        Delivery: [
+            {**expiring, "target": "t" * 16, "number": number, "notification_id": new_id(), "attempts": 0}
+            for number in range(ROWS)
+        ],
+        NotificationTarget: [{"name": "t" * 16, "host": "ops.example.com", "queued": ROWS, "failures": 0}],
+        WorkerPresence: [{"name": "w", "concurrency": 16, "started_at": now, "seen_at": now}],
         App: [{**row, "project_id": row["id"], "claimed_name": row["name"], "type": "Flask"} for row in made],
     }
 
@@ -193,6 +225,7 @@ def test_every_statement_has_an_index_for_its_way(
         _run_every_step(world, name)
         _hold_back(world, name)
         _type_every_command(api, filled)
+        _notify(world)
         _look_as_the_doctor(db_url)
         _tick(world, tmp_path)
 
@@ -279,6 +312,23 @@ def _tick(world: World, place: Path) -> None:
     dispatch.release_worker(world.db, "w")
     before = world.db.now() - timedelta(hours=1)
     deque(retention.sweep(world.db, world.settings, before=before), maxlen=0)
+
+
+def _notify(world: World) -> None:
+    """Let a job end that operators hear of, and a target refuse that and then accept it."""
+    target, answers = sender.target_of("https://ops.example.com"), [Response(problem="no"), Response()]
+    queues.prepare(world.db, [target])
+    outbox.announce(world.db, list(NotificationKind))
+    world.db.transaction(lambda session: interventions.cancel(session, world.sign_up("announced").id, world.db.now()))
+    queues.Outbox(world.db, [target]).distribute()
+    dispatcher = Dispatcher(world.db, target, "", Answers(answers), Signer(["k" * 32]))
+    for _ in range(2):
+        dispatcher.run()
+        world.time.advance(60)
+    shown = Presence(world.db, "w2", concurrency=1)
+    shown.show()
+    shown.leave()
+    outbox.announce(world.db, ())
 
 
 def _look_as_the_doctor(url: str) -> None:

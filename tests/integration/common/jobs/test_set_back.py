@@ -22,6 +22,8 @@ from common.database.models import Base, Job, Refusal
 from common.database.types import UtcDateTime
 from common.jobs import attempts, dispatch, ledger, outcomes
 from common.jobs.claims import Claim, ClaimRefused
+from common.notifications import queues
+from common.notifications.queues import Target
 from common.workflows import SIGNUP, Upstream
 from worker import upstreams
 
@@ -165,6 +167,23 @@ def _entry(world: World, claim: Claim) -> ledger.Entry:
     return ledger.Entry(world.db, claim, upstream="gitlab", kind="user", ref="ada")
 
 
+def _claimed_target(world: World, job: Job) -> Callable[[], bool]:
+    target = Target(name=job.id[-12:], host="ops.example.com")
+    queues.prepare(world.db, [target])
+    assert queues.claim(world.db, target)
+    return lambda: queues.claim(world.db, target) is not None
+
+
+def _resting_target(world: World, job: Job) -> Callable[[], bool]:
+    """It rests for a minute: after a few minutes back, that is further ahead than the longest pause only for hours."""
+    target = Target(name=job.id[-12:], host="ops.example.com")
+    queues.prepare(world.db, [target])
+    claimed = queues.claim(world.db, target)
+    assert claimed is not None
+    queues.rest(world.db, claimed, problem="no", pause_s=queues.LONGEST_PAUSE_S)
+    return lambda: queues.is_due(world.db, target)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """A time that is waited for. `prepare` makes it, and returns what says whether it counts as reached."""
@@ -191,6 +210,8 @@ CASES = (
     Case(column="refusals.trial_since", prepare=_trial),
     Case(column="refusals.over_at", prepare=_ramp_after_refusal),
     Case(column="resources.updated_at", prepare=_late_call),
+    Case(column="notification_targets.lease_until", prepare=_claimed_target),
+    Case(column="notification_targets.retry_at", prepare=_resting_target),
 )
 # Times that nobody waits for, or whose delay costs nothing but time: they are shown, ordered by, or counted from.
 ONLY_SHOWN = {
@@ -209,6 +230,8 @@ ONLY_SHOWN = {
     "signup_reviews.created_at", "signup_reviews.expires_at", "signup_reviews.decided_at",
     "signup_reviews.confirmed_at", "mails.expires_at",
     "mails.due_at",  # far in the future: due
+    "notifications.at", "notifications.queued_at", "notifications.expires_at", "deliveries.expires_at",
+    "notification_targets.failing_since", "workers.started_at", "workers.seen_at",
     "sessions.expires_at", "secrets.expires_at", "invites.expires_at", "kept_answers.expires_at", "tallies.expires_at",
 }  # fmt: skip
 

@@ -42,6 +42,11 @@ SAFE = {
     "CONTAINER_REPOSITORY_IMAGE_NAME": "registry.example.com/apps",
     "FLOWER_BASIC_AUTH": "operator:nine-knots-by-night",
 }
+WEBHOOKS = {
+    "WEBHOOK_URLS": "https://ops.example.com/slipway?key=canary",
+    "WEBHOOK_SECRET": secrets.token_urlsafe(32),
+    "NOTIFY_EVENTS": "job.failed,upstream.down",
+}
 DATABASE = "mysql+pymysql://u:sea-worthy-hull@db.example.com/s"
 BROKER = "rediss://:deep-water-port@redis.example.com/0"
 VERIFIED = f"ssl_ca={BUNDLE}&ssl_check_hostname=true"
@@ -137,6 +142,8 @@ def test_a_mail_server_of_this_machine_needs_no_tls(load: Load) -> None:
             {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"},
             "ALLOW_PLAIN_TRACES",
         ),
+        ("WEBHOOK_URLS", {**WEBHOOKS, "WEBHOOK_URLS": "https://a.example.com, http://b/x"}, "ALLOW_PLAIN_WEBHOOKS"),
+        ("HEARTBEAT_URL", {"HEARTBEAT_URL": "http://monitor.example.com/ping"}, "ALLOW_PLAIN_WEBHOOKS"),
     ],
 )
 def test_a_risk_is_refused_unless_its_own_switch_accepts_it(
@@ -175,6 +182,10 @@ def test_a_risk_is_refused_unless_its_own_switch_accepts_it(
         ("METRICS_TOKEN", {"METRICS_TOKEN": KEY}),
         ("GITLAB_READ_TOKEN", {"GITLAB_READ_TOKEN": SAFE["GITLAB_TOKEN"], "GITLAB_READ_USER": "cloner"}),
         ("REDIS_URL", {"REDIS_URL": "rediss://:sea-worthy-hull@redis.example.com/0"}),
+        ("WEBHOOK_SECRET", {**WEBHOOKS, "WEBHOOK_SECRET": "ab" * 16}),
+        ("WEBHOOK_SECRET", {**WEBHOOKS, "WEBHOOK_SECRET": ""}),
+        ("NOTIFY_EVENTS", {**WEBHOOKS, "NOTIFY_EVENTS": ""}),
+        ("WEBHOOK_URLS", {**WEBHOOKS, "WEBHOOK_URLS": ""}),
     ],
 )
 def test_a_secret_that_protects_nothing_is_refused_and_no_switch_accepts_it(
@@ -184,7 +195,7 @@ def test_a_secret_that_protects_nothing_is_refused_and_no_switch_accepts_it(
 
     assert name in problem
     assert "ALLOW_" not in problem
-    assert not [value for value in changes.values() if value in problem]
+    assert not [value for value in changes.values() if value and value in problem]
 
 
 @pytest.mark.parametrize(

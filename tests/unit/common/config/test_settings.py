@@ -456,3 +456,41 @@ def test_a_renamed_setting_that_is_missing_is_named_by_both_names(load: Load) ->
     (problem,) = _problems(load, ARGO_TOKEN="")
 
     assert problem.startswith("ARGOCD_TOKEN (or ARGO_TOKEN) is not set: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WEBHOOK_URLS", "ops.example.com/slipway"),
+        ("WEBHOOK_URLS", "https://user:canary@ops.example.com"),
+        ("WEBHOOK_URLS", "https://ops.example.com,ftp://ops.example.com"),
+        ("HEARTBEAT_URL", "https://monitor.example.com/a b"),
+        ("WEBHOOK_SECRET", "short"),
+        ("WEBHOOK_SECRET", "whsec_c2hvcnQ="),
+        ("WEBHOOK_SECRET", "whsec_no base64 though it is as long as any key"),
+        ("WEBHOOK_NETWORKS", "this machine"),
+        ("NOTIFY_EVENTS", "job.failed,job.lost"),
+    ],
+)
+def test_a_setting_of_notifications_that_cannot_work_is_refused(load: Load, name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(**{**GOOD, name: value})
+
+    (problem,) = refused.value.problems
+    assert problem.startswith(name)
+    assert "canary" not in problem
+
+
+def test_targets_and_keys_of_notifications_are_separated_by_commas(load: Load) -> None:
+    config = load(
+        **GOOD,
+        WEBHOOK_URLS="https://a.example.com/x?key=1, https://b.example.com",
+        WEBHOOK_SECRET=f"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw,{NEW_KEY[::-1]}",
+        NOTIFY_EVENTS="job.failed, upstream.down",
+        WEBHOOK_NETWORKS="127.0.0.0/8,fe80::/10",
+    )
+
+    assert config.webhook_targets == ("https://a.example.com/x?key=1", "https://b.example.com")
+    assert config.webhook_keys == ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", NEW_KEY[::-1])
+    assert config.notify_events == ("job.failed", "upstream.down")
+    assert [str(network) for network in config.webhook_networks] == ["127.0.0.0/8", "fe80::/10"]

@@ -77,6 +77,7 @@ def test_a_line_says_who_wrote_it_when_and_how_much_it_matters(lines: Lines) -> 
     assert (line["logger"], line["level"], line["by_s"]) == ("worker.clock", "warning", 3)
     assert line["pid"] > 0
     assert line["timestamp"].endswith("Z")
+    assert list(line)[:3] == ["timestamp", "level", "event"]
 
 
 def test_what_a_call_says_itself_wins_over_what_is_bound_around_it(lines: Lines) -> None:
