@@ -104,7 +104,7 @@ var/chart/bin/helm%:
 	@mkdir -p var/chart/bin
 	@echo "Installing helm $(HELM_$*) …"
 	@GOBIN=$(CURDIR)/var/chart/bin/v$* go install helm.sh/helm/v$*/cmd/helm@$(HELM_$*)
-	@mv var/chart/bin/v$*/helm $@
+	@mv var/chart/bin/v$*/helm $@ && rmdir var/chart/bin/v$*
 
 docs: $(VENV)/tools ## Write .env.example, compose/harbour.env, the generated pages of docs/, console/types and the reference of the chart afresh
 	@$(BIN)/python -m api.publish
