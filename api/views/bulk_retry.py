@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Annotated
 
 from pydantic import Field, StrictBool, StrictInt
@@ -101,13 +100,12 @@ def retry_matching(which: RetryAll, retry_one: RetryOne) -> tuple[Retries, list[
     """Retry the matching jobs with `retry_one`. Returns the outcome, and the lane messages that may be sent."""
     matches, following = service().db.read(lambda session: _find(session, which))
     batch = (_DryRun if which.dry_run else _Batch)(retry_one)
-    for job_id, subject_id in matches:
-        if time_budget.is_spent():
-            batch.give_up(job_id)
-        else:
-            batch.attempt(job_id, subject_id)
+    batch.attempt_all(matches)
     done = Retries(retried=batch.retried, refused=batch.refused, more=following is not None, next=following)
     return done, batch.lanes
+
+
+Refusal = Problem | NotPossibleError
 
 
 class _Batch:
@@ -119,62 +117,99 @@ class _Batch:
         self.refused: list[NotRetried] = []
         self.lanes: list[LaneMessage] = []
 
-    def attempt(self, job_id: str, subject_id: str) -> None:
-        try:
-            self.run(job_id, subject_id)
-        except Problem as refusal:
-            self._refuse(job_id, refusal.code, refusal.detail or CODES[refusal.code].title)
-        except NotPossibleError as refusal:
-            self._refuse(job_id, refusal.code, str(refusal))
-        except (SQLAlchemyError, CommitUnknownError):  # the jobs before it were retried and must be reported
-            log.exception("retry_failed", extra={"job_id": job_id})
-            self.give_up(job_id)
+    def attempt_all(self, matches: Sequence[tuple[str, str]]) -> None:
+        """Retry jobs, given with the ids of their subjects, each in its own transaction."""
+        for job_id, _subject_id in matches:
+            self.attempt([job_id])
+
+    def attempt(self, job_ids: Sequence[str]) -> None:
+        """Retry jobs in one transaction, or give them up where the time is spent or the database fails."""
+        if time_budget.is_spent():
+            self._give_up(job_ids)
             return
-        else:
-            self.retried.append(Retried(job_id=job_id, status_url=links.of_call(f"/jobs/{job_id}")))
+        try:
+            outcomes = self.run(job_ids)
+        except (SQLAlchemyError, CommitUnknownError):  # the jobs before them were retried and must be reported
+            log.exception("retry_failed", extra={"job_ids": job_ids})
+            self._give_up(job_ids)
+            return
+        for job_id, refusal in outcomes.items():
+            self._record(job_id, refusal)
         time_budget.renew()
 
-    def give_up(self, job_id: str) -> None:
-        self._refuse(job_id, "unavailable", "The database is unavailable. Check the state of the job and try again.")
-
-    def run(self, job_id: str, subject_id: str) -> None:  # noqa: ARG002 - used by a dry run
-        """Raises Problem, NotPossibleError."""
+    def run(self, job_ids: Sequence[str]) -> dict[str, Refusal | None]:
+        """Return why each was refused, None for those that were not."""
+        [job_id] = job_ids
         db = service().db
-        self.lanes += db.transaction(
-            lambda session: lane_messages.of_resumed_job(session, self.retry_one(session, job_id))
-        )
+        try:
+            self.lanes += db.transaction(
+                lambda session: lane_messages.of_resumed_job(session, self.retry_one(session, job_id))
+            )
+        except (Problem, NotPossibleError) as refusal:
+            return {job_id: refusal}
+        return {job_id: None}
+
+    def _record(self, job_id: str, refusal: Refusal | None) -> None:
+        match refusal:
+            case None:
+                self.retried.append(Retried(job_id=job_id, status_url=links.of_call(f"/jobs/{job_id}")))
+            case Problem():
+                self._refuse(job_id, refusal.code, refusal.detail or CODES[refusal.code].title)
+            case _:
+                self._refuse(job_id, refusal.code, str(refusal))
+
+    def _give_up(self, job_ids: Sequence[str]) -> None:
+        for job_id in job_ids:
+            self._refuse(
+                job_id, "unavailable", "The database is unavailable. Check the state of the job and try again."
+            )
 
     def _refuse(self, job_id: str, code: str, reason: str) -> None:
         self.refused.append(NotRetried(job_id=job_id, code=code, reason=reason))
 
 
-class _RolledBackError(Exception):
-    """Rolls back the transaction of a dry run."""
+class _ForeseenError(Exception):
+    """Rolls back the transaction of a dry run, and says what it has foreseen."""
+
+    def __init__(self, outcomes: dict[str, Refusal | None]) -> None:
+        super().__init__()
+        self.outcomes = outcomes
 
 
 class _DryRun(_Batch):
-    """The same, with each transaction rolled back.
+    """The same, rolled back.
 
-    A retried job may conflict with the next one of the same app or person, so each transaction first repeats the
-    retries of the earlier jobs of that subject.
+    A retried job may conflict with the next one of the same app or person, so all jobs of a subject share a
+    transaction; what a refused one has changed is rolled back at once.
     """
 
-    def __init__(self, retry_one: RetryOne) -> None:
-        super().__init__(retry_one)
-        self._of_subject: dict[str, list[str]] = defaultdict(list)
+    def attempt_all(self, matches: Sequence[tuple[str, str]]) -> None:
+        of_subject = defaultdict[str, list[str]](list)
+        for job_id, subject_id in matches:
+            of_subject[subject_id].append(job_id)
+        for job_ids in of_subject.values():
+            self.attempt(job_ids)
+        for found in (self.retried, self.refused):
+            found.sort(key=lambda each: each.job_id, reverse=True)  # newest first, as they were given
 
-    def run(self, job_id: str, subject_id: str) -> None:
-        """Raises Problem, NotPossibleError."""
-        before = self._of_subject[subject_id]
+    def run(self, job_ids: Sequence[str]) -> dict[str, Refusal | None]:
+        def foresee(session: Session) -> None:
+            outcomes: dict[str, Refusal | None] = {}
+            for job_id in job_ids:
+                try:
+                    with session.begin_nested():
+                        self.retry_one(session, job_id)
+                except (Problem, NotPossibleError) as refusal:
+                    outcomes[job_id] = refusal
+                else:
+                    outcomes[job_id] = None
+            raise _ForeseenError(outcomes)
 
-        def work(session: Session) -> None:
-            for each in (*before, job_id):
-                self.retry_one(session, each)
-            raise _RolledBackError
-
-        with suppress(_RolledBackError):
-            service().db.transaction(work)
-        before.append(job_id)
+        try:
+            service().db.transaction(foresee)
+        except _ForeseenError as foreseen:
+            return foreseen.outcomes
+        raise AssertionError("a dry run is never committed")
 
 
 def _find(session: Session, which: RetryAll) -> tuple[Sequence[tuple[str, str]], str | None]:

@@ -63,7 +63,10 @@ def _claim(
     step = session.scalar(select(Step).where(Step.job_id == job_id, Step.name == step_name))
     if job is None or step is None or (plan := workflows.find_step(job.kind, step_name)) is None:
         return ClaimRefused.UNKNOWN
-    if not _is_claimable(job, step, plan, now):
+    if step.state is StepState.RUNNING and _is_too_far(step.lease_until, now, horizons.lease_s(plan)):
+        # The clock was set back. Its worker may be alive: it has the time of a lease to renew the claim.
+        step.lease_until = step.nudge_at = now + timedelta(seconds=LEASE_S)
+    if not _is_claimable(job, step, now):
         return ClaimRefused.NOT_NOW
     if step.state is StepState.RUNNING:
         count_when_committed(session, ATTEMPTS_LOST.labels(workflows.task_name(job.kind, step_name)))
@@ -137,19 +140,19 @@ def _is_held_too_long(step: Step, hold: Hold, now: datetime) -> bool:
     return step.parked_at is not None and hold.since is not None and now - max(step.parked_at, hold.since) >= longest
 
 
-def _is_claimable(job: Job, step: Step, plan: workflows.StepPlan, now: datetime) -> bool:
+def _is_claimable(job: Job, step: Step, now: datetime) -> bool:
     if step.state is StepState.RUNNING:
-        return step.lease_until is not None and _is_reached(step.lease_until, now, horizons.lease_s(plan))
-    if step.state is StepState.READY:
+        return step.lease_until is not None and step.lease_until <= now
+    if step.state is StepState.READY or step.parked_at is not None:
         return True  # its turn has come, whatever the clock of the process that set the time says
     if step.due_at is None:  # only what waits or is retried has a time
         return False
-    return is_of_the_future(job, now) or _is_reached(step.due_at, now, horizons.DELAY_S)
+    return step.due_at <= now or is_of_the_future(job, now) or _is_too_far(step.due_at, now, horizons.DELAY_S)
 
 
-def _is_reached(at: datetime, now: datetime, at_most_s: float) -> bool:
-    """Say whether a time is past, or further ahead than it can have been set."""
-    return at <= now or at > now + timedelta(seconds=at_most_s)
+def _is_too_far(at: datetime | None, now: datetime, at_most_s: float) -> bool:
+    """Say whether a time is further ahead than it can have been set."""
+    return at is not None and at > now + timedelta(seconds=at_most_s)
 
 
 def _begin_attempt(session: Session, step: Step, worker: str, now: datetime) -> Attempt:

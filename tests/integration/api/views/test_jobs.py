@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from flask.testing import FlaskClient
 from support.api import V1, Api, add_app, add_project, without_request_id
-from support.fake_worker import admin, claim, fail, succeed
+from support.fake_worker import admin, claim, fail, names, succeed
 
 from common.database.engine import Database
 from common.jobs import outcomes
 from common.plain_text import quoted
+from common.states import StepState
 from common.workflows import PROVISION, SIGNUP, WORKFLOWS
 
 pytestmark = pytest.mark.one_database
@@ -107,6 +108,8 @@ def test_what_an_upstream_says_is_for_administrators(api: Api, db: Database) -> 
     job_id = api.sign_up("grace").json["job_id"]
     said = "GitLab answered 502 while creating the user grace"
     fail(db, job_id, "create_gitlab_user", f"{said}: {quoted('PRIVATE-TOKEN: of a proxy')}")
+    for lane in names(db, job_id, StepState.READY):
+        fail(db, job_id, lane)  # with it the job ends, and the stream of its events
 
     shown = {
         who: client.get(f"{V1}/jobs/{job_id}") for who, client in (("anyone", api.visitor), ("admin", administrator))

@@ -21,7 +21,7 @@ from common.admission.slots import UpstreamLimits
 from common.database.models import Base, Job, Refusal
 from common.database.types import UtcDateTime
 from common.jobs import attempts, dispatch, ledger, outcomes
-from common.jobs.claims import Claim, ClaimRefused
+from common.jobs.claims import LEASE_S, Claim, ClaimRefused, renew
 from common.notifications import queues
 from common.notifications.queues import Target
 from common.workflows import SIGNUP, Upstream
@@ -65,9 +65,35 @@ def _waiting(world: World, job: Job) -> Callable[[], bool]:
     )
 
 
+def _parked(world: World, job: Job) -> Callable[[], bool]:
+    """It is parked once the clock is set back: its job does not lie in the future any more, but its time does."""
+    outcomes.record_retry(world.db, _claimed(world, job), code="c", reason="r", delay_s=1)
+
+    def is_claimed_after_the_hold() -> bool:
+        outages.pause(world.db, GITLAB, by="chief", reason="Upgrade.", now=world.time())
+        is_held = isinstance(_claim(world, job), Hold)
+        outages.resume(world.db, GITLAB, world.time())
+        return is_held and isinstance(_claim(world, job), Claim)
+
+    return is_claimed_after_the_hold
+
+
 def _lost(world: World, job: Job) -> Callable[[], bool]:
+    """Whether its worker is lost, nobody knows before it has had the time to renew its claim."""
     _claimed(world, job)
-    return lambda: FIRST in _overtaken(world) and isinstance(_claim(world, job), Claim)
+
+    def is_taken_over_after_a_lease() -> bool:
+        is_sent, claimed_at_once = FIRST in _overtaken(world), _claim(world, job)
+        world.time.advance(LEASE_S)
+        is_sent_again = FIRST in {lane.steps[0] for lane in dispatch.take_due(world.db, limit=100)}
+        return (
+            is_sent
+            and claimed_at_once is ClaimRefused.NOT_NOW
+            and is_sent_again
+            and isinstance(_claim(world, job), Claim)
+        )
+
+    return is_taken_over_after_a_lease
 
 
 def _sent_again(world: World, job: Job) -> Callable[[], bool]:
@@ -200,6 +226,7 @@ CASES = (
     Case(column="steps.nudge_at", prepare=_sent_again),
     Case(column="steps.due_at", prepare=_retried),
     Case(column="steps.due_at", prepare=_waiting),
+    Case(column="steps.due_at", prepare=_parked),
     Case(column="steps.lease_until", prepare=_lost),
     Case(column="slots.until", prepare=_slot),
     Case(column="upstreams.look_at", prepare=_probe),
@@ -260,6 +287,23 @@ def test_what_was_due_before_the_clock_was_set_back_is_due(
         assert is_reached()
     finally:
         world.time.advance(back_s)  # the harbour of the other tests has the same clock
+
+
+def test_a_worker_that_is_alive_keeps_its_claim(world: World, new_name: NewName) -> None:
+    job = world.sign_up(new_name("ada"))
+    claim = _claimed(world, job)
+
+    world.time.advance(-3600)
+    try:
+        refused = [_claim(world, job)]
+        world.time.advance(LEASE_S - 1)
+        is_renewed = renew(world.db, claim)
+        world.time.advance(2)
+        refused.append(_claim(world, job))
+    finally:
+        world.time.advance(3600 - LEASE_S - 1)
+
+    assert (is_renewed, refused) == (True, [ClaimRefused.NOT_NOW] * 2)
 
 
 def test_nothing_that_is_due_later_is_taken_while_the_clock_is_right(world: World, new_name: NewName) -> None:
