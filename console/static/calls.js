@@ -6,6 +6,9 @@
 /** @type {{ readonly [K in keyof Calls]?: readonly [Calls[K]["method"], Calls[K]["path"]] }} */
 export const CALLS = {
   sign_up: ["POST", "/api/v1/signup"],
+  list_signups: ["GET", "/api/v1/signups"],
+  approve_signup: ["POST", "/api/v1/signups/{signup_id}/approve"],
+  reject_signup: ["POST", "/api/v1/signups/{signup_id}/reject"],
   log_in: ["POST", "/api/v1/login"],
   log_out: ["POST", "/api/v1/logout"],
   who_am_i: ["GET", "/api/v1/me"],
@@ -28,6 +31,7 @@ export const CALLS = {
   list_builds: ["GET", "/api/v1/app/{app_id}/builds"],
   start_deploy: ["POST", "/api/v1/app/{app_id}/deploys"],
   list_deploys: ["GET", "/api/v1/app/{app_id}/deploys"],
+  list_rollback_targets: ["GET", "/api/v1/app/{app_id}/rollback"],
   roll_back: ["POST", "/api/v1/app/{app_id}/rollback"],
   start_comparison: ["POST", "/api/v1/app/{app_id}/drift"],
   reconcile_app: ["POST", "/api/v1/app/{app_id}/reconcile"],

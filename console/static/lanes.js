@@ -12,6 +12,7 @@ import { Icon, plain, State, toneOf, upstreamTitle } from "./parts.js";
 
 const NICE_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 28_800, 86_400];
 const TICKS = 5;
+const LAST_TICK = 0.94; // further right, its text would be cut
 const REFRESH_MS = 250; // bars of what runs grow
 const LEAST_MS = 3_000; // the axis of a job that has just begun
 
@@ -21,7 +22,7 @@ const LEAST_MS = 3_000; // the axis of a job that has just begun
 export function Lanes({ job, onStep }) {
   const current = useNow(isOver(job) ? 0 : REFRESH_MS);
   const axis = axisOf(job, current);
-  return html`<div class="lanes" role="list" aria-label=${t("job.lanes")}>
+  return html`<div class="lanes">
     <${Ruler} axis=${axis} />
     ${job.lanes.map((lane) => html`<${Lane} key=${lane.name} lane=${lane} job=${job} axis=${axis} current=${current} onStep=${onStep} />`)}
   </div>`;
@@ -34,7 +35,7 @@ function Lane({ lane, job, axis, current, onStep }) {
   const done = lane.steps.filter((step) => step.state === "succeeded" || step.state === "skipped").length;
   const names = new Set(lane.steps.map((step) => step.name));
   const waits = job.waiting_on.filter((wait) => names.has(wait.step));
-  return html`<section class="lane" role="listitem" aria-label=${t("job.lane", { name: label("lane", lane.name) })}>
+  return html`<section class="lane" aria-label=${t("job.lane", { name: label("lane", lane.name) })}>
     <div class="lane-head">
       <h3>${label("lane", lane.name)}</h3>
       <${State} of=${waits.length ? "waiting" : stateOf(lane)} small />
@@ -89,7 +90,7 @@ function StepIcon({ state }) {
 function Ruler({ axis }) {
   const lengthS = (axis.to - axis.from) / 1000;
   const everyS = NICE_S.find((each) => lengthS / each <= TICKS) ?? Math.ceil(lengthS / TICKS / 86_400) * 86_400;
-  const ticks = Array.from({ length: Math.floor(lengthS / everyS) + 1 }, (_, index) => index * everyS);
+  const ticks = Array.from({ length: Math.floor(lengthS / everyS) + 1 }, (_, index) => index * everyS).filter((second) => second < lengthS * LAST_TICK);
   return html`<div class="ruler" aria-hidden="true"><span class="step-name"></span><div class="track">${ticks.map((second) => html`<span key=${second} class="tick number" style=${{ left: `${axis.at(axis.from + second * 1000)}%` }}>${second ? duration(second) : "0"}</span>`)}</div><span class="step-time"></span></div>`;
 }
 
@@ -131,8 +132,7 @@ export function segmentsOf(step, wait, current) {
     last = to;
   });
   if (isWaiting && last < current) {
-    const since = wait?.since ? Date.parse(wait.since) : last;
-    const from = Math.max(last, since || current);
+    const from = last || (wait?.since ? Date.parse(wait.since) : current);
     if (from < current) found.push({ from, to: current, kind: "wait", tone: "wait", text: plain(wait?.reason ?? step.reason) });
   }
   return found;
@@ -183,5 +183,6 @@ export function TimeLeft({ job }) {
   const left = job.progress.remaining;
   if (!left) return html`<span class="number">${t("job.since_start", { time: duration(secondsBetween(job.created_at)) })}</span>`;
   const passed = (Date.now() - arrived) / 1000;
-  return html`<span class="number" title=${t("job.p90", { time: duration(left.p90_s) })}>${t("job.left", { time: duration(Math.max(0, left.p50_s - passed)) })}</span>`;
+  if (left.p50_s <= passed) return html`<span class="number">${t("job.longer", { time: duration(secondsBetween(job.created_at)) })}</span>`;
+  return html`<span class="number" title=${t("job.p90", { time: duration(left.p90_s) })}>${t("job.left", { time: duration(left.p50_s - passed) })}</span>`;
 }

@@ -1,14 +1,14 @@
 // An app: its parts as a diagram with provenance and drift, its builds and deployments on one timeline, what to do.
 import { html, useState } from "./view.js";
 import { call } from "./api.js";
-import { Ago } from "./clock.js";
+import { absolute, Ago } from "./clock.js";
 import { isOver, useJob } from "./follow.js";
 import { label, t } from "./language.js";
 import { useAction, useLoaded } from "./load.js";
 import { Announced, Badge, Button, Commit, Confirm, Copy, Empty, Field, Head, Icon, Loading, Out, plain, Refusal, Section, State, Table, upstreamTitle } from "./parts.js";
 import { Comparison, Verdict } from "./results.js";
 import { go, linkTo } from "./router.js";
-import { summaryOf } from "./page-home.js";
+import { AppState, RunningVersion } from "./page-home.js";
 
 /** @import { AppDetail, BuildShown, DeployShown, JobSummary, Part } from "../types/api.js" */
 /** @import { Place } from "./router.js" */
@@ -47,9 +47,8 @@ export function AppPage({ place }) {
 function Shown({ known, reload }) {
   const { app, jobs } = known;
   const [asked, setAsked] = useState("");
-  const [comparisonId, setComparisonId] = useState(jobs.find((job) => job.kind === "drift")?.job_id ?? "");
+  const [comparisonId, setComparisonId] = useState(jobs.find((job) => job.kind === "drift")?.job_id ?? app.last_drift?.job_id ?? "");
   const comparison = useJob(comparisonId || null);
-  const sum = summaryOf(app, jobs);
   const running = jobs.filter((job) => !["succeeded", "failed", "cancelled"].includes(job.state) && job.kind !== "drift");
   const compare = useAction(async (key) => {
     const accepted = await call("start_comparison", { values: { app_id: app.app_id }, body: {}, key });
@@ -63,7 +62,7 @@ function Shown({ known, reload }) {
   };
   return html`
     <${Head} title=${plain(app.name)} name=${plain(app.name)} above=${html`<a href="#/">${t("home.title")}</a>`}>
-      <${State} of=${sum.state} group=${sum.group} />
+      <${AppState} app=${app} />
       <span class="spacer"></span>
       <${Button} kind="primary" onClick=${() => setAsked("build")}>${t("build.start")}<//>
       <${Button} onClick=${() => setAsked("deploy")}>${t("deploy.start")}<//>
@@ -72,8 +71,8 @@ function Shown({ known, reload }) {
       <${Button} onClick=${() => setAsked("repair")}>${t("repair.start")}<//>
       <a class="button danger" href=${linkTo("apps", app.app_id, "remove")}>${t("remove.start")}</a>
     <//>
-    <p class="facts-line"><span>${app.type}</span><span>${t("team")} ${app.team}</span><span>${t("app.namespace")} <code>${plain(app.namespace)}</code></span><span>${t("app.created")} <${Ago} at=${app.created_at} /></span>${app.description && html`<span>${plain(app.description)}</span>`}</p>
-    <${Announced} text=${`${plain(app.name)}: ${label(sum.group, sum.state)}. ${running.map((job) => `${label("kind", job.kind)}: ${label("state", job.state)}`).join(". ")}`} />
+    <p class="facts-line">${app.running && html`<span class="row">${t("home.running")} <${RunningVersion} app=${app} /></span>`}<span>${app.type}</span><span>${t("team")} ${app.team}</span><span>${t("app.namespace")} <code>${plain(app.namespace)}</code></span><span>${t("app.created")} <${Ago} at=${app.created_at} /></span>${app.description && html`<span>${plain(app.description)}</span>`}</p>
+    <${Announced} text=${`${plain(app.name)}: ${label("app", app.state)}. ${running.map((job) => `${label("kind", job.kind)}: ${label("state", job.state)}`).join(". ")}`} />
     ${compare.problem && html`<${Refusal} problem=${compare.problem} />`}
     ${running.map((job) => html`<p key=${job.job_id} class="notice tone-run slim"><${Icon} name="run" /><span><a href=${linkTo("jobs", job.job_id)}>${label("kind", job.kind)}</a> <${State} of=${job.state} small /> ${job.user ?? ""} <${Ago} at=${job.created_at} /></span></p>`)}
     <${Section} title=${t("app.parts")} aside=${comparison.job?.finished_at && html`<span class="quiet">${t("drift.at")} <${Ago} at=${comparison.job.finished_at} /></span>`}>
@@ -88,7 +87,7 @@ function Shown({ known, reload }) {
     <${Others} jobs=${jobs} />
     ${asked === "build" && html`<${Build} app=${app} onClose=${close} />`}
     ${asked === "deploy" && html`<${Deploy} app=${app} builds=${known.builds} onClose=${close} />`}
-    ${asked === "rollback" && html`<${RollBack} app=${app} deploys=${known.deploys} onClose=${close} />`}
+    ${asked === "rollback" && html`<${RollBack} app=${app} onClose=${close} />`}
     ${asked === "repair" && html`<${Repair} app=${app} drift=${driftOf(comparison.job)} onClose=${close} onDone=${done} />`}`;
 }
 
@@ -149,7 +148,7 @@ function Drifted({ of, steps }) {
 function Timeline({ known }) {
   const runs = [...known.builds.map((run) => ({ kind: "build", run: /** @type {any} */ (run) })), ...known.deploys.map((run) => ({ kind: "deploy", run: /** @type {any} */ (run) }))];
   runs.sort((one, other) => Date.parse(other.run.created_at) - Date.parse(one.run.created_at));
-  const current = known.deploys.find((each) => each.state === "succeeded")?.job_id;
+  const current = known.app.running?.job_id;
   return html`<${Section} title=${t("app.timeline")}>
     ${runs.length === 0
       ? html`<${Empty} title=${t("app.no_runs")}><p>${t("app.no_runs_what")}</p><//>`
@@ -158,7 +157,7 @@ function Timeline({ known }) {
         <td><a href=${linkTo("jobs", run.job_id)}>${label("kind", run.rollback_of ? "rollback" : kind)}</a>${run.job_id === current && html` <${Badge} tone="run" icon="run">${t("app.current")}<//>`}</td>
         <td><${State} of=${run.state} small /></td>
         <td><code>${plain(run.image_tag ?? "–")}</code></td>
-        <td>${kind === "build" ? html`${run.branch && html`<span class="quiet">${plain(run.branch)}</span> `}<${Commit} commit=${run.commit} />` : html`<${Commit} commit=${run.revision} />`}${run.url && html` <${Out} to=${run.url}>#${run.number}<//>`}</td>
+        <td>${kind === "build" ? html`${run.branch && html`<span class="quiet">${plain(run.branch)}</span> `}<${Commit} commit=${run.commit} />` : html`<${Commit} commit=${run.commit ?? run.revision} />`}${run.url && html` <${Out} to=${run.url}>#${run.number}<//>`}</td>
         <td>${run.user ?? "–"}</td></tr>`)} />`}
   <//>`;
 }
@@ -191,7 +190,8 @@ function Build({ app, onClose }) {
 /** @param {{ app: AppDetail, builds: BuildShown[], onClose: () => void }} props */
 function Deploy({ app, builds, onClose }) {
   const good = builds.filter((build) => build.state === "succeeded" && build.image_tag);
-  const [tag, setTag] = useState(good[0]?.image_tag ?? "");
+  const [picked, setTag] = useState("");
+  const tag = picked || (good[0]?.image_tag ?? ""); // a build may succeed while the dialog is open
   const action = useAction(async (key, /** @type {string} */ image_tag) => {
     const accepted = await call("start_deploy", { values: { app_id: app.app_id }, body: /** @type {any} */ ({ image_tag }), key });
     go(linkTo("jobs", accepted.job_id));
@@ -206,20 +206,28 @@ function Deploy({ app, builds, onClose }) {
   <//>`;
 }
 
-/** @param {{ app: AppDetail, deploys: DeployShown[], onClose: () => void }} props */
-function RollBack({ app, deploys, onClose }) {
-  const good = deploys.filter((each) => each.state === "succeeded");
-  const [present] = good;
-  const target = good.slice(1).find((each) => each.image_tag !== present?.image_tag || each.revision !== present?.revision);
-  const action = useAction(async (key) => {
-    const accepted = await call("roll_back", { values: { app_id: app.app_id }, body: {}, key });
+/** @param {{ app: AppDetail, onClose: () => void }} props */
+function RollBack({ app, onClose }) {
+  const known = useLoaded((signal) => call("list_rollback_targets", { values: { app_id: app.app_id }, signal }), [app.app_id]);
+  const targets = known.data?.targets ?? [];
+  const [picked, setPicked] = useState("");
+  const target = targets.find((each) => nameOf(each) === picked) ?? targets[0];
+  const action = useAction(async (key, /** @type {string} */ to) => {
+    const accepted = await call("roll_back", { values: { app_id: app.app_id }, body: { to }, key });
     go(linkTo("jobs", accepted.job_id));
   });
-  return html`<${Confirm} title=${t("rollback.title", { app: plain(app.name) })} action=${t("rollback.start")} busy=${action.isBusy} problem=${action.problem} disabled=${!target} onConfirm=${() => action.start()} onClose=${onClose}>
-    ${target
-      ? html`<p>${t("rollback.what")}</p><dl class="facts"><dt>${t("rollback.from")}</dt><dd><code>${plain(present?.image_tag ?? "–")}</code> <${Commit} commit=${present?.revision} /></dd><dt>${t("rollback.to")}</dt><dd><code>${plain(target.image_tag ?? "–")}</code> <${Commit} commit=${target.revision} /> <${Ago} at=${target.finished_at} /></dd></dl>`
-      : html`<p>${t("rollback.nothing")}</p>`}
+  return html`<${Confirm} title=${t("rollback.title", { app: plain(app.name) })} action=${t("rollback.start")} busy=${action.isBusy} problem=${action.problem} disabled=${!target} onConfirm=${() => target && action.start(target.job_id)} onClose=${onClose}>
+    <${Loading} of=${known}>${target
+      ? html`<p>${t("rollback.what")}</p>
+        <${Field} name="to" title=${t("rollback.to")} options=${targets.map(nameOf)} value=${nameOf(target)} onInput=${setPicked} required problem=${action.problem} />
+        <dl class="facts"><dt>${t("rollback.from")}</dt><dd><${RunningVersion} app=${app} /></dd><dt>${t("build.commit")}</dt><dd><${Commit} commit=${target.commit} /></dd><dt>${t("deploy.revision")}</dt><dd><${Commit} commit=${target.revision} /></dd><dt>${t("person")}</dt><dd>${target.user ?? "–"}</dd></dl>`
+      : html`<p>${t("rollback.nothing")}</p>`}<//>
   <//>`;
+}
+
+/** @param {DeployShown} target */
+function nameOf(target) {
+  return `${target.image_tag ?? target.revision?.slice(0, 8) ?? "–"} · ${absolute(target.finished_at ?? target.created_at)}`;
 }
 
 /** @param {{ app: AppDetail, drift: { step: string, state: string, reason: string }[] | undefined, onClose: () => void, onDone: () => void }} props */

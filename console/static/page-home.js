@@ -4,7 +4,7 @@ import { call } from "./api.js";
 import { Ago, now } from "./clock.js";
 import { label, t } from "./language.js";
 import { useLoaded } from "./load.js";
-import { Commit, Empty, Head, Icon, Loading, plain, Section, State, Table } from "./parts.js";
+import { Badge, Commit, Empty, Head, Icon, Loading, plain, Section, State, Table } from "./parts.js";
 import { linkTo } from "./router.js";
 
 /** @import { AppShown, JobSummary, Person, ProjectShown, WaitingOn } from "../types/api.js" */
@@ -15,8 +15,6 @@ const PROJECTS = 50;
 const DAY_MS = 86_400_000;
 const LOOKED_AT = 5; // running jobs that are asked what they wait for
 const HOLDS = ["outage", "paused", "refused"];
-const APP_STATES = ["making", "incomplete", "ready", "removing", "removed"];
-const SAYS_NOTHING = ["drift", "plan", "removal_preview", "checkup"];
 
 /** @typedef {{ upstream: string, state: string, reason: string, since: string | null }} Hold */
 /** @typedef {{ projects: { project: ProjectShown, apps: AppShown[] }[], jobs: JobSummary[], holds: Hold[] }} Home */
@@ -86,7 +84,7 @@ function Shown({ home, create }) {
     <${Holds} holds=${home.holds} />
     ${home.projects.length === 0 || filled.length === 0
       ? html`<${Empty} title=${t("home.empty")}><p>${t("home.empty_what")}</p>${create}<//>`
-      : filled.map(({ project, apps }) => html`<${Section} key=${project.project_id} title=${plain(project.name)} aside=${html`<span class="quiet">${plain(project.description)}</span>`}><${Apps} name=${project.name} apps=${apps} jobs=${home.jobs} /><//>`)}
+      : filled.map(({ project, apps }) => html`<${Section} key=${project.project_id} title=${plain(project.name)} aside=${html`<span class="quiet">${plain(project.description)}</span>`}><${Apps} name=${project.name} apps=${apps} /><//>`)}
     <${Section} title=${t("home.failed")}>
       ${failed.length === 0
         ? html`<p class="quiet row"><${Icon} name="ok" /> ${t("home.none_failed")}</p>`
@@ -108,41 +106,31 @@ function nameOf(appId, home) {
   return plain(home.projects.flatMap((each) => each.apps).find((app) => app.app_id === appId)?.name ?? "");
 }
 
-/**
- * The newest job of an app that says how it is. The API's own word comes first, where it has one.
- * @param {any} app
- * @param {JobSummary[]} jobs
- */
-export function summaryOf(app, jobs) {
-  const own = jobs.filter((job) => job.app_id === app.app_id);
-  const telling = own.filter((job) => !SAYS_NOTHING.includes(job.kind));
-  const newest = (/** @type {string} */ kind) => own.find((job) => job.kind === kind);
-  const running = app.running ?? null;
-  const isOwnWord = APP_STATES.includes(app.state);
-  return {
-    state: isOwnWord ? app.state : (telling[0]?.state ?? "unknown"),
-    group: isOwnWord ? "app" : "state",
-    commit: running?.commit ?? null,
-    tag: running?.image_tag ?? null,
-    build: app.last_build ?? newest("build"),
-    deploy: app.last_deploy ?? newest("deploy"),
-    isDrifted: app.last_drift?.drifted ?? false,
-  };
-}
-
-/** @param {{ name: string, apps: AppShown[], jobs: JobSummary[] }} props */
-function Apps({ name, apps, jobs }) {
-  return html`<${Table} name=${plain(name)} className="apps" columns=${[t("app"), t("state"), t("home.running"), t("kind.build"), t("kind.deploy")]} rows=${apps.map((app) => {
-    const sum = summaryOf(app, jobs);
-    return html`<tr key=${app.app_id}>
+/** @param {{ name: string, apps: AppShown[] }} props */
+function Apps({ name, apps }) {
+  return html`<${Table} name=${plain(name)} className="apps" columns=${[t("app"), t("state"), t("home.running"), t("kind.build"), t("kind.deploy")]} rows=${apps.map((app) => html`<tr key=${app.app_id}>
       <th scope="row"><a href=${linkTo("apps", app.app_id)}>${plain(app.name)}</a> <span class="quiet">${app.type}</span></th>
-      <td><${State} of=${sum.state} group=${sum.group} />${sum.isDrifted && html` <span class="state tone-wait"><${Icon} name="warn" />${t("drift.badge")}</span>`}</td>
-      <td>${sum.tag && html`<code>${plain(sum.tag)}</code> `}${sum.commit ? html`<${Commit} commit=${sum.commit} />` : !sum.tag && html`<span class="quiet">–</span>`}</td>
-      <td><${Last} run=${sum.build} /></td><td><${Last} run=${sum.deploy} /></td></tr>`;
-  })} />`;
+      <td><${AppState} app=${app} /></td>
+      <td><${RunningVersion} app=${app} /></td>
+      <td><${Last} run=${app.last_build} /></td><td><${Last} run=${app.last_deploy} /></td></tr>`)} />`;
 }
 
-/** @param {{ run: any }} props */
+/**
+ * The state of an app, and whether the last comparison found a difference.
+ * @param {{ app: AppShown }} props
+ */
+export function AppState({ app }) {
+  return html`<${State} of=${app.state} group="app" />${app.last_drift?.drifted && html` <${Badge} tone="wait" icon="warn">${t("drift.badge")}<//>`}`;
+}
+
+/** @param {{ app: AppShown }} props */
+export function RunningVersion({ app }) {
+  const { running } = app;
+  if (!running) return html`<span class="quiet">–</span>`;
+  return html`<span class="row"><code>${plain(running.image_tag ?? running.revision?.slice(0, 8) ?? "–")}</code>${running.commit && html`<${Commit} commit=${running.commit} />`}<${State} of=${running.health} group="health" small /></span>`;
+}
+
+/** @param {{ run: { job_id: string, state: string, created_at: string, finished_at: string | null } | null }} props */
 function Last({ run }) {
   if (!run) return html`<span class="quiet">–</span>`;
   return html`<a class="last" href=${linkTo("jobs", run.job_id)}><${State} of=${run.state} small /> <${Ago} at=${run.finished_at ?? run.created_at} /></a>`;

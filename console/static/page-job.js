@@ -60,7 +60,7 @@ function Shown({ job, followed, place, session, again }) {
     <${Outcome} job=${job} session=${session} />
     <${Section} title=${t("job.lanes")}><${Lanes} job=${job} onStep=${onStep} /><//>
     ${job.kind === "build" && session.person && html`<${Section} title=${t("log.title")}><${ConsoleLog} jobId=${job.job_id} line=${Number(place.query.get("line")) || undefined} onLine=${(/** @type {number} */ line) => replace(`${linkTo("jobs", job.job_id)}?line=${line}`)} /><//>`}
-    ${job.links.length > 0 && html`<${Section} title=${t("job.links")}><ul class="plain-list">${job.links.map((link) => html`<li key=${link.url + link.kind}><span class="quiet">${upstreamTitle(link.upstream)} ${label("part", link.kind)}</span> <${Out} to=${link.url}>${plain(link.name)}<//></li>`)}</ul><//>`}
+    ${job.links.length > 0 && html`<${Section} title=${t("job.links")}><ul class="plain-list">${job.links.map((link) => html`<li key=${link.url + link.kind}><span class="quiet">${upstreamTitle(link.upstream)}${link.name !== job.job_id && ` ${label("part", link.kind)}`}</span> <${Out} to=${link.url}>${link.name === job.job_id ? label("part", link.kind) : plain(link.name)}<//></li>`)}</ul><//>`}
     <${Interventions} job=${job} />
     <${Events} events=${followed.events} />
     ${asked?.what === "retry" && html`<${Retry} job=${job} onClose=${close} onDone=${again} />`}

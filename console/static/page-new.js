@@ -58,7 +58,7 @@ function NewApp({ projects, types }) {
       <div class="buttons"><${Button} type="submit" kind=${isPossible ? "plain" : "primary"} busy=${look.isBusy}>${t("new.plan")}<//></div>
     <//>
     ${planned && html`<${Section} title=${t("plan.title")}>
-      <p class="quiet">${t("plan.what")}</p>
+      <p class="lead">${t("plan.what")}</p>
       ${!isCurrent && html`<${Notice} tone="wait" icon="warn" live><p>${t("new.changed")}</p><//>`}
       ${plan.problem && html`<${Refusal} problem=${plan.problem} />`}
       ${plan.job && (!isOver(plan.job) || plan.job.state !== "succeeded") && html`<${Lanes} job=${plan.job} />`}

@@ -51,6 +51,6 @@ export function RemovePage({ place, session }) {
 /** @param {{ title: string, icon: string, tone: string, items: Item[] }} props */
 function Items({ title, icon, tone, items }) {
   return html`<${Section} title=${`${title} (${items.length})`}>
-    ${items.length === 0 ? html`<p class="quiet">${t("nothing")}</p>` : html`<ul class="cards">${items.map((each) => html`<li key=${each.upstream + each.kind + each.name} class=${`card tone-${tone}`}><${Icon} name=${icon} /><div><strong><${Out} to=${each.url}>${plain(each.name)}<//></strong><br /><span class="quiet">${upstreamTitle(each.upstream)} ${label("part", each.kind)}</span><br /><span lang="en">${plain(each.reason)}</span></div></li>`)}</ul>`}
+    ${items.length === 0 ? html`<p class="quiet">${t("nothing")}</p>` : html`<ul class="cards">${items.map((each) => html`<li key=${each.upstream + each.kind + each.name} class=${`card tone-${tone}`}><${Icon} name=${icon} /><div><strong><${Out} to=${each.url}>${plain(each.name)}<//></strong> <span class="quiet">${upstreamTitle(each.upstream)} ${label("part", each.kind)}</span><br /><span lang="en">${plain(each.reason)}</span></div></li>`)}</ul>`}
   <//>`;
 }

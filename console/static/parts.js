@@ -63,6 +63,8 @@ const STATES = {
   well: ["ok", "ok"],
   wrong: ["fail", "fail"],
   untold: ["idle", "none"],
+  healthy: ["ok", "ok"],
+  progressing: ["run", "run"],
   making: ["run", "run"],
   incomplete: ["fail", "warn"],
   removing: ["wait", "stop"],
@@ -291,7 +293,7 @@ export function Section({ title, aside, children }) {
  * @param {{ name: string, columns: readonly any[], rows: readonly any[], className?: string }} props
  */
 export function Table({ name, columns, rows, className = "" }) {
-  return html`<div class="table-scroll" tabindex="0" role="region" aria-label=${name}><table class=${className}>
+  return html`<div class="table-scroll" tabindex="0" role="group" aria-label=${name}><table class=${className}>
     <thead><tr>${columns.map((each, index) => html`<th key=${index} scope="col">${each}</th>`)}</tr></thead>
     <tbody>${rows}</tbody></table></div>`;
 }

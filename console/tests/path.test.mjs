@@ -21,8 +21,8 @@ for (const [how, hands] of [["mouse", mouse], ["keyboard", keyboard]]) {
     const opened = await openPage(browser);
     const { page } = opened;
     const { press, fill } = hands(page);
-    const login = `path-${how}`;
-    const app = `shop-${how}`;
+    const login = `path${process.env.RUN ?? ""}-${how}`;
+    const app = `shop${process.env.RUN ?? ""}-${how}`;
 
     await visit(page, "#/signup");
     await fill("ID", login);
@@ -58,7 +58,7 @@ for (const [how, hands] of [["mouse", mouse], ["keyboard", keyboard]]) {
       await press("link", "The app");
     }
     await press("button", "Roll back");
-    await page.locator("dialog").getByText("1.0").waitFor();
+    await page.locator("dialog select").waitFor();
     await page.locator("dialog").getByRole("button", { name: "Roll back" }).press("Enter");
     await jobState(page, "succeeded");
     await press("link", "The app");

@@ -63,6 +63,7 @@ export async function visit(page, hash) {
 }
 
 export async function jobState(page, state, timeout = JOB_MS) {
+  await page.waitForURL(/#\/jobs\/./, { timeout });
   await page.locator(".head .state", { hasText: state }).waitFor({ timeout });
 }
 
@@ -125,6 +126,7 @@ export async function member(page, login) {
   if (accepted.status === 202) await followJob(page, accepted.body.job_id);
   const answer = await api(page, "POST", "/login", { id: login, password: PASSWORD });
   assert.equal(answer.status, 201, JSON.stringify(answer.body));
+  await page.reload(); // the console asks who is logged in when it starts
 }
 
 /** Make an app without the console; returns its id. */

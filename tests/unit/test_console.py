@@ -11,7 +11,7 @@ import pytest
 from support.checkout import ROOT
 
 from api.views.upstreams import UpstreamState
-from common.states import JobState, Outcome, Provenance, StepState
+from common.states import AppState, JobState, Outcome, Provenance, RunHealth, StepState
 from common.workflows import EXTERNAL, WORKFLOWS
 
 STATIC = ROOT / "console/static"
@@ -27,6 +27,8 @@ SENDS = r"\b(fetch|EventSource|XMLHttpRequest|sendBeacon|WebSocket)\("
 STEPS = [step for workflow in WORKFLOWS.values() for step in workflow.steps]
 VALUES = {
     "state": {*JobState, *StepState, *Outcome, *UpstreamState},
+    "app": set(AppState),
+    "health": set(RunHealth),
     "provenance": set(Provenance),
     "upstream": set(EXTERNAL),
     "kind": set(WORKFLOWS),
@@ -48,7 +50,7 @@ def test_each_text_is_there_in_both_languages_with_the_same_values() -> None:
 
 
 def test_korean_texts_are_korean() -> None:
-    names = {"GitLab", "Jenkins", "Kibana", "Argo CD", "Slipway", "Flower", "Helm"}
+    names = {"GitLab", "Jenkins", "Kibana", "Elasticsearch", "Argo CD", "Slipway", "Flower", "Helm"}
 
     untranslated = {key for key, (_, korean) in MESSAGES.items() if not re.search("[가-힣]", korean)}
 
