@@ -13,8 +13,9 @@ import pytest
 import yaml
 from support.checkout import ROOT
 from support.composition import load
-from support.settings import NAMES
+from support.settings import NAMES, NEWER
 
+from common.config.settings import FlowerSettings, Settings, WorkerSettings
 from common.workflows import WORKFLOWS, Upstream
 from deploy import chart
 
@@ -22,6 +23,9 @@ CHART = ROOT / chart.CHART
 TEMPLATES = {file.name: file.read_text(encoding="utf-8") for file in (CHART / "templates").iterdir()}
 VALUE_SETS = sorted((ROOT / "tests/chart/values").glob("*.yaml"))
 OF_OTHERS = {"POD_IP", "FLOWER_MAX_TASKS", "FLOWER_URL_PREFIX"}  # Kubernetes', and Flower's own
+KINDS = {"migrate": Settings, "api": Settings, "worker": WorkerSettings, "flower": FlowerSettings}
+UNUSED = {"migrate": {"redis_password", "redis_sentinel_password", "metrics_token"}}
+IN_THE_ENVIRONMENT = {"db_url", "redis_url"}  # without their passwords
 COMPOSE = load()["services"]
 
 
@@ -81,14 +85,16 @@ def test_variables_that_templates_set_are_settings() -> None:
     assert {name.upper() for name in chart.OF_THE_CHART} <= set_here
 
 
-def test_a_process_is_handed_the_secrets_that_compose_hands_it() -> None:
+def test_a_process_is_handed_the_secrets_that_it_reads_and_those_of_compose() -> None:
     text = TEMPLATES["_settings.tpl"].partition('{{- define "slipway.secrets" -}}')[2].partition("{{- end }}")[0]
     listed = yaml.safe_load(text)
     handed = {process: {*each["required"], *each["optional"]} for process, each in listed.items()}
 
     assert handed.keys() == {"api", "worker", "flower", "migrate"}
     for process, names in handed.items():
-        assert names - {"redis_sentinel_password"} == set(COMPOSE[process]["secrets"])
+        assert names >= set(COMPOSE[process]["secrets"])
+        read = {field for field, said in KINDS[process].model_fields.items() if chart.is_secret(said)}
+        assert {NEWER.get(name, name) for name in names} == read - IN_THE_ENVIRONMENT - UNUSED.get(process, set())
 
 
 def test_a_worker_may_end_the_longest_step() -> None:

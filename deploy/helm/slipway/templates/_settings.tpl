@@ -15,7 +15,13 @@ worker:
     - jenkins_auth_token
     - argo_token
     - kibana_pwd
-  optional: [redis_sentinel_password, gitlab_read_token]
+  optional:
+    - redis_sentinel_password
+    - gitlab_read_token
+    - smtp_password
+    - webhook_urls
+    - webhook_secret
+    - heartbeat_url
 flower: {required: [redis_password, flower_basic_auth], optional: [redis_sentinel_password]}
 migrate: {required: [db_password, secret_keys], optional: []}
 {{- end }}
