@@ -154,7 +154,7 @@ class Publisher:
         return True
 
     def _signature(self, task: TaskMessage) -> Signature:
-        return self._app.signature(task.name, args=[task.job_id], immutable=True, options={"queue": task.queue})
+        return self._app.signature(task.name, args=(task.job_id,), immutable=True, options={"queue": task.queue})
 
 
 class BackgroundPublisher(Publisher):

@@ -205,7 +205,7 @@ class TaskEvents:
         self._thread.following = _Following(head=request.id, id=task_id, began_s=time.monotonic())
         worker_state.all_total_count[0] += 1
         origin = {"root_id": request.root_id, "parent_id": parent_id}
-        self._send("task-received", name=task, args=repr([job_id]), kwargs="{}", retries=0, **origin)
+        self._send("task-received", name=task, args=repr((job_id,)), kwargs="{}", retries=0, **origin)
         self._send("task-started")
 
     def _following(self, head: str) -> _Following | None:
