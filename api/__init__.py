@@ -20,6 +20,7 @@ from api.service import Service, service
 from api.serving import telemetry
 from api.views import (
     apps,
+    audit,
     builds,
     confirm_page,
     confirmations,
@@ -104,7 +105,7 @@ def register_endpoints(app: Flask) -> None:
         (signup, confirmations, login, passwords, sessions, tokens),
         (projects, apps, builds, deploys, lifecycle, jobs, interventions),
     )
-    for module in (*people, *work, upstreams, status, users, signups):
+    for module in (*people, *work, upstreams, status, users, signups, audit):
         app.register_blueprint(module.blueprint)
     for module in (health, metrics, route, swagger_ui, confirm_page, console):
         app.register_blueprint(module.blueprint)

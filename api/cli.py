@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from api.commands import backups
+from api.commands.audit_log import audit
 from api.commands.database import database
 from api.commands.invites import invites
 from api.commands.jobs import jobs
@@ -24,6 +25,7 @@ GROUPS = {
     "jobs": jobs,
     "ledger": ledger,
     "keys": keys,
+    "audit": audit,
 }
 
 

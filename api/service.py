@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flask import current_app
 
@@ -12,6 +12,7 @@ from api.monitoring.readiness import Readiness
 from api.passwords import Passwords
 from api.presentation.durations import StepDurations
 from api.presentation.job_view import JobView
+from common.audit import RefusalBound
 from common.broker import Publisher
 from common.config.catalog import Catalog
 from common.config.settings import Settings
@@ -34,6 +35,7 @@ class Service:
     view: JobView
     hub: Hub
     backlog: BacklogCollector
+    refused_log_ins: RefusalBound = field(default_factory=RefusalBound)
 
 
 def service() -> Service:

@@ -116,7 +116,7 @@ class Lane:
 @dataclass(frozen=True, kw_only=True)
 class Workflow:
     name: str
-    title: str
+    title: str  # of a job: {subject} is its app or person; {which} its number or tag, after a space, if there is one
     lanes: tuple[Lane, ...]
     on_cancel: StepPlan | None = None  # run when the job is cancelled after its first step has begun
     result: str | None = None  # the step whose output is the job's result, for the user
@@ -145,7 +145,7 @@ NAME_CHECKS = ("check_gitlab_name", "check_jenkins_name", "check_kibana_name")
 
 SIGNUP = Workflow(
     name="signup",
-    title="Accounts on GitLab, Jenkins and Kibana",
+    title="Sign-up of {subject}",
     lanes=(
         Lane(name="gitlab", steps=(
             StepPlan(name="check_gitlab_name", upstream=G, retry=PATIENT,
@@ -176,7 +176,7 @@ SIGNUP = Workflow(
 
 PROVISION = Workflow(
     name="provision",
-    title="Repositories, pipeline and application of an app",
+    title="Creation of {subject}",
     lanes=(
         Lane(name="source", steps=(
             StepPlan(name="fork_source", upstream=G, retry=PATIENT,
@@ -205,7 +205,7 @@ PROVISION = Workflow(
 
 BUILD = Workflow(
     name="build",
-    title="Build on Jenkins",
+    title="Build{which} of {subject}",
     result="await_result",
     on_cancel=StepPlan(
         name="stop_build", upstream=J, retry=PATIENT, wait=WaitPolicy(at_most_s=300),
@@ -226,7 +226,7 @@ BUILD = Workflow(
 
 DEPLOY = Workflow(
     name="deploy",
-    title="Deployment by Argo CD",
+    title="Deployment{which} of {subject}",
     result="await_healthy",
     lanes=(
         Lane(name="deploy", steps=(
@@ -242,7 +242,7 @@ DEPLOY = Workflow(
 
 DEPROVISION = Workflow(
     name="deprovision",
-    title="Removal of what was made for an app, in reverse order",
+    title="Removal of {subject}",
     result="release_name",
     lanes=(
         Lane(name="undo", steps=(
@@ -268,7 +268,7 @@ DEPROVISION = Workflow(
 
 REMOVAL_PREVIEW = Workflow(
     name="removal_preview",
-    title="What people did in the repositories of an app",
+    title="Preview of the removal of {subject}",
     result="inspect_repositories",
     lanes=(
         Lane(name="preview", steps=(
@@ -280,13 +280,13 @@ REMOVAL_PREVIEW = Workflow(
 
 RECONCILE = Workflow(
     name="reconcile",
-    title="Putting back what is missing or was changed of an app",
+    title="Repair of {subject}",
     lanes=PROVISION.lanes,  # every step of provisioning makes or confirms: running it again is the repair
 )
 
 DRIFT = Workflow(
     name="drift",
-    title="What of an app is missing, changed or foreign",
+    title="Comparison of {subject}",
     result="compare_app",
     lanes=(
         Lane(name="drift", steps=(
@@ -298,7 +298,7 @@ DRIFT = Workflow(
 
 PLAN = Workflow(
     name="plan",
-    title="What making an app would do",
+    title="Forecast for {subject}",
     result="foresee_app",
     lanes=(
         Lane(name="plan", steps=(
@@ -310,7 +310,7 @@ PLAN = Workflow(
 
 CHECKUP = Workflow(
     name="checkup",
-    title="Whether everything is there that jobs need",
+    title="Check-up of every upstream",
     result="examine",
     lanes=(
         Lane(name="checkup", steps=(
@@ -322,7 +322,7 @@ CHECKUP = Workflow(
 
 OFFBOARD = Workflow(
     name="offboard",
-    title="Closing of a person's accounts that were made here",
+    title="Off-boarding of {subject}",
     lanes=(
         Lane(name="gitlab", steps=(
             StepPlan(name="leave_gitlab_group", upstream=G, retry=PATIENT, wait=WaitPolicy(at_most_s=300),
@@ -348,7 +348,7 @@ OFFBOARD = Workflow(
 
 CHANGE_PASSWORD = Workflow(
     name="change_password",
-    title="New password on GitLab, Jenkins and Kibana",
+    title="New password of {subject}",
     lanes=(
         Lane(name="gitlab", steps=(
             StepPlan(name="set_gitlab_password", upstream=G, retry=PATIENT, secret=True,

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from slipway import address, tokens
 from slipway.commands.accounts import login, logout, me, offboard, signup
 from slipway.commands.apps import app
+from slipway.commands.audit import audit
 from slipway.commands.base import Program
 from slipway.commands.context import CommandContext
 from slipway.commands.jobs import jobs
@@ -86,6 +87,7 @@ for command in (
     upstreams,
     offboard,
     reset_password,
+    audit,
 ):
     slipway.add_command(command)
 

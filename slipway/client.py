@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from slipway.accounts import Accounts
 from slipway.apps import Apps
+from slipway.audit import Audit
 from slipway.jobs import Jobs
 from slipway.releases import Releases
 from slipway.upstreams import Upstreams
 
 
-class Client(Accounts, Apps, Releases, Jobs, Upstreams):
+class Client(Accounts, Apps, Releases, Jobs, Upstreams, Audit):
     """A client of the Slipway server.
 
     >>> slipway = Client("http://127.0.0.1:8000")

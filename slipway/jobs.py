@@ -1,4 +1,4 @@
-"""Jobs: list, read, follow, retry, cancel, skip a step."""
+"""Jobs: list, count, read, follow, retry, poll, cancel, skip a step."""
 
 from __future__ import annotations
 
@@ -32,10 +32,16 @@ class Jobs(BaseClient):
     ) -> Iterator[Document]:
         """Yield the team's jobs, newest first; `since` is aware, `limit` is the size of a page.
 
-        `team`: another team than the caller's; administrators only.
+        `state`: one, or several separated by commas. `team`: another team than the caller's, `*` for all;
+        administrators only.
         """
         which = {"state": state, "kind": kind, "app_id": app_id, "user": user, "team": team}
         return self._pages("jobs", "jobs", **which, since=since.isoformat() if since else None, limit=limit)
+
+    def count_jobs(self, *, team: str | None = None) -> list[Document]:
+        """Return the numbers of jobs, `{kind, state, jobs, is_capped}` each, of the caller's team or of another."""
+        counts: list[Document] = self._read("jobs", "counts", team=team)["counts"]
+        return counts
 
     def get_job(self, job_id: str) -> Document:
         """Return the job with its lanes, steps, `errors`, `result`, `progress`, … as it is now."""
@@ -105,6 +111,10 @@ class Jobs(BaseClient):
     def retry_job(self, job_id: str, *, password: str | None = None) -> Document:
         """Run the failed steps again, in the same job. Raises ProblemError `not_failed`, `password_needed`."""
         return self._write("jobs", job_id, "retry", body={"password": password} if password is not None else {})
+
+    def poll_job(self, job_id: str) -> Document:
+        """Take now what waits for its next poll or attempt. Raises ProblemError `nothing_to_poll`, `is_over`."""
+        return self._write("jobs", job_id, "poll", body={})
 
     def cancel_job(self, job_id: str) -> Document:
         """Stop the job before its next step. Raises ProblemError `is_over`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import IO
 
 from slipway.errors import Document
@@ -74,8 +75,14 @@ def table(job: Document, *, width: int | None = None) -> list[str]:
     left = time_left(job["progress"].get("remaining"))
     done = f"  {job['state']}, {job['progress']['done']} of {job['progress']['total']} steps done"
     lines.append(f"{done}, {left}" if left else done)
-    waits = (f"  waiting on {wait['upstream']}: {wait['reason']}" for wait in job["waiting_on"])
+    waits = (f"  waiting on {wait['upstream']}{_next_check(wait)}: {wait['reason']}" for wait in job["waiting_on"])
     return lines + [plain(wait).replace("\n", " ")[:width] for wait in waits]
+
+
+def _next_check(wait: Document) -> str:
+    """Return when the upstream is checked next, to the second; empty when that is not known."""
+    at = wait.get("next_look_at")
+    return f", next check at {datetime.fromisoformat(at).astimezone():%H:%M:%S}" if at else ""
 
 
 def _line(lane: str, step: Document) -> str:

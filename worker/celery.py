@@ -25,6 +25,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from common.admission import slots
+from common.audit import AuditPruner
 from common.broker import QUEUES, Publisher, celery_app
 from common.config import catalog, settings
 from common.config.settings import FlowerSettings, SettingsError, WorkerSettings
@@ -141,6 +142,7 @@ def configure_app(app: Celery, config: WorkerSettings) -> None:
         mailer=PeriodicThread("mailer", Mailer(db, config).send_due, every_s=mailer.EVERY_S),
         presence=PeriodicThread("presence", shown.show, every_s=presence.EVERY_S),
         notifications=tuple(notifications.threads(db, config)),
+        audit_pruner=PeriodicThread("audit_pruner", AuditPruner(db, config).prune_some, every_s=EVERY_S),
     )
     task_events, intake = TaskEvents(), Intake()
     runner = Runner(
@@ -215,6 +217,7 @@ class PeriodicThreads:
     mailer: PeriodicThread
     presence: PeriodicThread
     notifications: tuple[PeriodicThread, ...]
+    audit_pruner: PeriodicThread
 
     @property
     def _all(self) -> tuple[PeriodicThread, ...]:
@@ -225,6 +228,7 @@ class PeriodicThreads:
             self.retention,
             self.mailer,
             self.presence,
+            self.audit_pruner,
             *self.notifications,
         )
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from flask import g, request
-from sqlalchemy import delete, or_, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from api import credentials
@@ -40,8 +40,8 @@ def begin_session(session: Session, user: User, now: datetime) -> tuple[str, dat
     return token, ends_at
 
 
-def end_session() -> bool:
-    """Delete the sessions of this request's tokens, of the header and of the cookie; return whether a cookie was sent.
+def tokens_to_end() -> tuple[list[str], bool]:
+    """Return the hashes of this request's tokens, of the header and of the cookie, and whether a cookie was sent.
 
     From a page of another site the browser withholds the cookie, but would obey an answer that deletes it: such a
     request is refused, unless it has a token of its own. Raises Problem `cross_site`.
@@ -49,10 +49,16 @@ def end_session() -> bool:
     bearer, cookie = _bearer(), _cookie()
     if bearer is None:
         _refuse_other_sites()
-    hashes = [credentials.hash_of(token) for token in (bearer, cookie) if token]
-    if hashes:
-        service().db.execute(delete(LoginSession).where(LoginSession.token_hash.in_(hashes)))
-    return bool(cookie)
+    return [credentials.hash_of(token) for token in (bearer, cookie) if token], bool(cookie)
+
+
+def end_sessions(session: Session, token_hashes: list[str]) -> list[User]:
+    """Delete these sessions, and return whose they were, as often as they had one."""
+    is_one = LoginSession.token_hash.in_(token_hashes)
+    users = list(session.scalars(select(User).join(LoginSession, LoginSession.user_id == User.id).where(is_one)))
+    if users:
+        session.execute(delete(LoginSession).where(is_one))
+    return users
 
 
 def end_sessions_of(session: Session, user: User, *, but: str | None = None) -> int:

@@ -15,13 +15,15 @@ import sys
 from typing import Any
 
 import click
+from flask import g
 from flask.cli import ScriptInfo
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from api.commands.text import plain
+from api.presentation.printable import plain
 from api.service import service
 from common.database import failures
+from common.database.ids import new_id
 from common.database.migrate import SchemaError
 from common.database.repeats import CommitUnknownError
 
@@ -56,6 +58,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         with ctx.ensure_object(ScriptInfo).load_app().app_context():
+            g.request_id = new_id()  # connects the acts of this run in the audit
             try:
                 if self.needs_schema:
                     service().readiness.verify()  # it adds missing teams of the catalog, as the API does

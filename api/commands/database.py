@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from api.access import audit
 from api.commands.base import Command, Group
 from api.service import service
+from common.audit import ActionKind, Subject
 from common.database import migrate, servers
 from common.database.engine import Database
 from common.database.migrate import SchemaError
@@ -34,8 +36,20 @@ def upgrade() -> None:
 
     Waits while another upgrade is running, and continues one that was interrupted.
     """
-    migrate.upgrade(connected())
+    db = connected()
+    before = migrate.revision(db)
+    migrate.upgrade(db)
+    if before != (after := migrate.revision(db)):
+        _record(before, after)
     click.echo("The schema is current.")
+
+
+def _record(before: str | None, after: str | None) -> None:
+    """Record the act when the table is there: the statements of a schema commit by themselves on MySQL."""
+    schema, (old, new) = Subject(kind="schema", id=after), ({"revision": each} for each in (before, after))
+    service().db.transaction(
+        lambda session: audit.record(session, ActionKind.SCHEMA_UPGRADE, schema, before=old, after=new)
+    )
 
 
 @database.command(cls=SchemaCommand)

@@ -10,7 +10,7 @@ import click
 from sqlalchemy import Select, exists, or_, select
 from sqlalchemy.orm import Session
 
-from api.access import admission, auth
+from api.access import admission, audit, auth
 from api.commands import options
 from api.commands.base import Command, Refusal, as_json, print_result
 from api.commands.options import at_most, hint_at_more
@@ -18,6 +18,7 @@ from api.commands.text import columns
 from api.contract.validation import RENAMED
 from api.service import service
 from api.views import stale_signups
+from common.audit import ActionKind, about
 from common.database.models import Job, User
 from common.states import OPEN, JobState
 from common.workflows import SIGNUP
@@ -64,6 +65,7 @@ def restore(login: str, is_json: bool) -> None:
             has_left = person.left_at is not None
             if not has_left:
                 raise Refusal(f"{login} was not renamed, and has not left.")
+        audit.record(session, ActionKind.USER_RESTORE, person, before={"login": login}, after={"login": person.login})
         if has_left:
             _let_return(session, person)
             return person.login, "sign up again, with the same e-mail address and password"
@@ -87,7 +89,9 @@ def release(login: str, is_json: bool) -> None:
     def work(session: Session) -> str:
         person = options.find_user(session, login, for_update=True)
         _require_unused(session, person)
+        before = about(person)
         stale_signups.rename_away(session, person)
+        audit.record(session, ActionKind.USER_RELEASE, before, after={"login": person.login})
         return person.login
 
     new_login = service().db.transaction(work)
@@ -113,6 +117,7 @@ def admit(login: str, is_json: bool) -> None:
             )
         _require_no_open_job(session, person)
         admission.admit(session, person)
+        audit.record(session, ActionKind.USER_ADMIT, person)
 
     service().db.transaction(work)
     print_result(is_json, {"id": login}, f"{login} can log in.")

@@ -9,6 +9,7 @@ import click
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api.access import audit
 from api.commands import options
 from api.commands.base import Group, Refusal, as_json, print_note, print_result
 from api.commands.options import DurationType, at_most, hint_at_more
@@ -16,6 +17,7 @@ from api.commands.text import columns, format_time, number
 from api.contract import validation
 from api.service import service
 from api.views import invites as invitations
+from common.audit import ActionKind
 from common.database.models import Invite, User
 
 MOST_USES = 1_000
@@ -51,7 +53,10 @@ def create(*, team: str, uses: int, expires: timedelta, is_json: bool) -> None:
         print_note(f"The team {team} is open to everyone: no code is needed to join it.")
 
     def work(session: Session) -> tuple[Invite, str]:
-        return invitations.create(session, team_id=team, uses=uses, now=now, expires_at=now + expires)
+        created = invitations.create(session, team_id=team, uses=uses, now=now, expires_at=now + expires)
+        after = {"uses": uses, "expires_at": (now + expires).isoformat()}
+        audit.record(session, ActionKind.INVITE_CREATE, created[0], after=after)
+        return created
 
     invite, code = service().db.transaction(work)
     text = (
@@ -105,6 +110,7 @@ def revoke(invite_id: str, is_json: bool) -> None:
         found = session.get(Invite, invite_id, with_for_update=True) if validation.ID.fullmatch(invite_id) else None
         if found is None:
             raise Refusal("There is no invitation with this ID. To list them: flask --app api invites list --all")
+        audit.record(session, ActionKind.INVITE_REVOKE, found, before={"expires_at": found.expires_at.isoformat()})
         found.expires_at = min(found.expires_at, service().db.now())
         return found
 

@@ -16,11 +16,10 @@ from api.commands.prune import prune
 from api.commands.text import number
 from api.contract import validation
 from api.service import service
-from api.views import bulk_retry
+from api.views import bulk_retry, interventions
 from api.views.bulk_retry import NotRetried, RetryAll
-from api.views.interventions import retry_failed
 from common.database.models import Job
-from common.jobs import interventions, stuck
+from common.jobs import stuck
 from common.jobs.interventions import NotPossibleError
 from common.jobs.stuck import Patience
 from common.workflows import WORKFLOWS
@@ -92,9 +91,10 @@ def cancel(job_id: str, *, is_confirmed: bool, is_json: bool) -> None:
     confirm(f"Cancel the job {job_id}?", is_confirmed=is_confirmed)
 
     def work(session: Session) -> Job:
-        if session.get(Job, job_id) is None:
+        job = session.get(Job, job_id)
+        if job is None:
             raise Refusal(f"There is no job {job_id}.")
-        return interventions.cancel(session, job_id, service().db.now())
+        return interventions.cancel(session, job)
 
     try:
         job = service().db.transaction(work)
@@ -127,6 +127,9 @@ def retry(*, limit: int | None, is_dry: bool, is_confirmed: bool, is_json: bool,
         chosen = ", ".join(f"{name} {value}" for name, value in filters.items() if value is not None)
         confirm(f"Retry the failed jobs of {chosen or 'every team'}?", is_confirmed=is_confirmed)
     retried, refused = _retry(which.model_copy(update={"dry_run": is_dry}), limit)
+    if not is_dry:
+        counts = {"retried": len(retried), "refused": len(refused)}
+        service().db.transaction(lambda session: bulk_retry.record(session, which, **counts))
     for each in refused:
         print_note(f"{each.job_id}: not retried ({each.code}): {each.reason}")
     summary = f"{number(len(retried), 'job')} {'would be retried' if is_dry else 'retried'}, {len(refused)} refused."
@@ -170,4 +173,4 @@ def _retry(which: RetryAll, limit: int | None) -> tuple[list[str], list[NotRetri
 
 
 def _retry_one(session: Session, job_id: str) -> Job:
-    return retry_failed(session, session.get_one(Job, job_id))
+    return interventions.retry_failed(session, session.get_one(Job, job_id))

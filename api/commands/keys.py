@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass
 
 import click
 
+from api.access import audit
 from api.commands.base import WRONG, Group, as_json, print_note, print_result
 from api.commands.text import columns, number
 from api.service import service
+from common.audit import ActionKind, Subject
 from common.vault import rotation
 
 
@@ -82,6 +84,8 @@ def rotate(is_json: bool) -> None:
     Works in small batches while other processes are running, and is safe to repeat. All processes must know the key
     already: see `flask --app api keys --help`. Exit code 1 if no key decrypts some rows; these stay unchanged.
     """
+    first = Subject(kind="keys", id=service().vault.sealing_key_id)
+    service().db.transaction(lambda session: audit.record(session, ActionKind.KEYS_ROTATE, first))
     done = unread = 0
     for some in rotation.reseal(service().db, service().vault):
         done, unread = done + some.done, unread + some.unread

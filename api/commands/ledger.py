@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 
 from api.commands import options
 from api.commands.base import Group
-from api.commands.text import cell, format_time
+from api.commands.text import format_time
 from api.presentation import links
+from api.presentation.printable import cell
 from api.service import service
 from common.database.models import App, Job, Resource, User
 from common.states import Provenance

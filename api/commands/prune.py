@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import click
 
+from api.access import audit
 from api.commands.base import Command, as_json, confirm, dry_run, print_note, print_result, yes
 from api.commands.options import DurationType
 from api.commands.text import format_duration, format_time, number
@@ -69,7 +70,8 @@ def prune(*, age: timedelta, is_dry: bool, is_confirmed: bool, is_json: bool) ->
         confirm(f"Delete the jobs that ended before {format_time(before)}?", is_confirmed=is_confirmed)
     verb, count = ("Would delete" if is_dry else "Deleted"), PruneCount()
     try:
-        _sweep(count, retention.sweep(service().db, service().settings, before=before, is_dry=is_dry), verb)
+        swept = retention.sweep(service().db, service().settings, before=before, is_dry=is_dry, origin=audit.origin())
+        _sweep(count, swept, verb)
     except KeyboardInterrupt:
         print_note(f"{count.summary(verb)} The next run continues.")
         raise

@@ -9,12 +9,14 @@ import click
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api.access import audit
 from api.commands import options
 from api.commands.base import Command, Refusal, as_json, print_result
 from api.commands.options import Pattern, at_most, hint_at_more
 from api.commands.text import columns, format_time
 from api.service import service
 from api.views.signups import shown
+from common.audit import ActionKind
 from common.database.models import SignupReview
 from common.jobs import signup_reviews
 from common.jobs.interventions import NotPossibleError
@@ -52,7 +54,9 @@ def list_signups(*, state: str, limit: int, is_json: bool) -> None:
 def approve(login: str, is_json: bool) -> None:
     """Approve a sign-up: its job begins to create the accounts."""
     job_id = _decide(
-        login, lambda session, review: signup_reviews.approve(session, review, by=None, now=service().db.now()).id
+        login,
+        lambda session, review: signup_reviews.approve(session, review, by=None, now=service().db.now()).id,
+        ActionKind.USER_APPROVE,
     )
     document = {"id": login, "job_id": job_id}
     print_result(is_json, document, f"The sign-up of {login} is approved. Its job is {job_id}.")
@@ -72,12 +76,14 @@ def reject(login: str, reason: str, is_json: bool) -> None:
         lambda session, review: (
             signup_reviews.reject(session, review, by=None, reason=reason, now=service().db.now()).id
         ),
+        ActionKind.USER_REJECT,
+        reason,
     )
     print_result(is_json, {"id": login}, f"The sign-up of {login} is rejected. Nothing was created.")
 
 
-def _decide(login: str, answer: Callable[[Session, str], str]) -> str:
-    """Answer the sign-up of a person that waits. Raises Refusal."""
+def _decide(login: str, answer: Callable[[Session, str], str], kind: ActionKind, reason: str | None = None) -> str:
+    """Answer the sign-up of a person that waits, and record that. Raises Refusal."""
 
     def work(session: Session) -> str:
         person = options.find_user(session, login)
@@ -85,7 +91,9 @@ def _decide(login: str, answer: Callable[[Session, str], str]) -> str:
         review_id = session.scalar(select(SignupReview.id).where(*waits).limit(1))
         if review_id is None:
             raise Refusal(f"No sign-up of {login} waits. To list those that do: flask --app api users signups")
-        return answer(session, review_id)
+        answered = answer(session, review_id)
+        audit.record(session, kind, person, reason=reason)
+        return answered
 
     try:
         return service().db.transaction(work)

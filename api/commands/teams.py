@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from api.access import audit
 from api.commands import catalog_file
 from api.commands.base import Group, Refusal, as_json, dry_run, print_result
 from api.commands.options import Pattern
 from api.commands.text import columns, number
 from api.contract import validation
 from api.service import service
+from common.audit import ActionKind, Subject
 from common.config import catalog, namespaces
 from common.config.catalog import CatalogTeam
 from common.database.models import Project, User
@@ -127,11 +130,19 @@ def add(
             f"This would be added at the end of {target}:\n\n{catalog_file.section(team)}",
         )
         return
-    catalog_file.edit(target, longer)
+    service().db.transaction(lambda session: _edit(session, team, target, longer))
     steps = [f"The team {team_id} is in {target}. Next:", f"  set CATALOG_FILE={target.absolute()}", *NEXT]
     if source is not None:
         del steps[1]
     print_result(is_json, _document(team, target), "\n".join(steps))
+
+
+def _edit(session: Session, team: CatalogTeam, target: Path, longer: Callable[[], str]) -> None:
+    """Record the act, then change the file: a file that cannot be changed leaves no row."""
+    subject = Subject(kind="team", id=team.id, name=team.id, team_id=team.id)
+    audit.record(session, ActionKind.TEAM_ADD, subject, after=team.model_dump(exclude={"id"}))
+    session.flush()
+    catalog_file.edit(target, longer)
 
 
 def _counts(session: Session) -> tuple[dict[str, int], dict[str, int]]:

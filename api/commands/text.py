@@ -1,25 +1,11 @@
-"""Text output for operators: columns, times, durations and counts, with no terminal control characters."""
+"""Text output for operators: columns, times, durations and counts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH COMMERCIAL AT}")
 UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
-
-
-def plain(text: str) -> str:
-    """Return the text without characters that control a terminal; line ends and tabs stay."""
-    return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
-
-
-def cell(value: object) -> object:
-    """Return what a cell of a CSV may hold: a spreadsheet would run a text that begins like a formula."""
-    if not isinstance(value, str):
-        return value
-    text = plain(value)
-    return f"'{text}" if text.lstrip(" ").startswith(FORMULA) else text
 
 
 def columns(rows: Sequence[Sequence[object]], *, nothing: str) -> str:

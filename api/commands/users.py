@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api.access import admission, auth
+from api.access import admission, audit, auth
 from api.commands import displaced, options, signups
 from api.commands.base import Group, Refusal, as_json, print_note, print_result
 from api.commands.options import at_most, hint_at_more, password_stdin, read_password
@@ -18,6 +18,7 @@ from api.contract import accounts, validation
 from api.contract.problems import FieldError
 from api.service import service
 from api.views import stale_signups
+from common.audit import ActionKind
 from common.database.ids import new_id
 from common.database.models import User
 from common.jobs import reset_codes
@@ -85,6 +86,7 @@ def create_admin(*, login: str, email: str, name: str, team: str, is_piped: bool
             admitted_at=service().db.now(),
         )
         session.add(user)
+        audit.record(session, ActionKind.USER_CREATE_ADMIN, user, after={"team": team})
         return user
 
     try:
@@ -123,9 +125,14 @@ def revoke_admin(login: str, is_json: bool) -> None:
 @as_json
 def log_out(login: str, is_json: bool) -> None:
     """End all sessions of a user. The user can log in again while the account exists."""
-    ended = service().db.transaction(
-        lambda session: auth.end_sessions_of(session, options.find_user(session, login, for_update=True))
-    )
+
+    def work(session: Session) -> int:
+        user = options.find_user(session, login, for_update=True)
+        ended = auth.end_sessions_of(session, user)
+        audit.record(session, ActionKind.SESSION_END_OTHERS, user, after={"ended": ended})
+        return ended
+
+    ended = service().db.transaction(work)
     print_result(is_json, {"id": login, "ended": ended}, f"{ended} sessions of {login} have ended.")
 
 
@@ -142,7 +149,10 @@ def reset_password(login: str, is_json: bool) -> None:
         user = options.find_user(session, login, for_update=True)
         if user.left_at is not None:
             raise Refusal(f"{login} has been off-boarded and cannot log in.")
-        return reset_codes.create(session, user, service().db.now())
+        created = reset_codes.create(session, user, service().db.now())
+        after = {"expires_at": created[1].isoformat()}
+        audit.record(session, ActionKind.PASSWORD_RESET_CODE, user, after=after)
+        return created
 
     code, expires_at = service().db.transaction(work)
     document = {"id": login, "reset_code": code, "expires_at": format_time(expires_at)}
@@ -166,6 +176,9 @@ def _set_admin(login: str, *, is_admin: bool) -> User:
             raise Refusal(f"{login} has been off-boarded and cannot log in.")
         if is_admin and (job := admission.find_unfinished_sign_up(session, user)):
             raise Refusal(f"{login} cannot log in yet: the sign-up, job {job.id}, is {job.state.value}.")
+        kind = ActionKind.USER_GRANT_ADMIN if is_admin else ActionKind.USER_REVOKE_ADMIN
+        before, after = {"is_admin": user.is_admin}, {"is_admin": is_admin}
+        audit.record(session, kind, user, before=before, after=after)
         user.is_admin = is_admin
         return user
 

@@ -7,12 +7,13 @@ index is scanned. New rows appear before the first page, so later pages do not s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import product
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
@@ -22,12 +23,13 @@ from api.contract.endpoint import BooleanFlag, Query, ResponseBody, WholeNumber
 from api.contract.fields import ExistingId
 from api.contract.timestamps import Timestamp
 from common.database.ids import EPOCH, first_id
-from common.database.models import App, Job, Project, SignupReview
+from common.database.models import Action, App, Job, Project, SignupReview
 from common.states import JobState
 from common.workflows import WORKFLOWS
 
-Row = TypeVar("Row", Project, App, Job, SignupReview)
-Filters = dict[str, str]  # column: value
+Row = TypeVar("Row", Project, App, Job, SignupReview, Action)
+Created = TypeVar("Created", Project, App, Job, SignupReview)
+Filters = Mapping[str, str | tuple[str, ...]]  # column: value, or the values of which it has one
 
 # For each table, the columns that precede the id in one of its indexes; the first entry that fits the filters is used.
 INDEX_PREFIXES: dict[type, Sequence[tuple[str, ...]]] = {
@@ -42,10 +44,12 @@ INDEX_PREFIXES: dict[type, Sequence[tuple[str, ...]]] = {
         ("team_id", "kind"),
         ("team_id",),
         ("state",),
+        (),
     ),
     App: (("project_id",),),
     Project: (("team_id",),),
     SignupReview: (("state",),),
+    Action: (("object_id",), ("object_name",), ("actor",), ("team_id",), ("kind",), ()),
 }
 MAX_TOTAL = 10_000  # counting further would cost more than the number is worth
 CLOCK_SKEW = timedelta(minutes=5)  # an id has the time of the API's host, `created_at` the time of the database's host
@@ -65,6 +69,22 @@ def _checked_kind(value: str) -> str:
     return value
 
 
+def _split_states(value: Any) -> Any:
+    """Read `queued,running`. Raises ValueError for what is no state, or is there twice."""
+    if not isinstance(value, str):
+        return value
+    words = value.split(",")
+    if not set(words) <= set(JobState) or len(set(words)) < len(words):
+        raise ValueError(f"Use one or more of these states, separated by commas: {', '.join(JobState)}.")
+    return tuple(map(JobState, words))
+
+
+_STATE = f"(?:{'|'.join(JobState)})"
+States = Annotated[
+    tuple[JobState, ...] | None,
+    BeforeValidator(_split_states),
+    WithJsonSchema({"type": "string", "pattern": f"^{_STATE}(?:,{_STATE})*$"}),
+]
 Id = Annotated[ExistingId, AfterValidator(_checked_id)]
 Kind = Annotated[str, Field(json_schema_extra={"enum": list(WORKFLOWS)}), AfterValidator(_checked_kind)]
 TeamName = Annotated[str, Field(pattern=f"^{validation.TEAM.pattern}$")]
@@ -83,7 +103,10 @@ class Page(Query):
 class JobPage(Page):
     """The page of a list of jobs to return, newest first."""
 
-    state: Annotated[JobState | None, Field(description="Only jobs in this state.")] = None
+    state: Annotated[
+        States,
+        Field(description="Only jobs in this state, or in one of several: `queued,running`."),
+    ] = None
 
 
 class PageBody(ResponseBody):
@@ -105,7 +128,7 @@ class PageRows(Generic[Row]):
     fields: dict[str, Any]
 
 
-def filters_of(page: Page, *fields: str) -> Filters:
+def filters_of(page: Page, *fields: str) -> dict[str, str | tuple[str, ...]]:
     """Return the fields that the client has sent, in this order."""
     return {name: value for name in fields if (value := getattr(page, name)) is not None}
 
@@ -116,8 +139,8 @@ def empty_page(page: Page) -> PageRows[Any]:
 
 
 def read(
-    session: Session, table: type[Row], page: Page, filters: Filters, *conditions: ColumnElement[bool]
-) -> PageRows[Row]:
+    session: Session, table: type[Created], page: Page, filters: Filters, *conditions: ColumnElement[bool]
+) -> PageRows[Created]:
     """Return one page of the rows that match the filters and the conditions."""
     if page.user is not None:
         user_id = accounts.find_id(session, page.user)
@@ -130,10 +153,46 @@ def read(
             table.id >= first_id(max(EPOCH, page.since - CLOCK_SKEW)),
             table.created_at >= page.since,
         )
-    count = _count(session, table, filters, conditions) if page.total else None
-    ids = session.scalars(newest(table, filters, *conditions, below=page.cursor).limit(page.limit + 1)).all()
-    following = ids[page.limit - 1] if len(ids) > page.limit else None
-    return PageRows(rows=_rows(session, table, ids[: page.limit]), fields=_page_fields(following, count))
+    return select_page(
+        session, table, filters, *conditions, cursor=page.cursor, limit=page.limit, is_counted=page.total
+    )
+
+
+def select_page(
+    session: Session,
+    table: type[Row],
+    filters: Filters,
+    *conditions: ColumnElement[bool],
+    cursor: str | None,
+    limit: int,
+    is_counted: bool,
+) -> PageRows[Row]:
+    """Return the matching rows below the cursor, newest first, at most `limit`."""
+    stretches = list(_stretches(table, filters))
+    count = sum(_count(session, table, each, conditions) for each in stretches) if is_counted else None
+    found = [
+        row_id
+        for each in stretches
+        for row_id in session.scalars(newest(table, each, *conditions, below=cursor).limit(limit + 1))
+    ]
+    ids = sorted(found, reverse=True)[: limit + 1]
+    following = ids[limit - 1] if len(ids) > limit else None
+    return PageRows(rows=_rows(session, table, ids[:limit]), fields=_page_fields(following, count))
+
+
+def _stretches(table: type[Row], filters: Filters) -> Iterator[Filters]:
+    """Yield the filters with one value for each column of the index: each is one stretch of it, in the list's order."""
+    prefix = _prefix(table, filters)
+    for chosen in product(*(_values(filters[name]) for name in prefix)):
+        yield {**filters, **dict(zip(prefix, chosen, strict=True))}
+
+
+def _values(wanted: str | tuple[str, ...]) -> tuple[str, ...]:
+    return wanted if isinstance(wanted, tuple) else (wanted,)
+
+
+def _prefix(table: type[Row], filters: Filters) -> tuple[str, ...]:
+    return next(some for some in INDEX_PREFIXES[table] if set(some) <= set(filters))
 
 
 def newest(
@@ -147,11 +206,11 @@ def newest(
     or intersect two indexes and sort the result. Columns outside the prefix are wrapped in a function, so that no
     other index fits them. SQLite chooses the same plan either way.
     """
-    prefix = next(some for some in INDEX_PREFIXES[table] if set(some) <= set(filters))
+    prefix = _prefix(table, filters)
     columns = [getattr(table, name) for name in prefix]
     indexed = [column.in_((filters[name], NO_VALUE)) for name, column in zip(prefix, columns, strict=True)]
     rest = [(getattr(table, name), value) for name, value in filters.items() if name not in prefix]
-    others = [func.coalesce(column, NO_VALUE) == value for column, value in rest]
+    others = [func.coalesce(column, NO_VALUE).in_(_values(value)) for column, value in rest]
     after = [] if below is None else [table.id < below]
     return (
         select(table.id)

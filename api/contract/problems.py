@@ -109,6 +109,9 @@ CODES: dict[str, ProblemType] = {
     ),
     "is_over": ProblemType(409, "The job is over", "A job that is over cannot be changed. Start a new job."),
     "not_failed": ProblemType(409, "Nothing has failed", "Only a failed job or step can be retried or skipped."),
+    "nothing_to_poll": ProblemType(
+        409, "Nothing waits for a time", "Read `waiting_on` of the job: what is running or held back cannot be polled."
+    ),
     "not_skippable": ProblemType(
         409, "The step cannot be skipped", "Later steps need the output of this step. Retry the job instead."
     ),

@@ -58,6 +58,8 @@ SCOPES: Mapping[str, Scope | None] = {  # by the name of the call; None: no toke
     "read_log": Scope.READ,
     "retry_job": Scope.TEAM,
     "cancel_job": Scope.TEAM,
+    "poll_job": Scope.TEAM,
+    "count_jobs": Scope.READ,
     "retry_jobs": None,
     "skip_step": None,
     "show_status": None,
@@ -69,4 +71,6 @@ SCOPES: Mapping[str, Scope | None] = {  # by the name of the call; None: no toke
     "list_signups": None,
     "approve_signup": None,
     "reject_signup": None,
+    "list_actions": None,
+    "export_actions": None,
 }

@@ -154,6 +154,8 @@ def _success(call: Endpoint, status: int, model: type[ResponseBody] | None) -> S
         headers |= _always(texts.LOCATION | texts.RETRY_AFTER)
     if 304 in call.answers:
         headers |= _always(texts.ETAG) | texts.RETRY_AFTER
+    if model is not None and model.media_type == texts.CSV:
+        headers |= texts.NEXT_PART
     operation: Schema = {"description": texts.SUCCESSES[status], "headers": headers}
     if model is not None:
         operation["content"] = {model.media_type: {"schema": _content(model)}}

@@ -12,10 +12,15 @@ AT, LATER = "2026-03-14T09:26:53.589793Z", "2026-03-14T09:27:04.118201Z"
 SUMMARY: dict[str, Any] = {
     "job_id": JOB_ID,
     "kind": "signup",
-    "title": "Accounts on GitLab, Jenkins and Kibana",
+    "title": "Sign-up of ada",
     "state": "running",
+    "team": "dev",
     "app_id": None,
+    "app": None,
+    "subject": "ada",
     "user": "ada",
+    "waiting_on": [],
+    "errors": [],
     "created_at": AT,
     "started_at": AT,
     "finished_at": None,
@@ -175,6 +180,23 @@ APP: dict[str, Any] = {
     "last_deploy": DEPLOY,
     "last_drift": {"job_id": JOB_ID, "at": LATER, "drifted": False, "repairable": False, "parts": 0},
 }
+ACTION: dict[str, Any] = {
+    "action_id": "01a20685-4c2d-7b1a-9e0f-6d7c8b9a0f1e",
+    "at": AT,
+    "action": "job.cancel",
+    "actor": "grace",
+    "channel": "session",
+    "address": "192.0.2.7",
+    "request_id": "01a20683-5d6e-7f80-9192-a3b4c5d6e7f8",
+    "object_kind": "job",
+    "object_id": JOB_ID,
+    "object_name": "build storefront",
+    "team": "dev",
+    "job_id": JOB_ID,
+    "reason": None,
+    "before": {"state": "running"},
+    "after": {"state": "cancelling"},
+}
 LAST_PAGE: dict[str, Any] = {"next": None, "total": 1, "total_is_capped": False}
 
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -241,6 +263,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "next": None,
     },
     "Cancel": {},
+    "Poll": {},
     "Skip": {"reason": "Added to the group by hand"},
     "Checkup": {},
     "PauseUpstream": {"reason": "Upgrade to 2.541"},
@@ -306,7 +329,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "api": "/api/v1",
         "health": "/readyz",
     },
-    "JobAccepted": {"job_id": JOB_ID, "status_url": f"/api/v1/jobs/{JOB_ID}", "app_id": None},
+    "Actions": {**LAST_PAGE, "actions": [ACTION]},
+    "JobAccepted": {"job_id": JOB_ID, "status_url": f"/api/v1/jobs/{JOB_ID}", "app_id": None, "is_new": True},
     "JobSummary": SUMMARY,
     "Jobs": {**LAST_PAGE, "jobs": [SUMMARY]},
     "JobShown": {
@@ -315,11 +339,20 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "image_tag": None,
         "result": None,
         "progress": {"done": 1, "total": 5, "remaining": {"p50_s": 3.2, "p90_s": 9.5}},
-        "waiting_on": [],
-        "errors": [],
+        "interventions": [
+            {
+                "at": AT,
+                "action": "job.retry",
+                "channel": "session",
+                "user": "grace",
+                "step": None,
+                "reason": None,
+            }
+        ],
         "lanes": [{"name": "kibana", "steps": [STEP]}],
         "links": [],
     },
+    "JobCounts": {"counts": [{"kind": "build", "state": "failed", "jobs": 3, "is_capped": False}]},
     "JobEvent": {
         "number": 7,
         "at": LATER,

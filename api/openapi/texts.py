@@ -47,6 +47,7 @@ TAGS = {
     "status": "Status of the installation, for administrators.",
     "users": "Off-boarding of users.",
     "signups": "Sign-ups that wait for the approval of an administrator.",
+    "audit": "Who did what, when and from where.",
     "health": "Health checks for operators.",
     "metrics": "Metrics for Prometheus.",
     "document": "The OpenAPI document.",
@@ -111,4 +112,6 @@ REPLAYED = {
         "`true` if this is the stored response of an earlier request with the same key."
     )
 }
+NEXT_PART = {"Link": _response_header("The URL of the next part, with rel=next; absent on the last one.")}
+CSV = "text/csv"
 CHALLENGE = {"WWW-Authenticate": _response_header("`Bearer`")}

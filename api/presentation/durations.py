@@ -91,8 +91,14 @@ class StepDurations:
         )
 
     def remaining(self, job: Job, steps: Iterable[Step], now: datetime) -> TypicalDuration | None:
-        """Return the likely remaining time of an open job, None while a remaining step has no typical duration."""
+        """Return the likely remaining time of an open job.
+
+        None while a step is retried or held back, whose end nobody knows, or a remaining one has no typical duration.
+        """
         typical = self.of(job.kind)
+        steps = list(steps)
+        if any(step.state is StepState.RETRYING or step.parked_at is not None for step in steps):
+            return None
         lanes = [
             [step for step in lane if step.state in UNSETTLED or step.state is StepState.PENDING]
             for _, lane in groupby(steps, key=lambda step: step.lane)

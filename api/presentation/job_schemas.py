@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from api.contract.endpoint import ResponseBody
+from common.audit import ActionKind, Channel
 from common.states import JobState, Outcome, StepState
 
-
-class JobSummary(ResponseBody):
-    """A job in a list. `user` is the login of the user who started it."""
-
-    job_id: str
-    kind: str
-    title: str
-    state: JobState
-    app_id: str | None
-    user: str | None
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
+InterventionKind = Literal[ActionKind.JOB_RETRY, ActionKind.JOB_SKIP_STEP, ActionKind.JOB_CANCEL, ActionKind.JOB_POLL]
 
 
 class AttemptShown(ResponseBody):
@@ -66,7 +55,11 @@ class Remaining(ResponseBody):
 
 
 class Progress(ResponseBody):
-    """Steps done and in total. `remaining` is null when the job is over or too few similar jobs have run."""
+    """Steps done and in total.
+
+    `remaining` is null when the job is over, when too few similar jobs have run, and while a step waits for an upstream
+    that does not answer: `waiting_on` says when that is checked next.
+    """
 
     done: int
     total: int
@@ -78,8 +71,9 @@ class WaitingOn(ResponseBody):
 
     `code` is `outage` while the upstream does not answer, `refused` while it refuses Slipway's account or all calls of
     a kind, `paused` while an administrator has paused it, and `busy` while it is at its concurrency limit. In these
-    cases the lane resumes automatically, and `next_look_at` is null. With the upstream `slipway`, the
-    whole job waits: `confirmation` until the person opens the link in the mail, `approval` for an administrator.
+    cases the lane resumes automatically; `next_look_at` is when a worker probes the upstream next, null if none does.
+    With the upstream `slipway`, the whole job waits: `confirmation` until the person opens the link in the mail,
+    `approval` for an administrator.
     """
 
     step: str
@@ -100,6 +94,29 @@ class Failure(ResponseBody):
     remedy: list[str]
 
 
+class JobSummary(ResponseBody):
+    """A job in a list. `title` names its subject, the app or person: "Build 5 of storefront".
+
+    `app` is the name of the app, also after its removal. `user` is the login of who started it. `errors` are the
+    failures that stopped lanes, `waiting_on` is what lanes wait for; each is empty if there is none.
+    """
+
+    job_id: str
+    kind: str
+    title: str
+    state: JobState
+    team: str
+    app_id: str | None
+    app: str | None
+    subject: str | None
+    user: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    waiting_on: list[WaitingOn]
+    errors: list[Failure]
+
+
 class Link(ResponseBody):
     """An object on an upstream that the job created or found, with its URL for users.
 
@@ -112,9 +129,21 @@ class Link(ResponseBody):
     url: str
 
 
+class Intervention(ResponseBody):
+    """What somebody did to the job. `user` is null for an operator's command, and for who is not logged in."""
+
+    at: datetime
+    action: InterventionKind
+    channel: Channel
+    user: str | None
+    step: str | None
+    reason: str | None
+
+
 class JobShown(JobSummary):
     """A job with all its lanes, steps and attempts. `version` grows with every change, and events are numbered by it.
 
+    `interventions` are what people did to the job, oldest first and at most the last 50; visitors do not see them.
     `result` is the output of a build, a deployment, a dry run or a comparison, once there is one. `image_tag` is the
     tag that a build pushes or a deployment sets, requested or chosen when the job was accepted.
     """
@@ -123,8 +152,7 @@ class JobShown(JobSummary):
     image_tag: str | None
     result: dict[str, Any] | None
     progress: Progress
-    waiting_on: list[WaitingOn]
-    errors: list[Failure]
+    interventions: list[Intervention]
     lanes: list[LaneShown]
     links: list[Link]
 

@@ -7,13 +7,13 @@ entity of each step and attempt costs several times as much.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Any, TypeVar
 
-from sqlalchemy import BindParameter, Select, bindparam, select
+from sqlalchemy import BindParameter, Select, and_, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from api.contract import accounts
@@ -22,6 +22,7 @@ from api.presentation.durations import StepDurations
 from api.presentation.job_schemas import (
     AttemptShown,
     Failure,
+    Intervention,
     JobShown,
     JobSummary,
     LaneShown,
@@ -31,14 +32,16 @@ from api.presentation.job_schemas import (
     StepShown,
     WaitingOn,
 )
-from common import workflows
-from common.admission import outages, slots
-from common.admission.outages import HoldCode
+from common import audit, workflows
+from common.admission import outages, refusals, slots
+from common.admission.outages import Hold, HoldCode
+from common.audit import ActionKind, Channel
 from common.config.settings import Settings
-from common.database.models import Attempt, Job, Resource, Step, UpstreamStatus
+from common.database.models import Action, Attempt, Job, Resource, Step, UpstreamStatus
 from common.jobs import outputs
 from common.plain_text import own_words
 from common.states import CLAIMABLE, OPEN, PASSED, StepState
+from common.step_outputs import AWAIT_EXECUTOR
 from common.workflows import Upstream
 
 Part = TypeVar("Part", StepShown, AttemptShown, WaitingOn, Failure)
@@ -66,6 +69,14 @@ _STEPS = (
     .where(Step.job_id.in_(_IDS))
     .order_by(Step.position)
 )
+_SUMMARIZED = _STEPS.where(  # those that a list entry shows
+    or_(
+        Step.state.in_((StepState.FAILED, StepState.WAITING, StepState.RETRYING)),
+        Step.parked_at.is_not(None),
+        and_(Step.state == StepState.PENDING, Step.code.is_not(None)),
+        Step.name == AWAIT_EXECUTOR.step,
+    )
+)
 _ATTEMPTS = (
     select(
         Attempt.step_id,
@@ -86,6 +97,12 @@ _RESOURCES = (
     .where(Resource.job_id.in_(_IDS))
     .order_by(Resource.id)
 )
+_INTERVENTIONS = (
+    select(Action.object_id, Action.at, Action.kind, Action.channel, Action.actor, Action.after, Action.reason)
+    .where(Action.object_id.in_(_IDS), Action.kind.in_(audit.INTERVENTIONS))
+    .order_by(Action.id)
+)
+INTERVENTIONS_SHOWN = 50  # of a job, the last ones
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +118,17 @@ class RenderedJob:
         return headers(self.etag, self.retry_after_s)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The rows that a job's document shows, besides its own; `attempts` by step, `statuses` by upstream."""
+
+    steps: Sequence[Step]
+    attempts: Mapping[str, list[Attempt]]
+    resources: Sequence[Resource]
+    interventions: Sequence[Any]
+    statuses: Mapping[str, UpstreamStatus]
+
+
 class JobView:
     """Renders jobs for the users of this installation."""
 
@@ -114,15 +142,26 @@ class JobView:
         steps = _grouped(session, _STEPS, ids)
         attempts = _grouped(session, _ATTEMPTS, ids)
         resources = _grouped(session, _RESOURCES, ids)
-        is_any_parked = any(step.parked_at for of_job in steps.values() for step in of_job)
-        statuses = outages.read(session) if is_any_parked else {}
+        interventions = _grouped(session, _INTERVENTIONS, ids)
+        statuses = _statuses(session, steps)
         return [
             RenderedJob(
-                body=self._document(summary, job, steps[job.id], attempts, resources[job.id], statuses, now),
+                body=self._document(
+                    summary,
+                    job,
+                    Parts(
+                        steps=steps[job.id],
+                        attempts=attempts,
+                        resources=resources[job.id],
+                        interventions=interventions[job.id][-INTERVENTIONS_SHOWN:],
+                        statuses=statuses,
+                    ),
+                    now,
+                ),
                 etag=etag(job),
                 retry_after_s=self.retry_after_s(job, steps[job.id], now),
             )
-            for summary, job in zip(summaries(session, jobs), jobs, strict=True)
+            for summary, job in zip(_summaries(session, jobs, steps, statuses), jobs, strict=True)
         ]
 
     def for_members(self, body: JobShown) -> JobShown:
@@ -138,8 +177,11 @@ class JobView:
             )
             for lane in body.lanes
         ]
-        said = {"waiting_on": [*map(_in_own_words, body.waiting_on)], "errors": [*map(_in_own_words, body.errors)]}
-        return body.model_copy(update={**said, "lanes": lanes})
+        return body.model_copy(update={**_said_in_own_words(body), "lanes": lanes})
+
+    def for_visitors(self, body: JobShown) -> JobShown:
+        """Return the document as members see it, without what people did: anybody may follow a sign-up."""
+        return self.for_members(body).model_copy(update={"interventions": []})
 
     def for_operators(self, body: JobShown) -> JobShown:
         """Return the document with a link to the job's tasks in Flower, which only administrators can open."""
@@ -155,12 +197,10 @@ class JobView:
         self,
         summary: JobSummary,
         job: Job,
-        steps: Sequence[Step],
-        attempts: Mapping[str, list[Attempt]],
-        resources: Sequence[Resource],
-        statuses: Mapping[str, UpstreamStatus],
+        parts: Parts,
         now: datetime,
     ) -> JobShown:
+        steps = parts.steps
         return JobShown(
             **vars(summary),
             version=job.version,
@@ -171,21 +211,12 @@ class JobView:
                 total=len(steps),
                 remaining=self._remaining(job, steps, now),
             ),
-            waiting_on=[
-                _pending(step)
-                if step.state is StepState.PENDING
-                else _parked(job, step, statuses)
-                if step.parked_at
-                else _waiting_on(step)
-                for step in steps
-                if _waits(step)
-            ],
-            errors=[_failure(step) for step in steps if step.state is StepState.FAILED],
             lanes=[
-                LaneShown(name=name, steps=[_step(job, step, attempts[step.id]) for step in lane])
+                LaneShown(name=name, steps=[_step(job, step, parts.attempts[step.id]) for step in lane])
                 for name, lane in groupby(steps, key=lambda step: step.lane)
             ],
-            links=self._links(resources),
+            interventions=[*map(_intervention, parts.interventions)],
+            links=self._links(parts.resources),
         )
 
     def _remaining(self, job: Job, steps: Sequence[Step], now: datetime) -> Remaining | None:
@@ -214,21 +245,74 @@ def headers(tag: str, retry_after_s: int | None) -> dict[str, str]:
 
 def summaries(session: Session, jobs: Sequence[Job]) -> list[JobSummary]:
     """Return the list entries of jobs, in their order."""
+    steps = _grouped(session, _SUMMARIZED, [job.id for job in jobs])
+    return _summaries(session, jobs, steps, _statuses(session, steps))
+
+
+def summary_for_members(body: JobSummary) -> JobSummary:
+    """Return the list entry without what reasons quote of upstreams."""
+    return body.model_copy(update=_said_in_own_words(body))
+
+
+def _summaries(
+    session: Session,
+    jobs: Sequence[Job],
+    steps: Mapping[str, Sequence[Step]],
+    statuses: Mapping[str, UpstreamStatus],
+) -> list[JobSummary]:
     logins = accounts.logins(session, (job.user_id for job in jobs))
-    return [
-        JobSummary(
-            job_id=job.id,
-            kind=job.kind,
-            title=flow.title if (flow := workflows.WORKFLOWS.get(job.kind)) else job.kind,
-            state=job.state,
-            app_id=job.app_id,
-            user=logins.get(job.user_id),
-            created_at=job.created_at,
-            started_at=job.started_at,
-            finished_at=job.finished_at,
-        )
-        for job in jobs
-    ]
+    return [_summary(job, logins.get(job.user_id), steps[job.id], statuses) for job in jobs]
+
+
+def _summary(job: Job, user: str | None, steps: Sequence[Step], statuses: Mapping[str, UpstreamStatus]) -> JobSummary:
+    return JobSummary(
+        job_id=job.id,
+        kind=job.kind,
+        title=_title(job, steps),
+        state=job.state,
+        team=job.team_id,
+        app_id=job.app_id,
+        app=job.input.get("app"),
+        subject=_subject(job),
+        user=user,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        waiting_on=[
+            _pending(step)
+            if step.state is StepState.PENDING
+            else _parked(job, step, statuses)
+            if step.parked_at
+            else _waiting_on(step)
+            for step in steps
+            if _waits(step)
+        ],
+        errors=[_failure(step) for step in steps if step.state is StepState.FAILED],
+    )
+
+
+def _subject(job: Job) -> str | None:
+    """Return the app or person that a job is about, by the name that it had then."""
+    return job.input.get("app") or job.input.get("login")
+
+
+def _title(job: Job, steps: Sequence[Step]) -> str:
+    flow, subject, tag = workflows.WORKFLOWS.get(job.kind), _subject(job) or "unknown", job.input.get("image_tag")
+    if job.input.get("rollback_of") and tag:
+        return f"Rollback of {subject} to {tag}"
+    begun = [step.output for step in steps if step.name == AWAIT_EXECUTOR.step and step.output]
+    which = begun[0].get("number") if begun else tag if job.kind == workflows.DEPLOY.name else None
+    return flow.title.format(subject=subject, which=f" {which}" if which else "") if flow else job.kind
+
+
+def _statuses(session: Session, steps: Mapping[str, Sequence[Step]]) -> Mapping[str, UpstreamStatus]:
+    """Return the statuses of all upstreams if a step is held back; otherwise nobody needs them."""
+    is_any_parked = any(step.parked_at for of_job in steps.values() for step in of_job)
+    return outages.read(session) if is_any_parked else {}
+
+
+def _said_in_own_words(body: JobSummary) -> dict[str, Any]:
+    return {"waiting_on": [*map(_in_own_words, body.waiting_on)], "errors": [*map(_in_own_words, body.errors)]}
 
 
 def _in_own_words(part: Part) -> Part:
@@ -304,7 +388,34 @@ def _parked(job: Job, step: Step, statuses: Mapping[str, UpstreamStatus]) -> Wai
         code=hold.code if hold else step.code,
         reason=hold.reason if hold else step.reason,
         since=step.parked_at,
-        next_look_at=None,
+        next_look_at=_next_look_at(hold, statuses, visits),
+    )
+
+
+def _next_look_at(
+    hold: Hold | None, statuses: Mapping[str, UpstreamStatus], visits: Collection[Upstream]
+) -> datetime | None:
+    """Return when a worker looks next whether a hold is over, None when it does not."""
+    if hold is None or hold.code not in (HoldCode.OUTAGE, HoldCode.REFUSED):
+        return None
+    rows = [status for name in visits if (status := statuses.get(name))]
+    looks = (
+        [row.look_at for row in rows if row.look_at]
+        if hold.code is HoldCode.OUTAGE
+        else [refusal.look_at for row in rows if (refusal := refusals.of(row.refusals, None))]
+    )
+    return min(looks, default=None)
+
+
+def _intervention(row: Any) -> Intervention:
+    is_person = row.channel in (Channel.SESSION, Channel.TOKEN)
+    return Intervention(
+        at=row.at,
+        action=ActionKind(row.kind),
+        channel=Channel(row.channel),
+        user=row.actor if is_person else None,
+        step=(row.after or {}).get("step"),
+        reason=row.reason,
     )
 
 

@@ -16,15 +16,23 @@ from common.states import JobState
 
 
 class JobAccepted(ResponseBody):
-    """The accepted job, and its app if it has one."""
+    """The accepted job, and its app if it has one.
+
+    `is_new` is false if the job existed: it does the same and is still open, or it is the job that was changed.
+    """
 
     job_id: str
     status_url: str
     app_id: str | None = None
+    is_new: bool = True
 
 
 def accepted(
-    job: Job, *, lanes: Sequence[LaneMessage] | None = None, headers: Mapping[str, str] | None = None
+    job: Job,
+    *,
+    lanes: Sequence[LaneMessage] | None = None,
+    headers: Mapping[str, str] | None = None,
+    is_new: bool = True,
 ) -> Answer:
     """Return the 202 response, with the lane messages to send after the commit.
 
@@ -34,7 +42,7 @@ def accepted(
     if lanes is None:
         lanes = lane_messages.of_new_job(job) if job.state is JobState.QUEUED else []
     location = links.of_call(f"/jobs/{job.id}")
-    body = JobAccepted(job_id=job.id, status_url=location, app_id=job.app_id)
+    body = JobAccepted(job_id=job.id, status_url=location, app_id=job.app_id, is_new=is_new)
     poll_delay_s = service().durations.first_poll_delay_s(job.kind)
     return Answer(
         body=body,

@@ -22,7 +22,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from api import credentials
-from api.access import auth, rate_limits
+from api.access import audit, auth, rate_limits
 from api.contract.endpoint import JSON, Answer, Endpoint, Policy, RequestBody
 from api.contract.problems import FieldError, Problem
 from api.service import service
@@ -80,16 +80,25 @@ def begin(call: Endpoint, body: RequestBody | None) -> None:
 
 
 def once(work: Callable[[Session], Answer]) -> Answer:
-    """Run a view's work in one transaction, and store its answer there if the request has a key. Raises Replayed."""
+    """Run a view's work in one transaction, and store its answer there if the request has a key. Raises Replayed.
+
+    The work records its act for the audit: without that, it is undone.
+    """
     db, idempotent = service().db, g.idempotent_request
+
+    def act(session: Session) -> Answer:
+        answer = work(session)
+        audit.require_recorded()
+        return answer
+
     if idempotent is None:
-        return db.transaction(work)
+        return db.transaction(act)
     passwords = service().passwords
     password_hash = passwords.hash(idempotent.password) if idempotent.password is not None else None
 
     def keep(session: Session) -> Answer:
         record = _claim(session, idempotent, password_hash)
-        answer = work(session)
+        answer = act(session)
         _seal(record, answer, idempotent)
         return answer
 

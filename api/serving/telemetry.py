@@ -66,6 +66,7 @@ def _end(response: Response) -> Response:
         "path": quote(request.path),  # a line break in a path must not start a new log line
         "status": response.status_code,
         "ms": round(took_s * 1000, 1),
+        "user": _login(),
     }
     log.info("request", extra=extra)
     return response
@@ -74,6 +75,12 @@ def _end(response: Response) -> Response:
 def _close(_error: BaseException | None) -> None:
     if "context" in g:  # an app context may end without a request
         g.context.close()
+
+
+def _login() -> str | None:
+    """Return who sent the request, as far as that was asked for; who has just logged in, too."""
+    credential = g.get("credential")
+    return g.get("login") or (credential.user.login if credential else None)
 
 
 def _method() -> str:

@@ -13,12 +13,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from api.access import permissions
+from api.access import audit, permissions
 from api.contract.endpoint import Answer
 from api.contract.problems import FieldError, Problem
 from api.service import service
 from api.serving.accepted import accepted, request_id
 from api.serving.idempotency import once
+from common.audit import ActionKind
 from common.database.models import App, Job, User
 from common.jobs import builds, lifecycle
 from common.states import OPEN, JobState
@@ -27,12 +28,14 @@ from common.workflows import (
     CHANGE_PASSWORD,
     DEPLOY,
     DEPROVISION,
+    DRIFT,
     HARMLESS,
     MADE_BY,
     MEMBERSHIP,
     OFFBOARD,
     PROVISION,
     RECONCILE,
+    REMOVAL_PREVIEW,
     SIGNUP,
     WORKFLOWS,
     Workflow,
@@ -43,6 +46,15 @@ EXCLUSIVE = frozenset({PROVISION.name, DEPROVISION.name, RECONCILE.name})  # no 
 OF_A_PERSON = (SIGNUP.name, OFFBOARD.name, CHANGE_PASSWORD.name)  # their subject is a user
 RESEND_WINDOW = timedelta(seconds=10)  # a GET that is repeated so soon was resent by the browser or a proxy
 
+ACTIONS = {
+    BUILD.name: ActionKind.BUILD_START,
+    DEPLOY.name: ActionKind.DEPLOY_START,
+    DEPROVISION.name: ActionKind.APP_REMOVE,
+    REMOVAL_PREVIEW.name: ActionKind.APP_PREVIEW_REMOVAL,
+    RECONCILE.name: ActionKind.APP_REPAIR,
+    DRIFT.name: ActionKind.APP_COMPARE,
+}
+RECORDED = ("image_tag", "branch", "revision", "rollback_of", "purge")  # of the inputs
 
 Choose = Callable[[Session, App], dict[str, str]]
 """Returns the inputs that are chosen for the user when a job is accepted, by their names. May raise Problem."""
@@ -70,7 +82,7 @@ def begin(
     Problem `invalid_fields` otherwise. `present` returns another answer than 202.
     """
 
-    def work(session: Session) -> Job:
+    def work(session: Session) -> tuple[Job, bool]:
         app = permissions.app(session, user, app_id, for_update=True)
         if confirmed is not None:
             _require_confirmed(app, confirmed)
@@ -80,12 +92,13 @@ def begin(
         if same is None and is_resendable:
             same = _find_recent(session, app, user, workflow, wanted)
         if same is not None:
-            return same
+            _record(session, app, same, is_new=False)
+            return same, False
         _require_free(workflow, open_jobs)
         if workflow in (BUILD, DEPLOY):
             _require_provisioned(session, app)
         chosen = choose(session, app) if choose is not None else {}
-        return lifecycle.accept(
+        job = lifecycle.accept(
             session,
             workflow,
             now=service().db.now(),
@@ -96,12 +109,23 @@ def begin(
             request_id=request_id(),
             inputs={**wanted, **chosen, "chosen": sorted(chosen)} if chosen else wanted,
         )
+        _record(session, app, job, is_new=True)
+        return job, True
 
     def answer(session: Session) -> Answer:
-        made = accepted(work(session), headers=headers)
+        job, is_new = work(session)
+        made = accepted(job, headers=headers, is_new=is_new)
         return present(session, made) if present else made
 
     return once(answer)
+
+
+def _record(session: Session, app: App, job: Job, *, is_new: bool) -> None:
+    """Record the act; a request that an open job answers is one, too."""
+    is_rollback = job.input.get("rollback_of") is not None
+    kind = ActionKind.DEPLOY_ROLL_BACK if is_rollback else ACTIONS[job.kind]
+    asked = {name: job.input[name] for name in RECORDED if job.input.get(name) is not None}
+    audit.record(session, kind, app, job=job, after=asked if is_new else {**asked, "is_new": False})
 
 
 def _require_confirmed(app: App, confirmed: str) -> None:

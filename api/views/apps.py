@@ -10,7 +10,7 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api.access import auth, permissions
+from api.access import audit, auth, permissions
 from api.contract import pagination, validation
 from api.contract.endpoint import Answer, BooleanFlag, Policy, Query, RequestBody
 from api.contract.fields import Description, ExistingId, NewAppName, TypeName
@@ -22,6 +22,7 @@ from api.service import service
 from api.serving.accepted import JobAccepted, accepted, request_id
 from api.serving.idempotency import once
 from api.serving.routing import route
+from common.audit import ActionKind, Subject
 from common.database.ids import new_id
 from common.database.models import App, Job, Project, User
 from common.jobs import lifecycle
@@ -158,7 +159,10 @@ def _write_dry_run(session: Session, body: NewApp, project: Project, user: User,
     if session.scalar(select(App.id).where(App.claimed_name == body.name)):
         raise _taken()
     _require_free(session, namespace)
-    return _accept(session, PLAN, body, project, user, app_id=None)
+    job = _accept(session, PLAN, body, project, user, app_id=None)
+    wanted = Subject(kind="app", name=body.name, team_id=project.team_id)
+    audit.record(session, ActionKind.APP_FORECAST, wanted, job=job, after={"type": body.type})
+    return job
 
 
 def _write(session: Session, body: NewApp, project: Project, user: User, namespace: str) -> Job:
@@ -178,7 +182,9 @@ def _write(session: Session, body: NewApp, project: Project, user: User, namespa
     )
     session.add(app)
     session.flush()  # the job refers to it
-    return _accept(session, PROVISION, body, project, user, app_id=app.id)
+    job = _accept(session, PROVISION, body, project, user, app_id=app.id)
+    audit.record(session, ActionKind.APP_CREATE, app, job=job, after={"type": app.type, "project_id": app.project_id})
+    return job
 
 
 def _accept(

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from api.access import audit
 from api.contract import accounts, pagination
 from api.contract.accounts import Login
 from api.contract.endpoint import Answer, JsonInteger, RequestBody, ResponseBody
@@ -26,6 +27,7 @@ from api.presentation import links
 from api.service import service
 from api.serving.idempotency import once
 from api.views import app_jobs
+from common.audit import ActionKind, Subject
 from common.database import time_budget
 from common.database.ids import EPOCH, first_id
 from common.database.models import Job, Step
@@ -93,7 +95,19 @@ def retry_all(which: RetryAll, retry_one: RetryOne) -> Answer:
     """
     body, lanes = retry_matching(which, retry_one)
     time_budget.renew()  # locked jobs may have used it up, and what was retried must be told
-    return once(lambda _session: Answer(body=body, lanes=lanes))
+
+    def work(session: Session) -> Answer:
+        record(session, which, retried=len(body.retried), refused=len(body.refused))
+        return Answer(body=body, lanes=lanes)
+
+    return once(work)
+
+
+def record(session: Session, which: RetryAll, *, retried: int, refused: int) -> None:
+    """Record that somebody had jobs retried, besides an act for each of them."""
+    filters = which.model_dump(mode="json", exclude_defaults=True, exclude={"cursor", "limit"})
+    after = {**filters, "retried": retried, "refused": refused}
+    audit.record(session, ActionKind.JOBS_RETRY, Subject(kind="jobs", team_id=which.team), after=after)
 
 
 def retry_matching(which: RetryAll, retry_one: RetryOne) -> tuple[Retries, list[LaneMessage]]:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api.access import rate_limits
+from api.access import audit, rate_limits
 from api.contract import validation
 from api.contract.endpoint import Answer, Policy, RequestBody
 from api.contract.fields import Email
@@ -19,6 +19,7 @@ from api.service import service
 from api.serving.accepted import JobAccepted, accepted
 from api.serving.idempotency import once
 from api.serving.routing import route
+from common.audit import ActionKind
 from common.database.models import SignupReview, User
 from common.jobs import lane_messages, outbox, signup_reviews
 from common.jobs.interventions import NotPossibleError
@@ -58,6 +59,8 @@ def confirm_signup(body: LinkToken) -> Answer:
 
     def work(session: Session) -> Answer:
         job = signup_reviews.confirm(session, body.token, service().settings, service().db.now())
+        person = session.get_one(User, job.subject_id)
+        audit.record(session, ActionKind.USER_CONFIRM, person, by=person, job=job)
         return accepted(job, lanes=lane_messages.of_resumed_job(session, job))
 
     try:
@@ -103,6 +106,8 @@ def _put(session: Session, email: str) -> None:
         .where(*is_awaited)
         .limit(1)
     ).one_or_none()
+    audit.nothing_done()  # the answer is the same whether or not there is somebody to send a mail to
     if found is not None:
+        audit.record(session, ActionKind.USER_RESEND_MAIL, session.get_one(User, found.user_id))
         ends_at = found.created_at + signup_reviews.UNCONFIRMED_FOR
         outbox.put(session, found.user_id, outbox.CONFIRM_SIGNUP, now=service().db.now(), expires_at=ends_at)

@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.access import auth, permissions, rate_limits
+from api.access import audit, auth, permissions, rate_limits
 from api.contract.endpoint import Answer, Policy, Query, RequestBody, ResponseBody, WholeNumber
 from api.contract.problems import FieldError, Problem
 from api.service import service
@@ -19,6 +19,7 @@ from api.serving.idempotency import once
 from api.serving.routing import route
 from api.views import app_jobs, bulk_retry
 from api.views.bulk_retry import Retries, RetryAll
+from common.audit import ActionKind
 from common.database.models import Job, User
 from common.jobs import build_log, interventions, lane_messages
 from common.jobs.interventions import NotPossibleError
@@ -42,6 +43,10 @@ class Skip(RequestBody):
 
 
 class Cancel(RequestBody):
+    """An empty object."""
+
+
+class Poll(RequestBody):
     """An empty object."""
 
 
@@ -131,7 +136,9 @@ def skip_step(job_id: str, step: str, body: Skip) -> Answer:
     def work(session: Session) -> Job:
         job = permissions.own_job(session, user, job_id)
         app_jobs.require_relevant(session, job)
-        return interventions.skip(session, job.id, step, reason=reason, now=service().db.now())
+        interventions.skip(session, job.id, step, reason=reason, now=service().db.now())
+        audit.record(session, ActionKind.JOB_SKIP_STEP, job, job=job, reason=body.reason, after={"step": step})
+        return job
 
     return _resume(work)
 
@@ -155,7 +162,34 @@ def cancel_job(job_id: str, body: Cancel) -> Answer:  # noqa: ARG001 - an empty 
     def work(session: Session) -> Job:
         job = permissions.own_job(session, user, job_id)
         _require_may_change(job, user)
-        return interventions.cancel(session, job.id, service().db.now())
+        return cancel(session, job)
+
+    return _resume(work)
+
+
+@route(
+    blueprint,
+    "POST",
+    "/jobs/<job_id>/poll",
+    policy=Policy.MEMBER,
+    takes=Poll,
+    answers={202: JobAccepted},
+    raises=("is_over", "nothing_to_poll"),
+)
+def poll_job(job_id: str, body: Poll) -> Answer:  # noqa: ARG001 - an empty body is still checked
+    """Poll now what a job waits for.
+
+    Steps that wait for their next poll or attempt begin at once, instead of at `next_look_at`; for example after an
+    outage. An attempt that is brought forward does not count. Steps that are held back because an upstream is down,
+    paused or busy go on by themselves.
+    """
+    user = auth.require_user()
+
+    def work(session: Session) -> Job:
+        job = permissions.own_job(session, user, job_id)
+        interventions.poll(session, job.id, service().db.now())
+        audit.record(session, ActionKind.JOB_POLL, job, job=job)
+        return job
 
     return _resume(work)
 
@@ -182,19 +216,30 @@ def read_log(job_id: str, query: LogQuery) -> Answer:
     return Answer(body=service().db.read(work))
 
 
+def cancel(session: Session, job: Job) -> Job:
+    """Cancel a job, on somebody's request. Raises NotPossibleError."""
+    before = {"state": job.state.value}
+    cancelled = interventions.cancel(session, job.id, service().db.now())
+    after = {"state": cancelled.state.value}
+    audit.record(session, ActionKind.JOB_CANCEL, cancelled, job=cancelled, before=before, after=after)
+    return cancelled
+
+
 def retry_failed(session: Session, job: Job, *, password: str | None = None) -> Job:
     """Retry a failed job, alone or as one of many. Raises Problem, NotPossibleError."""
     app_jobs.require_relevant(session, job)
     if password is not None and interventions.needs_secret(session, job):
         now = service().db.now()
         sealed_passwords.seal_again(session, service().vault, job_id=job.id, password=password, now=now)
-    return interventions.retry(session, job.id, service().db.now())
+    interventions.retry(session, job.id, service().db.now())
+    audit.record(session, ActionKind.JOB_RETRY, job, job=job)
+    return job
 
 
 def _resume(work: Callable[[Session], Job]) -> Answer:
     def change(session: Session) -> Answer:
         job = work(session)
-        return accepted(job, lanes=lane_messages.of_resumed_job(session, job))
+        return accepted(job, lanes=lane_messages.of_resumed_job(session, job), is_new=False)
 
     try:
         return once(change)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated
 
 from flask import Blueprint, Response, request
 from pydantic import Field
+from sqlalchemy import ColumnElement, ScalarSelect, func, select
 from sqlalchemy.orm import Session
 
 from api.access import auth, permissions
-from api.contract import pagination
-from api.contract.endpoint import Answer, Policy, Query, WholeNumber
-from api.contract.pagination import Id, JobPage, Kind, PageBody, TeamName
+from api.contract import pagination, validation
+from api.contract.endpoint import Answer, Policy, Query, ResponseBody, WholeNumber
+from api.contract.pagination import Id, JobPage, Kind, PageBody
 from api.contract.problems import FieldError, Problem
 from api.follow import responses
 from api.follow.responses import Adapt, EventStreamResponse, LongPollResponse
@@ -19,14 +21,25 @@ from api.presentation import job_view
 from api.presentation.job_schemas import JobEvent, JobShown, JobSummary
 from api.service import service
 from api.serving.routing import render, route
-from common.database.models import App, Job, User
+from common.database.models import App, Job, Team, User
 from common.jobs import events
-from common.states import OPEN
+from common.states import OPEN, JobState
+from common.workflows import WORKFLOWS
 
 blueprint = Blueprint("jobs", __name__)
 
 WAIT_S = 60  # at most; proxies close idle connections after about this time
 LAST_EVENT_ID = "Last-Event-ID"
+
+
+ALL_TEAMS = "*"
+AnyTeam = Annotated[
+    str | None,
+    Field(
+        pattern=rf"^(?:\*|{validation.TEAM.pattern})$",
+        description="Jobs of this team, or of all: `*`. Another team than your own requires administrator rights.",
+    ),
+]
 
 
 class Jobs(PageBody):
@@ -52,37 +65,103 @@ class JobFilter(JobPage):
 
     kind: Annotated[Kind | None, Field(description="Only jobs of this kind.")] = None
     app_id: Annotated[Id | None, Field(description="Only jobs of this app.")] = None
-    team: Annotated[
-        TeamName | None,
-        Field(description="Jobs of this team; another team than your own requires administrator rights."),
-    ] = None
+    team: AnyTeam = None
+
+
+class WhichCounts(Query):
+    """Whose jobs to count."""
+
+    team: AnyTeam = None
+
+
+class JobCount(ResponseBody):
+    """The number of jobs of a kind in a state. It is at most 10,000; `is_capped` is true if there are more."""
+
+    kind: str
+    state: JobState
+    jobs: int
+    is_capped: bool
+
+
+class JobCounts(ResponseBody):
+    """The numbers of jobs by kind and state, without those that are 0."""
+
+    counts: list[JobCount]
 
 
 @route(blueprint, "GET", "/jobs", policy=Policy.MEMBER, query=JobFilter, answers={200: Jobs}, raises=("not_found",))
 def list_jobs(query: JobFilter) -> Answer:
     """List the jobs of your team, newest first.
 
-    A job must match every filter that is set. Administrators may list the jobs of another team.
+    A job must match every filter that is set. Administrators may list the jobs of another team, or of all.
     """
     user = auth.require_user()
 
     def work(session: Session) -> Jobs:
-        team = permissions.team(session, user, query.team)
-        page = _find(session, team, query)
-        return Jobs(jobs=job_view.summaries(session, page.rows), **page.fields)
+        page = _find(session, _teams(session, user, query.team), query)
+        shown = job_view.summaries(session, page.rows)
+        return Jobs(jobs=shown if user.is_admin else [*map(job_view.summary_for_members, shown)], **page.fields)
 
     return Answer(body=service().db.read(work))
 
 
-def _find(session: Session, team: str, query: JobFilter) -> pagination.PageRows[Job]:
-    """Return a page of the team's jobs; with `app_id`, the app's jobs if the app belongs to the team."""
+@route(
+    blueprint,
+    "GET",
+    "/jobs/counts",
+    policy=Policy.MEMBER,
+    query=WhichCounts,
+    answers={200: JobCounts},
+    raises=("not_found",),
+)
+def count_jobs(query: WhichCounts) -> Answer:
+    """Count the jobs of your team by kind and state."""
+    user = auth.require_user()
+
+    def work(session: Session) -> JobCounts:
+        counts: Counter[tuple[str, JobState]] = Counter()
+        for team in _teams(session, user, query.team):
+            counts.update(_counts(session, team))
+        return JobCounts(counts=[_count(*which, number) for which, number in sorted(counts.items()) if number])
+
+    return Answer(body=service().db.read(work))
+
+
+def _counts(session: Session, team: str) -> dict[tuple[str, JobState], int]:
+    """Count one team's jobs with one statement, which reads each stretch of the index up to the maximum."""
+    which = [(kind, state) for kind in WORKFLOWS for state in JobState]
+    counts = [_counted(Job.team_id == team, Job.kind == kind, Job.state == state) for kind, state in which]
+    return dict(zip(which, session.execute(select(*counts)).one(), strict=True))
+
+
+def _counted(*where: ColumnElement[bool]) -> ScalarSelect[int]:
+    some = select(Job.id).where(*where).limit(pagination.MAX_TOTAL + 1).subquery()
+    return select(func.count()).select_from(some).scalar_subquery()
+
+
+def _count(kind: str, state: JobState, number: int) -> JobCount:
+    most = pagination.MAX_TOTAL
+    return JobCount(kind=kind, state=state, jobs=min(number, most), is_capped=number > most)
+
+
+def _teams(session: Session, user: User, team: str | None) -> tuple[str, ...]:
+    """Return the teams to list. Raises Problem `not_found`."""
+    if team == ALL_TEAMS and user.is_admin:
+        return tuple(session.scalars(select(Team.id).order_by(Team.id)))
+    return (permissions.team(session, user, team),)
+
+
+def _find(session: Session, teams: tuple[str, ...], query: JobFilter) -> pagination.PageRows[Job]:
+    """Return a page of the teams' jobs; with `app_id`, the app's jobs if the app belongs to one of them."""
     filters = pagination.filters_of(query, "kind", "state")
-    if query.app_id is None:
-        return pagination.read(session, Job, query, {"team_id": team, **filters})
-    app = session.get(App, query.app_id)
-    if app is None or app.team_id != team:
-        return pagination.empty_page(query)
-    return pagination.read(session, Job, query, {"app_id": app.id, **filters})
+    if query.app_id is not None:
+        app = session.get(App, query.app_id)
+        if app is None or app.team_id not in teams:
+            return pagination.empty_page(query)
+        return pagination.read(session, Job, query, {"app_id": app.id, **filters})
+    if query.team == ALL_TEAMS and (query.kind is None or query.user is not None):  # only teams have indexes of kinds
+        return pagination.read(session, Job, query, filters)
+    return pagination.read(session, Job, query, {"team_id": teams, **filters})
 
 
 @route(blueprint, "GET", "/jobs/<job_id>", policy=Policy.VISITOR, query=Wait, answers={200: JobShown, 304: None})
@@ -150,7 +229,9 @@ def follow_job(job_id: str, query: Resume) -> Answer | Response:
 
 def _adapt_for(user: User | None) -> Adapt:
     view = service().view
-    return view.for_operators if user is not None and user.is_admin else view.for_members
+    if user is None:
+        return view.for_visitors
+    return view.for_operators if user.is_admin else view.for_members
 
 
 def _show(session: Session, job: Job, query: Wait, adapt: Adapt) -> Answer:

@@ -12,13 +12,14 @@ from sqlalchemy.orm import Session
 from werkzeug.http import dump_cookie
 
 from api import credentials
-from api.access import admission, auth, rate_limits
+from api.access import admission, audit, auth, rate_limits
 from api.contract import validation
 from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
 from api.contract.problems import Problem
 from api.service import service
 from api.serving.idempotency import once
 from api.serving.routing import route
+from common.audit import ActionKind, Channel
 from common.database.models import User
 
 blueprint = Blueprint("login", __name__)
@@ -77,9 +78,7 @@ def log_in(body: Credentials) -> Answer:
     """
     with rate_limits.limit_password_attempts(body.id):
         user = _authenticate(body)
-        admission.require_admission(
-            user
-        )  # within the limit: anybody can sign up, and cause hashes by the right password
+        _require_admission(user)  # within the limit: anybody can sign up, and cause hashes by the right password
     return once(lambda session: _begin(session, user))
 
 
@@ -90,7 +89,9 @@ def log_out() -> Answer:
     The token becomes invalid, in the header and in the cookie if there are both. Sending a token that is already
     invalid is not an error.
     """
-    had_cookie = auth.end_session()
+    token_hashes, had_cookie = auth.tokens_to_end()
+    if token_hashes:
+        service().db.repeatable(lambda session: _end(session, token_hashes))
     return Answer(status=204, headers={"Set-Cookie": _cookie("", None)} if had_cookie else {})
 
 
@@ -100,8 +101,14 @@ def who_am_i() -> Answer:
     return Answer(body=_person(auth.require_user()))
 
 
+def _end(session: Session, token_hashes: list[str]) -> None:
+    for user in auth.end_sessions(session, token_hashes):
+        audit.record(session, ActionKind.USER_LOG_OUT, user, by=user, channel=Channel.SESSION)
+
+
 def _begin(session: Session, user: User) -> Answer:
     admission.admit(session, user)
+    audit.record(session, ActionKind.USER_LOG_IN, user, by=user)
     token, ends_at = auth.begin_session(session, user, service().db.now())
     logged_in = LoggedIn(token=token, expires_at=ends_at, user=_person(user))
     cookie = {"Set-Cookie": _cookie(token, ends_at)}
@@ -112,8 +119,17 @@ def _authenticate(body: Credentials) -> User:
     user = _find(body.id)
     is_right = service().passwords.is_right(body.password, user.password_hash if user else None)
     if user is None or not is_right:
+        audit.record_refused_log_in(user, "invalid_credentials")
         raise Problem("invalid_credentials")
     return user
+
+
+def _require_admission(user: User) -> None:
+    try:
+        admission.require_admission(user)
+    except Problem as refusal:
+        audit.record_refused_log_in(user, refusal.code)
+        raise
 
 
 def _find(login: str) -> User | None:

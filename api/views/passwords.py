@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api.access import auth, rate_limits
+from api.access import audit, auth, rate_limits
 from api.contract import validation
 from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
 from api.contract.fields import Email, NewPassword
@@ -24,6 +24,7 @@ from api.serving.accepted import JobAccepted, accepted
 from api.serving.idempotency import once
 from api.serving.routing import route
 from api.views import person_jobs
+from common.audit import ActionKind
 from common.database.models import Job, PasswordReset, User
 from common.jobs import outbox, reset_codes
 from common.states import OPEN
@@ -79,6 +80,7 @@ def change_password(body: PasswordChange) -> Answer:
     user, passwords = auth.require_user(), service().passwords
     with rate_limits.limit_password_attempts(user.login):
         if not passwords.is_right(body.password, user.password_hash):
+            audit.record_refused_log_in(user, "invalid_credentials")
             raise Problem("invalid_credentials", "The present password is wrong.")
     _require_good(user, body.new_password, field="new_password")
     password_hash, current = passwords.hash(body.new_password), auth.token_hash()
@@ -89,6 +91,7 @@ def change_password(body: PasswordChange) -> Answer:
             raise Problem("invalid_credentials", "The password was changed by another request.")
         job = _begin(session, person, password=body.new_password, password_hash=password_hash)
         auth.end_sessions_of(session, person, but=current)
+        audit.record(session, ActionKind.PASSWORD_CHANGE, person, job=job)
         return accepted(job)
 
     return once(work)
@@ -115,6 +118,8 @@ def create_reset(login: str) -> Answer:
         if person is None:
             raise Problem("not_found")
         code, expires_at = reset_codes.create(session, person, service().db.now())
+        after = {"expires_at": expires_at.isoformat()}
+        audit.record(session, ActionKind.PASSWORD_RESET_CODE, person, after=after)
         return Answer(body=ResetCode(reset_code=code, expires_at=expires_at), status=201)
 
     return once(work)
@@ -140,10 +145,12 @@ def request_reset(body: ForgottenPassword) -> Answer:
     rate_limits.limit_mails(body.email)
 
     def work(session: Session) -> Answer:
+        audit.nothing_done()  # the answer is the same whether or not there is somebody to send a mail to
         person = session.scalar(select(User).where(User.email == body.email.lower()))
         if person is not None and reset_codes.is_mailed_to(person):
             now = service().db.now()
             outbox.put(session, person.id, outbox.RESET_PASSWORD, now=now, expires_at=now + reset_codes.CODE_LIVES)
+            audit.record(session, ActionKind.PASSWORD_REQUEST_CODE, person)
         return Answer(status=204)
 
     try:
@@ -183,6 +190,7 @@ def confirm_reset(body: NewPasswordByCode) -> Answer:
         job = _begin(session, person, password=body.password, password_hash=password_hash)
         auth.end_sessions_of(session, person)
         auth.revoke_tokens_of(session, person)
+        audit.record(session, ActionKind.PASSWORD_RESET, person, by=person, job=job)
         return accepted(job)
 
     return once(work)
@@ -206,6 +214,7 @@ def _find_by_code(body: NewPasswordByCode) -> User:
         )
     if found is None:
         service().passwords.is_right(body.password, None)  # as much work as for a right code
+        audit.record_refused_log_in(None, "invalid_code")
         raise Problem("invalid_code")
     return found
 

@@ -8,7 +8,7 @@ from flask import Blueprint
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api.access import auth, permissions
+from api.access import audit, auth, permissions
 from api.contract import pagination, validation
 from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
 from api.contract.fields import Description, NewName
@@ -17,6 +17,7 @@ from api.contract.problems import FieldError, Problem
 from api.service import service
 from api.serving.idempotency import once
 from api.serving.routing import route
+from common.audit import ActionKind
 from common.database.ids import new_id
 from common.database.models import Project
 
@@ -74,6 +75,7 @@ def create_project(body: NewProject) -> Answer:
             created_at=service().db.now(),
         )
         session.add(project)
+        audit.record(session, ActionKind.PROJECT_CREATE, project)
         return Answer(body=_shown(project), status=201)
 
     try:

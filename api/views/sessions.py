@@ -9,12 +9,13 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from api import credentials
-from api.access import auth
+from api.access import audit, auth
 from api.contract.endpoint import Answer, Policy, ResponseBody
 from api.contract.problems import Problem
 from api.service import service
 from api.serving.idempotency import once
 from api.serving.routing import route
+from common.audit import ActionKind, Subject
 from common.database.models import LoginSession
 
 blueprint = Blueprint("sessions", __name__)
@@ -74,6 +75,7 @@ def end_session(session_id: str) -> Answer:
         if wanted is None:
             raise Problem("not_found")
         session.execute(delete(LoginSession).where(LoginSession.token_hash == wanted))
+        audit.record(session, ActionKind.SESSION_END, Subject(kind="session", id=session_id))
         return Answer(status=204)
 
     return once(work)
@@ -86,7 +88,13 @@ def end_other_sessions() -> Answer:
     The session of this request goes on.
     """
     user, current = auth.require_user(), auth.token_hash()
-    return once(lambda session: Answer(body=SessionsEnded(ended=auth.end_sessions_of(session, user, but=current))))
+
+    def work(session: Session) -> Answer:
+        ended = auth.end_sessions_of(session, user, but=current)
+        audit.record(session, ActionKind.SESSION_END_OTHERS, user, after={"ended": ended})
+        return Answer(body=SessionsEnded(ended=ended))
+
+    return once(work)
 
 
 def _shown(row: LoginSession, current: str | None) -> SessionShown:

@@ -6,7 +6,7 @@ from flask import Blueprint
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api.access import rate_limits
+from api.access import audit, rate_limits
 from api.contract import accounts, validation
 from api.contract.endpoint import Answer, Policy, RequestBody
 from api.contract.fields import Email, InviteCode, JoinedTeam, NewLogin, NewPassword, PersonName
@@ -16,6 +16,7 @@ from api.serving.accepted import JobAccepted, accepted
 from api.serving.idempotency import once
 from api.serving.routing import route
 from api.views import invites, person_jobs, stale_signups
+from common.audit import ActionKind
 from common.database.ids import new_id
 from common.database.models import Job, User
 from common.jobs import signup_reviews
@@ -120,6 +121,8 @@ def _write(session: Session, body: Signup, password_hash: str, own: list[str], r
         job = person_jobs.accept(session, SIGNUP, user, password=body.password, pending=pending, until=until)
         signup_reviews.begin(session, job, review, now=now, ends_at=until)
     session.flush()
+    after = {"team": body.team, "invite_id": user.invite_id}
+    audit.record(session, ActionKind.USER_SIGN_UP, user, by=user, job=job, after=after)
     if invite is not None:
         invites.redeem(session, invite, now=now)
     return job

@@ -11,7 +11,7 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.access import auth
+from api.access import audit, auth
 from api.contract import accounts, pagination, validation
 from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
 from api.contract.pagination import Page, PageBody
@@ -20,6 +20,7 @@ from api.service import service
 from api.serving.accepted import JobAccepted, accepted
 from api.serving.idempotency import once
 from api.serving.routing import route
+from common.audit import ActionKind
 from common.database.models import Job, SignupReview, User
 from common.jobs import lane_messages, signup_reviews
 from common.jobs.interventions import NotPossibleError
@@ -103,6 +104,7 @@ def approve_signup(signup_id: str, body: Approve) -> Answer:  # noqa: ARG001 - a
     def work(session: Session) -> Answer:
         _require(session, signup_id)
         job = signup_reviews.approve(session, signup_id, by=admin.id, now=service().db.now())
+        record(session, ActionKind.USER_APPROVE, job)
         return accepted(job, lanes=lane_messages.of_resumed_job(session, job))
 
     return _decide(work)
@@ -129,6 +131,7 @@ def reject_signup(signup_id: str, body: Reject) -> Answer:
         _require(session, signup_id)
         review = signup_reviews.reject(session, signup_id, by=admin.id, reason=body.reason, now=service().db.now())
         session.flush()
+        record(session, ActionKind.USER_REJECT, session.get_one(Job, signup_id), reason=body.reason)
         return Answer(body=shown(session, [review])[0])
 
     return _decide(work)
@@ -158,6 +161,11 @@ def shown(session: Session, reviews: Sequence[SignupReview]) -> list[SignupShown
         )
         for each in reviews
     ]
+
+
+def record(session: Session, kind: ActionKind, job: Job, *, reason: str | None = None) -> None:
+    """Record the answer to a sign-up, whose job this is."""
+    audit.record(session, kind, session.get_one(User, job.subject_id), job=job, reason=reason)
 
 
 def _require(session: Session, signup_id: str) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from api import credentials
-from api.access import auth
+from api.access import audit, auth
 from api.contract.endpoint import Answer, JsonInteger, Policy, RequestBody, ResponseBody
 from api.contract.problems import FieldError, Problem
 from api.contract.scopes import Scope
@@ -21,6 +21,7 @@ from api.contract.validation import ID
 from api.service import service
 from api.serving.idempotency import once
 from api.serving.routing import route
+from common.audit import ActionKind
 from common.database.ids import new_id
 from common.database.models import ApiToken
 
@@ -110,6 +111,7 @@ def revoke_token(token_id: str) -> Answer:
         if row is None or row.user_id != user_id:
             raise Problem("not_found")
         session.delete(row)
+        audit.record(session, ActionKind.TOKEN_REVOKE, row, before={"scope": row.scope})
         return Answer(status=204)
 
     return once(work)
@@ -134,6 +136,8 @@ def _create(session: Session, user_id: str, body: NewToken, token: str) -> Answe
     )
     session.add(row)
     session.flush()
+    after = {"scope": row.scope, "expires_at": row.expires_at.isoformat()}
+    audit.record(session, ActionKind.TOKEN_CREATE, row, after=after)
     created = TokenCreated(**_fields(row), token=token)
     return Answer(body=created, status=201, credential=row.token_hash)
 

@@ -9,7 +9,7 @@ from flask import Blueprint
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from api.access import auth
+from api.access import audit, auth
 from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
 from api.contract.problems import Problem
 from api.presentation.upstream_state import UpstreamState, parked_steps, state_of
@@ -18,6 +18,7 @@ from api.serving.accepted import JobAccepted, accepted, request_id
 from api.serving.idempotency import once
 from api.serving.routing import route
 from common.admission import outages, slots
+from common.audit import ActionKind, Subject
 from common.database.models import Job
 from common.jobs import lifecycle, outputs
 from common.step_outputs import CheckReport
@@ -100,7 +101,7 @@ def check_up(body: Checkup) -> Answer:  # noqa: ARG001 - declared: it takes noth
 
     def work(session: Session) -> Job:
         user = auth.require_user()
-        return lifecycle.accept(
+        job = lifecycle.accept(
             session,
             CHECKUP,
             now=service().db.now(),
@@ -110,6 +111,8 @@ def check_up(body: Checkup) -> Answer:  # noqa: ARG001 - declared: it takes noth
             request_id=request_id(),
             inputs={},
         )
+        audit.record(session, ActionKind.UPSTREAM_CHECK, Subject(kind="upstreams"), job=job)
+        return job
 
     return once(lambda session: accepted(work(session)))
 
@@ -129,6 +132,7 @@ def pause_upstream(upstream: str, body: PauseUpstream) -> Answer:
     sign-up is stored for one day only, so sign-ups that wait longer than that fail.
     """
     name, by = _find_upstream(upstream), auth.require_user().login
+    _record_ahead(ActionKind.UPSTREAM_PAUSE, name, reason=body.reason)
 
     def work(session: Session) -> Answer:
         db = service().db
@@ -153,12 +157,25 @@ def resume_upstream(upstream: str, body: ResumeUpstream) -> Answer:  # noqa: ARG
     at once instead of after the next check; a refusal begins it again. Nothing happens if it is neither.
     """
     name = _find_upstream(upstream)
+    _record_ahead(ActionKind.UPSTREAM_RESUME, name)
 
     def work(session: Session) -> Answer:
         outages.resume(service().db, name, service().db.now(), within=session)
         return _one(session, name)
 
     return once(work)
+
+
+def _record_ahead(kind: ActionKind, name: Upstream, reason: str | None = None) -> None:
+    """Record the act before it is done: on MySQL, the row of an upstream is changed by a statement of its own."""
+
+    def work(session: Session) -> None:
+        status = outages.read(session, (name,)).get(name)
+        before = {"paused_by": status.paused_by, "reason": status.pause_reason} if status and status.paused_at else None
+        subject = Subject(kind="upstream", id=name.value, name=name.label)
+        audit.record(session, kind, subject, reason=reason, before=before)
+
+    service().db.transaction(work)
 
 
 def _find_upstream(name: str) -> Upstream:

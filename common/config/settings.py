@@ -286,6 +286,12 @@ class Settings(CommonSettings):
         le=36_500,
         description="Days after which finished jobs are deleted that nothing needs. 0: never",
     )
+    audit_retention_days: int = Field(
+        0,
+        ge=0,
+        le=36_500,
+        description="Days after which entries of the audit are deleted. 0: never",
+    )
     gitlab_concurrency: int = Field(12, ge=1, le=256, description=AT_ONCE.format("GitLab"))
     jenkins_concurrency: int = Field(12, ge=1, le=256, description=AT_ONCE.format("Jenkins"))
     argocd_concurrency: int = Field(12, ge=1, le=256, description=AT_ONCE.format("Argo CD"))

@@ -83,6 +83,12 @@ def check(db: Database) -> None:
         )
 
 
+def revision(db: Database) -> str | None:
+    """Return the revision that the database is at, None for an empty one."""
+    with db.read_engine.connect() as connection:
+        return _current(connection)
+
+
 @cache
 def revisions() -> tuple[str, ...]:
     """Return what this version knows of, oldest first."""

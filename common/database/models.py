@@ -402,6 +402,38 @@ class Event(Base):
     steps: Mapped[list[dict[str, Any]]] = mapped_column(JSON)  # name, state, code, reason of each that changed
 
 
+class Action(Base):
+    """The audit: something that a person, a command or a worker did (`common/audit.py`). Rows are only added.
+
+    It has no foreign keys: it outlives what it names, and a row that is added locks no other.
+    """
+
+    __tablename__ = "actions"
+    __table_args__ = _table(
+        Index(None, "actor", "id"),
+        Index(None, "kind", "id"),
+        Index(None, "team_id", "id"),
+        Index(None, "object_id", "id"),
+        Index(None, "object_name", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    kind: Mapped[str] = mapped_column(NAME)
+    actor: Mapped[str | None] = mapped_column(NAME)  # a login; of a command, an account of the operating system
+    channel: Mapped[str] = mapped_column(identity(16))
+    address: Mapped[str | None] = mapped_column(identity(64))
+    request_id: Mapped[str | None] = mapped_column(identity(64))  # of the request, or of the run of the command
+    object_kind: Mapped[str] = mapped_column(NAME)
+    object_id: Mapped[str | None] = mapped_column(NAME)
+    object_name: Mapped[str | None] = mapped_column(NAME)
+    team_id: Mapped[str | None] = mapped_column(NAME)  # of the object
+    job_id: Mapped[str | None] = mapped_column(ID)  # that it started or changed
+    reason: Mapped[str | None] = mapped_column(String(500))
+    before: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # never a secret
+    after: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # never a secret
+
+
 class IdempotencyRecord(Base):
     """The answer to a request with an `Idempotency-Key`, sealed, to be repeated when the same request is sent again."""
 

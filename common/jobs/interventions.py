@@ -1,4 +1,4 @@
-"""Interventions of people: retry what failed, skip a step, cancel the rest. The job's id stays the same."""
+"""Interventions of people: retry what failed, skip a step, poll now, cancel. The job's id stays the same."""
 
 from __future__ import annotations
 
@@ -86,6 +86,31 @@ def cancel(session: Session, job_id: str, now: datetime, *, code: str | None = N
         _add_last_step(session, job, flow.on_cancel, position=len(steps), now=now)
     lifecycle.settle(session, job, now)
     return job
+
+
+def poll(session: Session, job_id: str, now: datetime) -> Job:
+    """Let what waits for its next poll or attempt begin now; an attempt that is brought forward does not count.
+
+    Raises NotPossibleError: `is_over`, or `nothing_to_poll` when no step waits for a time.
+    """
+    job = lifecycle.lock(session, job_id)
+    if job is None or job.state not in OPEN:
+        raise NotPossibleError("is_over", "The job is over.")
+    waiting = [step for step in _steps(session, job) if _is_due_later(step, now)]
+    if not waiting:
+        raise NotPossibleError("nothing_to_poll", "No step of the job waits for its next poll or attempt.")
+    for step in waiting:
+        if step.state is StepState.RETRYING:
+            step.forgiven = min(step.forgiven + 1, step.attempts)
+        step.due_at = step.nudge_at = now
+        step.nudges = 0  # the clock sends it
+    lifecycle.touch(session, job, now)
+    return job
+
+
+def _is_due_later(step: Step, now: datetime) -> bool:
+    is_waiting = step.state in (StepState.WAITING, StepState.RETRYING) and step.parked_at is None
+    return is_waiting and step.due_at is not None and step.due_at > now
 
 
 def _failed_job(session: Session, job_id: str) -> Job:

@@ -28,6 +28,8 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, and_, delete, exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from common import audit
+from common.audit import ActionKind, Channel, Origin, Subject
 from common.config.settings import Settings
 from common.database.engine import Database
 from common.database.ids import first_id
@@ -40,6 +42,7 @@ from common.workflows import MEMBERSHIP, OFFBOARD, SIGNUP
 
 JOBS = 50  # examined at once, and deleted in one transaction
 EVERY_S = 60.0  # between two batches of a worker
+OF_A_WORKER = Origin(channel=Channel.WORKER)
 SKEW = timedelta(minutes=5)  # an id has the time of the host that made it, `finished_at` that of the database's host
 
 
@@ -52,13 +55,18 @@ class Swept:
     rows: int
 
 
-def sweep(db: Database, settings: Settings, *, before: datetime, is_dry: bool = False) -> Iterator[Swept]:
-    """Delete the jobs that ended before a time and are not needed, and yield after some of them."""
+def sweep(
+    db: Database, settings: Settings, *, before: datetime, is_dry: bool = False, origin: Origin = OF_A_WORKER
+) -> Iterator[Swept]:
+    """Delete the jobs that ended before a time and are not needed, and yield after some of them.
+
+    `origin`: who does that, for the audit.
+    """
     judge = _Selection(settings, before)
     page = db.read(partial(_next, "", before))
     while page:
         going = db.read(partial(judge.going, page))
-        rows = 0 if is_dry or not going else db.transaction(partial(_delete, going, before))
+        rows = 0 if is_dry or not going else db.transaction(partial(_delete, going, before, origin, db.now()))
         kinds = {job.id: job.kind for job in page}
         yield Swept(
             gone=Counter(kinds[job_id] for job_id in going),
@@ -166,13 +174,16 @@ def _needed_of_app(session: Session, settings: Settings, app_id: str) -> Iterato
 # -- deletion --------------------------------------------------------------------------------------------------
 
 
-def _delete(ids: Iterable[str], before: datetime, session: Session) -> int:
-    """Delete those that are still over, and return how many rows that were.
+def _delete(ids: Iterable[str], before: datetime, origin: Origin, now: datetime, session: Session) -> int:
+    """Delete those that are still over, record it, and return how many rows that were.
 
     What was retried meanwhile stays, and what somebody has locked stays until a later pass.
     """
     over = select(Job.id).where(Job.id.in_(ids), *_is_over(before)).order_by(Job.id)
     jobs = session.scalars(over.with_for_update(skip_locked=True)).all()
+    if jobs:
+        after = {"before": before.isoformat(), "deleted": len(jobs)}
+        audit.record(session, ActionKind.JOBS_PRUNE, Subject(kind="jobs"), origin=origin, at=now, after=after)
     steps = session.scalars(select(Step.id).where(Step.job_id.in_(jobs))).all()
     passwords = sealed_passwords.wipe(session, jobs)
     statements = (

@@ -71,8 +71,8 @@ CALL_ERRORS = Counter(
 TICK_S = Histogram(
     "slipway_tick_duration_seconds",
     "Duration of periodic work: `clock` (dispatch), `lookout` (outage probe), `refusal_probe`, `keeper` (retention), "
-    "`pulse` (heartbeat), `leases` (renewal of the claims of running steps), `presence`, `outbox`, `webhook` and "
-    "`dead_mans_switch` (notifications), `nightly` (checks at night).",
+    "`audit_pruner`, `pulse` (heartbeat), `leases` (renewal of the claims of running steps), `presence`, `outbox`, "
+    "`webhook` and `dead_mans_switch` (notifications), `nightly` (checks at night).",
     ("ticker", "outcome"),
     buckets=TICK_BUCKETS_S,
     registry=WORKER,

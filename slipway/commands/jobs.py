@@ -1,4 +1,4 @@
-"""Commands about jobs: list, show, watch, log, retry, cancel, skip."""
+"""Commands about jobs: list, count, show, watch, log, retry, poll, cancel, skip."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slipway.commands.failures import job_lines
 from slipway.commands.options import Since, awaited, limit, pass_context, password_stdin, read_password
 from slipway.errors import Document, JobFailedError, ProblemError, outcome_of
 from slipway.progress import table
-from slipway.text import columns, moment
+from slipway.text import columns, moment, plain
 
 STATES = ("queued", "running", "succeeded", "failed", "cancelling", "cancelled")
 
@@ -29,11 +29,13 @@ def jobs() -> None:
 
 
 @jobs.command("list")
-@click.option("--state", type=click.Choice(STATES), help="Only jobs in this state.")
+@click.option(
+    "--state", "states", type=click.Choice(STATES), multiple=True, help="Only jobs in this state; may be repeated."
+)
 @click.option("--kind", help="Only jobs of this kind: signup, provision, build, deploy, …")
 @click.option("--app", help="Only jobs of this app: its name or its id.")
 @click.option("--user", metavar="ID", help="Only jobs that this person started.")
-@click.option("--team", help="Jobs of another team; for administrators.")
+@click.option("--team", help="Jobs of another team, or of all: '*'; for administrators.")
 @click.option("--since", type=Since(), help="Only jobs since a time, or since 90m, 12h, 7d ago.")
 @limit
 @pass_context
@@ -43,14 +45,36 @@ def list_all(
     *,
     app: str | None,
     since: datetime | None,
+    states: tuple[str, ...],
     limit: int,
     **which: str | None,
 ) -> None:
-    """List the jobs of your team, newest first."""
+    """List the jobs of your team, newest first.
+
+    Each with who started it and, if it has failed or waits, where and why.
+    """
     app_id = context.app_id(app) if app is not None else None
+    which["state"] = ",".join(dict.fromkeys(states)) or None
     found = list(islice(context.client.list_jobs(app_id=app_id, since=since, limit=min(limit, 100), **which), limit))
-    rows = [(each["job_id"], each["kind"], each["state"], moment(each["created_at"])) for each in found]
-    context.output.show(found, columns(rows, nothing="No job matches."))
+    context.output.show(found, columns([_row(each) for each in found], nothing="No job matches."))
+
+
+def _row(job: Document) -> tuple[object, ...]:
+    """Return a line of the list. A server of an older version does not say why a job has failed or waits."""
+    obstacles = job.get("errors") or job.get("waiting_on") or []
+    reason = (obstacles[0]["reason"] or "").partition("\n")[0] if obstacles else ""
+    why = f"{obstacles[0]['upstream']}: {reason}" if obstacles else ""
+    return job["job_id"], job["title"], job["state"], job["user"], moment(job["created_at"]), plain(why)
+
+
+@jobs.command("count")
+@click.option("--team", help="Jobs of another team, or of all: '*'; for administrators.")
+@pass_context
+def count(context: CommandContext, team: str | None) -> None:
+    """Count the jobs of your team by kind and state."""
+    found = context.client.count_jobs(team=team)
+    rows = [(each["kind"], each["state"], f"{each['jobs']:,}{'+' if each['is_capped'] else ''}") for each in found]
+    context.output.show(found, columns(rows, nothing="There are no jobs."))
 
 
 @jobs.command("show")
@@ -64,8 +88,16 @@ def show(context: CommandContext, job_id: str) -> None:
     job = context.client.get_job(job_id)
     lines = [job["title"], *table(job)]
     lines += list(job_lines(job)) if job["state"] in ("failed", "cancelled") else []
+    lines += [f"  {_intervention(each)}" for each in job.get("interventions", ())]
     lines += [f"  {link['kind']}: {link['url']}" for link in job["links"]]
     context.output.show(job, "\n".join(lines))
+
+
+def _intervention(shown: Document) -> str:
+    what = " ".join(filter(None, (shown["action"].partition(".")[2].replace("_", " "), shown["step"])))
+    who = shown["user"] or f"a {shown['channel']}"
+    reason = f": {shown['reason']}" if shown["reason"] else ""
+    return plain(f"{moment(shown['at'])}  {what} by {who}{reason}")
 
 
 @jobs.command("watch")
@@ -118,6 +150,20 @@ def _retried(context: CommandContext, job_id: str, *, is_piped: bool) -> Documen
         if problem.code != "password_needed" or not sys.stdin.isatty():
             raise
     return context.client.retry_job(job_id, password=read_password(is_piped=False))
+
+
+@jobs.command("poll")
+@options.job
+@awaited
+@pass_context
+def poll(context: CommandContext, job_id: str, is_awaited: bool) -> None:
+    """Poll now what a job waits for, instead of when it is due.
+
+    For example after an outage: an attempt that is brought forward does not count.
+    """
+    job = context.finish(context.client.poll_job(job_id), f"Job {job_id}", is_awaited=is_awaited)
+    if job is not None:
+        _show_end(context, job)
 
 
 @jobs.command("cancel")

@@ -14,11 +14,11 @@ from api.credentials import hash_of
 from api.openapi.examples import EXAMPLES
 from common.database.engine import Database
 from common.database.models import Job, User
-from common.jobs import signup_reviews
+from common.jobs import outcomes, signup_reviews
 from common.states import OPEN, Provenance, StepState
 from common.workflows import CHANGE_PASSWORD, SIGNUP
 from support.api import PASSWORD, V1, Api, add_app, add_project
-from support.fake_worker import add_build, admin, fail, names, prints, record, succeed
+from support.fake_worker import add_build, admin, claim, fail, names, prints, record, succeed
 
 TEAMS = ("dev", "ops")
 SKIPPABLE = "open_to_developers"
@@ -220,6 +220,13 @@ class Objects:
     def running(self, team: str) -> Values:
         answer = self.members[team].get(f"{V1}/app/{self.app(team)['app_id']}/drift")
         return {"job_id": answer.json["job_id"]}
+
+    def waiting(self, team: str) -> Values:
+        """It waits for its next attempt."""
+        job_id = self.running(team)["job_id"]
+        claimed = claim(self.db, job_id, "compare_app")
+        outcomes.record_retry(self.db, claimed, code="unavailable", reason="No answer.", delay_s=300)
+        return {"job_id": job_id}
 
     def over(self, team: str) -> Values:
         """A build that has succeeded, with what it printed."""

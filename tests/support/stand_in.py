@@ -98,6 +98,7 @@ def job_of(state: str, version: int = 1, **changes: Any) -> Document:
         "title": "One build",
         "state": state,
         "app_id": None,
+        "user": "ada",
         "version": version,
         "created_at": "2026-01-31T08:00:00Z",
         "result": {"number": 7, "url": "http://jenkins/7/", "commit": "c0ffee", "image": "shop:7"}

@@ -45,6 +45,11 @@ UPSTREAM = {
 }  # fmt: skip
 PAUSED = {**UPSTREAM, "state": "paused", "since": AT, "reason": "Upgrade to 2.541", "paused_by": "grace", "parked": 40}
 UPSTREAMS = {"upstreams": [PAUSED], "others": [], "checkup": JOB_ID, "checked_at": AT}
+COUNT = {"kind": "build", "state": "failed", "jobs": 10_000, "is_capped": True}
+ACT = {
+    "at": AT, "action": "app.remove", "actor": "bob", "channel": "token", "address": "192.0.2.7", "reason": None,
+    "object_kind": "app", "object_id": APP_ID, "object_name": "shop",
+}  # fmt: skip
 LOGGED_IN = ok({"token": TOKEN, "expires_at": AT, "user": ME}, 201)
 
 Run = Callable[..., Result]
@@ -272,6 +277,10 @@ IN_JSON = {
     "builds shop": list,
     "deploys shop": list,
     "jobs list --app shop --state running --team dev --since 7d": list,
+    "jobs list --state failed --state queued --team *": list,
+    "jobs count --team *": list,
+    f"jobs poll {JOB_ID}": dict,
+    "audit --actor bob --object shop --since 7d --until 1d": list,
     f"jobs show {JOB_ID}": dict,
     f"jobs watch {JOB_ID}": dict,
     f"jobs log {JOB_ID}": dict,
@@ -313,6 +322,7 @@ def results(server: StandIn) -> None:
         ("POST", f"/app/{APP_ID}/rollback"),
         ("POST", f"/jobs/{JOB_ID}/retry"),
         ("POST", f"/jobs/{JOB_ID}/cancel"),
+        ("POST", f"/jobs/{JOB_ID}/poll"),
         ("POST", f"/jobs/{JOB_ID}/steps/start_build/skip"),
         ("POST", "/upstreams/checkups"),
         ("DELETE", "/users/bob"),
@@ -334,6 +344,8 @@ def results(server: StandIn) -> None:
     server.on("DELETE", "/me/sessions", ok({"ended": 2}))
     server.on("GET", "/upstreams", ok(UPSTREAMS))
     server.on("GET", "/status", ok({**EXAMPLES["StatusShown"], "is_well": True, "problems": []}))
+    server.on("GET", "/jobs/counts", ok({"counts": [COUNT]}))
+    server.on("GET", "/audit", ok({"actions": [ACT], "next": None}))
     server.on("POST", "/upstreams/jenkins/pause", ok(PAUSED))
     server.on("POST", "/upstreams/jenkins/resume", ok(UPSTREAM))
     server.on("GET", f"/jobs/{JOB_ID}", ok(done))
@@ -587,3 +599,39 @@ def test_the_status_fails_if_anything_is_wrong(server: StandIn, run: Run, proble
     assert said.stdout.startswith("✗ GitLab is down" if problems else "All is well.")
     assert "storefront" in said.stdout
     assert json.loads(document.stdout) == shown
+
+
+def test_a_list_of_jobs_says_whose_they_are_and_why_they_failed(run: Run, server: StandIn) -> None:
+    server.on("GET", "/jobs", ok({"jobs": [job_of("failed", title="Build 5 of shop")], "next": None}))
+
+    listed = run("jobs", "list", "--state", "failed", "--state", "queued", "--state", "failed").stdout
+
+    words = listed.split()
+    assert " ".join([*words[:7], *words[9:]]) == f"{JOB_ID} Build 5 of shop failed ada jenkins: It broke."
+    assert server.calls("GET", "/jobs")[0].query["state"] in ("failed,queued", ["failed,queued"])
+
+
+def test_counts_and_acts_are_lines(run: Run, server: StandIn) -> None:
+    server.on("GET", "/jobs/counts", ok({"counts": [COUNT]}))
+    server.on("GET", "/audit", ok({"actions": [ACT], "next": None}))
+
+    assert run("jobs", "count").stdout.split() == ["build", "failed", "10,000+"]
+    assert run("audit").stdout.split()[2:] == ["bob", "token", "192.0.2.7", "app.remove", "shop"]
+
+
+def test_a_job_shows_who_intervened(run: Run, server: StandIn) -> None:
+    skipped = {
+        "at": AT,
+        "action": "job.skip_step",
+        "channel": "session",
+        "user": "chief",
+        "step": "x",
+        "reason": "Done",
+    }
+    by_command = {"at": AT, "action": "job.cancel", "channel": "command", "user": None, "step": None, "reason": None}
+    server.on("GET", f"/jobs/{JOB_ID}", ok(job_of("cancelled", interventions=[skipped, by_command])))
+
+    shown = run("jobs", "show", JOB_ID).stdout
+
+    assert "skip step x by chief: Done" in shown
+    assert "cancel by a command" in shown

@@ -33,6 +33,7 @@ LINES = {  # every command, with the code that it ends with here; one of each gr
     "invites create --team dev": 0,
     "keys rotate": 0,
     "jobs prune --older-than 90d --yes": 0,
+    "audit prune --older-than 90d --yes": 0,
     "ledger export": 0,
     "db check": 0,
     "db backup -": 0,

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from itertools import combinations
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import insert, select, text
 from support import bulk_data, plans
-from support.api import Api
+from support.api import V1, Api
 from support.lists import Listing, expected, listings
 from support.plans import Asked
 
 from api.contract import pagination
 from common.database.engine import Database
+from common.database.ids import first_id
+from common.database.models import Action
 
-JOBS = 3_000
+JOBS = ACTS = 3_000
 LIMIT = 20
 SOME_PAGES = 5 * LIMIT  # may be sorted, or read besides: where so few are left, databases find their own ways
 
@@ -69,7 +73,7 @@ def _has_a_stretch(listing: Listing, filters: dict[str, str]) -> bool:
 
 def test_every_stretch_has_its_index() -> None:
     for table, stretches in pagination.INDEX_PREFIXES.items():
-        indexes = {tuple(column.name for column in index.columns) for index in table.__table__.indexes}
+        indexes = {tuple(column.name for column in index.columns) for index in table.__table__.indexes} | {("id",)}
 
         assert {(*stretch, "id") for stretch in stretches} <= indexes
 
@@ -85,3 +89,48 @@ def test_a_total_reads_no_further_than_it_counts(
             count = len(expected(db, listing, **filters))
 
             assert counted - plain <= (16 if db.is_sqlite else 3) * (count + LIMIT), (listing.name, filters)
+
+
+# -- the audit --------------------------------------------------------------------------------------------------------
+
+ACTORS, KINDS, TEAMS = ("ada", "bob", "cy", "dee"), ("job.cancel", "job.retry", "user.log_in"), ("dev", "ops")
+
+
+@pytest.fixture
+def told(db: Database, chief: FlaskClient) -> FlaskClient:
+    """An administrator, and an audit of some length."""
+    began = datetime.now(UTC) - timedelta(seconds=ACTS)
+
+    def act(number: int) -> dict[str, Any]:
+        at = began + timedelta(seconds=number)
+        return {
+            "id": bulk_data.id_at(at), "at": at, "kind": KINDS[number % 3], "actor": ACTORS[number % 4],
+            "channel": "session", "object_kind": "job", "object_id": first_id(began) if number % 5 else None,
+            "object_name": f"build shop-{number % 7}", "team_id": TEAMS[number % 2],
+        }  # fmt: skip
+
+    db.transaction(lambda session: session.execute(insert(Action), [act(number) for number in range(ACTS)]))
+    if not db.is_sqlite:
+        with db.engine.connect() as connection:
+            connection.execute(text("ANALYZE TABLE actions"))
+    return chief
+
+
+def test_the_audit_is_read_by_its_indexes(api: Api, told: FlaskClient, db: Database) -> None:
+    first_act = db.read(lambda session: session.scalars(select(Action).order_by(Action.id)).first())
+    assert first_act is not None
+    since, until = (first_act.at + timedelta(seconds=seconds) for seconds in (10, ACTS // 2))
+    filters = {"actor": "ada", "action": "job.cancel", "team": "dev", "object": "build shop-3"}
+    narrowings = [dict(some) for size in range(5) for some in combinations(filters.items(), size)]
+    listing = Listing(name="actions", path=f"{V1}/audit", id_key="action_id", table=Action, scope={}, filters=filters)
+    times: list[dict[str, str]] = [{}, {"since": since.isoformat()}, {"until": until.isoformat()}, {"total": "true"}]
+    for query in ({**narrowing, **time} for narrowing in narrowings for time in times):
+        found = [plans.plan(db, each) for each in _asked(api, told, listing, **query)]
+
+        assert [each.text for each in found if each.sorted_rows > SOME_PAGES] == [], query
+    for narrowing in ({name: value} for name, value in filters.items()):
+        near, far = (
+            plans.cost(db, _asked(api, told, listing, **narrowing, **depth))
+            for depth in ({}, {"cursor": bulk_data.id_at(since)})
+        )
+        assert far <= 1.2 * near + SOME_PAGES, narrowing

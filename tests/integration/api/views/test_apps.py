@@ -35,7 +35,9 @@ def test_an_accepted_app_answers_job_and_app(dev: FlaskClient, db: Database) -> 
 
     job_id, app_id = answer.json["job_id"], answer.json["app_id"]
     assert answer.status_code == 202
-    assert answer.json == {"job_id": job_id, "status_url": f"{V1}/jobs/{job_id}", "app_id": app_id}
+    assert answer.json == {
+        "job_id": job_id, "status_url": f"{V1}/jobs/{job_id}", "app_id": app_id, "is_new": True,
+    }  # fmt: skip
     assert answer.headers["Location"] == f"{V1}/jobs/{job_id}"
     assert db.read(lambda session: session.get_one(Job, job_id)).input == {
         "app": "compiler",

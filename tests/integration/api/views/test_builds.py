@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
@@ -41,7 +42,9 @@ def test_a_build_is_accepted_with_what_provisioning_learnt(dev: FlaskClient, db:
 
     job_id = answer.json["job_id"]
     assert answer.status_code == 202
-    assert answer.json == {"job_id": job_id, "status_url": f"{V1}/jobs/{job_id}", "app_id": app_id}
+    assert answer.json == {
+        "job_id": job_id, "status_url": f"{V1}/jobs/{job_id}", "app_id": app_id, "is_new": True,
+    }  # fmt: skip
     assert answer.headers["Location"] == f"{V1}/jobs/{job_id}"
     assert job(db, job_id).input == {
         "app": "compiler",
@@ -333,13 +336,12 @@ def test_twenty_requests_at_once_make_one_build(
             answers = list(pool.map(send, range(RACERS)))
 
     assert Counter(status for status, _ in answers) == {202: RACERS}
-    assert len({body for _, body in answers}) == 1
+    assert len({json.loads(body)["job_id"] for _, body in answers}) == 1
+    assert sum(json.loads(body)["is_new"] for _, body in answers) == 1
     assert count_jobs(db, "build") == 1
 
 
 def _log_in(address: tuple[str, int]) -> str:
-    import json
-
     connection = HTTPConnection(*address, timeout=30)
     body = json.dumps({"id": "grace", "password": PASSWORD})
     connection.request("POST", f"{V1}/login", body, {"Content-Type": "application/json", "Connection": "close"})

@@ -9,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, event
 from support.api import V1, Api, add_app, add_project
+from support.fake_worker import fail
 from support.workers import counted_statements
 
 from common.database.engine import Database
@@ -44,7 +45,8 @@ def job(dev: FlaskClient) -> str:
 @pytest.mark.parametrize(
     ("poll", "status", "statements"),
     [
-        ("first", 200, 6),  # the login with its user; the job; its steps, their attempts, its objects; who asked for it
+        # the login with its user; the job; its steps, their attempts, its objects, what people did; who asked for it
+        ("first", 200, 7),
         ("unchanged", 304, 3),  # the login; the job; its steps, for Retry-After
         ("held", 304, 2),  # the login; the job
         ("events", 200, 2),
@@ -75,4 +77,17 @@ def test_attempts_cost_no_statement_each(api: Api, dev: FlaskClient, job: str, d
         shown = dev.get(job).json
 
     assert [len(lane["steps"][0]["attempts"]) for lane in shown["lanes"]] == [1, 1]
-    assert (len(transactions), _asked(sent)) == (1, 6)
+    assert (len(transactions), _asked(sent)) == (1, 7)
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_a_list_is_five_statements_whatever_is_in_it(api: Api, dev: FlaskClient, db: Database, jobs: int) -> None:
+    project_id = add_project(dev)
+    for number in range(jobs):
+        fail(db, add_app(dev, project_id, f"app-{number}").json["job_id"], "fork_source")
+
+    with counted_statements(api.service.db) as sent:
+        dev.get(f"{V1}/jobs?kind=provision")
+
+    # the login with its user; the ids of the page; the jobs; the steps that wait or failed; who asked for the jobs
+    assert _asked(sent) == 5

@@ -64,7 +64,9 @@ def test_an_accepted_sign_up_answers_the_job_and_where_to_follow_it(api: Api, db
 
     job_id = answer.json["job_id"]
     assert answer.status_code == 202
-    assert answer.json == {"job_id": job_id, "status_url": f"{V1}/jobs/{job_id}", "app_id": None}
+    assert answer.json == {
+        "job_id": job_id, "status_url": f"{V1}/jobs/{job_id}", "app_id": None, "is_new": True,
+    }  # fmt: skip
     assert answer.headers["Location"] == f"{V1}/jobs/{job_id}"
     assert api.visitor.get(answer.headers["Location"]).status_code == 200
     user = db.read(lambda session: session.scalars(select(User)).one())

@@ -104,7 +104,7 @@ def test_a_refusal_is_shown_with_cause_remedy_and_next_check_until_it_is_ended_b
     assert isinstance(held, Hold)
     assert (shown["state"], shown["reason"], shown["remedy"]) == ("refused", cause.cause, cause.remedy)
     assert shown["next_look_at"] > shown["since"]
-    assert (waiting["code"], waiting["next_look_at"]) == ("refused", None)
+    assert (waiting["code"], waiting["next_look_at"]) == ("refused", shown["next_look_at"])
     assert waiting["reason"].startswith(f"{cause.cause}. ")
     assert "JENKINS_AUTH_TOKEN" not in waiting["reason"]
     assert _failed_check(db).problem.startswith(cause.cause)

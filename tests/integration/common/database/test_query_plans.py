@@ -45,6 +45,7 @@ from common.database import migrate
 from common.database.engine import Database
 from common.database.ids import new_id
 from common.database.models import (
+    Action,
     App,
     Base,
     Delivery,
@@ -119,6 +120,7 @@ COMMANDS = (
     "jobs stuck", f"jobs cancel {ABSENT} --yes", "jobs retry --dry-run",
     "jobs retry --dry-run --kind build --team dev --app {app} --user {login} --since 1d",
     "jobs prune --older-than 90d --dry-run",
+    "audit prune --older-than 90d --dry-run", "audit prune --older-than 90d --yes",
     "ledger export", "ledger export --team dev", "ledger export --app {app}",
 )  # fmt: skip
 
@@ -194,6 +196,19 @@ def _rows(now: datetime, job_ids: Sequence[str], user_id: str) -> dict[type[Base
         ],
         NotificationTarget: [{"name": "t" * 16, "host": "ops.example.com", "queued": ROWS, "failures": 0}],
         WorkerPresence: [{"name": "w", "concurrency": 16, "started_at": now, "seen_at": now}],
+        Action: [
+            {
+                "at": now,
+                "kind": f"kind-{n % 20}",
+                "actor": f"actor-{n}",
+                "channel": "session",
+                "object_kind": "job",
+                "object_id": new_id(),
+                "object_name": f"thing-{n}",
+                "team_id": bulk_data.TEAMS[n % len(bulk_data.TEAMS)],
+            }
+            for n in range(ROWS)
+        ],
         App: [{**row, "project_id": row["id"], "claimed_name": row["name"], "type": "Flask"} for row in made],
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.commands.text import cell, plain
+from api.presentation.printable import cell, plain
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "  =1", "\uff1d1", "=cmd|'/c calc'!A0"])
