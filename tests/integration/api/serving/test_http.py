@@ -281,9 +281,12 @@ def test_these_calls_and_no_others_are_open_to_anyone(api: Api) -> None:
 
     of_a_job = {"show_job", "follow_job", "retry_job"}
     of_a_person = {"sign_up", "log_in", "log_in_as_published", "log_out", "confirm_reset"}
+    of_a_mail = {"confirm_signup", "resend_confirmation", "request_reset", "show_confirm_page"}
     of_the_document = {"show_document", "show_docs", "send_asset"}
     of_the_console = {"show_start", "show_console", "send_console_file"}
-    assert is_open == {"is_alive", "is_ready", *of_a_job, *of_a_person, *of_the_document, *of_the_console}
+    assert is_open == {
+        "is_alive", "is_ready", *of_a_job, *of_a_person, *of_a_mail, *of_the_document, *of_the_console
+    }  # fmt: skip
 
 
 def test_every_other_call_needs_a_login(api: Api) -> None:
