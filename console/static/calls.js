@@ -43,6 +43,8 @@ export const CALLS = {
   retry_jobs: ["POST", "/api/v1/jobs/retry"],
   skip_step: ["POST", "/api/v1/jobs/{job_id}/steps/{step}/skip"],
   cancel_job: ["POST", "/api/v1/jobs/{job_id}/cancel"],
+  list_actions: ["GET", "/api/v1/audit"],
+  export_actions: ["GET", "/api/v1/audit.csv"],
   list_upstreams: ["GET", "/api/v1/upstreams"],
   check_up: ["POST", "/api/v1/upstreams/checkups"],
   pause_upstream: ["POST", "/api/v1/upstreams/{upstream}/pause"],

@@ -26,10 +26,28 @@ export function useNow(everyMs) {
   const [at, setAt] = useState(now);
   useEffect(() => {
     if (!everyMs) return undefined;
-    const timer = setInterval(() => document.hidden || setAt(now()), everyMs);
-    return () => clearInterval(timer);
+    setAt(now());
+    return onTick(everyMs, () => setAt(now()));
   }, [everyMs]);
   return everyMs ? at : now();
+}
+
+/** @type {Map<number, Set<() => void>>} */
+const listeners = new Map();
+
+/**
+ * Call back every so often. All who ask for the same pace share one timer, so that a list of a thousand times has one.
+ * @param {number} everyMs
+ * @param {() => void} heard
+ */
+function onTick(everyMs, heard) {
+  const own = listeners.get(everyMs) ?? new Set();
+  if (!listeners.has(everyMs)) {
+    listeners.set(everyMs, own);
+    setInterval(() => document.hidden || own.forEach((each) => each()), everyMs);
+  }
+  own.add(heard);
+  return () => void own.delete(heard);
 }
 
 /** @param {string | number} at */

@@ -7,6 +7,7 @@ import { go, linkTo, usePlace } from "./router.js";
 import { useSession } from "./session.js";
 import { AccountPage } from "./page-account.js";
 import { AppPage } from "./page-app.js";
+import { AuditPage } from "./page-audit.js";
 import { DesignPage } from "./page-design.js";
 import { HomePage } from "./page-home.js";
 import { JobPage } from "./page-job.js";
@@ -27,7 +28,7 @@ const OPEN = { login: LoginPage, signup: SignupPage, reset: ResetPage, design: D
 /** @type {Record<string, Page>} */
 const MEMBERS = { "": HomePage, new: NewPage, apps: AppPage, jobs: JobPage, account: AccountPage };
 /** @type {Record<string, Page>} */
-const ADMINISTRATORS = { operate: OperatePage, people: PeoplePage };
+const ADMINISTRATORS = { operate: OperatePage, people: PeoplePage, audit: AuditPage };
 const SCHEMES = ["system", "light", "dark"];
 const SCHEME = "slipway.scheme";
 
@@ -72,8 +73,8 @@ function Chosen({ place, session }) {
   const [name = ""] = place.path;
   const isJob = name === "jobs" && place.path.length > 1;
   if (Object.hasOwn(OPEN, name)) return html`<${OPEN[name]} place=${place} session=${session} />`;
+  if (isJob) return html`<${JobPage} place=${place} session=${session} />`; // at once: it does not depend on who asks
   if (session.person === undefined) return session.problem ? html`<${Refusal} problem=${session.problem} retry=${session.check} />` : html`<${Skeleton} lines=${6} />`;
-  if (isJob) return html`<${JobPage} place=${place} session=${session} />`;
   if (session.person === null) return null;
   if (name === "jobs") return html`<${JobsPage} place=${place} />`;
   if (name === "apps" && place.path[2] === "remove") return html`<${RemovePage} place=${place} session=${session} />`;
@@ -100,7 +101,7 @@ function Bar({ session, name, refresh }) {
   };
   return html`<header class="bar">
     <a class="brand" href="#/" aria-label="Slipway"><svg viewBox="0 0 32 32" width="24" height="24" aria-hidden="true"><path d="M4 23 28 13v5L4 28z" /><path d="M8 17.500 11.500 6h10.500l3.500 5z" /></svg><span>Slipway</span></a>
-    ${person && html`<nav aria-label=${t("nav")}>${link("", t("home.title"))}${link("jobs", t("nav.jobs"))}${person.is_admin && link("operate", t("operate.title"))}${person.is_admin && link("people", t("people.title"))}</nav>`}
+    ${person && html`<nav aria-label=${t("nav")}>${link("", t("home.title"))}${link("jobs", t("nav.jobs"))}${person.is_admin && link("operate", t("operate.title"))}${person.is_admin && link("people", t("people.title"))}${person.is_admin && link("audit", t("audit.title"))}</nav>`}
     <span class="spacer"></span>
     <div class="bar-tools">
       ${person && html`<a class="who" href=${linkTo("account")} aria-current=${name === "account" ? "page" : undefined}>${person.id}</a><${Button} kind="link" onClick=${leave}>${t("logout")}<//>`}

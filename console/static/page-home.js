@@ -13,7 +13,6 @@ import { linkTo } from "./router.js";
 const EVERY_MS = 10_000;
 const PROJECTS = 50;
 const DAY_MS = 86_400_000;
-const LOOKED_AT = 5; // running jobs that are asked what they wait for
 const HOLDS = ["outage", "paused", "refused"];
 
 /** @typedef {{ upstream: string, state: string, reason: string, since: string | null }} Hold */
@@ -36,7 +35,7 @@ async function readHome(person, signal) {
       apps: (await call("list_apps", { values: { project_id: project.project_id }, query: { limit: 100 }, signal })).apps,
     })),
   );
-  return { projects, jobs, holds: holds ?? (await holdsOf(jobs, signal)) };
+  return { projects, jobs, holds: holds ?? holdsOf(jobs) };
 }
 
 /**
@@ -51,15 +50,12 @@ async function heldUpstreams(signal) {
 /**
  * Members are not told of upstreams, but their jobs say what they wait for.
  * @param {JobSummary[]} jobs
- * @param {AbortSignal} signal
- * @returns {Promise<Hold[]>}
+ * @returns {Hold[]}
  */
-async function holdsOf(jobs, signal) {
-  const running = jobs.filter((job) => job.state === "running").slice(0, LOOKED_AT);
-  const shown = await Promise.all(running.map((job) => call("show_job", { values: { job_id: job.job_id }, signal }).catch(() => undefined)));
+function holdsOf(jobs) {
   /** @type {Map<string, WaitingOn>} */
   const waits = new Map();
-  for (const wait of shown.flatMap((job) => job?.waiting_on ?? [])) {
+  for (const wait of jobs.flatMap((job) => job.waiting_on)) {
     if (wait.code && HOLDS.includes(wait.code)) waits.set(wait.upstream, wait);
   }
   return [...waits.values()].map((wait) => ({ upstream: label("upstream", wait.upstream), state: wait.code === "outage" ? "down" : (wait.code ?? ""), reason: wait.reason ?? "", since: wait.since }));
@@ -88,7 +84,7 @@ function Shown({ home, create }) {
     <${Section} title=${t("home.failed")}>
       ${failed.length === 0
         ? html`<p class="quiet row"><${Icon} name="ok" /> ${t("home.none_failed")}</p>`
-        : html`<ul class="rows">${failed.map((job) => html`<li key=${job.job_id}><${State} of=${job.state} /><a href=${linkTo("jobs", job.job_id)}>${label("kind", job.kind)}</a><span>${nameOf(job.app_id, home)}</span><span class="quiet">${job.user ?? ""}</span><${Ago} at=${job.created_at} /></li>`)}</ul>`}
+        : html`<ul class="rows">${failed.map((job) => html`<li key=${job.job_id}><${State} of=${job.state} /><a href=${linkTo("jobs", job.job_id)}>${label("kind", job.kind)}</a><span>${plain(job.app ?? job.subject)}</span><span lang="en">${plain(job.errors[0]?.reason)}</span><${Ago} at=${job.created_at} /></li>`)}</ul>`}
     <//>`;
 }
 
@@ -96,14 +92,6 @@ function Shown({ home, create }) {
 export function Holds({ holds }) {
   return html`<div role="status">${holds.map((hold) => html`<div key=${hold.upstream} class=${`notice tone-${hold.state === "paused" ? "wait" : "fail"}`}><${Icon} name=${hold.state === "paused" ? "pause" : "warn"} />
     <div><p><strong>${hold.upstream}: ${label("state", hold.state)}</strong> ${hold.since && html`<span>${t("since")} <${Ago} at=${hold.since} /></span>`}</p><p lang="en">${plain(hold.reason)}</p><p class="quiet">${t("home.hold")}</p></div></div>`)}</div>`;
-}
-
-/**
- * @param {string | null} appId
- * @param {Home} home
- */
-function nameOf(appId, home) {
-  return plain(home.projects.flatMap((each) => each.apps).find((app) => app.app_id === appId)?.name ?? "");
 }
 
 /** @param {{ name: string, apps: AppShown[] }} props */

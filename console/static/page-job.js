@@ -40,8 +40,8 @@ function Shown({ job, followed, place, session, again }) {
   const close = () => setAsked(undefined);
   const onStep = (/** @type {StepShown} */ step) => (step.state === "failed" && isAdmin ? html`<${Button} icon="skip" onClick=${() => setAsked({ what: "skip", step })}>${t("job.skip")}<//>` : null);
   return html`
-    <${Head} name=${`${label("kind", job.kind)} – ${label("state", job.state)}`} above=${session.person ? above : null}
-      title=${html`${label("kind", job.kind)}${job.image_tag && html` <code>${job.image_tag}</code>`}`}>
+    <${Head} name=${`${label("kind", job.kind)} ${plain(job.app)} – ${label("state", job.state)}`} above=${session.person ? above : null}
+      title=${html`${label("kind", job.kind)}${job.app && ` ${plain(job.app)}`}${job.image_tag && html` <code>${job.image_tag}</code>`}`}>
       <${State} of=${job.state} />
       <span class="spacer"></span>
       ${mayAct && job.state === "failed" && html`<${Button} kind="primary" onClick=${() => setAsked({ what: "retry" })}>${t("job.retry")}<//>`}
@@ -116,11 +116,10 @@ function Removed({ result }) {
     ${remains.length > 0 && html`<dt>${t("remove.remains")}</dt><dd>${remains.map((each) => html`<div key=${each.name}><${Out} to=${each.url}>${plain(each.name)}<//> ${each.until && html`<span class="quiet">${t("until")} ${each.until}</span>`}</div>`)}</dd>`}</dl>`;
 }
 
-/** Who did what to the job, where the API says it. */
-function Interventions(/** @type {{ job: any }} */ { job }) {
-  const done = /** @type {any[]} */ (job.interventions ?? []);
-  if (!done.length) return null;
-  return html`<${Section} title=${t("job.interventions")}><ul class="plain-list">${done.map((each, index) => html`<li key=${index}><strong>${plain(each.user ?? each.by ?? "–")}</strong> ${label("action", each.action ?? "")}${each.step && html` <em>${label("step", each.step)}</em>`} <${Ago} at=${each.at} />${each.reason && html` <q lang="en">${plain(each.reason)}</q>`}</li>`)}</ul><//>`;
+/** @param {{ job: JobShown }} props */
+function Interventions({ job }) {
+  if (!job.interventions.length) return null;
+  return html`<${Section} title=${t("job.interventions")}><ul class="plain-list">${job.interventions.map((each) => html`<li key=${each.at}><strong>${plain(each.user ?? each.channel)}</strong> ${label("action", each.action)}${each.step && html` <em>${label("step", each.step)}</em>`} <${Ago} at=${each.at} />${each.reason && html` <q lang="en">${plain(each.reason)}</q>`}</li>`)}</ul><//>`;
 }
 
 /** @param {{ events: JobEvent[] }} props */

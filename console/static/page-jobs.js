@@ -5,7 +5,7 @@ import { Ago, duration, secondsBetween } from "./clock.js";
 import { isOver } from "./follow.js";
 import { label, t } from "./language.js";
 import { useAction, useLoaded } from "./load.js";
-import { Button, Choices, Empty, Head, Loading, Refusal, State } from "./parts.js";
+import { Button, Choices, Empty, Head, Loading, plain, Refusal, State } from "./parts.js";
 import { go, linkTo } from "./router.js";
 
 /** @import { JobSummary } from "../types/api.js" */
@@ -35,7 +35,7 @@ export function JobsPage({ place }) {
     <${Loading} of=${newest} lines=${10}>
       ${jobs.length === 0
         ? html`<${Empty} title=${t("jobs.none")} />`
-        : html`<ul class="rows job-rows">${jobs.map((job) => html`<li key=${job.job_id}><${State} of=${job.state} small /><a href=${linkTo("jobs", job.job_id)}>${label("kind", job.kind)}</a><span class="quiet">${job.user ?? "–"}</span><span class="number">${job.started_at && isOver(job) ? duration(secondsBetween(job.created_at, job.finished_at)) : ""}</span><${Ago} at=${job.created_at} /></li>`)}</ul>`}
+        : html`<ul class="rows job-rows">${jobs.map((job) => html`<li key=${job.job_id}><${State} of=${job.state} small /><a href=${linkTo("jobs", job.job_id)}>${label("kind", job.kind)}</a><span>${plain(job.app ?? job.subject)} <span class="quiet">${job.user ?? ""}</span></span><span class="number">${job.started_at && isOver(job) ? duration(secondsBetween(job.created_at, job.finished_at)) : ""}</span><${Ago} at=${job.created_at} /></li>`)}</ul>`}
       ${more.problem && html`<${Refusal} problem=${more.problem} />`}
       ${next && html`<div class="buttons"><${Button} busy=${more.isBusy} onClick=${() => more.start(next)}>${t("jobs.more")}<//></div>`}
     <//>`;

@@ -8,11 +8,11 @@ import { useAction, useLoaded } from "./load.js";
 import { Button, Confirm, Field, Head, Icon, Loading, Notice, plain, Refusal, Section, State, Table, upstreamTitle } from "./parts.js";
 import { linkTo } from "./router.js";
 
-/** @import { Check, JobShown, JobSummary, Retries, UpstreamShown } from "../types/api.js" */
+/** @import { Check, JobSummary, Retries, UpstreamShown } from "../types/api.js" */
 
 const EVERY_MS = 5_000;
 const JOBS_EVERY_MS = 20_000;
-const LOOKED_AT = 40; // failed jobs, and open ones, whose documents are read
+const AT_MOST = 100; // jobs of a team
 const STUCK_MS = 10 * 60_000;
 
 export function OperatePage() {
@@ -75,7 +75,7 @@ function Checks({ title, checks }) {
 
 // -- failed and stuck jobs ----------------------------------------------------------------------------------------
 
-/** @typedef {{ code: string, upstream: string, reason: string, jobs: JobShown[] }} Group */
+/** @typedef {{ code: string, upstream: string, reason: string, jobs: JobSummary[] }} Group */
 
 /**
  * @param {AbortSignal} signal
@@ -83,22 +83,12 @@ function Checks({ title, checks }) {
 async function readTroubles(signal) {
   const teams = await choicesOf("Signup", "team");
   const of = async (/** @type {"failed" | "running"} */ state) => {
-    const pages = await Promise.all(teams.map((team) => call("list_jobs", { query: /** @type {any} */ ({ state, team, limit: LOOKED_AT }), signal })));
+    const pages = await Promise.all(teams.map((team) => call("list_jobs", { query: /** @type {any} */ ({ state, team, limit: AT_MOST }), signal })));
     return pages.flatMap((page) => page.jobs).sort((one, other) => Date.parse(other.created_at) - Date.parse(one.created_at));
   };
   const [failed, running] = await Promise.all([of("failed"), of("running")]);
   const old = running.filter((job) => now() - Date.parse(job.created_at) > STUCK_MS);
-  return { failed: await documents(failed.slice(0, LOOKED_AT), signal), stuck: await documents(old.slice(-LOOKED_AT), signal) };
-}
-
-/**
- * @param {JobSummary[]} jobs
- * @param {AbortSignal} signal
- * @returns {Promise<JobShown[]>}
- */
-async function documents(jobs, signal) {
-  const found = await Promise.all(jobs.map((job) => call("show_job", { values: { job_id: job.job_id }, signal }).catch(() => undefined)));
-  return found.filter((job) => job !== undefined);
+  return { failed, stuck: old };
 }
 
 function Troubles() {
@@ -111,10 +101,10 @@ function Troubles() {
       ${groups.length === 0 ? html`<p class="quiet row"><${Icon} name="ok" /> ${t("operate.none_failed")}</p>` : groups.map((group) => html`<article key=${group.code + group.upstream} class="card group">
         <div class="row"><h3>${upstreamTitle(group.upstream)} <code>${group.code}</code></h3><span class="number quiet">${t("operate.jobs", { n: group.jobs.length })}</span><span class="spacer"></span><${Button} onClick=${() => setAsked(group)} name=${t("operate.retry_named", { code: group.code })}>${t("operate.retry")}<//></div>
         <p lang="en">${plain(group.reason)}</p>
-        <ul class="rows">${group.jobs.slice(0, 5).map((job) => html`<li key=${job.job_id}><a href=${linkTo("jobs", job.job_id)}>${label("kind", job.kind)}</a><span class="quiet">${job.user ?? "–"}</span><${Ago} at=${job.created_at} /></li>`)}</ul></article>`)}
+        <ul class="rows">${group.jobs.slice(0, 5).map((job) => html`<li key=${job.job_id}><a href=${linkTo("jobs", job.job_id)}>${label("kind", job.kind)} ${plain(job.app ?? job.subject)}</a><span class="quiet">${job.user ?? "–"}</span><${Ago} at=${job.created_at} /></li>`)}</ul></article>`)}
     <//><//>
     <${Section} title=${t("operate.stuck")}><${Loading} of=${known}>
-      ${stuck.length === 0 ? html`<p class="quiet row"><${Icon} name="ok" /> ${t("operate.none_stuck")}</p>` : html`<${Table} name=${t("operate.stuck")} columns=${[t("kind"), t("person"), t("since"), t("operate.waits_for")]} rows=${stuck.map((job) => html`<tr key=${job.job_id}><td><a href=${linkTo("jobs", job.job_id)}>${label("kind", job.kind)}</a></td><td>${job.user ?? "–"}</td><td><${Ago} at=${job.created_at} /></td><td lang="en">${job.waiting_on.map((each) => `${upstreamTitle(each.upstream)}: ${plain(each.reason)}`).join(" ") || "–"}</td></tr>`)} />`}
+      ${stuck.length === 0 ? html`<p class="quiet row"><${Icon} name="ok" /> ${t("operate.none_stuck")}</p>` : html`<${Table} name=${t("operate.stuck")} columns=${[t("kind"), t("person"), t("since"), t("operate.waits_for")]} rows=${stuck.map((job) => html`<tr key=${job.job_id}><td><a href=${linkTo("jobs", job.job_id)}>${label("kind", job.kind)} ${plain(job.app ?? job.subject)}</a></td><td>${job.user ?? "–"}</td><td><${Ago} at=${job.created_at} /></td><td lang="en">${job.waiting_on.map((each) => `${upstreamTitle(each.upstream)}: ${plain(each.reason)}`).join(" ") || "–"}</td></tr>`)} />`}
     <//><//>
     ${asked && html`<${RetryAll} group=${asked} onClose=${() => {
       setAsked(undefined);
@@ -123,7 +113,7 @@ function Troubles() {
 }
 
 /**
- * @param {JobShown[]} jobs
+ * @param {JobSummary[]} jobs
  * @returns {Group[]}
  */
 function grouped(jobs) {

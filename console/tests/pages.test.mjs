@@ -6,7 +6,7 @@ import { api, assertClean, axe, followJob, makeApp, member, openBrowser, openPag
 let browser;
 let cookies;
 /** @type {Record<string, string>} */
-const pages = { design: "#/design", home: "#/", new: "#/new", jobs: "#/jobs", account: "#/account", operate: "#/operate", people: "#/people" };
+const pages = { design: "#/design", home: "#/", new: "#/new", jobs: "#/jobs", account: "#/account", operate: "#/operate", people: "#/people", audit: "#/audit" };
 const VISITORS = { login: "#/login", signup: "#/signup", reset: "#/reset" };
 
 before(async () => {
