@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pytest
 from support.checkout import ROOT
@@ -43,9 +44,11 @@ def launched(tmp_path: Path) -> Iterator[Launched]:
     command = (sys.executable, "-m", "stack", "up", "--dir", str(tmp_path), "--port-base", str(unused_ports().api))
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
-        printed = "".join(iter(process.stdout.readline, "Warnings of the programs follow here.\n"))
-        yield Launched(process, printed)
-        process.kill()
+        try:
+            yield Launched(process, _until_it_runs(process.stdout))
+        finally:
+            process.send_signal(signal.SIGTERM)  # SIGKILL would leave its programs running
+            process.wait(STOP_S)
 
 
 def test_a_stack_can_be_operated_and_sigterm_ends_it_with_all_its_processes(launched: Launched, tmp_path: Path) -> None:
@@ -64,6 +67,16 @@ def test_a_stack_can_be_operated_and_sigterm_ends_it_with_all_its_processes(laun
     assert launched.process.returncode == 0
     assert [pid for pid in family if Path(f"/proc/{pid}").exists()] == []
     assert processes_of(tmp_path) == []
+
+
+def _until_it_runs(stream: IO[str]) -> str:
+    """Return what a stack prints until it runs. Fails with it when the stack ends before."""
+    printed = ""
+    for line in stream:
+        printed += line
+        if line.startswith("Warnings of the programs follow here."):
+            return printed
+    pytest.fail(f"it has ended:\n{printed}")
 
 
 def _family(ancestor: int) -> set[int]:
