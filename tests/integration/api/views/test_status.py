@@ -78,10 +78,13 @@ def test_what_runs_belongs_to_its_worker_and_what_is_due_has_its_age(
 def test_failures_of_the_last_hour_have_app_person_and_reason(api: Api, status: Any, db: Database, time: Time) -> None:
     member = api.member("ada")
     job_id = add_app(member, add_project(member), "storefront").json["job_id"]
-    fail(db, job_id, "fork_source", "There is something else.\nMore of it.")
+    for lane in ("fork_source", "fork_helm"):
+        fail(db, job_id, lane, "There is something else.\nMore of it.")
+        time.advance(1)
 
     shown = status()
-    (failure,) = shown["failures"]
+    failure = shown["failures"][1]
+    assert [each["step"] for each in shown["failures"]] == ["fork_helm", "fork_source"]
     assert (failure["job_id"], failure["app"], failure["user"], failure["team"]) == (job_id, "storefront", "ada", "dev")
     assert (failure["step"], failure["upstream"]) == ("fork_source", "gitlab")
     assert failure["reason"] == "There is something else."
