@@ -65,6 +65,16 @@ def _lines(backup: io.BytesIO) -> list[bytes]:
     return sorted(gzip.decompress(backup.getvalue()).splitlines()[1:])
 
 
+def _meaning(backup: io.BytesIO) -> list[str]:
+    """Return what it says with its documents read: MySQL stores JSON with its keys in an order of its own."""
+    rows = [json.loads(line) for line in _lines(backup)]
+    return sorted(repr([_read(each) for each in row] if isinstance(row, list) else row) for row in rows)
+
+
+def _read(value: object) -> object:
+    return sorted(json.loads(value).items()) if isinstance(value, str) and value.startswith("{") else value
+
+
 def test_what_is_restored_is_what_was_backed_up(filled: Database, empty: Empty) -> None:
     backup, restored = _taken(filled), empty()
 
@@ -82,7 +92,7 @@ def test_it_goes_from_sqlite_to_a_server(filled: Database, private: Server) -> N
 
     backups.restore(server, backup)
 
-    assert _lines(_taken(server)) == _lines(backup)
+    assert _meaning(_taken(server)) == _meaning(backup)
     server.dispose()
 
 
