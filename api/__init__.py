@@ -32,12 +32,14 @@ from api.views import (
     lifecycle,
     login,
     metrics,
+    operations,
     passwords,
     projects,
     sessions,
     signup,
     signups,
     status,
+    teams,
     tokens,
     upstreams,
     users,
@@ -102,10 +104,10 @@ def create_app(config: Settings | None = None, *, now: Now | None = None) -> Fla
 def register_endpoints(app: Flask) -> None:
     """Register every endpoint, in the order of the OpenAPI document."""
     people, work = (
-        (signup, confirmations, login, passwords, sessions, tokens),
+        (signup, confirmations, login, passwords, sessions, tokens, teams),
         (projects, apps, builds, deploys, lifecycle, jobs, interventions),
     )
-    for module in (*people, *work, upstreams, status, users, signups, audit):
+    for module in (*people, *work, upstreams, status, operations, users, signups, audit):
         app.register_blueprint(module.blueprint)
     for module in (health, metrics, route, swagger_ui, confirm_page, console):
         app.register_blueprint(module.blueprint)

@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 
 from api.contract.problems import Problem
 from api.contract.validation import ID, TEAM
+from api.service import service
+from common.config.catalog import CatalogTeam
 from common.database.models import App, Job, Project, Team, User
 
 Row = TypeVar("Row", Project, App, Job)
@@ -28,9 +30,20 @@ def team(session: Session, user: User, team_id: str | None) -> str:
     return team_id
 
 
+def catalog_team(session: Session, user: User, team_id: str) -> CatalogTeam:
+    """Return the user's own team, any team for administrators, as the catalog has it. Raises Problem `not_found`."""
+    found = service().catalog.teams.get(team(session, user, team_id))
+    if found is None:
+        raise Problem("not_found", "The team is no longer in the catalog.")
+    return found
+
+
 def project(session: Session, user: User, project_id: str) -> Project:
-    """Return a project of the user's team. Raises Problem `not_found`."""
-    return _require_own(_find(session, Project, project_id), user)
+    """Return a project of the user's team that was not removed. Raises Problem `not_found`."""
+    row = _require_own(_find(session, Project, project_id), user)
+    if row.removed_at is not None:
+        raise Problem("not_found")
+    return row
 
 
 def app(session: Session, user: User, app_id: str, *, for_update: bool = False, removed: bool = False) -> App:

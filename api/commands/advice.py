@@ -1,26 +1,12 @@
-"""Advice for stuck jobs: the reason why a job does not progress, and the commands that help."""
+"""Stuck jobs as text and as JSON: what, where and for how long, and the commands that help."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from api.commands.text import format_duration, format_time
-from common.admission.outages import HoldCode
-from common.jobs.stuck import Stuck, Why
-
-DOCTOR = "python -m worker.doctor"
-CANCEL = "flask --app api jobs cancel {job_id}"
-PAUSED = "It resumes automatically once the pause ends. To end the pause: slipway upstreams resume UPSTREAM"
-REFUSED = "It resumes automatically once the upstream accepts Slipway again. Cause and remedy: slipway upstreams list"
-ADVICE = {
-    Why.OVERDUE: "No worker has dispatched it. Start workers: celery -A worker worker",
-    Why.UNWATCHED: f"No worker will dispatch it, because its row was changed outside Slipway. Cancel it: {CANCEL}",
-    Why.UNBEGUN: f"Its message is sent, but no worker starts the step. Check the broker: {DOCTOR}; and the workers: "
-    "celery -A worker inspect ping",
-    Why.HELD: f"It resumes automatically once the upstream is available. Check the upstream: {DOCTOR}",
-    Why.WAITING: f"Its upstream is not ready. Check the upstream: {DOCTOR}; if it will not become ready: {CANCEL}",
-    Why.ENDLESS: f"None of its steps can run, because its rows were changed outside Slipway. Cancel it: {CANCEL}",
-}
+from api.presentation.advice import advice
+from common.jobs.stuck import Stuck
 
 
 def document(stuck: Stuck, now: datetime) -> dict[str, object]:
@@ -41,7 +27,7 @@ def document(stuck: Stuck, now: datetime) -> dict[str, object]:
         "reason": step.reason if step else None,
         "next_look_at": format_time(step.due_at) if step and step.due_at else None,
         "messages": step.nudges if step else 0,
-        "advice": _advice(stuck),
+        "advice": advice(stuck),
     }
 
 
@@ -52,12 +38,4 @@ def lines(stuck: Stuck, now: datetime) -> str:
     head = f"{job.id}  {job.kind} {job.state}, team {job.team_id}, {about}".rstrip(", ")
     place = f" at {step.name} ({step.upstream})" if step else ""
     reason = f": {step.reason}" if step and step.reason else ""
-    return f"{head}\n  {stuck.why}{place} for {format_duration(now - stuck.since)}{reason}\n  {_advice(stuck)}"
-
-
-def _advice(stuck: Stuck) -> str:
-    if stuck.step and stuck.why is Why.HELD and stuck.step.code == HoldCode.PAUSED:
-        return PAUSED
-    if stuck.step and stuck.why is Why.HELD and stuck.step.code == HoldCode.REFUSED:
-        return REFUSED
-    return ADVICE[stuck.why].format(job_id=stuck.job.id)
+    return f"{head}\n  {stuck.why}{place} for {format_duration(now - stuck.since)}{reason}\n  {advice(stuck)}"

@@ -34,6 +34,7 @@ def _field(schema: dict[str, Any], description: str) -> Any:
     return Field(json_schema_extra=schema, description=description)
 
 
+PRINTABLE_PATTERN = _anchored(validation.PRINTABLE)
 NewLogin = Annotated[str, _field({**NAME, "x-none-of": "logins"}, f"The login on every system. {validation.NAME_RULE}")]
 NewName = Annotated[str, _field(NAME, validation.NAME_RULE)]
 NewAppName = Annotated[

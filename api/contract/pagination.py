@@ -20,15 +20,16 @@ from sqlalchemy.orm import Session
 from api.contract import accounts, validation
 from api.contract.accounts import Login
 from api.contract.endpoint import BooleanFlag, Query, ResponseBody, WholeNumber
-from api.contract.fields import ExistingId
+from api.contract.fields import PRINTABLE_PATTERN, ExistingId
 from api.contract.timestamps import Timestamp
 from common.database.ids import EPOCH, first_id
-from common.database.models import Action, App, Job, Project, SignupReview
+from common.database.models import Action, App, Invite, Job, Project, SignupReview, User
 from common.states import JobState
 from common.workflows import WORKFLOWS
 
 Row = TypeVar("Row", Project, App, Job, SignupReview, Action)
 Created = TypeVar("Created", Project, App, Job, SignupReview)
+Short = TypeVar("Short", User, Invite)
 Filters = Mapping[str, str | tuple[str, ...]]  # column: value, or the values of which it has one
 
 # For each table, the columns that precede the id in one of its indexes; the first entry that fits the filters is used.
@@ -46,7 +47,7 @@ INDEX_PREFIXES: dict[type, Sequence[tuple[str, ...]]] = {
         ("state",),
         (),
     ),
-    App: (("project_id",),),
+    App: (("project_id",), ("team_id",)),
     Project: (("team_id",),),
     SignupReview: (("state",),),
     Action: (("object_id",), ("object_name",), ("actor",), ("team_id",), ("kind",), ()),
@@ -85,16 +86,39 @@ States = Annotated[
     BeforeValidator(_split_states),
     WithJsonSchema({"type": "string", "pattern": f"^{_STATE}(?:,{_STATE})*$"}),
 ]
+
+
+def _checked_text(value: str) -> str:
+    if not validation.PRINTABLE.fullmatch(value):
+        raise ValueError("Use printable characters, with no space at either end.")
+    return value
+
+
 Id = Annotated[ExistingId, AfterValidator(_checked_id)]
 Kind = Annotated[str, Field(json_schema_extra={"enum": list(WORKFLOWS)}), AfterValidator(_checked_kind)]
+NamePart = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$", description="Only those with this in their name.")]
+SearchText = Annotated[
+    str, Field(max_length=100, json_schema_extra={"pattern": PRINTABLE_PATTERN}), AfterValidator(_checked_text)
+]
 TeamName = Annotated[str, Field(pattern=f"^{validation.TEAM.pattern}$")]
 
 
-class Page(Query):
-    """The page of a list to return, newest first."""
+class Slice(Query):
+    """The page of a short list to return, newest first."""
 
     limit: Annotated[int, Field(ge=1, le=100, description="Maximum number of entries."), WholeNumber] = 50
     cursor: Annotated[Id | None, Field(description="The `next` of the previous page.")] = None
+
+
+class SliceBody(ResponseBody):
+    """One page of a short list. `next` is the cursor of the next page, null on the last one."""
+
+    next: str | None
+
+
+class Page(Slice):
+    """The page of a list to return, newest first."""
+
     user: Annotated[Login | None, Field(description="Only entries created by the user with this login.")] = None
     since: Annotated[Timestamp | None, Field(description="Only entries created at or after this time.")] = None
     total: Annotated[BooleanFlag, Field(description="Also count the whole list, up to 10,000.")] = False
@@ -193,6 +217,17 @@ def _values(wanted: str | tuple[str, ...]) -> tuple[str, ...]:
 
 def _prefix(table: type[Row], filters: Filters) -> tuple[str, ...]:
     return next(some for some in INDEX_PREFIXES[table] if set(some) <= set(filters))
+
+
+def slice_of(
+    session: Session, table: type[Short], wanted: Slice, *conditions: ColumnElement[bool]
+) -> tuple[Sequence[Short], str | None]:
+    """Return a page of a table that never has many rows, and the cursor of the next page."""
+    after = [] if wanted.cursor is None else [table.id < wanted.cursor]
+    statement = select(table).where(*conditions, *after).order_by(table.id.desc()).limit(wanted.limit + 1)
+    rows = session.scalars(statement).all()
+    is_last = len(rows) <= wanted.limit
+    return rows[: wanted.limit], None if is_last else rows[wanted.limit - 1].id
 
 
 def newest(

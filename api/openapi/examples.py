@@ -197,6 +197,7 @@ ACTION: dict[str, Any] = {
     "before": {"state": "running"},
     "after": {"state": "cancelling"},
 }
+TEAM: dict[str, Any] = {"team_id": "dev", "title": "Development", "self_join": True}
 LAST_PAGE: dict[str, Any] = {"next": None, "total": 1, "total_is_capped": False}
 
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -235,6 +236,53 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "NewToken": {"name": "deployments of the shop", "scope": "deploy", "expires_in_days": 30},
     "Tokens": {"tokens": [TOKEN]},
     "TokenCreated": {**TOKEN, "token": "slp_ shown once; store it safely"},
+    "Teams": {"teams": [TEAM]},
+    "TeamShown": {
+        **TEAM,
+        "gitlab_group": "dev",
+        "jenkins_folder": "dev",
+        "kibana_role": "dev",
+        "argocd_project": "dev",
+        "cluster": "in-cluster",
+        "namespace": "{team}-{app}",
+        "members": 12,
+        "projects": 3,
+    },
+    "Members": {
+        "next": None,
+        "members": [{"id": "ada", "name": "Ada Lovelace", "is_admin": False, "created_at": AT}],
+    },
+    "AppTypes": {
+        "types": [
+            {
+                "type": "Spring",
+                "source_template": "templates/spring",
+                "helm_template": "templates/spring_helm",
+                "jenkinsfile": "Jenkinsfile",
+            }
+        ]
+    },
+    "Users": {
+        "next": None,
+        "users": [{**PERSON, "created_at": AT, "admitted_at": LATER, "left_at": None}],
+    },
+    "StuckJobs": {
+        "jobs": [
+            {
+                "job_id": JOB_ID,
+                "kind": "provision",
+                "team": "dev",
+                "app": "storefront",
+                "why": "overdue",
+                "since": AT,
+                "step": "fork_source",
+                "upstream": "gitlab",
+                "code": None,
+                "reason": None,
+                "advice": "No worker has dispatched it. Start workers: celery -A worker worker",
+            }
+        ]
+    },
     "NewProject": {"name": "webshop", "description": "Apps of the online shop"},
     "ProjectShown": PROJECT,
     "Projects": {**LAST_PAGE, "projects": [PROJECT]},

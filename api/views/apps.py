@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from flask import Blueprint
@@ -14,7 +15,7 @@ from api.access import audit, auth, permissions
 from api.contract import pagination, validation
 from api.contract.endpoint import Answer, BooleanFlag, Policy, Query, RequestBody
 from api.contract.fields import Description, ExistingId, NewAppName, TypeName
-from api.contract.pagination import Page, PageBody
+from api.contract.pagination import NamePart, Page, PageBody, TeamName
 from api.contract.problems import FieldError, Problem
 from api.presentation import app_view
 from api.presentation.app_schemas import AppDetail, AppShown
@@ -50,6 +51,16 @@ class AppFilter(Page):
     """The page of a list of apps to return, newest first."""
 
     type: Annotated[TypeName | None, Field(description="Only apps of this type.")] = None
+    name: NamePart | None = None
+
+
+class TeamAppFilter(AppFilter):
+    """The page of a list of apps to return, newest first."""
+
+    team: Annotated[
+        TeamName | None,
+        Field(description="Apps of this team; another team than your own requires administrator rights."),
+    ] = None
 
 
 class Apps(PageBody):
@@ -85,20 +96,21 @@ def create_app(body: NewApp, query: CreateAppQuery) -> Answer:
         raise _taken() from None
 
 
+@route(blueprint, "GET", "/apps", policy=Policy.MEMBER, query=TeamAppFilter, answers={200: Apps}, raises=("not_found",))
+def list_team_apps(query: TeamAppFilter) -> Answer:
+    """List the apps of your team, of all projects, newest first.
+
+    Administrators may list the apps of another team.
+    """
+    user = auth.require_user()
+    return _list(query, lambda session: {"team_id": permissions.team(session, user, query.team)})
+
+
 @route(blueprint, "GET", "/apps/<project_id>", policy=Policy.MEMBER, query=AppFilter, answers={200: Apps})
 def list_apps(project_id: str, query: AppFilter) -> Answer:
     """List the apps of a project, newest first."""
     user = auth.require_user()
-    if query.type is not None and (problems := _type_problems(query.type)):
-        raise Problem("invalid_fields", errors=problems)
-
-    def work(session: Session) -> Apps:
-        project = permissions.project(session, user, project_id)
-        filters = {"project_id": project.id, **pagination.filters_of(query, "type")}
-        found = pagination.read(session, App, query, filters, App.claimed_name.is_not(None))
-        return Apps(apps=app_view.apps(session, found.rows, service().settings), **found.fields)
-
-    return Answer(body=service().db.read(work))
+    return _list(query, lambda session: {"project_id": permissions.project(session, user, project_id).id})
 
 
 @route(blueprint, "GET", "/app/<app_id>", policy=Policy.MEMBER, answers={200: AppDetail})
@@ -108,6 +120,19 @@ def show_app(app_id: str) -> Answer:
 
     def work(session: Session) -> AppDetail:
         return app_view.detail(session, permissions.app(session, user, app_id, removed=True), service().settings)
+
+    return Answer(body=service().db.read(work))
+
+
+def _list(query: AppFilter, scope: Callable[[Session], pagination.Filters]) -> Answer:
+    if query.type is not None and (problems := _type_problems(query.type)):
+        raise Problem("invalid_fields", errors=problems)
+
+    def work(session: Session) -> Apps:
+        filters = {**scope(session), **pagination.filters_of(query, "type")}
+        named = [App.claimed_name.is_not(None)] if query.name is None else [App.claimed_name.contains(query.name)]
+        found = pagination.read(session, App, query, filters, *named)
+        return Apps(apps=app_view.apps(session, found.rows, service().settings), **found.fields)
 
     return Answer(body=service().db.read(work))
 

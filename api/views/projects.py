@@ -12,7 +12,7 @@ from api.access import audit, auth, permissions
 from api.contract import pagination, validation
 from api.contract.endpoint import Answer, Policy, RequestBody, ResponseBody
 from api.contract.fields import Description, NewName
-from api.contract.pagination import PageBody
+from api.contract.pagination import NamePart, PageBody
 from api.contract.problems import FieldError, Problem
 from api.service import service
 from api.serving.idempotency import once
@@ -29,6 +29,12 @@ class NewProject(RequestBody):
 
     name: NewName
     description: Description = ""
+
+
+class ProjectFilter(pagination.Page):
+    """The page of a list of projects to return, newest first."""
+
+    name: NamePart | None = None
 
 
 class ProjectShown(ResponseBody):
@@ -85,17 +91,25 @@ def create_project(body: NewProject) -> Answer:
         raise Problem("taken", errors=[FieldError(field="name", code="taken", message=message)]) from None
 
 
-@route(blueprint, "GET", "/project/<team_id>", policy=Policy.MEMBER, query=pagination.Page, answers={200: Projects})
-def list_projects(team_id: str, query: pagination.Page) -> Answer:
+@route(blueprint, "GET", "/project/<team_id>", policy=Policy.MEMBER, query=ProjectFilter, answers={200: Projects})
+def list_projects(team_id: str, query: ProjectFilter) -> Answer:
     """List the projects of your team, newest first."""
     user = auth.require_user()
 
     def work(session: Session) -> Projects:
         team = permissions.team(session, user, team_id)
-        page = pagination.read(session, Project, query, {"team_id": team})
+        named = [] if query.name is None else [Project.name.contains(query.name)]
+        page = pagination.read(session, Project, query, {"team_id": team}, Project.removed_at.is_(None), *named)
         return Projects(projects=[_shown(row) for row in page.rows], **page.fields)
 
     return Answer(body=service().db.read(work))
+
+
+@route(blueprint, "GET", "/projects/<project_id>", policy=Policy.MEMBER, answers={200: ProjectShown})
+def show_project(project_id: str) -> Answer:
+    """Show a project of your team."""
+    user = auth.require_user()
+    return Answer(body=service().db.read(lambda session: _shown(permissions.project(session, user, project_id))))
 
 
 def _shown(project: Project) -> ProjectShown:

@@ -1,14 +1,19 @@
-"""Off-boarding of users."""
+"""Users: list and off-board."""
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Annotated
+
 from flask import Blueprint
-from sqlalchemy import select
+from pydantic import Field
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from api.access import audit, auth
-from api.contract import validation
-from api.contract.endpoint import Answer, Policy
+from api.contract import pagination, validation
+from api.contract.endpoint import Answer, BooleanFlag, Policy, ResponseBody
+from api.contract.pagination import SearchText, Slice, SliceBody, TeamName
 from api.contract.problems import Problem
 from api.service import service
 from api.serving.accepted import JobAccepted, accepted, request_id
@@ -26,6 +31,52 @@ SIGN_UP_RUNS = (
     "The sign-up of this person is still running, so nothing was closed. Wait for it to finish, or cancel it; then "
     "off-board the person."
 )
+
+
+class UserFilter(Slice):
+    """The page of the list of users to return, newest first."""
+
+    team: Annotated[TeamName | None, Field(description="Only users of this team.")] = None
+    admins: Annotated[BooleanFlag, Field(description="Only administrators.")] = False
+    name: Annotated[
+        SearchText | None, Field(description="Only users with this in their ID, name or e-mail address.")
+    ] = None
+
+
+class UserShown(ResponseBody):
+    """An account; `id` is the login. `admitted_at`: the first log-in; `left_at`: when the user was off-boarded."""
+
+    id: str
+    email: str
+    name: str
+    team: str
+    is_admin: bool
+    created_at: datetime
+    admitted_at: datetime | None
+    left_at: datetime | None
+
+
+class Users(SliceBody):
+    """A page of users."""
+
+    users: list[UserShown]
+
+
+@route(blueprint, "GET", "/users", policy=Policy.ADMIN, query=UserFilter, answers={200: Users})
+def list_users(query: UserFilter) -> Answer:
+    """List the accounts, newest first, including closed ones."""
+    wanted: list[ColumnElement[bool]] = [User.is_admin.is_(True)] if query.admins else []
+    if query.team is not None:
+        wanted.append(User.team_id == query.team)
+    if query.name is not None:
+        columns = (User.name,) if not query.name.isascii() else (User.login, User.email, User.name)
+        wanted.append(or_(*(column.icontains(query.name, autoescape=True) for column in columns)))
+
+    def work(session: Session) -> Users:
+        rows, following = pagination.slice_of(session, User, query, *wanted)
+        return Users(users=[_shown(row) for row in rows], next=following)
+
+    return Answer(body=service().db.read(work))
 
 
 @route(blueprint, "DELETE", "/users/<login>", policy=Policy.ADMIN, answers={202: JobAccepted}, raises=("busy",))
@@ -59,6 +110,19 @@ def remove_user(login: str) -> Answer:
         return accepted(job, is_new=is_new)
 
     return once(answer)
+
+
+def _shown(user: User) -> UserShown:
+    return UserShown(
+        id=user.login,
+        email=user.email,
+        name=user.name,
+        team=user.team_id,
+        is_admin=user.is_admin,
+        created_at=user.created_at,
+        admitted_at=user.admitted_at,
+        left_at=user.left_at,
+    )
 
 
 def _offboard(session: Session, person: User) -> Job:

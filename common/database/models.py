@@ -143,11 +143,12 @@ class Project(Base):
     description: Mapped[str] = mapped_column(String(500), default="")
     created_by: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    removed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # kept for the removed apps that refer to it
 
 
 class App(Base):
     __tablename__ = "apps"
-    __table_args__ = _table(Index(None, "project_id", "id"))
+    __table_args__ = _table(Index(None, "project_id", "id"), Index(None, "team_id", "id"))
 
     id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))

@@ -20,14 +20,17 @@ AT = UtcDateTime()
 
 
 class Why(StrEnum):
-    """What is wrong with a step, or with its job."""
+    """overdue: the step is due, and no worker has dispatched it · unwatched: no worker will ever dispatch it · unbegun:
+    it is dispatched repeatedly, and nobody starts it · held: its upstream has not been able to take it for long ·
+    waiting: the upstream has not been ready for long · endless: the job is open, and no step of it can change.
+    """
 
-    OVERDUE = "overdue"  # it is due, and no clock has dispatched it: no worker runs
-    UNWATCHED = "unwatched"  # no clock will ever dispatch it
-    UNBEGUN = "unbegun"  # it is dispatched repeatedly, and nobody starts it
-    HELD = "held"  # its upstream has not been able to take it for long
-    WAITING = "waiting"  # the upstream has not been ready for long
-    ENDLESS = "endless"  # the job is open, and no step of it can change
+    OVERDUE = "overdue"
+    UNWATCHED = "unwatched"
+    UNBEGUN = "unbegun"
+    HELD = "held"
+    WAITING = "waiting"
+    ENDLESS = "endless"
 
 
 @dataclass(frozen=True, kw_only=True)

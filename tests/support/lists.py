@@ -1,4 +1,4 @@
-"""The five lists: their URLs, their filters, and the entries to expect, computed from all rows."""
+"""The lists: their URLs, their filters, and the entries to expect, computed from all rows."""
 
 from __future__ import annotations
 
@@ -22,11 +22,16 @@ class Listing:
     """One list: `path` with the busiest things filled in, the key and the id of its rows, and its parameters."""
 
     name: str
+    key: str = ""  # of its rows in the answer, if that is not its name
     path: str
     id_key: str
     table: type[Any]
     scope: dict[str, str]  # column: value of every row
     filters: dict[str, str]  # parameter: a value that some rows have
+
+    @property
+    def rows_key(self) -> str:
+        return self.key or self.name
 
     @property
     def narrowings(self) -> list[dict[str, str]]:
@@ -56,6 +61,10 @@ def listings(many: Many) -> list[Listing]:
             scope={"project_id": many.project_id}, filters={"type": many.type, "user": many.login},
         ),
         Listing(
+            name="team apps", key="apps", path=f"{V1}/apps", id_key="app_id", table=App, scope={"team_id": many.team},
+            filters={"type": many.type, "user": many.login},
+        ),
+        Listing(
             name="projects", path=f"{V1}/project/{many.team}", id_key="project_id", table=Project,
             scope={"team_id": many.team}, filters={"user": many.login},
         ),
@@ -71,7 +80,7 @@ def walk(
     while True:
         answer = member.get(listing.path, query_string={**query, **({"cursor": cursor} if cursor else {})})
         assert answer.status_code == 200, answer.text
-        page = answer.json[listing.name]
+        page = answer.json[listing.rows_key]
         assert len(page) <= int(query.get("limit", 50))
         seen += [row[listing.id_key] for row in page]
         between()

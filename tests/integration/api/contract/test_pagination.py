@@ -87,7 +87,7 @@ def test_what_is_new_does_not_shift_a_later_page(
 def test_any_id_is_a_place_in_a_list(dev: FlaskClient, db: Database, lists: dict[str, Listing]) -> None:
     for listing in lists.values():
         for cursor in (ABSENT, f"ffffffff{ABSENT[8:]}", expected(db, lists["jobs"])[100]):
-            page = dev.get(listing.path, query_string={"cursor": cursor, "limit": 100}).json[listing.name]
+            page = dev.get(listing.path, query_string={"cursor": cursor, "limit": 100}).json[listing.rows_key]
 
             assert [row[listing.id_key] for row in page] == [row for row in expected(db, listing) if row < cursor][:100]
 
@@ -102,14 +102,14 @@ def test_a_page_takes_as_many_queries_whatever_is_on_it(api: Api, dev: FlaskClie
             asked.clear()
             dev.get(listing.path, query_string={"limit": limit})
             counts.append(len(asked))
-        at_most = STATEMENTS_OF_APPS if listing.name == "apps" else STATEMENTS
+        at_most = STATEMENTS_OF_APPS if listing.rows_key == "apps" else STATEMENTS
         assert counts[0] == counts[1] <= at_most, asked
 
 
 # -- filters ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["jobs", "builds", "deploys", "apps", "projects"])
+@pytest.mark.parametrize("name", ["jobs", "builds", "deploys", "apps", "team apps", "projects"])
 def test_every_combination_of_filters_narrows_a_list(
     dev: FlaskClient, db: Database, lists: dict[str, Listing], name: str
 ) -> None:
@@ -131,7 +131,7 @@ def test_every_state_and_every_kind_can_be_asked_for(dev: FlaskClient, db: Datab
 
 def test_an_empty_page_says_so(dev: FlaskClient, lists: dict[str, Listing]) -> None:
     for listing in lists.values():
-        nothing = {listing.name: [], "next": None, "total": None, "total_is_capped": None}
+        nothing = {listing.rows_key: [], "next": None, "total": None, "total_is_capped": None}
         for query in ({"user": "nobody"}, {"since": "2999-01-01T00:00:00Z"}, {"cursor": f"00000000{ABSENT[8:]}"}):
             assert dev.get(listing.path, query_string=query).json == nothing
         counted = dev.get(listing.path, query_string={"user": "nobody", "total": "true"}).json
@@ -212,7 +212,8 @@ def test_a_total_is_exact_up_to_ten_thousand_and_stays_there(ops: FlaskClient, d
 def test_a_list_of_another_team_looks_like_an_absent_one(
     ops: FlaskClient, filled: Many, lists: dict[str, Listing]
 ) -> None:
-    for path in (f"{V1}/jobs?team=dev", *(listing.path for listing in lists.values() if listing.name != "jobs")):
+    of_a_team = (f"{V1}/jobs?team=dev", f"{V1}/apps?team=dev")
+    for path in (*of_a_team, *(each.path for each in lists.values() if each.name not in ("jobs", "team apps"))):
         theirs = next(each for each in (filled.app_id, filled.project_id, filled.team) if each in path)
         nobodys = "nobodys" if theirs == filled.team else ABSENT
 
