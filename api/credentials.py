@@ -44,6 +44,11 @@ def find(session: Session, token: str, now: datetime) -> Credential | None:
     return (_find_api_token if is_api_token(token) else _find_session)(session, hash_of(token), now)
 
 
+def find_by_hash(session: Session, token_hash: str, now: datetime) -> Credential | None:
+    """Return the session or API token of which this is the hash, None when it is over."""
+    return _find_session(session, token_hash, now) or _find_api_token(session, token_hash, now)
+
+
 def is_api_token(token: str | None) -> bool:
     return token is not None and token.startswith(API_TOKEN_PREFIX)
 

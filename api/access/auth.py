@@ -11,6 +11,7 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from api import credentials
+from api.access import tickets
 from api.contract.endpoint import Endpoint
 from api.contract.problems import Problem
 from api.credentials import Credential
@@ -129,6 +130,13 @@ def find_credential(session: Session | None = None) -> Credential | None:
         g.credential = _find_by_token(token, session) if token else None
     credential: Credential | None = g.credential
     return credential
+
+
+def use_ticket(session: Session, ticket: str, job_id: str) -> None:
+    """Let a ticket for the events of a job stand for the token of this request. Raises Problem `not_logged_in`."""
+    g.credential = credentials.find_by_hash(session, tickets.token_hash(ticket, job_id), service().db.now())
+    if g.credential is None:
+        raise Problem("not_logged_in", "The session or API token of the ticket is over.")
 
 
 def token_hash(session: Session | None = None) -> str | None:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from flask import Flask, Response, current_app, request
 
+from api.service import service
+
 HEADERS_SENT = "Authorization, Content-Type, If-None-Match, Idempotency-Key, Last-Event-ID, X-Request-Id"
 HEADERS_SHOWN = "ETag, Idempotency-Replayed, Link, Location, Retry-After, X-Request-Id"
 MAX_AGE_S = 600
@@ -33,6 +35,11 @@ def install(app: Flask, origins: Sequence[str]) -> None:
 
     app.before_request(answer_preflight)
     app.after_request(admit)
+
+
+def is_allowed() -> bool:
+    """Say whether this request comes from a page of an allowed origin, as its browser says."""
+    return _is_from(service().settings.cors_origins)
 
 
 def _is_from(origins: Sequence[str]) -> bool:

@@ -60,6 +60,7 @@ SCOPES: Mapping[str, Scope | None] = {  # by the name of the call; None: no toke
     "list_jobs": Scope.READ,
     "show_job": Scope.READ,
     "follow_job": Scope.READ,
+    "create_ticket": Scope.READ,
     "read_log": Scope.READ,
     "retry_job": Scope.TEAM,
     "cancel_job": Scope.TEAM,

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from flask import Response
 
-from api.presentation.job_schemas import JobEvent
+from api.presentation.job_schemas import JobEnd, JobEvent
 from api.presentation.job_view import RenderedJob
 from common.database.models import Event
 from common.jobs.events import EventBatch
@@ -62,7 +62,10 @@ class Subscriber(Protocol):
 
 
 class StreamSubscriber:
-    """Gets every event after `number`, once and in order, until the job or the stream's lifetime is over."""
+    """Gets every event after `number`, once and in order, until the job or the stream's lifetime is over.
+
+    Only the end of the job is announced: without `end`, a client reconnects.
+    """
 
     def __init__(
         self,
@@ -91,6 +94,7 @@ class StreamSubscriber:
             return  # more events follow at the next poll
         self.version = update.version  # the last event may be newer than this; then the next poll delivers again
         if update.state not in OPEN:
+            self._output.send(render_end(update.state))
             self._output.end()
 
     def tick(self, now_s: float) -> None:
@@ -146,3 +150,8 @@ def render(event: Event) -> bytes:
     """Return an event in the format of server-sent events."""
     content = JobEvent.model_validate(event, from_attributes=True).model_dump_json()
     return f"id: {event.number}\nevent: change\ndata: {content}\n\n".encode()
+
+
+def render_end(state: JobState) -> bytes:
+    """Return the event that says that no more will follow. It has no id: a client that reconnects is answered 204."""
+    return f"event: end\ndata: {JobEnd(state=state).model_dump_json()}\n\n".encode()

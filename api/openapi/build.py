@@ -172,7 +172,8 @@ def _content(model: type[ResponseBody]) -> Schema:
         return _ref(model)
     if model.media_type == texts.EVENTS:
         data = {"type": "string", "contentMediaType": JSON, "contentSchema": _ref(model)}
-        return {"type": "object", "properties": {**texts.EVENT, "data": data}, "required": [*texts.EVENT, "data"]}
+        change = {"type": "object", "properties": {**texts.EVENT, "data": data}, "required": [*texts.EVENT, "data"]}
+        return {"anyOf": [change, texts.END]}
     return {"type": "string"}
 
 

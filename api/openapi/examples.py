@@ -407,6 +407,11 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "state": "running",
         "steps": [{"name": "create_kibana_user", "state": "succeeded", "code": None, "reason": None}],
     },
+    "StreamTicket": {
+        "ticket": "valid_for_a_minute",
+        "expires_at": LATER,
+        "events_url": f"/api/v1/jobs/{JOB_ID}/events?ticket=valid_for_a_minute",
+    },
     "Log": {"text": "Started by user provisioner\n", "start": 0, "next_start": 28, "more": True, "truncated": False},
     "Preview": {"goes": [ITEM], "stays": [], "job_id": JOB_ID, "status_url": f"/api/v1/jobs/{JOB_ID}"},
     "Health": {"status": "ok", "broker": "not known to be away"},

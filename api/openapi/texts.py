@@ -62,6 +62,23 @@ EVENT: Mapping[str, Schema] = {
     "id": {"type": "string", "description": "The number of the event."},
     "event": {"type": "string", "const": "change"},
 }
+END: Schema = {
+    "type": "object",
+    "description": "The last event: the job is over.",
+    "properties": {
+        "event": {"type": "string", "const": "end"},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {
+                "type": "object",
+                "properties": {"state": {"type": "string", "enum": ["succeeded", "failed", "cancelled"]}},
+                "required": ["state"],
+            },
+        },
+    },
+    "required": ["event", "data"],
+}
 SUCCESSES = {
     200: "Success.",
     201: "Created.",

@@ -175,3 +175,9 @@ class JobEvent(ResponseBody):
     at: datetime
     state: JobState
     steps: list[StepMoved]
+
+
+class JobEnd(ResponseBody):
+    """The data of the last event of a stream, `end`: the job is over."""
+
+    state: JobState

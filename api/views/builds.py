@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, request
 from sqlalchemy.orm import Session
 
-from api.access import auth, permissions
+from api.access import auth, cors, permissions
 from api.contract import accounts, pagination
 from api.contract.endpoint import Answer, Policy, RequestBody
 from api.contract.fields import ImageTag, Revision
@@ -106,11 +106,15 @@ def _chosen(body: NewBuild) -> app_jobs.Choose:
 
 
 def _refuse_prefetch() -> None:
-    """Refuse a GET that the user did not intend: a prefetch, or an image of another site's page. Raises Problem."""
+    """Refuse a GET that the user did not intend: a prefetch, or an image of another site's page. Raises Problem.
+
+    A page of an allowed origin may: it has asked whether it may send the token, which no browser adds by itself.
+    """
     purpose = " ".join(request.headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Moz"))
     if "prefetch" in purpose.lower():
         raise Problem("cross_site", "A prefetch cannot start a build.")
-    if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+    is_ours = request.headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
+    if not is_ours and not cors.is_allowed():
         raise Problem("cross_site", "A page of another site cannot start a build.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime
 from typing import Annotated
 
 from flask import Blueprint, Response, request
@@ -10,14 +11,14 @@ from pydantic import Field
 from sqlalchemy import ColumnElement, ScalarSelect, func, select
 from sqlalchemy.orm import Session
 
-from api.access import auth, permissions
+from api.access import auth, permissions, tickets
 from api.contract import pagination, validation
 from api.contract.endpoint import Answer, Policy, Query, ResponseBody, WholeNumber
 from api.contract.pagination import Id, JobPage, Kind, PageBody
 from api.contract.problems import FieldError, Problem
 from api.follow import responses
 from api.follow.responses import Adapt, EventStreamResponse, LongPollResponse
-from api.presentation import job_view
+from api.presentation import job_view, links
 from api.presentation.job_schemas import JobEvent, JobShown, JobSummary
 from api.service import service
 from api.serving.routing import render, route
@@ -55,9 +56,21 @@ class Wait(Query):
 
 
 class Resume(Query):
-    """`after`: the number of the last event that you received, if you cannot send the header `Last-Event-ID`."""
+    """`after`: the number of the last event that you received, if you cannot send the header `Last-Event-ID`.
+
+    `ticket`: from `GET /jobs/{job_id}/ticket`, if you cannot send the header `Authorization`.
+    """
 
     after: Annotated[int, Field(ge=0, le=10**9 - 1), WholeNumber] = 0
+    ticket: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9_-]{1,512}$", repr=False)] = None
+
+
+class StreamTicket(ResponseBody):
+    """The right to open event streams of one job until `expires_at`. `events_url` is the path with the ticket."""
+
+    ticket: str
+    expires_at: datetime
+    events_url: str
 
 
 class JobFilter(JobPage):
@@ -207,11 +220,14 @@ def follow_job(job_id: str, query: Resume) -> Answer | Response:
     The ID of each event is the job's version after the change. With `Last-Event-ID`, which browsers send automatically,
     the stream continues after that event. The stream ends with the job, within seconds after the end of your session,
     and sometimes earlier: reconnect, and no event is missed or repeated. 204 means that the job is over and you have
-    all its events. A comment every 15 seconds keeps the connection open.
+    all its events. A comment every 15 seconds keeps the connection open. When the job is over, the last event is `end`:
+    a browser's `EventSource` is to be closed then. An `EventSource` of another origin needs a ticket.
     """
     number = _last_event_number() or query.after
 
     def work(session: Session) -> tuple[Job, bool]:
+        if query.ticket is not None:
+            auth.use_ticket(session, query.ticket, job_id)
         return _has_all_events(session, permissions.shown_job(session, auth.find_user(session), job_id), number)
 
     job, has_all = service().db.read(work)
@@ -225,6 +241,21 @@ def follow_job(job_id: str, query: Resume) -> Answer | Response:
         )
     number = min(number, job.version)
     return EventStreamResponse(service().hub, job.id, number=number, token_hash=auth.token_hash())
+
+
+@route(blueprint, "GET", "/jobs/<job_id>/ticket", policy=Policy.MEMBER, answers={200: StreamTicket})
+def create_ticket(job_id: str) -> Answer:
+    """Get a ticket to follow a job from a page of another origin.
+
+    `EventSource` sends no header, and no cookie to another origin: append `?ticket=` to the URL of the events. A ticket
+    is for one job and valid for 60 seconds; a page that reconnects later gets a new one, and says `after`. The stream
+    ends with your session or API token.
+    """
+    user, token_hash = auth.require_user(), auth.token_hash()
+    service().db.read(lambda session: permissions.job(session, user, job_id))
+    ticket, expires_at = tickets.create(job_id, token_hash or "")
+    url = f"{links.of_call(f'/jobs/{job_id}/events')}?ticket={ticket}"
+    return Answer(body=StreamTicket(ticket=ticket, expires_at=expires_at, events_url=url))
 
 
 def _adapt_for(user: User | None) -> Adapt:

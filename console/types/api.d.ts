@@ -98,6 +98,7 @@ export type StatusShown = { "is_well": boolean; "problems": Array<string>; "upst
 export type StepMoved = { "name": string; "state": StepState; "code": string | null; "reason": string | null };
 export type StepShown = { "name": string; "upstream": string; "state": StepState; "attempts_allowed": number | null; "expected_s": number | null; "code": string | null; "reason": string | null; "remedy": Array<string>; "started_at": string | null; "finished_at": string | null; "attempts": Array<AttemptShown> };
 export type StepState = "pending" | "ready" | "running" | "waiting" | "retrying" | "succeeded" | "failed" | "skipped" | "cancelled";
+export type StreamTicket = { "ticket": string; "expires_at": string; "events_url": string };
 export type StuckJob = { "job_id": string; "kind": string; "team": string; "app": string | null; "why": Why; "since": string; "step": string | null; "upstream": string | null; "code": string | null; "reason": string | null; "advice": string };
 export type StuckJobs = { "jobs": Array<StuckJob> };
 export type TargetShown = { "host": string; "waiting": number; "failures": number; "failing_since": string | null; "reason": string | null; "retry_at": string | null };
@@ -159,7 +160,8 @@ export interface Calls {
   list_jobs: { method: "GET"; path: "/api/v1/jobs"; values: {}; query: { "limit"?: number; "cursor"?: string; "user"?: string; "since"?: string; "total"?: boolean; "state"?: string; "kind"?: "signup" | "provision" | "build" | "deploy" | "deprovision" | "removal_preview" | "reconcile" | "drift" | "plan" | "checkup" | "offboard" | "change_password"; "app_id"?: string; "team"?: string }; body: undefined; answer: Jobs };
   count_jobs: { method: "GET"; path: "/api/v1/jobs/counts"; values: {}; query: { "team"?: string }; body: undefined; answer: JobCounts };
   show_job: { method: "GET"; path: "/api/v1/jobs/{job_id}"; values: { "job_id": string }; query: { "wait"?: number }; body: undefined; answer: JobShown };
-  follow_job: { method: "GET"; path: "/api/v1/jobs/{job_id}/events"; values: { "job_id": string }; query: { "after"?: number }; body: undefined; answer: string };
+  follow_job: { method: "GET"; path: "/api/v1/jobs/{job_id}/events"; values: { "job_id": string }; query: { "after"?: number; "ticket"?: string }; body: undefined; answer: string };
+  create_ticket: { method: "GET"; path: "/api/v1/jobs/{job_id}/ticket"; values: { "job_id": string }; query: {}; body: undefined; answer: StreamTicket };
   retry_job: { method: "POST"; path: "/api/v1/jobs/{job_id}/retry"; values: { "job_id": string }; query: {}; body: Retry; answer: JobAccepted };
   retry_jobs: { method: "POST"; path: "/api/v1/jobs/retry"; values: {}; query: {}; body: RetryAll; answer: Retries };
   skip_step: { method: "POST"; path: "/api/v1/jobs/{job_id}/steps/{step}/skip"; values: { "job_id": string; "step": string }; query: {}; body: Skip; answer: JobAccepted };

@@ -162,6 +162,8 @@ ABOUT = (
     About(call="show_job", kind="leaving", make=Objects.leaving),
     About(call="follow_job", make=Objects.over),
     About(call="follow_job", kind="sign-up", make=Objects.done_signup, is_open=True),
+    About(call="create_ticket", make=Objects.over),
+    About(call="create_ticket", kind="sign-up", make=Objects.done_signup, hidden=200),
     About(call="read_log", make=Objects.over),
     About(call="read_log", kind="sign-up", make=Objects.signup),
     About(call="retry_job", make=Objects.failed),

@@ -24,6 +24,7 @@ class Heard:
     numbers: list[int] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     comments: list[str] = field(default_factory=list)
+    end: dict[str, Any] | None = None  # what the last event says, if the job is over
 
 
 class Stream:
@@ -47,6 +48,8 @@ class Stream:
                 self.heard.comments.append(line)
             elif name:
                 lines[name] = value
+            elif lines.get("event") == "end":
+                self.heard.end, lines = json.loads(lines["data"]), {}
             elif "data" in lines:
                 return self._keep(lines)
         return None

@@ -83,7 +83,7 @@ def test_a_stream_tells_all_and_ends_with_the_job(server: Server) -> None:
     heard = stream.to_the_end()
 
     assert heard.numbers == server.recorded(job_id)
-    assert heard.events[-1]["state"] == "succeeded"
+    assert (heard.events[-1]["state"], heard.end) == ("succeeded", {"state": "succeeded"})
     assert heard.headers["Content-Type"].startswith("text/event-stream")
     assert (heard.headers["X-Accel-Buffering"], heard.headers["Cache-Control"]) == ("no", "no-store")
 
@@ -322,7 +322,8 @@ def test_events_that_are_read_in_portions_are_all_told_before_the_end() -> None:
         assert (watcher.version < 4, line.is_ended) == (True, False)
         watcher.deliver(Update(4, JobState.SUCCEEDED, EventBatch(some, is_all), document=None), 0.0)
 
-    assert [content.partition(b"\n")[0] for content in line.sent[1:]] == [b"id: 1", b"id: 2", b"id: 3", b"id: 4"]
+    numbers = [b"id: 1", b"id: 2", b"id: 3", b"id: 4"]
+    assert [content.partition(b"\n")[0] for content in line.sent[1:]] == [*numbers, b"event: end"]
     assert line.is_ended
 
 
@@ -337,7 +338,7 @@ def test_an_event_that_is_newer_than_the_look_at_its_job_does_not_hide_the_end()
     watcher.deliver(Update(2, JobState.SUCCEEDED, EventBatch((), is_all=True), document=None), 0.0)
 
     assert line.is_ended
-    assert len(line.sent) == 3  # the opening, and each event once
+    assert len(line.sent) == 4  # the opening, each event once, and the end
 
 
 def test_a_portion_says_of_which_jobs_there_may_be_more(api: Api, db: Database) -> None:

@@ -278,6 +278,18 @@ def test_a_get_that_nobody_asked_for_builds_nothing(
     assert count_jobs(db, "build") == (status == 202)
 
 
+@pytest.mark.parametrize(("origin", "status"), [("https://shop.example.com", 202), ("https://evil.example.com", 403)])
+def test_a_page_of_an_allowed_origin_builds_with_its_token(
+    db_url: str, db: Database, time: Time, origin: str, status: int
+) -> None:
+    with open_api(db_url, time, cors_origins=("https://shop.example.com",)) as api:
+        dev = api.member("grace")
+        path = f"{V1}/jenkins/{add_provisioned(db, dev)}"
+        answer = dev.get(path, headers={"Origin": origin, "Sec-Fetch-Site": "cross-site"})
+
+    assert answer.status_code == status
+
+
 def test_a_cookie_alone_builds_nothing(api: Api, db: Database, app_id: str) -> None:
     browser = api.app.test_client()
     assert browser.post(f"{V1}/login", json={"id": "grace", "password": PASSWORD}).status_code == 201
