@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -220,16 +221,31 @@ def _query_names(calls: Iterable[Endpoint]) -> set[str]:
 
 def _schemas(calls: Iterable[Endpoint], catalog: Catalog) -> Schema:
     """Return the schema of every model, by name."""
+    calls = list(calls)
     models: dict[type[BaseModel], JsonSchemaMode] = {ProblemShown: "serialization"}
     for call in calls:
         models |= {model: "validation" for model in (call.takes, call.query) if model is not None}
         models |= {model: "serialization" for model in call.answers.values() if model is not None}
     _, made = models_json_schema(sorted(models.items(), key=lambda pair: pair[0].__name__), ref_template=REF)
     schemas = {name: _finished(schema, catalog) for name, schema in sorted(made["$defs"].items())}
+    bodies = {call.takes.__name__ for call in calls if call.takes is not None}
     for name, schema in schemas.items():
+        if name in bodies:
+            _say_defaults(schema)
         if name in EXAMPLES:
             schema["examples"] = [EXAMPLES[name]]
     return schemas
+
+
+def _say_defaults(schema: Schema) -> None:
+    """Say in words what an absent field of a body stands for.
+
+    Generators of clients take a property with a `default` for one that is always there, and demand it from callers.
+    """
+    for field in schema.get("properties", {}).values():
+        default = field.pop("default", None)
+        if default not in (None, ""):
+            field["description"] = f"{field.get('description', '')} Default: {json.dumps(default)}.".lstrip()
 
 
 def _finished(schema: Any, catalog: Catalog) -> Any:
