@@ -163,7 +163,7 @@ ABOUT = (
     About(call="follow_job", make=Objects.over),
     About(call="follow_job", kind="sign-up", make=Objects.done_signup, is_open=True),
     About(call="create_ticket", make=Objects.over),
-    About(call="create_ticket", kind="sign-up", make=Objects.done_signup, hidden=200),
+    About(call="create_ticket", kind="sign-up", make=Objects.done_signup, is_open=True),
     About(call="read_log", make=Objects.over),
     About(call="read_log", kind="sign-up", make=Objects.signup),
     About(call="retry_job", make=Objects.failed),
