@@ -1,7 +1,7 @@
 """A failure at any call of any step, not only at the first: the job settles by itself, and each object is made once.
 
-The calls are those of a clean run, so a new step and a new call are met without a new line. By default each call gets
-one of the failures, in turn; with SLIPWAY_RUNS above 1 each call gets every one (`make proofs`).
+The calls are those of a clean run, so a new step and a new call are met without a new line. By default every other call
+gets one of the failures, in turn; with SLIPWAY_RUNS above 1 each call gets every one (`make proofs`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ FAILURES = {
     "slow": Fault(kind="drip", delay_s=10 * READ_S),
 }
 NAMES = tuple(FAILURES)
-EVERY = 12  # call of an inspection gets a failure, in brief
+EVERY = 2  # call gets a failure, in brief
+EVERY_OF_INSPECTION = 12
 
 
 def _impatient(connections: Connections) -> Connections:
@@ -75,11 +76,12 @@ def _failures_of(case: Case, calls: list[Call]) -> Iterator[tuple[int, str]]:
     In brief, a repair of what is missing is as making it, but for its writes; and our own inspections only read.
     """
     first = crc32(case.name.encode())
+    every = EVERY_OF_INSPECTION if _inspects(case) else EVERY
     for place, call in enumerate(calls):
         if runs(1) > 1:
             yield from ((place, name) for name in NAMES)
-        elif not (case.is_missing and not call.is_write) and not (_inspects(case) and (first + place) % EVERY):
-            yield place, NAMES[(first + place) % len(NAMES)]
+        elif not (case.is_missing and not call.is_write) and (first + place) % every == 0:
+            yield place, NAMES[(first + place) // every % len(NAMES)]
 
 
 def _inspects(case: Case) -> bool:
