@@ -8,8 +8,8 @@
     confirmations       60 an hour from one address
     mails               3 an hour to one e-mail address, 60 asked for from one address
 
-These are the defaults of the settings. Accounts that do not exist are counted like existing ones. The database holds
-names and addresses as keyed hashes only.
+These are the defaults of the settings; mails to one address have none. Accounts that do not exist are counted like
+existing ones. The database holds names and addresses as keyed hashes only.
 """
 
 from __future__ import annotations
@@ -85,11 +85,15 @@ def limit_confirmations() -> None:
 
 
 def limit_mails(email: str) -> None:
-    """Count a mail that somebody asks for, whether or not it is sent. Raises Problem `too_many_requests`."""
+    """Count a mail that somebody asks for, whether or not it is sent. Raises Problem `too_many_requests`.
+
+    Whoever sets no limit on sign-ups has not asked for floods of mails to strangers: that takes the switch as well.
+    """
     config = service().settings
+    is_unlimited = config.allow_unlimited_attempts and not config.signups_per_name
     _acquire(
         ("mail from address", config.signups_per_address, HOUR_S, (client_address(),)),
-        ("mail to address", min(config.signups_per_name, MAILS_AN_HOUR), HOUR_S, (email.lower(),)),
+        ("mail to address", 0 if is_unlimited else MAILS_AN_HOUR, HOUR_S, (email.lower(),)),
     )
 
 

@@ -1,9 +1,9 @@
 """Release the login and e-mail address of stale sign-ups, so that the same person can sign up again.
 
 A sign-up is stale when it failed because somebody else has the login on an upstream: the person has to choose another
-login, with the same e-mail address. So is one that an administrator has rejected, or that nobody answered in time.
-While anything that was created for the failed sign-up exists, both stay taken. One whose e-mail address was to be
-confirmed, and never was, holds its names against nobody.
+login, with the same e-mail address. So is one that was rejected or cancelled before it began, or that nobody answered
+in time. While anything that was created for the failed sign-up exists, both stay taken. One whose e-mail address was to
+be confirmed, and never was, holds its names against nobody, whatever ended it.
 
 Only the person who has the password of that sign-up, or an operator, releases its names: else anybody could put others
 out of the way. Whoever has logged in, is an administrator or made something is never renamed.
@@ -24,7 +24,7 @@ from api.views import invites
 from common.database.models import Job, Project, Resource, SignupReview, Step, User
 from common.errors import Conflict
 from common.jobs import signup_reviews
-from common.states import OPEN, Provenance, ReviewState
+from common.states import OPEN, Provenance
 from common.vault import sealed_passwords
 from common.workflows import CHANGE_PASSWORD, SIGNUP
 
@@ -100,8 +100,8 @@ def _is_stale(session: Session, person: User) -> bool:
 
 def _is_anybodys(session: Session, person: User) -> bool:
     """Say whether nobody has shown that either name is theirs: the address was to be confirmed, and never was."""
-    review = _review_of(session, person)
-    return review is not None and review.state is ReviewState.LAPSED
+    job, review = admission.find_sign_up(session, person), _review_of(session, person)
+    return job is not None and review is not None and signup_reviews.is_never_confirmed(job, review)
 
 
 def _review_of(session: Session, person: User) -> SignupReview | None:

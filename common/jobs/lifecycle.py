@@ -221,9 +221,12 @@ def limit_password(session: Session, job_id: str, now: datetime) -> None:
         sealed_passwords.shorten(session, job_id, until=now + sealed_passwords.RETRY_WITHIN)
 
 
-def lock(session: Session, job_id: str) -> Job | None:
-    """Return a job, as it is now, whose changes wait until this transaction ends."""
-    statement = select(Job).where(Job.id == job_id).with_for_update()
+def lock(session: Session, job_id: str, *, skip_locked: bool = False) -> Job | None:
+    """Return a job, as it is now, whose changes wait until this transaction ends.
+
+    With `skip_locked`, None when somebody else has locked it.
+    """
+    statement = select(Job).where(Job.id == job_id).with_for_update(skip_locked=skip_locked)
     # Without it the session could return what it read before it waited for the lock.
     return session.scalar(statement.execution_options(populate_existing=True))
 

@@ -16,9 +16,9 @@ from support.world import Time
 from werkzeug.test import TestResponse
 
 from common.database.engine import Database
-from common.database.models import Job, Mail, Step, User
-from common.jobs import signup_reviews
-from common.states import ReviewState, StepState
+from common.database.models import Job, Mail, SignupReview, Step, User
+from common.jobs import interventions, signup_reviews
+from common.states import StepState
 
 pytestmark = pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
 
@@ -129,16 +129,62 @@ def test_whoever_does_not_confirm_holds_a_name_against_nobody(api: Api, db: Data
     assert api.visitor.get(answer.headers["Location"]).json["state"] == "queued"
 
 
-def test_confirmed_and_rejected_it_keeps_its_name_for_the_same_person(api: Api, db: Database) -> None:
+def _end(db: Database, job_id: str, how: str) -> None:
+    def work(session: Any) -> None:
+        if how == "rejected":
+            signup_reviews.reject(session, job_id, by=None, reason="unknown", now=db.now())
+        else:
+            interventions.cancel(session, job_id, db.now())
+
+    db.transaction(work)
+    assert db.read(lambda session: session.get_one(SignupReview, job_id)).state == how
+
+
+@pytest.mark.parametrize("is_mail_sent", [True, False])
+@pytest.mark.parametrize("how", ["rejected", "cancelled"])
+def test_whatever_ends_it_unconfirmed_it_gives_its_name_to_anybody(
+    api: Api, db: Database, how: str, is_mail_sent: bool
+) -> None:
+    job_id = api.sign_up("grace", password="a stranger has this one").json["job_id"]
+    if is_mail_sent:
+        _mail_sent(db)
+    _end(db, job_id, how)
+
+    assert _confirm(api).json["code"] == "invalid_link"
+    assert api.sign_up("grace").status_code == 202
+
+
+@pytest.mark.parametrize("how", ["rejected", "cancelled"])
+def test_confirmed_and_ended_it_keeps_its_name_for_the_same_person(
+    db_url: str, time: Time, db: Database, how: str
+) -> None:
+    with open_api(db_url, time, signup_confirmation=True, signup_approval=True) as api:
+        job_id = api.sign_up("grace").json["job_id"]
+        _mail_sent(db)
+        assert _confirm(api).status_code == 202
+        _end(db, job_id, how)
+
+        assert _confirm(api).json["code"] == "invalid_link"
+        assert api.sign_up("grace", password="a stranger has this one").status_code == 409
+        assert api.sign_up("grace").status_code == 202
+
+
+def test_the_link_of_a_job_that_was_cancelled_later_is_of_no_use(api: Api, db: Database) -> None:
     job_id = api.sign_up("grace").json["job_id"]
     _mail_sent(db)
-    reject = {"by": None, "reason": "unknown", "now": db.now()}
-    review = db.transaction(lambda session: signup_reviews.reject(session, job_id, **reject))
+    assert _confirm(api).status_code == 202
+    db.transaction(lambda session: interventions.cancel(session, job_id, db.now()))
 
-    assert review.state is ReviewState.REJECTED
     assert _confirm(api).json["code"] == "invalid_link"
-    assert api.sign_up("grace", password="a stranger has this one").status_code == 409
-    assert api.sign_up("grace").status_code == 202
+
+
+@pytest.mark.parametrize(("is_accepted", "last"), [(False, 429), (True, 204)])
+def test_mails_to_one_address_stay_few_though_sign_ups_are_unlimited(
+    db_url: str, time: Time, is_accepted: bool, last: int
+) -> None:
+    limits = {"signups_per_name": 0, "signups_per_address": 20, "allow_unlimited_attempts": is_accepted}
+    with open_api(db_url, time, signup_confirmation=True, **limits) as api:
+        assert [_resend(api, "grace@example.com").status_code for _ in range(4)] == [204, 204, 204, last]
 
 
 def test_the_page_runs_its_own_script_and_nothing_else(api: Api) -> None:

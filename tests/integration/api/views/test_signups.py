@@ -8,17 +8,18 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
 from support.api import PASSWORD, V1, Api, open_api
 from support.commands import Operator
 from support.fake_worker import succeed
 from support.world import Time
 
 from common.database.engine import Database
-from common.database.models import Job, Secret, Step, User
-from common.jobs import dispatch, retention, signup_reviews, stuck
+from common.database.models import Job, Secret, SignupReview, Step, User
+from common.jobs import dispatch, interventions, retention, signup_reviews, stuck
 from common.jobs.stuck import Patience
-from common.states import JobState, ReviewState, StepState
+from common.states import ForbiddenTransitionError, JobState, ReviewState, StepState
 from common.workflows import SIGNUP
 
 pytestmark = pytest.mark.parametrize("db_url", ["sqlite"], indirect=True)
@@ -164,6 +165,41 @@ def test_what_nobody_answers_ends_by_itself(api: Api, db: Database, time: Time) 
     assert "has answered in time" in _log_in(api).json["detail"]
     assert _answer(_chief_again(api), job_id).json["code"] == "not_waiting"
     _sign_up(api)
+
+
+@pytest.mark.usefixtures("chief")
+@pytest.mark.parametrize("answer", ["approve", "reject"])
+def test_an_answer_after_the_time_is_too_late(api: Api, time: Time, answer: str) -> None:
+    job_id = _sign_up(api)
+    time.advance(timedelta(days=3).total_seconds())
+
+    refused = _answer(_chief_again(api), job_id, answer)
+
+    assert (refused.status_code, refused.json["code"]) == (409, "not_waiting")
+
+
+@pytest.mark.usefixtures("chief")
+def test_a_sign_up_that_cannot_be_ended_keeps_no_other_from_its_end(
+    api: Api, db: Database, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancelled, broken, last = [_sign_up(api, login) for login in ("ada", "betty", "carol")]
+    over = update(Job).where(Job.id == cancelled).values(state=JobState.CANCELLED, finished_at=db.now())
+    db.transaction(lambda session: session.execute(over))  # by a process that knew no reviews
+    time.advance(timedelta(days=3).total_seconds())
+    cancel = interventions.cancel
+
+    def fail_once(session: Session, job_id: str, *args: Any, **kwargs: Any) -> Job:
+        if job_id == broken:
+            raise ForbiddenTransitionError("a job", JobState.FAILED, JobState.CANCELLING)
+        return cancel(session, job_id, *args, **kwargs)
+
+    monkeypatch.setattr(interventions, "cancel", fail_once)
+    signup_reviews.expire(db)
+
+    ids = (cancelled, broken, last)
+    states = db.read(lambda session: [session.get_one(SignupReview, job_id).state for job_id in ids])
+    assert states == [ReviewState.CANCELLED, ReviewState.WAITING, ReviewState.EXPIRED]
+    assert _answer(_chief_again(api), cancelled).json["code"] == "not_waiting"
 
 
 def test_a_cancelled_job_waits_for_nobody(api: Api, chief: FlaskClient) -> None:
