@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from email.message import EmailMessage
 
 from common.config.settings import WorkerSettings
 
@@ -32,3 +35,23 @@ def connected(settings: WorkerSettings) -> Iterator[smtplib.SMTP]:
         if settings.smtp_user and settings.smtp_password:
             server.login(settings.smtp_user, settings.smtp_password.get_secret_value())
         yield server
+
+
+def send(server: smtplib.SMTP, message: EmailMessage, *, within_s: float) -> None:
+    """Send a message, or hang up when that takes too long, however slowly the server answers.
+
+    The limit of one answer does not suffice: it begins anew with each byte. Raises OSError, SMTPException.
+    """
+    timer = threading.Timer(max(within_s, 0), _hang_up, [server])
+    timer.daemon = True
+    timer.start()
+    try:
+        server.send_message(message)
+    finally:
+        timer.cancel()
+
+
+def _hang_up(server: smtplib.SMTP) -> None:
+    if server.sock is not None:
+        with suppress(OSError):  # the connection has ended by itself
+            socket.socket.shutdown(server.sock, socket.SHUT_RDWR)  # that of TLS would let the rest go in clear

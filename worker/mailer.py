@@ -9,10 +9,13 @@ from __future__ import annotations
 import logging
 import secrets
 import smtplib
+import time
+from collections.abc import Iterator
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate, make_msgid
 from functools import partial
+from itertools import chain
 
 from sqlalchemy.orm import Session
 
@@ -21,7 +24,7 @@ from common.database.engine import Database
 from common.database.models import User
 from common.jobs import outbox, reset_codes, signup_reviews
 from common.jobs.outbox import TakenMail
-from worker.mail_server import connected
+from worker.mail_server import connected, send
 
 log = logging.getLogger(__name__)
 
@@ -68,24 +71,35 @@ class Mailer:
         """
         if self._settings.smtp_host is None:
             return 0
-        mail, sent = outbox.take_next(self._db), 0
-        if mail is None:
+        due, sent = self._take_due(), 0
+        first = next(due, None)
+        if first is None:
             return 0
         try:
             with connected(self._settings) as server:
-                while mail is not None and sent < IN_A_ROUND:
-                    sent += self._send(server, mail)
-                    mail = outbox.take_next(self._db)
+                for mail, until_s in chain([first], due):
+                    sent += self._send(server, mail, until_s)
         except (OSError, smtplib.SMTPException) as error:  # its text may quote the address
             log.warning("mail_server_failed", extra={"error": type(error).__name__})
         return sent
 
-    def _send(self, server: smtplib.SMTP, mail: TakenMail) -> int:
+    def _take_due(self) -> Iterator[tuple[TakenMail, float]]:
+        """Take one mail after the other, each with the time of the monotonic clock until which it has to be sent."""
+        for _ in range(IN_A_ROUND):
+            until_s = time.monotonic() + outbox.SENT_WITHIN_S
+            mail = outbox.take_next(self._db)
+            if mail is None:
+                return
+            yield mail, until_s
+
+    def _send(self, server: smtplib.SMTP, mail: TakenMail, until_s: float) -> int:
+        if time.monotonic() >= until_s:  # connecting has taken long: somebody else may take the mail soon
+            raise TimeoutError("no time is left to send the mail")
         message = self._db.transaction(partial(self._compose, mail))
         if message is None:
             return 0
         try:
-            server.send_message(message)
+            send(server, message, within_s=until_s - time.monotonic())
         except smtplib.SMTPRecipientsRefused as refused:
             if not all(code >= 500 for code, _ in refused.recipients.values()):
                 raise  # it may take it later

@@ -17,7 +17,8 @@ from common.database.models import Mail
 
 CONFIRM_SIGNUP, RESET_PASSWORD = "confirm_signup", "reset_password"
 AT_ONCE = 20
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 60, 900  # longer than a mail server may take; while it is away, ever more rarely
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 60, 900  # while the mail server is away, ever more rarely
+SENT_WITHIN_S = 45  # of the first pause: nobody else makes a new link while a mail with the last one is being sent
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+import time
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,7 @@ class MailServer:
     tls: ssl.SSLContext | None = None  # offered by STARTTLS
     login: tuple[str, str] | None = None  # asked for before any mail
     refusals: dict[str, str] = field(default_factory=dict)
+    drips: int = 0  # so many lines, one each 20 ms, come before the answer to DATA
     messages: list[EmailMessage] = field(default_factory=list)
     recipients: list[list[str]] = field(default_factory=list)
     connections: int = 0
@@ -103,6 +105,9 @@ class _Session(StreamRequestHandler):
         self._say("354 Go on")
         lines = iter(self.rfile.readline, b".\r\n")
         text = b"".join(line.removeprefix(b".") if line.startswith(b"..") else line for line in lines)
+        for _ in range(self.server.told.drips):
+            self._say("250-Wait")
+            time.sleep(0.02)
         self.server.told.messages.append(message_from_bytes(text, EmailMessage, policy=SMTP))
         self.server.told.recipients.append(self.to)
         self._say("250 Taken")

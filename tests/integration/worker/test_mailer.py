@@ -21,6 +21,7 @@ from common.jobs.interventions import NotPossibleError
 from common.states import JobState, ReviewState, StepState
 from common.vault import sealed_passwords
 from common.workflows import SIGNUP
+from worker import mailer
 from worker.doctor.mail import MailChecks
 from worker.mailer import Mailer, message_to
 from worker.upstreams.check import CheckFailedError
@@ -233,6 +234,40 @@ def test_a_forgotten_password_is_set_anew_with_the_code_of_a_mail(
     assert (message["To"], stored.code_hash) == (person.email, reset_codes.hash_of(code))
     assert ask(left_at=world.db.now()) == 0
     assert _mails(world) == 0
+
+
+def test_a_server_that_answers_drop_by_drop_is_left_before_another_worker_makes_a_new_link(
+    world: World, new_name: NewName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert outbox.SENT_WITHIN_S < outbox.FIRST_PAUSE_S
+    monkeypatch.setattr(outbox, "SENT_WITHIN_S", 0.2)
+    _sign_up(world, new_name("ada"))
+
+    with serving(MailServer(drips=50)) as tarpit:
+        assert _mailer(world, tarpit.port).send_due() == 0
+
+    assert _mails(world) == 1, "it is sent later"
+
+
+def test_no_link_is_made_when_no_time_is_left_to_send_it(
+    world: World, new_name: NewName, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "SENT_WITHIN_S", 0)
+    job = _sign_up(world, new_name("ada"))
+
+    assert _mailer(world, server.port).send_due() == 0
+
+    assert world.db.read(lambda session: session.get_one(SignupReview, job.id)).token_hash is None
+
+
+def test_a_round_takes_no_mail_that_it_does_not_send(
+    world: World, new_name: NewName, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailer, "IN_A_ROUND", 1)
+    for name in ("ada", "betty"):
+        _sign_up(world, new_name(name))
+
+    assert [_mailer(world, server.port).send_due() for _ in range(3)] == [1, 1, 0]
 
 
 def test_of_two_workers_one_sends(world: World, new_name: NewName) -> None:
