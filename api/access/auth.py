@@ -53,13 +53,15 @@ def tokens_to_end() -> tuple[list[str], bool]:
     return [credentials.hash_of(token) for token in (bearer, cookie) if token], bool(cookie)
 
 
-def end_sessions(session: Session, token_hashes: list[str]) -> list[User]:
-    """Delete these sessions, and return whose they were, as often as they had one."""
+def users_of_sessions(session: Session, token_hashes: list[str]) -> list[User]:
+    """Return whose sessions these are, each user as often as they have one."""
     is_one = LoginSession.token_hash.in_(token_hashes)
-    users = list(session.scalars(select(User).join(LoginSession, LoginSession.user_id == User.id).where(is_one)))
-    if users:
-        session.execute(delete(LoginSession).where(is_one))
-    return users
+    return list(session.scalars(select(User).join(LoginSession, LoginSession.user_id == User.id).where(is_one)))
+
+
+def end_sessions(session: Session, token_hashes: list[str]) -> None:
+    """Delete these sessions. The last statement of a transaction: other requests may want to touch them."""
+    session.execute(delete(LoginSession).where(LoginSession.token_hash.in_(token_hashes)))
 
 
 def end_sessions_of(session: Session, user: User, *, but: str | None = None) -> int:

@@ -102,8 +102,12 @@ def who_am_i() -> Answer:
 
 
 def _end(session: Session, token_hashes: list[str]) -> None:
-    for user in auth.end_sessions(session, token_hashes):
+    users = auth.users_of_sessions(session, token_hashes)
+    for user in users:
         audit.record(session, ActionKind.USER_LOG_OUT, user, by=user, channel=Channel.SESSION)
+    session.flush()
+    if users:
+        auth.end_sessions(session, token_hashes)
 
 
 def _begin(session: Session, user: User) -> Answer:
