@@ -16,6 +16,7 @@ from common.audit import ActionKind, Channel, Origin, Subject, about
 from common.database.models import Base, Job, User
 
 ADDRESS_CHARACTERS = ACTOR_CHARACTERS = 64
+UNKNOWN = "unknown"  # the actor, where an account has no name or none that can be stored
 
 
 def record(
@@ -85,8 +86,7 @@ def record_refused_log_in(person: User | None, reason: str) -> None:
 def origin() -> Origin:
     """Return who acts here and how; outside a request, it is an operator's command."""
     if not has_request_context():
-        actor = "".join(char for char in _account() if char.isascii() and char.isprintable())
-        return Origin(channel=Channel.COMMAND, actor=actor[:ACTOR_CHARACTERS], request_id=g.get("request_id"))
+        return Origin(channel=Channel.COMMAND, actor=_account(), request_id=g.get("request_id"))
     credential: Credential | None = g.get("credential")  # a call that does not ask who sends it is a visitor's
     if credential is None:
         return _origin_of(None, Channel.VISITOR)
@@ -99,7 +99,10 @@ def _origin_of(user: User | None, channel: Channel) -> Origin:
 
 
 def _account() -> str:
+    """Return the account that types a command, in the characters of a login; never an empty text."""
     try:
-        return getpass.getuser()
+        name = getpass.getuser()
     except (KeyError, OSError):  # a container may run as a number without a name
-        return "unknown"
+        return UNKNOWN
+    kept = "".join(char for char in name if char.isascii() and char.isprintable()).strip()
+    return kept[:ACTOR_CHARACTERS] or UNKNOWN

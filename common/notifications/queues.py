@@ -9,10 +9,12 @@ under the same id, also when only its answer was lost: receivers ignore an id th
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, or_, select, update
@@ -24,6 +26,9 @@ from common.database.engine import Database, matched, retry_insert
 from common.database.models import Delivery, Notification, NotificationTarget
 from common.notifications import bodies
 from common.notifications.outbox import RETENTION
+from common.states import NotificationKind
+
+log = logging.getLogger(__name__)
 
 LEASE_S = 60.0  # of a claim; longer than a delivery takes
 RETRY_PAUSES_S = (5.0, 15.0, 60.0, 300.0, 900.0)  # the last one is repeated
@@ -78,30 +83,68 @@ def prepare(db: Database, targets: Sequence[Target]) -> None:
 def distribute(db: Database, targets: Sequence[Target]) -> int:
     """Put what is new in the outbox into the queue of each target, and return how much that was.
 
-    The rows of the targets are locked first, in one order: so distributions happen one after the other, and what
-    happened to one job stays in its order.
+    Locks wait for nobody but other distributions: what a process has inserted and not committed yet is not seen, and
+    targets are locked last, for as long as it takes to number what they get. What happened to one job stays in its
+    order: a distribution ends at the first notification that another one has taken.
     """
-    pending = select(Notification.id).where(Notification.queued_at.is_(None))
-    if db.read(lambda session: session.execute(pending.limit(1)).first()) is None:
+    if not db.read(_find_new):
         return 0  # most rounds: a transaction that writes would be for nothing
 
     def work(session: Session) -> int:
-        names = [each.name for each in targets]
-        locked = select(NotificationTarget).where(NotificationTarget.name.in_(names)).order_by(NotificationTarget.name)
-        rows = session.scalars(locked.with_for_update().execution_options(populate_existing=True)).all()
-        news = select(Notification).where(Notification.queued_at.is_(None)).order_by(Notification.id).limit(AT_ONCE)
-        found = session.scalars(news.with_for_update()).all()
-        for each in found:
-            each.queued_at, each.body = db.now(), bodies.compose(session, each)
-            for row in rows:
-                row.queued += 1
-                until = each.at + RETENTION + timedelta(days=1)
-                session.add(
-                    Delivery(target=row.name, number=row.queued, notification_id=each.id, attempts=0, expires_at=until)
-                )
-        return len(found)
+        taken = _take(session, _find_new(session))
+        bodies_of = {each.id: _compose(session, each) for each in taken}
+        rows = _lock(session, [each.name for each in targets])
+        for each in taken:
+            each.queued_at, each.body = db.now(), bodies_of[each.id]
+            if each.body is not None:
+                _append(session, rows, each)
+        return len(taken)
 
     return db.transaction(work)
+
+
+def _find_new(session: Session) -> Sequence[str]:
+    """Return the ids of what is in no queue, oldest first. Those of a kind unknown here are left to newer workers."""
+    is_new = (Notification.queued_at.is_(None), Notification.kind.in_(list(NotificationKind)))
+    return session.scalars(select(Notification.id).where(*is_new).order_by(Notification.id).limit(AT_ONCE)).all()
+
+
+def _take(session: Session, ids: Sequence[str]) -> list[Notification]:
+    """Lock these, up to the first one that another distribution has: it may be of the same job as the next."""
+    is_new = (Notification.id.in_(ids), Notification.queued_at.is_(None))
+    locked = select(Notification).where(*is_new).with_for_update(skip_locked=True)
+    free = {each.id: each for each in session.scalars(locked.execution_options(populate_existing=True))}
+    return [free[each] for each in takewhile(free.__contains__, ids)]
+
+
+def _compose(session: Session, notification: Notification) -> str | None:
+    """Return the body, None where there can be none: one row must not hold up all others."""
+    try:
+        return bodies.compose(session, notification)
+    except (LookupError, TypeError, ValueError, AttributeError):
+        log.exception("notification %s (%s) cannot be composed: nobody gets it", notification.id, notification.kind)
+        return None
+
+
+def _lock(session: Session, names: Sequence[str]) -> Sequence[NotificationTarget]:
+    """Lock the rows of targets, in one order."""
+    wanted = select(NotificationTarget).where(NotificationTarget.name.in_(names)).order_by(NotificationTarget.name)
+    return session.scalars(wanted.with_for_update().execution_options(populate_existing=True)).all()
+
+
+def _append(session: Session, targets: Sequence[NotificationTarget], notification: Notification) -> None:
+    until = notification.at + RETENTION + timedelta(days=1)
+    for each in targets:
+        each.queued += 1
+        session.add(
+            Delivery(
+                target=each.name,
+                number=each.queued,
+                notification_id=notification.id,
+                attempts=0,
+                expires_at=until,
+            )
+        )
 
 
 class Outbox:

@@ -13,15 +13,25 @@ from common.telemetry import sent
 from common.telemetry.spellings import Secrets
 
 INSTEAD = "***"
+LISTS = ("webhook_urls", "webhook_secret")  # comma-separated: each part is a secret
+KEY_PREFIX = "whsec_"
 SHORTEST_SECRET = 8  # a shorter one would be removed from other words
 
 
 def secrets_of(settings: CommonSettings) -> tuple[str, ...]:
-    """Return the value of every secret setting, the passwords in addresses, and tokens without the word Bearer."""
+    """Return the value of every secret setting, each part of a list, the passwords in addresses, and bare tokens.
+
+    A token is hidden without the word Bearer, too, and a key of a signature without `whsec_`.
+    """
     values = [value for name in type(settings).model_fields for value in _flat(getattr(settings, name))]
-    texts = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
-    bare = [text.split()[-1] for text in texts if text.split()]
+    whole = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    texts = [*whole, *(part.strip() for name in LISTS for part in _text(getattr(settings, name, None)).split(","))]
+    bare = [text.split()[-1].removeprefix(KEY_PREFIX) for text in texts if text.split()]
     return tuple(filter(None, {*texts, *bare, *map(_password_in, texts)}))
+
+
+def _text(value: SecretStr | None) -> str:
+    return value.get_secret_value() if value is not None else ""
 
 
 def _flat(value: object) -> tuple[object, ...]:

@@ -30,6 +30,13 @@ Address = IPv4Address | IPv6Address
 CONNECT_S, TOTAL_S = 5.0, 10.0
 LONGEST_RETRY_AFTER_S = 3600.0
 NAT64 = IPv6Network("64:ff9b::/96")  # the last 32 bits are an IPv4 address
+LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")  # RFC 8215: where the IPv4 address is, each network decides
+METADATA: tuple[Network, ...] = (  # of clouds that serve it at other than link-local addresses
+    IPv4Network("100.100.100.200/32"),  # Alibaba
+    IPv4Network("192.0.0.192/32"),  # Oracle
+    IPv6Network("fd00:ec2::/32"),  # Amazon
+    IPv6Network("fd20:ce::254/128"),  # Google
+)
 
 
 class ForbiddenAddressError(Exception):
@@ -115,22 +122,43 @@ def _why(error: Exception, total_s: float) -> str:
 
 
 def is_forbidden(address: Address, permitted: Sequence[Network]) -> bool:
-    """Say whether nothing may be sent there: this machine, its link (cloud metadata is there), groups, nobody."""
-    if any(address.version == network.version and address in network for network in permitted):
+    """Say whether nothing may be sent there: loopback, link-local, metadata services of clouds, groups, nobody.
+
+    An IPv6 address that stands for an IPv4 address is judged as that one.
+    """
+    if _is_in(address, permitted):
         return False
-    if isinstance(address, IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if address in NAT64:
-            inner = IPv4Address(int(address) & 0xFFFF_FFFF)
-        if inner is not None:
-            return is_forbidden(inner, permitted)
+    if isinstance(address, IPv6Address) and (inner := _inner(address)):
+        return any(is_forbidden(each, permitted) for each in inner)
     return (
         address.is_loopback
         or address.is_link_local
         or address.is_multicast
         or address.is_unspecified
         or (address.is_reserved and address.version == 4)
+        or _is_in(address, METADATA)
     )
+
+
+def _is_in(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address.version == network.version and address in network for network in networks)
+
+
+def _inner(address: IPv6Address) -> list[IPv4Address]:
+    """Return the IPv4 address that this one stands for; where several are possible, all of them."""
+    bits = int(address)
+    if address in NAT64:
+        return [IPv4Address(bits & 0xFFFF_FFFF)]
+    if address in LOCAL_NAT64:  # RFC 6052, section 2.2: prefixes of 48, 56, 64 and 96 bits; bits 64 to 71 are left out
+        found = {
+            (bits >> 64 & 0xFFFF) << 16 | bits >> 40 & 0xFFFF,
+            (bits >> 64 & 0xFF) << 24 | bits >> 32 & 0xFF_FFFF,
+            bits >> 24 & 0xFFFF_FFFF,
+            bits & 0xFFFF_FFFF,
+        }
+        return [IPv4Address(each) for each in sorted(found - {0} or found)]  # 0: nothing is written at this place
+    inner = address.ipv4_mapped or address.sixtofour
+    return [inner] if inner is not None else []
 
 
 def connect(host: str, port: int, *, timeout_s: float, permitted: Sequence[Network]) -> socket.socket:
@@ -145,6 +173,7 @@ def connect(host: str, port: int, *, timeout_s: float, permitted: Sequence[Netwo
             connection.settimeout(timeout_s)
             connection.connect(address)  # an address, not the name: it is not looked up again
             _require_permitted(str(connection.getpeername()[0]), permitted)
+            _require_other_machine(connection, permitted)
         except OSError as error:
             connection.close()
             problem = error
@@ -159,9 +188,22 @@ def connect(host: str, port: int, *, timeout_s: float, permitted: Sequence[Netwo
 def _require_permitted(text: str, permitted: Sequence[Network]) -> None:
     address = ipaddress.ip_address(text.partition("%")[0])
     if is_forbidden(address, permitted):
-        raise ForbiddenAddressError(
-            f"its name leads to {address}, which is this machine's own or link-local: permit it with WEBHOOK_NETWORKS"
-        )
+        raise _forbidden(address)
+
+
+def _require_other_machine(connection: socket.socket, permitted: Sequence[Network]) -> None:
+    """Refuse the address of an interface of this machine: a connection to it comes from the same address."""
+    own, peer = (str(each[0]).partition("%")[0] for each in (connection.getsockname(), connection.getpeername()))
+    address = ipaddress.ip_address(peer)
+    if own == peer and not _is_in(getattr(address, "ipv4_mapped", None) or address, permitted):
+        raise _forbidden(address)
+
+
+def _forbidden(address: Address) -> ForbiddenAddressError:
+    return ForbiddenAddressError(
+        f"its name leads to {address}, which is this machine's own or link-local, or a cloud's metadata service: "
+        "permit it with WEBHOOK_NETWORKS"
+    )
 
 
 def _connect_through(session: requests.Session, pools: dict[str, type[HTTPConnectionPool]]) -> None:

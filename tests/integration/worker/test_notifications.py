@@ -242,6 +242,54 @@ def test_each_target_has_a_queue_of_its_own(world: World, new_name: NewName) -> 
     assert (len(chat.accepted), len(ops.accepted), chat.asked) == (0, 1, ops.asked)
 
 
+def test_an_insert_that_is_never_committed_delays_no_other(world: World, announced: Outbox, new_name: NewName) -> None:
+    if world.db.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    receiver = Receiver()
+    with Session(world.db.engine) as frozen, frozen.begin():
+        frozen.add(Notification(kind="job.failed", about={}, at=world.db.now(), expires_at=world.db.now()))
+        frozen.flush()
+        job = _cancelled(world, new_name("ada"))
+        announced.distribute()
+        frozen.rollback()
+    _dispatcher(world.db, receiver).run()
+
+    assert [each["data"]["job_id"] for each in receiver.said(receiver.accepted)] == [job.id]
+
+
+def test_nothing_overtakes_what_another_worker_distributes(world: World, announced: Outbox, new_name: NewName) -> None:
+    if world.db.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    for name in ("ada", "bob"):
+        _cancelled(world, new_name(name))
+    with Session(world.db.engine) as other, other.begin():
+        assert other.scalars(select(Notification).order_by(Notification.id).limit(1).with_for_update()).one()
+        assert queues.distribute(world.db, [OPS]) == 0
+
+    assert queues.distribute(world.db, [OPS]) == 2
+    assert announced
+
+
+def test_a_notification_that_cannot_be_composed_holds_up_no_other(
+    world: World, announced: Outbox, new_name: NewName, caplog: pytest.LogCaptureFixture
+) -> None:
+    def add(session: Session) -> None:
+        for kind in ("job.failed", "of.a.later.version"):
+            session.add(Notification(kind=kind, about={}, at=world.db.now(), expires_at=world.db.now() + RETENTION))
+
+    receiver = Receiver()
+    world.db.transaction(add)
+    job = _cancelled(world, new_name("ada"))
+    for _ in range(2):
+        announced.distribute()
+    _dispatcher(world.db, receiver).run()
+
+    assert [each["data"]["job_id"] for each in receiver.said(receiver.accepted)] == [job.id]
+    assert caplog.text.count("cannot be composed") == 1
+    left = select(Notification.kind).where(Notification.queued_at.is_(None))
+    assert world.db.read(lambda session: session.scalars(left).all()) == ["of.a.later.version"]
+
+
 def test_what_is_older_than_the_retention_is_dropped_aloud(world: World, announced: Outbox, new_name: NewName) -> None:
     _cancelled(world, new_name("ada"))
     announced.distribute()

@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 from support.api import PASSWORD, V1, Api, add_app, add_project, open_api, settings
@@ -294,6 +295,15 @@ def _named(words: list[str], printed: str) -> dict[str, str]:
         case ["invites", "create"]:
             return {"invite": json.loads(printed)["id"]}
     return {}
+
+
+@pytest.mark.parametrize(("account", "actor"), [("Алиса", "unknown"), ("bob é", "bob"), ("bob", "bob")])
+def test_a_command_is_always_told_with_an_actor(monkeypatch: pytest.MonkeyPatch, account: str, actor: str) -> None:
+    """An empty text would be listed with the acts of anybody."""
+    monkeypatch.setattr(acts.getpass, "getuser", lambda: account)
+
+    with Flask(__name__).app_context():
+        assert acts.origin().actor == actor
 
 
 def test_an_upgrade_of_the_schema_is_an_act(time: Time, tmp_path: Path) -> None:

@@ -129,6 +129,19 @@ def test_a_secret_setting_is_shown_by_no_line(
     assert json.dumps(written)[1:-1] not in written_lines
 
 
+def test_each_part_of_a_list_of_secrets_is_shown_by_no_line(lines: Lines) -> None:
+    addresses, keys = (
+        ("https://a.example.com/t0ken-a", "https://b.example.com/t0ken-b"),
+        ("k" * 32, "whsec_" + "Q" * 32),
+    )
+    _configure(webhook_urls=", ".join(addresses), webhook_secret=",".join(keys), notify_events="job.failed")
+
+    for text in (*addresses, *keys, "Q" * 32):
+        logging.getLogger(LIBRARY).warning("it said %s here", text)
+
+    assert {line["event"] for line in lines()} == {"it said *** here"}
+
+
 def test_what_is_too_short_to_be_a_secret_blots_out_no_words(lines: Lines) -> None:
     _configure(elasticsearch_password="worker")
 

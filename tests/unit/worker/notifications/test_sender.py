@@ -60,6 +60,18 @@ def test_every_key_signs_so_that_keys_can_be_changed_one_by_one() -> None:
         ("2002:7f00:1::", True),
         ("::ffff:93.184.216.34", False),
         ("64:ff9b::5db8:d822", False),
+        ("fd00:ec2::254", True),
+        ("fd20:ce::254", True),
+        ("100.100.100.200", True),
+        ("192.0.0.192", True),
+        ("::ffff:100.100.100.200", True),
+        ("64:ff9b:1::a9fe:a9fe", True),
+        ("64:ff9b:1:a9fe:a9:fe00::", True),
+        ("64:ff9b:1:a9:fe:a9fe::", True),
+        ("64:ff9b:1:1:a9:fea9:fe00:0", True),
+        ("64:ff9b:1::", True),
+        ("64:ff9b:1::5db8:d822", False),
+        ("64:ff9b:1:5db8:d8:2200::", False),
     ],
 )
 def test_what_is_this_machines_own_or_link_local_gets_nothing(address: str, expected: bool) -> None:
@@ -69,6 +81,16 @@ def test_what_is_this_machines_own_or_link_local_gets_nothing(address: str, expe
 @pytest.mark.parametrize("address", ["127.0.0.1", "::ffff:127.0.0.1"])
 def test_a_permitted_network_gets_it_however_it_is_written(address: str) -> None:
     assert not is_forbidden(ipaddress.ip_address(address), LOOPBACK)
+
+
+def test_the_address_of_an_interface_of_this_machine_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "is_forbidden", lambda *_: False)  # as for any other address than 127.0.0.1
+    with saying(b"HTTP/1.1 200 OK\r\n\r\n") as url:
+        port = int(url.rpartition(":")[2])
+
+        with pytest.raises(ForbiddenAddressError):
+            sender.connect("127.0.0.1", port, timeout_s=1.0, permitted=())
+        sender.connect("127.0.0.1", port, timeout_s=1.0, permitted=LOOPBACK).close()
 
 
 def test_what_counts_is_the_address_that_is_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
