@@ -72,7 +72,7 @@ TICK_S = Histogram(
     "slipway_tick_duration_seconds",
     "Duration of periodic work: `clock` (dispatch), `lookout` (outage probe), `refusal_probe`, `keeper` (retention), "
     "`audit_pruner`, `pulse` (heartbeat), `leases` (renewal of the claims of running steps), `presence`, `outbox`, "
-    "`webhook` and `dead_mans_switch` (notifications), `nightly` (checks at night).",
+    "`webhook` and `dead_mans_switch` (notifications).",
     ("ticker", "outcome"),
     buckets=TICK_BUCKETS_S,
     registry=WORKER,

@@ -89,7 +89,8 @@ class Follower {
     if (this.control.signal.aborted) return;
     this.quiet();
     const { job, problem } = this.known;
-    if (problem && !problem.isPassing) return;
+    const isCut = problem?.status === -1; // the answer ended early
+    if (problem && !problem.isPassing && !isCut) return;
     if (isOver(job) && this.hasAllEvents()) this.tell({ by: "over" });
     else if (document.hidden) this.pollAfter(HIDDEN_MS, "hidden");
     else if (performance.now() - this.streamFailedAt < STREAM_AGAIN_MS) this.hold();

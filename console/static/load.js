@@ -67,6 +67,9 @@ export function asProblem(error) {
   return new Problem({ title: String(error), status: -1, code: "fault" });
 }
 
+// No answer, one that cannot be read, or one after which the same request is to be sent again with the same key.
+const UNCERTAIN = [0, -1, 429, 502, 503, 504];
+
 /**
  * A write that a person starts. While it is under way it cannot be started again, and a repetition after a lost answer
  * has the same key, so that nothing happens twice.
@@ -91,7 +94,7 @@ export function useAction(write) {
       return true;
     } catch (error) {
       const refused = asProblem(error);
-      if (refused.status !== 0) key.current = undefined;
+      if (!UNCERTAIN.includes(refused.status)) key.current = undefined;
       setProblem(refused);
       return false;
     } finally {
