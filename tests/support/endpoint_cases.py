@@ -191,7 +191,7 @@ ABOUT = (
     About(call="reject_signup", make=Objects.waiting_signup),
     About(call="list_actions", make=Objects.nothing, hidden=None),
     About(call="list_actions", kind="of a team", make=Objects.other_team, hidden=None),
-    About(call="export_actions", make=Objects.nothing, hidden=None),
+    About(call="export_actions", make=Objects.nothing, query={"limit": "100"}, hidden=None),
     About(call="is_alive", make=Objects.nothing, hidden=None),
     About(call="is_ready", make=Objects.nothing, hidden=None),
     About(call="show_metrics", make=Objects.nothing, hidden=None),

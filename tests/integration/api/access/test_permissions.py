@@ -179,9 +179,14 @@ def test_a_header_does_not_change_the_method(matrix: Matrix, header: str) -> Non
     client = matrix.client(ADMIN)
     for about in (about for about in ABOUT if matrix.calls[about.call].method != "GET"):
         plain = matrix.ask(client, about, OWN, method="GET")
-        before = row_counts(matrix.db)
+        before = _without_audit(matrix.db)
 
         answer = matrix.ask(client, about, OWN, method="GET", headers={header: matrix.calls[about.call].method})
 
         assert answer.status_code == plain.status_code, str(about)
-        assert row_counts(matrix.db) == before, str(about)
+        assert _without_audit(matrix.db) == before, str(about)
+
+
+def _without_audit(db: Database) -> dict[str, int]:
+    """Count the rows of what acts change: a GET that starts a comparison is an act, also when one runs already."""
+    return {table: count for table, count in row_counts(db).items() if table != "actions"}
