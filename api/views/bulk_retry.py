@@ -97,7 +97,10 @@ def retry_all(which: RetryAll, retry_one: RetryOne) -> Answer:
     time_budget.renew()  # locked jobs may have used it up, and what was retried must be told
 
     def work(session: Session) -> Answer:
-        record(session, which, retried=len(body.retried), refused=len(body.refused))
+        if which.dry_run:
+            audit.nothing_done()
+        else:
+            record(session, which, retried=len(body.retried), refused=len(body.refused))
         return Answer(body=body, lanes=lanes)
 
     return once(work)
