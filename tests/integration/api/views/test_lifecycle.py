@@ -67,6 +67,7 @@ def test_a_dry_run_says_what_goes_last_made_first_and_what_stays_and_why(
         "jobs": 1,
         "steps": 1,
         "events": 1,
+        "actions": 1,
     }
 
 
@@ -125,6 +126,7 @@ def test_what_works_alone_waits_for_what_runs(
 
     if wanted == busy_with:
         assert (answer.status_code, answer.json["job_id"]) == (202, running)
+        before["actions"] += 1  # that it was asked for again
     else:
         assert (answer.status_code, answer.json["code"], answer.json["job_id"]) == (409, "busy", running)
     assert row_counts(db) == before
