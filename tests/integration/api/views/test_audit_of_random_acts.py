@@ -43,7 +43,7 @@ def test_no_act_is_without_its_row_wherever_processes_are_killed(api: Api, db: D
     killed, after = 0, 0
     while after < ACTS:
         after += chance.randint(*ACTS_OF_A_LIFE)
-        wait_for("so many acts", lambda until=after: _count(db) >= until or None, within_s=120)
+        wait_for("so many acts", lambda until=after: _has(db, until, lives), within_s=120)
         number = chance.randrange(PROCESSES)
         _kill(lives[number])
         killed += 1
@@ -54,6 +54,11 @@ def test_no_act_is_without_its_row_wherever_processes_are_killed(api: Api, db: D
 
     print(f"\n{_count(db)} acts, {killed} processes killed")  # noqa: T201 - for whoever runs it with -s
     assert db.read(random_acts.disagreements) == []
+
+
+def _has(db: Database, acts: int, lives: list[BaseProcess]) -> bool:
+    assert all(life.is_alive() for life in lives), "one ended by itself: see what it printed"
+    return _count(db) >= acts
 
 
 def _begin(url: str, login: str, chance: random.Random) -> BaseProcess:
