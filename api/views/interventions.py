@@ -174,20 +174,21 @@ def cancel_job(job_id: str, body: Cancel) -> Answer:  # noqa: ARG001 - an empty 
     policy=Policy.MEMBER,
     takes=Poll,
     answers={202: JobAccepted},
-    raises=("is_over", "nothing_to_poll"),
+    raises=("not_admin", "is_over", "nothing_to_poll"),
 )
 def poll_job(job_id: str, body: Poll) -> Answer:  # noqa: ARG001 - an empty body is still checked
     """Poll now what a job waits for.
 
     Steps that wait for their next poll or attempt begin at once, instead of at `next_look_at`; for example after an
-    outage. An attempt that is brought forward does not count. Steps that are held back because an upstream is down,
-    paused or busy go on by themselves.
+    outage. An attempt that is brought forward counts as any other. Steps that are held back because an upstream is
+    down, paused or busy go on by themselves.
     """
     user = auth.require_user()
 
     def work(session: Session) -> Job:
         job = permissions.own_job(session, user, job_id)
         interventions.poll(session, job.id, service().db.now())
+        _require_may_change(job, user)
         audit.record(session, ActionKind.JOB_POLL, job, job=job)
         return job
 

@@ -89,8 +89,9 @@ def cancel(session: Session, job_id: str, now: datetime, *, code: str | None = N
 
 
 def poll(session: Session, job_id: str, now: datetime) -> Job:
-    """Let what waits for its next poll or attempt begin now; an attempt that is brought forward does not count.
+    """Let what waits for its next poll or attempt begin now.
 
+    An attempt that is brought forward counts: a step that is polled in a loop still gives up after its attempts.
     Raises NotPossibleError: `is_over`, or `nothing_to_poll` when no step waits for a time.
     """
     job = lifecycle.lock(session, job_id)
@@ -100,8 +101,6 @@ def poll(session: Session, job_id: str, now: datetime) -> Job:
     if not waiting:
         raise NotPossibleError("nothing_to_poll", "No step of the job waits for its next poll or attempt.")
     for step in waiting:
-        if step.state is StepState.RETRYING:
-            step.forgiven = min(step.forgiven + 1, step.attempts)
         step.due_at = step.nudge_at = now
         step.nudges = 0  # the clock sends it
     lifecycle.touch(session, job, now)

@@ -159,7 +159,7 @@ def _retried(context: CommandContext, job_id: str, *, is_piped: bool) -> Documen
 def poll(context: CommandContext, job_id: str, is_awaited: bool) -> None:
     """Poll now what a job waits for, instead of when it is due.
 
-    For example after an outage: an attempt that is brought forward does not count.
+    For example after an outage: an attempt that is brought forward counts.
     """
     job = context.finish(context.client.poll_job(job_id), f"Job {job_id}", is_awaited=is_awaited)
     if job is not None:

@@ -392,7 +392,7 @@ def test_a_step_that_is_held_back_says_when_its_upstream_is_looked_at(dev: Flask
     assert (waiting["code"], waiting["next_look_at"] is not None) == ("outage", True)
 
 
-def test_a_poll_begins_what_waits_and_costs_no_attempt(dev: FlaskClient, db: Database) -> None:
+def test_a_poll_begins_what_waits_and_the_attempt_counts(dev: FlaskClient, db: Database) -> None:
     app_id = add_provisioned(db, dev)
     job_id = dev.post(f"{V1}/app/{app_id}/builds", json={}).json["job_id"]
     early = dev.post(f"{V1}/jobs/{job_id}/poll", json={})
@@ -406,5 +406,5 @@ def test_a_poll_begins_what_waits_and_costs_no_attempt(dev: FlaskClient, db: Dat
     assert (early.status_code, early.json["code"]) == (409, "nothing_to_poll")
     assert (polled.status_code, polled.json["job_id"]) == (202, job_id)
     assert [message.steps[0] for message in due if message.job_id == job_id] == ["start_build"]
-    assert claim(db, job_id, "start_build").tries == 1
+    assert claim(db, job_id, "start_build").tries == 2
     assert dev.get(f"{V1}/jobs/{job_id}", headers={"If-None-Match": tag}).status_code == 200
