@@ -120,7 +120,8 @@ def retry(*, limit: int | None, is_dry: bool, is_confirmed: bool, is_json: bool,
     """Retry all failed jobs that match, newest first.
 
     Only the failed steps run again, with all their attempts. A job does not match if a newer job of its kind exists or
-    if its app or user is gone. Exit code 1 if some jobs were refused.
+    if its app or user is gone. Removals of apps match only with `--kind deprovision`. Exit code 1 if some jobs were
+    refused.
     """
     which = RetryAll.model_validate(_filters(**filters))
     if not is_dry:

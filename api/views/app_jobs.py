@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from api.access import audit, permissions
@@ -147,6 +147,8 @@ def require_relevant(session: Session, job: Job) -> None:
     newer = select(Job.id).where(Job.app_id == app.id, Job.kind == job.kind, Job.id > job.id).limit(1)
     if session.scalar(newer) is not None:
         raise Problem("is_over", "A newer job of this kind has replaced it.")
+    if session.scalar(select(Job.id).where(Job.id == job.id, _is_mended())) is not None:
+        raise Problem("is_over", "The app was repaired after this removal had failed. To remove it, remove it anew.")
     _require_free(WORKFLOWS[job.kind], [each for each in _open_jobs(session, app) if each.id != job.id])
 
 
@@ -173,11 +175,26 @@ def still_relevant() -> list[ColumnElement[bool]]:
         ),
         or_(Job.app_id.is_(None), exists().where(App.id == Job.app_id, App.claimed_name.is_not(None))),
         ~exists().where(newer.app_id == Job.app_id, newer.kind == Job.kind, newer.id > Job.id),
+        ~_is_mended(),
         or_(
             Job.kind.not_in(OF_A_PERSON),
             ~exists().where(later.subject_id == Job.subject_id, later.kind.in_(MEMBERSHIP), later.id > Job.id),
         ),
     ]
+
+
+def _is_mended() -> ColumnElement[bool]:
+    """Return the condition for a removal of an app whose parts were made or confirmed after it had ended.
+
+    To go on with it would destroy an app that is in use. What was accepted before the removal, and retried after it,
+    counts as well: not the order of the ids decides, but when the work ended.
+    """
+    mending = aliased(Job)
+    is_later = or_(
+        mending.finished_at > Job.finished_at, and_(mending.finished_at == Job.finished_at, mending.id > Job.id)
+    )
+    made = (mending.app_id == Job.app_id, mending.kind.in_(MADE_BY), mending.state == JobState.SUCCEEDED)
+    return and_(Job.kind == DEPROVISION.name, exists().where(*made, is_later))
 
 
 def _is_same(job: Job, workflow: Workflow, wanted: dict[str, Any]) -> bool:

@@ -36,6 +36,7 @@ from common.jobs import lane_messages
 from common.jobs.interventions import NotPossibleError
 from common.jobs.lane_messages import LaneMessage
 from common.states import JobState, StepState
+from common.workflows import DEPROVISION
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,10 @@ BATCH_SIZE, MAX_BATCHES = 1_000, 10  # failed jobs in one query, and queries in 
 
 
 class RetryAll(RequestBody):
-    """The failed jobs to retry. A job must match every field that is set; with none, all failed jobs match."""
+    """The failed jobs to retry. A job must match every field that is set.
+
+    With none set, all failed jobs match except removals of apps: these match only if `kind` is `deprovision`.
+    """
 
     kind: Kind | None = None
     app_id: Id | None = None
@@ -265,6 +269,8 @@ def _failed(which: RetryAll, filters: pagination.Filters, below: str | None) -> 
 
 def _conditions(which: RetryAll, filters: pagination.Filters) -> list[ColumnElement[bool]]:
     conditions = [getattr(Job, name) == value for name, value in filters.items()]
+    if which.kind is None:  # what cannot be undone is retried only by those who mean it
+        conditions.append(Job.kind != DEPROVISION.name)
     if which.team is not None:
         conditions.append(Job.team_id == which.team)
     if which.since is not None:

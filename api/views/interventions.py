@@ -106,7 +106,8 @@ def retry_jobs(body: RetryAll) -> Answer:
     """Retry all failed jobs that match.
 
     Each job is retried under the rules of its own retry endpoint, newest first. A job does not match if a newer job of
-    its kind exists or if its app or user is gone. With `dry_run`, nothing changes and `retried` lists what would be
+    its kind exists or if its app or user is gone. The removal of an app matches only if `kind` is `deprovision`, and no
+    longer once a repair has succeeded after it. With `dry_run`, nothing changes and `retried` lists what would be
     retried.
     """
     user = auth.require_user()
@@ -187,8 +188,8 @@ def poll_job(job_id: str, body: Poll) -> Answer:  # noqa: ARG001 - an empty body
 
     def work(session: Session) -> Job:
         job = permissions.own_job(session, user, job_id)
-        interventions.poll(session, job.id, service().db.now())
         _require_may_change(job, user)
+        interventions.poll(session, job.id, service().db.now())
         audit.record(session, ActionKind.JOB_POLL, job, job=job)
         return job
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BindParameter, ScalarSelect, Select, bindparam, func, select
@@ -91,8 +92,14 @@ def _undone(newest: Mapping[str, Job | None]) -> Job | None:
 
 
 def _after(job: Job | None, undone: Job | None) -> Job | None:
-    """Return a job whose work no removal has undone since."""
-    return job if job is not None and (undone is None or job.id > undone.id) else None
+    """Return a job whose work no removal has undone since: a removal that is retried runs long after its id."""
+    if job is None or undone is None:
+        return job
+    return job if undone.finished_at is not None and _ended(job) > _ended(undone) else None
+
+
+def _ended(job: Job) -> tuple[datetime, str]:
+    return job.finished_at or job.created_at, job.id
 
 
 def _state(app: App, newest: Mapping[str, Job | None], undone: Job | None) -> AppState:

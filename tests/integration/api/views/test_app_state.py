@@ -107,6 +107,24 @@ def test_a_removal_that_fails_leaves_an_app_incomplete_and_nothing_running(
     assert (broken["running"], mended["running"]) == (None, None)
 
 
+def test_a_removal_that_ran_after_the_repair_has_undone_it(dev: FlaskClient, db: Database, app_id: str) -> None:
+    removal = _remove(dev, app_id)
+    fail(db, removal, "delete_application")
+    succeed(db, removal)
+    succeed(db, _begin(dev, app_id, "reconcile"))
+    _deploy(dev, db, app_id, image_tag="1", force=True)
+    mended = _app(dev, app_id)
+    later = db.now() + timedelta(minutes=1)
+    db.transaction(
+        lambda session: session.execute(update(Job).where(Job.id == removal).values(finished_at=later))
+    )  # as if it had been retried since, and cancelled
+
+    undone = _app(dev, app_id)
+
+    assert (mended["state"], mended["running"] is None) == ("ready", False)
+    assert (undone["state"], undone["running"]) == ("incomplete", None)
+
+
 def test_a_removal_that_was_cancelled_before_it_began_changes_nothing(
     dev: FlaskClient, db: Database, app_id: str
 ) -> None:

@@ -89,6 +89,18 @@ def test_all_that_failed_go_on_newest_first_and_nothing_else_moves(
         assert (job(db, each).state, names(db, each, StepState.READY)) == (JobState.RUNNING, ["start_build"])
 
 
+def test_removals_go_on_only_where_they_are_named(dev: FlaskClient, chief: FlaskClient, db: Database) -> None:
+    app_id = add_provisioned(db, dev)
+    removal = remove_app(dev, app_id).json["job_id"]
+    fail(db, removal, "delete_application")
+    succeed(db, removal)
+
+    unnamed = [_retried(chief.post(PATH, json=which)) for which in ({}, {"app_id": app_id}, {"code": "rejected"})]
+    named = _retried(chief.post(PATH, json={"kind": "deprovision"}))
+
+    assert (unnamed, named) == ([[], [], []], [removal])
+
+
 def test_when_locked_rows_use_up_the_time_the_rest_is_not_tried_and_what_was_retried_is_told(
     api: Api, dev: FlaskClient, db: Database
 ) -> None:

@@ -157,6 +157,40 @@ def test_what_time_has_passed_over_is_not_taken_up_again(
     assert job(db, failed).state is JobState.FAILED
 
 
+@pytest.mark.parametrize("is_older", [False, True], ids=["accepted later", "retried later"])
+def test_a_removal_that_failed_is_over_once_the_app_was_repaired(
+    dev: FlaskClient, chief: FlaskClient, db: Database, time: Time, is_older: bool
+) -> None:
+    app_id = add_provisioned(db, dev)
+
+    def begin_repair() -> str:
+        job_id: str = dev.post(f"{V1}/app/{app_id}/reconcile", json={}).json["job_id"]
+        return job_id
+
+    if is_older:
+        repair = begin_repair()
+        fail(db, repair, "fork_source")
+        succeed(db, repair)
+    removal = remove_app(dev, app_id).json["job_id"]
+    succeed(db, removal, but=("delete_pipeline",))
+    fail(db, removal, "delete_pipeline")
+    wanted = {"kind": "deprovision", "dry_run": True}
+    before = chief.post(f"{V1}/jobs/retry", json=wanted).json["retried"]
+    time.advance(1)
+    if is_older:
+        assert dev.post(f"{V1}/jobs/{repair}/retry", json={}).status_code == 202
+    succeed(db, repair if is_older else begin_repair())
+
+    alone = dev.post(f"{V1}/jobs/{removal}/retry", json={})
+    skipped = chief.post(f"{V1}/jobs/{removal}/steps/delete_pipeline/skip", json={"reason": "It is gone."})
+    together = chief.post(f"{V1}/jobs/retry", json=wanted)
+
+    assert [each["job_id"] for each in before] == [removal]
+    assert [(each.status_code, each.json["code"]) for each in (alone, skipped)] == [(409, "is_over")] * 2
+    assert (together.json["retried"], together.json["refused"]) == ([], [])
+    assert job(db, removal).state is JobState.FAILED
+
+
 # -- skip ---------------------------------------------------------------------------------------------------------
 
 
