@@ -10,9 +10,20 @@ from uuid import UUID
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def new_id() -> str:
-    """Return an id of the present time: ordered by time for the index, 74 random bits against guessing."""
-    return uuid7(time.time_ns() // 1_000_000, secrets.randbits(74))
+def new_id(*, after: str | None = None) -> str:
+    """Return an id of the present time: ordered by time for the index, 74 random bits against guessing.
+
+    It is greater than the id `after`, even if the host that made that one has a clock that is ahead of ours.
+    """
+    milliseconds = time.time_ns() // 1_000_000
+    if after is not None:
+        milliseconds = max(milliseconds, milliseconds_of(after) + 1)
+    return uuid7(milliseconds, secrets.randbits(74))
+
+
+def milliseconds_of(made: str) -> int:
+    """Return the time of an id, in milliseconds since the epoch."""
+    return UUID(made).int >> 80
 
 
 def first_id(at: datetime) -> str:

@@ -1,8 +1,8 @@
 """What the jobs of apps say about them: the state, what runs, the last build, deployment and comparison.
 
 Nothing of it is stored a second time, so nothing can contradict the jobs, and no step pays for it. Each fact is the
-newest job of a kind, which an index finds directly: two statements for a page of apps, at the same cost however many
-jobs they have.
+newest job of a kind: two statements for a page of apps. An index finds the newest one directly, however many jobs
+there are. The newest one that succeeded is looked for from the newest back: that reads each job of the kind since then.
 """
 
 from __future__ import annotations

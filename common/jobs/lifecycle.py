@@ -57,13 +57,15 @@ def accept(
     inputs: dict[str, Any],
     app_id: str | None = None,
     pending: Pending | None = None,
+    after: str | None = None,
 ) -> Job:
     """Write a job and its whole plan into the caller's transaction. Send its messages after the commit.
 
-    While a job is pending, none of its steps has its turn and nobody dispatches it: `begin` ends that.
+    The job's id is greater than the id `after`: that of the job behind which it is to be listed and to run. While a
+    job is pending, none of its steps has its turn and nobody dispatches it: `begin` ends that.
     """
     job = Job(
-        id=new_id(),
+        id=new_id(after=after),
         kind=workflow.name,
         state=JobState.QUEUED,
         subject_id=subject_id,

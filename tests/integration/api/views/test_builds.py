@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 from threading import Barrier
+from time import time_ns
+from types import SimpleNamespace
 
 import pytest
 from flask.testing import FlaskClient
@@ -16,6 +18,7 @@ from support.api import PASSWORD, V1, Api, add_app, add_project, open_api, row_c
 from support.fake_worker import ABSENT, add_build, add_provisioned, claim, count_jobs, fail, job, record, succeed
 from support.world import Time
 
+from common.database import ids
 from common.database.engine import Database
 from common.database.models import App
 from common.states import Provenance
@@ -35,6 +38,25 @@ def _build(member: FlaskClient, app_id: str, **body: str) -> str:
     assert answer.status_code == 202, answer.text
     job_id: str = answer.json["job_id"]
     return job_id
+
+
+def test_jobs_of_an_app_are_in_the_order_of_acceptance_whatever_the_clock_of_the_host(
+    dev: FlaskClient, app_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(tag: str) -> str:
+        job_id = _build(dev, app_id, image_tag=tag)
+        dev.post(f"{V1}/jobs/{job_id}/cancel", json={})  # it would be in the way of the next one
+        return job_id
+
+    first = build("1")
+    monkeypatch.setattr(ids, "time", SimpleNamespace(time_ns=lambda: time_ns() - 2_000_000_000))
+    others = [build(tag) for tag in ("2", "3")]
+
+    listed = [each["job_id"] for each in dev.get(f"{V1}/jobs?kind=build").json["jobs"]]
+
+    assert [first, *others] == sorted([first, *others])
+    assert listed == [*reversed(others), first]
+    assert dev.get(f"{V1}/app/{app_id}").json["last_build"]["job_id"] == others[-1]
 
 
 def test_a_build_is_accepted_with_what_provisioning_learnt(dev: FlaskClient, db: Database, app_id: str) -> None:
