@@ -1,7 +1,8 @@
 """The audit: each act of a person, a command or a worker is a row, written in the transaction of the act.
 
-Rows are only added. Nothing changes one, and `prune` alone deletes them, for their age. A row names people, teams and
-objects in words, without foreign keys: it stays readable when they are gone, and writing it locks no other row.
+Rows are only added. Nothing changes one, except `prune` its own, and `prune` alone deletes them, for their age. A row
+names people, teams and objects in words, without foreign keys: it stays readable when they are gone, and writing it
+locks no other row.
 Secrets never get here: `before` and `after` hold what the caller lists, one by one.
 """
 
@@ -20,7 +21,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from common.config.settings import Settings
-from common.database.engine import Database, matched
+from common.database.engine import Database
 from common.database.ids import first_id, new_id
 from common.database.models import Action, ApiToken, App, Base, Invite, Job, Project, User
 
@@ -150,11 +151,12 @@ def record(
     reason: str | None = None,
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
+    action_id: str | None = None,
 ) -> None:
     """Add an act to the caller's transaction. `job_id`: the job that it started or changed."""
     session.add(
         Action(
-            id=new_id(),
+            id=action_id or new_id(),
             at=at,
             kind=kind,
             actor=origin.actor,
@@ -174,8 +176,13 @@ def record(
 
 
 def prune(db: Database, *, before: datetime, origin: Origin) -> Iterator[int]:
-    """Delete the acts before a time, oldest first, and yield how many after each batch, which is itself an act."""
-    while deleted := db.transaction(partial(_prune_some, db, before, origin)):
+    """Delete the acts before a time, oldest first, and yield how many after each batch. Any number may run.
+
+    All batches together are one act, recorded with the first and counted up with each. To have deleted nothing but
+    earlier acts of this kind is none: otherwise each would be the cause of another one, for ever.
+    """
+    act = Pruning(id=new_id(), before=before, origin=origin)
+    while deleted := db.transaction(partial(_prune_some, db, act)):
         yield deleted
 
 
@@ -188,15 +195,31 @@ def _before(before: datetime) -> Any:
     return select(Action.id).where(Action.id < first_id(before + SKEW), Action.at < before).order_by(Action.id)
 
 
-def _prune_some(db: Database, before: datetime, origin: Origin, session: Session) -> int:
-    ids = session.scalars(_before(before).limit(ROWS)).all()
-    if not ids:
+@dataclass(frozen=True, kw_only=True)
+class Pruning:
+    """A run of `prune`; `id` is that of its act."""
+
+    id: str
+    before: datetime
+    origin: Origin
+
+
+def _prune_some(db: Database, run: Pruning, session: Session) -> int:
+    """Lock first: what another one deletes at this moment is left to it, and counted there."""
+    wanted = _before(run.before).add_columns(Action.kind).limit(ROWS).with_for_update(skip_locked=True)
+    kinds = {row.id: row.kind for row in session.execute(wanted)}
+    if not kinds:
         return 0
     unnoticed = {"synchronize_session": False}
-    deleted = matched(session.execute(delete(Action).where(Action.id.in_(ids)), execution_options=unnoticed))
-    after = {"before": before.isoformat(), "deleted": deleted}
-    record(session, ActionKind.AUDIT_PRUNE, Subject(kind="audit"), origin=origin, at=db.now(), after=after)
-    return deleted
+    session.execute(delete(Action).where(Action.id.in_(kinds)), execution_options=unnoticed)
+    recorded = session.get(Action, run.id)
+    if recorded is not None:
+        recorded.after = {**(recorded.after or {}), "deleted": (recorded.after or {}).get("deleted", 0) + len(kinds)}
+    elif set(kinds.values()) != {ActionKind.AUDIT_PRUNE}:
+        after = {"before": run.before.isoformat(), "deleted": len(kinds)}
+        subject, at = Subject(kind="audit"), db.now()
+        record(session, ActionKind.AUDIT_PRUNE, subject, origin=run.origin, at=at, after=after, action_id=run.id)
+    return len(kinds)
 
 
 class AuditPruner:

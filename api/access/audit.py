@@ -52,6 +52,14 @@ def record(
         g.login = by.login
 
 
+def record_if(is_new: bool, session: Session, kind: ActionKind, subject: Base, **what: Any) -> None:
+    """Record an act that changed something; what is asked for once more and is so already is none."""
+    if is_new:
+        record(session, kind, subject, **what)
+    else:
+        nothing_done()
+
+
 def nothing_done() -> None:
     """Note that a request that may write has done nothing: there is no act to record."""
     g.acts = g.get("acts", 0) + 1

@@ -17,9 +17,10 @@ from api.commands.text import columns, format_time
 from api.service import service
 from api.views.signups import shown
 from common.audit import ActionKind
-from common.database.models import SignupReview
+from common.database.models import Job, SignupReview
 from common.jobs import signup_reviews
 from common.jobs.interventions import NotPossibleError
+from common.jobs.signup_reviews import Answered
 from common.states import UNDECIDED, ReviewState
 
 REASON = Pattern(re.compile(r".{3,400}", re.DOTALL), "Use 3 to 400 characters.")
@@ -55,7 +56,7 @@ def approve(login: str, is_json: bool) -> None:
     """Approve a sign-up: its job begins to create the accounts."""
     job_id = _decide(
         login,
-        lambda session, review: signup_reviews.approve(session, review, by=None, now=service().db.now()).id,
+        lambda session, review: signup_reviews.approve(session, review, by=None, now=service().db.now()),
         ActionKind.USER_APPROVE,
     )
     document = {"id": login, "job_id": job_id}
@@ -73,16 +74,19 @@ def reject(login: str, reason: str, is_json: bool) -> None:
     """
     _decide(
         login,
-        lambda session, review: (
-            signup_reviews.reject(session, review, by=None, reason=reason, now=service().db.now()).id
-        ),
+        lambda session, review: _rejected(session, review, reason),
         ActionKind.USER_REJECT,
         reason,
     )
     print_result(is_json, {"id": login}, f"The sign-up of {login} is rejected. Nothing was created.")
 
 
-def _decide(login: str, answer: Callable[[Session, str], str], kind: ActionKind, reason: str | None = None) -> str:
+def _rejected(session: Session, review_id: str, reason: str) -> Answered:
+    review = signup_reviews.reject(session, review_id, by=None, reason=reason, now=service().db.now())
+    return Answered(session.get_one(Job, review.id), is_new=True)
+
+
+def _decide(login: str, answer: Callable[[Session, str], Answered], kind: ActionKind, reason: str | None = None) -> str:
     """Answer the sign-up of a person that waits, and record that. Raises Refusal."""
 
     def work(session: Session) -> str:
@@ -91,9 +95,9 @@ def _decide(login: str, answer: Callable[[Session, str], str], kind: ActionKind,
         review_id = session.scalar(select(SignupReview.id).where(*waits).limit(1))
         if review_id is None:
             raise Refusal(f"No sign-up of {login} waits. To list those that do: flask --app api users signups")
-        answered = answer(session, review_id)
-        audit.record(session, kind, person, reason=reason)
-        return answered
+        job, is_new = answer(session, review_id)
+        audit.record_if(is_new, session, kind, person, reason=reason)
+        return job.id
 
     try:
         return service().db.transaction(work)

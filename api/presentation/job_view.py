@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any, TypeVar
 
-from sqlalchemy import BindParameter, Select, and_, bindparam, or_, select
+from sqlalchemy import BindParameter, Select, and_, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from api.contract import accounts
@@ -97,12 +97,19 @@ _RESOURCES = (
     .where(Resource.job_id.in_(_IDS))
     .order_by(Resource.id)
 )
+INTERVENTIONS_SHOWN = 50  # of a job, the last ones
+_FROM_THE_LAST = func.row_number().over(partition_by=Action.object_id, order_by=Action.id.desc())
+_NUMBERED = (
+    select(Action.id, _FROM_THE_LAST.label("number"))
+    .where(Action.object_id.in_(_IDS), Action.kind.in_(audit.INTERVENTIONS))
+    .subquery()
+)
 _INTERVENTIONS = (
     select(Action.object_id, Action.at, Action.kind, Action.channel, Action.actor, Action.after, Action.reason)
-    .where(Action.object_id.in_(_IDS), Action.kind.in_(audit.INTERVENTIONS))
+    .join(_NUMBERED, _NUMBERED.c.id == Action.id)
+    .where(_NUMBERED.c.number <= INTERVENTIONS_SHOWN)
     .order_by(Action.id)
 )
-INTERVENTIONS_SHOWN = 50  # of a job, the last ones
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +160,7 @@ class JobView:
                         steps=steps[job.id],
                         attempts=attempts,
                         resources=resources[job.id],
-                        interventions=interventions[job.id][-INTERVENTIONS_SHOWN:],
+                        interventions=interventions[job.id],
                         statuses=statuses,
                     ),
                     now,

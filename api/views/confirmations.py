@@ -58,9 +58,9 @@ def confirm_signup(body: LinkToken) -> Answer:
     rate_limits.limit_confirmations()
 
     def work(session: Session) -> Answer:
-        job = signup_reviews.confirm(session, body.token, service().settings, service().db.now())
+        job, is_new = signup_reviews.confirm(session, body.token, service().settings, service().db.now())
         person = session.get_one(User, job.subject_id)
-        audit.record(session, ActionKind.USER_CONFIRM, person, by=person, job=job)
+        audit.record_if(is_new, session, ActionKind.USER_CONFIRM, person, by=person, job=job)
         return accepted(job, lanes=lane_messages.of_resumed_job(session, job))
 
     try:

@@ -21,7 +21,7 @@ from api.views import app_jobs, bulk_retry
 from api.views.bulk_retry import Retries, RetryAll
 from common.audit import ActionKind
 from common.database.models import Job, User
-from common.jobs import build_log, interventions, lane_messages
+from common.jobs import build_log, interventions, lane_messages, lifecycle
 from common.jobs.interventions import NotPossibleError
 from common.states import OPEN, JobState
 from common.vault import sealed_passwords
@@ -219,11 +219,13 @@ def read_log(job_id: str, query: LogQuery) -> Answer:
 
 
 def cancel(session: Session, job: Job) -> Job:
-    """Cancel a job, on somebody's request. Raises NotPossibleError."""
+    """Cancel a job, on somebody's request. Raises NotPossibleError. Twice is one act."""
+    lifecycle.lock(session, job.id)  # two that cancel at the same time: the second one sees what the first one did
     before = {"state": job.state.value}
     cancelled = interventions.cancel(session, job.id, service().db.now())
     after = {"state": cancelled.state.value}
-    audit.record(session, ActionKind.JOB_CANCEL, cancelled, job=cancelled, before=before, after=after)
+    is_new = before != after
+    audit.record_if(is_new, session, ActionKind.JOB_CANCEL, cancelled, job=cancelled, before=before, after=after)
     return cancelled
 
 

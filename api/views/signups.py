@@ -103,8 +103,9 @@ def approve_signup(signup_id: str, body: Approve) -> Answer:  # noqa: ARG001 - a
 
     def work(session: Session) -> Answer:
         _require(session, signup_id)
-        job = signup_reviews.approve(session, signup_id, by=admin.id, now=service().db.now())
-        record(session, ActionKind.USER_APPROVE, job)
+        job, is_new = signup_reviews.approve(session, signup_id, by=admin.id, now=service().db.now())
+        person = session.get_one(User, job.subject_id)
+        audit.record_if(is_new, session, ActionKind.USER_APPROVE, person, job=job)
         return accepted(job, lanes=lane_messages.of_resumed_job(session, job))
 
     return _decide(work)

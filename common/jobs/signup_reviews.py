@@ -15,6 +15,7 @@ import logging
 from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
+from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -91,7 +92,14 @@ def renew_link(session: Session, user_id: str, token: str, now: datetime) -> Job
     return job
 
 
-def confirm(session: Session, token: str, config: Settings, now: datetime) -> Job:
+class Answered(NamedTuple):
+    """The job of a sign-up, and whether it was this answer that changed it: the same one may come twice."""
+
+    job: Job
+    is_new: bool
+
+
+def confirm(session: Session, token: str, config: Settings, now: datetime) -> Answered:
     """Let the job go on, or wait for an administrator. Raises NotPossibleError `invalid_link`. Twice is fine."""
     review_id = session.scalar(select(SignupReview.id).where(SignupReview.token_hash == hash_of(token)))
     if review_id is None:
@@ -101,7 +109,7 @@ def confirm(session: Session, token: str, config: Settings, now: datetime) -> Jo
     if is_too_late or review.state in REFUSED or job.state in STOPPED:
         raise NotPossibleError("invalid_link", "The link has expired, or the sign-up has ended.")
     if review.confirmed_at is not None:
-        return job
+        return Answered(job, is_new=False)
     review.confirmed_at = session.get_one(User, review.user_id).email_confirmed_at = now
     job.input = {**job.input, CONFIRMED_INPUT: True}
     if config.signup_approval:
@@ -109,20 +117,20 @@ def confirm(session: Session, token: str, config: Settings, now: datetime) -> Jo
     else:
         _decide(review, ReviewState.CONFIRMED, by=None, now=now)
         _let_begin(session, job, now)
-    return job
+    return Answered(job, is_new=True)
 
 
-def approve(session: Session, review_id: str, *, by: str | None, now: datetime) -> Job:
+def approve(session: Session, review_id: str, *, by: str | None, now: datetime) -> Answered:
     """Let the job begin; `by` is the id of an administrator. Raises NotPossibleError `not_waiting`. Twice is fine."""
     job, review = _lock(session, review_id)
     if review.state is ReviewState.APPROVED:
-        return job
+        return Answered(job, is_new=False)
     if review.state is ReviewState.UNCONFIRMED:
         raise NotPossibleError("not_waiting", "The person has not confirmed the e-mail address yet.")
     _require_in_time(job, review, now)
     _decide(review, ReviewState.APPROVED, by=by, now=now)
     _let_begin(session, job, now)
-    return job
+    return Answered(job, is_new=True)
 
 
 def reject(session: Session, review_id: str, *, by: str | None, reason: str, now: datetime) -> SignupReview:

@@ -65,7 +65,7 @@ def _sign_up(world: World, login: str) -> Job:
 
 def _confirm(world: World, token: str, **changes: Any) -> Job:
     config = world.settings.model_copy(update=changes)
-    return world.db.transaction(lambda session: signup_reviews.confirm(session, token, config, world.db.now()))
+    return world.db.transaction(lambda session: signup_reviews.confirm(session, token, config, world.db.now()).job)
 
 
 def _token(server: MailServer, number: int = -1) -> str:

@@ -11,12 +11,14 @@ import io
 import json
 import logging
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 from support.api import PASSWORD, V1, Api, add_app, add_project, open_api, settings
 from support.commands import Operator
 from support.endpoint_cases import ABOUT, request
@@ -28,6 +30,8 @@ from support.world import Time
 from api.access import audit as acts
 from api.cli import GROUPS
 from api.contract.endpoint import Endpoint, Policy
+from api.presentation import job_view
+from api.presentation.job_view import INTERVENTIONS_SHOWN
 from api.serving.routing import declared_endpoints
 from common import audit
 from common.audit import ActionKind, AuditPruner, RefusalBound
@@ -380,6 +384,24 @@ def test_no_cell_is_a_formula(told: FlaskClient) -> None:
     assert [line["reason"] for line in csv.DictReader(io.StringIO(answer.text))] == ["'=HYPERLINK(A1)"]
 
 
+def test_of_each_job_the_last_interventions_are_read_and_no_others(db: Database) -> None:
+    def work(session: Session) -> list[list[str]]:
+        for job_id, number in (("a" * 36, 3), ("b" * 36, INTERVENTIONS_SHOWN + 3)):
+            for reason in range(number):
+                about = audit.Subject(kind="job", id=job_id)
+                by = audit.Origin(channel=audit.Channel.WORKER)
+                what = {"at": db.now(), "reason": str(reason), "action_id": f"{job_id[:30]}{reason:06}"}
+                audit.record(session, ActionKind.JOB_POLL, about, origin=by, **what)
+        session.flush()
+        found = job_view._grouped(session, job_view._INTERVENTIONS, ["a" * 36, "b" * 36])  # noqa: SLF001
+        return [[row.reason for row in found[job_id]] for job_id in ("a" * 36, "b" * 36)]
+
+    few, many = db.transaction(work)
+
+    assert few == ["0", "1", "2"]
+    assert many == [str(each) for each in range(3, INTERVENTIONS_SHOWN + 3)]
+
+
 def test_the_team_sees_who_intervened_in_a_job(api: Api, dev: FlaskClient, chief: FlaskClient, db: Database) -> None:
     job_id = api.sign_up("alan").json["job_id"]
     succeed(db, job_id, but=("join_gitlab_group",))
@@ -432,3 +454,39 @@ def test_only_old_acts_are_deleted_in_batches_and_that_is_an_act(
     left = rows(db)
     assert [row.kind for row in left if row.channel != "worker"] == [ActionKind.USER_SIGN_UP]
     assert sum((row.after or {})["deleted"] for row in left if row.channel == "worker") == old
+
+    time.advance(3 * 86_400)
+    for _ in range(old):
+        pruner.prune_some()
+    time.advance(3 * 86_400)
+    for _ in range(old):
+        pruner.prune_some()
+    assert rows(db) == [], "a deletion of nothing but deletions is none"
+
+
+def test_a_run_of_the_command_is_one_act(
+    dev: FlaskClient, db: Database, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_project(dev)
+    old = len(rows(db))
+    time.advance(3 * 86_400)
+    monkeypatch.setattr(audit, "ROWS", 1)
+    by = audit.Origin(channel=audit.Channel.COMMAND)
+
+    assert sum(audit.prune(db, before=db.now() - timedelta(days=1), origin=by)) == old > 1
+    assert [(row.after or {})["deleted"] for row in rows(db)] == [old]
+
+
+def test_two_that_prune_share_the_work(dev: FlaskClient, db: Database, time: Time) -> None:
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    add_project(dev)
+    time.advance(3 * 86_400)
+    found = rows(db)
+    by = audit.Origin(channel=audit.Channel.COMMAND)
+    with Session(db.engine) as other, other.begin():
+        assert other.scalars(select(Action).where(Action.id == found[0].id).with_for_update()).one()
+        deleted = sum(audit.prune(db, before=db.now() - timedelta(days=1), origin=by))
+
+    assert deleted == len(found) - 1
+    assert found[0].id in [row.id for row in rows(db)]

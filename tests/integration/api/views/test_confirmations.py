@@ -10,13 +10,14 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 from support.api import V1, Api, open_api, without_request_id
 from support.world import Time
 from werkzeug.test import TestResponse
 
+from common.audit import ActionKind
 from common.database.engine import Database
-from common.database.models import Job, Mail, SignupReview, Step, User
+from common.database.models import Action, Job, Mail, SignupReview, Step, User
 from common.jobs import interventions, signup_reviews
 from common.states import StepState
 
@@ -69,6 +70,8 @@ def test_a_sign_up_waits_for_the_person_and_then_begins(api: Api, db: Database) 
     assert db.read(lambda session: session.scalar(states)) is StepState.READY
     assert db.read(lambda session: session.get_one(Job, job_id)).input["email_confirmed"] is True
     assert _confirm(api).status_code == 202, "twice is fine"
+    acts = select(func.count()).where(Action.kind == ActionKind.USER_CONFIRM)
+    assert db.read(lambda session: session.scalar(acts)) == 1, "and one act"
 
 
 def test_an_unknown_link_is_refused_and_tries_are_counted(api: Api) -> None:

@@ -20,8 +20,9 @@ from support.fake_worker import (
 )
 from support.world import Time
 
+from common.audit import ActionKind
 from common.database.engine import Database
-from common.database.models import App, ConsoleChunk, Secret
+from common.database.models import Action, App, ConsoleChunk, Secret
 from common.jobs import attempts, build_log, outcomes
 from common.jobs.claims import ClaimLostError, ClaimRefused
 from common.states import JobState, Outcome, StepState
@@ -285,6 +286,8 @@ def test_a_cancelled_build_is_stopped_by_a_last_step(dev: FlaskClient, db: Datab
     first, second = (dev.post(f"{V1}/jobs/{build}/cancel", json={}) for _ in range(2))
 
     assert (first.status_code, second.status_code, job(db, build).state) == (202, 202, JobState.CANCELLING)
+    acts = select(func.count()).where(Action.kind == ActionKind.JOB_CANCEL)
+    assert db.read(lambda session: session.scalar(acts)) == 1, "twice is one act"
     assert names(db, build, StepState.READY) == ["stop_build"]
     shown = dev.get(f"{V1}/jobs/{build}").json
     assert (shown["state"], shown["lanes"][-1]["name"]) == ("cancelling", "cancel")

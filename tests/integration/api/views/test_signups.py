@@ -15,8 +15,9 @@ from support.commands import Operator
 from support.fake_worker import succeed
 from support.world import Time
 
+from common.audit import ActionKind
 from common.database.engine import Database
-from common.database.models import Job, Secret, SignupReview, Step, User
+from common.database.models import Action, Job, Secret, SignupReview, Step, User
 from common.jobs import dispatch, interventions, retention, signup_reviews, stuck
 from common.jobs.stuck import Patience
 from common.states import ForbiddenTransitionError, JobState, ReviewState, StepState
@@ -128,6 +129,8 @@ def test_an_approved_sign_up_begins_with_a_fresh_time_for_its_password(api: Api,
     assert expires_at == time() + timedelta(hours=24)
     assert api.visitor.get(f"{V1}/jobs/{job_id}").json["waiting_on"] == []
     assert _answer(chief, job_id).status_code == 202, "twice is fine"
+    acts = select(func.count()).where(Action.kind == ActionKind.USER_APPROVE)
+    assert db.read(lambda session: session.scalar(acts)) == 1, "and one act"
     assert _answer(chief, job_id, "reject").json["code"] == "not_waiting"
     succeed(db, job_id)
     assert _log_in(api).status_code == 201
