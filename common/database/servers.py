@@ -16,7 +16,7 @@ SUPPORTED = "MySQL 8.0, 8.4 and 9, and MariaDB 10.6 or newer"
 OLDEST_MARIADB, OLDEST_MYSQL = (10, 6), (8, 0)  # they leave out rows that others have locked (SKIP LOCKED)
 _MYSQL_SERIES = frozenset({(8, 0), (8, 4)})
 _MYSQL_MAJORS = frozenset({9})
-_NUMBERS = re.compile(r"(?:5\.5\.5-)?(\d+)\.(\d+)")  # MariaDB may put 5.5.5- in front, for old clients
+_NUMBERS = re.compile(r"(?:5\.5\.5-)?(\d{1,4})\.(\d{1,4})")  # MariaDB may put 5.5.5- in front, for old clients
 
 
 class Support(StrEnum):

@@ -13,7 +13,7 @@ from common.database.servers import Support, is_mariadb, support_of
 SUPPORTED, TOO_OLD, UNTRIED = Support
 # MySQL 8.0 to 9.7 and MariaDB have each of them. `max` and `greatest` are SQLite's and MySQL's word for one thing.
 KNOWN = frozenset({
-    "coalesce", "count", "database", "get_lock", "greatest", "last_insert_id", "max", "min", "version",
+    "coalesce", "count", "database", "get_lock", "greatest", "last_insert_id", "max", "min", "row_number", "version",
 })  # fmt: skip
 
 
