@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLateError
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from kombu.exceptions import OperationalError
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -31,13 +31,13 @@ from common.admission.outages import HoldCode
 from common.broker import QUEUES
 from common.database.engine import Database
 from common.database.models import Job, Step, Team, UpstreamStatus, WorkerPresence
-from common.jobs import outputs
+from common.jobs import lifecycle, outputs
 from common.notifications import queues
-from common.states import OPEN
+from common.states import OPEN, JobState
 from common.step_outputs import CheckupOutput
 from common.telemetry import metrics
 from common.telemetry.metrics import QueriedGauge
-from common.workflows import INSTALLATION, WORKFLOWS, Upstream
+from common.workflows import INSTALLATION, SIGNUP, WORKFLOWS, Upstream
 
 log = logging.getLogger(__name__)
 
@@ -154,12 +154,14 @@ class BacklogCollector(Collector):
     def _jobs(self, session: Session) -> Samples:
         """Count open jobs from an index alone: its columns begin with team and kind, so the query lists all of both."""
         now, teams = self._db.now(), session.scalars(select(Team.id)).all()
+        is_open = (Job.team_id.in_(teams), Job.kind.in_(list(WORKFLOWS)), Job.state.in_(sorted(OPEN)))
         rows = session.execute(
-            select(Job.kind, Job.state, func.count(), func.min(Job.id))
-            .where(Job.team_id.in_(teams), Job.kind.in_(list(WORKFLOWS)), Job.state.in_(sorted(OPEN)))
-            .group_by(Job.kind, Job.state)
+            select(Job.kind, Job.state, func.count(), func.min(Job.id)).where(*is_open).group_by(Job.kind, Job.state)
         ).all()
-        oldest = select(Job.state, func.min(Job.created_at)).where(Job.id.in_([row[3] for row in rows]))
+        oldest_ids: dict[tuple[str, JobState], str | None] = {row[:2]: row[3] for row in rows}
+        if (SIGNUP.name, JobState.QUEUED) in oldest_ids:  # one that waits for people says nothing of us
+            oldest_ids[SIGNUP.name, JobState.QUEUED] = session.scalar(_oldest_signup(teams))
+        oldest = select(Job.state, func.min(Job.created_at)).where(Job.id.in_(oldest_ids.values()))
         since = {row[0]: row[1] for row in session.execute(oldest.group_by(Job.state))}
         ages = [(metrics.OLDEST_JOB_S, (state.value,), _age_s(since.get(state), now)) for state in OPEN]
         return [*ages, *((metrics.JOBS, (kind, state.value), count) for kind, state, count, _ in rows)]
@@ -223,6 +225,12 @@ def _family(gauge: QueriedGauge) -> GaugeMetricFamily:
 
 def _age_s(since: datetime | None, now: datetime) -> float:
     return max(0.0, (now - since).total_seconds()) if since else 0.0
+
+
+def _oldest_signup(teams: Sequence[str]) -> Select[str]:
+    """Return the query for the oldest sign-up that is queued and waits for nobody's confirmation or approval."""
+    is_queued = (Job.team_id.in_(teams), Job.kind == SIGNUP.name, Job.state == JobState.QUEUED)
+    return select(func.min(Job.id)).where(*is_queued, ~lifecycle.IS_REVIEWED)
 
 
 def _hold_reason(statuses: Mapping[str, UpstreamStatus], upstream: str) -> str:

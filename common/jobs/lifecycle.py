@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from common import horizons
 from common.database.ids import new_id
-from common.database.models import Job, Step
+from common.database.models import Job, SignupReview, Step
 from common.errors import Conflict
 from common.jobs import events
 from common.jobs.events import transition, transition_job
 from common.notifications import outbox
-from common.states import PASSED, UNSETTLED, JobState, StepState
+from common.states import PASSED, UNDECIDED, UNSETTLED, JobState, StepState
 from common.telemetry import tracing
 from common.telemetry.metrics import JOBS_FINISHED, count_when_committed
 from common.vault import sealed_passwords
@@ -42,6 +42,8 @@ class Pending:
     reason: str
 
 
+# Says of a job that it waits for people.
+IS_REVIEWED = exists().where(SignupReview.id == Job.id, SignupReview.state.in_(sorted(UNDECIDED)))
 CANCEL_LANE = "cancel"  # holds the step that stops what a cancelled job began outside
 
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, null, select, type_coerce
+from sqlalchemy import ColumnElement, and_, case, func, null, select, type_coerce
 from sqlalchemy.orm import Session
 
-from common.database.models import App, Job, SignupReview, Step
+from common.database.models import App, Job, Step
 from common.database.types import UtcDateTime
-from common.states import CLAIMABLE, OPEN, UNDECIDED, UNSETTLED, StepState
+from common.jobs import lifecycle
+from common.states import CLAIMABLE, OPEN, UNSETTLED, StepState
 
 AT = UtcDateTime()
 
@@ -84,8 +85,7 @@ def _signs(idle_since: datetime, waiting_since: datetime) -> list[_Sign]:
     is_unanswered = and_(Step.state.in_(CLAIMABLE), is_free, Step.due_at < idle_since)
     waits = and_(Step.state == StepState.WAITING, Step.waiting_since < waiting_since)
     last_seen = func.coalesce(Step.due_at, Step.lease_until, Job.updated_at)
-    is_reviewed = exists().where(SignupReview.id == Job.id, SignupReview.state.in_(sorted(UNDECIDED)))
-    is_endless = and_(Step.id.is_(None), Job.updated_at < idle_since, ~is_reviewed)
+    is_endless = and_(Step.id.is_(None), Job.updated_at < idle_since, ~lifecycle.IS_REVIEWED)
     return [
         _Sign(Why.ENDLESS, is_endless, type_coerce(Job.updated_at, AT)),
         _Sign(Why.OVERDUE, Step.nudge_at < idle_since, type_coerce(Step.nudge_at, AT)),

@@ -140,7 +140,7 @@ DATABASE_UP = QueriedGauge(
 JOBS = QueriedGauge(name="slipway_jobs", help="Jobs that have not ended.", labels=("kind", "state"))
 OLDEST_JOB_S = QueriedGauge(
     name="slipway_oldest_job_age_seconds",
-    help="Age of the oldest job in this state, since it was accepted.",
+    help="Age of the oldest job in this state, since it was accepted; sign-ups that wait for people are left out.",
     labels=("state",),
 )
 STEPS_DUE = QueriedGauge(

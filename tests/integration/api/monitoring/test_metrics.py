@@ -134,6 +134,20 @@ def test_jobs_that_are_not_over_are_counted_and_the_oldest_has_its_age(
     assert ages == {"queued": 65, "running": 5, "cancelling": 0}
 
 
+def test_a_sign_up_that_waits_for_an_administrator_makes_no_queued_job_look_old(db_url: str, time: Time) -> None:
+    with open_api(db_url, time, signup_approval=True) as api:
+        api.sign_up("ada")
+    time.advance(7200)
+    with open_api(db_url, time) as api:
+        api.sign_up("mary")
+    time.advance(5)
+
+    told = _looked_up(db_url, time)
+
+    assert told["slipway_jobs", "signup", "queued"] == 2
+    assert told["slipway_oldest_job_age_seconds", "queued"] == 5
+
+
 def test_steps_that_are_due_are_counted_by_upstream_and_the_oldest_has_its_age(
     api: Api, db: Database, db_url: str, time: Time
 ) -> None:
