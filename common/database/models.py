@@ -148,7 +148,7 @@ class Project(Base):
 
 class App(Base):
     __tablename__ = "apps"
-    __table_args__ = _table(Index(None, "project_id", "id"), Index(None, "team_id", "id"))
+    __table_args__ = _table(Index(None, "project_id", "id"), Index(None, "team_id", "id", "claimed_name"))
 
     id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))

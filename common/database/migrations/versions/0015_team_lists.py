@@ -12,10 +12,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.create_index(op.f("ix_apps_team_id_id"), "apps", ["team_id", "id"])
+    op.create_index(op.f("ix_apps_team_id_id_claimed_name"), "apps", ["team_id", "id", "claimed_name"])
     op.add_column("projects", sa.Column("removed_at", UtcDateTime(), nullable=True))
 
 
 def downgrade() -> None:
     op.drop_column("projects", "removed_at")
-    op.drop_index(op.f("ix_apps_team_id_id"), table_name="apps")
+    op.drop_index(op.f("ix_apps_team_id_id_claimed_name"), table_name="apps")

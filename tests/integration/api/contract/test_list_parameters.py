@@ -35,7 +35,7 @@ OF_ONE: dict[str, dict[str, tuple[str, ...]]] = {
     "builds": {"state": ("", "done"), "kind": ("build",), "app_id": (ABSENT,), "team": ("dev",)},
     "deploys": {"state": ("", "done"), "kind": ("deploy",)},
     "apps": {"type": ("", "flask", "Rails", "é"), "state": ("failed",), "team": ("dev",)},
-    "projects": {"state": ("failed",), "type": ("Flask",), "name": ("x",)},
+    "projects": {"state": ("failed",), "type": ("Flask",), "name": ("", "x" * 101)},
 }
 
 

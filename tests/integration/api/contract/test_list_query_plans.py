@@ -73,9 +73,10 @@ def _has_a_stretch(listing: Listing, filters: dict[str, str]) -> bool:
 
 def test_every_stretch_has_its_index() -> None:
     for table, stretches in pagination.INDEX_PREFIXES.items():
-        indexes = {tuple(column.name for column in index.columns) for index in table.__table__.indexes} | {("id",)}
+        indexes = [tuple(column.name for column in index.columns) for index in table.__table__.indexes] + [("id",)]
 
-        assert {(*stretch, "id") for stretch in stretches} <= indexes
+        for stretch in ((*each, "id") for each in stretches):
+            assert stretch in [index[: len(stretch)] for index in indexes]
 
 
 def test_a_total_reads_no_further_than_it_counts(

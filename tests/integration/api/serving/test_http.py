@@ -285,7 +285,7 @@ def test_these_calls_and_no_others_are_open_to_anyone(api: Api) -> None:
     of_the_document = {"show_document", "show_docs", "send_asset"}
     of_the_console = {"show_start", "show_console", "send_console_file"}
     assert is_open == {
-        "is_alive", "is_ready", *of_a_job, *of_a_person, *of_a_mail, *of_the_document, *of_the_console
+        "is_alive", "is_ready", "list_teams", *of_a_job, *of_a_person, *of_a_mail, *of_the_document, *of_the_console
     }  # fmt: skip
 
 
