@@ -33,7 +33,7 @@ Short = TypeVar("Short", User, Invite)
 Filters = Mapping[str, str | tuple[str, ...]]  # column: value, or the values of which it has one
 
 # A team may have most of the apps: MariaDB would rather read all of them.
-FORCED = {(App, ("team_id",)): "FORCE INDEX (ix_apps_team_id_id_claimed_name)"}
+FORCED: dict[tuple[type, tuple[str, ...]], str] = {(App, ("team_id",)): "FORCE INDEX (ix_apps_team_id_id_claimed_name)"}
 # For each table, the columns that precede the id in one of its indexes; the first entry that fits the filters is used.
 INDEX_PREFIXES: dict[type, Sequence[tuple[str, ...]]] = {
     Job: (

@@ -224,6 +224,7 @@ class _DryRun(_Batch):
                     outcomes[job_id] = refusal
                 else:
                     outcomes[job_id] = None
+                time_budget.renew()
             raise _ForeseenError(outcomes)
 
         try:

@@ -38,7 +38,7 @@ class TimeBudget:
             self._left_s -= time.monotonic() - self._since_s
 
     def renew(self) -> None:
-        self._left_s = self._seconds
+        self._left_s, self._since_s = self._seconds, time.monotonic()
 
     def left_s(self) -> float:
         spending_s = time.monotonic() - self._since_s if self._depth else 0.0
