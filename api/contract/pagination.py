@@ -73,13 +73,13 @@ def _checked_kind(value: str) -> str:
 
 
 def _split_states(value: Any) -> Any:
-    """Read `queued,running`. Raises ValueError for what is no state, or is there twice."""
+    """Read `queued,running`. Raises ValueError for what is no state."""
     if not isinstance(value, str):
         return value
     words = value.split(",")
-    if not set(words) <= set(JobState) or len(set(words)) < len(words):
+    if not set(words) <= set(JobState):
         raise ValueError(f"Use one or more of these states, separated by commas: {', '.join(JobState)}.")
-    return tuple(map(JobState, words))
+    return tuple(map(JobState, dict.fromkeys(words)))
 
 
 _STATE = f"(?:{'|'.join(JobState)})"

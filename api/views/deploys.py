@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from flask import Blueprint
+from pydantic import StrictBool
 from sqlalchemy.orm import Session
 
 from api.access import auth, permissions
@@ -41,7 +42,7 @@ class NewDeploy(RequestBody):
 
     image_tag: ImageTag = None
     revision: Revision = None
-    force: bool = False
+    force: StrictBool = False
 
 
 class NewRollback(RequestBody):

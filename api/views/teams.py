@@ -102,7 +102,7 @@ def show_team(team_id: str) -> Answer:
             cluster=team.cluster,
             namespace=team.namespace,
             members=_count(session, User.team_id == team.id, User.left_at.is_(None)),
-            projects=_count(session, Project.team_id == team.id, Project.removed_at.is_(None)),
+            projects=_count(session, Project.team_id == team.id),
         )
 
     return Answer(body=service().db.read(work))

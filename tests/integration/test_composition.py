@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,29 +113,27 @@ def test_a_plain_worker_looks_for_no_neighbours(composition: Composition) -> Non
 
 
 def test_what_operators_type_into_a_service_works_there(composition: Composition) -> None:
-    """With a dump of the database among it, which is read back."""
+    """With a backup of the database among it, which is read back."""
     composition.up("migrate").await_condition("service_completed_successfully")
-    files: dict[str, str] = {}
     typed = [shlex.split(each.text) for each in commands(OPERATIONS) if each.text.startswith("docker compose exec ")]
 
-    for words in typed:
-        ended = _typed_into(composition, words, files)
-        assert ended.returncode == 0, f"{shlex.join(words)}\n{ended.stderr}"
+    answers = [_typed_into(composition, words) for words in typed]
 
-    assert "CREATE TABLE `jobs`" in files["slipway.sql"]
-    assert "-- Dump completed on" in files["slipway.sql"]
+    assert any("The backup is complete" in answer for answer in answers)
 
 
-def _typed_into(composition: Composition, words: list[str], files: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run what `docker compose exec` runs; what is sent into a file, or comes out of one, is in `files`."""
+def _typed_into(composition: Composition, words: list[str]) -> str:
+    """Run what `docker compose exec` runs, and return what it prints.
+
+    What goes through standard input or output is bytes: here it is a file in the container.
+    """
     service, *command = [word for word in words[3:] if word != "-T"]
-    *command, arrow, file = command if command[-2] in "<>" else (*command, "", "")
+    redirected = next((place for place, word in enumerate(command) if word in ("<", ">")), len(command))
     container = composition.up(service)
     container.await_health()
-    ended = container.run(*command, fed=files[file] if arrow == "<" else None)
-    if arrow == ">":
-        files[file] = ended.stdout
-    return ended
+    ended = container.run(*("/tmp/slipway.backup" if word == "-" else word for word in command[:redirected]))  # noqa: S108 - its own
+    assert ended.returncode == 0, f"{shlex.join(words)}\n{ended.stderr}"
+    return str(ended.stdout)
 
 
 @pytest.mark.parametrize("name", RUNNING)

@@ -26,7 +26,7 @@ OF_ALL = {
 }
 OF_ONE: dict[str, dict[str, tuple[str, ...]]] = {
     "jobs": {
-        "state": ("", "done", "FAILED", "é", "failed,", "failed,failed", "failed, queued", ",failed"),
+        "state": ("", "done", "FAILED", "é", "failed,", "failed, queued", ",failed"),
         "kind": ("", "repair", "é"),
         "app_id": ("", "x", "é"),
         "team": ("", "é", "dev ", "-dev", "x" * 65, "dev\0"),
