@@ -69,7 +69,7 @@ class Stages:
         self._accept: dict[str, Callable[[bool], Job]] = {
             "signup": lambda _: world.sign_up(new_name("person"), is_checked=True),
             "provision": lambda _: world.make_app(new_name("app")),
-            "build": lambda _: world.accept_build(self._app),
+            "build": lambda _: world.accept_build(self._new_app()),  # those of one app wait for each other
             "deploy": lambda _: world.accept_for(self._new_app(), "deploy", image_tag="1.2.3"),
             "deprovision": lambda _: world.accept_for(self._new_app(), "deprovision"),
             "removal_preview": lambda _: world.accept_for(self._app, "removal_preview"),
