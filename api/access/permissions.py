@@ -39,11 +39,8 @@ def catalog_team(session: Session, user: User, team_id: str) -> CatalogTeam:
 
 
 def project(session: Session, user: User, project_id: str) -> Project:
-    """Return a project of the user's team that was not removed. Raises Problem `not_found`."""
-    row = _require_own(_find(session, Project, project_id), user)
-    if row.removed_at is not None:
-        raise Problem("not_found")
-    return row
+    """Return a project of the user's team. Raises Problem `not_found`."""
+    return _require_own(_find(session, Project, project_id), user)
 
 
 def app(session: Session, user: User, app_id: str, *, for_update: bool = False, removed: bool = False) -> App:

@@ -99,7 +99,7 @@ def list_projects(team_id: str, query: ProjectFilter) -> Answer:
     def work(session: Session) -> Projects:
         team = permissions.team(session, user, team_id)
         named = [] if query.name is None else [Project.name.contains(query.name)]
-        page = pagination.read(session, Project, query, {"team_id": team}, Project.removed_at.is_(None), *named)
+        page = pagination.read(session, Project, query, {"team_id": team}, *named)
         return Projects(projects=[_shown(row) for row in page.rows], **page.fields)
 
     return Answer(body=service().db.read(work))

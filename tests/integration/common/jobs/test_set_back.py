@@ -248,7 +248,7 @@ ONLY_SHOWN = {
     "jobs.updated_at",  # in the future: all of its steps are due
     "upstreams.down_since", "upstreams.paused_at", "refusals.since",
     "refusals.accepted_at",  # in the future: as none
-    "apps.created_at", "projects.created_at", "projects.removed_at", "actions.at",
+    "apps.created_at", "projects.created_at", "actions.at",
     "users.created_at", "users.admitted_at", "users.left_at",
     "users.email_confirmed_at",
     "invites.created_at",
