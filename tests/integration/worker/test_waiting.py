@@ -21,7 +21,9 @@ from common.database.models import Job
 from common.jobs import dispatch, lane_messages
 from common.states import OPEN, JobState, StepState
 
-BUILDS = runs(50, "SLIPWAY_BUILDS")
+pytestmark = pytest.mark.one_database  # fifty apps are made for each test
+
+BUILDS = runs(50, "SLIPWAY_BUILDS")  # each of an app of its own: those of one app wait for each other
 SLOTS = 4
 BUILD_S = 1800.0
 LONG_S = 300  # a wait of this length is polled at the longest pause
@@ -31,11 +33,11 @@ SIGN_UPS = 5
 
 
 @pytest.fixture
-def plant(world: World, new_name: Callable[[str], str]) -> Iterator[Plant]:
+def plants(world: World, new_name: Callable[[str], str]) -> Iterator[list[Plant]]:
     with paced(world.harbour.jenkins):
         world.harbour.jenkins.executors = BUILDS
         pace(world.harbour.jenkins, build_s=BUILD_S)
-        yield Plant(world, new_name("mill"))
+        yield [Plant(world, new_name("mill")) for _ in range(BUILDS)]
         world.time.advance(BUILD_S)  # the executors are free again
 
 
@@ -46,19 +48,19 @@ def workers(world: World) -> Iterator[Workers]:
     workers.close()
 
 
-def _start_builds(plant: Plant, workers: Workers) -> list[Job]:
+def _start_builds(world: World, plants: list[Plant], workers: Workers) -> list[Job]:
     """Start the builds, and let a while pass: all of them run and nothing else is to be done."""
-    accepted = [plant.accept() for _ in range(BUILDS)]
+    accepted = [plant.accept() for plant in plants]
     for job in accepted:
         workers.send(lane_messages.of_new_job(job))
     workers.pause(600)
     workers.pass_s(5)
-    plant.world.time.advance(LONG_S)
+    world.time.advance(LONG_S)
     for _ in range(PAUSE_S):  # spread what is due at once over the seconds of a pause
-        workers.send(dispatch.take_due(plant.world.db, limit=ceil(BUILDS / PAUSE_S)))
+        workers.send(dispatch.take_due(world.db, limit=ceil(BUILDS / PAUSE_S)))
         workers.pause(60)
-        plant.world.time.advance(1)
-    states = [plant.world.step(job, "await_result").state for job in accepted]
+        world.time.advance(1)
+    states = [world.step(job, "await_result").state for job in accepted]
     assert states == [StepState.WAITING] * BUILDS
     return accepted
 
@@ -67,14 +69,14 @@ def _tell(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
-def test_running_builds_hold_no_slot_and_ask_little(plant: Plant, workers: Workers) -> None:
-    accepted = _start_builds(plant, workers)
-    services = plant.world.harbour.services
+def test_running_builds_hold_no_slot_and_ask_little(world: World, plants: list[Plant], workers: Workers) -> None:
+    accepted = _start_builds(world, plants, workers)
+    services = world.harbour.services
     calls, polls = sum(len(each.calls) for each in services), workers.runs["build"]
     busy_s, computing_s = workers.busy_s, workers.computing_s
     assert workers.held == 0
 
-    with counted_statements(plant.world.db) as statements:
+    with counted_statements(world.db) as statements:
         workers.pass_s(MEASURED_S)
 
     minutes = MEASURED_S / 60
@@ -89,36 +91,38 @@ def test_running_builds_hold_no_slot_and_ask_little(plant: Plant, workers: Worke
     assert calls == 3 * polls
     assert len(statements) <= 40 * polls + 10 * MEASURED_S
     assert workers.held == 0
-    plant.world.time.advance(BUILD_S)
+    world.time.advance(BUILD_S)
     workers.run_due()
-    assert {plant.world.job(job).state for job in accepted} == {JobState.SUCCEEDED}
-    assert {plant.started(job) for job in accepted} == {1}
+    assert {world.job(job).state for job in accepted} == {JobState.SUCCEEDED}
+    assert {plant.started(job) for plant, job in zip(plants, accepted, strict=True)} == {1}
 
 
-def _sign_up(plant: Plant, workers: Workers, login: str) -> float:
+def _sign_up(world: World, workers: Workers, login: str) -> float:
     """Sign a person up while time goes by as it really does; return the seconds that it took."""
-    job = plant.world.sign_up(login)
+    job = world.sign_up(login)
     began_s = last_s = clock.perf_counter()
     workers.send(lane_messages.of_new_job(job))
-    while plant.world.job(job).state in OPEN:
+    while world.job(job).state in OPEN:
         workers.pause(0.02)
         now_s = clock.perf_counter()
-        plant.world.time.advance(now_s - last_s)
+        world.time.advance(now_s - last_s)
         last_s = now_s
         workers.tick()
-    assert plant.world.job(job).state is JobState.SUCCEEDED
+    assert world.job(job).state is JobState.SUCCEEDED
     return clock.perf_counter() - began_s
 
 
-def test_other_jobs_go_on_while_builds_run(plant: Plant, workers: Workers, new_name: Callable[[str], str]) -> None:
-    alone = [_sign_up(plant, workers, new_name("alone")) for _ in range(SIGN_UPS)]
-    _start_builds(plant, workers)
-    beside = [_sign_up(plant, workers, new_name("beside")) for _ in range(SIGN_UPS)]
+def test_other_jobs_go_on_while_builds_run(
+    world: World, plants: list[Plant], workers: Workers, new_name: Callable[[str], str]
+) -> None:
+    alone = [_sign_up(world, workers, new_name("alone")) for _ in range(SIGN_UPS)]
+    _start_builds(world, plants, workers)
+    beside = [_sign_up(world, workers, new_name("beside")) for _ in range(SIGN_UPS)]
 
     ratio = median(beside) / median(alone)
     _tell(f"a sign-up takes {median(alone):.3f} s alone, {median(beside):.3f} s beside {BUILDS} builds: {ratio:.2f}")
 
-    job = plant.world.sign_up(new_name("same-moment"))
-    workers.send(plant.world.db.read(lambda session: lane_messages.of_resumed_job(session, job)))  # on the plan it has
+    job = world.sign_up(new_name("same-moment"))
+    workers.send(world.db.read(lambda session: lane_messages.of_resumed_job(session, job)))  # on the plan it has
     workers.pause(60)
-    assert plant.world.job(job).state is JobState.SUCCEEDED  # and no time has passed: no lane waited for a slot
+    assert world.job(job).state is JobState.SUCCEEDED  # and no time has passed: no lane waited for a slot
